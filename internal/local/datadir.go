@@ -1,0 +1,79 @@
+package local
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/gofrs/flock"
+)
+
+// DataDir is the folder that holds all local state. One process at a time has
+// it; the lock ends with the process, however it ends.
+type DataDir struct {
+	path string
+	lock *flock.Flock
+}
+
+// Owner is what the process that has a data dir says about itself.
+type Owner struct {
+	PID int    `json:"pid"`
+	URL string `json:"url,omitempty"` // where it serves, if it does
+}
+
+// ErrInUse is wrapped by OpenDataDir's error when another process has the folder.
+var ErrInUse = errors.New("in use")
+
+// OpenDataDir makes the folder if need be, readable by its owner alone, and
+// takes it for this process.
+func OpenDataDir(path string) (*DataDir, error) {
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return nil, fmt.Errorf("data dir: %w", err)
+	}
+	d := &DataDir{path: path, lock: flock.New(filepath.Join(path, "gateway.lock"), flock.SetPermissions(0o600))}
+	taken, err := d.lock.TryLock()
+	if err != nil {
+		return nil, fmt.Errorf("data dir %s: %w", path, err)
+	}
+	if !taken {
+		owner := d.owner()
+		text := fmt.Sprintf("data dir %s is %%w by another gateway", path)
+		if owner.PID != 0 {
+			text += fmt.Sprintf(" (process %d)", owner.PID)
+		}
+		if owner.URL != "" {
+			text += fmt.Sprintf("; go through it with --url %s", owner.URL)
+		}
+		return nil, fmt.Errorf(text, ErrInUse)
+	}
+	return d, d.Announce("")
+}
+
+// Announce tells others who has the folder and where it serves.
+func (d *DataDir) Announce(url string) error {
+	text, err := json.Marshal(Owner{os.Getpid(), url})
+	if err != nil {
+		return err
+	}
+	// Beside the lock file, not in it: Windows does not let others read a locked file.
+	return os.WriteFile(d.Path("gateway.owner"), text, 0o600)
+}
+
+func (d *DataDir) owner() (o Owner) {
+	text, err := os.ReadFile(d.Path("gateway.owner"))
+	if err == nil {
+		_ = json.Unmarshal(text, &o) // for people only; a broken file names nobody
+	}
+	return o
+}
+
+// Path names a file in the folder.
+func (d *DataDir) Path(name string) string { return filepath.Join(d.path, filepath.FromSlash(name)) }
+
+// Close lets the folder go.
+func (d *DataDir) Close() error {
+	_ = os.Remove(d.Path("gateway.owner"))
+	return d.lock.Unlock()
+}

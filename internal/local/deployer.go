@@ -1,0 +1,145 @@
+package local
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io/fs"
+	"sync"
+
+	"gateway/internal/learn"
+	"gateway/internal/predict"
+)
+
+// Store keeps models and the name of the one that serves. Package store has it.
+type Store interface {
+	// PutArtifact keeps a model's artifact under its name, replacing an older one.
+	PutArtifact(ctx context.Context, name string, body []byte) error
+	// Artifact returns it; *predict.Error of kind NotFound if there is none.
+	Artifact(ctx context.Context, name string) ([]byte, error)
+	// SetServing notes, durably, which model serves behind an endpoint.
+	SetServing(ctx context.Context, endpoint, model string) error
+	// ServingModel returns it; empty for none.
+	ServingModel(ctx context.Context, endpoint string) (string, error)
+}
+
+// Deployer implements modelswap.Deployer. The database says which model
+// serves; the Scorer's pointer follows it.
+type Deployer struct {
+	store    Store
+	files    fs.FS // where the trainer leaves artifacts
+	endpoint string
+	schema   string // fingerprint of the gateway's schema
+	scorer   *Scorer
+
+	mu     sync.Mutex
+	loaded map[string]*loaded // the few models in memory, by name
+}
+
+// NewDeployer makes a deployer for one endpoint. Artifacts of training jobs
+// are read from files.
+func NewDeployer(store Store, files fs.FS, endpoint string, schema *predict.Schema, scorer *Scorer) *Deployer {
+	return &Deployer{store: store, files: files, endpoint: endpoint, schema: schema.Fingerprint(),
+		scorer: scorer, loaded: make(map[string]*loaded)}
+}
+
+// Restore puts the model that the database names into service. It returns its
+// name, empty if no model has served yet. A model made for another schema is
+// an error that wraps learn.ErrSchema; nothing serves then.
+func (d *Deployer) Restore(ctx context.Context) (string, error) {
+	name, err := d.store.ServingModel(ctx, d.endpoint)
+	if err != nil || name == "" {
+		return "", err
+	}
+	l, err := d.load(ctx, name)
+	if err != nil {
+		return name, fmt.Errorf("model %s: %w", name, err)
+	}
+	d.scorer.serving.Store(l)
+	return name, nil
+}
+
+// RegisterModel implements modelswap.Deployer: the artifact goes from its file
+// into the database, where it outlives the renewal's files.
+func (d *Deployer) RegisterModel(ctx context.Context, name, artifact, schema string) error {
+	body, err := fs.ReadFile(d.files, artifact)
+	if err != nil {
+		return fmt.Errorf("artifact: %w", err)
+	}
+	if _, err := decode(name, schema, body); err != nil {
+		return err
+	}
+	return d.store.PutArtifact(ctx, name, body)
+}
+
+// decode reads an artifact and holds it against what is expected of it.
+func decode(name, schema string, body []byte) (*loaded, error) {
+	a, err := learn.Decode(bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	if err := a.CheckSchema(schema); err != nil {
+		return nil, err
+	}
+	if a.Name != name {
+		return nil, fmt.Errorf("the artifact is that of model %q", a.Name)
+	}
+	return &loaded{name: a.Name, schema: a.Schema, model: a.Model}, nil
+}
+
+// load returns a registered model, from memory if it is there.
+func (d *Deployer) load(ctx context.Context, name string) (*loaded, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if l := d.loaded[name]; l != nil {
+		return l, nil
+	}
+	body, err := d.store.Artifact(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	l, err := decode(name, d.schema, body)
+	if err != nil {
+		return nil, err
+	}
+	const most = 4 // champion and challenger, and those of the renewal before
+	if len(d.loaded) >= most {
+		clear(d.loaded)
+	}
+	d.loaded[name] = l
+	return l, nil
+}
+
+// ScoreWith implements modelswap.Deployer.
+func (d *Deployer) ScoreWith(ctx context.Context, name string, rows []predict.Vector) ([]float64, error) {
+	l, err := d.load(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	scores := make([]float64, len(rows))
+	for i, row := range rows {
+		scores[i] = l.model.Score(row)
+	}
+	return scores, ctx.Err()
+}
+
+// DeployModel implements modelswap.Deployer. The row comes first: if the
+// process dies after it, Restore finishes the work at the next start.
+func (d *Deployer) DeployModel(ctx context.Context, name string) error {
+	l, err := d.load(ctx, name)
+	if err != nil {
+		return err
+	}
+	if err := d.store.SetServing(ctx, d.endpoint, name); err != nil {
+		return err
+	}
+	d.scorer.serving.Store(l)
+	return nil
+}
+
+// Serving implements modelswap.Deployer. A swap is one step here, so a change
+// is never under way.
+func (d *Deployer) Serving(ctx context.Context) (name string, changing bool, err error) {
+	name, err = d.store.ServingModel(ctx, d.endpoint)
+	return name, false, err
+}

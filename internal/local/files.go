@@ -1,0 +1,86 @@
+package local
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// Files implements modelswap.Files in a folder.
+type Files struct{ root string }
+
+// NewFiles keeps files below root.
+func NewFiles(root string) *Files { return &Files{root} }
+
+// FS implements modelswap.Files.
+func (f *Files) FS(context.Context) fs.FS { return os.DirFS(f.root) }
+
+// WriteFile implements modelswap.Files: the text goes to a temporary file
+// beside the target, is synced, and takes the target's name in one step. A
+// process that dies leaves the temporary file at worst, and the next attempt
+// with the same name replaces it.
+func (f *Files) WriteFile(ctx context.Context, name string, write func(io.Writer) error) (err error) {
+	if !fs.ValidPath(name) {
+		return fmt.Errorf("file name %q is not valid", name)
+	}
+	target := filepath.Join(f.root, filepath.FromSlash(name))
+	if err := os.MkdirAll(filepath.Dir(target), 0o700); err != nil {
+		return err
+	}
+	part := target + ".part"
+	file, err := os.OpenFile(part, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = file.Close()
+			_ = os.Remove(part)
+			err = fmt.Errorf("write %s: %w", name, err)
+		}
+	}()
+	buffered := bufio.NewWriterSize(&contextWriter{ctx, file}, 1<<16)
+	if err := write(buffered); err != nil {
+		return err
+	}
+	if err := buffered.Flush(); err != nil {
+		return err
+	}
+	if err := file.Sync(); err != nil {
+		return err
+	}
+	if err := file.Close(); err != nil {
+		return err
+	}
+	if err := os.Rename(part, target); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(target))
+}
+
+// syncDir makes a rename last through a power cut.
+func syncDir(path string) error {
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return dir.Sync()
+}
+
+// contextWriter stops writing when its context ends.
+type contextWriter struct {
+	ctx context.Context
+	w   io.Writer
+}
+
+func (c *contextWriter) Write(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.w.Write(p)
+}

@@ -1,0 +1,15 @@
+package local
+
+import (
+	"gateway/internal/modelswap"
+	"gateway/internal/predict"
+)
+
+// The ports that this back end fills.
+var (
+	_ modelswap.Files    = (*Files)(nil)
+	_ modelswap.Exporter = (*Exporter)(nil)
+	_ modelswap.Trainer  = (*Trainer)(nil)
+	_ modelswap.Deployer = (*Deployer)(nil)
+	_ predict.Scorer     = (*Scorer)(nil)
+)

@@ -1,0 +1,57 @@
+package local
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"gateway/internal/learn"
+	"gateway/internal/predict"
+)
+
+// Scorer implements predict.Scorer with the model that a Deployer put there.
+// A call reads the pointer once, so all its rows see one whole model, and the
+// name and schema in its answer are that model's.
+type Scorer struct {
+	serving atomic.Pointer[loaded]
+}
+
+// loaded is a model with what must be said about it. It never changes.
+type loaded struct {
+	name   string
+	schema string
+	model  *learn.Model
+}
+
+// Score implements predict.Scorer.
+func (s *Scorer) Score(ctx context.Context, rows []predict.Vector, explain bool) (predict.Scores, error) {
+	l := s.serving.Load()
+	if l == nil {
+		return predict.Scores{}, &predict.Error{Kind: predict.Unavailable, Detail: "no model serves yet", RetryAfter: 5 * time.Second}
+	}
+	out := predict.Scores{Model: l.name, Schema: l.schema,
+		Score: make([]float64, len(rows)), Label: make([]int, len(rows))}
+	for i, row := range rows {
+		if i%256 == 255 && ctx.Err() != nil {
+			return predict.Scores{}, &predict.Error{Kind: predict.Deadline, Detail: "the rows were not scored in time", Err: ctx.Err()}
+		}
+		out.Score[i] = l.model.Score(row)
+		if out.Score[i] >= l.model.Threshold() {
+			out.Label[i] = 1
+		}
+		if explain {
+			if c := l.model.Contributions(row); c != nil {
+				out.Contributions = append(out.Contributions, c)
+			}
+		}
+	}
+	return out, nil
+}
+
+// Ready returns an error until a model serves.
+func (s *Scorer) Ready(context.Context) error {
+	if s.serving.Load() == nil {
+		return predict.Errorf(predict.Unavailable, "no model serves yet")
+	}
+	return nil
+}

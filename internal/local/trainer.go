@@ -1,0 +1,170 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"sync"
+	"time"
+
+	"gateway/internal/learn"
+	"gateway/internal/modelswap"
+)
+
+// Trainer implements modelswap.Trainer with package learn, in the background
+// of this process. What it makes is a file beside the training data; a job
+// without its file that this process does not know is lost.
+type Trainer struct {
+	files *Files
+	seed  uint64
+
+	mu   sync.Mutex
+	jobs map[string]*job
+	wg   sync.WaitGroup
+	ctx  context.Context // ends with the trainer; parent of every job
+	stop context.CancelFunc
+}
+
+type job struct {
+	cancel context.CancelFunc
+	status modelswap.TrainingStatus
+}
+
+// NewTrainer makes a trainer that reads and writes files.
+func NewTrainer(files *Files, seed uint64) *Trainer {
+	ctx, stop := context.WithCancel(context.Background())
+	return &Trainer{files: files, seed: seed, jobs: make(map[string]*job), ctx: ctx, stop: stop}
+}
+
+// Close stops all jobs and waits for their end.
+func (t *Trainer) Close() error {
+	t.stop()
+	t.wg.Wait()
+	return nil
+}
+
+// artifactOf names the file that a job makes.
+func artifactOf(j modelswap.TrainingJob) string {
+	return path.Join(path.Dir(j.Train), "model-"+j.Name+".json")
+}
+
+// StartTraining implements modelswap.Trainer.
+func (t *Trainer) StartTraining(_ context.Context, spec modelswap.TrainingJob) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if j := t.jobs[spec.Name]; j != nil && j.status.State == modelswap.TrainingRunning {
+		return nil
+	}
+	if t.ctx.Err() != nil {
+		return t.ctx.Err()
+	}
+	for name, j := range t.jobs { // one renewal at a time: what has ended is of no use
+		if j.status.State != modelswap.TrainingRunning {
+			delete(t.jobs, name)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.ctx, spec.MaxRuntime)
+	j := &job{cancel: cancel, status: modelswap.TrainingStatus{State: modelswap.TrainingRunning}}
+	t.jobs[spec.Name] = j
+	t.wg.Go(func() {
+		defer cancel()
+		status := t.train(ctx, spec, j)
+		t.mu.Lock()
+		j.status = status
+		t.mu.Unlock()
+	})
+	return nil
+}
+
+func (t *Trainer) train(ctx context.Context, spec modelswap.TrainingJob, j *job) modelswap.TrainingStatus {
+	start := time.Now()
+	artifact, ignored, err := t.make(ctx, spec, func(done, total int) {
+		t.mu.Lock()
+		j.status.Detail = map[string]any{"progress": float64(done) / float64(max(1, total))}
+		t.mu.Unlock()
+	})
+	switch {
+	case err == nil:
+		detail := map[string]any{"progress": 1.0, "training_seconds": time.Since(start).Seconds()}
+		if ignored = append(ignored, spec.Ignored...); len(ignored) > 0 {
+			detail["ignored"] = ignored
+		}
+		return modelswap.TrainingStatus{State: modelswap.TrainingSucceeded, Artifact: artifact, Detail: detail}
+	case t.ctx.Err() != nil:
+		return modelswap.TrainingStatus{State: modelswap.TrainingLost}
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return modelswap.TrainingStatus{State: modelswap.TrainingFailed,
+			Reason: fmt.Sprintf("training took longer than the %s allowed", spec.MaxRuntime)}
+	case ctx.Err() != nil:
+		return modelswap.TrainingStatus{State: modelswap.TrainingFailed, Reason: "training was stopped"}
+	}
+	return modelswap.TrainingStatus{State: modelswap.TrainingFailed, Reason: err.Error()}
+}
+
+// make trains the model, evaluates it on the held-out part and writes the artifact.
+func (t *Trainer) make(ctx context.Context, spec modelswap.TrainingJob, progress func(done, total int)) (name string, ignored []string, err error) {
+	data, err := t.read(ctx, spec.Train, spec.Columns)
+	if err != nil {
+		return "", nil, err
+	}
+	model, err := learn.Train(ctx, data, learn.Options{Algorithm: learn.Algorithm(spec.Algorithm),
+		Hyperparameters: spec.Hyperparameters, Seed: t.seed, Progress: progress})
+	if err != nil {
+		return "", nil, err
+	}
+	artifact := &learn.Artifact{
+		Name: spec.Model, Schema: spec.Schema, Data: spec.Data, Rows: data.Rows(),
+		CreatedAt: time.Now().UTC(), Algorithm: model.Algorithm(), Hyperparameters: spec.Hyperparameters,
+		Seed: t.seed, Model: model,
+	}
+	held, err := t.read(ctx, spec.Holdout, spec.Columns)
+	if err != nil {
+		return "", nil, err
+	}
+	scores := make([]float64, held.Rows())
+	for i := range scores {
+		scores[i] = model.Score(held.Row(i))
+	}
+	// Held-out rows that cannot be evaluated, one class only say, are for the
+	// `evaluate` step to judge; the artifact then bears no metrics.
+	if metrics, err := learn.Evaluate(scores, held.Y, model.Threshold()); err == nil {
+		artifact.Metrics = &metrics
+	}
+	name = artifactOf(spec)
+	return name, model.Ignored(), t.files.WriteFile(ctx, name, func(w io.Writer) error { return artifact.Encode(w) })
+}
+
+func (t *Trainer) read(ctx context.Context, name string, columns []string) (learn.Dataset, error) {
+	f, err := t.files.FS(ctx).Open(name)
+	if err != nil {
+		return learn.Dataset{}, err
+	}
+	defer f.Close()
+	data, err := learn.ReadCSV(f, columns)
+	if err != nil {
+		return data, fmt.Errorf("%s: %w", name, err)
+	}
+	return data, nil
+}
+
+// TrainingStatus implements modelswap.Trainer.
+func (t *Trainer) TrainingStatus(_ context.Context, name string) (modelswap.TrainingStatus, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if j := t.jobs[name]; j != nil {
+		return j.status, nil
+	}
+	return modelswap.TrainingStatus{State: modelswap.TrainingLost}, nil
+}
+
+// StopTraining implements modelswap.Trainer.
+func (t *Trainer) StopTraining(_ context.Context, name string) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if j := t.jobs[name]; j != nil {
+		j.cancel()
+	}
+	return nil
+}

@@ -1,0 +1,289 @@
+package modelswap
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"gateway/internal/learn"
+	"gateway/internal/predict"
+)
+
+// Ports is what an engine works with: a back end.
+type Ports struct {
+	Renewals Renewals
+	Models   Models
+	Exporter Exporter
+	Files    Files
+	Trainer  Trainer
+	Deployer Deployer
+	Scorer   predict.Scorer // the live path, which `verify` asks
+}
+
+// Options are the settings of an engine.
+type Options struct {
+	Schema          *predict.Schema
+	Algorithm       string            // empty: linear-learner
+	Hyperparameters map[string]string // for Algorithm
+	MaxRuntime      time.Duration     // of a training job; zero: an hour
+	Gate            Gate              // the zero Gate lets every challenger pass
+	Poll            time.Duration     // between looks at work that takes time; zero: 200 ms
+}
+
+// Engine runs renewals. One Run loop works on them; the other methods may be
+// called from anywhere at any time.
+type Engine struct {
+	ports   Ports
+	opts    Options
+	log     *slog.Logger
+	metrics *metrics
+	wake    chan struct{} // holds a token while there may be something to do
+}
+
+// New makes an engine. It does nothing until Run.
+func New(ports Ports, opts Options, log *slog.Logger, reg prometheus.Registerer) *Engine {
+	opts.Algorithm = cmp.Or(opts.Algorithm, string(learn.LinearLearner))
+	opts.MaxRuntime = cmp.Or(opts.MaxRuntime, time.Hour)
+	opts.Poll = cmp.Or(opts.Poll, 200*time.Millisecond)
+	return &Engine{ports: ports, opts: opts, log: log, metrics: newMetrics(reg), wake: make(chan struct{}, 1)}
+}
+
+// TriggerRequest asks for a renewal.
+type TriggerRequest struct {
+	Trigger   string // TriggerManual and so on; empty: manual
+	Reason    string // in the operator's words
+	Overrides Overrides
+	Force     bool // deploy even if the challenger loses
+}
+
+const maxReason = 1000
+
+// Trigger stores a new renewal, which Run then works on. Errors are
+// *predict.Error: Invalid where an override can be seen to be wrong, Conflict,
+// naming it, while another renewal is unfinished.
+func (e *Engine) Trigger(ctx context.Context, req TriggerRequest) (*Renewal, error) {
+	if violations := e.check(req); len(violations) > 0 {
+		return nil, &predict.Error{Kind: predict.Invalid, Detail: "the renewal cannot be started like this", Violations: violations}
+	}
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	id := predict.NewID()
+	r := &Renewal{
+		ID: id, Status: Queued, Trigger: cmp.Or(req.Trigger, TriggerManual), Reason: req.Reason,
+		Overrides: req.Overrides, Force: req.Force, CreatedAt: now,
+		State: State{Model: modelName(e.opts.Schema.Name, id, now)},
+	}
+	for _, name := range Order() {
+		r.Steps = append(r.Steps, Step{Name: name, Status: StepPending, Detail: map[string]any{}})
+	}
+	if err := e.ports.Renewals.InsertRenewal(ctx, r); err != nil {
+		return nil, err
+	}
+	e.log.Info("renewal queued", "renewal", r.ID, "trigger", r.Trigger)
+	select {
+	case e.wake <- struct{}{}:
+	default:
+	}
+	return r, nil
+}
+
+// check finds what can be seen to be wrong before anything runs.
+func (e *Engine) check(req TriggerRequest) []predict.Violation {
+	var violations []predict.Violation
+	add := func(field, format string, args ...any) {
+		violations = append(violations, predict.Violation{Field: field, Code: predict.CodeFormat, Detail: fmt.Sprintf(format, args...)})
+	}
+	if len(req.Reason) > maxReason {
+		add("reason", "must be at most %d bytes", maxReason)
+	}
+	algorithm, parameters := e.training(req.Overrides)
+	switch learn.Algorithm(algorithm) {
+	case learn.LinearLearner, learn.XGBoost:
+		if err := learn.CheckHyperparameters(learn.Algorithm(algorithm), parameters); err != nil {
+			add("/overrides/hyperparameters", "%v", err)
+		}
+	default:
+		add("/overrides/training/algorithm", "must be linear-learner or xgboost, not %q", algorithm)
+	}
+	if text := req.Overrides.Training.MaxRuntime; text != "" {
+		if d, err := time.ParseDuration(text); err != nil || d <= 0 {
+			add("/overrides/training/max_runtime", "must be a duration above zero, such as 30m")
+		}
+	}
+	if req.Overrides.Training.InstanceCount < 0 {
+		add("/overrides/training/instance_count", "must be at least 1")
+	}
+	if text := req.Overrides.Gate; text != "" {
+		if _, err := ParseGate(text); err != nil {
+			add("/overrides/gate", "%v", err)
+		}
+	}
+	return violations
+}
+
+// training merges overrides into the settings. The settings' hyperparameters
+// belong to the settings' algorithm; another one begins with its defaults.
+func (e *Engine) training(o Overrides) (algorithm string, parameters map[string]string) {
+	algorithm = cmp.Or(o.Training.Algorithm, e.opts.Algorithm)
+	parameters = make(map[string]string)
+	if algorithm == e.opts.Algorithm {
+		maps.Copy(parameters, e.opts.Hyperparameters)
+	}
+	maps.Copy(parameters, o.Hyperparameters)
+	return algorithm, parameters
+}
+
+// Renewal returns one renewal.
+func (e *Engine) Renewal(ctx context.Context, id string) (*Renewal, error) {
+	return e.ports.Renewals.Renewal(ctx, id)
+}
+
+// Renewals returns the newest renewals, newest first, at most limit, older
+// than the one named before; empty begins with the newest.
+func (e *Engine) Renewals(ctx context.Context, limit int, before string) ([]*Renewal, error) {
+	return e.ports.Renewals.Renewals(ctx, limit, before)
+}
+
+// Models returns all models, newest first, and marks the one that serves.
+func (e *Engine) Models(ctx context.Context) ([]Model, error) {
+	models, err := e.ports.Models.Models(ctx)
+	if err != nil {
+		return nil, err
+	}
+	serving, _, err := e.ports.Deployer.Serving(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for i := range models {
+		models[i].Serving = models[i].Name == serving
+	}
+	return models, nil
+}
+
+// Serving names the model that serves; empty for none.
+func (e *Engine) Serving(ctx context.Context) (string, error) {
+	name, _, err := e.ports.Deployer.Serving(ctx)
+	return name, err
+}
+
+// idle is how long Run waits before it looks for work that another process
+// may have queued.
+const idle = time.Second
+
+// Run works on renewals until ctx ends. A renewal that is unfinished then goes
+// on with the next Run, in this process or another.
+func (e *Engine) Run(ctx context.Context) {
+	failing := false
+	for ctx.Err() == nil {
+		wait := idle
+		r, err := e.ports.Renewals.Unfinished(ctx)
+		if err == nil && r != nil {
+			wait, err = e.advance(ctx, r)
+		}
+		// A lasting failure is logged when it begins and when it ends.
+		if err != nil && ctx.Err() == nil && !failing {
+			e.log.Error("the renewal's record cannot be read or saved", "error", err)
+		}
+		if err == nil && failing {
+			e.log.Info("the renewal's record can be read and saved again")
+		}
+		if failing = err != nil; failing {
+			wait = idle
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+		case <-e.wake:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// advance runs the step that is due and saves what came of it. It returns how
+// long to wait before the next call; an error means that nothing was saved.
+func (e *Engine) advance(ctx context.Context, r *Renewal) (wait time.Duration, err error) {
+	step := r.Current()
+	if step.Status == StepPending {
+		now := time.Now().UTC()
+		r.Status, step.Status, step.StartedAt = Running, StepRunning, &now
+		step.Attempt++
+		if err := e.save(ctx, r); err != nil {
+			return 0, err
+		}
+		e.log.Info("step started", "renewal", r.ID, "step", step.Name)
+	}
+	run := &run{Engine: e, r: r, step: step}
+	wait, err = run.do(ctx)
+	switch {
+	case err == nil && wait > 0:
+		return wait, e.save(ctx, r)
+	case err != nil && ctx.Err() != nil:
+		return 0, ctx.Err() // stopped, not failed: the step runs again with the next Run
+	}
+	e.settle(r, step, err)
+	return 0, e.save(ctx, r)
+}
+
+func (e *Engine) save(ctx context.Context, r *Renewal) error {
+	err := e.ports.Renewals.UpdateRenewal(ctx, r)
+	if errors.Is(err, ErrStale) {
+		return nil // somebody else moved it on; the next look shows how
+	}
+	return err
+}
+
+// settle writes the end of a step into the renewal, and its end where it is
+// the last one, failed, or the challenger lost.
+func (e *Engine) settle(r *Renewal, step *Step, err error) {
+	now := time.Now().UTC()
+	step.FinishedAt = &now
+	e.metrics.stepSeconds.WithLabelValues(string(step.Name)).Observe(now.Sub(*step.StartedAt).Seconds())
+	var rejected *rejection
+	switch {
+	case err == nil:
+		step.Status = StepSucceeded
+		e.log.Info("step succeeded", "renewal", r.ID, "step", step.Name, "seconds", now.Sub(*step.StartedAt).Seconds())
+		if r.Current() == nil {
+			r.Status = Succeeded
+		}
+	case errors.As(err, &rejected):
+		step.Status, r.Status, r.Error = StepSucceeded, Rejected, rejected.reason
+		for i := range r.Steps {
+			if r.Steps[i].Status == StepPending {
+				r.Steps[i].Status = StepSkipped
+			}
+		}
+	default:
+		text := publicText(err)
+		step.Status, step.Error = StepFailed, &text
+		r.Status, r.Error = Failed, fmt.Sprintf("%s: %s", step.Name, text)
+		e.log.Error("step failed", "renewal", r.ID, "step", step.Name, "error", err)
+	}
+	if !r.Status.Final() {
+		return
+	}
+	r.FinishedAt = &now
+	e.metrics.renewals.WithLabelValues(string(r.Status)).Inc()
+	if r.Status == Succeeded {
+		e.metrics.lastSuccess.Set(float64(now.Unix()))
+	}
+	e.log.Info("renewal finished", "renewal", r.ID, "status", r.Status, "model", r.State.Model, "error", r.Error)
+}
+
+// publicText is what the renewal's record says about an error. Operators read
+// the record, so it is the error's own text; it holds no secret and no
+// customer's values, because steps handle rows by number only.
+func publicText(err error) string {
+	const most = 1000
+	text := err.Error()
+	if len(text) > most {
+		text = text[:most] + "…"
+	}
+	return text
+}

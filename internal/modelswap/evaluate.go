@@ -1,0 +1,132 @@
+package modelswap
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"gateway/internal/learn"
+	"gateway/internal/predict"
+)
+
+// threshold turns a score into a predicted label for accuracy and F1.
+const threshold = 0.5
+
+// evaluate scores challenger and champion on the same held-out rows and lets
+// the gate decide. Run twice, it comes to the same result.
+func (x *run) evaluate(ctx context.Context) error {
+	state := &x.r.State
+	champion, why, err := x.champion(ctx)
+	if err != nil {
+		return err
+	}
+	state.Champion = champion.Name
+	x.note("champion", champion.Name)
+	rows, labels, err := x.holdout(ctx, 0)
+	if err != nil {
+		return err
+	}
+	x.r.Metrics = Metrics{Rows: len(rows)}
+	if x.r.Metrics.Challenger, err = x.measure(ctx, state.Model, rows, labels); err != nil {
+		return err
+	}
+	if why == "" {
+		if x.r.Metrics.Champion, err = x.measure(ctx, champion.Name, rows, labels); err != nil {
+			return fmt.Errorf("the champion: %w", err)
+		}
+	} else {
+		x.note("not_compared", why)
+	}
+	if err := x.recordModel(ctx, x.r.Metrics.Challenger); err != nil {
+		return err
+	}
+	gate := x.opts.Gate
+	if text := x.r.Overrides.Gate; text != "" {
+		if gate, err = ParseGate(text); err != nil {
+			return err
+		}
+	}
+	verdict := gate.Judge(x.r.Metrics.Challenger, x.r.Metrics.Champion)
+	x.note("gate", gate.String())
+	x.note("verdict", verdict.Reason)
+	switch {
+	case verdict.Pass:
+		return nil
+	case x.r.Force:
+		x.note("forced", true)
+		return nil
+	}
+	return &rejection{verdict.Reason}
+}
+
+// champion returns the model that serves, and why it cannot be compared with
+// the challenger, if so.
+func (x *run) champion(ctx context.Context) (m Model, why string, err error) {
+	name, _, err := x.ports.Deployer.Serving(ctx)
+	if err != nil {
+		return m, "", err
+	}
+	if name == x.r.State.Model { // this step runs again after a crash during `deploy`
+		name = x.r.State.Champion
+	}
+	if name == "" {
+		return m, "no model serves yet", nil
+	}
+	found, err := x.ports.Models.Model(ctx, name)
+	if err != nil {
+		return m, "", err
+	}
+	if found.Schema != x.opts.Schema.Fingerprint() {
+		return *found, fmt.Sprintf("the champion was trained on schema %.12s, the challenger on %.12s",
+			found.Schema, x.opts.Schema.Fingerprint()), nil
+	}
+	return *found, "", nil
+}
+
+// measure scores the rows with a model, some at a time, and evaluates them.
+func (x *run) measure(ctx context.Context, model string, rows []predict.Vector, labels []float64) (*learn.Metrics, error) {
+	const chunk = 1000
+	scores := make([]float64, 0, len(rows))
+	for start := 0; start < len(rows); start += chunk {
+		part, err := x.ports.Deployer.ScoreWith(ctx, model, rows[start:min(start+chunk, len(rows))])
+		if err != nil {
+			return nil, err
+		}
+		scores = append(scores, part...)
+	}
+	metrics, err := learn.Evaluate(scores, labels, threshold)
+	if err != nil {
+		return nil, fmt.Errorf("the held-out rows cannot be evaluated: %w", err)
+	}
+	return &metrics, nil
+}
+
+// holdout reads the held-out rows, at most limit of them; zero reads all.
+func (x *run) holdout(ctx context.Context, limit int) (rows []predict.Vector, labels []float64, err error) {
+	f, err := x.ports.Files.FS(ctx).Open(x.r.State.Holdout)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer f.Close()
+	lines := bufio.NewReader(f)
+	for limit == 0 || len(rows) < limit {
+		line, err := lines.ReadBytes('\n')
+		if errors.Is(err, io.EOF) && len(line) == 0 {
+			break
+		}
+		if err != nil && !errors.Is(err, io.EOF) {
+			return nil, nil, err
+		}
+		label, rest, _ := bytes.Cut(bytes.TrimSpace(line), []byte{','})
+		row, err := x.opts.Schema.ParseCSV(rest)
+		if err != nil || len(label) != 1 || (label[0] != '0' && label[0] != '1') {
+			return nil, nil, fmt.Errorf("%s, line %d: not a row of training data: %w", x.r.State.Holdout, len(rows)+1, err)
+		}
+		rows = append(rows, row)
+		labels = append(labels, float64(label[0]-'0'))
+	}
+	return rows, labels, nil
+}

@@ -1,0 +1,123 @@
+package modelswap
+
+import (
+	"context"
+	"io"
+	"io/fs"
+	"time"
+
+	"gateway/internal/predict"
+)
+
+// Renewals is where renewals live. Implementations are safe for concurrent
+// use; a Renewal passed in is not kept.
+type Renewals interface {
+	// InsertRenewal stores a new renewal with Revision 1. While another one is
+	// unfinished it stores nothing and returns an *predict.Error of kind
+	// Conflict whose detail names that one.
+	InsertRenewal(ctx context.Context, r *Renewal) error
+	// UpdateRenewal saves r where the stored Revision is still r.Revision, and
+	// increments both; else it changes nothing and returns ErrStale.
+	UpdateRenewal(ctx context.Context, r *Renewal) error
+	// Renewal returns one; kind NotFound if there is none.
+	Renewal(ctx context.Context, id string) (*Renewal, error)
+	// Renewals returns the newest, newest first, at most limit, older than the
+	// one named before (empty: from the newest).
+	Renewals(ctx context.Context, limit int, before string) ([]*Renewal, error)
+	// Unfinished returns the renewal that is queued or running, or nil.
+	Unfinished(ctx context.Context) (*Renewal, error)
+}
+
+// Models is the record of the models that renewals made.
+type Models interface {
+	// InsertModel records a model. Recording the same name again replaces it.
+	InsertModel(ctx context.Context, m Model) error
+	// Model returns one; kind NotFound if there is none.
+	Model(ctx context.Context, name string) (*Model, error)
+	// Models returns all, newest first. Serving is not filled in.
+	Models(ctx context.Context) ([]Model, error)
+	// MarkServing notes that name serves from at on, and that any other model
+	// that was marked is retired. Marking the one that is marked changes nothing.
+	MarkServing(ctx context.Context, name string, at time.Time) error
+}
+
+// Exporter writes all customers to files, as DynamoDB exports them.
+type Exporter interface {
+	// StartExport begins the export called name, or finds it begun.
+	StartExport(ctx context.Context, name string) error
+	// ExportStatus tells how far it is.
+	ExportStatus(ctx context.Context, name string) (ExportStatus, error)
+}
+
+// ExportStatus describes an export. Folder and Items are set once it is done.
+type ExportStatus struct {
+	Done   bool
+	Folder string // for Files
+	Items  int64
+}
+
+// Files holds exports, training data and artifacts under slash-separated names.
+type Files interface {
+	// FS reads. It is valid for as long as ctx is.
+	FS(ctx context.Context) fs.FS
+	// WriteFile makes the file from what write writes. It appears whole, or not
+	// at all where write or WriteFile fails; an older one is replaced.
+	WriteFile(ctx context.Context, name string, write func(io.Writer) error) error
+}
+
+// TrainingJob asks for a model.
+type TrainingJob struct {
+	Name            string // unique; the same name is the same job
+	Model           string // name the model will have
+	Algorithm       string
+	Hyperparameters map[string]string
+	MaxRuntime      time.Duration
+	Train, Holdout  string   // CSV, label first, for Files
+	Columns         []string // of the CSV, without the label
+	Schema          string   // fingerprint
+	Data            string   // SHA-256 of Train, hexadecimal
+	Ignored         []string // settings that this platform has no use for; for the record
+}
+
+// TrainingState is where a training job stands.
+type TrainingState string
+
+// The states of a training job.
+const (
+	TrainingRunning   TrainingState = "running"
+	TrainingSucceeded TrainingState = "succeeded"
+	TrainingFailed    TrainingState = "failed"
+	TrainingLost      TrainingState = "lost" // nobody works on it any more: start it again
+)
+
+// TrainingStatus describes a training job.
+type TrainingStatus struct {
+	State    TrainingState
+	Artifact string         // once succeeded
+	Reason   string         // once failed: what was wrong, for the operator
+	Detail   map[string]any // progress and figures, for the renewal's record
+}
+
+// Trainer trains models.
+type Trainer interface {
+	// StartTraining begins the job, or finds it begun under the same name.
+	StartTraining(ctx context.Context, job TrainingJob) error
+	// TrainingStatus tells how far it is.
+	TrainingStatus(ctx context.Context, name string) (TrainingStatus, error)
+	// StopTraining ends it. Stopping one that has ended is no error.
+	StopTraining(ctx context.Context, name string) error
+}
+
+// Deployer holds models and makes one of them serve.
+type Deployer interface {
+	// RegisterModel makes the artifact of a training job deployable as name,
+	// after checking it against the schema fingerprint. Registering again is no error.
+	RegisterModel(ctx context.Context, name, artifact, schema string) error
+	// ScoreWith scores rows with a registered model, whether it serves or not.
+	ScoreWith(ctx context.Context, name string, rows []predict.Vector) ([]float64, error)
+	// DeployModel begins to make a registered model the one that serves.
+	DeployModel(ctx context.Context, name string) error
+	// Serving tells which model serves: its name, empty for none, and whether a
+	// change is still under way.
+	Serving(ctx context.Context) (name string, changing bool, err error)
+}

@@ -1,0 +1,278 @@
+package modelswap
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"strings"
+	"time"
+
+	"gateway/internal/export"
+	"gateway/internal/learn"
+	"gateway/internal/predict"
+)
+
+// run is one look at one step.
+type run struct {
+	*Engine
+	r    *Renewal
+	step *Step
+}
+
+// rejection ends a renewal whose challenger lost.
+type rejection struct{ reason string }
+
+func (r *rejection) Error() string { return r.reason }
+
+// do starts or polls the step. A wait above zero means that it is not done yet.
+func (x *run) do(ctx context.Context) (wait time.Duration, err error) {
+	switch x.step.Name {
+	case Export:
+		return x.export(ctx)
+	case Convert:
+		return 0, x.convert(ctx)
+	case Train:
+		return x.train(ctx)
+	case Register:
+		return 0, x.register(ctx)
+	case Evaluate:
+		return 0, x.evaluate(ctx)
+	case Deploy:
+		return x.deploy(ctx)
+	case Verify:
+		return 0, x.verify(ctx)
+	}
+	return 0, fmt.Errorf("there is no step %q", x.step.Name)
+}
+
+// note writes a figure into the step's detail, for operators.
+func (x *run) note(name string, value any) { x.step.Detail[name] = value }
+
+// file names a file of this renewal.
+func (x *run) file(name string) string { return "renewals/" + x.r.ID + "/" + name }
+
+// export writes all customers to files. Run twice, it finds the export begun
+// or done under the renewal's id.
+func (x *run) export(ctx context.Context) (time.Duration, error) {
+	if err := x.ports.Exporter.StartExport(ctx, x.r.ID); err != nil {
+		return 0, err
+	}
+	status, err := x.ports.Exporter.ExportStatus(ctx, x.r.ID)
+	if err != nil || !status.Done {
+		return x.opts.Poll, err
+	}
+	x.r.State.Export = status.Folder
+	x.note("items", status.Items)
+	x.note("folder", status.Folder)
+	return 0, nil
+}
+
+// convert turns the export into training and held-out CSV. Run twice, it
+// writes the same bytes again.
+func (x *run) convert(ctx context.Context) error {
+	watermark, err := x.championWatermark(ctx)
+	if err != nil {
+		return err
+	}
+	state := &x.r.State
+	train, holdout := x.file("train.csv"), x.file("holdout.csv")
+	var report export.Report
+	err = x.ports.Files.WriteFile(ctx, train, func(t io.Writer) error {
+		return x.ports.Files.WriteFile(ctx, holdout, func(h io.Writer) error {
+			items, err := export.Open(ctx, x.ports.Files.FS(ctx), state.Export)
+			if err != nil {
+				return err
+			}
+			defer items.Close()
+			report, err = export.Convert(ctx, x.opts.Schema, items,
+				export.Outputs{Train: t, Holdout: h}, export.Options{Watermark: watermark})
+			return err
+		})
+	})
+	if err != nil {
+		return err
+	}
+	x.note("items", report.Items)
+	x.note("rows", report.Rows)
+	x.note("skipped", report.Skipped)
+	x.note("new_labels", report.NewLabels)
+	x.note("train_rows", report.TrainRows)
+	x.note("holdout_rows", report.HoldoutRows)
+	x.note("positive", report.Positive)
+	x.note("mapped", report.Mapped)
+	x.note("defaulted", report.Defaulted)
+	x.note("examples", report.Examples)
+	x.note("sha256", report.SHA256)
+	if report.TrainRows == 0 || report.HoldoutRows == 0 {
+		return predict.Errorf(predict.Invalid, "%d labelled rows are too few to learn from: %d to train on, %d held out",
+			report.Rows, report.TrainRows, report.HoldoutRows)
+	}
+	state.Train, state.Holdout = train, holdout
+	state.Data, state.Rows, state.Watermark = report.SHA256, int(report.TrainRows), report.Watermark
+	return nil
+}
+
+// championWatermark is the newest outcome in the data of the model that serves.
+func (x *run) championWatermark(ctx context.Context) (int64, error) {
+	name, _, err := x.ports.Deployer.Serving(ctx)
+	if err != nil || name == "" {
+		return 0, err
+	}
+	m, err := x.ports.Models.Model(ctx, name)
+	if err != nil {
+		return 0, err
+	}
+	return m.Watermark, nil
+}
+
+// train asks the trainer for a model. The job is named by renewal and attempt,
+// so that asking twice starts it once; a job that was lost is started again.
+func (x *run) train(ctx context.Context) (time.Duration, error) {
+	state := &x.r.State
+	algorithm, parameters := x.training(x.r.Overrides)
+	limit := x.opts.MaxRuntime
+	if text := x.r.Overrides.Training.MaxRuntime; text != "" {
+		limit, _ = time.ParseDuration(text) // checked when the renewal was made
+	}
+	job := TrainingJob{
+		Name: fmt.Sprintf("%s-%d", x.r.ID, x.step.Attempt), Model: state.Model,
+		Algorithm: algorithm, Hyperparameters: parameters, MaxRuntime: limit,
+		Train: state.Train, Holdout: state.Holdout, Columns: x.opts.Schema.Columns(),
+		Schema: x.opts.Schema.Fingerprint(), Data: state.Data,
+	}
+	status, err := x.ports.Trainer.TrainingStatus(ctx, job.Name)
+	if err != nil {
+		return 0, err
+	}
+	if status.State == TrainingLost {
+		if err := x.ports.Trainer.StartTraining(ctx, job); err != nil {
+			return 0, err
+		}
+		status.State = TrainingRunning
+	}
+	x.note("algorithm", algorithm)
+	x.note("hyperparameters", parameters)
+	for name, value := range status.Detail {
+		x.note(name, value)
+	}
+	switch status.State {
+	case TrainingSucceeded:
+		state.Job, state.Artifact = job.Name, status.Artifact
+		return 0, nil
+	case TrainingFailed:
+		return 0, predict.Errorf(predict.Invalid, "%s", status.Reason)
+	}
+	return x.opts.Poll, nil
+}
+
+// register makes the model known. Run twice, it registers the same model again.
+func (x *run) register(ctx context.Context) error {
+	state := &x.r.State
+	if err := x.ports.Deployer.RegisterModel(ctx, state.Model, state.Artifact, x.opts.Schema.Fingerprint()); err != nil {
+		return err
+	}
+	x.r.Model = &state.Model
+	x.note("model", state.Model)
+	return x.recordModel(ctx, nil)
+}
+
+func (x *run) recordModel(ctx context.Context, metrics *learn.Metrics) error {
+	algorithm, parameters := x.training(x.r.Overrides)
+	return x.ports.Models.InsertModel(ctx, Model{
+		Name: x.r.State.Model, Renewal: x.r.ID, Algorithm: algorithm, Schema: x.opts.Schema.Fingerprint(),
+		Data: x.r.State.Data, Rows: x.r.State.Rows, Parameters: parameters, Metrics: metrics,
+		CreatedAt: time.Now().UTC().Truncate(time.Millisecond), Watermark: x.r.State.Watermark,
+	})
+}
+
+// deploy makes the challenger serve. Run twice, it finds it serving.
+func (x *run) deploy(ctx context.Context) (time.Duration, error) {
+	want := x.r.State.Model
+	serving, changing, err := x.ports.Deployer.Serving(ctx)
+	switch {
+	case err != nil:
+		return 0, err
+	case changing:
+		return x.opts.Poll, nil
+	case serving == want:
+		x.note("model", want)
+		x.note("replaced", x.r.State.Champion)
+		return 0, nil
+	}
+	if err := x.ports.Deployer.DeployModel(ctx, want); err != nil {
+		return 0, err
+	}
+	return time.Millisecond, nil
+}
+
+// goldenRows is how many held-out rows `verify` asks the live model about.
+const goldenRows = 64
+
+// verify asks the live path about held-out rows and compares with what the
+// model itself says. In any doubt the champion is put back.
+func (x *run) verify(ctx context.Context) error {
+	doubt := x.doubt(ctx)
+	if doubt == nil {
+		if err := x.ports.Models.MarkServing(ctx, x.r.State.Model, time.Now().UTC().Truncate(time.Millisecond)); err != nil {
+			return err
+		}
+		x.metrics.modelCreated.Set(float64(x.r.CreatedAt.Unix()))
+		return nil
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	champion := x.r.State.Champion
+	if champion == "" {
+		return fmt.Errorf("%w; there is no earlier model to go back to", doubt)
+	}
+	if err := x.ports.Deployer.DeployModel(ctx, champion); err != nil {
+		return fmt.Errorf("%w; going back to %s failed: %w", doubt, champion, err)
+	}
+	x.note("rolled_back_to", champion)
+	return fmt.Errorf("%w; went back to %s", doubt, champion)
+}
+
+// doubt returns why the new model must not go on serving, or nil.
+func (x *run) doubt(ctx context.Context) error {
+	want := x.r.State.Model
+	rows, _, err := x.holdout(ctx, goldenRows)
+	if err != nil {
+		return err
+	}
+	expected, err := x.ports.Deployer.ScoreWith(ctx, want, rows)
+	if err != nil {
+		return fmt.Errorf("the model cannot score golden rows: %w", err)
+	}
+	live, err := x.ports.Scorer.Score(ctx, rows, false)
+	switch {
+	case err != nil:
+		return fmt.Errorf("the live path cannot score golden rows: %w", err)
+	case live.Model != want:
+		return fmt.Errorf("the live path answers with model %q instead of %q", live.Model, want)
+	case live.Schema != x.opts.Schema.Fingerprint():
+		return fmt.Errorf("the live model has schema %.12s, the gateway %.12s", live.Schema, x.opts.Schema.Fingerprint())
+	case len(live.Score) != len(expected):
+		return fmt.Errorf("the live path answered %d golden rows with %d scores", len(expected), len(live.Score))
+	}
+	worst := 0.0
+	for i := range expected {
+		worst = math.Max(worst, math.Abs(live.Score[i]-expected[i]))
+	}
+	x.note("golden_rows", len(rows))
+	x.note("largest_difference", worst)
+	const tolerance = 1e-6 // remote models answer in float32
+	if !(worst <= tolerance) {
+		return fmt.Errorf("golden rows score up to %g away from what the model gives", worst)
+	}
+	return nil
+}
+
+// modelName makes a name that SageMaker takes too: at most 63 of lower-case
+// letters, digits and dashes.
+func modelName(schema, renewal string, at time.Time) string {
+	name := strings.ReplaceAll(cmp.Or(schema, "model"), "_", "-")
+	return fmt.Sprintf("%s-%s-%s", name, at.Format("20060102-150405"), renewal[len(renewal)-8:])
+}

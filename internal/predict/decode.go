@@ -1,0 +1,101 @@
+package predict
+
+import (
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// DecodeFeatures reads one JSON object of features from dec. Every member that
+// breaks the schema gives a violation, its field named after prefix (such as
+// "/features/"), and reading goes on; an error means that the JSON itself is
+// broken and nothing more can be read. dec must refuse duplicate names and
+// invalid UTF-8, as jsontext does unless told otherwise.
+func (s *Schema) DecodeFeatures(dec *jsontext.Decoder, prefix string) (Record, []Violation, error) {
+	r := s.NewRecord()
+	violations, err := s.decodeInto(r, dec, prefix)
+	return r, violations, err
+}
+
+// decodeInto is DecodeFeatures for a record that may have values already;
+// giving one of those again is a violation.
+func (s *Schema) decodeInto(r Record, dec *jsontext.Decoder, prefix string) ([]Violation, error) {
+	if kind := dec.PeekKind(); kind != '{' {
+		raw, err := dec.ReadValue()
+		if err != nil {
+			return nil, err
+		}
+		name := "features"
+		if prefix != "" {
+			name = prefix[:len(prefix)-1]
+		}
+		return []Violation{{name, CodeType, "must be an object, not " + jsonKind(raw.Kind())}}, nil
+	}
+	if _, err := dec.ReadToken(); err != nil {
+		return nil, err
+	}
+	var violations []Violation
+	for dec.PeekKind() != '}' {
+		token, err := dec.ReadToken()
+		if err != nil {
+			return nil, err
+		}
+		name := token.String()
+		raw, err := dec.ReadValue()
+		if err != nil {
+			return nil, err
+		}
+		if v := s.setMember(r, name, raw); v != nil {
+			v.Field = field(prefix, v.Field)
+			violations = append(violations, *v)
+		}
+	}
+	_, err := dec.ReadToken()
+	return violations, err
+}
+
+func (s *Schema) setMember(r Record, name string, raw jsontext.Value) *Violation {
+	i := s.Feature(name)
+	if i < 0 {
+		return &Violation{shorten(name), CodeUnknown, "is not a feature of the schema" + s.suggest(name)}
+	}
+	if r.origin[i] != absent {
+		return &Violation{name, CodeDuplicate, "is feature \"" + s.Features[i].Name + "\", which is given twice"}
+	}
+	v := s.setJSON(r, i, raw)
+	if v != nil {
+		v.Field = name // as the caller wrote it
+	}
+	return v
+}
+
+// DecodeStored reads features as AppendFeatures wrote them, perhaps under an
+// earlier schema: what this schema does not know is passed over, and a value
+// that it no longer allows counts as absent.
+func (s *Schema) DecodeStored(text []byte) (Record, error) {
+	dec := newDecoder(text)
+	r, _, err := s.DecodeFeatures(dec, "")
+	return r, err
+}
+
+// AppendFeatures appends the record's values as a JSON object in the order of
+// the schema. With personal false, features marked personal are left out.
+func (s *Schema) AppendFeatures(dst []byte, r Record, personal bool) []byte {
+	dst = append(dst, '{')
+	first := true
+	for i := range s.Features {
+		f := &s.Features[i]
+		if r.origin[i] == absent || (f.Personal && !personal) {
+			continue
+		}
+		if !first {
+			dst = append(dst, ',')
+		}
+		first = false
+		dst = append(append(append(dst, '"'), f.Name...), '"', ':')
+		if f.Type == Category {
+			dst, _ = jsontext.AppendQuote(dst, f.Values[int(r.values[i])])
+		} else {
+			dst = appendNumber(dst, r.values[i])
+		}
+	}
+	return append(dst, '}')
+}

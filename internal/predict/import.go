@@ -1,0 +1,146 @@
+package predict
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strconv"
+)
+
+// CustomerStore takes imported customers.
+type CustomerStore interface {
+	// PutCustomers inserts customers or replaces their features. A nil label
+	// keeps the label that is known, and one set by an outcome is kept in any case.
+	PutCustomers(ctx context.Context, customers []Customer) (inserted, updated int, err error)
+	// RemoveDemo deletes the generated customers and says how many there were.
+	RemoveDemo(ctx context.Context) (int64, error)
+}
+
+// Importer loads tables of customers into the customer store.
+type Importer struct {
+	schema *Schema
+	store  CustomerStore
+}
+
+// NewImporter makes an Importer.
+func NewImporter(schema *Schema, store CustomerStore) *Importer {
+	return &Importer{schema, store}
+}
+
+// Schema returns the schema that rows are held against.
+func (im *Importer) Schema() *Schema { return im.schema }
+
+// ImportOptions steers an import. The zero value imports all good rows in silence.
+type ImportOptions struct {
+	Strict   bool             // stop at the first bad row; what came before it stays
+	BadRow   func(BadRow)     // called for each bad row
+	Progress func(rows int64) // called now and then with the rows read so far
+}
+
+// BadRow is a row that was not imported, and why.
+type BadRow struct {
+	Line   int         `json:"line"`
+	Errors []Violation `json:"errors"`
+}
+
+// ImportReport counts what an import did. Rows = Imported + Failed.
+type ImportReport struct {
+	Rows        int64 `json:"rows"`
+	Imported    int64 `json:"imported"`
+	Inserted    int64 `json:"inserted"` // customers that were new
+	Updated     int64 `json:"updated"`  // customers that were there already
+	Failed      int64 `json:"failed"`
+	Labelled    int64 `json:"labelled"`     // imported rows with a label
+	DemoRemoved int64 `json:"demo_removed"` // generated customers that made room
+}
+
+// ErrStrict is wrapped by the error of a strict import that met a bad row.
+var ErrStrict = errors.New("strict import")
+
+const importChunk = 1000
+
+// Import reads the table to its end and stores its good rows in transactions
+// of a thousand. Rows without a customer id are numbered from 1 by their place
+// in the table, so importing the same file again updates the same customers.
+// The first real customers replace the generated ones. On an error the report
+// says what was imported before it.
+func (im *Importer) Import(ctx context.Context, t Table, opts ImportOptions) (ImportReport, error) {
+	var report ImportReport
+	chunk := make([]Customer, 0, importChunk)
+	flush := func() error {
+		if len(chunk) == 0 {
+			return nil
+		}
+		if report.Imported == 0 {
+			removed, err := im.store.RemoveDemo(ctx)
+			if err != nil {
+				return err
+			}
+			report.DemoRemoved = removed
+		}
+		inserted, updated, err := im.store.PutCustomers(ctx, chunk)
+		if err != nil {
+			return err
+		}
+		report.Inserted += int64(inserted)
+		report.Updated += int64(updated)
+		for _, c := range chunk {
+			report.Imported++
+			if c.Label != nil {
+				report.Labelled++
+			}
+		}
+		chunk = chunk[:0]
+		if opts.Progress != nil {
+			opts.Progress(report.Rows)
+		}
+		return nil
+	}
+	for {
+		row, err := t.Next()
+		if errors.Is(err, io.EOF) {
+			err := flush() // before report is read: flush adds to it
+			return report, err
+		}
+		if err != nil {
+			err = errors.Join(err, flush())
+			return report, err
+		}
+		report.Rows++
+		customer, violations := im.customer(row, report.Rows)
+		if len(violations) > 0 {
+			report.Failed++
+			bad := BadRow{row.Line, violations}
+			if opts.BadRow != nil {
+				opts.BadRow(bad)
+			}
+			if opts.Strict {
+				first := violations[0]
+				err := errors.Join(&Error{Kind: Invalid, Err: ErrStrict, Violations: violations,
+					Detail: "line " + strconv.Itoa(bad.Line) + ": " + first.Field + " " + first.Detail}, flush())
+				return report, err
+			}
+			continue
+		}
+		if chunk = append(chunk, customer); len(chunk) == importChunk {
+			if err := flush(); err != nil {
+				return report, err
+			}
+		}
+	}
+}
+
+func (im *Importer) customer(row Row, number int64) (Customer, []Violation) {
+	violations := row.Violations
+	if len(violations) == 0 {
+		violations = im.schema.Complete(row.Features, "")
+	}
+	if len(violations) > 0 {
+		return Customer{}, violations
+	}
+	id := row.CustomerID
+	if id == "" {
+		id = strconv.FormatInt(number, 10)
+	}
+	return Customer{ID: id, Features: im.schema.AppendFeatures(nil, row.Features, true), Label: row.Label}, nil
+}

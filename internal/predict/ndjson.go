@@ -1,0 +1,170 @@
+package predict
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// ndjsonTable reads one JSON object a line.
+type ndjsonTable struct {
+	schema *Schema
+	lines  *bufio.Scanner
+	line   int
+}
+
+// NewNDJSONTable reads newline-delimited JSON. A line is the object that
+// POST /predict takes, {"customer_id": …, "features": {…}}, where the label
+// may stand beside the features; or flat, {"customer_id": …, "age": 34, …,
+// "y": 1}. Blank lines are passed over. maxRow bounds a line in bytes. A line
+// that is not JSON is a Row with a violation.
+func NewNDJSONTable(s *Schema, r io.Reader, maxRow int) Table {
+	lines := bufio.NewScanner(r)
+	lines.Buffer(make([]byte, 0, 4096), maxRow)
+	return &ndjsonTable{schema: s, lines: lines}
+}
+
+// Next implements Table.
+func (t *ndjsonTable) Next() (Row, error) {
+	for t.lines.Scan() {
+		t.line++
+		text := bytes.TrimSpace(t.lines.Bytes())
+		if len(text) == 0 {
+			continue
+		}
+		row := Row{Line: t.line, Features: t.schema.NewRecord()}
+		if err := t.read(&row, text); err != nil {
+			row.Violations = []Violation{{"row", CodeFormat, "is not a JSON object: " + JSONFault(err)}}
+		}
+		return row, nil
+	}
+	err := t.lines.Err()
+	switch {
+	case err == nil:
+		return Row{}, io.EOF
+	case errors.Is(err, bufio.ErrTooLong):
+		return Row{}, Errorf(Invalid, "line %d is too long", t.line+1)
+	}
+	return Row{}, err
+}
+
+func (t *ndjsonTable) read(row *Row, text []byte) error {
+	s, dec := t.schema, newDecoder(text)
+	if dec.PeekKind() != '{' {
+		return errors.New("it does not begin with {")
+	}
+	if _, err := dec.ReadToken(); err != nil {
+		return err
+	}
+	for dec.PeekKind() != '}' {
+		token, err := dec.ReadToken()
+		if err != nil {
+			return err
+		}
+		name := token.String()
+		if name == "features" && s.Feature(name) < 0 {
+			violations, err := s.decodeInto(row.Features, dec, "/features/")
+			if err != nil {
+				return err
+			}
+			row.Violations = append(row.Violations, violations...)
+			continue
+		}
+		raw, err := dec.ReadValue()
+		if err != nil {
+			return err
+		}
+		if v := t.setMember(row, name, raw); v != nil {
+			row.Violations = append(row.Violations, *v)
+		}
+	}
+	if _, err := dec.ReadToken(); err != nil {
+		return err
+	}
+	if _, err := dec.ReadToken(); !errors.Is(err, io.EOF) {
+		return errors.New("there is more text after the object")
+	}
+	return nil
+}
+
+func (t *ndjsonTable) setMember(row *Row, name string, raw jsontext.Value) *Violation {
+	s := t.schema
+	switch {
+	case s.isID(name):
+		if raw.Kind() != '"' {
+			return &Violation{name, CodeType, "must be a string, not " + jsonKind(raw.Kind())}
+		}
+		row.CustomerID = unquote(raw)
+		return CheckCustomerID(name, row.CustomerID)
+	case name == s.Label.Name:
+		if raw.Kind() == 'n' {
+			return nil // null: unlabelled
+		}
+		label, v := s.Label.FromJSON(name, raw)
+		if v == nil {
+			row.Label = &label
+		}
+		return v
+	case name == "explain" && s.Feature(name) < 0:
+		if k := raw.Kind(); k != 't' && k != 'f' {
+			return &Violation{name, CodeType, "must be true or false, not " + jsonKind(k)}
+		}
+		row.Explain = raw.Kind() == 't'
+		return nil
+	}
+	return s.setMember(row.Features, name, raw)
+}
+
+// FromJSON reads the label from a JSON value: a number or a string, as the
+// schema spells it. field names it in the violation.
+func (l *Label) FromJSON(field string, raw jsontext.Value) (int, *Violation) {
+	text, isText := string(raw), false
+	switch raw.Kind() {
+	case '0':
+	case '"':
+		text, isText = unquote(raw), true
+	default:
+		return 0, &Violation{field, CodeType, "must be one of " + l.spellings() + ", not " + jsonKind(raw.Kind())}
+	}
+	matches := func(s Spelling) bool {
+		return s.IsText == isText && (s.Value == text || (!isText && sameNumber(s.Value, text)))
+	}
+	for _, s := range l.Positive {
+		if matches(s) {
+			return 1, nil
+		}
+	}
+	for _, s := range l.Negative {
+		if matches(s) {
+			return 0, nil
+		}
+	}
+	return 0, &Violation{field, CodeCategory, "must be one of " + l.spellings()}
+}
+
+// unquote returns the text of a JSON string that the decoder has accepted.
+func unquote(raw jsontext.Value) string {
+	text, _ := jsontext.AppendUnquote(nil, raw)
+	return string(text)
+}
+
+// JSONFault describes a decoder's error without repeating the input, which may
+// hold personal values.
+func JSONFault(err error) string {
+	var syntactic *jsontext.SyntacticError
+	switch {
+	case errors.Is(err, jsontext.ErrDuplicateName):
+		return "a name is given twice in one object"
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+		return "it ends too early"
+	case errors.As(err, &syntactic) && syntactic.Err != nil && strings.Contains(syntactic.Err.Error(), "UTF-8"):
+		return "it is not valid UTF-8"
+	case errors.As(err, &syntactic):
+		return "it breaks JSON's grammar"
+	}
+	return err.Error()
+}

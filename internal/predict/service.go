@@ -1,0 +1,417 @@
+package predict
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Scorer asks a model. Implementations are safe for concurrent use.
+type Scorer interface {
+	// Score returns one score for each row, in order, all from one model. It
+	// may not keep or change rows. With explain it also fills Contributions
+	// where the model's coefficients are known. Errors are *Error of kind
+	// Unavailable (no model yet, throttled), BadModel or Deadline.
+	Score(ctx context.Context, rows []Vector, explain bool) (Scores, error)
+}
+
+// Scores is what one model said about some rows.
+type Scores struct {
+	Model         string      // the model that scored
+	Schema        string      // fingerprint of the schema that it was trained on
+	Score         []float64   // by row: the probability that the label is 1
+	Label         []int       // by row: the predicted label, 0 or 1
+	Contributions [][]float64 // by row and column: what moved the log-odds; nil if unknown
+}
+
+// Customers looks up stored customers.
+type Customers interface {
+	// Features returns the stored features of those customers that exist, by
+	// id, as AppendFeatures wrote them.
+	Features(ctx context.Context, ids []string) (map[string][]byte, error)
+}
+
+// Ledger remembers predictions and what became of them.
+type Ledger interface {
+	// Append records predictions. They are durable when it returns.
+	Append(ctx context.Context, predictions []Prediction) error
+	// RecordOutcomes records outcomes and sets the customers' labels, each once
+	// however often it is sent. Match i belongs to outcome i.
+	RecordOutcomes(ctx context.Context, outcomes []Outcome) ([]Match, error)
+}
+
+// Customer is a row of the customer store.
+type Customer struct {
+	ID       string
+	Features []byte // as AppendFeatures writes them, personal ones included
+	Label    *int   // 0, 1, or nil while unknown
+	Demo     bool   // generated; leaves the store when real customers come
+	Outcome  int64  // sequence number of the outcome that set Label; 0 if none did
+}
+
+// Request asks for one prediction: by features, by customer, or by both, where
+// the request's features win over the stored ones.
+type Request struct {
+	CustomerID string
+	Features   Record
+	Explain    bool
+}
+
+// Prediction is the answer to a Request, and its row in the ledger.
+type Prediction struct {
+	ID         string
+	CustomerID string // empty for an anonymous prediction
+	CreatedAt  time.Time
+	Features   []byte // as AppendFeatures writes them, personal ones left out
+	Score      float64
+	Label      int
+	Model      string
+	Schema     string
+	Latency    time.Duration
+	Reasons    []Reason
+}
+
+// Reason says how far one feature moved the score, in log-odds against the
+// average customer of the training data.
+type Reason struct {
+	Feature      string  `json:"feature"`
+	Contribution float64 `json:"contribution"`
+}
+
+// Result is a Prediction or the reason why there is none.
+type Result struct {
+	Prediction Prediction
+	Err        error
+}
+
+// Outcome is what really happened, for a prediction or for a customer.
+type Outcome struct {
+	PredictionID string // or
+	CustomerID   string
+	Label        int
+	ObservedAt   time.Time // zero: now
+}
+
+// Match is what an outcome was found to belong to. The zero Match is: nothing.
+type Match struct {
+	Found        bool
+	Duplicate    bool   // it was known already
+	PredictionID string // empty where the customer has no prediction
+	CustomerID   string // whose label it is; the prediction's id for an anonymous one
+	Model        string // that made the prediction
+}
+
+// Service predicts and learns what became of predictions. It is safe for
+// concurrent use.
+type Service struct {
+	schema    *Schema
+	scorer    Scorer
+	customers Customers
+	ledger    Ledger
+	log       *slog.Logger
+	metrics   *metrics
+	feature   []int // encoded column → index into schema.Features
+}
+
+// NewService wires a Service. Its metrics are registered with reg.
+func NewService(schema *Schema, scorer Scorer, customers Customers, ledger Ledger, log *slog.Logger, reg prometheus.Registerer) *Service {
+	s := &Service{schema: schema, scorer: scorer, customers: customers, ledger: ledger, log: log, metrics: newMetrics(reg)}
+	for i := range schema.Features {
+		f := &schema.Features[i]
+		columns := 1
+		if f.Type == Category && f.Encode == OneHot {
+			columns = len(f.Values)
+		}
+		for range columns {
+			if !f.Exclude {
+				s.feature = append(s.feature, i)
+			}
+		}
+	}
+	return s
+}
+
+// Schema returns the schema that requests are held against.
+func (s *Service) Schema() *Schema { return s.schema }
+
+// Predict answers one request. It takes over the request's record.
+func (s *Service) Predict(ctx context.Context, req Request) (Prediction, error) {
+	r := s.PredictBatch(ctx, []Request{req})[0]
+	return r.Prediction, r.Err
+}
+
+// PredictBatch answers many requests, each with its own result, in order. It
+// takes over the requests' records.
+func (s *Service) PredictBatch(ctx context.Context, reqs []Request) []Result {
+	start := time.Now()
+	results := make([]Result, len(reqs))
+	s.addStored(ctx, reqs, results)
+
+	rows := make([]Vector, 0, len(reqs))
+	at := make([]int, 0, len(reqs)) // rows[k] belongs to reqs[at[k]]
+	explain := false
+	for i := range reqs {
+		if results[i].Err != nil {
+			continue
+		}
+		if missing := s.schema.Complete(reqs[i].Features, "/features/"); len(missing) > 0 {
+			results[i].Err = s.Violated(missing)
+			continue
+		}
+		reqs[i].Features.Mapped(func(f int) { s.metrics.mapped.WithLabelValues(s.schema.Features[f].Name).Inc() })
+		explain = explain || reqs[i].Explain
+		rows = append(rows, s.schema.Encode(reqs[i].Features))
+		at = append(at, i)
+	}
+	if len(rows) == 0 {
+		return results
+	}
+	scores, err := s.Score(ctx, rows, explain)
+	if err != nil {
+		for _, i := range at {
+			results[i].Err = err
+		}
+		return results
+	}
+	s.fill(reqs, results, at, scores, start)
+	s.record(ctx, results, at)
+	return results
+}
+
+// Score asks the model about encoded rows and checks its answer: as many
+// scores as rows, all of them finite.
+func (s *Service) Score(ctx context.Context, rows []Vector, explain bool) (Scores, error) {
+	start := time.Now()
+	scores, err := s.scorer.Score(ctx, rows, explain)
+	if err == nil {
+		err = s.checkScores(scores, len(rows))
+	}
+	s.metrics.scorer.WithLabelValues(outcomeOf(err)).Observe(time.Since(start).Seconds())
+	if err != nil {
+		return Scores{}, err
+	}
+	return scores, nil
+}
+
+func (s *Service) checkScores(scores Scores, rows int) error {
+	if len(scores.Score) != rows || len(scores.Label) != rows {
+		return Errorf(BadModel, "the model answered %d rows with %d scores", rows, len(scores.Score))
+	}
+	for _, x := range scores.Score {
+		if math.IsNaN(x) || math.IsInf(x, 0) {
+			return Errorf(BadModel, "the model answered with a score that is not a number")
+		}
+	}
+	if scores.Contributions == nil {
+		return nil
+	}
+	if len(scores.Contributions) != rows {
+		return Errorf(BadModel, "the model explained %d of %d rows", len(scores.Contributions), rows)
+	}
+	for _, row := range scores.Contributions {
+		if len(row) != s.schema.Width() {
+			return Errorf(BadModel, "the model explained %d columns where there are %d", len(row), s.schema.Width())
+		}
+		for _, x := range row {
+			if math.IsNaN(x) || math.IsInf(x, 0) {
+				return Errorf(BadModel, "the model explained a score with something that is not a number")
+			}
+		}
+	}
+	return nil
+}
+
+// addStored lays each request over the stored features of its customer.
+func (s *Service) addStored(ctx context.Context, reqs []Request, results []Result) {
+	var ids []string
+	for i := range reqs {
+		if len(reqs[i].Features.origin) == 0 { // the zero Record
+			reqs[i].Features = s.schema.NewRecord()
+		}
+		if reqs[i].CustomerID == "" && reqs[i].Features.IsEmpty() {
+			results[i].Err = s.Violated([]Violation{{"features", CodeMissing, "give features, a customer_id, or both"}})
+		}
+		if s.needsStored(&reqs[i]) {
+			ids = append(ids, reqs[i].CustomerID)
+		}
+	}
+	if len(ids) == 0 {
+		return
+	}
+	stored, err := s.customers.Features(ctx, ids)
+	for i := range reqs {
+		if results[i].Err != nil || !s.needsStored(&reqs[i]) {
+			continue
+		}
+		text, found := stored[reqs[i].CustomerID]
+		switch {
+		case err != nil && (reqs[i].Features.IsEmpty() || s.lacks(reqs[i].Features)):
+			results[i].Err = &Error{Kind: Unavailable, Detail: "the customer store does not answer", Err: err}
+		case err != nil:
+			// The request holds all that has no default.
+		case found:
+			base, err := s.schema.DecodeStored(text)
+			if err != nil {
+				results[i].Err = fmt.Errorf("stored features of a customer: %w", err)
+				continue
+			}
+			reqs[i].Features = reqs[i].Features.Over(base)
+		case reqs[i].Features.IsEmpty():
+			results[i].Err = Errorf(NotFound, "no customer has this customer_id")
+		}
+	}
+}
+
+// needsStored reports whether the customer store can add to the request.
+func (s *Service) needsStored(req *Request) bool {
+	if req.CustomerID == "" {
+		return false
+	}
+	for i, o := range req.Features.origin {
+		if o == absent && !s.schema.Features[i].Exclude {
+			return true
+		}
+	}
+	return false
+}
+
+// lacks reports whether a feature without a default is absent.
+func (s *Service) lacks(r Record) bool {
+	for i, o := range r.origin {
+		if f := &s.schema.Features[i]; o == absent && f.Default == nil && !f.Exclude {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Service) fill(reqs []Request, results []Result, at []int, scores Scores, start time.Time) {
+	now, latency := time.Now().UTC(), time.Since(start)
+	for k, i := range at {
+		p := &results[i].Prediction
+		*p = Prediction{
+			ID: NewID(), CustomerID: reqs[i].CustomerID, CreatedAt: now,
+			Features: s.schema.AppendFeatures(nil, reqs[i].Features, false),
+			Score:    scores.Score[k], Label: scores.Label[k],
+			Model: scores.Model, Schema: scores.Schema, Latency: latency,
+		}
+		if reqs[i].Explain && scores.Contributions != nil {
+			p.Reasons = s.reasons(scores.Contributions[k])
+		}
+	}
+}
+
+// record writes the answered predictions to the ledger. A ledger that fails
+// costs no caller the answer: it is counted and logged.
+func (s *Service) record(ctx context.Context, results []Result, at []int) {
+	predictions := make([]Prediction, len(at))
+	for k, i := range at {
+		predictions[k] = results[i].Prediction
+	}
+	// What was scored is recorded even if the caller has left by now.
+	if err := s.ledger.Append(context.WithoutCancel(ctx), predictions); err != nil {
+		s.metrics.ledgerFailures.Add(float64(len(at)))
+		s.log.Error("predictions were not recorded", "rows", len(at), "error", err)
+	}
+}
+
+// reasons sums contributions by feature and returns the five largest.
+func (s *Service) reasons(contributions []float64) []Reason {
+	sum := make(map[int]float64)
+	for c, x := range contributions {
+		sum[s.feature[c]] += x
+	}
+	all := make([]Reason, 0, len(sum))
+	for i, x := range sum {
+		all = append(all, Reason{s.schema.Features[i].Name, x})
+	}
+	sort.Slice(all, func(a, b int) bool {
+		x, y := math.Abs(all[a].Contribution), math.Abs(all[b].Contribution)
+		return x > y || (x == y && all[a].Feature < all[b].Feature)
+	})
+	return all[:min(5, len(all))]
+}
+
+// RecordOutcomes records what really happened. Matches are in the order of
+// the outcomes; one that matches nothing is no error.
+func (s *Service) RecordOutcomes(ctx context.Context, outcomes []Outcome) ([]Match, error) {
+	now := time.Now().UTC()
+	for i := range outcomes {
+		if outcomes[i].ObservedAt.IsZero() {
+			outcomes[i].ObservedAt = now
+		}
+	}
+	matches, err := s.ledger.RecordOutcomes(ctx, outcomes)
+	if err != nil {
+		return nil, &Error{Kind: Unavailable, Detail: "the outcomes could not be stored", RetryAfter: time.Second, Err: err}
+	}
+	for _, m := range matches {
+		switch {
+		case !m.Found:
+			s.metrics.outcomes.WithLabelValues("unmatched").Inc()
+		case m.Duplicate:
+			s.metrics.outcomes.WithLabelValues("duplicate").Inc()
+		default:
+			s.metrics.outcomes.WithLabelValues("recorded").Inc()
+		}
+	}
+	return matches, nil
+}
+
+// Violated counts violations by feature and makes the error that lists them.
+func (s *Service) Violated(violations []Violation) *Error {
+	for _, v := range violations {
+		name := "other"
+		if i := s.schema.Feature(lastToken(v.Field)); i >= 0 {
+			name = s.schema.Features[i].Name
+		}
+		s.metrics.violations.WithLabelValues(name, v.Code).Inc()
+	}
+	noun := "fields"
+	if len(violations) == 1 {
+		noun = "field"
+	}
+	return &Error{Kind: Invalid, Detail: fmt.Sprintf("%d %s of the request broke the schema", len(violations), noun), Violations: violations}
+}
+
+func lastToken(pointer string) string {
+	i := strings.LastIndexByte(pointer, '/')
+	if i < 0 {
+		return pointer
+	}
+	return strings.NewReplacer("~1", "/", "~0", "~").Replace(pointer[i+1:])
+}
+
+func outcomeOf(err error) string {
+	var e *Error
+	switch {
+	case err == nil:
+		return "ok"
+	case errors.Is(err, context.Canceled):
+		return "cancelled"
+	case errors.Is(err, context.DeadlineExceeded):
+		return "deadline"
+	case errors.As(err, &e) && e.Kind == Deadline:
+		return "deadline"
+	case errors.As(err, &e) && e.Kind == Unavailable:
+		return "unavailable"
+	}
+	return "failed"
+}
+
+// NewID returns a new id that sorts by time: a UUID of version 7 (RFC 9562).
+func NewID() string {
+	id, err := uuid.NewV7()
+	if err != nil {
+		panic(err) // the system's random source failed; nothing can go on
+	}
+	return id.String()
+}
