@@ -257,16 +257,17 @@ func (x *run) doubt(ctx context.Context) error {
 	case len(live.Score) != len(expected):
 		return fmt.Errorf("the live path answered %d golden rows with %d scores", len(expected), len(live.Score))
 	}
+	const tolerance = 1e-6 // remote models answer in float32
 	worst := 0.0
 	for i := range expected {
-		worst = math.Max(worst, math.Abs(live.Score[i]-expected[i]))
+		difference := math.Abs(live.Score[i] - expected[i])
+		if !(difference <= tolerance) { // also where it is not a number
+			return fmt.Errorf("golden row %d scores %g, and the model gives %g", i+1, live.Score[i], expected[i])
+		}
+		worst = max(worst, difference)
 	}
 	x.note("golden_rows", len(rows))
 	x.note("largest_difference", worst)
-	const tolerance = 1e-6 // remote models answer in float32
-	if !(worst <= tolerance) {
-		return fmt.Errorf("golden rows score up to %g away from what the model gives", worst)
-	}
 	return nil
 }
 

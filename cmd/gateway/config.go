@@ -1,0 +1,235 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/kelseyhightower/envconfig"
+
+	"gateway/internal/learn"
+	"gateway/internal/modelswap"
+	"gateway/internal/predict"
+)
+
+const envPrefix = "GATEWAY"
+
+// Config is every setting, read from the environment. `gateway config` prints
+// it, and a test keeps the table in the README equal to it.
+type Config struct {
+	Addr           string        `default:"127.0.0.1:8080" desc:"public listener"`
+	AdminAddr      string        `split_words:"true" desc:"a listener of its own for /admin and /metrics; empty: the public one"`
+	DataDir        string        `split_words:"true" default:"./gateway-data" desc:"folder of all local state"`
+	Platform       string        `default:"local" desc:"where models are trained and served: local"`
+	Schema         string        `desc:"path of the feature schema; empty: the built-in bank schema"`
+	Demo           bool          `default:"true" desc:"fill an empty customer store with generated customers and train a first model"`
+	AdminSecretID  string        `split_words:"true" desc:"file:PATH of {\"tokens\": [\"…\"]}; empty: a token is made in the data dir"`
+	SecretTTL      time.Duration `split_words:"true" default:"5m" desc:"how long a secret may be used before it is looked at again"`
+	EndpointName   string        `split_words:"true" default:"ServiceEndpoint" desc:"name of the endpoint"`
+	Training       TrainingConfig
+	Gate           string        `default:"auc:-0.005" desc:"metric that the challenger is judged by (auc, log_loss, accuracy, f1) and the least gain over the champion; off: every challenger passes"`
+	PredictTimeout time.Duration `split_words:"true" default:"2s" desc:"a prediction's whole time"`
+	MaxBody        Bytes         `split_words:"true" default:"1MiB" desc:"largest JSON body"`
+	CORSOrigins    []string      `split_words:"true" desc:"web origins that may call, separated by commas"`
+	ShutdownGrace  time.Duration `split_words:"true" default:"20s" desc:"how long requests may take to end after SIGTERM"`
+	LogFormat      string        `split_words:"true" desc:"text or json; empty: text on a terminal, else json"`
+	LogLevel       string        `split_words:"true" default:"info" desc:"debug, info, warn or error"`
+}
+
+// TrainingConfig is what a renewal trains with unless its overrides say otherwise.
+type TrainingConfig struct {
+	Algorithm       string            `default:"linear-learner" desc:"linear-learner (logistic regression) or xgboost (gradient boosting)"`
+	MaxRuntime      time.Duration     `split_words:"true" default:"1h" desc:"how long a training job may run"`
+	Hyperparameters map[string]string `desc:"as the SageMaker algorithm names them: wd:0.001,l1:0"`
+}
+
+// Bytes is a size, written as 1048576, 512KiB or 1MiB.
+type Bytes int64
+
+// Decode implements envconfig.Decoder.
+func (b *Bytes) Decode(text string) error {
+	unit := int64(1)
+	for suffix, u := range map[string]int64{"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30} {
+		if rest, ok := strings.CutSuffix(text, suffix); ok {
+			text, unit = rest, u
+		}
+	}
+	n, err := strconv.ParseInt(strings.TrimSpace(text), 10, 32)
+	if err != nil || n <= 0 {
+		return errors.New("must be a size above zero, such as 512KiB or 1MiB")
+	}
+	*b = Bytes(n * unit)
+	return nil
+}
+
+// loadConfig reads the environment. Its error names every wrong setting, one a
+// line.
+func loadConfig() (Config, error) {
+	var c Config
+	for _, name := range settingNames() { // empty means not set
+		if value, ok := os.LookupEnv(name); ok && value == "" {
+			_ = os.Unsetenv(name)
+		}
+	}
+	if err := envconfig.Process(envPrefix, &c); err != nil {
+		var parse *envconfig.ParseError
+		if errors.As(err, &parse) {
+			return c, fmt.Errorf("%s: %q %s", parse.KeyName, parse.Value, rule(parse))
+		}
+		return c, err
+	}
+	return c, errors.Join(checkNames(), c.validate())
+}
+
+// rule says what a setting that could not be read must look like.
+func rule(e *envconfig.ParseError) string {
+	switch e.TypeName {
+	case "time.Duration":
+		return "is not a duration, such as 500ms, 2s or 1h"
+	case "bool":
+		return "is not true or false"
+	case "map[string]string":
+		return "is not a list such as name:value,name:value"
+	}
+	return e.Err.Error()
+}
+
+// serviceVariable matches what Kubernetes puts into the environment of pods
+// for a service that happens to be called "gateway".
+var serviceVariable = regexp.MustCompile(`^GATEWAY_(SERVICE_HOST|SERVICE_PORT.*|PORT|PORT_\d+_.*)$`)
+
+// checkNames refuses variables that no setting reads, because a misspelt
+// setting would otherwise be ignored.
+func checkNames() error {
+	known := settingNames()
+	var faults []error
+	for _, entry := range os.Environ() {
+		name, _, _ := strings.Cut(entry, "=")
+		if !strings.HasPrefix(name, envPrefix+"_") || slices.Contains(known, name) || serviceVariable.MatchString(name) {
+			continue
+		}
+		faults = append(faults, fmt.Errorf("%s: there is no such setting; `gateway config` lists all", name))
+	}
+	return errors.Join(faults...)
+}
+
+func (c *Config) validate() error {
+	var faults []error
+	fault := func(name, format string, args ...any) {
+		faults = append(faults, fmt.Errorf("%s_%s: %s", envPrefix, name, fmt.Sprintf(format, args...)))
+	}
+	address := func(name, text string) {
+		if _, port, err := net.SplitHostPort(text); err != nil {
+			fault(name, "%q is not host:port", text)
+		} else if n, err := strconv.ParseUint(port, 10, 16); err != nil || n > 65535 {
+			fault(name, "%q is not a port", port)
+		}
+	}
+	positive := func(name string, d time.Duration) {
+		if d <= 0 {
+			fault(name, "%s must be above zero", d)
+		}
+	}
+	oneOf := func(name, text string, allowed ...string) {
+		if !slices.Contains(allowed, text) {
+			fault(name, "%q must be one of %s", text, strings.Join(allowed, ", "))
+		}
+	}
+	address("ADDR", c.Addr)
+	if c.AdminAddr != "" {
+		address("ADMIN_ADDR", c.AdminAddr)
+	}
+	if c.DataDir == "" {
+		fault("DATA_DIR", "must name a folder")
+	}
+	oneOf("PLATFORM", c.Platform, "local")
+	if c.AdminSecretID != "" && !strings.HasPrefix(c.AdminSecretID, "file:") {
+		fault("ADMIN_SECRET_ID", "must be file:PATH")
+	}
+	positive("SECRET_TTL", c.SecretTTL)
+	if !endpointName.MatchString(c.EndpointName) {
+		fault("ENDPOINT_NAME", "%q must be at most 63 letters, digits and single dashes", c.EndpointName)
+	}
+	algorithms := []string{string(learn.LinearLearner), string(learn.XGBoost)}
+	oneOf("TRAINING_ALGORITHM", c.Training.Algorithm, algorithms...)
+	if slices.Contains(algorithms, c.Training.Algorithm) {
+		if err := learn.CheckHyperparameters(learn.Algorithm(c.Training.Algorithm), c.Training.Hyperparameters); err != nil {
+			fault("TRAINING_HYPERPARAMETERS", "%v", err)
+		}
+	}
+	positive("TRAINING_MAX_RUNTIME", c.Training.MaxRuntime)
+	if _, err := modelswap.ParseGate(c.Gate); err != nil {
+		fault("GATE", "%v", err)
+	}
+	positive("PREDICT_TIMEOUT", c.PredictTimeout)
+	positive("SHUTDOWN_GRACE", c.ShutdownGrace)
+	oneOf("LOG_FORMAT", cmp.Or(c.LogFormat, "text"), "text", "json")
+	oneOf("LOG_LEVEL", c.LogLevel, "debug", "info", "warn", "error")
+	return errors.Join(faults...)
+}
+
+var endpointName = regexp.MustCompile(`^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$`)
+
+// schema loads the schema that the settings name.
+func (c *Config) schema() (*predict.Schema, error) {
+	if c.Schema == "" {
+		return predict.Bank(), nil
+	}
+	s, err := predict.LoadSchema(c.Schema)
+	if err != nil {
+		return nil, fmt.Errorf("%s_SCHEMA: %w", envPrefix, err)
+	}
+	return s, nil
+}
+
+// setting is a row of the table of settings.
+type setting struct {
+	Name    string `json:"name"`
+	Type    string `json:"type"`
+	Default string `json:"default"`
+	Meaning string `json:"meaning"`
+}
+
+// settings lists all settings in the order of Config. envconfig itself tells
+// their names, so the list cannot differ from what is read.
+func settings() []setting {
+	const row = "{{range .}}{{usage_key .}}\t{{usage_type .}}\t{{usage_default .}}\t{{usage_description .}}\n{{end}}"
+	var text strings.Builder
+	if err := envconfig.Usagef(envPrefix, &Config{}, &text, row); err != nil {
+		panic(err) // the template and Config are part of the program, and a test runs this
+	}
+	var all []setting
+	for line := range strings.Lines(text.String()) {
+		cells := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+		all = append(all, setting{cells[0], cells[1], cells[2], cells[3]})
+	}
+	return all
+}
+
+func settingNames() []string {
+	var names []string
+	for _, s := range settings() {
+		names = append(names, s.Name)
+	}
+	return names
+}
+
+// settingsTable prints the settings for people.
+func settingsTable() string {
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(w, "NAME\tTYPE\tDEFAULT\tMEANING")
+	for _, s := range settings() {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", s.Name, s.Type, cmp.Or(s.Default, "-"), s.Meaning)
+	}
+	_ = w.Flush()
+	return b.String()
+}

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"strings"
+
+	"gateway/api"
+	"gateway/internal/predict"
+)
+
+type importCommand struct {
+	File   string `arg:"" help:"CSV with a header row (comma, semicolon or tab), or NDJSON (.ndjson, .jsonl); - is standard input, as CSV."`
+	Strict bool   `help:"Stop at the first bad row."`
+	remote
+}
+
+// Run imports a file and reports the rows that were not taken.
+func (cmd importCommand) Run(c *console) error {
+	in, size, err := openInput(cmd.File)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	mediaType := "text/csv"
+	if strings.HasSuffix(cmd.File, ".ndjson") || strings.HasSuffix(cmd.File, ".jsonl") {
+		mediaType = "application/x-ndjson"
+	}
+	bad := &badRows{out: c.stderr}
+	var report predict.ImportReport
+	bar := newProgress(c.stderr, "rows", size)
+	err = cmd.with(c, func(ctx context.Context, client *api.Client) (err error) {
+		input := bufio.NewReaderSize(bar.reader(in), 1<<16)
+		report, err = client.Import(ctx, mediaType, input, cmd.Strict,
+			func(b predict.BadRow) { bad.add(b.Line, describe(b.Errors)) })
+		return err
+	})
+	took := bar.done()
+	if report.Rows > 0 || err == nil {
+		if err := cmd.report(c, report, took.String()); err != nil {
+			return err
+		}
+	}
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s: %w", cmd.File, err)
+	case report.Imported == 0:
+		return fmt.Errorf("%s: no row was imported", cmd.File)
+	}
+	return nil
+}
+
+func (cmd importCommand) report(c *console, r predict.ImportReport, took string) error {
+	if cmd.JSON {
+		return printJSON(c, r)
+	}
+	fmt.Fprintf(c.stdout, "imported %d of %d rows in %s: %d new customers, %d known, %d labelled, %d bad rows\n",
+		r.Imported, r.Rows, took, r.Inserted, r.Updated, r.Labelled, r.Failed)
+	if r.DemoRemoved > 0 {
+		fmt.Fprintf(c.stdout, "%d demo customers made room\n", r.DemoRemoved)
+	}
+	return nil
+}
+
+// describe puts violations on one line.
+func describe(violations []predict.Violation) string {
+	texts := make([]string, len(violations))
+	for i, v := range violations {
+		texts[i] = v.Field + " " + v.Detail
+	}
+	return strings.Join(texts, "; ")
+}

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"gateway/internal/learn"
+	"gateway/internal/local"
+	"gateway/internal/modelswap"
+	"gateway/internal/predict"
+	"gateway/internal/secrets"
+	"gateway/internal/store"
+)
+
+// parts is every piece of a gateway, wired, with nothing running yet.
+type parts struct {
+	schema   *predict.Schema
+	registry *prometheus.Registry
+	store    *store.Store
+	dir      *local.DataDir
+	scorer   *local.Scorer
+	service  *predict.Service
+	importer *predict.Importer
+	engine   *modelswap.Engine
+	cleanups cleanups
+}
+
+// trainingSeed makes training repeatable: the same data gives the same model.
+const trainingSeed = 1
+
+// openLocal wires the embedded platform: everything in the data dir and in
+// this process. On an error nothing is left open.
+func openLocal(ctx context.Context, cfg Config, log *slog.Logger) (p *parts, err error) {
+	schema, err := cfg.schema()
+	if err != nil {
+		return nil, &usageError{err}
+	}
+	gate, err := modelswap.ParseGate(cfg.Gate)
+	if err != nil {
+		return nil, &usageError{err}
+	}
+	p = &parts{schema: schema, registry: prometheus.NewRegistry()}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.cleanups.run(log))
+		}
+	}()
+	p.registry.MustRegister(collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+
+	if p.dir, err = local.OpenDataDir(cfg.DataDir); err != nil {
+		return nil, err
+	}
+	p.cleanups.add("data dir", p.dir.Close)
+
+	if p.store, err = store.OpenSQLite(ctx, p.dir.Path("gateway.db")); err != nil {
+		return nil, err
+	}
+	p.cleanups.add("database", p.store.Close)
+
+	files := local.NewFiles(p.dir.Path("."))
+	p.scorer = &local.Scorer{}
+	deployer := local.NewDeployer(p.store, files.FS(ctx), cfg.EndpointName, schema, p.scorer)
+	trainer := local.NewTrainer(files, trainingSeed)
+	p.cleanups.add("trainer", trainer.Close)
+
+	p.service = predict.NewService(schema, p.scorer, p.store, p.store, log, p.registry)
+	p.importer = predict.NewImporter(schema, p.store)
+	p.engine = modelswap.New(modelswap.Ports{
+		Renewals: p.store,
+		Models:   p.store,
+		Exporter: local.NewExporter(files, p.store, schema),
+		Files:    files,
+		Trainer:  trainer,
+		Deployer: deployer,
+		Scorer:   p.scorer,
+	}, modelswap.Options{
+		Schema:          schema,
+		Algorithm:       cfg.Training.Algorithm,
+		Hyperparameters: cfg.Training.Hyperparameters,
+		MaxRuntime:      cfg.Training.MaxRuntime,
+		Gate:            gate,
+	}, log, p.registry)
+
+	name, err := deployer.Restore(ctx)
+	switch {
+	case errors.Is(err, learn.ErrSchema):
+		// Not fatal: a renewal makes a model for the new schema. Until then
+		// /readyz is 503, because no model fits.
+		log.Warn("the model was made for another schema and cannot serve; renew it", "model", name, "error", err)
+	case err != nil:
+		return nil, err
+	case name != "":
+		log.Info("model restored", "model", name)
+	}
+	return p, nil
+}
+
+// adminTokens opens the admin tokens that the settings name. made is the path
+// of a token that was made just now.
+func adminTokens(cfg Config, dir *local.DataDir, log *slog.Logger) (t *secrets.Tokens, made string, err error) {
+	if path, ok := strings.CutPrefix(cfg.AdminSecretID, "file:"); ok {
+		t, err := secrets.OpenTokens(path, cfg.SecretTTL, log)
+		if err != nil {
+			return nil, "", &usageError{fmt.Errorf("GATEWAY_ADMIN_SECRET_ID: %w", err)}
+		}
+		return t, "", nil
+	}
+	path := dir.Path(adminTokenFile)
+	t, isNew, err := secrets.OpenOrMakeToken(path)
+	if err != nil || !isNew {
+		return t, "", err
+	}
+	return t, path, nil
+}
+
+// adminTokenFile is where the data dir keeps the admin token.
+const adminTokenFile = "admin-token"

@@ -1,0 +1,101 @@
+// Command gateway is the prediction gateway: the service, and the commands
+// that operators use on its data or on a running one.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// commands is the command line. Each field is a command; its methods say what
+// it does.
+type commands struct {
+	Serve   serveCommand   `cmd:"" default:"1" help:"Run the service (the default)."`
+	Import  importCommand  `cmd:"" help:"Load customers from a CSV file into the customer store."`
+	Retrain retrainCommand `cmd:"" help:"Start a renewal of the model."`
+	Predict predictCommand `cmd:"" help:"Score the customers in a CSV file; CSV out."`
+	Convert convertCommand `cmd:"" help:"Convert exported DynamoDB data (either format) to training CSV."`
+	Schema  schemaCommand  `cmd:"" help:"Draft, check and print feature schemas."`
+	Config  configCommand  `cmd:"" help:"Print every setting: name, type, default, meaning."`
+	Version versionCommand `cmd:"" help:"Print the version."`
+}
+
+// console is what a command talks to people through.
+type console struct {
+	ctx    context.Context
+	stdout io.Writer // results
+	stderr io.Writer // progress and errors
+}
+
+// Exit codes.
+const (
+	exitOK     = 0
+	exitFailed = 1 // the command could not do what it was asked to
+	exitUsage  = 2 // the command line or a setting is wrong
+)
+
+// exitCode carries an exit code out of kong, which wants to end the process.
+type exitCode int
+
+// run picks a command and runs it. It is main without the process, for tests.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int) {
+	defer func() {
+		if r := recover(); r != nil {
+			exit, ok := r.(exitCode)
+			if !ok {
+				panic(r)
+			}
+			code = int(exit)
+		}
+	}()
+	parser, err := kong.New(&commands{},
+		kong.Name("gateway"),
+		kong.Description("One service between apps and a model, and the loop that keeps the model fresh. Settings come from GATEWAY_* variables: see `gateway config`."),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(code int) { panic(exitCode(code)) }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+	)
+	if err != nil {
+		panic(err) // the command line above is wrong, whatever the arguments
+	}
+	selected, err := parser.Parse(args)
+	if err != nil {
+		fmt.Fprintf(stderr, "gateway: %v\n", err)
+		return exitUsage
+	}
+	err = selected.Run(&console{ctx: ctx, stdout: stdout, stderr: stderr})
+	var usage *usageError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &usage):
+		fmt.Fprintf(stderr, "gateway: %v\n", err)
+		return exitUsage
+	case errors.Is(err, errReported):
+		return exitFailed
+	}
+	fmt.Fprintf(stderr, "gateway: %v\n", err)
+	return exitFailed
+}
+
+// usageError is a wrong setting or argument.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+// errReported ends a command that has said already what went wrong.
+var errReported = errors.New("reported")

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+
+	"gateway/internal/local"
+)
+
+// progress shows how far long work is: a bar on a terminal (rate and time left
+// with it), a plain line now and then elsewhere.
+type progress struct {
+	out   io.Writer
+	bar   *progressbar.ProgressBar
+	noun  string
+	start time.Time
+	last  time.Time
+	rows  int64
+}
+
+// plainEvery is how often work that is not watched on a terminal says a line.
+const plainEvery = 5 * time.Second
+
+// newProgress counts rows of work. bytes is the size of the input, which the
+// bar measures by; 0 or less if unknown.
+func newProgress(out io.Writer, noun string, bytes int64) *progress {
+	now := time.Now()
+	p := &progress{out: out, noun: noun, start: now, last: now}
+	if isTerminal(out) {
+		p.bar = progressbar.NewOptions64(max(bytes, -1), progressbar.OptionSetWriter(out),
+			progressbar.OptionShowBytes(true), progressbar.OptionThrottle(100*time.Millisecond),
+			progressbar.OptionSetDescription(noun), progressbar.OptionClearOnFinish())
+	}
+	return p
+}
+
+// reader counts the bytes read from r.
+func (p *progress) reader(r io.Reader) io.Reader {
+	if p.bar == nil {
+		return r
+	}
+	reader := progressbar.NewReader(r, p.bar)
+	return &reader
+}
+
+// set says how many rows are done.
+func (p *progress) set(rows int64) {
+	p.rows = rows
+	now := time.Now()
+	if p.bar != nil {
+		p.bar.Describe(fmt.Sprintf("%d %s", rows, p.noun))
+	} else if now.Sub(p.last) >= plainEvery {
+		p.last = now
+		fmt.Fprintf(p.out, "%d %s, %.0f a second\n", rows, p.noun, p.rate())
+	}
+}
+
+func (p *progress) rate() float64 {
+	return float64(p.rows) / max(time.Since(p.start).Seconds(), 1e-3)
+}
+
+// done takes the bar away and returns how long the work took.
+func (p *progress) done() time.Duration {
+	if p.bar != nil {
+		_ = p.bar.Finish()
+	}
+	return time.Since(p.start).Round(time.Millisecond)
+}
+
+// openInput opens a file and tells its size; "-" is standard input.
+func openInput(path string) (io.ReadCloser, int64, error) {
+	if path == "-" {
+		return io.NopCloser(os.Stdin), -1, nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, 0, err
+	}
+	info, err := f.Stat()
+	if err == nil && info.IsDir() {
+		err = fmt.Errorf("%s is a folder", path)
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, 0, err
+	}
+	return f, info.Size(), nil
+}
+
+// printJSON writes a value for machines.
+func printJSON(c *console, value any) error {
+	text, err := json.MarshalIndent(value, "", "  ")
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(c.stdout, "%s\n", text)
+	return err
+}
+
+// writeOutput writes a file that appears whole or not at all; without a path,
+// or with -, it writes to standard output.
+func writeOutput(c *console, path string, write func(io.Writer) error) error {
+	if path == "" || path == "-" {
+		w := bufio.NewWriter(c.stdout)
+		return errors.Join(write(w), w.Flush())
+	}
+	full, err := filepath.Abs(path)
+	if err != nil {
+		return err
+	}
+	return local.NewFiles(filepath.Dir(full)).WriteFile(c.ctx, filepath.Base(full), write)
+}

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"gateway/api"
+)
+
+// remote is how a command reaches a gateway: the one that runs at the URL, or,
+// without a URL, one that the command itself runs on the data dir for as long
+// as it takes. So there is one way to do things, and the data dir has one
+// owner at a time.
+type remote struct {
+	URL   string `name:"url" help:"Go through the gateway that runs there, such as http://127.0.0.1:8080." placeholder:"URL"`
+	Token string `help:"Admin token; without it, that of the data dir where the URL is on this machine." placeholder:"TOKEN"`
+	JSON  bool   `name:"json" help:"For machines."`
+}
+
+// with calls do with a client of that gateway.
+func (r remote) with(c *console, do func(ctx context.Context, client *api.Client) error) error {
+	if r.URL == "" {
+		return r.here(c, do)
+	}
+	if u, err := url.Parse(r.URL); err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return &usageError{fmt.Errorf("--url %q: must be like http://127.0.0.1:8080", r.URL)}
+	}
+	token := r.Token
+	if token == "" && isLoopback(r.URL) {
+		cfg, err := loadConfig()
+		if err != nil {
+			return &usageError{err}
+		}
+		if token, err = readToken(cfg); err != nil {
+			return err
+		}
+	}
+	return do(c.ctx, &api.Client{BaseURL: strings.TrimRight(r.URL, "/"), Token: token})
+}
+
+// readToken reads the token that a gateway made in the data dir; empty if
+// there is none.
+func readToken(cfg Config) (string, error) {
+	text, err := os.ReadFile(filepath.Join(cfg.DataDir, adminTokenFile))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return "", err
+	}
+	return strings.TrimSpace(string(text)), nil
+}
+
+// here runs a gateway on a port of its own, on this machine alone.
+func (r remote) here(c *console, do func(ctx context.Context, client *api.Client) error) (err error) {
+	cfg, err := loadConfig()
+	if err != nil {
+		return &usageError{err}
+	}
+	cfg.Addr, cfg.AdminAddr, cfg.AdminSecretID, cfg.Demo = "127.0.0.1:0", "", "", false
+	log := slog.New(slog.NewTextHandler(c.stderr, &slog.HandlerOptions{Level: slog.LevelError}))
+	a, err := newApp(c.ctx, cfg, log, func(string, ...any) {})
+	if err != nil {
+		return err
+	}
+	a.drainTime = 0 // nobody else knows the port
+	ctx, stop := context.WithCancel(c.ctx)
+	served := make(chan error, 1)
+	go func() { served <- a.serve(ctx) }()
+	defer func() {
+		stop()
+		err = errors.Join(err, <-served)
+	}()
+	token, err := readToken(cfg)
+	if err != nil {
+		return err
+	}
+	return do(c.ctx, &api.Client{BaseURL: a.url, Token: token})
+}
+
+// isLoopback reports whether a URL points at this machine.
+func isLoopback(text string) bool {
+	u, err := url.Parse(text)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(u.Hostname())
+	return u.Hostname() == "localhost" || (ip != nil && ip.IsLoopback())
+}
+
+// maxShown is how many bad rows a command shows.
+const maxShown = 20
+
+// badRows shows the first bad rows and counts the others.
+type badRows struct {
+	out   io.Writer
+	count int
+}
+
+func (b *badRows) add(line int, text string) {
+	b.count++
+	switch {
+	case b.count <= maxShown:
+		fmt.Fprintf(b.out, "line %d: %s\n", line, text)
+	case b.count == maxShown+1:
+		fmt.Fprintln(b.out, "… more bad rows follow")
+	}
+}

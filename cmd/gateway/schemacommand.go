@@ -1,0 +1,97 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"gateway/internal/predict"
+)
+
+type schemaCommand struct {
+	Infer schemaInferCommand `cmd:"" help:"Draft a schema from the data in a CSV file."`
+	Check schemaCheckCommand `cmd:"" help:"Check a schema file; without one, the schema that the settings name."`
+	Show  schemaShowCommand  `cmd:"" help:"Print the schema that the settings name."`
+}
+
+type schemaInferCommand struct {
+	File  string `arg:"" help:"CSV with a header row; - is standard input."`
+	Name  string `help:"Name of the schema."`
+	ID    string `name:"id" help:"Column that holds the customer id; guessed if not given."`
+	Label string `help:"Column to be learned; guessed if not given."`
+}
+
+// Run drafts a schema to standard output.
+func (cmd schemaInferCommand) Run(c *console) error {
+	in, _, err := openInput(cmd.File)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	text, err := predict.Infer(in, predict.InferOptions{Name: cmd.Name, ID: cmd.ID, Label: cmd.Label})
+	if err != nil {
+		return fmt.Errorf("%s: %w", cmd.File, err)
+	}
+	_, err = c.stdout.Write(text)
+	return err
+}
+
+type schemaCheckCommand struct {
+	File string `arg:"" optional:"" help:"Schema file."`
+	JSON bool   `name:"json" help:"For machines."`
+}
+
+// Run says whether a schema can be used, and what it makes.
+func (cmd schemaCheckCommand) Run(c *console) error {
+	s, err := cmd.load()
+	if err != nil {
+		return err
+	}
+	if cmd.JSON {
+		return printJSON(c, map[string]any{"name": s.Name, "features": len(s.Features),
+			"columns": s.Columns(), "fingerprint": s.Fingerprint()})
+	}
+	_, err = fmt.Fprintf(c.stdout, "schema %s is good: %d features make %d columns; fingerprint %s\n",
+		s.Name, len(s.Features), s.Width(), s.Fingerprint())
+	return err
+}
+
+func (cmd schemaCheckCommand) load() (*predict.Schema, error) {
+	if cmd.File != "" {
+		return predict.LoadSchema(cmd.File)
+	}
+	cfg, err := loadConfig()
+	if err != nil {
+		return nil, &usageError{err}
+	}
+	return cfg.schema()
+}
+
+type schemaShowCommand struct {
+	JSON bool `name:"json" help:"As JSON Schema 2020-12."`
+}
+
+// Run prints the schema in use.
+func (cmd schemaShowCommand) Run(c *console) error {
+	cfg, err := loadConfig()
+	if err != nil {
+		return &usageError{err}
+	}
+	s, err := cfg.schema()
+	if err != nil {
+		return &usageError{err}
+	}
+	switch {
+	case cmd.JSON:
+		_, err = c.stdout.Write(s.JSONSchema())
+	case cfg.Schema == "":
+		_, err = c.stdout.Write(predict.BankYAML())
+	default:
+		in, _, openErr := openInput(cfg.Schema)
+		if openErr != nil {
+			return openErr
+		}
+		defer in.Close()
+		_, err = io.Copy(c.stdout, in)
+	}
+	return err
+}

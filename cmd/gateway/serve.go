@@ -1,0 +1,71 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+
+	"golang.org/x/term"
+)
+
+type serveCommand struct{}
+
+// Run serves until the context ends.
+func (serveCommand) Run(c *console) error {
+	cfg, err := loadConfig()
+	if err != nil {
+		return &usageError{err}
+	}
+	log := newLogger(c, cfg)
+	a, err := newApp(c.ctx, cfg, log, func(format string, args ...any) { log.Info(fmt.Sprintf(format, args...)) })
+	if err != nil {
+		return err
+	}
+	return a.serve(c.ctx)
+}
+
+// newLogger logs to standard error: text for people, JSON for machines.
+func newLogger(c *console, cfg Config) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(cfg.LogLevel)) // checked by validate
+	opts := &slog.HandlerOptions{Level: level}
+	format := cmp.Or(cfg.LogFormat, "json")
+	if cfg.LogFormat == "" && isTerminal(c.stderr) {
+		format = "text"
+	}
+	if format == "text" {
+		return slog.New(slog.NewTextHandler(c.stderr, opts))
+	}
+	return slog.New(slog.NewJSONHandler(c.stderr, opts))
+}
+
+func isTerminal(w any) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// version is set by the linker.
+var version = "dev"
+
+type versionCommand struct{}
+
+// Run prints the version.
+func (versionCommand) Run(c *console) error {
+	_, err := fmt.Fprintln(c.stdout, "gateway", version)
+	return err
+}
+
+type configCommand struct {
+	JSON bool `name:"json" help:"For machines."`
+}
+
+// Run prints the settings. It reads none, so that it works while one is wrong.
+func (cmd configCommand) Run(c *console) error {
+	if cmd.JSON {
+		return printJSON(c, settings())
+	}
+	_, err := fmt.Fprintln(c.stdout, strings.TrimRight(settingsTable(), "\n"))
+	return err
+}

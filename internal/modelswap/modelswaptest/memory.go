@@ -1,0 +1,350 @@
+// Package modelswaptest has in-memory back ends for tests of the engine. They
+// keep what the ports promise, count the effects that cost money, and can be
+// told to fail.
+package modelswaptest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"io/fs"
+	"maps"
+	"slices"
+	"sync"
+	"testing/fstest"
+	"time"
+
+	"gateway/internal/export"
+	"gateway/internal/modelswap"
+	"gateway/internal/predict"
+)
+
+// Backend fills every port of an engine in memory. Its fields may be set
+// before the engine runs.
+type Backend struct {
+	Schema    *predict.Schema
+	Customers []predict.Customer
+	// Score is how the model called name scores a row; nil scores by the first column.
+	Score func(name string, row predict.Vector) float64
+	// Live overrides what the live path answers, for tests of `verify`.
+	Live func(predict.Scores) predict.Scores
+	// Before is called before each call of a port, with its name; an error
+	// fails the call.
+	Before func(call string) error
+
+	mu       sync.Mutex
+	calls    map[string]int
+	renewals map[string][]byte
+	states   map[string]modelswap.State
+	revision map[string]int64
+	order    []string
+	models   map[string]modelswap.Model
+	files    fstest.MapFS
+	jobs     map[string]modelswap.TrainingStatus
+	serving  string
+	final    chan *modelswap.Renewal
+}
+
+// New makes a back end for a schema with customers.
+func New(schema *predict.Schema, customers []predict.Customer) *Backend {
+	return &Backend{Schema: schema, Customers: customers,
+		calls: map[string]int{}, renewals: map[string][]byte{}, states: map[string]modelswap.State{},
+		revision: map[string]int64{}, models: map[string]modelswap.Model{}, files: fstest.MapFS{},
+		jobs: map[string]modelswap.TrainingStatus{}, final: make(chan *modelswap.Renewal, 100)}
+}
+
+// Ports returns the back end as an engine wants it.
+func (b *Backend) Ports() modelswap.Ports {
+	return modelswap.Ports{Renewals: b, Models: b, Exporter: b, Files: b, Trainer: b, Deployer: b, Scorer: live{b}}
+}
+
+// Final delivers each renewal that has come to its end.
+func (b *Backend) Final() <-chan *modelswap.Renewal { return b.final }
+
+// Calls tells how often a port was called, failed calls not counted.
+func (b *Backend) Calls(call string) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.calls[call]
+}
+
+// Serve makes a model serve, as if an earlier renewal had deployed it.
+func (b *Backend) Serve(m modelswap.Model) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.models[m.Name] = m
+	b.serving = m.Name
+}
+
+// Lose forgets all training jobs, as a restart does.
+func (b *Backend) Lose() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	clear(b.jobs)
+}
+
+func (b *Backend) before(call string) error {
+	if b.Before != nil {
+		if err := b.Before(call); err != nil {
+			return err
+		}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.calls[call]++
+	return nil
+}
+
+// InsertRenewal implements modelswap.Renewals.
+func (b *Backend) InsertRenewal(ctx context.Context, r *modelswap.Renewal) error {
+	if old, err := b.Unfinished(ctx); err != nil {
+		return err
+	} else if old != nil {
+		return predict.Errorf(predict.Conflict, "renewal %s is still %s", old.ID, old.Status)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	r.Revision = 1
+	b.order = append(b.order, r.ID)
+	return b.put(r)
+}
+
+func (b *Backend) put(r *modelswap.Renewal) error {
+	text, err := json.Marshal(r)
+	b.renewals[r.ID], b.states[r.ID], b.revision[r.ID] = text, r.State, r.Revision
+	return err
+}
+
+// UpdateRenewal implements modelswap.Renewals.
+func (b *Backend) UpdateRenewal(_ context.Context, r *modelswap.Renewal) error {
+	if err := b.before("UpdateRenewal"); err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.revision[r.ID] != r.Revision {
+		return modelswap.ErrStale
+	}
+	r.Revision++
+	if err := b.put(r); err != nil {
+		return err
+	}
+	if r.Status.Final() {
+		b.final <- r
+	}
+	return nil
+}
+
+// Renewal implements modelswap.Renewals.
+func (b *Backend) Renewal(_ context.Context, id string) (*modelswap.Renewal, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	text, ok := b.renewals[id]
+	if !ok {
+		return nil, predict.Errorf(predict.NotFound, "there is no renewal %q", id)
+	}
+	r := &modelswap.Renewal{}
+	if err := json.Unmarshal(text, r); err != nil {
+		return nil, err
+	}
+	r.State, r.Revision = b.states[id], b.revision[id]
+	return r, nil
+}
+
+// Renewals implements modelswap.Renewals.
+func (b *Backend) Renewals(ctx context.Context, limit int, _ string) ([]*modelswap.Renewal, error) {
+	var all []*modelswap.Renewal
+	b.mu.Lock()
+	order := slices.Clone(b.order)
+	b.mu.Unlock()
+	for _, id := range slices.Backward(order) {
+		r, err := b.Renewal(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if all = append(all, r); len(all) == limit {
+			break
+		}
+	}
+	return all, nil
+}
+
+// Unfinished implements modelswap.Renewals.
+func (b *Backend) Unfinished(ctx context.Context) (*modelswap.Renewal, error) {
+	all, err := b.Renewals(ctx, 0, "")
+	for _, r := range all {
+		if !r.Status.Final() {
+			return r, err
+		}
+	}
+	return nil, err
+}
+
+// InsertModel implements modelswap.Models.
+func (b *Backend) InsertModel(_ context.Context, m modelswap.Model) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.models[m.Name] = m
+	return nil
+}
+
+// Model implements modelswap.Models.
+func (b *Backend) Model(_ context.Context, name string) (*modelswap.Model, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	m, ok := b.models[name]
+	if !ok {
+		return nil, predict.Errorf(predict.NotFound, "there is no model %q", name)
+	}
+	return &m, nil
+}
+
+// Models implements modelswap.Models.
+func (b *Backend) Models(context.Context) ([]modelswap.Model, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Collect(maps.Values(b.models)), nil
+}
+
+// MarkServing implements modelswap.Models.
+func (b *Backend) MarkServing(_ context.Context, name string, at time.Time) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	m := b.models[name]
+	m.DeployedAt = &at
+	b.models[name] = m
+	return nil
+}
+
+// StartExport implements modelswap.Exporter.
+func (b *Backend) StartExport(ctx context.Context, name string) error {
+	if err := b.before("StartExport"); err != nil {
+		return err
+	}
+	_, err := export.Write(ctx, b, export.Meta{Schema: b.Schema, ID: name, Folder: "export"},
+		func(each func(predict.Customer) error) error {
+			for _, c := range b.Customers {
+				if err := each(c); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	return err
+}
+
+// ExportStatus implements modelswap.Exporter.
+func (b *Backend) ExportStatus(_ context.Context, name string) (modelswap.ExportStatus, error) {
+	return modelswap.ExportStatus{Done: true, Folder: "export/AWSDynamoDB/" + name, Items: int64(len(b.Customers))}, nil
+}
+
+// FS implements modelswap.Files.
+func (b *Backend) FS(context.Context) fs.FS {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return maps.Clone(b.files)
+}
+
+// WriteFile implements modelswap.Files.
+func (b *Backend) WriteFile(_ context.Context, name string, write func(io.Writer) error) error {
+	var text bytes.Buffer
+	if err := write(&text); err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.files[name] = &fstest.MapFile{Data: text.Bytes(), Mode: 0o600}
+	return nil
+}
+
+// StartTraining implements modelswap.Trainer. Training ends at once.
+func (b *Backend) StartTraining(_ context.Context, job modelswap.TrainingJob) error {
+	if err := b.before("StartTraining"); err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	status := modelswap.TrainingStatus{State: modelswap.TrainingSucceeded, Artifact: job.Name + ".model"}
+	if job.Hyperparameters["num_round"] == "0" {
+		status = modelswap.TrainingStatus{State: modelswap.TrainingFailed, Reason: "num_round must be at least 1"}
+	}
+	b.jobs[job.Name] = status
+	return nil
+}
+
+// TrainingStatus implements modelswap.Trainer.
+func (b *Backend) TrainingStatus(_ context.Context, name string) (modelswap.TrainingStatus, error) {
+	if err := b.before("TrainingStatus"); err != nil {
+		return modelswap.TrainingStatus{}, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if status, ok := b.jobs[name]; ok {
+		return status, nil
+	}
+	return modelswap.TrainingStatus{State: modelswap.TrainingLost}, nil
+}
+
+// StopTraining implements modelswap.Trainer.
+func (b *Backend) StopTraining(context.Context, string) error { return b.before("StopTraining") }
+
+// RegisterModel implements modelswap.Deployer.
+func (b *Backend) RegisterModel(context.Context, string, string, string) error {
+	return b.before("RegisterModel")
+}
+
+// ScoreWith implements modelswap.Deployer.
+func (b *Backend) ScoreWith(_ context.Context, name string, rows []predict.Vector) ([]float64, error) {
+	if err := b.before("ScoreWith"); err != nil {
+		return nil, err
+	}
+	scores := make([]float64, len(rows))
+	for i, row := range rows {
+		scores[i] = b.score(name, row)
+	}
+	return scores, nil
+}
+
+func (b *Backend) score(name string, row predict.Vector) float64 {
+	if b.Score != nil {
+		return b.Score(name, row)
+	}
+	return 1 / (1 + row[0])
+}
+
+// DeployModel implements modelswap.Deployer.
+func (b *Backend) DeployModel(_ context.Context, name string) error {
+	if err := b.before("DeployModel"); err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.serving = name
+	return nil
+}
+
+// Serving implements modelswap.Deployer.
+func (b *Backend) Serving(context.Context) (name string, changing bool, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.serving, false, nil
+}
+
+// live is the live path: a predict.Scorer.
+type live struct{ b *Backend }
+
+func (l live) Score(ctx context.Context, rows []predict.Vector, _ bool) (predict.Scores, error) {
+	if err := l.b.before("Score"); err != nil {
+		return predict.Scores{}, err
+	}
+	name, _, _ := l.b.Serving(ctx)
+	out := predict.Scores{Model: name, Schema: l.b.Schema.Fingerprint(), Label: make([]int, len(rows))}
+	for _, row := range rows {
+		out.Score = append(out.Score, l.b.score(name, row))
+	}
+	if l.b.Live != nil {
+		out = l.b.Live(out)
+	}
+	return out, nil
+}
