@@ -36,8 +36,8 @@ const defaultDrainTime = time.Second
 
 // newApp opens everything and binds the listeners, so that a port that is
 // taken stops the start. say tells the operator where things are.
-func newApp(ctx context.Context, cfg Config, log *slog.Logger, say func(format string, args ...any)) (a *app, err error) {
-	a = &app{cfg: cfg, log: log, drainTime: defaultDrainTime}
+func newApp(ctx context.Context, cfg Config, log *slog.Logger, say func(format string, args ...any)) (_ *app, err error) {
+	a := &app{cfg: cfg, log: log, drainTime: defaultDrainTime}
 	if a.parts, err = openLocal(ctx, cfg, log); err != nil {
 		return nil, err
 	}

@@ -25,6 +25,7 @@ type parts struct {
 	store    *store.Store
 	dir      *local.DataDir
 	scorer   *local.Scorer
+	deployer *local.Deployer
 	service  *predict.Service
 	importer *predict.Importer
 	engine   *modelswap.Engine
@@ -36,7 +37,7 @@ const trainingSeed = 1
 
 // openLocal wires the embedded platform: everything in the data dir and in
 // this process. On an error nothing is left open.
-func openLocal(ctx context.Context, cfg Config, log *slog.Logger) (p *parts, err error) {
+func openLocal(ctx context.Context, cfg Config, log *slog.Logger) (_ *parts, err error) {
 	schema, err := cfg.schema()
 	if err != nil {
 		return nil, &usageError{err}
@@ -45,7 +46,7 @@ func openLocal(ctx context.Context, cfg Config, log *slog.Logger) (p *parts, err
 	if err != nil {
 		return nil, &usageError{err}
 	}
-	p = &parts{schema: schema, registry: prometheus.NewRegistry()}
+	p := &parts{schema: schema, registry: prometheus.NewRegistry()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.cleanups.run(log))
@@ -66,7 +67,7 @@ func openLocal(ctx context.Context, cfg Config, log *slog.Logger) (p *parts, err
 
 	files := local.NewFiles(p.dir.Path("."))
 	p.scorer = &local.Scorer{}
-	deployer := local.NewDeployer(p.store, files.FS(ctx), cfg.EndpointName, schema, p.scorer)
+	p.deployer = local.NewDeployer(p.store, files.FS(ctx), cfg.EndpointName, schema, p.scorer)
 	trainer := local.NewTrainer(files, trainingSeed)
 	p.cleanups.add("trainer", trainer.Close)
 
@@ -78,7 +79,7 @@ func openLocal(ctx context.Context, cfg Config, log *slog.Logger) (p *parts, err
 		Exporter: local.NewExporter(files, p.store, schema),
 		Files:    files,
 		Trainer:  trainer,
-		Deployer: deployer,
+		Deployer: p.deployer,
 		Scorer:   p.scorer,
 	}, modelswap.Options{
 		Schema:          schema,
@@ -88,7 +89,7 @@ func openLocal(ctx context.Context, cfg Config, log *slog.Logger) (p *parts, err
 		Gate:            gate,
 	}, log, p.registry)
 
-	name, err := deployer.Restore(ctx)
+	name, err := p.deployer.Restore(ctx)
 	switch {
 	case errors.Is(err, learn.ErrSchema):
 		// Not fatal: a renewal makes a model for the new schema. Until then

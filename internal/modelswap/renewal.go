@@ -124,10 +124,10 @@ type Overrides struct {
 
 // Training says what to train with. A zero field leaves the setting as it is.
 type Training struct {
-	Algorithm     string `json:"algorithm,omitempty"`
-	InstanceType  string `json:"instance_type,omitempty"`
-	InstanceCount int    `json:"instance_count,omitempty"`
-	MaxRuntime    string `json:"max_runtime,omitempty"` // as time.ParseDuration reads it
+	Algorithm     string `json:"algorithm,omitzero"`
+	InstanceType  string `json:"instance_type,omitzero"`
+	InstanceCount int    `json:"instance_count,omitzero"`
+	MaxRuntime    string `json:"max_runtime,omitzero"` // as time.ParseDuration reads it
 }
 
 // Hyperparameters are names and values as the training algorithm spells them.

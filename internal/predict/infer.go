@@ -40,7 +40,7 @@ func Infer(r io.Reader, opts InferOptions) ([]byte, error) {
 		head = head[len("\ufeff"):]
 	}
 	text := csv.NewReader(buffered)
-	text.Comma = delimiter(string(head))
+	text.Comma = Delimiter(string(head))
 	text.ReuseRecord = true
 	header, err := text.Read()
 	if err != nil {

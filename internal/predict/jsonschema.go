@@ -6,9 +6,9 @@ import (
 
 // JSONSchema returns the schema of the "features" object as JSON Schema
 // 2020-12, for forms and clients. What POST /predict accepts is what validates
-// against it, but for two things that JSON Schema cannot say: aliases stand in
-// for their feature, and where a customer_id is given the stored features fill
-// what is absent.
+// against it, but for what JSON Schema cannot say: aliases stand in for their
+// feature, where a customer_id is given the stored features fill what is
+// absent, and a number beyond the range of a float64 is refused.
 func (s *Schema) JSONSchema() []byte {
 	properties := make(orderedObject, 0, len(s.Features))
 	required := []string{}

@@ -63,7 +63,7 @@ func NewCSVTable(s *Schema, r io.Reader, maxRow int) (Table, error) {
 		header = header[len(bom):]
 	}
 	t := &csvTable{schema: s, budget: budget, csv: csv.NewReader(buffered)}
-	t.csv.Comma = delimiter(string(header))
+	t.csv.Comma = Delimiter(string(header))
 	t.csv.ReuseRecord = true
 	t.csv.FieldsPerRecord = -1 // checked by row, so that one short row does not end the table
 	names, err := t.csv.Read()
@@ -96,8 +96,9 @@ func peekLine(r *bufio.Reader) ([]byte, error) {
 	}
 }
 
-// delimiter picks the delimiter that the header line uses most.
-func delimiter(text string) rune {
+// Delimiter picks the delimiter (comma, semicolon or tab) that the header line
+// of a table uses most.
+func Delimiter(text string) rune {
 	line, _, _ := strings.Cut(strings.TrimLeft(text, "\r\n"), "\n")
 	best, most := ',', 0
 	for _, d := range []rune{',', ';', '\t'} {
@@ -213,9 +214,9 @@ func (s *Schema) setLabel(row *Row, text string) *Violation {
 func (t *csvTable) fault(err error) error {
 	var parse *csv.ParseError
 	switch {
-	case errors.As(err, &parse) && errors.Is(parse.Err, errRowTooLong), errors.Is(err, errRowTooLong):
-		line, _ := t.csv.FieldPos(0)
-		return Errorf(Invalid, "the row after line %d is longer than %d bytes", line, t.budget.rows)
+	case errors.Is(err, errRowTooLong):
+		line, _ := t.csv.FieldPos(0) // encoding/csv keeps the part that it read
+		return Errorf(Invalid, "the row at line %d is longer than %d bytes", line, t.budget.rows)
 	case errors.As(err, &parse):
 		return Errorf(Invalid, "line %d, column %d: not CSV: %v", parse.Line, parse.Column, parse.Err)
 	}

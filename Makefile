@@ -1,0 +1,82 @@
+# Needs Go and make; the race detector also needs a C compiler, and only `image` needs Docker.
+# Settings of the service (GATEWAY_…, AWS_…) are read from the environment, which `run` passes on.
+
+GO           ?= go
+DOCKER       ?= docker
+IMAGE        ?= gateway
+VERSION      ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+TEST_TIMEOUT ?= 15m
+FUZZTIME     ?= 10s
+BENCH        ?= .
+LINT_VERSION := v2.15.0
+LINT         := bin/golangci-lint-$(LINT_VERSION)
+
+# Packages built and tested at once: tests that train models want a core each.
+PARALLEL     ?= 2
+
+# No cgo: one static binary, the same as in the image.
+BUILD = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X main.version=$(VERSION)"
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test check format vet modules lint bench fuzz image clean
+
+help: ## print this list
+	@echo 'usage: make TARGET'
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-10s %s\n", $$1, $$2 }'
+
+run: build ## build the gateway and run it (arguments: ARGS='…')
+	@exec bin/gateway $(ARGS)
+
+build: ## build bin/gateway
+	@mkdir -p bin
+	$(BUILD) -o bin/gateway ./cmd/gateway
+
+# Go turns cgo off by itself where it finds no C compiler.
+test: ## run all tests, with the race detector where there is a C compiler
+	@race=-race; \
+	if [ "$$($(GO) env CGO_ENABLED)" != 1 ]; then \
+		race=; echo 'no cgo (is a C compiler installed?): testing without the race detector'; \
+	fi; \
+	set -x; $(GO) test $$race -p $(PARALLEL) -timeout $(TEST_TIMEOUT) ./...
+
+check: format vet modules lint test ## everything that CI checks
+
+format:
+	@files=$$(gofmt -l .); if [ -n "$$files" ]; then echo "not gofmt-ed:"; echo "$$files"; exit 1; fi
+
+vet:
+	$(GO) vet ./...
+
+modules:
+	$(GO) mod verify
+	$(GO) mod tidy -diff
+
+lint: $(LINT) ## run the linters that .golangci.yml names
+	$(LINT) run ./...
+
+# Built from source, at one version for everybody; the first time takes minutes.
+$(LINT):
+	@mkdir -p bin
+	GOBIN=$(CURDIR)/bin CGO_ENABLED=0 $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
+	@mv bin/golangci-lint $@
+
+bench: ## run all benchmarks (one: BENCH=Name)
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -p 1 ./...
+
+fuzz: ## fuzz each fuzz target for FUZZTIME (10s)
+	@set -e; \
+	for file in $$(grep -rl '^func Fuzz' --include='*_test.go' . | sort); do \
+		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' $$file); do \
+			echo "$$(dirname $$file) $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$(dirname $$file); \
+		done; \
+	done
+
+image: ## build the container image
+	@command -v $(DOCKER) >/dev/null || { \
+		echo "'$(DOCKER)' is not installed: see https://docs.docker.com/engine/install/, or use podman: make image DOCKER=podman"; \
+		exit 1; }
+	$(DOCKER) build --build-arg VERSION=$(VERSION) --tag $(IMAGE):$(VERSION) --tag $(IMAGE):latest .
+
+clean: ## remove what make built; gateway-data stays
+	rm -rf bin

@@ -1,0 +1,207 @@
+package api
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"gateway/internal/modelswap"
+	"gateway/internal/predict"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Deps is what the handlers call. All of it is required unless said.
+type Deps struct {
+	Predict  *predict.Service
+	Renewals *modelswap.Engine
+	Importer *predict.Importer
+	// Tokens returns the operators' tokens that are valid now. It is asked on
+	// every request, so it must be cheap. No tokens, no operators.
+	Tokens func() []string
+	// Dependencies are what /readyz looks at. None: it is always ready.
+	Dependencies []Dependency
+	// Status returns further entries of /admin/status. They win over the
+	// gateway's own of the same name. May be nil.
+	Status func(context.Context) map[string]any
+	// OpenAPI is the text of openapi.yaml.
+	OpenAPI []byte
+	// Registry is where the metrics are registered and what /metrics shows.
+	Registry *prometheus.Registry
+	Log      *slog.Logger
+	// SpoolDir is where the backlog of streamed answers goes, in files without
+	// a name. Empty: the system's directory for temporary files.
+	SpoolDir string
+}
+
+// Options are the settings. The zero value is a sensible gateway.
+type Options struct {
+	// SeparateAdmin moves the operators' routes to a handler of their own.
+	SeparateAdmin bool
+	// AdminOpenMetrics leaves /metrics without a token, for listeners that only
+	// the trusted can reach.
+	AdminOpenMetrics bool
+	// Version is what /admin/status calls this build. Zero: "dev".
+	Version string
+	// EndpointName is the name under which /endpoints/{name}/invocations
+	// answers. Zero: ServiceEndpoint.
+	EndpointName string
+	// MaxBody bounds JSON bodies, in bytes. Zero: 1 MiB.
+	MaxBody int64
+	// MaxItems bounds the elements of one JSON list, which cost more memory
+	// than text. Zero: 10,000.
+	MaxItems int
+	// MaxRow bounds a row of a stream, in bytes. Zero: 64 KiB.
+	MaxRow int
+	// MaxSpool bounds the file that holds what a caller of a stream has not
+	// read, in bytes; beyond it the gateway reads no more from that caller
+	// until it has read. Zero: 1 GiB.
+	MaxSpool int64
+	// PredictTimeout is a prediction's whole time, and that of each chunk of a
+	// stream. Zero: 2 s.
+	PredictTimeout time.Duration
+	// StreamIdle is how long a stream may stand still in both directions. Zero: 30 s.
+	StreamIdle time.Duration
+	// MaxInFlight is how many requests of apps are answered at once; more are
+	// refused with 503. Zero: 1,024.
+	MaxInFlight int
+	// CORSOrigins are the web origins whose pages may call the apps' routes;
+	// "*" is every one. Zero: none.
+	CORSOrigins []string
+}
+
+func (o Options) withDefaults() Options {
+	o.Version = cmp.Or(o.Version, "dev")
+	o.EndpointName = cmp.Or(o.EndpointName, "ServiceEndpoint")
+	o.MaxBody = cmp.Or(o.MaxBody, 1<<20)
+	o.MaxItems = cmp.Or(o.MaxItems, 10_000)
+	o.MaxRow = cmp.Or(o.MaxRow, 64<<10)
+	o.MaxSpool = cmp.Or(o.MaxSpool, 1<<30)
+	o.PredictTimeout = cmp.Or(o.PredictTimeout, 2*time.Second)
+	o.StreamIdle = cmp.Or(o.StreamIdle, 30*time.Second)
+	o.MaxInFlight = cmp.Or(o.MaxInFlight, 1024)
+	return o
+}
+
+// storeTimeout bounds one question to a store that no setting bounds.
+const storeTimeout = 10 * time.Second
+
+// api holds what the handlers share.
+type api struct {
+	d         Deps
+	o         Options
+	metrics   *metrics
+	readiness *readiness
+	documents documents
+	started   time.Time
+}
+
+// New returns the handler of the public listener and that of the operators'.
+// Without SeparateAdmin the public one carries everything and admin is nil. It
+// registers the metrics, so a registry takes one New.
+func New(d Deps, o Options) (public, admin http.Handler) {
+	a := &api{d: d, o: o.withDefaults(), metrics: newMetrics(d.Registry),
+		readiness: newReadiness(d.Dependencies, d.Log), started: time.Now().UTC()}
+	if !o.SeparateAdmin {
+		return a.router(a.health, a.apps, a.operators), nil
+	}
+	return a.router(a.health, a.apps), a.router(a.health, a.operators)
+}
+
+// router makes a handler of some groups of routes. What surrounds every
+// request is listed from the outside in.
+func (a *api) router(groups ...func(chi.Router)) http.Handler {
+	r := chi.NewRouter()
+	r.Use(a.observe) // id, event, metrics: sees all that is answered
+	r.Use(recovered) // panics become problems
+	r.Use(secured)   // headers
+	r.Use(cors(a.o.CORSOrigins))
+	r.Use(middleware.GetHead) // HEAD works wherever GET does
+	r.NotFound(handler(a.notFound).ServeHTTP)
+	r.MethodNotAllowed(handler(a.methodNotAllowed).ServeHTTP)
+	for _, group := range groups {
+		group(r)
+	}
+	return r
+}
+
+func (a *api) health(r chi.Router) {
+	r.Method(http.MethodGet, "/livez", handler(a.live))
+	r.Method(http.MethodGet, "/readyz", handler(a.ready))
+	r.Method(http.MethodGet, "/healthz", handler(a.ready))
+}
+
+func (a *api) apps(r chi.Router) {
+	schema := newStatic("application/schema+json", a.d.Predict.Schema().JSONSchema())
+	schema.fingerprint = a.d.Predict.Schema().Fingerprint()
+	openAPI := newStatic("application/yaml", a.d.OpenAPI)
+	r.Group(func(r chi.Router) {
+		r.Use(limited(a.o.MaxInFlight))
+		r.Method(http.MethodPost, "/predict", handler(a.predict))
+		r.Method(http.MethodPost, "/predict/batch", handler(a.predictBatch))
+		r.Method(http.MethodPost, "/outcomes", handler(a.outcomes))
+		r.Method(http.MethodPost, invocationsPrefix+"{name}/invocations", handler(a.invocations))
+		r.Method(http.MethodGet, "/schema", handler(schema.serve))
+		r.Method(http.MethodGet, "/openapi.yaml", handler(openAPI.serve))
+		r.Method(http.MethodGet, "/docs", handler(a.toDocs))
+		r.Method(http.MethodGet, docsPattern, a.docs())
+	})
+}
+
+// operators' routes are a router of their own, so that the token is wanted for
+// all that begins with /admin, also for what does not exist.
+func (a *api) operators(r chi.Router) {
+	token := authorized(a.d.Tokens)
+	r.Route("/admin", func(r chi.Router) {
+		r.Use(token)
+		r.Method(http.MethodPost, "/retrain", handler(a.retrain))
+		r.Method(http.MethodGet, "/renewals", handler(a.renewals))
+		r.Method(http.MethodGet, "/renewals/{id}", handler(a.renewal))
+		r.Method(http.MethodGet, "/models", handler(a.models))
+		r.Method(http.MethodGet, "/status", handler(a.status))
+		r.Method(http.MethodPost, "/customers", handler(a.customers))
+	})
+	show := promhttp.HandlerFor(a.d.Registry, promhttp.HandlerOpts{})
+	if !a.o.AdminOpenMetrics {
+		show = token(show)
+	}
+	r.Method(http.MethodGet, "/metrics", show)
+}
+
+// handler is a function that either answers or says why it cannot. What it
+// returns becomes a problem.
+type handler func(http.ResponseWriter, *http.Request) error
+
+// ServeHTTP implements http.Handler.
+func (h handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if err := h(w, r); err != nil {
+		fail(w, r, err)
+	}
+}
+
+func (a *api) notFound(http.ResponseWriter, *http.Request) error {
+	return refuse(notFound, "there is no such route")
+}
+
+// methodNotAllowed finds the methods that the path does have.
+func (a *api) methodNotAllowed(_ http.ResponseWriter, r *http.Request) error {
+	routes := chi.RouteContext(r.Context()).Routes
+	var allowed []string
+	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+		if routes.Find(chi.NewRouteContext(), method, r.URL.Path) == "" {
+			continue
+		}
+		allowed = append(allowed, method)
+		if method == http.MethodGet {
+			allowed = append(allowed, http.MethodHead)
+		}
+	}
+	list := strings.Join(allowed, ", ")
+	return &refusal{reason: methodNotAllowed, allow: list, detail: "this route takes " + list}
+}

@@ -1,0 +1,266 @@
+package api
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"gateway/internal/modelswap"
+	"gateway/internal/predict"
+
+	"github.com/go-json-experiment/json"
+)
+
+// Client calls a gateway. What the gateway refuses is a *Problem.
+type Client struct {
+	BaseURL string       // such as http://127.0.0.1:8080
+	Token   string       // for the operators' routes; may be empty
+	HTTP    *http.Client // nil: http.DefaultClient
+}
+
+// Predict asks for one prediction.
+func (c *Client) Predict(ctx context.Context, req PredictionRequest) (Prediction, error) {
+	var p Prediction
+	return p, c.post(ctx, "/predict", req, &p)
+}
+
+// PredictBatch sends rows of CSV or NDJSON and yields the answers in order, as
+// they come. Rows that failed are items with an Error. An error of the
+// sequence is the last thing it yields: the rest was not answered.
+func (c *Client) PredictBatch(ctx context.Context, contentType string, rows io.Reader) iter.Seq2[BatchItem, error] {
+	return func(yield func(BatchItem, error) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		res, err := c.do(ctx, http.MethodPost, "/predict/batch", contentType, rows)
+		if err != nil {
+			yield(BatchItem{}, err)
+			return
+		}
+		defer res.Body.Close()
+		err = eachLine(res, func(line []byte) error {
+			var item BatchItem
+			if err := json.Unmarshal(line, &item); err != nil {
+				return fmt.Errorf("the gateway's answer: %w", err)
+			}
+			if item.End {
+				return item.Error
+			}
+			if !yield(item, nil) {
+				return errStopped
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, errStopped) {
+			yield(BatchItem{}, err)
+		}
+	}
+}
+
+var errStopped = errors.New("the reader wants no more")
+
+// Outcome reports what really happened, for one prediction or customer.
+func (c *Client) Outcome(ctx context.Context, o Outcome) (Match, error) {
+	var m Match
+	return m, c.post(ctx, "/outcomes", o, &m)
+}
+
+// Outcomes reports many. Match i belongs to outcome i, and may be an Error.
+func (c *Client) Outcomes(ctx context.Context, list []Outcome) ([]Match, error) {
+	var answer struct {
+		Outcomes []Match `json:"outcomes"`
+	}
+	err := c.post(ctx, "/outcomes", map[string]any{"outcomes": list}, &answer)
+	return answer.Outcomes, err
+}
+
+// Retrain starts a renewal.
+func (c *Client) Retrain(ctx context.Context, req RetrainRequest) (*modelswap.Renewal, error) {
+	var r modelswap.Renewal
+	return &r, c.post(ctx, "/admin/retrain", req, &r)
+}
+
+// Renewal returns one renewal in full.
+func (c *Client) Renewal(ctx context.Context, id string) (*modelswap.Renewal, error) {
+	var r modelswap.Renewal
+	return &r, c.get(ctx, "/admin/renewals/"+url.PathEscape(id), &r)
+}
+
+// Renewals returns the newest renewals, at most limit (0: as the gateway
+// likes), older than the one named before (empty: from the newest).
+func (c *Client) Renewals(ctx context.Context, limit int, before string) ([]*modelswap.Renewal, error) {
+	query := url.Values{}
+	if limit > 0 {
+		query.Set("limit", strconv.Itoa(limit))
+	}
+	if before != "" {
+		query.Set("before", before)
+	}
+	var list RenewalList
+	err := c.get(ctx, "/admin/renewals?"+query.Encode(), &list)
+	return list.Renewals, err
+}
+
+// Models returns the models that renewals made, newest first.
+func (c *Client) Models(ctx context.Context) ([]modelswap.Model, error) {
+	var list ModelList
+	err := c.get(ctx, "/admin/models", &list)
+	return list.Models, err
+}
+
+// Status returns the state of the service.
+func (c *Client) Status(ctx context.Context) (map[string]any, error) {
+	var page map[string]any
+	err := c.get(ctx, "/admin/status", &page)
+	return page, err
+}
+
+// Ready asks whether the gateway can predict. Unavailable is no error here.
+func (c *Client) Ready(ctx context.Context) (Readiness, error) {
+	var ready Readiness
+	res, err := c.send(ctx, http.MethodGet, "/readyz", "", nil)
+	if err != nil {
+		return ready, err
+	}
+	defer res.Body.Close()
+	if !strings.HasPrefix(res.Header.Get("Content-Type"), "application/json") {
+		return ready, problemFrom(res)
+	}
+	return ready, json.UnmarshalRead(res.Body, &ready)
+}
+
+// Import sends a table of customers. badRow, which may be nil, is called for
+// each row that was refused, as the gateway reports it. The report is also
+// there, as far as it goes, where the import had to stop.
+func (c *Client) Import(ctx context.Context, contentType string, rows io.Reader, strict bool, badRow func(predict.BadRow)) (predict.ImportReport, error) {
+	var report *predict.ImportReport
+	path := "/admin/customers"
+	if strict {
+		path += "?strict=true"
+	}
+	res, err := c.do(ctx, http.MethodPost, path, contentType, rows)
+	if err != nil {
+		return predict.ImportReport{}, err
+	}
+	defer res.Body.Close()
+	err = eachLine(res, func(text []byte) error {
+		var line ImportLine
+		if err := json.Unmarshal(text, &line); err != nil {
+			return fmt.Errorf("the gateway's answer: %w", err)
+		}
+		switch {
+		case line.ImportReport != nil:
+			report = line.ImportReport
+		case badRow != nil:
+			badRow(predict.BadRow{Line: line.Line, Errors: line.Errors})
+		}
+		if line.Error != nil {
+			return line.Error
+		}
+		return nil
+	})
+	switch {
+	case report == nil && err == nil:
+		err = errors.New("the gateway's answer has no counts at its end")
+		fallthrough
+	case report == nil:
+		report = &predict.ImportReport{}
+	}
+	return *report, err
+}
+
+// eachLine calls fn for the lines of a streamed answer, and fails if it is not whole.
+func eachLine(res *http.Response, fn func(line []byte) error) error {
+	lines := bufio.NewReader(res.Body)
+	for {
+		line, err := lines.ReadBytes('\n')
+		if len(bytes.TrimSpace(line)) > 0 {
+			if err := fn(line); err != nil {
+				return err
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF) && res.Trailer.Get(endTrailer) == complete:
+			return nil
+		case errors.Is(err, io.EOF):
+			return errors.New("the gateway's answer breaks off")
+		case err != nil:
+			return fmt.Errorf("the gateway's answer breaks off: %w", err)
+		}
+	}
+}
+
+func (c *Client) get(ctx context.Context, path string, answer any) error {
+	return c.call(ctx, http.MethodGet, path, "", nil, answer)
+}
+
+func (c *Client) post(ctx context.Context, path string, body, answer any) error {
+	text, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	return c.call(ctx, http.MethodPost, path, "application/json", bytes.NewReader(text), answer)
+}
+
+func (c *Client) call(ctx context.Context, method, path, contentType string, body io.Reader, answer any) error {
+	res, err := c.do(ctx, method, path, contentType, body)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if err := json.UnmarshalRead(res.Body, answer); err != nil {
+		return fmt.Errorf("the gateway's answer: %w", err)
+	}
+	return nil
+}
+
+// do sends a request and turns a problem into an error.
+func (c *Client) do(ctx context.Context, method, path, contentType string, body io.Reader) (*http.Response, error) {
+	res, err := c.send(ctx, method, path, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	if res.StatusCode >= 300 {
+		defer res.Body.Close()
+		return nil, problemFrom(res)
+	}
+	return res, nil
+}
+
+func (c *Client) send(ctx context.Context, method, path, contentType string, body io.Reader) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.BaseURL, "/")+path, body)
+	if err != nil {
+		return nil, err
+	}
+	if contentType != "" {
+		req.Header.Set("Content-Type", contentType)
+	}
+	if c.Token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.Token)
+	}
+	h := c.HTTP
+	if h == nil {
+		h = http.DefaultClient
+	}
+	return h.Do(req)
+}
+
+// problemFrom reads the problem in an answer, or makes one of whatever a
+// proxy in between has answered instead.
+func problemFrom(res *http.Response) error {
+	const most = 1 << 20
+	text, _ := io.ReadAll(io.LimitReader(res.Body, most))
+	p := new(Problem)
+	if err := json.Unmarshal(text, p); err != nil || p.Title == "" {
+		p = &Problem{Title: http.StatusText(res.StatusCode), RequestID: res.Header.Get("X-Request-Id")}
+	}
+	p.Status = res.StatusCode
+	return p
+}

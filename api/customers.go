@@ -1,0 +1,103 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"gateway/internal/predict"
+
+	"github.com/go-json-experiment/json"
+)
+
+// ImportLine is a line of the answer to POST /admin/customers: a bad row, with
+// Line and Errors, or, as the last line, the counts. Where the import had to
+// stop, the last line also has the Error; what was stored by then stays.
+type ImportLine struct {
+	Line   int                 `json:"line,omitzero"`
+	Errors []predict.Violation `json:"errors,omitzero"`
+	*predict.ImportReport
+	Error *Problem `json:"error,omitzero"`
+}
+
+// customers imports a table. Bad rows are reported as they are met, through
+// the spool, because most clients listen only when all is sent.
+func (a *api) customers(w http.ResponseWriter, r *http.Request) error {
+	given, err := mediaTypeOf(r, csvType, ndjsonType)
+	if err != nil {
+		return err
+	}
+	if err := plainEncoding(r); err != nil {
+		return err
+	}
+	strict := false
+	if text := r.URL.Query().Get("strict"); text != "" {
+		if strict, err = strconv.ParseBool(text); err != nil {
+			return invalidQuery("strict", "must be true or false")
+		}
+	}
+	s := a.newStream(w, r)
+	defer s.cancel()
+	table, err := a.table(given, s)
+	if err != nil {
+		s.discard()
+		return err
+	}
+	// A body that breaks off cancels the request, yet what came before it is
+	// stored. A caller to whom nothing can be reported any more ends it.
+	ctx, stop := context.WithCancelCause(context.WithoutCancel(r.Context()))
+	defer stop(nil)
+	report, err := a.d.Importer.Import(ctx, table, predict.ImportOptions{
+		Strict: strict,
+		BadRow: func(bad predict.BadRow) {
+			if strict {
+				return // it is the error that ends the import
+			}
+			if err := s.line(ImportLine{Line: bad.Line, Errors: bad.Errors}); err != nil {
+				stop(err)
+			}
+		},
+	})
+	eventOf(r.Context()).rows = int(report.Rows)
+	if cause := context.Cause(ctx); cause != nil {
+		return a.broken(r, s, cause)
+	}
+	if err != nil && !s.begun {
+		s.discard()
+		return stoppedAfter(report, err)
+	}
+	last := ImportLine{ImportReport: &report}
+	state := complete
+	if err != nil {
+		state, last.Error = failed, problemOf(r.Context(), err)
+		eventOf(r.Context()).failed(last.Error, err)
+	}
+	if err := s.line(last); err != nil {
+		return a.broken(r, s, err)
+	}
+	return a.broken(r, s, s.end(state))
+}
+
+// stoppedAfter says what an import stored before it had to stop.
+func stoppedAfter(report predict.ImportReport, err error) error {
+	var e *predict.Error
+	if report.Imported == 0 || !errors.As(err, &e) {
+		return err
+	}
+	told := *e
+	told.Detail = fmt.Sprintf("%s (%d rows were imported before it)", e.Detail, report.Imported)
+	told.Err = err
+	return &told
+}
+
+// line queues a value as one line of JSON.
+func (s *stream) line(value any) error {
+	text, err := json.Marshal(value, json.Deterministic(true))
+	if err != nil {
+		return err
+	}
+	_, err = s.Write(append(text, '\n'))
+	return err
+}

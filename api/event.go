@@ -1,0 +1,182 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"gateway/internal/predict"
+
+	"github.com/go-chi/chi/v5"
+)
+
+// event is what one request leaves in the log: filled in on the way, written
+// once at the end. It holds no feature value, no path and no query, for each
+// of these may be personal.
+type event struct {
+	id      string
+	rows    int    // rows that were asked about or sent
+	model   string // that answered
+	problem *Problem
+	err     error
+	stack   []byte // of a panic
+	out     *recorder
+}
+
+type eventKey struct{}
+
+// eventOf returns the request's event. Outside of a request, as in tests of
+// single functions, it returns one that nobody will read.
+func eventOf(ctx context.Context) *event {
+	if e, ok := ctx.Value(eventKey{}).(*event); ok {
+		return e
+	}
+	return &event{}
+}
+
+func (e *event) failed(p *Problem, err error) { e.problem, e.err = p, err }
+
+// begun reports whether part of the answer is on its way already.
+func (e *event) begun() bool { return e.out != nil && e.out.status != 0 }
+
+// status is what the log and the metrics say became of the request.
+func (e *event) status() int {
+	switch {
+	case e.problem != nil && (e.problem.Status == statusCallerGone || e.out.status == 0):
+		return e.problem.Status
+	case e.out.status == 0:
+		return http.StatusOK
+	}
+	return e.out.status
+}
+
+// reason is the error in words for the log. Where the caller is at fault the
+// detail is enough, and it leaves out what the caller sent.
+func (e *event) reason() string {
+	var p *predict.Error
+	if errors.As(e.err, &p) && p.Kind == predict.Invalid {
+		codes := make([]string, 0, len(p.Violations))
+		for _, v := range p.Violations {
+			if len(codes) == 5 {
+				codes = append(codes, "…")
+				break
+			}
+			codes = append(codes, v.Code)
+		}
+		return fmt.Sprintf("invalid: %d violations [%s]", len(p.Violations), strings.Join(codes, " "))
+	}
+	return e.err.Error()
+}
+
+// observe gives every request its id and its event, counts it, and logs it
+// once when it is over, whatever happened to it.
+func (a *api) observe(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start := time.Now()
+		out := &recorder{ResponseWriter: w}
+		e := &event{id: requestID(r), out: out}
+		w.Header().Set("X-Request-Id", e.id)
+		a.metrics.inFlight.Inc()
+		returned := false
+		defer func() {
+			a.metrics.inFlight.Dec()
+			if !returned && e.err == nil {
+				e.err = http.ErrAbortHandler
+			}
+			a.finish(r, e, time.Since(start))
+		}()
+		r = r.WithContext(context.WithValue(r.Context(), eventKey{}, e))
+		next.ServeHTTP(out, r)
+		returned = true
+	})
+}
+
+func (a *api) finish(r *http.Request, e *event, took time.Duration) {
+	route, method, status := routeOf(r), knownMethod(r.Method), e.status()
+	a.metrics.count(route, method, status, took)
+	level := slog.LevelInfo
+	switch {
+	case isProbe(route):
+		// Asked every few seconds; what changes is logged where it is noticed.
+		level = slog.LevelDebug
+	case status >= 500 || e.stack != nil || e.problem != nil && e.problem.Status >= 500:
+		level = slog.LevelError
+	}
+	if !a.d.Log.Enabled(r.Context(), level) {
+		return
+	}
+	attrs := make([]slog.Attr, 0, 12)
+	attrs = append(attrs,
+		slog.String("request_id", e.id),
+		slog.String("method", method),
+		slog.String("route", route),
+		slog.Int("status", status),
+		slog.Float64("latency_ms", float64(took.Microseconds())/1000),
+		slog.Int64("bytes", e.out.bytes))
+	if e.rows > 0 {
+		attrs = append(attrs, slog.Int("rows", e.rows))
+	}
+	if e.model != "" {
+		attrs = append(attrs, slog.String("model", e.model))
+	}
+	if e.err != nil {
+		attrs = append(attrs, slog.String("error", e.reason()))
+	}
+	if e.stack != nil {
+		attrs = append(attrs, slog.String("stack", string(e.stack)))
+	}
+	a.d.Log.LogAttrs(r.Context(), level, "request", attrs...)
+}
+
+// routeOf returns the pattern that matched: a closed set, unlike the path.
+func routeOf(r *http.Request) string {
+	pattern := chi.RouteContext(r.Context()).RoutePattern()
+	if pattern == "" || pattern == "/" || strings.HasSuffix(pattern, "/*") && pattern != docsPattern {
+		return "unmatched"
+	}
+	return pattern
+}
+
+func isProbe(route string) bool {
+	return route == "/livez" || route == "/readyz" || route == "/healthz" || route == "/metrics"
+}
+
+func knownMethod(method string) string {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch,
+		http.MethodDelete, http.MethodOptions:
+		return method
+	}
+	return "other"
+}
+
+// recorder notes what is sent.
+type recorder struct {
+	http.ResponseWriter
+	status int
+	bytes  int64
+}
+
+// WriteHeader notes the status. Interim answers (1xx) do not count.
+func (w *recorder) WriteHeader(status int) {
+	if w.status == 0 && status >= 200 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *recorder) Write(p []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	n, err := w.ResponseWriter.Write(p)
+	w.bytes += int64(n)
+	return n, err
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -1,0 +1,193 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Dependency is something that predictions need. Check says whether it works;
+// it should be cheap, and must be safe to call at any time.
+type Dependency struct {
+	Name     string
+	Required bool // failing: the gateway is unavailable, else it is only degraded
+	Check    func(context.Context) error
+}
+
+// Readiness is the body of /readyz.
+type Readiness struct {
+	Status       string               `json:"status"` // ok, degraded or unavailable
+	Dependencies map[string]Condition `json:"dependencies"`
+}
+
+// Condition is a dependency's state, and since when unless it is ok.
+type Condition struct {
+	State string     `json:"state"`
+	Since *time.Time `json:"since,omitzero"`
+}
+
+const (
+	stateOK          = "ok"
+	stateDegraded    = "degraded"
+	stateUnavailable = "unavailable"
+)
+
+const (
+	readyCache   = time.Second // how old an answer of /readyz may be
+	checkTimeout = time.Second // for one dependency
+)
+
+var errSilent = errors.New("no answer in time")
+
+// readiness looks at all dependencies, at most once a second however often it
+// is asked, and logs what changes.
+type readiness struct {
+	log  *slog.Logger
+	deps []*watched
+
+	mu     sync.Mutex
+	last   Readiness
+	at     time.Time     // of last; zero before the first look
+	flight chan struct{} // closed when the look under way is over; nil if none is
+}
+
+// watched is a dependency with what is known of it. Only the look that is
+// under way touches it.
+type watched struct {
+	Dependency
+	state   string
+	since   time.Time
+	pending chan error // a check that has not returned; it is not begun again
+}
+
+func newReadiness(deps []Dependency, log *slog.Logger) *readiness {
+	r := &readiness{log: log}
+	for _, d := range deps {
+		r.deps = append(r.deps, &watched{Dependency: d, state: stateOK})
+	}
+	return r
+}
+
+// get returns the newest answer. Whoever finds it too old looks, or waits for
+// the look under way; the look outlives the caller, for others wait as well.
+func (r *readiness) get(ctx context.Context) (Readiness, error) {
+	r.mu.Lock()
+	if !r.at.IsZero() && time.Since(r.at) < readyCache {
+		defer r.mu.Unlock()
+		return r.last, nil
+	}
+	if r.flight == nil {
+		r.flight = make(chan struct{})
+		go r.look(context.WithoutCancel(ctx), r.flight)
+	}
+	flight := r.flight
+	r.mu.Unlock()
+	select {
+	case <-flight:
+	case <-ctx.Done():
+		return Readiness{}, ctx.Err()
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.last, nil
+}
+
+func (r *readiness) look(ctx context.Context, flight chan struct{}) {
+	var all sync.WaitGroup
+	for _, d := range r.deps {
+		all.Go(func() { d.look(ctx, r.log) })
+	}
+	all.Wait()
+	now := Readiness{Status: stateOK, Dependencies: make(map[string]Condition, len(r.deps))}
+	for _, d := range r.deps {
+		c := Condition{State: d.state}
+		if d.state != stateOK {
+			since := d.since
+			c.Since = &since
+		}
+		now.Dependencies[d.Name] = c
+		if d.state == stateUnavailable || now.Status == stateOK {
+			now.Status = d.state
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.last, r.at, r.flight = now, time.Now(), nil
+	close(flight)
+}
+
+func (d *watched) look(ctx context.Context, log *slog.Logger) {
+	err := d.check(ctx)
+	state := stateOK
+	switch {
+	case err != nil && d.Required:
+		state = stateUnavailable
+	case err != nil:
+		state = stateDegraded
+	}
+	if state == d.state {
+		return
+	}
+	d.state, d.since = state, time.Now().UTC().Truncate(time.Millisecond)
+	if err != nil {
+		log.Error("a dependency failed", "dependency", d.Name, "state", state, "error", err)
+		return
+	}
+	log.Info("a dependency works again", "dependency", d.Name)
+}
+
+// check waits for the dependency no longer than checkTimeout, even where the
+// check itself ignores its context. Such a check is left running, once.
+func (d *watched) check(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	if d.pending == nil {
+		d.pending = make(chan error, 1)
+		go func(result chan<- error) {
+			defer cancel()
+			defer func() {
+				if cause := recover(); cause != nil {
+					result <- fmt.Errorf("panic: %v", cause)
+				}
+			}()
+			result <- d.Check(ctx)
+		}(d.pending)
+	} else {
+		defer cancel()
+	}
+	select {
+	case err := <-d.pending:
+		d.pending = nil
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-d.pending: // it minded its context
+		d.pending = nil
+		return err
+	default:
+		return errSilent
+	}
+}
+
+// live answers that the process is alive. It touches nothing else.
+func (a *api) live(w http.ResponseWriter, _ *http.Request) error {
+	return writeJSON(w, http.StatusOK, map[string]string{"status": stateOK})
+}
+
+// ready answers whether the gateway can predict. Its reasons are in the log,
+// not in the answer: the route is open to everyone.
+func (a *api) ready(w http.ResponseWriter, r *http.Request) error {
+	now, err := a.readiness.get(r.Context())
+	if err != nil {
+		return err
+	}
+	status := http.StatusOK
+	if now.Status == stateUnavailable {
+		status = http.StatusServiceUnavailable
+	}
+	return writeJSON(w, status, now)
+}

@@ -1,0 +1,277 @@
+package api_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"gateway/api"
+	"gateway/internal/modelswap"
+	"gateway/internal/predict"
+	"gateway/internal/predict/predicttest"
+
+	"github.com/go-json-experiment/json"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+const (
+	token = "an-operators-token"
+
+	// technician is the sample customer, whole.
+	technician = `{"age":34,"job":"technician","marital":"married","education":"high.school","default":"no",` +
+		`"housing":"yes","loan":"no","contact":"cellular","month":"jun","day_of_week":"wed","duration":190,` +
+		`"campaign":1,"pdays":3,"previous":4,"poutcome":"success","emp_var_rate":-1.7,"cons_price_idx":94.055,` +
+		`"cons_conf_idx":-39.8,"euribor3m":0.715,"nr_employed":4991.6}`
+
+	csvHeader = "age,job,marital,education,default,housing,loan,contact,month,day_of_week,duration,campaign,pdays,previous," +
+		"poutcome,emp_var_rate,cons_price_idx,cons_conf_idx,euribor3m,nr_employed\n"
+	csvRow = "34,technician,married,high.school,no,yes,no,cellular,jun,wed,190,1,3,4,success,-1.7,94.055,-39.8,0.715,4991.6\n"
+)
+
+// bundle is a gateway over in-memory parts, behind a real server.
+type bundle struct {
+	t       *testing.T
+	url     string
+	scorer  *predicttest.Scorer
+	store   *predicttest.Store
+	swap    *swapStore
+	deps    api.Deps
+	logs    *logBuffer
+	client  *api.Client
+	handler http.Handler
+}
+
+// option changes a bundle's parts before they are put together.
+type option func(b *bundle, o *api.Options, parts *parts)
+
+type parts struct {
+	schema    *predict.Schema
+	scorer    predict.Scorer
+	customers predict.Customers
+	ledger    predict.Ledger
+}
+
+func setup(t *testing.T, options ...option) *bundle {
+	t.Helper()
+	schema := predict.Bank()
+	b := &bundle{t: t, store: predicttest.NewStore(), swap: &swapStore{serving: "m1"}, logs: &logBuffer{}}
+	b.scorer = &predicttest.Scorer{Model: "m1", Schema: schema.Fingerprint(), Func: func(row predict.Vector) float64 { return row[0] / 100 }}
+	p := &parts{schema: schema, scorer: b.scorer, customers: b.store, ledger: b.store}
+	o := api.Options{}
+	b.deps = api.Deps{
+		Registry: prometheus.NewRegistry(), OpenAPI: []byte("openapi: 3.1.0\n"),
+		Tokens: func() []string { return []string{token, ""} }, SpoolDir: t.TempDir(),
+		Log: slog.New(slog.NewJSONHandler(b.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}
+	for _, option := range options {
+		option(b, &o, p)
+	}
+	b.deps.Predict = predict.NewService(p.schema, p.scorer, p.customers, p.ledger, b.deps.Log, b.deps.Registry)
+	b.deps.Importer = predict.NewImporter(p.schema, b.store)
+	b.deps.Renewals = modelswap.New(modelswap.Ports{Renewals: b.swap, Models: b.swap, Deployer: b.swap},
+		modelswap.Options{Schema: p.schema}, b.deps.Log, b.deps.Registry)
+	b.handler, _ = api.New(b.deps, o)
+	server := httptest.NewServer(b.handler)
+	t.Cleanup(server.Close)
+	b.url = server.URL
+	b.client = &api.Client{BaseURL: server.URL, Token: token, HTTP: server.Client()}
+	return b
+}
+
+func withOptions(change func(*api.Options)) option {
+	return func(_ *bundle, o *api.Options, _ *parts) { change(o) }
+}
+
+func withScorer(s predict.Scorer) option {
+	return func(_ *bundle, _ *api.Options, p *parts) { p.scorer = s }
+}
+
+// scorerFunc is a model that is a function.
+type scorerFunc func(ctx context.Context, rows []predict.Vector) (predict.Scores, error)
+
+func (f scorerFunc) Score(ctx context.Context, rows []predict.Vector, _ bool) (predict.Scores, error) {
+	return f(ctx, rows)
+}
+
+func halves(rows []predict.Vector) predict.Scores {
+	return predict.Scores{Model: "m1", Schema: "s1", Score: slices.Repeat([]float64{.5}, len(rows)), Label: make([]int, len(rows))}
+}
+
+// noLedger forgets.
+type noLedger struct{ predict.Ledger }
+
+func (noLedger) Append(context.Context, []predict.Prediction) error { return nil }
+
+// answer is a response, read whole.
+type answer struct {
+	t       *testing.T
+	status  int
+	header  http.Header
+	trailer http.Header
+	body    string
+}
+
+// do sends a request; headers are pairs of "Name: value".
+func (b *bundle) do(method, path, body string, headers ...string) answer {
+	b.t.Helper()
+	req, err := http.NewRequestWithContext(b.t.Context(), method, b.url+path, strings.NewReader(body))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for _, h := range headers {
+		name, value, _ := strings.Cut(h, ": ")
+		req.Header.Set(name, value)
+	}
+	res, err := b.client.HTTP.Transport.RoundTrip(req)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		b.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	return answer{b.t, res.StatusCode, res.Header, res.Trailer, string(text)}
+}
+
+func (b *bundle) post(path, body string, headers ...string) answer {
+	b.t.Helper()
+	return b.do("POST", path, body, append([]string{"Content-Type: application/json"}, headers...)...)
+}
+
+func (b *bundle) asOperator(method, path, body string, headers ...string) answer {
+	b.t.Helper()
+	return b.do(method, path, body, append(headers, "Authorization: Bearer "+token)...)
+}
+
+func (a answer) want(status int) answer {
+	a.t.Helper()
+	if a.status != status {
+		a.t.Errorf("status %d, want %d: %s", a.status, status, a.body)
+	}
+	return a
+}
+
+// problem wants a problem and checks what all problems share.
+func (a answer) problem(status int) api.Problem {
+	a.t.Helper()
+	a.want(status)
+	var p api.Problem
+	if err := json.Unmarshal([]byte(a.body), &p, json.RejectUnknownMembers(true)); err != nil {
+		a.t.Fatalf("not a problem: %v: %s", err, a.body)
+	}
+	if got := a.header.Get("Content-Type"); got != "application/problem+json" {
+		a.t.Errorf("content type %q", got)
+	}
+	if p.Status != a.status || p.Title == "" || !strings.HasPrefix(p.Type, "urn:gateway:problem:") {
+		a.t.Errorf("an incomplete problem: %s", a.body)
+	}
+	if id := a.header.Get("X-Request-Id"); id == "" || id != p.RequestID {
+		a.t.Errorf("request id %q in the header and %q in the body", id, p.RequestID)
+	}
+	return p
+}
+
+func (a answer) decode(v any) answer {
+	a.t.Helper()
+	if err := json.Unmarshal([]byte(a.body), v); err != nil {
+		a.t.Fatalf("%v: %s", err, a.body)
+	}
+	return a
+}
+
+func (a answer) lines() []string {
+	return strings.Split(strings.TrimSuffix(a.body, "\n"), "\n")
+}
+
+// fields lists the violations as "field code", sorted.
+func fields(p api.Problem) string {
+	var all []string
+	for _, v := range p.Errors {
+		all = append(all, v.Field+" "+v.Code)
+	}
+	slices.Sort(all)
+	return strings.Join(all, ", ")
+}
+
+// logBuffer collects the log.
+type logBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// swapStore holds renewals and models in memory, and knows what serves.
+type swapStore struct {
+	modelswap.Deployer
+	mu       sync.Mutex
+	renewals []*modelswap.Renewal
+	models   []modelswap.Model
+	serving  string
+	err      error
+}
+
+func (s *swapStore) InsertRenewal(_ context.Context, r *modelswap.Renewal) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, old := range s.renewals {
+		if !old.Status.Final() {
+			return predict.Errorf(predict.Conflict, "renewal %s is not finished", old.ID)
+		}
+	}
+	s.renewals = append([]*modelswap.Renewal{r}, s.renewals...)
+	return s.err
+}
+
+func (s *swapStore) Renewal(_ context.Context, id string) (*modelswap.Renewal, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.renewals {
+		if r.ID == id {
+			return r, nil
+		}
+	}
+	return nil, predict.Errorf(predict.NotFound, "there is no renewal with this id")
+}
+
+func (s *swapStore) Renewals(_ context.Context, limit int, before string) ([]*modelswap.Renewal, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := s.renewals
+	if before != "" {
+		i := slices.IndexFunc(list, func(r *modelswap.Renewal) bool { return r.ID == before })
+		list = list[i+1:]
+	}
+	return list[:min(limit, len(list))], s.err
+}
+
+func (s *swapStore) Models(context.Context) ([]modelswap.Model, error) { return s.models, s.err }
+func (s *swapStore) Serving(context.Context) (string, bool, error)     { return s.serving, false, s.err }
+
+func (s *swapStore) UpdateRenewal(context.Context, *modelswap.Renewal) error { return nil }
+func (s *swapStore) Unfinished(context.Context) (*modelswap.Renewal, error)  { return nil, nil }
+func (s *swapStore) InsertModel(context.Context, modelswap.Model) error      { return nil }
+func (s *swapStore) Model(context.Context, string) (*modelswap.Model, error) {
+	return nil, errors.New("not asked for here")
+}
+func (s *swapStore) MarkServing(context.Context, string, time.Time) error { return nil }

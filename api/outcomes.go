@@ -1,0 +1,277 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"time"
+
+	"gateway/internal/predict"
+)
+
+// Outcome is the body of POST /outcomes: what really happened, for one of a
+// prediction or a customer. The label is spelt as the schema spells it.
+type Outcome struct {
+	PredictionID string     `json:"prediction_id,omitzero"`
+	CustomerID   string     `json:"customer_id,omitzero"`
+	Outcome      any        `json:"outcome"`
+	ObservedAt   *time.Time `json:"observed_at,omitzero"`
+}
+
+// Match is what an outcome was found to belong to. A customer who was never
+// predicted has neither PredictionID nor Model.
+type Match struct {
+	PredictionID *string  `json:"prediction_id"`
+	CustomerID   string   `json:"customer_id"`
+	Model        *string  `json:"model"`
+	Duplicate    bool     `json:"duplicate,omitzero"`
+	Error        *Problem `json:"error,omitzero"` // in lists only
+}
+
+// outcomes takes one outcome, or a list of them. The one is answered as a
+// whole: 202, 404 or 422. In a list each has its own answer or its own problem,
+// and the list is 202 for as long as it is a list of at least one: it has been
+// taken in, and which of its items counted is in the answer.
+func (a *api) outcomes(w http.ResponseWriter, r *http.Request) error {
+	doc, _, err := a.readJSON(w, r, false)
+	if err != nil {
+		return err
+	}
+	defer a.documents.release(doc)
+	batch, err := a.outcomeBatch(doc)
+	if err != nil {
+		return err
+	}
+	if !batch.list && batch.items[0].err != nil {
+		return batch.items[0].err
+	}
+	if err := a.recordOutcomes(r, batch.items); err != nil {
+		return err
+	}
+	e := eventOf(r.Context())
+	e.rows = len(batch.items)
+	status := http.StatusAccepted
+	if !batch.list {
+		item := &batch.items[0]
+		if item.err != nil {
+			return item.err
+		}
+		write(w, status, "application/json", append(appendMatch(nil, item.match), '\n'))
+		return nil
+	}
+	failed := 0
+	body := []byte(`{"outcomes":[`)
+	for i := range batch.items {
+		if i > 0 {
+			body = append(body, ',')
+		}
+		if err := batch.items[i].err; err != nil {
+			failed++
+			body = a.appendItemError(body, r.Context(), err)
+			continue
+		}
+		body = appendMatch(body, batch.items[i].match)
+	}
+	body = strconv.AppendInt(append(body, `],"failed":`...), int64(failed), 10)
+	write(w, status, "application/json", append(body, '}', '\n'))
+	return nil
+}
+
+// outcomeItem is an outcome on its way: read, or wrong; then matched, or not.
+type outcomeItem struct {
+	outcome predict.Outcome
+	match   predict.Match
+	err     error
+}
+
+type outcomeBatch struct {
+	items []outcomeItem
+	list  bool
+}
+
+// recordOutcomes records, in one call, those that have no error yet.
+func (a *api) recordOutcomes(r *http.Request, items []outcomeItem) error {
+	var good []predict.Outcome
+	var at []int
+	for i := range items {
+		if items[i].err == nil {
+			good, at = append(good, items[i].outcome), append(at, i)
+		}
+	}
+	if len(good) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), storeTimeout)
+	defer cancel()
+	matches, err := a.d.Predict.RecordOutcomes(ctx, good)
+	if err != nil {
+		return err
+	}
+	for k, m := range matches {
+		item := &items[at[k]]
+		item.match = m
+		switch {
+		case m.Found:
+		case item.outcome.PredictionID != "":
+			item.err = predict.Errorf(predict.NotFound, "no prediction has this prediction_id")
+		default:
+			item.err = predict.Errorf(predict.NotFound, "no customer has this customer_id")
+		}
+	}
+	return nil
+}
+
+// outcomeBatch reads the body. Which of its two forms it has shows only in
+// its members, so both are read at once.
+func (a *api) outcomeBatch(doc *document) (outcomeBatch, error) {
+	var (
+		batch  outcomeBatch
+		single outcomeReader
+		alone  []string // members of the single form that were met
+	)
+	single.init(a, doc, "")
+	err := doc.object("body", func(name string) error {
+		if name != "outcomes" {
+			alone = append(alone, name)
+			return single.member(name, "outcomes")
+		}
+		batch.list = true
+		outer := doc.take()
+		defer func() { doc.violations = append(outer, doc.violations...) }()
+		return doc.array("outcomes", a.o.MaxItems, func(i int) error {
+			var one outcomeReader
+			one.init(a, doc, "/outcomes/"+strconv.Itoa(i))
+			if err := doc.object(one.prefix, func(name string) error { return one.member(name) }); err != nil {
+				return err
+			}
+			batch.items = append(batch.items, one.item())
+			return nil
+		})
+	})
+	if err == nil {
+		err = doc.end()
+	}
+	if err != nil {
+		return batch, err
+	}
+	if !batch.list {
+		if len(doc.violations) > 0 && doc.violations[0].Field == "body" {
+			return batch, a.d.Predict.Violated(doc.take())
+		}
+		batch.items = []outcomeItem{single.item()}
+		return batch, nil
+	}
+	violations := doc.take()
+	for _, name := range alone {
+		if isOutcomeMember(name) {
+			violations = append(violations, predict.Violation{Field: name, Code: predict.CodeUnknown, Detail: "does not go with outcomes"})
+		}
+	}
+	if len(violations) == 0 && len(batch.items) == 0 {
+		violations = []predict.Violation{{Field: "outcomes", Code: predict.CodeRange, Detail: "must not be empty"}}
+	}
+	if len(violations) > 0 {
+		return batch, a.d.Predict.Violated(violations)
+	}
+	return batch, nil
+}
+
+func isOutcomeMember(name string) bool {
+	return name == "prediction_id" || name == "customer_id" || name == "outcome" || name == "observed_at"
+}
+
+// outcomeReader reads one outcome from its members.
+type outcomeReader struct {
+	a      *api
+	doc    *document
+	prefix string // JSON Pointer to the outcome
+	out    predict.Outcome
+	seen   map[string]bool
+}
+
+func (o *outcomeReader) init(a *api, doc *document, prefix string) {
+	*o = outcomeReader{a: a, doc: doc, prefix: prefix, seen: make(map[string]bool)}
+}
+
+func (o *outcomeReader) member(name string, more ...string) (err error) {
+	at, doc := pointer(o.prefix, name), o.doc
+	o.seen[name] = true
+	switch name {
+	case "prediction_id", "customer_id":
+		var id string
+		if id, err = doc.customerID(at); name == "customer_id" {
+			o.out.CustomerID = id
+		} else {
+			o.out.PredictionID = id
+		}
+	case "outcome":
+		value, err := doc.dec.ReadValue()
+		if err != nil {
+			return doc.broken(err)
+		}
+		label, v := o.a.d.Predict.Schema().Label.FromJSON(at, value)
+		if v != nil {
+			doc.violations = append(doc.violations, *v)
+		}
+		o.out.Label = label
+	case "observed_at":
+		o.out.ObservedAt, err = doc.time(at)
+	default:
+		err = doc.unknown(at, append([]string{"prediction_id", "customer_id", "outcome", "observed_at"}, more...)...)
+	}
+	return err
+}
+
+// item checks the outcome as a whole and takes its violations.
+func (o *outcomeReader) item() outcomeItem {
+	doc := o.doc
+	whole := len(doc.violations) == 0 || doc.violations[0].Field != o.prefix // else it is no object at all
+	if whole {
+		p, c := o.seen["prediction_id"], o.seen["customer_id"]
+		switch {
+		case p && c:
+			doc.violate(pointer(o.prefix, "customer_id"), predict.CodeDuplicate, "give prediction_id or customer_id, not both")
+		case !p && !c:
+			doc.violate(pointer(o.prefix, "prediction_id"), predict.CodeMissing, "give prediction_id or customer_id")
+		}
+		if !o.seen["outcome"] {
+			doc.violate(pointer(o.prefix, "outcome"), predict.CodeMissing, "is required")
+		}
+	}
+	if violations := doc.take(); len(violations) > 0 {
+		return outcomeItem{err: o.a.d.Predict.Violated(violations)}
+	}
+	return outcomeItem{outcome: o.out}
+}
+
+// time reads a time in RFC 3339.
+func (d *document) time(at string) (time.Time, error) {
+	before := len(d.violations)
+	text, err := d.str(at)
+	if err != nil || len(d.violations) > before {
+		return time.Time{}, err
+	}
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil || t.Year() < 1 || t.Year() > 9999 {
+		d.violate(at, predict.CodeFormat, "must be a time such as 2026-11-23T10:00:00Z")
+		return time.Time{}, nil
+	}
+	return t.UTC(), nil
+}
+
+func appendMatch(dst []byte, m predict.Match) []byte {
+	dst = appendOptional(append(dst, `{"prediction_id":`...), m.PredictionID)
+	dst = appendString(append(dst, `,"customer_id":`...), m.CustomerID)
+	dst = appendOptional(append(dst, `,"model":`...), m.Model)
+	if m.Duplicate {
+		dst = append(dst, `,"duplicate":true`...)
+	}
+	return append(dst, '}')
+}
+
+func appendOptional(dst []byte, text string) []byte {
+	if text == "" {
+		return append(dst, "null"...)
+	}
+	return appendString(dst, text)
+}

@@ -1,0 +1,280 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"gateway/internal/predict"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// PredictionRequest is the body of POST /predict, and an instance of a batch.
+type PredictionRequest struct {
+	CustomerID string         `json:"customer_id,omitzero"`
+	Features   map[string]any `json:"features,omitzero"`
+	Explain    bool           `json:"explain,omitzero"`
+}
+
+// Prediction is the answer to it.
+type Prediction struct {
+	PredictionID   string           `json:"prediction_id"`
+	Score          float64          `json:"score"`
+	PredictedLabel int              `json:"predicted_label"`
+	Model          string           `json:"model"`
+	Schema         string           `json:"schema"`
+	Reasons        []predict.Reason `json:"reasons,omitzero"`
+}
+
+// BatchItem is a Prediction or the reason why there is none. End marks the
+// line of a stream after which no row was answered.
+type BatchItem struct {
+	Prediction
+	Error *Problem `json:"error,omitzero"`
+	End   bool     `json:"end,omitzero"`
+}
+
+func (a *api) predict(w http.ResponseWriter, r *http.Request) error {
+	doc, _, err := a.readJSON(w, r, false)
+	if err != nil {
+		return err
+	}
+	defer a.documents.release(doc)
+	req, err := a.instance(doc)
+	if err == nil {
+		err = doc.end()
+	}
+	if err != nil {
+		return err
+	}
+	if violations := doc.take(); len(violations) > 0 {
+		return a.d.Predict.Violated(violations)
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), a.o.PredictTimeout)
+	defer cancel()
+	p, err := a.d.Predict.Predict(ctx, req)
+	if err != nil {
+		return err
+	}
+	e := eventOf(r.Context())
+	e.rows, e.model = 1, p.Model
+	write(w, http.StatusOK, "application/json", append(appendPrediction(nil, &p), '\n'))
+	return nil
+}
+
+func (a *api) predictBatch(w http.ResponseWriter, r *http.Request) error {
+	given, err := mediaTypeOf(r, "application/json", csvType, ndjsonType)
+	if err != nil {
+		return err
+	}
+	if given != "application/json" {
+		return a.predictStream(w, r, given)
+	}
+	doc, _, err := a.readJSON(w, r, false)
+	if err != nil {
+		return err
+	}
+	defer a.documents.release(doc)
+	reqs, results, err := a.instances(doc)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), a.o.PredictTimeout)
+	defer cancel()
+	a.answer(ctx, reqs, results)
+	return a.writeBatch(w, r, results)
+}
+
+// answer predicts, in one call, for those requests that have no error yet.
+func (a *api) answer(ctx context.Context, reqs []predict.Request, results []predict.Result) {
+	good := make([]predict.Request, 0, len(reqs))
+	at := make([]int, 0, len(reqs))
+	for i := range reqs {
+		if results[i].Err == nil {
+			good, at = append(good, reqs[i]), append(at, i)
+		}
+	}
+	if len(good) == 0 {
+		return
+	}
+	for k, result := range a.d.Predict.PredictBatch(ctx, good) {
+		results[at[k]] = result
+	}
+}
+
+// writeBatch answers 200 if any instance has a prediction. Where none has, it
+// is 422, unless it was our fault: then it is the problem of the first.
+func (a *api) writeBatch(w http.ResponseWriter, r *http.Request, results []predict.Result) error {
+	e := eventOf(r.Context())
+	e.rows = len(results)
+	failed := 0
+	var ours error
+	body := append(make([]byte, 0, 256*len(results)), `{"predictions":[`...)
+	for i := range results {
+		if i > 0 {
+			body = append(body, ',')
+		}
+		if err := results[i].Err; err != nil {
+			failed++
+			if ours == nil && !callersFault(err) {
+				ours = err
+			}
+			body = a.appendItemError(body, r.Context(), err)
+			continue
+		}
+		e.model = results[i].Prediction.Model
+		body = appendPrediction(body, &results[i].Prediction)
+	}
+	status := http.StatusOK
+	if failed == len(results) {
+		if ours != nil {
+			return ours
+		}
+		status, _ = invalid.describe()
+	}
+	body = strconv.AppendInt(append(body, `],"failed":`...), int64(failed), 10)
+	write(w, status, "application/json", append(body, '}', '\n'))
+	return nil
+}
+
+// callersFault reports whether another request might have fared better.
+func callersFault(err error) bool {
+	var e *predict.Error
+	return errors.As(err, &e) && (e.Kind == predict.Invalid || e.Kind == predict.NotFound)
+}
+
+// appendItemError writes {"error": problem}.
+func (a *api) appendItemError(dst []byte, ctx context.Context, err error) []byte {
+	return append(problemOf(ctx, err).append(append(dst, `{"error":`...)), '}')
+}
+
+// instances reads {"instances": [...]}. An instance that breaks the schema has
+// its error in results and its place kept.
+func (a *api) instances(doc *document) (reqs []predict.Request, results []predict.Result, err error) {
+	given := false
+	err = doc.object("body", func(name string) error {
+		if name != "instances" {
+			return doc.unknown(pointer("", name), "instances")
+		}
+		given = true
+		outer := doc.take()
+		defer func() { doc.violations = append(outer, doc.violations...) }()
+		return doc.array("instances", a.o.MaxItems, func(int) error {
+			req, err := a.instance(doc)
+			var result predict.Result
+			if violations := doc.take(); len(violations) > 0 {
+				result.Err = a.d.Predict.Violated(violations)
+			}
+			reqs, results = append(reqs, req), append(results, result)
+			return err
+		})
+	})
+	if err == nil {
+		err = doc.end()
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	violations := doc.take()
+	switch {
+	case len(violations) > 0:
+	case !given:
+		violations = []predict.Violation{{Field: "instances", Code: predict.CodeMissing, Detail: "is required"}}
+	case len(reqs) == 0:
+		violations = []predict.Violation{{Field: "instances", Code: predict.CodeRange, Detail: "must not be empty"}}
+	default:
+		return reqs, results, nil
+	}
+	return nil, nil, a.d.Predict.Violated(violations)
+}
+
+// instance reads one request. Fields are named from the instance on.
+func (a *api) instance(doc *document) (predict.Request, error) {
+	schema := a.d.Predict.Schema()
+	req := predict.Request{Features: schema.NewRecord()}
+	before := len(doc.violations)
+	stored := false
+	err := doc.object("body", func(name string) (err error) {
+		switch name {
+		case "customer_id":
+			stored = true
+			req.CustomerID, err = doc.customerID(name)
+		case "explain":
+			req.Explain, err = doc.boolean(name)
+		case "features":
+			var violations []predict.Violation
+			req.Features, violations, err = schema.DecodeFeatures(doc.dec, "/features/")
+			if err != nil {
+				return doc.broken(err)
+			}
+			doc.violations = append(doc.violations, violations...)
+		default:
+			err = doc.unknown(pointer("", name), "customer_id", "features", "explain")
+		}
+		return err
+	})
+	if len(doc.violations) > before && !stored && !req.Features.IsEmpty() {
+		doc.violations = withMissing(schema, req.Features, doc.violations)
+	}
+	return req, err
+}
+
+func (d *document) customerID(at string) (string, error) {
+	before := len(d.violations)
+	id, err := d.str(at)
+	if err != nil || len(d.violations) > before {
+		return "", err
+	}
+	if v := predict.CheckCustomerID(at, id); v != nil {
+		d.violations = append(d.violations, *v)
+	}
+	return id, nil
+}
+
+// withMissing adds the features that are absent without a default, so that a
+// caller learns of all faults at once. A feature that is there but wrong is
+// not missing as well.
+func withMissing(schema *predict.Schema, record predict.Record, violations []predict.Violation) []predict.Violation {
+	wrong := make(map[int]bool)
+	for _, v := range violations {
+		name := v.Field[strings.LastIndexByte(v.Field, '/')+1:]
+		wrong[schema.Feature(strings.NewReplacer("~1", "/", "~0", "~").Replace(name))] = true
+	}
+	for _, v := range schema.Complete(record, "/features/") {
+		if !wrong[schema.Feature(strings.TrimPrefix(v.Field, "/features/"))] {
+			violations = append(violations, v)
+		}
+	}
+	return violations
+}
+
+// appendPrediction writes the answer. It is on the path of every request, so
+// it does without reflection.
+func appendPrediction(dst []byte, p *predict.Prediction) []byte {
+	dst = appendString(append(dst, `{"prediction_id":`...), p.ID)
+	dst = strconv.AppendFloat(append(dst, `,"score":`...), p.Score, 'g', -1, 64)
+	dst = strconv.AppendInt(append(dst, `,"predicted_label":`...), int64(p.Label), 10)
+	dst = appendString(append(dst, `,"model":`...), p.Model)
+	dst = appendString(append(dst, `,"schema":`...), p.Schema)
+	if p.Reasons != nil {
+		dst = append(dst, `,"reasons":[`...)
+		for i, reason := range p.Reasons {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = appendString(append(dst, `{"feature":`...), reason.Feature)
+			dst = strconv.AppendFloat(append(dst, `,"contribution":`...), reason.Contribution, 'g', -1, 64)
+			dst = append(dst, '}')
+		}
+		dst = append(dst, ']')
+	}
+	return append(dst, '}')
+}
+
+func appendString(dst []byte, text string) []byte {
+	dst, _ = jsontext.AppendQuote(dst, text) // what is not UTF-8 becomes U+FFFD
+	return dst
+}

@@ -1,0 +1,152 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"gateway/internal/predict"
+)
+
+// chunkRows is how many rows of a stream are scored in one call.
+const chunkRows = 256
+
+// predictStream answers CSV or NDJSON row by row: a line for each row, in
+// order, that holds its prediction or its error. Memory is that of one chunk,
+// whatever the size. Where the rest cannot be read or scored, the last line is
+// {"error": problem, "end": true}, and the trailer X-Stream-End is "failed".
+func (a *api) predictStream(w http.ResponseWriter, r *http.Request, given string) error {
+	if err := plainEncoding(r); err != nil {
+		return err
+	}
+	s := a.newStream(w, r)
+	defer s.cancel()
+	table, err := a.table(given, s)
+	if err != nil {
+		s.discard()
+		return err
+	}
+	e := eventOf(r.Context())
+	// A body that breaks off cancels the request, yet what came before it is
+	// answered. Who has gone is noticed by writing.
+	ctx := context.WithoutCancel(r.Context())
+	var (
+		lines   []byte
+		results = make([]predict.Result, 0, chunkRows)
+		reqs    = make([]predict.Request, 0, chunkRows)
+		numbers = make([]int, 0, chunkRows) // of the rows' lines
+	)
+	for {
+		var stop error
+		reqs, results, numbers = reqs[:0], results[:0], numbers[:0]
+		for len(reqs) < chunkRows && stop == nil {
+			var row predict.Row
+			if row, stop = table.Next(); stop == nil {
+				req, result := a.rowRequest(row)
+				reqs, results, numbers = append(reqs, req), append(results, result), append(numbers, row.Line)
+			}
+		}
+		chunk, cancel := context.WithTimeout(ctx, a.o.PredictTimeout)
+		a.answer(chunk, reqs, results)
+		cancel()
+
+		lines = lines[:0]
+		for i := range results {
+			if err := results[i].Err; err != nil && !callersFault(err) {
+				stop = &lineError{line: numbers[i], rest: true, err: err}
+				break
+			}
+			e.rows++
+			lines = append(a.appendRow(lines, ctx, results[i], numbers[i]), '\n')
+			if results[i].Err == nil {
+				e.model = results[i].Prediction.Model
+			}
+		}
+		if len(lines) > 0 {
+			if _, err := s.Write(lines); err != nil {
+				return a.broken(r, s, err)
+			}
+		}
+		if stop != nil {
+			return a.endStream(r, s, stop)
+		}
+	}
+}
+
+// table reads the rows of a stream.
+func (a *api) table(given string, body io.Reader) (predict.Table, error) {
+	if given == csvType {
+		return predict.NewCSVTable(a.d.Predict.Schema(), body, a.o.MaxRow)
+	}
+	return predict.NewNDJSONTable(a.d.Predict.Schema(), body, a.o.MaxRow), nil
+}
+
+func (a *api) rowRequest(row predict.Row) (predict.Request, predict.Result) {
+	req := predict.Request{CustomerID: row.CustomerID, Features: row.Features, Explain: row.Explain}
+	violations := row.Violations
+	switch {
+	case len(violations) == 0:
+		return req, predict.Result{}
+	case row.CustomerID == "" && !row.Features.IsEmpty():
+		violations = withMissing(a.d.Predict.Schema(), row.Features, violations)
+	}
+	return req, predict.Result{Err: a.d.Predict.Violated(violations)}
+}
+
+// appendRow writes the answer to a row. An error names the row's line.
+func (a *api) appendRow(dst []byte, ctx context.Context, result predict.Result, line int) []byte {
+	if result.Err == nil {
+		return appendPrediction(dst, &result.Prediction)
+	}
+	return a.appendItemError(dst, ctx, &lineError{line: line, err: result.Err})
+}
+
+// endStream sends the last line, where there is something to say, and waits
+// until the caller has all.
+func (a *api) endStream(r *http.Request, s *stream, stop error) error {
+	if errors.Is(stop, io.EOF) {
+		return a.broken(r, s, s.end(complete))
+	}
+	if !s.begun {
+		s.discard()
+		return stop // nothing is out yet, so this can be a problem of its own
+	}
+	p := problemOf(r.Context(), stop)
+	eventOf(r.Context()).failed(p, stop)
+	line := p.append([]byte(`{"error":`))
+	if _, err := s.Write(append(line, `,"end":true}`+"\n"...)); err != nil {
+		return a.broken(r, s, err)
+	}
+	return a.broken(r, s, s.end(failed))
+}
+
+// broken notes that the answer could not be delivered. The connection is
+// closed, for the caller must not take what it has for the whole.
+func (a *api) broken(r *http.Request, s *stream, err error) error {
+	if err == nil {
+		return nil
+	}
+	s.cancel()
+	err = &refusal{reason: callerGone, detail: "the answer could not be delivered", err: err}
+	eventOf(r.Context()).failed(problemOf(r.Context(), err), err)
+	panic(http.ErrAbortHandler)
+}
+
+// lineError says at which line of a stream an error was met.
+type lineError struct {
+	line int
+	rest bool // the lines after it share its fate
+	err  error
+}
+
+func (e *lineError) prefix() string {
+	if e.rest {
+		return fmt.Sprintf("line %d and those after it were not answered: ", e.line)
+	}
+	return fmt.Sprintf("line %d: ", e.line)
+}
+
+func (e *lineError) Error() string { return e.prefix() + e.err.Error() }
+func (e *lineError) Unwrap() error { return e.err }

@@ -1,0 +1,111 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"gateway/internal/predict"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// TestProblems holds every kind of error to testdata/problems.txt: what
+// callers see, as a problem and in the envelope for AWS SDKs.
+func TestProblems(t *testing.T) {
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	cause := errors.New("dial tcp 10.0.0.7:5432: password=secret refused")
+	var text strings.Builder
+	for _, test := range []struct {
+		name string
+		err  error
+		ctx  context.Context
+	}{
+		{"JSON that is broken", refuse(malformed, "the body is not JSON"), nil},
+		{"no token", refuse(unauthenticated, "send a token"), nil},
+		{"a wrong token", refuse(forbidden, "not this one"), nil},
+		{"no such route", refuse(notFound, "there is no such route"), nil},
+		{"no such method", &refusal{reason: methodNotAllowed, allow: "GET, HEAD", detail: "this route takes GET, HEAD"}, nil},
+		{"a slow body", &refusal{reason: slowBody, detail: "the body did not arrive in time", err: cause}, nil},
+		{"a large body", fmt.Errorf("reading: %w", &http.MaxBytesError{Limit: 10}), nil},
+		{"another media type", refuse(unsupportedMedia, "this route takes application/json"), nil},
+		{"too many requests", &refusal{reason: tooManyRequests, retryAfter: 90 * time.Second, detail: "slower, please"}, nil},
+		{"invalid", &predict.Error{Kind: predict.Invalid, Detail: "1 field broke the schema", Err: cause,
+			Violations: []predict.Violation{{Field: "/features/age", Code: predict.CodeType, Detail: "must be an integer"}}}, nil},
+		{"not found", fmt.Errorf("looking: %w", predict.Errorf(predict.NotFound, "no customer has this customer_id")), nil},
+		{"a conflict", predict.Errorf(predict.Conflict, "renewal 7 is not finished"), nil},
+		{"unavailable, no one knows for how long", &predict.Error{Kind: predict.Unavailable, Detail: "no model serves yet", Err: cause}, nil},
+		{"unavailable for a while", &predict.Error{Kind: predict.Unavailable, Detail: "throttled", RetryAfter: 1500 * time.Millisecond}, nil},
+		{"a model that fails", &predict.Error{Kind: predict.BadModel, Detail: "the model failed", Err: cause}, nil},
+		{"the model's deadline", &predict.Error{Kind: predict.Deadline, Detail: "the model did not answer in time", Err: cause}, nil},
+		{"the context's deadline", fmt.Errorf("asking: %w", context.DeadlineExceeded), nil},
+		{"the service is stopping", fmt.Errorf("asking: %w", context.Canceled), nil},
+		{"an internal error with a kind", &predict.Error{Kind: predict.Internal, Detail: "a detail that is nobody's business", Err: cause}, nil},
+		{"any other error", cause, nil},
+		{"a line of a stream", &lineError{line: 7, err: predict.Errorf(predict.NotFound, "no customer has this customer_id")}, nil},
+		{"a caller who has gone", fmt.Errorf("asking: %w", context.Canceled), gone},
+		{"no such endpoint", &noEndpoint{"Other"}, nil},
+	} {
+		fmt.Fprintf(&text, "# %s\n", test.name)
+		for _, path := range []string{"/predict", "/endpoints/ServiceEndpoint/invocations"} {
+			ctx := t.Context()
+			if test.ctx != nil {
+				ctx = test.ctx
+			}
+			w := httptest.NewRecorder()
+			e := &event{id: "request-1", out: &recorder{ResponseWriter: w}}
+			r := httptest.NewRequestWithContext(context.WithValue(ctx, eventKey{}, e), "POST", path, nil)
+			fail(e.out, r, test.err)
+			if e.err == nil || e.problem == nil {
+				t.Errorf("%s: the event knows nothing of it", test.name)
+			}
+			if w.Body.Len() == 0 {
+				fmt.Fprintf(&text, "no answer, logged as %d\n", e.status())
+				continue
+			}
+			fmt.Fprintf(&text, "%d", w.Code)
+			for _, name := range []string{"Content-Type", "X-Amzn-Errortype", "X-Amzn-Requestid", "Retry-After", "Allow", "WWW-Authenticate"} {
+				if value := w.Header().Get(name); value != "" {
+					fmt.Fprintf(&text, " %s: %s;", name, value)
+				}
+			}
+			fmt.Fprintf(&text, "\n%s\n", strings.TrimSpace(w.Body.String()))
+		}
+		fmt.Fprintln(&text)
+	}
+	if strings.Contains(text.String(), "secret") {
+		t.Error("a cause reached the caller")
+	}
+	const golden = "testdata/problems.txt"
+	if *update {
+		if err := os.WriteFile(golden, []byte(text.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), text.String()); diff != "" {
+		t.Errorf("other problems than in %s (-update writes it anew):\n%s", golden, diff)
+	}
+}
+
+func TestAProblemAsAnErrorIsForPeople(t *testing.T) {
+	p := &Problem{Title: "Invalid", Status: 422, Detail: "2 fields", Errors: []predict.Violation{
+		{Field: "/features/age", Detail: "must be an integer"}, {Field: "explain", Detail: "must be true or false"}}}
+	want := "Invalid (422): 2 fields\n  /features/age: must be an integer\n  explain: must be true or false"
+	if p.Error() != want {
+		t.Errorf("got %q", p.Error())
+	}
+}

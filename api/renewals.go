@@ -1,0 +1,179 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+
+	"gateway/internal/modelswap"
+	"gateway/internal/predict"
+
+	"github.com/go-chi/chi/v5"
+)
+
+// RetrainRequest is the body of POST /admin/retrain. All of it is optional.
+type RetrainRequest struct {
+	Reason    string              `json:"reason,omitzero"`
+	Overrides modelswap.Overrides `json:"overrides,omitzero"`
+	Force     bool                `json:"force,omitzero"`
+}
+
+// RenewalList is the body of GET /admin/renewals, newest first.
+type RenewalList struct {
+	Renewals []*modelswap.Renewal `json:"renewals"`
+}
+
+// ModelList is the body of GET /admin/models, newest first.
+type ModelList struct {
+	Models []modelswap.Model `json:"models"`
+}
+
+const (
+	renewalsDefault = 20
+	renewalsMost    = 100
+)
+
+func (a *api) retrain(w http.ResponseWriter, r *http.Request) error {
+	doc, empty, err := a.readJSON(w, r, true)
+	if err != nil {
+		return err
+	}
+	defer a.documents.release(doc)
+	var req modelswap.TriggerRequest
+	if !empty {
+		if req, err = a.retrainRequest(doc); err != nil {
+			return err
+		}
+	}
+	req.Trigger = modelswap.TriggerManual
+	ctx, cancel := context.WithTimeout(r.Context(), storeTimeout)
+	defer cancel()
+	renewal, err := a.d.Renewals.Trigger(ctx, req)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Location", "/admin/renewals/"+renewal.ID)
+	return writeJSON(w, http.StatusAccepted, renewal)
+}
+
+func (a *api) retrainRequest(doc *document) (req modelswap.TriggerRequest, err error) {
+	err = doc.object("body", func(name string) (err error) {
+		switch name {
+		case "reason":
+			req.Reason, err = doc.str(name)
+		case "force":
+			req.Force, err = doc.boolean(name)
+		case "overrides":
+			req.Overrides, err = doc.overrides("/overrides")
+		default:
+			err = doc.unknown(pointer("", name), "reason", "overrides", "force")
+		}
+		return err
+	})
+	if err == nil {
+		err = doc.end()
+	}
+	if violations := doc.take(); err == nil && len(violations) > 0 {
+		err = &predict.Error{Kind: predict.Invalid, Detail: "the request has unknown or wrong members", Violations: violations}
+	}
+	return req, err
+}
+
+func (d *document) overrides(at string) (o modelswap.Overrides, err error) {
+	err = d.object(at, func(name string) (err error) {
+		switch at := pointer(at, name); name {
+		case "hyperparameters":
+			o.Hyperparameters, err = d.hyperparameters(at)
+		case "training":
+			o.Training, err = d.training(at)
+		case "gate":
+			o.Gate, err = d.str(at)
+		default:
+			err = d.unknown(at, "hyperparameters", "training", "gate")
+		}
+		return err
+	})
+	return o, err
+}
+
+func (d *document) training(at string) (t modelswap.Training, err error) {
+	err = d.object(at, func(name string) (err error) {
+		switch at := pointer(at, name); name {
+		case "algorithm":
+			t.Algorithm, err = d.str(at)
+		case "instance_type":
+			t.InstanceType, err = d.str(at)
+		case "instance_count":
+			t.InstanceCount, err = d.count(at)
+		case "max_runtime":
+			t.MaxRuntime, err = d.str(at)
+		default:
+			err = d.unknown(at, "algorithm", "instance_type", "instance_count", "max_runtime")
+		}
+		return err
+	})
+	return t, err
+}
+
+// hyperparameters takes strings, numbers and booleans. All become text, and a
+// number keeps its digits, for algorithms spell them in their own way.
+func (d *document) hyperparameters(at string) (modelswap.Hyperparameters, error) {
+	h := make(modelswap.Hyperparameters)
+	err := d.object(at, func(name string) error {
+		switch d.dec.PeekKind() {
+		case '"', '0', 't', 'f':
+			token, err := d.dec.ReadToken()
+			if err != nil {
+				return d.broken(err)
+			}
+			h[name] = token.String()
+			return nil
+		}
+		return d.wrong(pointer(at, name), "a string, a number or a boolean")
+	})
+	return h, err
+}
+
+func (a *api) renewals(w http.ResponseWriter, r *http.Request) error {
+	query := r.URL.Query()
+	limit := renewalsDefault
+	if text := query.Get("limit"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 || n > renewalsMost {
+			return invalidQuery("limit", "must be a number from 1 to "+strconv.Itoa(renewalsMost))
+		}
+		limit = n
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), storeTimeout)
+	defer cancel()
+	list, err := a.d.Renewals.Renewals(ctx, limit, query.Get("before"))
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, RenewalList{list})
+}
+
+func (a *api) renewal(w http.ResponseWriter, r *http.Request) error {
+	ctx, cancel := context.WithTimeout(r.Context(), storeTimeout)
+	defer cancel()
+	renewal, err := a.d.Renewals.Renewal(ctx, chi.URLParam(r, "id"))
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, renewal)
+}
+
+func (a *api) models(w http.ResponseWriter, r *http.Request) error {
+	ctx, cancel := context.WithTimeout(r.Context(), storeTimeout)
+	defer cancel()
+	list, err := a.d.Renewals.Models(ctx)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, ModelList{list})
+}
+
+func invalidQuery(name, rule string) error {
+	return &predict.Error{Kind: predict.Invalid, Detail: "a parameter of the query is wrong",
+		Violations: []predict.Violation{{Field: name, Code: predict.CodeFormat, Detail: rule}}}
+}

@@ -1,0 +1,130 @@
+package api
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"os"
+	"testing"
+)
+
+func TestSpoolGivesBackWhatWasWritten(t *testing.T) {
+	for seed := range uint64(20) {
+		random := rand.New(rand.NewPCG(seed, 1))
+		s := newSpool(t.TempDir(), 1000, 20_000)
+		var sent, got bytes.Buffer
+		read := func() {
+			p := make([]byte, 1+random.IntN(3000))
+			n, err := s.Read(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got.Write(p[:n])
+		}
+		for range 500 {
+			p := make([]byte, random.IntN(600))
+			for i := range p {
+				p[i] = byte(random.Uint32())
+			}
+			// The reader is this goroutine as well, so it has to make the
+			// room that the writer would wait for.
+			for s.read < s.written && s.written+int64(len(p)) > s.fileMax {
+				read()
+			}
+			if _, err := s.Write(p); err != nil {
+				t.Fatal(err)
+			}
+			sent.Write(p)
+			if len(s.memory) > s.memoryMax || cap(s.memory) > 4*s.memoryMax {
+				t.Fatalf("%d bytes in memory, room for %d, where %d are allowed", len(s.memory), cap(s.memory), s.memoryMax)
+			}
+			for random.IntN(3) == 0 && !s.drained() {
+				read()
+			}
+		}
+		s.finish()
+		rest, err := io.ReadAll(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got.Write(rest)
+		if !bytes.Equal(got.Bytes(), sent.Bytes()) {
+			t.Fatalf("seed %d: %d bytes came out of %d", seed, got.Len(), sent.Len())
+		}
+		if s.file == nil {
+			t.Errorf("seed %d: the file was never used", seed)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestSpoolEmptiesItsFileWhenTheReaderHasCaughtUp(t *testing.T) {
+	dir := t.TempDir()
+	s := newSpool(dir, 10, 1000)
+	defer s.Close()
+	for range 50 { // 50 times 100 bytes pass through a file of at most 1000
+		if _, err := s.Write(make([]byte, 100)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(s, make([]byte, 100)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if info, err := s.file.Stat(); err != nil || info.Size() > 100 {
+		t.Errorf("the file has %d bytes (%v)", info.Size(), err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("the directory has %v (%v)", left, err)
+	}
+}
+
+func TestAFullSpoolMakesTheWriterWaitForTheReader(t *testing.T) {
+	s := newSpool(t.TempDir(), 10, 100)
+	defer s.Close()
+	wrote := make(chan error)
+	go func() {
+		for range 100 {
+			if _, err := s.Write(make([]byte, 60)); err != nil {
+				wrote <- err
+				return
+			}
+		}
+		s.finish()
+		wrote <- nil
+	}()
+	n, err := io.Copy(io.Discard, s)
+	if n != 6000 || err != nil {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+	if err := <-wrote; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAnAbandonedSpoolFailsBothSides(t *testing.T) {
+	gone := errors.New("gone")
+	s := newSpool(t.TempDir(), 10, 10)
+	defer s.Close()
+	reader := make(chan error)
+	go func() {
+		_, err := s.Read(make([]byte, 1))
+		reader <- err
+	}()
+	s.abandon(gone)
+	if err := <-reader; !errors.Is(err, gone) {
+		t.Errorf("reader got %v", err)
+	}
+	if _, err := s.Write(make([]byte, 1)); !errors.Is(err, gone) {
+		t.Errorf("writer got %v", err)
+	}
+}
+
+func TestASpoolWithoutADirectoryFails(t *testing.T) {
+	s := newSpool(t.TempDir()+"/nowhere", 10, 100)
+	if _, err := s.Write(make([]byte, 60)); err == nil {
+		t.Error("no error")
+	}
+}

@@ -1,0 +1,168 @@
+package api
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"time"
+)
+
+// Media types of bodies that are read and answered row by row.
+const (
+	csvType    = "text/csv"
+	ndjsonType = "application/x-ndjson"
+)
+
+const (
+	spoolMemory = 256 << 10 // of answers held in memory for one caller
+	copyBuffer  = 32 << 10
+
+	// endTrailer tells, after the last line, whether the stream is whole.
+	endTrailer = "X-Stream-End"
+	complete   = "complete"
+	failed     = "failed"
+
+	// discardMax and discardTime bound how much of a body is read for nothing
+	// after an early end, for the sake of clients that read the answer last.
+	discardMax  = 64 << 20
+	discardTime = 5 * time.Second
+)
+
+// stream is an exchange in which request and answer flow at the same time, for
+// as long as it takes. The caller is dropped once nothing has moved in either
+// direction for StreamIdle; other than that, no deadline applies.
+//
+// The answer begins with the first line, so that until then an error can still
+// be a problem with a status of its own.
+type stream struct {
+	w    http.ResponseWriter
+	body io.Reader
+	rc   *http.ResponseController
+	idle time.Duration
+
+	spool  *spool
+	begun  bool
+	cut    bool          // the body cannot be read any further
+	copied chan struct{} // closed when copy has ended
+}
+
+// newStream takes over the connection's deadlines. The caller must call end or
+// cancel.
+func (a *api) newStream(w http.ResponseWriter, r *http.Request) *stream {
+	s := &stream{w: w, body: r.Body, rc: http.NewResponseController(w), idle: a.o.StreamIdle,
+		spool: newSpool(a.d.SpoolDir, spoolMemory, a.o.MaxSpool), copied: make(chan struct{})}
+	// HTTP/1 servers read the whole body before they answer unless told so;
+	// HTTP/2 never does, and refuses to be told.
+	_ = s.rc.EnableFullDuplex()
+	w.Header().Set("Connection", "close") // our deadlines must not outlive the stream
+	return s
+}
+
+// Read reads the request's body. Whoever still sends is alive, even if it
+// reads nothing yet, so each byte that comes in also renews the answer's deadline.
+func (s *stream) Read(p []byte) (int, error) {
+	_ = s.rc.SetReadDeadline(time.Now().Add(s.idle))
+	n, err := s.body.Read(p)
+	if n > 0 {
+		_ = s.rc.SetWriteDeadline(time.Now().Add(s.idle))
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		s.cut, err = true, bodyError(err)
+	}
+	return n, err
+}
+
+// Write queues whole lines for the caller.
+func (s *stream) Write(lines []byte) (int, error) {
+	if !s.begun {
+		s.begin()
+	}
+	return s.spool.Write(lines)
+}
+
+func (s *stream) begin() {
+	s.begun = true
+	h := s.w.Header()
+	h.Set("Content-Type", ndjsonType)
+	h.Set("Cache-Control", "no-store")
+	h.Set("Trailer", endTrailer)
+	h.Set("X-Accel-Buffering", "no") // proxies must not collect the lines
+	s.w.WriteHeader(http.StatusOK)
+	go s.copy()
+}
+
+// copy sends what is in the spool until it is finished or the caller is gone.
+// From begin on it is the only one that writes to the caller.
+func (s *stream) copy() {
+	defer close(s.copied)
+	buffer := make([]byte, copyBuffer)
+	for {
+		n, err := s.spool.Read(buffer)
+		if n > 0 {
+			_ = s.rc.SetWriteDeadline(time.Now().Add(s.idle))
+			if _, err := s.w.Write(buffer[:n]); err != nil {
+				s.spool.abandon(err)
+				return
+			}
+			if s.spool.drained() {
+				err = errors.Join(err, s.rc.Flush())
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return
+		case err != nil:
+			s.spool.abandon(err)
+			return
+		}
+	}
+}
+
+// end waits until the caller has everything, and says whether that is all
+// there should have been.
+func (s *stream) end(state string) error {
+	if state == failed {
+		s.discard()
+	}
+	if !s.begun {
+		s.begin()
+	}
+	s.spool.finish()
+	<-s.copied
+	s.w.Header().Set(endTrailer, state)
+	defer s.spool.Close()
+	s.spool.mu.Lock()
+	defer s.spool.mu.Unlock()
+	return s.spool.err
+}
+
+// cancel ends a stream in whatever state it is. It does nothing after end.
+func (s *stream) cancel() {
+	if s.begun {
+		s.spool.abandon(errors.New("the stream was given up"))
+		select {
+		case <-s.copied:
+			// It was over, or waited in the spool.
+		default:
+			_ = s.rc.SetWriteDeadline(time.Now())
+			<-s.copied
+		}
+	}
+	_ = s.spool.Close()
+}
+
+// discard reads on for a while after an early end: a client that reads the
+// answer only when all is sent would else never see why it ended. It leaves
+// the answer a deadline of its own.
+func (s *stream) discard() {
+	until := time.Now().Add(discardTime)
+	buffer := make([]byte, copyBuffer)
+	for total := 0; !s.cut && total < discardMax && time.Now().Before(until); {
+		_ = s.rc.SetReadDeadline(until)
+		n, err := s.body.Read(buffer)
+		_ = s.rc.SetWriteDeadline(time.Now().Add(s.idle))
+		total += n
+		s.cut = err != nil
+	}
+	_ = s.rc.SetWriteDeadline(time.Now().Add(s.idle))
+}

@@ -1,0 +1,327 @@
+package api_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"gateway/api"
+	"gateway/internal/predict"
+
+	"github.com/go-json-experiment/json"
+)
+
+func (b *bundle) stream(contentType, body string) answer {
+	b.t.Helper()
+	return b.do("POST", "/predict/batch", body, "Content-Type: "+contentType)
+}
+
+// items decodes the lines of a stream.
+func (a answer) items() []api.BatchItem {
+	a.t.Helper()
+	var items []api.BatchItem
+	for _, line := range a.lines() {
+		var item api.BatchItem
+		if err := json.Unmarshal([]byte(line), &item); err != nil {
+			a.t.Fatalf("%v: %s", err, line)
+		}
+		items = append(items, item)
+	}
+	return items
+}
+
+func TestStreamOfCSV(t *testing.T) {
+	b := setup(t)
+	a := b.stream("text/csv", csvHeader+csvRow+strings.Replace(csvRow, "34", "340", 1)+"34,technician\n"+strings.Replace(csvRow, "34", "50", 1)).want(200)
+	if got := a.header.Get("Content-Type"); got != "application/x-ndjson" {
+		t.Errorf("content type %q", got)
+	}
+	if got := a.trailer.Get("X-Stream-End"); got != "complete" {
+		t.Errorf("trailer %q", got)
+	}
+	items := a.items()
+	if len(items) != 4 || items[0].Score != .34 || items[3].Score != .5 {
+		t.Fatalf("got %s", a.body)
+	}
+	if p := items[1].Error; p == nil || fields(*p) != "age out_of_range" || !strings.HasPrefix(p.Detail, "line 3: ") || p.Status != 422 {
+		t.Errorf("got %+v", p)
+	}
+	if p := items[2].Error; p == nil || !strings.HasPrefix(p.Detail, "line 4: ") || p.Status != 422 {
+		t.Errorf("got %+v", p)
+	}
+}
+
+func TestStreamOfNDJSON(t *testing.T) {
+	b := setup(t)
+	if _, _, err := b.store.PutCustomers(t.Context(), []predict.Customer{{ID: "10042", Features: []byte(technician)}}); err != nil {
+		t.Fatal(err)
+	}
+	b.scorer.Weights = make([]float64, b.deps.Predict.Schema().Width())
+	a := b.stream("application/x-ndjson", `{"customer_id":"10042","explain":true}`+"\n\n"+`{"features":`+technician+"}\nnonsense\n"+`{"customer_id":"nobody"}`).want(200)
+	items := a.items()
+	if len(items) != 4 || items[0].Score != .34 || len(items[0].Reasons) == 0 || items[1].Score != .34 {
+		t.Fatalf("got %s", a.body)
+	}
+	for i, want := range map[int]string{2: "line 4: ", 3: "line 5: "} {
+		if p := items[i].Error; p == nil || !strings.HasPrefix(p.Detail, want) {
+			t.Errorf("item %d: %+v", i, p)
+		}
+	}
+}
+
+func TestWhatAStreamRefusesBeforeItBegins(t *testing.T) {
+	b := setup(t, withOptions(func(o *api.Options) { o.MaxRow = 8192 }))
+	for _, test := range []struct {
+		name, contentType, body string
+		status                  int
+		fields                  string
+	}{
+		{"an empty table", "text/csv", "", 422, ""},
+		{"a header with a column that is none", "text/csv", "agee," + csvHeader + csvRow, 422, "agee unknown_field"},
+		{"a header without a column that is needed", "text/csv", strings.Replace(csvHeader, "age,", "", 1), 422, "age missing"},
+		{"a row beyond reason", "text/csv", csvHeader + strings.Repeat("3", 20_000), 422, ""},
+		{"a header beyond reason", "text/csv", strings.Repeat("3", 20_000), 422, ""},
+		{"a line beyond reason", "application/x-ndjson", `{"customer_id":"` + strings.Repeat("3", 20_000) + `"}`, 422, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			b := *b
+			b.t = t
+			if got := fields(b.stream(test.contentType, test.body).problem(test.status)); got != test.fields {
+				t.Errorf("fields %q, want %q", got, test.fields)
+			}
+		})
+	}
+	t.Run("a model that fails", func(t *testing.T) {
+		b := *b
+		b.t = t
+		b.scorer.Fail(&predict.Error{Kind: predict.Unavailable, Detail: "no model serves yet", RetryAfter: 3 * time.Second})
+		defer b.scorer.Fail(nil)
+		a := b.stream("text/csv", csvHeader+csvRow)
+		if p := a.problem(503); !strings.Contains(p.Detail, "line 2 and those after it") || a.header.Get("Retry-After") != "3" {
+			t.Errorf("got %+v", p)
+		}
+	})
+	t.Run("no rows are no fault", func(t *testing.T) {
+		b := *b
+		b.t = t
+		if a := b.stream("text/csv", csvHeader).want(200); a.body != "" || a.trailer.Get("X-Stream-End") != "complete" {
+			t.Errorf("got %q", a.body)
+		}
+	})
+}
+
+func TestAStreamThatFailsOnTheWaySaysSo(t *testing.T) {
+	calls := 0
+	model := scorerFunc(func(_ context.Context, rows []predict.Vector) (predict.Scores, error) {
+		if calls++; calls == 3 {
+			return predict.Scores{}, predict.Errorf(predict.BadModel, "the model failed")
+		}
+		return halves(rows), nil
+	})
+	for _, test := range []struct {
+		name, body string
+		status     int
+		detail     string
+		rows       int
+	}{
+		{"a quote that does not end", csvHeader + strings.Repeat(csvRow, 300) + "\"34\n" + strings.Repeat(csvRow, 5000), 422, "longer than", 300},
+		{"a row beyond reason", csvHeader + csvRow + strings.Repeat("3", 200_000) + "\n" + csvRow, 422, "longer than", 1},
+		{"a model that fails", csvHeader + strings.Repeat(csvRow, 5000), 502, "line 514 and those after it were not answered: the model failed", 512},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			calls = 0
+			b := setup(t, withScorer(model))
+			a := b.stream("text/csv", test.body).want(200)
+			items := a.items()
+			last := items[len(items)-1]
+			if len(items) != test.rows+1 || !last.End || last.Error == nil || last.Error.Status != test.status || !strings.Contains(last.Error.Detail, test.detail) {
+				t.Errorf("%d items, the last %+v", len(items), last)
+			}
+			if got := a.trailer.Get("X-Stream-End"); got != "failed" {
+				t.Errorf("trailer %q", got)
+			}
+			n := 0
+			var problem *api.Problem
+			for _, err := range b.client.PredictBatch(t.Context(), "text/csv", strings.NewReader(test.body)) {
+				if calls = 0; err != nil {
+					problem = new(api.Problem)
+					_ = errors.As(err, &problem)
+					break
+				}
+				n++
+			}
+			if test.status == 422 && (n != test.rows || problem == nil || problem.Status != test.status) {
+				t.Errorf("the client got %d rows and %v", n, problem)
+			}
+		})
+	}
+}
+
+// rowSource makes rows without holding them.
+type rowSource struct {
+	rest int
+	buf  bytes.Buffer
+	sent chan struct{} // closed with the last byte
+}
+
+func (s *rowSource) Read(p []byte) (int, error) {
+	for s.rest > 0 && s.buf.Len() < len(p) {
+		s.buf.WriteString(csvRow)
+		s.rest--
+	}
+	n, err := s.buf.Read(p)
+	if errors.Is(err, io.EOF) {
+		close(s.sent)
+	}
+	return n, err
+}
+
+func TestAClientThatSendsAllBeforeItReadsGetsAllAnswers(t *testing.T) {
+	const rows = 200_000
+	dir := t.TempDir()
+	b := setup(t, withScorer(scorerFunc(func(_ context.Context, rows []predict.Vector) (predict.Scores, error) {
+		return halves(rows), nil
+	})), func(b *bundle, _ *api.Options, p *parts) {
+		p.ledger = noLedger{} // which would hold all of them
+		b.deps.SpoolDir = dir
+	})
+	before := heap()
+	source := &rowSource{rest: rows, sent: make(chan struct{})}
+	source.buf.WriteString(csvHeader)
+	req, err := http.NewRequestWithContext(t.Context(), "POST", b.url+"/predict/batch", source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "text/csv")
+	res, err := b.client.HTTP.Do(req) // returns with the header of the answer
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	<-source.sent
+	// Some 35 MB of answers exist now, and the client has read none of them.
+	if grown := heap() - before; grown > 10<<20 {
+		t.Errorf("the heap grew by %d bytes", grown)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("the spool is a file with a name: %v, %v", left, err)
+	}
+	lines := bufio.NewScanner(res.Body)
+	n := 0
+	for lines.Scan() {
+		if !bytes.HasPrefix(lines.Bytes(), []byte(`{"prediction_id":`)) {
+			t.Fatalf("line %d: %s", n, lines.Bytes())
+		}
+		n++
+	}
+	if n != rows || lines.Err() != nil || res.Trailer.Get("X-Stream-End") != "complete" {
+		t.Errorf("%d lines, %v, trailer %v", n, lines.Err(), res.Trailer)
+	}
+}
+
+func heap() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// dial begins a stream by hand, and sends its first rows.
+func (b *bundle) dial(rows int) net.Conn {
+	b.t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(b.url, "http://"))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(func() { conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
+	fmt.Fprintf(conn, "POST /predict/batch HTTP/1.1\r\nHost: gateway\r\nContent-Type: text/csv\r\nTransfer-Encoding: chunked\r\n\r\n")
+	body := csvHeader + strings.Repeat(csvRow, rows)
+	fmt.Fprintf(conn, "%x\r\n%s\r\n", len(body), body)
+	return conn
+}
+
+func TestAClientThatNoLongerSendsIsToldAndDropped(t *testing.T) {
+	b := setup(t, withOptions(func(o *api.Options) { o.StreamIdle = 50 * time.Millisecond }))
+	res, err := http.ReadResponse(bufio.NewReader(b.dial(300)), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(res.Body)
+	if err != nil || strings.Count(string(text), `"prediction_id"`) != 300 {
+		t.Errorf("%v in %s", err, text)
+	}
+	if !strings.Contains(string(text), `"status":408`) || !strings.Contains(string(text), `"end":true`) || res.Trailer.Get("X-Stream-End") != "failed" {
+		t.Errorf("it was not told: %s, %v", text[max(0, len(text)-600):], res.Trailer)
+	}
+	b = setup(t, withOptions(func(o *api.Options) { o.StreamIdle = 50 * time.Millisecond }))
+	if text, err := io.ReadAll(b.dial(0)); err != nil || !strings.HasPrefix(string(text), "HTTP/1.1 408 ") {
+		t.Errorf("before the first row: %v, %s", err, text)
+	}
+}
+
+func TestAClientThatNoLongerReadsIsDropped(t *testing.T) {
+	finished := make(chan struct{})
+	b := setup(t, withOptions(func(o *api.Options) { o.StreamIdle = 200 * time.Millisecond }),
+		func(b *bundle, _ *api.Options, p *parts) { p.ledger = noLedger{} })
+	conn := b.dial(60_000)
+	fmt.Fprint(conn, "0\r\n\r\n") // all is sent; now nothing moves
+	go func() {
+		for !strings.Contains(b.logs.String(), `"status":499`) {
+			runtime.Gosched()
+		}
+		close(finished)
+	}()
+	select {
+	case <-finished:
+	case <-time.After(20 * time.Second):
+		t.Fatal("it was not dropped")
+	}
+	text, err := io.ReadAll(conn)
+	if strings.Contains(string(text), "X-Stream-End: complete") {
+		t.Errorf("it was told that all is well (%v)", err)
+	}
+}
+
+func TestAPanicOnTheWayBreaksTheStreamOff(t *testing.T) {
+	calls := 0
+	b := setup(t, withScorer(scorerFunc(func(_ context.Context, rows []predict.Vector) (predict.Scores, error) {
+		if calls++; calls == 2 {
+			panic("a fault")
+		}
+		return halves(rows), nil
+	})))
+	var last error
+	n := 0
+	for _, err := range b.client.PredictBatch(t.Context(), "text/csv", strings.NewReader(csvHeader+strings.Repeat(csvRow, 1000))) {
+		if last = err; err == nil {
+			n++
+		}
+	}
+	if last == nil || n > 256 {
+		t.Errorf("%d rows, then %v", n, last)
+	}
+	if log := b.logs.String(); !strings.Contains(log, "panic: a fault") || !strings.Contains(log, "stack") {
+		t.Errorf("the log has %s", log)
+	}
+}
+
+func TestTheClientMayStopAStream(t *testing.T) {
+	b := setup(t)
+	for item, err := range b.client.PredictBatch(t.Context(), "text/csv", strings.NewReader(csvHeader+strings.Repeat(csvRow, 1000))) {
+		if err != nil || item.Error != nil {
+			t.Errorf("got %+v, %v", item, err)
+		}
+		break
+	}
+}

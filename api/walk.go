@@ -1,0 +1,168 @@
+package api
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"gateway/internal/predict"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// The methods below walk a document member by member. A value of the wrong
+// kind is noted as a violation and passed over, so that one pass finds all of
+// them; an error means that the text is not JSON and the walk is over.
+
+// object calls member for each member of the object that is next, and member
+// must read the member's value. at names the object in a violation.
+func (d *document) object(at string, member func(name string) error) error {
+	if d.dec.PeekKind() != '{' {
+		return d.wrong(at, "an object")
+	}
+	if _, err := d.dec.ReadToken(); err != nil {
+		return d.broken(err)
+	}
+	for d.dec.PeekKind() != '}' {
+		token, err := d.dec.ReadToken()
+		if err != nil {
+			return d.broken(err)
+		}
+		if err := member(token.String()); err != nil {
+			return err
+		}
+	}
+	if _, err := d.dec.ReadToken(); err != nil {
+		return d.broken(err)
+	}
+	return nil
+}
+
+// array calls element for each element of the array that is next, and element
+// must read it. More than most elements are refused.
+func (d *document) array(at string, most int, element func(i int) error) error {
+	if d.dec.PeekKind() != '[' {
+		return d.wrong(at, "an array")
+	}
+	if _, err := d.dec.ReadToken(); err != nil {
+		return d.broken(err)
+	}
+	for i := 0; d.dec.PeekKind() != ']'; i++ {
+		if i == most {
+			return refuse(tooLarge, "%s may have at most %d elements", at, most)
+		}
+		if err := element(i); err != nil {
+			return err
+		}
+	}
+	if _, err := d.dec.ReadToken(); err != nil {
+		return d.broken(err)
+	}
+	return nil
+}
+
+// str reads a string. Of what is not one, it returns "" and notes a violation.
+func (d *document) str(at string) (string, error) {
+	if d.dec.PeekKind() != '"' {
+		return "", d.wrong(at, "a string")
+	}
+	token, err := d.dec.ReadToken()
+	if err != nil {
+		return "", d.broken(err)
+	}
+	return token.String(), nil
+}
+
+// boolean reads true or false.
+func (d *document) boolean(at string) (bool, error) {
+	if k := d.dec.PeekKind(); k != 't' && k != 'f' {
+		return false, d.wrong(at, "true or false")
+	}
+	token, err := d.dec.ReadToken()
+	if err != nil {
+		return false, d.broken(err)
+	}
+	return token.Bool(), nil
+}
+
+// count reads an integer of at least one.
+func (d *document) count(at string) (int, error) {
+	if d.dec.PeekKind() != '0' {
+		return 0, d.wrong(at, "an integer")
+	}
+	token, err := d.dec.ReadToken()
+	if err != nil {
+		return 0, d.broken(err)
+	}
+	n, err := strconv.Atoi(token.String())
+	switch {
+	case err != nil:
+		d.violate(at, predict.CodeInteger, "must be an integer")
+	case n < 1:
+		d.violate(at, predict.CodeRange, "must be at least 1")
+	}
+	return n, nil
+}
+
+// unknown passes over a member that has no meaning here.
+func (d *document) unknown(at string, known ...string) error {
+	d.violate(at, predict.CodeUnknown, "is not known here; known are "+strings.Join(known, ", "))
+	return d.skip()
+}
+
+// wrong passes over a value of the wrong kind.
+func (d *document) wrong(at, want string) error {
+	value, err := d.dec.ReadValue()
+	if err != nil {
+		return d.broken(err)
+	}
+	d.violate(at, predict.CodeType, fmt.Sprintf("must be %s, not %s", want, kindName(value.Kind())))
+	return nil
+}
+
+func (d *document) skip() error {
+	if err := d.dec.SkipValue(); err != nil {
+		return d.broken(err)
+	}
+	return nil
+}
+
+func (d *document) violate(at, code, detail string) {
+	d.violations = append(d.violations, predict.Violation{Field: at, Code: code, Detail: detail})
+}
+
+// take returns the violations found so far and forgets them.
+func (d *document) take() []predict.Violation {
+	v := d.violations
+	d.violations = nil
+	return v
+}
+
+// pointer joins a JSON Pointer and a member's name. The bare name is the
+// pointer at the top level, where the contract wants it so.
+func pointer(prefix, name string) string {
+	const most = 64 // a name can be as long as the body; an error message cannot
+	if len(name) > most {
+		name = strings.ToValidUTF8(name[:most], "") + "…"
+	}
+	if prefix == "" {
+		return name
+	}
+	return prefix + "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
+}
+
+func kindName(k jsontext.Kind) string {
+	switch k {
+	case 'n':
+		return "null"
+	case 't', 'f':
+		return "a boolean"
+	case '"':
+		return "a string"
+	case '0':
+		return "a number"
+	case '{':
+		return "an object"
+	}
+	return "an array"
+}

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"gateway/internal/predict"
+)
+
+func TestTheReadmeHasTheTableOfSettings(t *testing.T) {
+	readme, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want strings.Builder
+	want.WriteString("| setting | default | meaning |\n|---|---|---|\n")
+	for _, s := range settings() {
+		value := "`" + s.Default + "`"
+		if s.Default == "" {
+			value = "empty"
+		}
+		want.WriteString("| `" + s.Name + "` | " + value + " | " + s.Meaning + " |\n")
+	}
+	if !strings.Contains(string(readme), want.String()) {
+		t.Errorf("README.md does not have this table of settings:\n%s", want.String())
+	}
+}
+
+func TestConfigPrintsEverySetting(t *testing.T) {
+	t.Setenv("GATEWAY_GATE", "nonsense") // printing the settings must work all the same
+	code, out, _ := command(t, "config")
+	for _, s := range settings() {
+		if !strings.Contains(out, s.Name) || !strings.Contains(out, s.Meaning) {
+			t.Errorf("%s is not explained", s.Name)
+		}
+		if s.Meaning == "" {
+			t.Errorf("%s has no meaning", s.Name)
+		}
+	}
+	if code != exitOK {
+		t.Errorf("config ended with %d", code)
+	}
+	code, out, _ = command(t, "config", "--json")
+	var list []setting
+	if err := json.Unmarshal([]byte(out), &list); err != nil || code != exitOK || len(list) != len(settings()) {
+		t.Errorf("config --json ended with %d and %d settings (%v)", code, len(list), err)
+	}
+}
+
+func TestTheCommandLineExplainsItself(t *testing.T) {
+	for _, args := range [][]string{{"--help"}, {"import", "--help"}, {"schema", "--help"}, {"convert", "--help"}} {
+		if code, out, errs := command(t, args...); code != exitOK || !strings.Contains(out, "Usage: gateway") || errs != "" {
+			t.Errorf("%v ended with %d: %q %q", args, code, out, errs)
+		}
+	}
+	for _, args := range [][]string{{"nosuch"}, {"import"}, {"retrain", "--nosuch"}, {"convert", "a"}} {
+		if code, out, errs := command(t, args...); code != exitUsage || out != "" || len(lines(errs)) != 1 {
+			t.Errorf("%v ended with %d: %q %q, want 2 and one line", args, code, out, errs)
+		}
+	}
+}
+
+func TestSchemaCommands(t *testing.T) {
+	config(t)
+	code, out, _ := command(t, "schema", "show")
+	if code != exitOK || out != string(predict.BankYAML()) {
+		t.Errorf("schema show ended with %d and %q", code, out)
+	}
+	code, out, _ = command(t, "schema", "show", "--json")
+	if code != exitOK || !json.Valid([]byte(out)) || !strings.Contains(out, "2020-12") {
+		t.Errorf("schema show --json ended with %d and %q", code, out)
+	}
+	code, out, _ = command(t, "schema", "check")
+	if code != exitOK || !strings.Contains(out, predict.Bank().Fingerprint()) {
+		t.Errorf("schema check ended with %d and %q", code, out)
+	}
+	bad := writeFile(t, "bad.yaml", "name: Bad Name\nfeatures: []\n")
+	code, _, errs := command(t, "schema", "check", bad)
+	if code != exitFailed || !strings.Contains(errs, "bad.yaml:1:") || len(lines(errs)) < 3 {
+		t.Errorf("a bad schema ended with %d: %q, want every fault with its line", code, errs)
+	}
+}
+
+// TestYourOwnDataInThreeCommands walks the README's way to a model of one's own.
+func TestYourOwnDataInThreeCommands(t *testing.T) {
+	var data strings.Builder
+	data.WriteString("customer_id,visits,plan,last.seen,churned\n")
+	for i := range 1200 {
+		plan, churned := []string{"free", "pro", "team"}[i%3], "no"
+		if i%3 == 0 && i%7 < 5 {
+			churned = "yes"
+		}
+		data.WriteString(strings.Join([]string{"c" + string(rune('a'+i%26)) + strconv.Itoa(i), strconv.Itoa(i % 40), plan, strconv.Itoa(i%11) + ".5", churned}, ",") + "\n")
+	}
+	file := writeFile(t, "customers.csv", data.String())
+	config(t)
+	code, out, errs := command(t, "schema", "infer", file, "--name", "churn")
+	if code != exitOK {
+		t.Fatalf("schema infer ended with %d: %s", code, errs)
+	}
+	t.Setenv("GATEWAY_SCHEMA", writeFile(t, "schema.yaml", out))
+	if code, out, errs = command(t, "import", file); code != exitOK || !strings.Contains(out, "imported 1200 of 1200 rows") {
+		t.Fatalf("import ended with %d: %s%s", code, out, errs)
+	}
+	code, out, errs = command(t, "retrain", "--watch")
+	if code != exitOK || !strings.Contains(out, "verify    succeeded") || !strings.Contains(out, "is succeeded") {
+		t.Fatalf("retrain ended with %d: %s%s", code, out, errs)
+	}
+	code, out, errs = command(t, "predict", file)
+	if code != exitOK || len(lines(out)) != 1201 || !strings.Contains(errs, "scored 1200 of 1200 rows") {
+		t.Errorf("predict ended with %d: %d lines, %s", code, len(lines(out)), errs)
+	}
+}
+
+func TestImportReportsBadRowsByLine(t *testing.T) {
+	config(t)
+	header := "customer_id,age,job,marital,education,default,housing,loan,contact,month,day_of_week,duration,campaign,pdays,previous,poutcome,emp_var_rate,cons_price_idx,cons_conf_idx,euribor3m,nr_employed,y\n"
+	good := ",34,technician,married,high.school,no,yes,no,cellular,jun,wed,190,1,3,4,success,-1.7,94.055,-39.8,0.715,4991.6,"
+	text := header + "1" + good + "yes\n" + "2" + strings.Replace(good, "cellular", "pigeon", 1) + "no\n" + "3" + good + "\n4,1\n"
+	file := writeFile(t, "rows.csv", text)
+	code, out, errs := command(t, "import", file)
+	if code != exitOK || !strings.Contains(out, "imported 2 of 4 rows") || !strings.Contains(out, "1 labelled, 2 bad rows") {
+		t.Errorf("import ended with %d: %q", code, out)
+	}
+	if !strings.Contains(errs, "line 3: contact") || !strings.Contains(errs, "line 5: row has 2 columns") {
+		t.Errorf("the bad rows are told as %q", errs)
+	}
+	code, out, errs = command(t, "import", "--strict", file)
+	if code != exitFailed || !strings.Contains(errs, "line 3") {
+		t.Errorf("a strict import ended with %d: %q %q", code, out, errs)
+	}
+	code, _, errs = command(t, "import", writeFile(t, "cols.csv", "age,nosuch\n1,2\n"))
+	if code != exitFailed || !strings.Contains(errs, "nosuch") {
+		t.Errorf("an unknown column ended with %d: %q", code, errs)
+	}
+	code, _, errs = command(t, "import", "/no/such/file")
+	if code != exitFailed || !strings.Contains(errs, "/no/such/file") {
+		t.Errorf("a missing file ended with %d: %q", code, errs)
+	}
+}
+
+func TestConvertLeavesNothingHalfWritten(t *testing.T) {
+	config(t)
+	src := writeFile(t, "items.json", `{"customer_id":{"s":"1"},"age":{"n":"34"}}`+"\n")
+	dst := filepath.Join(t.TempDir(), "out.csv")
+	code, out, errs := command(t, "convert", src, dst, "--json")
+	var report struct {
+		Items, Rows int64
+		Skipped     map[string]int64
+	}
+	if err := json.Unmarshal([]byte(out), &report); err != nil || code != exitOK || report.Items != 1 || report.Rows != 0 || len(report.Skipped) != 1 {
+		t.Errorf("convert ended with %d: %s %s (%v), want one item, left out for a reason", code, out, errs, err)
+	}
+	bad := filepath.Join(t.TempDir(), "bad.csv")
+	if code, _, errs := command(t, "convert", "/no/such/export", bad); code != exitFailed || !strings.Contains(errs, "no/such/export") {
+		t.Errorf("a missing export ended with %d: %s", code, errs)
+	}
+	if _, err := os.Stat(bad); !os.IsNotExist(err) {
+		t.Error("a failed conversion left a file")
+	}
+	if code, _, errs := command(t, "convert", "s3://bucket/x", bad); code != exitUsage || len(lines(errs)) != 1 {
+		t.Errorf("s3 ended with %d: %s", code, errs)
+	}
+}

@@ -1,0 +1,205 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"gateway/internal/predict"
+)
+
+// freePort finds a port that is free now.
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// TestTerminatingUnderLoadDropsNothing sends SIGTERM to a gateway under load.
+// A request may find nobody listening any more; one that was taken must be
+// answered in full. Half of the clients keep their connection, half open a new
+// one for every request.
+func TestTerminatingUnderLoadDropsNothing(t *testing.T) {
+	addr := freePort(t)
+	dir := t.TempDir()
+	cmd, output := process(t, []string{"GATEWAY_ADDR=" + addr, "GATEWAY_DATA_DIR=" + dir, "GATEWAY_LOG_LEVEL=warn"}, "serve")
+	url := "http://" + addr
+	eventually(t, "/readyz is 200", func() bool {
+		res, err := http.Get(url + "/readyz")
+		if err != nil {
+			return false
+		}
+		defer res.Body.Close()
+		return res.StatusCode == http.StatusOK
+	})
+	body, err := json.Marshal(map[string]any{"features": sample()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var answered, dropped atomic.Int64
+	var load sync.WaitGroup
+	for c := range 16 {
+		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: c%2 == 0}}
+		load.Go(func() {
+			defer client.CloseIdleConnections()
+			for {
+				res, err := client.Post(url+"/predict", "application/json", bytes.NewReader(body))
+				if refused(err) {
+					return // nobody listens any more
+				}
+				if err != nil {
+					dropped.Add(1)
+					t.Errorf("a request was dropped: %v", err)
+					return
+				}
+				text, err := io.ReadAll(res.Body)
+				_ = res.Body.Close()
+				if err != nil || res.StatusCode != http.StatusOK || !json.Valid(text) {
+					dropped.Add(1)
+					t.Errorf("got %d %q (%v), want a whole answer", res.StatusCode, text, err)
+					return
+				}
+				answered.Add(1)
+			}
+		})
+	}
+	eventually(t, "the load is under way", func() bool { return answered.Load() > 200 })
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	load.Wait()
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("the gateway ended with %v: %s", err, output.String())
+	}
+	t.Logf("%d requests answered, %d dropped", answered.Load(), dropped.Load())
+	if _, err := os.Stat(filepath.Join(dir, "gateway.owner")); !os.IsNotExist(err) {
+		t.Error("the data dir still names an owner")
+	}
+}
+
+func refused(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "connection refused")
+}
+
+func TestWrongSettingsStopTheStartWithALineThatNamesThem(t *testing.T) {
+	broken := writeFile(t, "broken.yaml", "name: x\nid: id\nlabel: {name: y, positive: [1], negative: [0]}\nfeatures:\n  - {name: a, type: colour}\n")
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	for _, tc := range []struct{ name, value, says string }{
+		{"GATEWAY_ADDR", "nowhere", "host:port"},
+		{"GATEWAY_ADDR", "127.0.0.1:99999", "port"},
+		{"GATEWAY_ADDR", taken.Addr().String(), "in use"},
+		{"GATEWAY_ADMIN_ADDR", "x", "host:port"},
+		{"GATEWAY_PLATFORM", "moon", "local"},
+		{"GATEWAY_SCHEMA", "/no/such/file", "no such file"},
+		{"GATEWAY_SCHEMA", broken, "broken.yaml:5: type \"colour\""},
+		{"GATEWAY_DEMO", "perhaps", "true or false"},
+		{"GATEWAY_ADMIN_SECRET_ID", "my-secret", "file:PATH"},
+		{"GATEWAY_ADMIN_SECRET_ID", "file:/no/such/file", "no such file"},
+		{"GATEWAY_SECRET_TTL", "0s", "above zero"},
+		{"GATEWAY_ENDPOINT_NAME", "-x", "letters"},
+		{"GATEWAY_TRAINING_ALGORITHM", "magic", "linear-learner"},
+		{"GATEWAY_TRAINING_MAX_RUNTIME", "long", "duration"},
+		{"GATEWAY_TRAINING_HYPERPARAMETERS", "nosuch:1", "nosuch"},
+		{"GATEWAY_GATE", "auc", "auc:-0.005"},
+		{"GATEWAY_PREDICT_TIMEOUT", "fast", "duration"},
+		{"GATEWAY_PREDICT_TIMEOUT", "-1s", "above zero"},
+		{"GATEWAY_MAX_BODY", "huge", "1MiB"},
+		{"GATEWAY_SHUTDOWN_GRACE", "0s", "above zero"},
+		{"GATEWAY_LOG_FORMAT", "xml", "json"},
+		{"GATEWAY_LOG_LEVEL", "loud", "debug"},
+		{"GATEWAY_ADR", "127.0.0.1:0", "no such setting"},
+	} {
+		t.Run(tc.name+"="+tc.value, func(t *testing.T) {
+			t.Setenv("GATEWAY_DATA_DIR", t.TempDir())
+			t.Setenv("GATEWAY_ADDR", "127.0.0.1:0")
+			t.Setenv(tc.name, tc.value)
+			code, out, errs := command(t, "serve")
+			got := lines(errs)
+			if code != exitUsage || out != "" || len(got) != 1 || !strings.Contains(got[0], tc.name) || !strings.Contains(got[0], tc.says) {
+				t.Errorf("ended with %d: %q, want 2 and one line that names %s and says %q", code, errs, tc.name, tc.says)
+			}
+		})
+	}
+}
+
+func TestVariablesThatKubernetesSetsAreNotMistakenForSettings(t *testing.T) {
+	config(t)
+	for _, name := range []string{"GATEWAY_PORT", "GATEWAY_SERVICE_HOST", "GATEWAY_SERVICE_PORT", "GATEWAY_SERVICE_PORT_HTTP",
+		"GATEWAY_PORT_8080_TCP", "GATEWAY_PORT_8080_TCP_ADDR"} {
+		t.Setenv(name, "tcp://10.0.0.1:8080")
+	}
+	if _, err := loadConfig(); err != nil {
+		t.Errorf("the start is refused: %v", err)
+	}
+}
+
+func TestAnEmptySettingCountsAsNotSet(t *testing.T) {
+	config(t)
+	t.Setenv("GATEWAY_MAX_BODY", "")
+	t.Setenv("GATEWAY_DEMO", "")
+	cfg, err := loadConfig()
+	if err != nil || cfg.MaxBody != 1<<20 || !cfg.Demo {
+		t.Errorf("got %+v (%v), want the defaults", cfg, err)
+	}
+}
+
+func TestASecondProcessOnTheSameDataDirIsRefused(t *testing.T) {
+	cfg := config(t)
+	cfg.Demo = false
+	g := start(t, cfg)
+	for _, args := range [][]string{{"serve"}, {"import", writeFile(t, "x.csv", "age\n1\n")}, {"retrain"}} {
+		code, _, errs := command(t, args...)
+		got := lines(errs)
+		if code != exitFailed || len(got) != 1 || !strings.Contains(got[0], "in use") || !strings.Contains(got[0], "--url "+g.url) {
+			t.Errorf("%v ended with %d: %q, want 1 and one line that says what to do", args, code, errs)
+		}
+	}
+	if err := g.stop(); err != nil {
+		t.Fatal(err)
+	}
+	start(t, cfg)
+}
+
+func TestAModelOfAnotherSchemaDoesNotServe(t *testing.T) {
+	cfg := config(t)
+	g := start(t, cfg)
+	g.ready(t)
+	if err := g.stop(); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("GATEWAY_SCHEMA", writeFile(t, "schema.yaml", strings.Replace(string(predict.BankYAML()),
+		"{name: duration, type: integer, min: 0,", "{name: duration, type: integer, min: 0, exclude: true,", 1)))
+	cfg, err := loadConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	g = start(t, cfg)
+	res, err := http.Get(g.url + "/readyz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("/readyz is %d, want 503: the model was trained on other columns", res.StatusCode)
+	}
+	if !strings.Contains(g.logs.String(), "another schema") {
+		t.Errorf("the log does not say why: %s", g.logs.String())
+	}
+}

@@ -1,0 +1,65 @@
+// Package gateway is the overview of a service that predicts, in real time,
+// how a customer will decide, and that renews its model by itself.
+//
+// Apps ask POST /predict about a customer and later report, to POST /outcomes,
+// what really happened. From those outcomes a renewal trains the next model,
+// compares it with the one that serves, and swaps it in without a request
+// lost. The data is described once, in a feature schema; validation, encoding
+// and forms all follow from it.
+//
+// # Packages
+//
+//	cmd/gateway          the one binary: settings, wiring, commands
+//	api                  HTTP: routes, wire types, problems, a client
+//	internal/predict     the heart: feature schema, validation, encoding, Service
+//	internal/modelswap   renewals: the steps, the engine that runs them, the gate
+//	internal/learn       models trained in Go: logistic regression, boosted trees
+//	internal/export      DynamoDB's two export formats, and training CSV from them
+//	internal/secrets     values that rotate, and never print
+//	internal/store       SQL: customers, ledger, renewals, models
+//	internal/local       the back end in this process: scorer, trainer, deployer
+//	internal/demo        generated customers for a first start
+//
+// What the domain packages need of a back end they declare as small
+// interfaces, their ports: [gateway/internal/predict.Scorer],
+// [gateway/internal/modelswap.Trainer] and so on. A back end is a package that
+// implements them, and cmd/gateway has one recipe for each.
+//
+// # Who imports whom
+//
+// Imports point down this list and never up; imports_test.go holds the code to it.
+//
+//	cmd/gateway ──► everything below
+//	api         ──► modelswap, predict
+//	local       ──► modelswap, export, learn, secrets, predict
+//	store       ──► modelswap, learn, predict
+//	modelswap   ──► export, learn, predict
+//	export      ──► predict
+//	demo        ──► predict
+//	predict, learn, secrets ──► nobody of ours
+//
+// # One request
+//
+// api gives it an id, bounds it and decodes it strictly. predict.Service lays
+// it over the stored customer, checks it against the schema, naming every
+// fault at once, and encodes it as a Vector. The Scorer answers with a score
+// and the name of the model that made it. The Ledger has the prediction before
+// the caller does. api encodes the answer and logs one line.
+//
+// # One renewal
+//
+// Its row in the store is the truth: after a crash the engine reads it and goes
+// on from there. Seven steps, each safe to run twice: export the customers,
+// convert them to CSV, train a challenger, register it, evaluate it against the
+// champion on the same held-out rows, deploy it, verify that it answers. A
+// challenger that the gate rejects, or a step that fails, leaves the champion
+// serving.
+package gateway
+
+import _ "embed"
+
+// OpenAPI is the text of openapi.yaml, the contract of the HTTP interface. It
+// is here because a file can be embedded only from its own directory or above.
+//
+//go:embed openapi.yaml
+var OpenAPI []byte

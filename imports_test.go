@@ -1,0 +1,190 @@
+package gateway_test
+
+import (
+	"fmt"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/fstest"
+)
+
+// module is the path of this module; a package is named below by its folder.
+const module = "gateway"
+
+// mayImport is the drawing of the architecture: for each package, the packages
+// of ours that it may import. Lower ones never import higher ones, so an import
+// that is not here is either a mistake or a decision worth a note.
+var mayImport = map[string][]string{
+	".": {}, // the overview and openapi.yaml
+
+	"cmd/gateway": {".", "api", "internal/local", "internal/store", "internal/demo",
+		"internal/modelswap", "internal/export", "internal/learn", "internal/secrets", "internal/predict"},
+	"api": {"internal/modelswap", "internal/predict"},
+
+	"internal/local":     {"internal/modelswap", "internal/export", "internal/learn", "internal/secrets", "internal/predict"},
+	"internal/store":     {"internal/modelswap", "internal/learn", "internal/predict"},
+	"internal/modelswap": {"internal/export", "internal/learn", "internal/predict"},
+	"internal/export":    {"internal/predict"},
+	"internal/demo":      {"internal/predict"},
+
+	"internal/predict": {},
+	"internal/secrets": {},
+	"internal/learn":   {},
+
+	// Conformance suites and fakes, for tests alone.
+	"internal/predict/predicttest":     {"internal/predict"},
+	"internal/modelswap/modelswaptest": {"internal/modelswap", "internal/export", "internal/learn", "internal/predict"},
+}
+
+// mayUse says which packages may import each module of others, subpackages
+// included. One that is not here may be imported by tests only.
+var mayUse = map[string][]string{
+	"github.com/go-chi/chi/v5":  {"api"},
+	"github.com/swaggest/swgui": {"api"},
+
+	"github.com/alecthomas/kong":           {"cmd/gateway"},
+	"github.com/kelseyhightower/envconfig": {"cmd/gateway"},
+	"github.com/schollz/progressbar/v3":    {"cmd/gateway"},
+	"golang.org/x/term":                    {"cmd/gateway"},
+
+	"modernc.org/sqlite":                  {"internal/store"},
+	"github.com/pressly/goose/v3":         {"internal/store"},
+	"github.com/gofrs/flock":              {"internal/local"},
+	"gonum.org/v1/gonum":                  {"internal/learn"},
+	"go.yaml.in/yaml/v3":                  {"internal/predict"},
+	"github.com/google/uuid":              {"internal/predict"},
+	"golang.org/x/sync":                   {"cmd/gateway", "api", "internal/local", "internal/store", "internal/modelswap"},
+	"github.com/go-json-experiment/json":  {"cmd/gateway", "api", "internal/export", "internal/predict"},
+	"github.com/prometheus/client_golang": {"cmd/gateway", "api", "internal/modelswap", "internal/secrets", "internal/predict"},
+}
+
+// TestImports holds every file but tests to the two tables.
+func TestImports(t *testing.T) {
+	faults, err := importFaults(os.DirFS("."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fault := range faults {
+		t.Error(fault)
+	}
+}
+
+// TestImportsCanFail shows that the test above would notice.
+func TestImportsCanFail(t *testing.T) {
+	tests := []struct {
+		name, pkg, imports, want string
+	}{
+		{"a lower package imports a higher one", "internal/predict", "gateway/api", "may import nothing of ours"},
+		{"siblings import each other", "internal/local", "gateway/internal/store", "may import only internal/modelswap,"},
+		{"a package imports a suite", "internal/store", "gateway/internal/predict/predicttest", "may import only"},
+		{"a library is used elsewhere", "internal/local", "modernc.org/sqlite", "only internal/store may import modernc.org/sqlite"},
+		{"so is a part of it", "api", "gonum.org/v1/gonum/mat", "only internal/learn may import gonum.org/v1/gonum"},
+		{"a library is new", "internal/predict", "example.com/new", "it is in no rule"},
+		{"a name only begins like a library's", "internal/store", "modernc.org/sqlite3", "it is in no rule"},
+		{"a package is new", "internal/misc", "fmt", "internal/misc is missing in mayImport"},
+		{"the heart imports the standard library", "internal/predict", "net/netip", ""},
+		{"the binary imports everything", "cmd/gateway", "gateway/internal/store", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			file, text := tt.pkg+"/file.go", fmt.Sprintf("package p\n\nimport _ %q\n", tt.imports)
+			faults, err := importFaults(fstest.MapFS{file: &fstest.MapFile{Data: []byte(text)}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := strings.Join(faults, "\n")
+			if (tt.want == "") != (got == "") || !strings.Contains(got, tt.want) {
+				t.Errorf("faults are %q, want %q", got, tt.want)
+			}
+			if got != "" && !strings.HasPrefix(got, file+": ") {
+				t.Errorf("fault %q does not begin with the file", got)
+			}
+		})
+	}
+}
+
+// importFaults reads all Go files but tests, and says for each import against
+// the rules which file it is in and which rule it breaks.
+func importFaults(root fs.FS) ([]string, error) {
+	var faults []string
+	err := fs.WalkDir(root, ".", func(file string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() {
+			hidden := strings.HasPrefix(entry.Name(), ".") && file != "."
+			if hidden || entry.Name() == "testdata" || file == "bin" || file == "gateway-data" {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {
+			return nil
+		}
+		text, err := fs.ReadFile(root, file)
+		if err != nil {
+			return err
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, text, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		pkg := path.Dir(file)
+		if _, known := mayImport[pkg]; !known {
+			faults = append(faults, fmt.Sprintf("%s: package %s is missing in mayImport (imports_test.go)", file, pkg))
+			return nil
+		}
+		for _, spec := range parsed.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			if rule := brokenRule(pkg, imported); rule != "" {
+				faults = append(faults, fmt.Sprintf("%s: imports %q: %s", file, imported, rule))
+			}
+		}
+		return nil
+	})
+	return faults, err
+}
+
+// brokenRule names the rule that forbids the import, or nothing.
+func brokenRule(pkg, imported string) string {
+	if ours, ok := folder(imported); ok {
+		allowed := mayImport[pkg]
+		switch {
+		case slices.Contains(allowed, ours):
+			return ""
+		case len(allowed) == 0:
+			return pkg + " may import nothing of ours"
+		}
+		return fmt.Sprintf("%s may import only %s", pkg, strings.Join(allowed, ", "))
+	}
+	if first, _, _ := strings.Cut(imported, "/"); !strings.Contains(first, ".") {
+		return "" // the standard library
+	}
+	for library, users := range mayUse {
+		if imported != library && !strings.HasPrefix(imported, library+"/") {
+			continue
+		}
+		if slices.Contains(users, pkg) {
+			return ""
+		}
+		return fmt.Sprintf("only %s may import %s", strings.Join(users, ", "), library)
+	}
+	return "it is in no rule; a new library needs a line in mayUse and a decision"
+}
+
+// folder returns the folder of a package of this module.
+func folder(imported string) (string, bool) {
+	if imported == module {
+		return ".", true
+	}
+	return strings.CutPrefix(imported, module+"/")
+}

@@ -1,0 +1,181 @@
+package export
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"hash"
+	"io"
+
+	"gateway/internal/predict"
+)
+
+// Outputs are where the training CSV goes; nil is not wanted. All gets every
+// row, Train and Holdout get the rows that Held tells apart. All three keep the
+// same order.
+type Outputs struct {
+	All, Train, Holdout io.Writer
+}
+
+// Options of Convert. The zero Options are the defaults.
+type Options struct {
+	// Watermark is the highest outcome that the last model learned from; rows
+	// with a later one are the new labels. Zero counts every outcome.
+	Watermark int64
+	// Progress is called with the number of items read so far, now and then
+	// and once at their end.
+	Progress func(items int64)
+	// Memory bounds the rows kept in memory, in bytes. Beyond it they go
+	// through temporary files of about the size of the CSV. Zero means 64 MiB.
+	Memory int64
+	// TempDir is where the temporary files go; empty: the system's own place.
+	TempDir string
+}
+
+const (
+	defaultMemory = 64 << 20
+	progressEvery = 1000 // items
+)
+
+// Convert reads the whole export and writes it as training CSV. It writes
+// nothing before every item has been read and every file verified; an error
+// after that leaves outputs that are incomplete and must be thrown away. It
+// does not close r.
+//
+// Items that break the schema are no errors but part of the report. Errors are
+// those of Reader.Next, of the outputs, of the temporary files, and ctx's own.
+// The report that comes with an error tells how far it got.
+func Convert(ctx context.Context, schema *predict.Schema, r *Reader, out Outputs, opts Options) (Report, error) {
+	report := newReport()
+	if opts.Memory <= 0 {
+		opts.Memory = defaultMemory
+	}
+	if opts.Progress == nil {
+		opts.Progress = func(int64) {}
+	}
+	s := &sorter{budget: opts.Memory, tempDir: opts.TempDir}
+	defer s.close()
+	if err := collect(ctx, schema, r, s, opts.Progress, &report); err != nil {
+		return report, err
+	}
+	w := newWriters(out)
+	if err := s.each(ctx, func(rec record) error { return w.write(schema, rec, opts.Watermark, &report) }); err != nil {
+		return report, err
+	}
+	if s.repeats > 0 {
+		report.Skipped[duplicateID] = s.repeats
+	}
+	report.SHA256 = hex.EncodeToString(w.sum.Sum(nil))
+	return report, w.flush()
+}
+
+// collect reads all items and gives their rows to the sorter.
+func collect(ctx context.Context, schema *predict.Schema, r *Reader, s *sorter, progress func(int64), report *Report) error {
+	m := &mapper{schema: schema, ignored: report.ignore}
+	var packed []byte
+	for {
+		if report.Items%progressEvery == 0 {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if report.Items > 0 {
+				progress(report.Items)
+			}
+		}
+		it, err := r.Next()
+		if err == io.EOF { // not errors.Is: a connection's failure may wrap io.EOF
+			progress(report.Items)
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		report.Items++
+		row, why := m.convert(&it)
+		report.Watermark = max(report.Watermark, m.outcome)
+		if why != nil {
+			report.skip(&it, why)
+			continue
+		}
+		place, _ := hashes(row.id)
+		packed = row.pack(packed[:0])
+		if err := s.add(record{place, packed}); err != nil {
+			return err
+		}
+	}
+}
+
+// writers are the wanted outputs, buffered.
+type writers struct {
+	all, train, holdout *bufio.Writer // nil: not wanted
+	sum                 hash.Hash     // of train, or of all rows
+	sumTrain            bool
+	row                 row
+}
+
+func newWriters(out Outputs) *writers {
+	w := &writers{sum: sha256.New(), sumTrain: out.Train != nil}
+	for _, o := range []struct {
+		to   io.Writer
+		from **bufio.Writer
+	}{{out.All, &w.all}, {out.Train, &w.train}, {out.Holdout, &w.holdout}} {
+		if o.to != nil {
+			*o.from = bufio.NewWriterSize(o.to, 64<<10)
+		}
+	}
+	return w
+}
+
+// write writes one row and counts it.
+func (w *writers) write(schema *predict.Schema, rec record, watermark int64, report *Report) error {
+	r := &w.row
+	r.unpack(rec.data)
+	_, held := hashes(r.id)
+
+	report.Rows++
+	part := w.train
+	if held {
+		report.HoldoutRows++
+		part = w.holdout
+	} else {
+		report.TrainRows++
+	}
+	if r.csv[0] == '1' {
+		report.Positive++
+	}
+	if r.outcome > watermark {
+		report.NewLabels++
+	}
+	for _, f := range r.mapped {
+		report.Mapped[schema.Features[f].Name]++
+	}
+	for _, f := range r.defaulted {
+		report.Defaulted[schema.Features[f].Name]++
+	}
+	if !held || !w.sumTrain {
+		w.sum.Write(r.csv)
+	}
+	for _, to := range []*bufio.Writer{w.all, part} {
+		if to == nil {
+			continue
+		}
+		if _, err := to.Write(r.csv); err != nil {
+			return fmt.Errorf("writing training data: %w", err)
+		}
+	}
+	return nil
+}
+
+func (w *writers) flush() error {
+	for _, to := range []*bufio.Writer{w.all, w.train, w.holdout} {
+		if to == nil {
+			continue
+		}
+		if err := to.Flush(); err != nil {
+			return fmt.Errorf("writing training data: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,156 @@
+package export
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+
+	"gateway/internal/predict"
+)
+
+// Bounds of the search for an export below the folder that was named. A bucket
+// with more than that wants a more exact name.
+const (
+	maxDepth   = 8
+	maxFolders = 1000
+)
+
+// folder is what one folder holds of interest.
+type folder struct {
+	name     string
+	started  bool     // _started: DynamoDB began an export here
+	summary  bool     // manifest-summary.json: and completed it
+	manifest bool     // manifest: a backup
+	data     []string // files that may hold items
+	folders  []string
+}
+
+func (f folder) isExport() bool { return f.started || f.summary || f.manifest }
+
+// locate finds the export at or below root and prepares its list of files.
+func (r *Reader) locate(ctx context.Context, root string) error {
+	root = path.Clean(strings.TrimSuffix(root, "/"))
+	if !fs.ValidPath(root) {
+		return predict.Errorf(predict.Invalid, "%q is not a path within the place that exports are read from", root)
+	}
+	info, err := fs.Stat(r.fsys, root)
+	if errors.Is(err, fs.ErrNotExist) {
+		return &predict.Error{Kind: predict.NotFound, Detail: "there is no " + root, Err: err}
+	}
+	if err != nil {
+		return fmt.Errorf("looking at %s: %w", root, err)
+	}
+	if !info.IsDir() {
+		// DescribeExport gives the name of the summary, so that may be named too.
+		if path.Base(root) != summaryFile {
+			r.layout, r.folder = Loose, root
+			r.files = []dataFile{{name: root, items: -1}}
+			return nil
+		}
+		root = path.Dir(root)
+	}
+	top, found, err := search(ctx, r.fsys, root)
+	switch {
+	case err != nil:
+		return err
+	case len(found) > 1:
+		names := make([]string, len(found))
+		for i, f := range found {
+			names[i] = f.name
+		}
+		return predict.Errorf(predict.Invalid, "%s holds several exports; name one of: %s", root, strings.Join(names, ", "))
+	case len(found) == 1:
+		return r.use(ctx, found[0])
+	case len(top.data) == 0:
+		return predict.Errorf(predict.NotFound, "%s holds no export: neither %s nor manifest nor data files", root, summaryFile)
+	}
+	r.layout, r.folder = Loose, root
+	for _, name := range top.data {
+		r.files = append(r.files, dataFile{name: name, items: -1})
+	}
+	return nil
+}
+
+func (r *Reader) use(ctx context.Context, f folder) error {
+	r.folder = f.name
+	switch {
+	case f.summary:
+		return r.useNative(ctx)
+	case f.started:
+		return predict.Errorf(predict.Conflict, "the export in %s is not complete: it has begun, and there is no %s yet", f.name, summaryFile)
+	}
+	return r.useBackup()
+}
+
+// search lists root and, breadth first, the folders below it, and returns
+// those that are exports. It does not look into exports.
+func search(ctx context.Context, fsys fs.FS, root string) (top folder, found []folder, err error) {
+	type step struct {
+		name  string
+		depth int
+	}
+	for todo, seen := []step{{root, 0}}, 0; len(todo) > 0; todo = todo[1:] {
+		if err := ctx.Err(); err != nil {
+			return top, nil, err
+		}
+		if seen++; seen > maxFolders {
+			return top, nil, predict.Errorf(predict.Invalid, "%s has more than %d folders; name the export's own", root, maxFolders)
+		}
+		f, err := list(fsys, todo[0].name)
+		if err != nil {
+			return top, nil, err
+		}
+		if seen == 1 {
+			top = f
+		}
+		if f.isExport() {
+			found = append(found, f)
+			continue
+		}
+		for _, name := range f.folders {
+			if todo[0].depth < maxDepth {
+				todo = append(todo, step{name, todo[0].depth + 1})
+			}
+		}
+	}
+	return top, found, nil
+}
+
+// list sorts a folder's entries. What begins with _ or . is never data: Hadoop
+// and the connector keep their own marks under such names.
+func list(fsys fs.FS, name string) (folder, error) {
+	entries, err := fs.ReadDir(fsys, name)
+	if err != nil {
+		return folder{}, fmt.Errorf("listing %s: %w", name, err)
+	}
+	f := folder{name: name}
+	for _, e := range entries {
+		full := path.Join(name, e.Name())
+		isDir := e.IsDir()
+		if !isDir && !e.Type().IsRegular() {
+			info, err := fs.Stat(fsys, full) // where a symbolic link leads
+			if err != nil || !info.Mode().IsRegular() {
+				continue
+			}
+		}
+		switch base := e.Name(); {
+		case isDir && !hidden(base):
+			f.folders = append(f.folders, full)
+		case isDir:
+		case base == summaryFile:
+			f.summary = true
+		case base == startedFile:
+			f.started = true
+		case base == backupManifest:
+			f.manifest = true
+		case !hidden(base):
+			f.data = append(f.data, full)
+		}
+	}
+	return f, nil
+}
+
+func hidden(base string) bool { return strings.HasPrefix(base, "_") || strings.HasPrefix(base, ".") }

@@ -1,0 +1,160 @@
+package export
+
+import (
+	"strconv"
+	"strings"
+
+	"gateway/internal/predict"
+)
+
+// OutcomeAttribute is the attribute in which the gateway keeps the sequence
+// number of the outcome that set a customer's label, as an N. It is part of no
+// schema.
+const OutcomeAttribute = "_outcome"
+
+// mapper turns items into rows by the schema. Its buffers, and the row that it
+// returns, are reused from item to item.
+type mapper struct {
+	schema  *predict.Schema
+	ignored func(name string) // told of attributes that are none of the schema's
+
+	at      []int // by feature: index of its attribute, or absent
+	id      Attribute
+	label   Attribute
+	outcome int64
+	row     row
+	vector  predict.Vector
+}
+
+const absent = -1
+
+// skip says why an item gives no row. The detail repeats no id and no value of
+// a personal feature.
+type skip struct{ reason, detail string }
+
+// Reasons why an item gives no row. Those about a feature are made by
+// featureSkip.
+const (
+	brokenLine  = "broken_line"
+	noID        = "no_id"
+	unlabelled  = "unlabelled"
+	badLabel    = "bad_label"
+	duplicateID = "duplicate_id"
+)
+
+func featureSkip(v *predict.Violation) *skip {
+	return &skip{v.Code + ":" + v.Field, v.Detail}
+}
+
+// convert makes a row of an item, or says why not: one reason, the first in the
+// order line, id, label, features as the schema lists them. It sets m.outcome
+// in either case.
+func (m *mapper) convert(it *Item) (*row, *skip) {
+	m.outcome = 0
+	if it.Err != nil {
+		return nil, &skip{brokenLine, it.Err.Error()}
+	}
+	duplicate := m.find(it)
+	if isBlank(m.id) || m.id.Kind == Bool || m.id.Kind.Nested() {
+		return nil, &skip{noID, "attribute " + m.schema.ID + " must be a string or a number that is not empty"}
+	}
+	if isUnlabelled(m.label, &m.schema.Label) {
+		return nil, &skip{unlabelled, ""}
+	}
+	label, ok := m.schema.Label.FromText(strings.TrimSpace(m.label.Text))
+	if !ok || m.label.Kind.Nested() {
+		return nil, &skip{badLabel, "attribute " + m.schema.Label.Name + " is none of the label's spellings"}
+	}
+	record, bad := m.features(it, duplicate)
+	if bad != nil {
+		return nil, featureSkip(bad)
+	}
+	m.vector = m.schema.AppendVector(m.vector[:0], record)
+	m.row.id = append(m.row.id[:0], m.id.Text...)
+	m.row.csv = append(predict.AppendTrainingCSV(m.row.csv[:0], label, m.vector), '\n')
+	m.row.outcome = m.outcome
+	return &m.row, nil
+}
+
+// find notes which attribute is what. Missing values count as absent, so that
+// a feature may stand under its name and an alias as long as one has the value.
+// It returns the first feature that has two values, or absent.
+func (m *mapper) find(it *Item) (duplicate int) {
+	if m.at == nil {
+		m.at = make([]int, len(m.schema.Features))
+	}
+	for i := range m.at {
+		m.at[i] = absent
+	}
+	duplicate = absent
+	m.id, m.label = Attribute{Kind: Null}, Attribute{Kind: Null}
+	for i, a := range it.Attributes {
+		f := m.schema.Feature(a.Name)
+		switch {
+		case f >= 0:
+			if isMissing(a, &m.schema.Features[f]) {
+				continue
+			}
+			if m.at[f] != absent && (duplicate == absent || f < duplicate) {
+				duplicate = f
+			}
+			m.at[f] = i
+		case a.Name == m.schema.ID:
+			m.id = a
+		case a.Name == m.schema.Label.Name:
+			m.label = a
+		case a.Name == OutcomeAttribute:
+			if n, err := strconv.ParseInt(a.Text, 10, 64); err == nil && n > 0 {
+				m.outcome = n
+			}
+		default:
+			m.ignored(a.Name)
+		}
+	}
+	return duplicate
+}
+
+// features reads the features in the schema's order and returns a complete
+// record or the first violation. Excluded features are not looked at: what is
+// wrong with them does not touch the model.
+func (m *mapper) features(it *Item, duplicate int) (predict.Record, *predict.Violation) {
+	s := m.schema
+	r := s.NewRecord()
+	var bad *predict.Violation
+	badAt := len(s.Features)
+	m.row.mapped, m.row.defaulted = m.row.mapped[:0], m.row.defaulted[:0]
+	for i := range s.Features {
+		f := &s.Features[i]
+		if f.Exclude {
+			continue
+		}
+		if m.at[i] == absent {
+			if f.Default != nil {
+				m.row.defaulted = append(m.row.defaulted, i)
+			}
+			continue
+		}
+		a := it.Attributes[m.at[i]]
+		switch {
+		case i == duplicate:
+			bad = &predict.Violation{Field: f.Name, Code: predict.CodeDuplicate, Detail: "is given twice, by its name and an alias"}
+		case a.Kind.Nested():
+			bad = &predict.Violation{Field: f.Name, Code: predict.CodeType, Detail: "is of the DynamoDB type " + string(a.Kind)}
+		default:
+			bad = s.SetText(r, i, a.Text)
+		}
+		if bad != nil {
+			badAt = i
+			break
+		}
+	}
+	// Complete names what is absent, in the schema's order: that comes first
+	// only if it lies before the bad value.
+	if missing := s.Complete(r, ""); len(missing) > 0 && s.Feature(missing[0].Field) < badAt {
+		return r, &missing[0]
+	}
+	if bad == nil {
+		r.Mapped(func(i int) { m.row.mapped = append(m.row.mapped, i) })
+	}
+	return r, bad
+}

@@ -1,0 +1,58 @@
+package learn
+
+import (
+	"bytes"
+	"context"
+	"strconv"
+	"testing"
+)
+
+// bankSized is as large as the bank's training data: 10 numbers and 53
+// indicators of 10 categories.
+func bankSized() Dataset {
+	return synthetic(33_000, 10, []int{12, 4, 8, 3, 3, 3, 2, 10, 5, 3}, 41)
+}
+
+func BenchmarkTrain(b *testing.B) {
+	data := bankSized()
+	for _, algorithm := range algorithms() {
+		b.Run(string(algorithm), func(b *testing.B) {
+			for b.Loop() {
+				if _, err := Train(context.Background(), data, Options{Algorithm: algorithm}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkScore(b *testing.B) {
+	data := bankSized()
+	for _, algorithm := range algorithms() {
+		b.Run(string(algorithm), func(b *testing.B) {
+			m := mustTrain(b, data, Options{Algorithm: algorithm})
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				m.Score(data.Row(i % data.Rows()))
+			}
+		})
+	}
+}
+
+func BenchmarkReadCSV(b *testing.B) {
+	data := bankSized()
+	var csv []byte
+	for i := range data.Rows() {
+		csv = strconv.AppendFloat(csv, data.Y[i], 'g', -1, 64)
+		for _, x := range data.Row(i) {
+			csv = strconv.AppendFloat(append(csv, ','), x, 'g', -1, 64)
+		}
+		csv = append(csv, '\n')
+	}
+	b.SetBytes(int64(len(csv)))
+	for b.Loop() {
+		if _, err := ReadCSV(bytes.NewReader(csv), data.Columns); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

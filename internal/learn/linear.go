@@ -1,0 +1,91 @@
+package learn
+
+import (
+	"context"
+	"math"
+)
+
+// linear is a fitted logistic regression in the units of the data:
+//
+//	log-odds = intercept + Σⱼ coef[j]·x[j]
+type linear struct {
+	intercept float64
+	coef      []float64
+	mean      []float64 // of each column in training
+}
+
+// margin returns the log-odds of row, NaN if they are undefined.
+func (l *linear) margin(row []float64) float64 {
+	m := l.intercept
+	for j, c := range l.coef {
+		m += c * row[j]
+	}
+	return m
+}
+
+// contributions returns what each column of row adds to the log-odds of the
+// average training row.
+func (l *linear) contributions(row []float64) []float64 {
+	out := make([]float64, len(l.coef))
+	for j, c := range l.coef {
+		out[j] = c * (row[j] - l.mean[j])
+	}
+	return out
+}
+
+// trainLinear fits a logistic regression by Newton's method on standardised
+// columns. See linearSettings for what is minimised.
+func trainLinear(ctx context.Context, data Dataset, s linearSettings, progress func(done, total int)) (*linear, error) {
+	positiveWeight := s.positiveWeight
+	if s.balanced {
+		rate := positiveRate(data.Y)
+		positiveWeight = (1 - rate) / rate
+	}
+	summaries := summarise(data)
+	d := newDesign(data, summaries, s.bias, positiveWeight)
+	l1, l2 := make([]float64, d.width()), make([]float64, d.width())
+	beta := make([]float64, d.width())
+	for k, j := range d.column {
+		switch {
+		case j < 0: // the intercept: free, and started at the base rate
+			beta[k] = logit(weightedRate(d))
+		case s.normalize:
+			l1[k], l2[k] = s.l1, s.wd
+		default:
+			// The same penalty on the coefficient of the raw column, which is
+			// beta / scale.
+			l1[k], l2[k] = s.l1/d.scale[k], s.wd/d.scale[k]/d.scale[k]
+		}
+	}
+	if err := minimise(ctx, newLogisticLoss(d, l1, l2), beta, s.epochs, progress); err != nil {
+		return nil, err
+	}
+	l := &linear{mean: make([]float64, len(data.Columns))}
+	l.intercept, l.coef = d.raw(beta, len(data.Columns))
+	for j := range l.mean {
+		l.mean[j] = summaries[j].mean
+		if !finite(l.coef[j]) || !finite(l.intercept) {
+			return nil, inputErrorf("column %q: its numbers are too large or too small for a coefficient", data.Columns[j])
+		}
+	}
+	return l, nil
+}
+
+// positiveRate returns the share of labels that are 1.
+func positiveRate(labels []float64) float64 {
+	sum := 0.0
+	for _, y := range labels {
+		sum += y
+	}
+	return sum / float64(len(labels))
+}
+
+// weightedRate returns the share of the weight that positive rows have, kept
+// away from certainty.
+func weightedRate(d *design) float64 {
+	sum := 0.0
+	for i, y := range d.label {
+		sum += y * d.weight[i]
+	}
+	return math.Min(math.Max(sum, 1e-9), 1-1e-9)
+}

@@ -1,0 +1,71 @@
+package learn
+
+import (
+	"context"
+	"slices"
+)
+
+// Options say how to train.
+type Options struct {
+	// Algorithm to use. There is no default.
+	Algorithm Algorithm
+	// Hyperparameters by SageMaker's names and spellings; those left out have
+	// the defaults that the package comment lists.
+	Hyperparameters map[string]string
+	// Seed of everything random, which is the sampling of rows and columns by
+	// XGBoost. The hyperparameter "seed", if given, is used instead.
+	Seed uint64
+	// Progress is called from the training goroutine after each iteration or
+	// round, the last time with done equal to total. It may be nil.
+	Progress func(done, total int)
+}
+
+// Train learns a model from data. The same data and options give the same
+// model, bit for bit, on any number of processors of one architecture.
+//
+// An error matches ErrInput if the data cannot be learned from (no rows or
+// columns, one class only, numbers that are not finite) or a hyperparameter is
+// unknown or out of range. Otherwise it is the error of ctx, which is looked
+// at before every iteration or round.
+func Train(ctx context.Context, data Dataset, o Options) (*Model, error) {
+	m := &Model{algorithm: o.Algorithm, columns: slices.Clone(data.Columns)}
+	var fit func() error
+	switch o.Algorithm {
+	case LinearLearner:
+		s, ignored, err := parseLinear(o.Hyperparameters)
+		if err == nil {
+			err = s.check(len(data.Columns))
+		}
+		if err != nil {
+			return nil, err
+		}
+		m.ignored = ignored
+		fit = func() (err error) {
+			m.linear, err = trainLinear(ctx, data, s, o.Progress)
+			return err
+		}
+	case XGBoost:
+		s, ignored, err := parseBoosting(o.Hyperparameters, o.Seed)
+		if err == nil {
+			err = s.check()
+		}
+		if err != nil {
+			return nil, err
+		}
+		m.ignored = ignored
+		fit = func() (err error) {
+			m.forest, err = trainForest(ctx, data, s, o.Progress)
+			return err
+		}
+	default:
+		return nil, unknownAlgorithm(o.Algorithm)
+	}
+	if err := data.check(); err != nil {
+		return nil, err
+	}
+	m.base = positiveRate(data.Y)
+	if err := fit(); err != nil {
+		return nil, err
+	}
+	return m, nil
+}

@@ -1,0 +1,183 @@
+package predicttest
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"gateway/internal/predict"
+)
+
+// Store is a customer store and a ledger in memory: it implements
+// predict.Customers, predict.CustomerStore and predict.Ledger. It is safe for
+// concurrent use.
+type Store struct {
+	mu          sync.Mutex
+	err         error
+	customers   map[string]predict.Customer
+	predictions []predict.Prediction
+	outcomes    map[string]predict.Outcome // customer, or prediction of an anonymous one → what is known
+	sequence    int64
+}
+
+// NewStore returns an empty store.
+func NewStore() *Store {
+	return &Store{customers: map[string]predict.Customer{}, outcomes: map[string]predict.Outcome{}}
+}
+
+// Fail makes every later call fail with err; nil heals the store.
+func (s *Store) Fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = err
+}
+
+// Customer returns a stored customer.
+func (s *Store) Customer(id string) (c predict.Customer, found bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, found = s.customers[id]
+	return c, found
+}
+
+// Len is the number of stored customers.
+func (s *Store) Len() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.customers)
+}
+
+// Predictions returns what the ledger holds, oldest first.
+func (s *Store) Predictions() []predict.Prediction {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.predictions)
+}
+
+// Features implements predict.Customers.
+func (s *Store) Features(ctx context.Context, ids []string) (map[string][]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return nil, s.err
+	}
+	found := make(map[string][]byte)
+	for _, id := range ids {
+		if c, ok := s.customers[id]; ok {
+			found[id] = slices.Clone(c.Features)
+		}
+	}
+	return found, nil
+}
+
+// PutCustomers implements predict.CustomerStore.
+func (s *Store) PutCustomers(ctx context.Context, customers []predict.Customer) (inserted, updated int, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return 0, 0, s.err
+	}
+	for _, c := range customers {
+		old, known := s.customers[c.ID]
+		if known {
+			updated++
+		} else {
+			inserted++
+		}
+		if c.Label == nil || old.Outcome != 0 {
+			c.Label, c.Outcome = old.Label, old.Outcome
+		}
+		c.Features = slices.Clone(c.Features) // the caller may use its memory again
+		s.customers[c.ID] = c
+	}
+	return inserted, updated, nil
+}
+
+// RemoveDemo implements predict.CustomerStore.
+func (s *Store) RemoveDemo(ctx context.Context) (int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return 0, s.err
+	}
+	var removed int64
+	for id, c := range s.customers {
+		if c.Demo {
+			delete(s.customers, id)
+			removed++
+		}
+	}
+	return removed, nil
+}
+
+// Append implements predict.Ledger.
+func (s *Store) Append(ctx context.Context, predictions []predict.Prediction) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return s.err
+	}
+	s.predictions = append(s.predictions, predictions...)
+	return nil
+}
+
+// RecordOutcomes implements predict.Ledger. Of two labels for one customer the
+// one observed later wins.
+func (s *Store) RecordOutcomes(ctx context.Context, outcomes []predict.Outcome) ([]predict.Match, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return nil, s.err
+	}
+	matches := make([]predict.Match, len(outcomes))
+	for i, o := range outcomes {
+		matches[i] = s.record(o)
+	}
+	return matches, nil
+}
+
+func (s *Store) record(o predict.Outcome) predict.Match {
+	m := s.match(o)
+	if !m.Found {
+		return m
+	}
+	if known, ok := s.outcomes[m.CustomerID]; ok {
+		if known.Label == o.Label {
+			m.Duplicate = true
+			return m
+		}
+		if o.ObservedAt.Before(known.ObservedAt) {
+			return m
+		}
+	}
+	s.outcomes[m.CustomerID] = o
+	if c, ok := s.customers[m.CustomerID]; ok {
+		s.sequence++
+		label := o.Label
+		c.Label, c.Outcome = &label, s.sequence
+		s.customers[c.ID] = c
+	}
+	return m
+}
+
+// match finds the customer and the latest prediction that an outcome is about.
+func (s *Store) match(o predict.Outcome) predict.Match {
+	var m predict.Match
+	if _, known := s.customers[o.CustomerID]; known && o.PredictionID == "" {
+		m = predict.Match{Found: true, CustomerID: o.CustomerID}
+	}
+	var latest time.Time
+	for _, p := range s.predictions {
+		isIt := p.ID == o.PredictionID || (o.PredictionID == "" && p.CustomerID == o.CustomerID)
+		if !isIt || p.CreatedAt.Before(latest) {
+			continue
+		}
+		latest = p.CreatedAt
+		m = predict.Match{Found: true, PredictionID: p.ID, CustomerID: p.CustomerID, Model: p.Model}
+		if p.CustomerID == "" {
+			m.CustomerID = p.ID
+		}
+	}
+	return m
+}

@@ -1,0 +1,207 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+
+	"gateway/internal/predict"
+)
+
+const (
+	featuresOfOneSQL = `SELECT features FROM customers WHERE id = $1`
+
+	insertCustomerSQL = `
+INSERT INTO customers (id, features, label, label_at, demo, outcome)
+VALUES ($1, $2, $3, NULL, $4, 0)
+ON CONFLICT (id) DO NOTHING`
+
+	// A label that an outcome set stays, and so does any label where the import
+	// has none.
+	updateCustomerSQL = `
+UPDATE customers
+SET features = $1, demo = $2,
+    label = CASE WHEN outcome > 0 THEN label ELSE coalesce($3, label) END
+WHERE id = $4`
+
+	countCustomersSQL = `
+SELECT count(*), count(label), count(CASE WHEN demo = 1 THEN 1 END) FROM customers`
+
+	eachCustomerSQL = `
+SELECT id, features, label, demo, outcome FROM customers ORDER BY id`
+)
+
+// idsPerQuery bounds a statement's parameters; SQLite allows 32766 of them.
+const idsPerQuery = 512
+
+// Counts are numbers of customers.
+type Counts struct {
+	Customers int64 // all
+	Labelled  int64 // those with a known label
+	Demo      int64 // those that were generated
+}
+
+// Features returns the stored features of those customers that exist, by id.
+// The caller owns what it gets.
+func (s *Store) Features(ctx context.Context, ids []string) (map[string][]byte, error) {
+	found := make(map[string][]byte, len(ids))
+	if len(ids) == 1 { // the usual prediction: no statement to put together and compile
+		var features []byte
+		switch err := s.featuresOfOne.QueryRowContext(ctx, ids[0]).Scan(&features); err {
+		case nil:
+			found[ids[0]] = features
+			return found, nil
+		case sql.ErrNoRows:
+			return found, nil
+		default:
+			return nil, failed("features", err)
+		}
+	}
+	for len(ids) > 0 {
+		n := min(len(ids), idsPerQuery)
+		if err := s.featuresOfSome(ctx, ids[:n], found); err != nil {
+			return nil, failed("features", err)
+		}
+		ids = ids[n:]
+	}
+	return found, nil
+}
+
+func (s *Store) featuresOfSome(ctx context.Context, ids []string, found map[string][]byte) error {
+	args := make([]any, len(ids))
+	for i, id := range ids {
+		args[i] = id
+	}
+	query := `SELECT id, features FROM customers WHERE id IN (` + placeholders(len(ids)) + `)`
+	rows, err := s.read.QueryContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id string
+		var features []byte
+		if err := rows.Scan(&id, &features); err != nil {
+			return err
+		}
+		found[id] = features
+	}
+	return rows.Err()
+}
+
+// placeholders returns "$1, $2, …, $n".
+func placeholders(n int) string {
+	var b strings.Builder
+	for i := range n {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "$%d", i+1)
+	}
+	return b.String()
+}
+
+// PutCustomers stores customers, all or none, and counts those that are new
+// and those that were known. A known one gets the new features and Demo flag.
+// A label replaces the known one unless an outcome set that; no label keeps
+// what is known. Customer.Outcome is the store's own and ignored.
+func (s *Store) PutCustomers(ctx context.Context, customers []predict.Customer) (inserted, updated int, err error) {
+	if len(customers) == 0 {
+		return 0, 0, nil
+	}
+	err = s.inWrite(ctx, "put customers", func(tx *sql.Tx) error {
+		insert, err := tx.PrepareContext(ctx, insertCustomerSQL)
+		if err != nil {
+			return err
+		}
+		defer insert.Close()
+		update, err := tx.PrepareContext(ctx, updateCustomerSQL)
+		if err != nil {
+			return err
+		}
+		defer update.Close()
+		for i := range customers {
+			c := &customers[i]
+			result, err := insert.ExecContext(ctx, c.ID, string(c.Features), label(c.Label), flag(c.Demo))
+			if err != nil {
+				return err
+			}
+			if n, err := result.RowsAffected(); err != nil {
+				return err
+			} else if n == 1 {
+				inserted++
+				continue
+			}
+			if _, err := update.ExecContext(ctx, string(c.Features), flag(c.Demo), label(c.Label), c.ID); err != nil {
+				return err
+			}
+			updated++
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, 0, err
+	}
+	return inserted, updated, nil
+}
+
+// RemoveDemo removes the generated customers with their outcomes and says how
+// many there were. What was predicted for them stays in the ledger.
+func (s *Store) RemoveDemo(ctx context.Context) (removed int64, err error) {
+	err = s.inWrite(ctx, "remove demo customers", func(tx *sql.Tx) error {
+		result, err := tx.ExecContext(ctx, `DELETE FROM customers WHERE demo = 1`)
+		if err != nil {
+			return err
+		}
+		removed, err = result.RowsAffected()
+		return err
+	})
+	return removed, err
+}
+
+// CountCustomers counts.
+func (s *Store) CountCustomers(ctx context.Context) (Counts, error) {
+	var c Counts
+	err := s.read.QueryRowContext(ctx, countCustomersSQL).Scan(&c.Customers, &c.Labelled, &c.Demo)
+	return c, failed("count customers", err)
+}
+
+// EachCustomer calls fn with each customer, in the order of their ids as the
+// database sorts text (SQLite: by bytes). It sees the customers as they were
+// when it began, whatever is written meanwhile, and holds one at a time. The
+// customer's Features are fn's to keep. An error of fn ends the walk and is
+// returned as it is. fn may use the store, but not call EachCustomer: only a
+// few run at once, and the others wait for them.
+func (s *Store) EachCustomer(ctx context.Context, fn func(predict.Customer) error) error {
+	select {
+	case s.streams <- struct{}{}:
+		defer func() { <-s.streams }()
+	case <-ctx.Done():
+		return failed("each customer", ctx.Err())
+	}
+	// One statement sees one snapshot, on both engines, so there is no need
+	// for a transaction around it.
+	rows, err := s.read.QueryContext(ctx, eachCustomerSQL)
+	if err != nil {
+		return failed("each customer", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		// database/sql notices the end of ctx in a goroutine of its own, which
+		// may come late.
+		if err := ctx.Err(); err != nil {
+			return failed("each customer", err)
+		}
+		var c predict.Customer
+		var y sql.Null[int64]
+		if err := rows.Scan(&c.ID, &c.Features, &y, &c.Demo, &c.Outcome); err != nil {
+			return failed("each customer", err)
+		}
+		c.Label = fromLabel(y)
+		if err := fn(c); err != nil {
+			return err
+		}
+	}
+	return failed("each customer", rows.Err())
+}

@@ -1,0 +1,54 @@
+// Package store keeps what must outlive the process in an SQL database:
+// customers, the ledger of predictions and outcomes, renewals and their steps,
+// the record of models, the artifacts of local models and what serves.
+//
+// Its one type is [Store]. It implements the ports that other packages
+// declare: predict.Customers and predict.Ledger, modelswap.Renewals and
+// modelswap.Models. [OpenSQLite] opens a file, or makes it, and brings its
+// tables up to date.
+//
+//	s, err := store.OpenSQLite(ctx, "gateway-data/gateway.db")
+//	if err != nil {
+//		return err
+//	}
+//	defer s.Close()
+//	err = s.Append(ctx, predictions) // on disk when it returns
+//
+// # What it refuses to know
+//
+// Features, artifacts and the details of steps are text to it; it neither
+// checks features against a schema nor reads them. It does not decide when to
+// renew, whether a challenger wins or what an HTTP caller sees. It holds no
+// policy but the rules for labels: which outcome counts, and that it counts
+// once. They head the file outcomes.go.
+//
+// # Writing and reading
+//
+// SQLite has one writer at a time, so the Store has one writing connection,
+// and everyone who writes queues for it. Predictions, the only write on a
+// request's path, share transactions: all calls to [Store.Append] that wait
+// at the same moment are committed together and pay for one flush to the disk.
+// A transaction is as long as the slice handed in: whoever loads many
+// customers while predictions are served hands them over in pieces of
+// thousands, not all at once.
+//
+// Readers have connections of their own, opened read-only, and see the last
+// commit before they began. They never wait for the writer nor it for them.
+// While a long read runs, such as [Store.EachCustomer], SQLite cannot reuse
+// the older part of its write-ahead log, so the file beside the database
+// grows; it shrinks again afterwards.
+//
+// # Durability
+//
+// A write that has returned survives the death of the process, and also of the
+// machine: every commit is flushed (synchronous=FULL). Sharing transactions is
+// what makes that affordable.
+//
+// # SQL
+//
+// The statements and migrations use only what SQLite and PostgreSQL have in
+// common: $1 placeholders in order of first use, TEXT, BIGINT and DOUBLE
+// PRECISION, ON CONFLICT, RETURNING, partial indexes. Times are kept in UTC to
+// the microsecond, the resolution of PostgreSQL, because the order in which
+// outcomes were observed decides which one counts.
+package store

@@ -1,0 +1,44 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/pressly/goose/v3"
+)
+
+// migrations holds numbered files. They only ever add; there is no way down,
+// since a column that was dropped takes its contents with it.
+//
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// ErrNewer means that the database was made by a newer version of the gateway,
+// whose tables this one does not know.
+var ErrNewer = errors.New("the database was made by a newer version of the gateway")
+
+// migrate brings the tables up to date. A database that knows migrations we do
+// not is left as it is and refused with ErrNewer.
+func migrate(ctx context.Context, dialect goose.Dialect, db *sql.DB) error {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	provider, err := goose.NewProvider(dialect, db, files, goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return err
+	}
+	current, target, err := provider.GetVersions(ctx)
+	if err != nil {
+		return err
+	}
+	if current > target {
+		return fmt.Errorf("%w: its tables are of version %d, and this one knows them up to %d", ErrNewer, current, target)
+	}
+	_, err = provider.Up(ctx)
+	return err
+}

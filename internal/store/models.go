@@ -1,0 +1,122 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"gateway/internal/modelswap"
+	"gateway/internal/predict"
+)
+
+const (
+	insertModelSQL = `
+INSERT INTO models
+    (name, renewal, algorithm, schema, data, row_count, parameters, metrics, created_at, deployed_at, retired_at, watermark)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+ON CONFLICT (name) DO UPDATE
+SET renewal = excluded.renewal, algorithm = excluded.algorithm, schema = excluded.schema, data = excluded.data,
+    row_count = excluded.row_count, parameters = excluded.parameters, metrics = excluded.metrics,
+    created_at = excluded.created_at, deployed_at = excluded.deployed_at, retired_at = excluded.retired_at,
+    watermark = excluded.watermark`
+
+	selectModelsSQL = `
+SELECT name, renewal, algorithm, schema, data, row_count, parameters, metrics, created_at, deployed_at, retired_at, watermark
+FROM models `
+
+	modelSQL  = selectModelsSQL + `WHERE name = $1`
+	modelsSQL = selectModelsSQL + `ORDER BY created_at DESC, name DESC`
+
+	// A model is marked as the one that serves from deployed_at to retired_at.
+	isMarkedSQL = `SELECT CASE WHEN deployed_at IS NOT NULL AND retired_at IS NULL THEN 1 ELSE 0 END FROM models WHERE name = $1`
+	retireSQL   = `UPDATE models SET retired_at = $1 WHERE deployed_at IS NOT NULL AND retired_at IS NULL AND name <> $2`
+	markSQL     = `UPDATE models SET deployed_at = $1, retired_at = NULL WHERE name = $2`
+)
+
+// InsertModel records a model; one of the same name is replaced, its times of
+// serving included. Serving is not recorded: the platform knows it.
+func (s *Store) InsertModel(ctx context.Context, m modelswap.Model) error {
+	parameters, err1 := encodeOptional(m.Parameters, m.Parameters == nil)
+	metrics, err2 := encodeOptional(m.Metrics, m.Metrics == nil)
+	if err := errors.Join(err1, err2); err != nil {
+		return failed("insert model", err)
+	}
+	return s.inWrite(ctx, "insert model", func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, insertModelSQL, m.Name, m.Renewal, m.Algorithm, m.Schema, m.Data, int64(m.Rows),
+			parameters, metrics, micros(m.CreatedAt), optionalMicros(m.DeployedAt), optionalMicros(m.RetiredAt), m.Watermark)
+		return err
+	})
+}
+
+// Model returns one; kind NotFound if there is none.
+func (s *Store) Model(ctx context.Context, name string) (*modelswap.Model, error) {
+	m, err := scanModel(s.read.QueryRowContext(ctx, modelSQL, name))
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, noModel(name)
+	}
+	if err != nil {
+		return nil, failed("model", err)
+	}
+	return &m, nil
+}
+
+func noModel(name string) error {
+	return predict.Errorf(predict.NotFound, "there is no model %q", name)
+}
+
+// Models returns all, newest first.
+func (s *Store) Models(ctx context.Context) ([]modelswap.Model, error) {
+	rows, err := s.read.QueryContext(ctx, modelsSQL)
+	if err != nil {
+		return nil, failed("models", err)
+	}
+	defer rows.Close()
+	var models []modelswap.Model
+	for rows.Next() {
+		m, err := scanModel(rows)
+		if err != nil {
+			return nil, failed("models", err)
+		}
+		models = append(models, m)
+	}
+	return models, failed("models", rows.Err())
+}
+
+// MarkServing notes that name serves from at on and retires any other model
+// that was marked; kind NotFound if there is no such model. Marking the one
+// that is marked changes nothing.
+func (s *Store) MarkServing(ctx context.Context, name string, at time.Time) error {
+	return s.inWrite(ctx, "mark the serving model", func(tx *sql.Tx) error {
+		var marked bool
+		switch err := tx.QueryRowContext(ctx, isMarkedSQL, name).Scan(&marked); {
+		case errors.Is(err, sql.ErrNoRows):
+			return noModel(name)
+		case err != nil || marked:
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, retireSQL, micros(at), name); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, markSQL, micros(at), name)
+		return err
+	})
+}
+
+func scanModel(from row) (modelswap.Model, error) {
+	var m modelswap.Model
+	var parameters, metrics sql.Null[string]
+	var created int64
+	var deployed, retired sql.Null[int64]
+	err := from.Scan(&m.Name, &m.Renewal, &m.Algorithm, &m.Schema, &m.Data, &m.Rows,
+		&parameters, &metrics, &created, &deployed, &retired, &m.Watermark)
+	if err != nil {
+		return m, err
+	}
+	m.CreatedAt, m.DeployedAt, m.RetiredAt = fromMicros(created), optionalTime(deployed), optionalTime(retired)
+	if err := errors.Join(decodeOptional(parameters, &m.Parameters), decodeOptional(metrics, &m.Metrics)); err != nil {
+		return m, fmt.Errorf("model %s: %w", m.Name, err)
+	}
+	return m, nil
+}

@@ -1,0 +1,96 @@
+package store
+
+import (
+	"context"
+	"math"
+	"testing"
+
+	"gateway/internal/learn"
+	"gateway/internal/modelswap"
+	"gateway/internal/predict"
+)
+
+func readModel(t testing.TB, s *Store, name string) modelswap.Model {
+	t.Helper()
+	m, err := s.Model(context.Background(), name)
+	must(t, err)
+	return *m
+}
+
+func testModels(t *testing.T, open opener) {
+	ctx := context.Background()
+	full := modelswap.Model{
+		Name: "full", Renewal: "r", Algorithm: "xgboost", Schema: "s", Data: "00ff", Rows: 17,
+		Parameters: map[string]string{"eta": "0.1", "empty": ""},
+		Metrics:    &learn.Metrics{Rows: 3, AUC: math.Nextafter(0.5, 0), LogLoss: 1.0 / 3},
+		CreatedAt:  at(0), DeployedAt: ptr(at(1)), RetiredAt: ptr(at(2)), Watermark: math.MaxInt64,
+	}
+	bare := modelswap.Model{Name: "bare", CreatedAt: at(0)}
+
+	t.Run("a model is kept exactly, with every field and with none", func(t *testing.T) {
+		t.Parallel()
+		s := open(t)
+		noParameters := modelswap.Model{Name: "no parameters", CreatedAt: at(0), Parameters: map[string]string{}}
+		for _, m := range []modelswap.Model{full, bare, noParameters} {
+			must(t, s.InsertModel(ctx, m))
+			want(t, m.Name, readModel(t, s, m.Name), m)
+		}
+	})
+	t.Run("recording a name again replaces the model", func(t *testing.T) {
+		t.Parallel()
+		s := open(t)
+		must(t, s.InsertModel(ctx, full))
+		replaced := modelswap.Model{Name: "full", CreatedAt: at(9), Algorithm: "linear-learner"}
+		must(t, s.InsertModel(ctx, replaced))
+		want(t, "model", readModel(t, s, "full"), replaced)
+		must(t, s.InsertModel(ctx, full))
+		want(t, "model", readModel(t, s, "full"), full)
+	})
+	t.Run("an unknown model is not found", func(t *testing.T) {
+		t.Parallel()
+		s := open(t)
+		_, err := s.Model(ctx, "x")
+		wantKind(t, err, predict.NotFound, `there is no model "x"`)
+		wantKind(t, s.MarkServing(ctx, "x", at(0)), predict.NotFound, `there is no model "x"`)
+	})
+	t.Run("all come newest first", func(t *testing.T) {
+		t.Parallel()
+		s := open(t)
+		none, err := s.Models(ctx)
+		must(t, err)
+		want(t, "models at first", len(none), 0)
+		for i, name := range []string{"b", "c", "a"} {
+			must(t, s.InsertModel(ctx, modelswap.Model{Name: name, CreatedAt: at(min(i, 1))}))
+		}
+		models, err := s.Models(ctx)
+		must(t, err)
+		want(t, "models", models, []modelswap.Model{
+			{Name: "c", CreatedAt: at(1)}, {Name: "a", CreatedAt: at(1)}, {Name: "b", CreatedAt: at(0)},
+		})
+	})
+	t.Run("the model that serves is marked, and the one before retired", func(t *testing.T) {
+		t.Parallel()
+		s := open(t)
+		a, b := modelswap.Model{Name: "a", CreatedAt: at(0)}, modelswap.Model{Name: "b", CreatedAt: at(1)}
+		must(t, s.InsertModel(ctx, a))
+		must(t, s.InsertModel(ctx, b))
+		check := func(step string) {
+			t.Helper()
+			want(t, step+": a", readModel(t, s, "a"), a)
+			want(t, step+": b", readModel(t, s, "b"), b)
+		}
+		must(t, s.MarkServing(ctx, "a", at(10)))
+		a.DeployedAt = ptr(at(10))
+		check("a serves")
+		must(t, s.MarkServing(ctx, "a", at(11)))
+		check("a again")
+		must(t, s.MarkServing(ctx, "b", at(20)))
+		a.RetiredAt, b.DeployedAt = ptr(at(20)), ptr(at(20))
+		check("b serves")
+		must(t, s.MarkServing(ctx, "a", at(30))) // rolled back
+		a.DeployedAt, a.RetiredAt, b.RetiredAt = ptr(at(30)), nil, ptr(at(30))
+		check("a serves again")
+		wantKind(t, s.MarkServing(ctx, "x", at(40)), predict.NotFound, `there is no model "x"`)
+		check("after a mistake")
+	})
+}

@@ -1,0 +1,241 @@
+package store
+
+// The rules for outcomes.
+//
+// Whose it is. An outcome for a prediction belongs to the prediction's
+// customer. An anonymous prediction is its own customer: one whose id is the
+// prediction's. An outcome for a customer belongs to that customer and to its
+// newest prediction, if it has one. Where both are given, the prediction
+// decides. What is neither a known prediction nor a customer who is stored or
+// has been predicted for matches nothing, and nothing is kept of it.
+//
+// A customer is made where there is none, not as a demo, from the prediction's
+// features, so that the next renewal learns from the outcome. The features of
+// a prediction have no personal values, and so neither has such a customer.
+//
+// Which label counts: the one observed last; of two observed at the same
+// moment, the one received last. It carries the sequence number of its outcome,
+// and no import overrides it. One that arrives late, observed before the label
+// that is known and contradicting it, is recorded and changes nothing.
+//
+// Once only. An outcome that says what is known, because the customer's label
+// came from an outcome and is the same, or because the very same outcome
+// (customer, label and time) was recorded before, is a duplicate: no row, no
+// sequence number. One that confirms the label at a later time still moves the
+// time at which the label was observed, or else a contradiction from between
+// the two would win over it. The same holds for outcomes within one call, which
+// are taken in their order.
+//
+// The ledger. The prediction that an outcome matched, duplicate or not, learns
+// its label: two predictions for one customer both have their result, although
+// the customer's label counted once. If several outcomes reach one prediction,
+// the one observed last stays, as with customers.
+//
+// A demo customer that is removed takes its outcomes along. So there are
+// outcomes only of customers who are stored, and customers.outcome is the row
+// that counts.
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"gateway/internal/predict"
+)
+
+const (
+	// Taking the counter's row first makes transactions that number outcomes
+	// follow each other even where several processes write. With SQLite there
+	// is one writer anyway. So a number, once seen, means that all smaller
+	// ones can be seen: the watermark of a renewal misses none.
+	holdSequenceSQL = `UPDATE counters SET value = value WHERE name = 'outcomes' RETURNING value`
+	saveSequenceSQL = `UPDATE counters SET value = $1 WHERE name = 'outcomes'`
+
+	predictionSQL = `
+SELECT id, coalesce(customer_id, ''), features, model, outcome, outcome_at
+FROM predictions WHERE id = $1`
+
+	newestPredictionSQL = `
+SELECT id, coalesce(customer_id, ''), features, model, outcome, outcome_at
+FROM predictions WHERE customer_id = $1
+ORDER BY created_at DESC, id DESC LIMIT 1`
+
+	customerLabelSQL = `SELECT label, label_at, outcome FROM customers WHERE id = $1`
+
+	insertOutcomeSQL = `
+INSERT INTO outcomes (seq, customer_id, prediction_id, label, observed_at, received_at, model)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+ON CONFLICT (customer_id, label, observed_at) DO NOTHING`
+
+	setLabelSQL     = `UPDATE customers SET label = $1, label_at = $2, outcome = $3 WHERE id = $4`
+	confirmLabelSQL = `UPDATE customers SET label_at = $1 WHERE id = $2`
+	joinOutcomeSQL  = `UPDATE predictions SET outcome = $1, outcome_at = $2 WHERE id = $3`
+)
+
+// RecordOutcomes records outcomes, all in one transaction, each by the rules
+// that head this file. Match i belongs to outcome i; one that matches nothing
+// is no error. A label that is neither 0 nor 1 fails the call with kind
+// Invalid.
+func (s *Store) RecordOutcomes(ctx context.Context, outcomes []predict.Outcome) ([]predict.Match, error) {
+	if len(outcomes) == 0 {
+		return nil, nil
+	}
+	for i := range outcomes {
+		if y := outcomes[i].Label; y != 0 && y != 1 {
+			return nil, predict.Errorf(predict.Invalid, "an outcome must be 0 or 1")
+		}
+	}
+	matches := make([]predict.Match, len(outcomes))
+	err := s.inWrite(ctx, "record outcomes", func(tx *sql.Tx) error {
+		r := outcomeRecorder{tx: tx, now: s.now()}
+		if err := tx.QueryRowContext(ctx, holdSequenceSQL).Scan(&r.sequence); err != nil {
+			return err
+		}
+		for i := range outcomes {
+			var err error
+			if matches[i], err = r.record(ctx, outcomes[i]); err != nil {
+				return err
+			}
+		}
+		_, err := tx.ExecContext(ctx, saveSequenceSQL, r.sequence)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return matches, nil
+}
+
+// outcomeRecorder records outcomes within one transaction.
+type outcomeRecorder struct {
+	tx       *sql.Tx
+	now      time.Time
+	sequence int64 // the last number given out
+}
+
+// joined is a prediction that an outcome matched.
+type joined struct {
+	id, customer, features, model string
+	outcome, outcomeAt            sql.Null[int64]
+}
+
+// labelled is what is known of a customer's label.
+type labelled struct {
+	label, at sql.Null[int64]
+	outcome   int64
+}
+
+func (r *outcomeRecorder) record(ctx context.Context, o predict.Outcome) (predict.Match, error) {
+	p, err := r.prediction(ctx, o)
+	if err != nil {
+		return predict.Match{}, err
+	}
+	customer := o.CustomerID
+	switch {
+	case p != nil && p.customer == "":
+		customer = p.id
+	case p != nil:
+		customer = p.customer
+	case o.PredictionID != "":
+		return predict.Match{}, nil
+	}
+	known, err := r.customer(ctx, customer, p)
+	if known == nil || err != nil {
+		return predict.Match{}, err
+	}
+	match := predict.Match{Found: true, CustomerID: customer}
+	if p != nil {
+		match.PredictionID, match.Model = p.id, p.model
+	}
+	at := o.ObservedAt
+	if at.IsZero() {
+		at = r.now
+	}
+	isNew, err := r.count(ctx, match, int64(o.Label), micros(at), *known)
+	if err != nil {
+		return predict.Match{}, err
+	}
+	match.Duplicate = !isNew
+	if p != nil {
+		err = r.join(ctx, p, int64(o.Label), micros(at), isNew)
+	}
+	return match, err
+}
+
+// prediction finds the prediction that the outcome is for, or nil.
+func (r *outcomeRecorder) prediction(ctx context.Context, o predict.Outcome) (*joined, error) {
+	if o.PredictionID != "" {
+		return r.onePrediction(ctx, predictionSQL, o.PredictionID)
+	}
+	p, err := r.onePrediction(ctx, newestPredictionSQL, o.CustomerID)
+	if p != nil || err != nil {
+		return p, err
+	}
+	// The id may be the one that an anonymous prediction's customer goes by.
+	p, err = r.onePrediction(ctx, predictionSQL, o.CustomerID)
+	if p != nil && p.customer != "" {
+		p = nil
+	}
+	return p, err
+}
+
+func (r *outcomeRecorder) onePrediction(ctx context.Context, query, id string) (*joined, error) {
+	var p joined
+	err := r.tx.QueryRowContext(ctx, query, id).
+		Scan(&p.id, &p.customer, &p.features, &p.model, &p.outcome, &p.outcomeAt)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	return &p, err
+}
+
+// customer finds what is known of the customer, after making it from the
+// prediction where there is none, or nil if there is no prediction either.
+func (r *outcomeRecorder) customer(ctx context.Context, id string, p *joined) (*labelled, error) {
+	var known labelled
+	err := r.tx.QueryRowContext(ctx, customerLabelSQL, id).Scan(&known.label, &known.at, &known.outcome)
+	if !errors.Is(err, sql.ErrNoRows) {
+		return &known, err
+	}
+	if p == nil {
+		return nil, nil
+	}
+	_, err = r.tx.ExecContext(ctx, insertCustomerSQL, id, p.features, label(nil), flag(false))
+	return &labelled{}, err
+}
+
+// count records the outcome unless it is a duplicate, sets the customer's
+// label if it is the one that counts, and reports whether it is new.
+func (r *outcomeRecorder) count(ctx context.Context, m predict.Match, y, at int64, known labelled) (isNew bool, err error) {
+	if known.outcome > 0 && known.label.V == y {
+		if at > known.at.V {
+			_, err = r.tx.ExecContext(ctx, confirmLabelSQL, at, m.CustomerID)
+		}
+		return false, err
+	}
+	result, err := r.tx.ExecContext(ctx, insertOutcomeSQL, r.sequence+1, m.CustomerID, textOrNull(m.PredictionID),
+		y, at, micros(r.now), m.Model)
+	if err != nil {
+		return false, err
+	}
+	if n, err := result.RowsAffected(); n == 0 || err != nil {
+		return false, err
+	}
+	r.sequence++
+	if known.outcome == 0 || at >= known.at.V {
+		_, err = r.tx.ExecContext(ctx, setLabelSQL, y, at, r.sequence, m.CustomerID)
+	}
+	return true, err
+}
+
+// join gives the prediction its outcome, unless it has one that was observed
+// later. Of two observed at the same moment the one received last stays, where
+// a repeated one was not received last.
+func (r *outcomeRecorder) join(ctx context.Context, p *joined, y, at int64, isNew bool) error {
+	if p.outcome.Valid && (at < p.outcomeAt.V || at == p.outcomeAt.V && !isNew) {
+		return nil
+	}
+	_, err := r.tx.ExecContext(ctx, joinOutcomeSQL, y, at, p.id)
+	return err
+}

@@ -1,0 +1,218 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"gateway/internal/modelswap"
+	"gateway/internal/predict"
+)
+
+const (
+	insertRenewalSQL = `
+INSERT INTO renewals
+    (id, revision, status, cause, reason, overrides, force, created_at, finished_at, model, metrics, state, error)
+VALUES ($1, 1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`
+
+	updateRenewalSQL = `
+UPDATE renewals
+SET revision = revision + 1, status = $1, cause = $2, reason = $3, overrides = $4, force = $5,
+    created_at = $6, finished_at = $7, model = $8, metrics = $9, state = $10, error = $11
+WHERE id = $12 AND revision = $13`
+
+	// A renewal and its steps come in one statement, hence from one snapshot:
+	// a row for each step, repeating the renewal. A step that was never saved
+	// has no row, and a renewal without any has one row of NULLs.
+	selectRenewalsSQL = `
+SELECT r.id, r.revision, r.status, r.cause, r.reason, r.overrides, r.force, r.created_at,
+    r.finished_at, r.model, r.metrics, r.state, r.error,
+    s.name, s.attempt, s.status, s.started_at, s.finished_at, s.detail, s.error
+FROM renewals r LEFT JOIN renewal_steps s ON s.renewal_id = r.id AND s.latest = 1 `
+
+	renewalSQL    = selectRenewalsSQL + `WHERE r.id = $1 ORDER BY s.position`
+	unfinishedSQL = selectRenewalsSQL + `WHERE r.status IN ('queued', 'running') ORDER BY s.position`
+
+	newestRenewalsSQL = selectRenewalsSQL + `
+WHERE r.id IN (SELECT id FROM renewals ORDER BY created_at DESC, id DESC LIMIT $1)
+ORDER BY r.created_at DESC, r.id DESC, s.position`
+
+	olderRenewalsSQL = selectRenewalsSQL + `
+WHERE r.id IN (
+    SELECT id FROM renewals
+    WHERE (created_at, id) < (SELECT created_at, id FROM renewals WHERE id = $1)
+    ORDER BY created_at DESC, id DESC LIMIT $2)
+ORDER BY r.created_at DESC, r.id DESC, s.position`
+)
+
+// InsertRenewal stores a new renewal and sets its Revision to 1. While another
+// one is unfinished it returns a conflict that names that one.
+func (s *Store) InsertRenewal(ctx context.Context, r *modelswap.Renewal) error {
+	values, err := renewalValues(r)
+	if err != nil {
+		return failed("insert renewal", err)
+	}
+	err = s.inWrite(ctx, "insert renewal", func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, insertRenewalSQL, append([]any{r.ID}, values...)...); err != nil {
+			return err
+		}
+		return saveSteps(ctx, tx, r)
+	})
+	if err != nil {
+		return s.renewalConflict(ctx, r.ID, err)
+	}
+	r.Revision = 1
+	return nil
+}
+
+// UpdateRenewal saves the renewal and its steps in one transaction, where the
+// stored revision is still r.Revision, and increments both; else it returns
+// modelswap.ErrStale. Where it would make a finished renewal run while another
+// one is unfinished, it returns a conflict that names that one.
+func (s *Store) UpdateRenewal(ctx context.Context, r *modelswap.Renewal) error {
+	values, err := renewalValues(r)
+	if err != nil {
+		return failed("update renewal", err)
+	}
+	err = s.inWrite(ctx, "update renewal", func(tx *sql.Tx) error {
+		result, err := tx.ExecContext(ctx, updateRenewalSQL, append(values, r.ID, r.Revision)...)
+		if err != nil {
+			return err
+		}
+		if n, err := result.RowsAffected(); err != nil {
+			return err
+		} else if n == 0 {
+			return modelswap.ErrStale
+		}
+		return saveSteps(ctx, tx, r)
+	})
+	if err != nil {
+		return s.renewalConflict(ctx, r.ID, err)
+	}
+	r.Revision++
+	return nil
+}
+
+// renewalValues are the columns that both statements write, in their order.
+func renewalValues(r *modelswap.Renewal) ([]any, error) {
+	overrides, err1 := encode(r.Overrides)
+	metrics, err2 := encode(r.Metrics)
+	state, err3 := encode(r.State)
+	return []any{string(r.Status), r.Trigger, r.Reason, overrides, flag(r.Force), micros(r.CreatedAt),
+		optionalMicros(r.FinishedAt), optional(r.Model), metrics, state, r.Error}, errors.Join(err1, err2, err3)
+}
+
+// renewalConflict lets a conflict name the renewal that is in the way. Should
+// that one have ended by now, the conflict stays as it is.
+func (s *Store) renewalConflict(ctx context.Context, id string, err error) error {
+	var conflict *predict.Error
+	if !errors.As(err, &conflict) || conflict.Kind != predict.Conflict {
+		return err
+	}
+	other, err2 := s.Unfinished(ctx)
+	if err2 != nil || other == nil || other.ID == id {
+		return err
+	}
+	return &predict.Error{
+		Kind:   predict.Conflict,
+		Detail: fmt.Sprintf("renewal %s is still %s", other.ID, other.Status),
+		Err:    conflict.Err,
+	}
+}
+
+// Renewal returns one; kind NotFound if there is none.
+func (s *Store) Renewal(ctx context.Context, id string) (*modelswap.Renewal, error) {
+	found, err := s.renewals(ctx, renewalSQL, id)
+	if err != nil {
+		return nil, failed("renewal", err)
+	}
+	if len(found) == 0 {
+		return nil, noRenewal(id)
+	}
+	return found[0], nil
+}
+
+func noRenewal(id string) error {
+	return predict.Errorf(predict.NotFound, "there is no renewal %q", id)
+}
+
+// Renewals returns the newest, newest first, at most limit, older than the one
+// named before; kind NotFound if there is no such one.
+func (s *Store) Renewals(ctx context.Context, limit int, before string) ([]*modelswap.Renewal, error) {
+	if limit <= 0 {
+		return nil, nil
+	}
+	if before == "" {
+		found, err := s.renewals(ctx, newestRenewalsSQL, limit)
+		return found, failed("renewals", err)
+	}
+	found, err := s.renewals(ctx, olderRenewalsSQL, before, limit)
+	if err == nil && len(found) == 0 {
+		// It is the oldest one or there is none such.
+		_, err = s.Renewal(ctx, before)
+	}
+	return found, failed("renewals", err)
+}
+
+// Unfinished returns the renewal that is queued or running, or nil.
+func (s *Store) Unfinished(ctx context.Context) (*modelswap.Renewal, error) {
+	found, err := s.renewals(ctx, unfinishedSQL)
+	if len(found) == 0 || err != nil {
+		return nil, failed("unfinished renewal", err)
+	}
+	return found[0], nil
+}
+
+// renewals runs one of the queries above.
+func (s *Store) renewals(ctx context.Context, query string, args ...any) ([]*modelswap.Renewal, error) {
+	rows, err := s.read.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var found []*modelswap.Renewal
+	for rows.Next() {
+		r, step, err := scanRenewal(rows)
+		if err != nil {
+			return nil, err
+		}
+		if last := len(found) - 1; last >= 0 && found[last].ID == r.ID {
+			r = found[last]
+		} else {
+			found = append(found, r)
+		}
+		if step != nil {
+			r.Steps = append(r.Steps, *step)
+		}
+	}
+	for _, r := range found {
+		r.Steps = withPending(r.Steps)
+	}
+	return found, rows.Err()
+}
+
+// scanRenewal reads a row of selectRenewalsSQL: the renewal without its steps,
+// and one step or nil.
+func scanRenewal(from row) (*modelswap.Renewal, *modelswap.Step, error) {
+	var r modelswap.Renewal
+	var step stepColumns
+	var overrides, metrics, state []byte
+	var created int64
+	var finished sql.Null[int64]
+	var model sql.Null[string]
+	err := from.Scan(&r.ID, &r.Revision, &r.Status, &r.Trigger, &r.Reason, &overrides, &r.Force, &created,
+		&finished, &model, &metrics, &state, &r.Error,
+		&step.name, &step.attempt, &step.status, &step.started, &step.finished, &step.detail, &step.err)
+	if err != nil {
+		return nil, nil, err
+	}
+	r.CreatedAt, r.FinishedAt, r.Model = fromMicros(created), optionalTime(finished), pointer(model)
+	if err := errors.Join(json.Unmarshal(overrides, &r.Overrides), json.Unmarshal(metrics, &r.Metrics),
+		json.Unmarshal(state, &r.State)); err != nil {
+		return nil, nil, fmt.Errorf("renewal %s: %w", r.ID, err)
+	}
+	s, err := step.step()
+	return &r, s, err
+}

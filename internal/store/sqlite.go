@@ -1,0 +1,87 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	"github.com/pressly/goose/v3"
+	_ "modernc.org/sqlite" // the driver "sqlite"
+)
+
+const (
+	// readConnections is how many statements can read at once.
+	readConnections = 4
+	// maxStreams is how many of them may be long ones, so that looking up a
+	// customer for a prediction never waits for an export.
+	maxStreams = readConnections / 2
+)
+
+// OpenSQLite opens the database in the file at path, or makes one that only
+// its owner can read, and migrates it. Its folder must exist. One process at a
+// time may have it open; that is for the caller to see to, since SQLite itself
+// would let several in and their migrations collide.
+//
+// The error matches ErrNewer where a newer version of the gateway made the
+// database.
+func OpenSQLite(ctx context.Context, path string) (*Store, error) {
+	path, err := filepath.Abs(path) // a file URI needs it
+	if err != nil {
+		return nil, failed("open", err)
+	}
+	// SQLite would make the file with the mode that the umask leaves. The log
+	// and the index that it keeps beside the file inherit this one.
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, failed("open", err)
+	}
+	if err := file.Close(); err != nil {
+		return nil, failed("open", err)
+	}
+
+	write, err := sql.Open("sqlite", writerDSN(path))
+	if err != nil {
+		return nil, failed("open", err)
+	}
+	write.SetMaxOpenConns(1)
+	if err := migrate(ctx, goose.DialectSQLite3, write); err != nil {
+		return nil, errors.Join(failed("migrate", err), write.Close())
+	}
+	read, err := sql.Open("sqlite", readerDSN(path))
+	if err != nil {
+		return nil, errors.Join(failed("open", err), write.Close())
+	}
+	read.SetMaxOpenConns(readConnections)
+	read.SetMaxIdleConns(readConnections)
+	return newStore(ctx, write, read)
+}
+
+// writerDSN is the writer's data source name.
+func writerDSN(path string) string {
+	return dsn(path, url.Values{
+		"_journal_mode": {"WAL"},  // readers and the writer do not wait for each other
+		"_synchronous":  {"FULL"}, // flush at every commit; NORMAL would survive a kill but not a power cut
+		"_txlock":       {"immediate"},
+		"_pragma": {
+			"journal_size_limit(67108864)", // give back what a long read made the log grow
+			"cache_size(-16384)",           // KiB
+		},
+	})
+}
+
+// readerDSN is the readers' data source name.
+func readerDSN(path string) string {
+	return dsn(path, url.Values{"mode": {"ro"}, "_pragma": {"cache_size(-8192)"}})
+}
+
+func dsn(path string, options url.Values) string {
+	// Somebody may look into the file with a tool of his own: wait for him.
+	options.Set("_busy_timeout", "5000") // milliseconds
+	options.Set("_foreign_keys", "1")
+	options.Set("_dqs", "0") // "x" is a column, never a string
+	u := url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: options.Encode()}
+	return u.String()
+}

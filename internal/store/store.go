@@ -1,0 +1,87 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"sync"
+	"time"
+
+	"gateway/internal/modelswap"
+	"gateway/internal/predict"
+)
+
+var (
+	_ predict.Customers  = (*Store)(nil)
+	_ predict.Ledger     = (*Store)(nil)
+	_ modelswap.Renewals = (*Store)(nil)
+	_ modelswap.Models   = (*Store)(nil)
+)
+
+// Store is an open database. It is safe for concurrent use.
+//
+// Errors that a caller can act on are *predict.Error; all others name the
+// operation that failed and are for the operator.
+type Store struct {
+	write *sql.DB // one connection; its transactions hold the write lock from the start
+	read  *sql.DB // several connections that cannot write
+
+	insertPrediction *sql.Stmt // on write
+	featuresOfOne    *sql.Stmt // on read
+
+	appends *committer
+	streams chan struct{} // a token for each EachCustomer under way
+	now     func() time.Time
+
+	closing  sync.Once
+	closeErr error
+}
+
+// newStore wires a Store over migrated databases. It takes them over: where it
+// fails it closes them.
+func newStore(ctx context.Context, write, read *sql.DB) (*Store, error) {
+	s := &Store{write: write, read: read, streams: make(chan struct{}, maxStreams), now: time.Now}
+	var err error
+	if s.insertPrediction, err = write.PrepareContext(ctx, insertPredictionSQL); err == nil {
+		s.featuresOfOne, err = read.PrepareContext(ctx, featuresOfOneSQL)
+	}
+	if err != nil {
+		return nil, errors.Join(failed("prepare", err), read.Close(), write.Close())
+	}
+	s.appends = newCommitter(s.commit)
+	return s, nil
+}
+
+// Close commits the predictions that wait, ends the store and releases the
+// file. What is called later fails. Close may be called more than once.
+func (s *Store) Close() error {
+	s.closing.Do(func() {
+		s.appends.close()
+		// The writer goes last: SQLite tidies its log away when the last
+		// connection closes, and a read-only one could not.
+		s.closeErr = failed("close", errors.Join(s.read.Close(), s.write.Close()))
+	})
+	return s.closeErr
+}
+
+// Ping reads a row, to see whether the database answers. It does not wait for
+// the writer.
+func (s *Store) Ping(ctx context.Context) error {
+	var value int64
+	err := s.read.QueryRowContext(ctx, `SELECT value FROM counters WHERE name = 'outcomes'`).Scan(&value)
+	return failed("ping", err)
+}
+
+// inWrite runs fn in a write transaction and commits it if fn returns nil. The
+// error names the operation.
+func (s *Store) inWrite(ctx context.Context, operation string, fn func(tx *sql.Tx) error) error {
+	tx, err := s.write.BeginTx(ctx, nil)
+	if err != nil {
+		return failed(operation, err)
+	}
+	defer tx.Rollback() // after a commit it does nothing
+	if err := fn(tx); err != nil {
+		return failed(operation, err)
+	}
+	return failed(operation, tx.Commit())
+}
