@@ -40,6 +40,7 @@ func TestOperatorsNeedAToken(t *testing.T) {
 func TestTokensMayChange(t *testing.T) {
 	tokens := []string{"first", "second"}
 	b := setup(t, func(b *bundle, _ *api.Options, _ *parts) { b.deps.Tokens = func() []string { return tokens } })
+	b.do("GET", "/admin/models", "", "Authorization: Bearer first").want(200)
 	b.do("GET", "/admin/models", "", "Authorization: Bearer second").want(200)
 	tokens = []string{"third"}
 	b.do("GET", "/admin/models", "", "Authorization: Bearer second").problem(403)

@@ -66,10 +66,9 @@ func (a *api) docs() http.Handler {
 	})
 }
 
-// toDocs sends people on to the page proper. The target is relative, for the
-// sake of proxies that serve the gateway below a path of their own.
+// toDocs sends people on to the page proper.
 func (a *api) toDocs(w http.ResponseWriter, _ *http.Request) error {
-	w.Header().Set("Location", "docs/")
+	w.Header().Set("Location", "/docs/")
 	w.WriteHeader(http.StatusTemporaryRedirect)
 	return nil
 }

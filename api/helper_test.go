@@ -63,7 +63,7 @@ type parts struct {
 func setup(t *testing.T, options ...option) *bundle {
 	t.Helper()
 	schema := predict.Bank()
-	b := &bundle{t: t, store: predicttest.NewStore(), swap: &swapStore{serving: "m1"}, logs: &logBuffer{}}
+	b := &bundle{t: t, store: predicttest.NewStore(), swap: &swapStore{serving: "m1"}, logs: newLogBuffer()}
 	b.scorer = &predicttest.Scorer{Model: "m1", Schema: schema.Fingerprint(), Func: func(row predict.Vector) float64 { return row[0] / 100 }}
 	p := &parts{schema: schema, scorer: b.scorer, customers: b.store, ledger: b.store}
 	o := api.Options{}
@@ -207,11 +207,16 @@ func fields(p api.Problem) string {
 type logBuffer struct {
 	mu   sync.Mutex
 	text bytes.Buffer
+	news chan struct{} // closed and replaced with each line
 }
+
+func newLogBuffer() *logBuffer { return &logBuffer{news: make(chan struct{})} }
 
 func (l *logBuffer) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	close(l.news)
+	l.news = make(chan struct{})
 	return l.text.Write(p)
 }
 
@@ -219,6 +224,25 @@ func (l *logBuffer) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.String()
+}
+
+// await waits until the log has some text.
+func (l *logBuffer) await(t *testing.T, text string) {
+	t.Helper()
+	timeout := time.After(time.Minute)
+	for {
+		l.mu.Lock()
+		found, news := strings.Contains(l.text.String(), text), l.news
+		l.mu.Unlock()
+		if found {
+			return
+		}
+		select {
+		case <-news:
+		case <-timeout:
+			t.Fatalf("no %s in the log: %s", text, l)
+		}
+	}
 }
 
 // swapStore holds renewals and models in memory, and knows what serves.

@@ -13,6 +13,7 @@ import (
 	"gateway/api"
 	"gateway/internal/predict"
 
+	"github.com/go-json-experiment/json"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
@@ -152,12 +153,6 @@ func TestLoadIsShed(t *testing.T) {
 	body := `{"features":` + technician + `}`
 	first := make(chan error)
 	go func() {
-		_, err := b.client.Predict(t.Context(), api.PredictionRequest{CustomerID: "1", Features: map[string]any{}})
-		var p *api.Problem
-		if !errors.As(err, &p) || p.Status != 404 {
-			first <- err
-			return
-		}
 		res, err := http.Post(b.url+"/predict", "application/json", strings.NewReader(body))
 		if err == nil {
 			res.Body.Close()
@@ -189,38 +184,17 @@ func TestACallerWhoGoesAwayIsNoError(t *testing.T) {
 	ctx, leave := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() {
-		_, err := b.client.Predict(ctx, api.PredictionRequest{CustomerID: "1", Features: map[string]any{"age": 34}})
+		var features map[string]any
+		_ = json.Unmarshal([]byte(technician), &features)
+		_, err := b.client.Predict(ctx, api.PredictionRequest{Features: features})
 		done <- err
 	}()
-	select {
-	case <-entered:
-	case err := <-done:
-		// A customer without all features never reaches the model: send a whole one.
-		var p *api.Problem
-		if !errors.As(err, &p) || p.Status != 422 {
-			t.Fatal(err)
-		}
-		req, _ := http.NewRequestWithContext(ctx, "POST", b.url+"/predict", strings.NewReader(`{"features":`+technician+`}`))
-		req.Header.Set("Content-Type", "application/json")
-		go func() {
-			res, err := http.DefaultClient.Do(req)
-			if err == nil {
-				res.Body.Close()
-			}
-			done <- err
-		}()
-		<-entered
-	}
+	<-entered
 	leave()
 	if err := <-done; !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
-	deadline := time.Now().Add(10 * time.Second)
-	for !strings.Contains(b.logs.String(), `"status":499`) {
-		if time.Now().After(deadline) {
-			t.Fatalf("the log has %s", b.logs.String())
-		}
-	}
+	b.logs.await(t, `"status":499`)
 	if strings.Contains(b.logs.String(), `"level":"ERROR"`) {
 		t.Errorf("the log has %s", b.logs.String())
 	}
@@ -277,7 +251,7 @@ func TestSchemaAndDocuments(t *testing.T) {
 
 func TestDocsLoadNothingFromElsewhere(t *testing.T) {
 	b := setup(t)
-	if a := b.do("GET", "/docs", "").want(307); a.header.Get("Location") != "docs/" && a.header.Get("Location") != "/docs/" {
+	if a := b.do("GET", "/docs", "").want(307); a.header.Get("Location") != "/docs/" {
 		t.Errorf("location %q", a.header.Get("Location"))
 	}
 	page := b.do("GET", "/docs/", "").want(200)

@@ -24,28 +24,41 @@ type app struct {
 	log      *slog.Logger
 	parts    *parts
 	servers  []*http.Server
-	listen   []net.Listener
+	listen   []*drainListener
 	url      string      // of the listener for operators
 	draining atomic.Bool // set when the service is about to stop
-	// drainTime is how long a stopping service goes on taking requests, so that
-	// load balancers see /readyz fail and clients let go of their connections.
+	// drainTime is how long a stopping service goes on taking requests while
+	// clients hold connections that they may use at any moment.
 	drainTime time.Duration
 }
 
-const defaultDrainTime = time.Second
+const defaultDrainTime = 3 * time.Second
 
 // newApp opens everything and binds the listeners, so that a port that is
 // taken stops the start. say tells the operator where things are.
 func newApp(ctx context.Context, cfg Config, log *slog.Logger, say func(format string, args ...any)) (_ *app, err error) {
 	a := &app{cfg: cfg, log: log, drainTime: defaultDrainTime}
+	var undo cleanups
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, undo.run(log))
+		}
+	}()
+	for _, l := range []struct{ setting, addr string }{{"ADDR", cfg.Addr}, {"ADMIN_ADDR", cfg.AdminAddr}} {
+		if l.addr == "" {
+			continue
+		}
+		bound, err := listen(l.addr)
+		if err != nil {
+			return nil, &usageError{fmt.Errorf("GATEWAY_%s: %w", l.setting, err)}
+		}
+		undo.add("listener", bound.Close)
+		a.listen = append(a.listen, bound)
+	}
 	if a.parts, err = openLocal(ctx, cfg, log); err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, a.parts.cleanups.run(log))
-		}
-	}()
+	undo.add("back end", func() error { return a.parts.cleanups.run(log) })
 	tokens, made, err := adminTokens(cfg, a.parts.dir, log)
 	if err != nil {
 		return nil, err
@@ -83,16 +96,12 @@ func newApp(ctx context.Context, cfg Config, log *slog.Logger, say func(format s
 		PredictTimeout:   cfg.PredictTimeout,
 		CORSOrigins:      cfg.CORSOrigins,
 	})
-	url, err := a.bind(cfg.Addr, public)
-	if err != nil {
-		return nil, &usageError{fmt.Errorf("GATEWAY_ADDR: %w", err)}
-	}
-	a.url = url
+	a.server(public)
+	url := a.listen[0].url()
 	if admin != nil {
-		if a.url, err = a.bind(cfg.AdminAddr, admin); err != nil {
-			return nil, &usageError{fmt.Errorf("GATEWAY_ADMIN_ADDR: %w", err)}
-		}
+		a.server(admin)
 	}
+	a.url = a.listen[len(a.listen)-1].url()
 	if err := a.parts.dir.Announce(a.url); err != nil {
 		return nil, err
 	}
@@ -111,19 +120,8 @@ func metricsOpen(cfg Config) bool {
 	return host == "localhost" || (ip != nil && ip.IsLoopback())
 }
 
-// bind opens a listener and makes the server for it.
-func (a *app) bind(addr string, handler http.Handler) (url string, err error) {
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		return "", err
-	}
-	a.parts.cleanups.add("listener", func() error {
-		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
-			return err
-		}
-		return nil
-	})
-	a.listen = append(a.listen, l)
+// server makes the server for the next listener.
+func (a *app) server(handler http.Handler) {
 	a.servers = append(a.servers, &http.Server{
 		Handler:           a.sayGoodbye(handler),
 		ReadHeaderTimeout: 10 * time.Second,
@@ -133,12 +131,6 @@ func (a *app) bind(addr string, handler http.Handler) (url string, err error) {
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
 	})
-	bound := l.Addr().(*net.TCPAddr)
-	host := bound.IP.String()
-	if bound.IP.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	return "http://" + net.JoinHostPort(host, fmt.Sprint(bound.Port)), nil
 }
 
 // sayGoodbye asks clients, while the service drains, to take their next
@@ -183,25 +175,38 @@ func (a *app) serve(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		a.log.Info("stopping")
-		a.drain()
 	case err = <-failed:
 	}
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.cfg.ShutdownGrace)
-	defer cancel()
-	for _, server := range a.servers {
-		if shutdown := server.Shutdown(grace); shutdown != nil {
-			err = errors.Join(err, fmt.Errorf("requests were cut off after %s: %w", a.cfg.ShutdownGrace, shutdown), server.Close())
-		}
-	}
+	err = errors.Join(err, a.stopServers(context.WithoutCancel(ctx)))
 	stopWork()
 	background.Wait()
 	return errors.Join(err, a.parts.cleanups.run(a.log))
 }
 
-// drain turns readiness off and goes on serving for a while.
-func (a *app) drain() {
+// stopServers lets the clients go: readiness off; answers ask for the
+// connection to be closed, until those that were open are gone; nobody new is
+// let in; and the requests that run may end.
+func (a *app) stopServers(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, a.cfg.ShutdownGrace)
+	defer cancel()
 	a.draining.Store(true)
-	time.Sleep(min(a.drainTime, a.cfg.ShutdownGrace))
+	within := func(wait func(context.Context)) {
+		ctx, cancel := context.WithTimeout(ctx, a.drainTime)
+		defer cancel()
+		wait(ctx)
+	}
+	var faults []error
+	for i, server := range a.servers {
+		within(a.listen[i].drain)
+		a.listen[i].stopListening()
+		// From Shutdown on the server drops requests that it has only just read,
+		// so it must not begin before those have been answered.
+		within(a.listen[i].settle)
+		if err := server.Shutdown(ctx); err != nil {
+			faults = append(faults, fmt.Errorf("requests were cut off after %s: %w", a.cfg.ShutdownGrace, err), server.Close())
+		}
+	}
+	return errors.Join(faults...)
 }
 
 // demoCustomers is how many customers the demo generates.

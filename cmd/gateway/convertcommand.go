@@ -43,7 +43,7 @@ func (cmd convertCommand) Run(c *console) error {
 	}
 	items, err := export.Open(c.ctx, os.DirFS(filepath.Dir(src)), filepath.Base(src))
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", cmd.Src, err)
 	}
 	defer items.Close()
 	bar := newProgress(c.stderr, "items", -1)

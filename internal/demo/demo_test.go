@@ -111,7 +111,7 @@ func TestCustomersAreValidUnderTheSchema(t *testing.T) {
 			if !Fits(s) {
 				t.Fatal("the schema does not fit")
 			}
-			customers, err := Customers(s, 3000, 7)
+			customers, err := Customers(s, 1_000, 7)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -275,7 +275,7 @@ func TestTablesKeepWithinTheAttributes(t *testing.T) {
 }
 
 func TestSharesAreAsDocumented(t *testing.T) {
-	for seed := range uint64(5) {
+	for seed := range uint64(3) {
 		unlabelled, positive, labelled := 0, 0, 0
 		for _, c := range generate(t, 6_000, seed) {
 			if c.label == nil {
@@ -296,7 +296,7 @@ func TestSharesAreAsDocumented(t *testing.T) {
 
 // Everything the package comment says of the signal, measured on many people.
 func TestTheSignalIsThere(t *testing.T) {
-	const n = 150_000
+	const n = 100_000
 	random := rand.New(rand.NewPCG(11, 12))
 	people, subscribed := make([]person, n), make([]bool, n)
 	for i := range people {

@@ -63,6 +63,10 @@ func TestItemsAreWrittenAsDynamoDBHasThem(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	both, err := predict.ParseSchema("s", []byte("{name: s, id: key, label: {name: bought, positive: ['yes', 1], negative: ['no', 0]}, features: [{name: a, type: number}]}"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, test := range map[string]struct {
 		schema *predict.Schema
 		in     predict.Customer
@@ -73,6 +77,7 @@ func TestItemsAreWrittenAsDynamoDBHasThem(t *testing.T) {
 		"unlabelled":      {predict.Bank(), predict.Customer{ID: "7"}, `{"Item":{"customer_id":{"S":"7"}}}`},
 		"escapes":         {predict.Bank(), predict.Customer{ID: "a\"\n\u0002", Features: []byte(`{"jo\u0062":"\"x\\"}`)}, `{"Item":{"customer_id":{"S":"a\"\n\u0002"},"job":{"S":"\"x\\"}}}`},
 		"label in words":  {words, predict.Customer{ID: "7", Label: &one}, `{"Item":{"key":{"S":"7"},"bought":{"S":"yes"}}}`},
+		"label both ways": {both, predict.Customer{ID: "7", Label: &one}, `{"Item":{"key":{"S":"7"},"bought":{"N":"1"}}}`},
 		"older schema's":  {predict.Bank(), predict.Customer{ID: "7", Features: []byte(`{"shoe":44,"vip":true,"gone":null}`)}, `{"Item":{"customer_id":{"S":"7"},"shoe":{"N":"44"},"vip":{"BOOL":true},"gone":{"NULL":true}}}`},
 		"name taken over": {predict.Bank(), predict.Customer{ID: "7", Features: []byte(`{"y":5,"_outcome":6,"customer_id":"x","age":1}`), Label: &one}, `{"Item":{"customer_id":{"S":"7"},"age":{"N":"1"},"y":{"N":"1"}}}`},
 	} {

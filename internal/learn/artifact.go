@@ -31,7 +31,7 @@ const (
 	artifactFormat  = "gateway-model"
 	artifactVersion = 1
 	// maxHeader and maxPayload bound what Decode reads, in bytes. A thousand
-	// deep trees take about 20 MB.
+	// deep trees take about 5 MB.
 	maxHeader  = 256
 	maxPayload = 64 << 20
 )

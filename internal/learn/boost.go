@@ -50,7 +50,7 @@ func (s boostSettings) base(labels []float64) float64 {
 		rate := positiveRate(labels)
 		p = s.positiveWeight * rate / (s.positiveWeight*rate + 1 - rate)
 	}
-	return logit(math.Min(math.Max(p, 1e-9), 1-1e-9))
+	return logit(min(max(p, 1e-9), 1-1e-9))
 }
 
 // differentiate sets the derivatives of each row's loss by its margin m: with

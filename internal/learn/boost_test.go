@@ -1,6 +1,7 @@
 package learn
 
 import (
+	"cmp"
 	"math"
 	"math/rand/v2"
 	"runtime"
@@ -16,7 +17,7 @@ func TestOneSplitByHand(t *testing.T) {
 	data := Dataset{Columns: []string{"x"}, X: []float64{1, 2, 3, 4}, Y: []float64{0, 0, 1, 1}}
 	m := mustTrain(t, data, Options{Algorithm: XGBoost, Hyperparameters: map[string]string{
 		"num_round": "1", "max_depth": "1", "eta": "0.5", "lambda": "1", "gamma": "0", "min_child_weight": "0",
-		"subsample": "1", "base_score": "0.5"}})
+		"subsample": "1", "colsample_bytree": "1", "base_score": "0.5"}})
 	want := tree{{number: 2.5, column: 0, left: 1}, {number: -1. / 3, column: leafMark}, {number: 1. / 3, column: leafMark}}
 	if got := m.forest.trees(); len(got) != 1 || !slices.Equal(got[0], want) {
 		t.Errorf("got trees %+v, want one: %+v", got, want)
@@ -104,9 +105,7 @@ func plainBoosting(d Dataset, s boostSettings) []float64 {
 			if depth == s.depth {
 				break
 			}
-			slices.SortStableFunc(rows, func(a, b int) int {
-				return int(math.Copysign(1, d.Row(a)[j]-d.Row(b)[j])) * boolToInt(d.Row(a)[j] != d.Row(b)[j])
-			})
+			slices.SortStableFunc(rows, func(a, b int) int { return cmp.Compare(d.Row(a)[j], d.Row(b)[j]) })
 			for k := 1; k < len(rows); k++ {
 				if d.Row(rows[k])[j] == d.Row(rows[k-1])[j] {
 					continue
@@ -157,7 +156,7 @@ func TestHistogramsFindTheSplitsOfAPlainSearch(t *testing.T) {
 	data := synthetic(150, 3, []int{4, 2, 3}, 11)
 	given := map[string]string{
 		"num_round": "4", "max_depth": "4", "eta": "0.3", "lambda": "1.5", "alpha": "0.1", "gamma": "0.05",
-		"min_child_weight": "0.4", "subsample": "1", "scale_pos_weight": "2"}
+		"min_child_weight": "0.4", "subsample": "1", "colsample_bytree": "1", "scale_pos_weight": "2"}
 	s, _, err := parseBoosting(given, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -247,7 +246,8 @@ func TestBoostingIsTheSameOnAnyNumberOfProcessors(t *testing.T) {
 
 func TestSeedChangesNothingWithoutSampling(t *testing.T) {
 	data := synthetic(300, 3, []int{3}, 14)
-	o := Options{Algorithm: XGBoost, Seed: 1, Hyperparameters: map[string]string{"num_round": "5", "subsample": "1"}}
+	o := Options{Algorithm: XGBoost, Seed: 1, Hyperparameters: map[string]string{
+		"num_round": "5", "subsample": "1", "colsample_bytree": "1"}}
 	want := encoded(t, mustTrain(t, data, o))
 	o.Seed = 2
 	if encoded(t, mustTrain(t, data, o)) != want {
@@ -336,7 +336,8 @@ func TestTheFirstOfEqualSplitsWins(t *testing.T) {
 		data.X = append(data.X, slices.Repeat([]float64{float64(i % 5)}, len(data.Columns))...)
 		data.Y = append(data.Y, float64(boolToInt(i%5 > 2)))
 	}
-	m := mustTrain(t, data, Options{Algorithm: XGBoost, Hyperparameters: map[string]string{"num_round": "1"}})
+	m := mustTrain(t, data, Options{Algorithm: XGBoost, Hyperparameters: map[string]string{
+		"num_round": "1", "colsample_bytree": "1"}})
 	if root := m.forest.nodes[0]; root.column != 0 {
 		t.Errorf("of columns that are all the same, column %d was chosen", root.column)
 	}

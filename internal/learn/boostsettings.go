@@ -27,8 +27,9 @@ type boostSettings struct {
 
 // defaultBoostSettings were chosen by repeated random splits of the bank
 // marketing data, with and without the call's duration: deep trees that gamma
-// stops early, each seeing four rows in five, are better there than shallow
-// trees of all rows, and quicker to train than twice as many at half the eta.
+// stops early, each seeing most rows and columns, rank better there than
+// shallow trees of everything. XGBoost's own defaults differ: max_depth=6,
+// eta=0.3, lambda=1, gamma=0 and no sampling.
 func defaultBoostSettings() boostSettings {
 	return boostSettings{
 		rounds:         100,
@@ -37,8 +38,8 @@ func defaultBoostSettings() boostSettings {
 		minChildWeight: 1,
 		lambda:         3,
 		gamma:          3,
-		subsample:      0.8,
-		columnSample:   1,
+		subsample:      0.9,
+		columnSample:   0.8,
 		bins:           256,
 		positiveWeight: 1,
 	}

@@ -35,7 +35,7 @@
 // XGBoost is gradient boosting of decision trees over histograms, in boost.go
 // and grow.go. In effect, with their defaults, which are not all XGBoost's:
 //
-//	num_round=100 max_depth=8 eta=0.07 subsample=0.8 colsample_bytree=1
+//	num_round=100 max_depth=8 eta=0.07 subsample=0.9 colsample_bytree=0.8
 //	gamma=3 lambda=3 alpha=0 min_child_weight=1 max_bin=256
 //	scale_pos_weight=1 base_score=auto   auto is the share of positives
 //	seed                                 instead of Options.Seed

@@ -1,7 +1,5 @@
 package learn
 
-import "math"
-
 const (
 	// mostSweeps bounds the coordinate descent of one Newton step.
 	mostSweeps = 10_000
@@ -42,7 +40,7 @@ func (f *logisticLoss) descend(beta []float64, t *tangent) []float64 {
 			for k, hk := range row {
 				residual[k] += delta * hk
 			}
-			moved = math.Max(moved, delta*delta*curve)
+			moved = max(moved, delta*delta*curve)
 		}
 		if moved <= stillSweep {
 			break

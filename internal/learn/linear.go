@@ -1,9 +1,6 @@
 package learn
 
-import (
-	"context"
-	"math"
-)
+import "context"
 
 // linear is a fitted logistic regression in the units of the data:
 //
@@ -87,5 +84,5 @@ func weightedRate(d *design) float64 {
 	for i, y := range d.label {
 		sum += y * d.weight[i]
 	}
-	return math.Min(math.Max(sum, 1e-9), 1-1e-9)
+	return min(max(sum, 1e-9), 1-1e-9)
 }

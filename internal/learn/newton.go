@@ -51,6 +51,7 @@ func minimise(ctx context.Context, f *logisticLoss, beta []float64, limit int, p
 		here, there = there, here
 	}
 	if progress != nil {
+		done = max(done, 1) // the loss may have been flat to begin with
 		progress(done, done)
 	}
 	return nil

@@ -185,15 +185,43 @@ func TestPredictNamesWhatIsMissing(t *testing.T) {
 func TestExcludedFeaturesAreNotAskedFor(t *testing.T) {
 	b := setup(t, strings.Replace(small, "max: 120}", "max: 120, exclude: true}", 1))
 	b.scorer.Func = nil
-	b.store.Fail(errors.New("down")) // the store has nothing to add, so it is not asked
 	got, err := b.Predict(t.Context(), b.request(t, "10042", `{"job":"admin.","month":"mar","rate":1}`))
 	if err != nil || len(b.scorer.Calls()[0][0]) != 5 {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	b.store.Fail(nil)
 	got, err = b.Predict(t.Context(), b.request(t, "", `{"age":44,"job":"admin."}`))
 	if err != nil || string(got.Features) != `{"age":44,"job":"admin.","month":"apr","rate":1.5}` {
 		t.Errorf("an excluded feature that is given: %s, %v", got.Features, err)
+	}
+}
+
+// asked notes the ids that the customer store is asked for.
+type asked struct {
+	*predicttest.Store
+	ids []string
+}
+
+func (a *asked) Features(ctx context.Context, ids []string) (map[string][]byte, error) {
+	a.ids = append(a.ids, ids...)
+	return a.Store.Features(ctx, ids)
+}
+
+func TestTheCustomerStoreIsAskedOnlyWhereItCanAdd(t *testing.T) {
+	b := setup(t, strings.Replace(small, "max: 120}", "max: 120, exclude: true}", 1))
+	store := &asked{Store: b.store}
+	service := predict.NewService(b.schema, &predicttest.Scorer{}, store, b.store, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	for _, r := range service.PredictBatch(t.Context(), []predict.Request{
+		b.request(t, "full", `{"job":"admin.","month":"mar","rate":1}`), // but for what is excluded
+		b.request(t, "default", `{"job":"admin.","month":"mar"}`),
+		b.request(t, "", `{"job":"admin."}`),
+		{CustomerID: "10042"},
+	}) {
+		if r.Err != nil {
+			t.Error(r.Err)
+		}
+	}
+	if got := strings.Join(store.ids, " "); got != "default 10042" {
+		t.Errorf("asked for %q, want default and 10042", got)
 	}
 }
 

@@ -74,10 +74,13 @@ func testModels(t *testing.T, open opener) {
 		a, b := modelswap.Model{Name: "a", CreatedAt: at(0)}, modelswap.Model{Name: "b", CreatedAt: at(1)}
 		must(t, s.InsertModel(ctx, a))
 		must(t, s.InsertModel(ctx, b))
+		c := full // retired long ago
+		must(t, s.InsertModel(ctx, c))
 		check := func(step string) {
 			t.Helper()
 			want(t, step+": a", readModel(t, s, "a"), a)
 			want(t, step+": b", readModel(t, s, "b"), b)
+			want(t, step+": c", readModel(t, s, c.Name), c)
 		}
 		must(t, s.MarkServing(ctx, "a", at(10)))
 		a.DeployedAt = ptr(at(10))

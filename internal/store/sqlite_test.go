@@ -2,11 +2,14 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
@@ -116,6 +119,34 @@ func TestSQLiteSettings(t *testing.T) {
 	if _, err := s.read.Exec(`DELETE FROM predictions`); err == nil {
 		t.Error("a write on a reading connection: got no error")
 	}
+}
+
+func TestSQLiteWritersHoldTheLockFromTheStart(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "gateway.db")
+	tx := holdWriter(t, openAt(t, path))
+	// As a transaction that reads first and is refused its later write could
+	// not simply be tried again.
+	other, err := sql.Open("sqlite", dsn(path, url.Values{"_txlock": {"immediate"}, "_pragma": {"busy_timeout(0)"}}))
+	must(t, err)
+	defer other.Close()
+	if _, err := other.Begin(); err == nil || !strings.Contains(err.Error(), "locked") {
+		t.Errorf("a second writer: got %v, want it locked out", err)
+	}
+	must(t, tx.Rollback())
+	second, err := other.Begin()
+	must(t, err)
+	must(t, second.Rollback())
+}
+
+func TestTimesAreReadBackInUTC(t *testing.T) {
+	t.Parallel()
+	for _, us := range []int64{0, micros(time.Time{}), micros(epoch)} {
+		if got := fromMicros(us); got.Location() != time.UTC || micros(got) != us {
+			t.Errorf("fromMicros(%d): got %v", us, got)
+		}
+	}
+	want(t, "the zero time is kept", fromMicros(micros(time.Time{})).IsZero(), true)
 }
 
 // A full disk is imitated by the limit that SQLite itself has for its files.

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"net"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// drainListener is a TCP listener that can be stopped without dropping
+// anybody. Closing a listener resets the connections that the kernel has
+// accepted and the process has not yet fetched; and a server that counts its
+// connections does not know of one between fetching and counting. So this
+// listener fetches what is queued before it stops, and counts by itself.
+type drainListener struct {
+	tcp     *net.TCPListener
+	fetched chan net.Conn
+	idle    chan struct{} // closed when fetch has ended
+	stopped chan struct{} // closed when nothing more will be handed over
+	stop    sync.Once
+
+	stopping atomic.Bool
+	draining atomic.Bool
+	early    atomic.Int64 // open connections from before draining
+	late     atomic.Int64 // and from after
+}
+
+// listen opens a listener on a TCP address.
+func listen(addr string) (*drainListener, error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	d := &drainListener{tcp: l.(*net.TCPListener), fetched: make(chan net.Conn),
+		idle: make(chan struct{}), stopped: make(chan struct{})}
+	go d.fetch()
+	return d, nil
+}
+
+func (d *drainListener) fetch() {
+	defer close(d.idle)
+	for {
+		conn, err := d.tcp.Accept()
+		switch {
+		case err == nil:
+			d.hand(conn)
+		case d.stopping.Load():
+			return
+		default:
+			time.Sleep(5 * time.Millisecond) // out of file handles, say: connections wait in the kernel
+		}
+	}
+}
+
+// hand counts a connection and waits until the server takes it.
+func (d *drainListener) hand(conn net.Conn) {
+	count := &d.early
+	if d.draining.Load() {
+		count = &d.late
+	}
+	count.Add(1)
+	d.fetched <- &countedConn{Conn: conn, count: count}
+}
+
+// Accept implements net.Listener.
+func (d *drainListener) Accept() (net.Conn, error) {
+	select {
+	case conn := <-d.fetched:
+		return conn, nil
+	case <-d.stopped:
+		return nil, net.ErrClosed
+	}
+}
+
+// Addr implements net.Listener.
+func (d *drainListener) Addr() net.Addr { return d.tcp.Addr() }
+
+// Close implements net.Listener. The server calls it once nobody is left.
+func (d *drainListener) Close() error {
+	d.stop.Do(func() {
+		d.stopping.Store(true)
+		_ = d.tcp.Close()
+		close(d.stopped)
+	})
+	return nil
+}
+
+// url is where a client on this machine reaches the listener.
+func (d *drainListener) url() string {
+	bound := d.tcp.Addr().(*net.TCPAddr)
+	host := bound.IP.String()
+	if bound.IP.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, strconv.Itoa(bound.Port))
+}
+
+// drain waits until the connections that are open now have ended, which those
+// that are asked to do after their next answer, or until ctx ends. New ones go
+// on being served meanwhile.
+func (d *drainListener) drain(ctx context.Context) {
+	d.draining.Store(true)
+	waitUntil(ctx, func() bool { return d.early.Load() == 0 })
+}
+
+// stopListening refuses connections from now on, and hands over those that
+// wait in the kernel.
+func (d *drainListener) stopListening() {
+	d.stop.Do(func() {
+		d.stopping.Store(true)
+		queued := takeQueued(d.tcp)
+		_ = d.tcp.Close()
+		<-d.idle
+		for _, conn := range queued {
+			d.hand(conn)
+		}
+		close(d.stopped)
+	})
+}
+
+// settle waits until the connections that came while draining have ended, or
+// until ctx ends. Each of them has one request.
+func (d *drainListener) settle(ctx context.Context) {
+	waitUntil(ctx, func() bool { return d.late.Load() == 0 })
+}
+
+// waitUntil looks again and again until done, or until ctx ends.
+func waitUntil(ctx context.Context, done func() bool) {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !done() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// countedConn takes itself off the count when it is closed.
+type countedConn struct {
+	net.Conn
+	count *atomic.Int64
+	once  sync.Once
+}
+
+func (c *countedConn) Close() error {
+	defer c.once.Do(func() { c.count.Add(-1) })
+	return c.Conn.Close()
+}
