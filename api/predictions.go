@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
-	"strings"
 
 	"gateway/internal/predict"
 
@@ -217,7 +216,7 @@ func (a *api) instance(doc *document) (predict.Request, error) {
 		return err
 	})
 	if len(doc.violations) > before && !stored && !req.Features.IsEmpty() {
-		doc.violations = withMissing(schema, req.Features, doc.violations)
+		doc.violations = schema.AddMissing(doc.violations, req.Features, "/features/")
 	}
 	return req, err
 }
@@ -232,23 +231,6 @@ func (d *document) customerID(at string) (string, error) {
 		d.violations = append(d.violations, *v)
 	}
 	return id, nil
-}
-
-// withMissing adds the features that are absent without a default, so that a
-// caller learns of all faults at once. A feature that is there but wrong is
-// not missing as well.
-func withMissing(schema *predict.Schema, record predict.Record, violations []predict.Violation) []predict.Violation {
-	wrong := make(map[int]bool)
-	for _, v := range violations {
-		name := v.Field[strings.LastIndexByte(v.Field, '/')+1:]
-		wrong[schema.Feature(strings.NewReplacer("~1", "/", "~0", "~").Replace(name))] = true
-	}
-	for _, v := range schema.Complete(record, "/features/") {
-		if !wrong[schema.Feature(strings.TrimPrefix(v.Field, "/features/"))] {
-			violations = append(violations, v)
-		}
-	}
-	return violations
 }
 
 // appendPrediction writes the answer. It is on the path of every request, so

@@ -28,6 +28,10 @@ func (a *api) predictStream(w http.ResponseWriter, r *http.Request, given string
 		s.discard()
 		return err
 	}
+	prefix := "/features/" // as an NDJSON line nests them
+	if given == csvType {
+		prefix = ""
+	}
 	e := eventOf(r.Context())
 	// A body that breaks off cancels the request, yet what came before it is
 	// answered. Who has gone is noticed by writing.
@@ -44,7 +48,7 @@ func (a *api) predictStream(w http.ResponseWriter, r *http.Request, given string
 		for len(reqs) < chunkRows && stop == nil {
 			var row predict.Row
 			if row, stop = table.Next(); stop == nil {
-				req, result := a.rowRequest(row)
+				req, result := a.rowRequest(row, prefix)
 				reqs, results, numbers = append(reqs, req), append(results, result), append(numbers, row.Line)
 			}
 		}
@@ -83,16 +87,18 @@ func (a *api) table(given string, body io.Reader) (predict.Table, error) {
 	return predict.NewNDJSONTable(a.d.Predict.Schema(), body, a.o.MaxRow), nil
 }
 
-func (a *api) rowRequest(row predict.Row) (predict.Request, predict.Result) {
-	req := predict.Request{CustomerID: row.CustomerID, Features: row.Features, Explain: row.Explain}
+// rowRequest makes a request of a row, and the result where its faults are
+// known already. A row that names its customer may be completed by the store.
+func (a *api) rowRequest(row predict.Row, prefix string) (predict.Request, predict.Result) {
 	violations := row.Violations
-	switch {
-	case len(violations) == 0:
-		return req, predict.Result{}
-	case row.CustomerID == "" && !row.Features.IsEmpty():
-		violations = withMissing(a.d.Predict.Schema(), row.Features, violations)
+	if row.CustomerID == "" && !row.Features.IsEmpty() {
+		violations = a.d.Predict.Schema().AddMissing(violations, row.Features, prefix)
 	}
-	return req, predict.Result{Err: a.d.Predict.Violated(violations)}
+	req := predict.Request{CustomerID: row.CustomerID, Features: row.Features, Explain: row.Explain}
+	if len(violations) > 0 {
+		return req, predict.Result{Err: a.d.Predict.Violated(violations)}
+	}
+	return req, predict.Result{}
 }
 
 // appendRow writes the answer to a row. An error names the row's line.

@@ -132,8 +132,8 @@ func (im *Importer) Import(ctx context.Context, t Table, opts ImportOptions) (Im
 
 func (im *Importer) customer(row Row, number int64) (Customer, []Violation) {
 	violations := row.Violations
-	if len(violations) == 0 {
-		violations = im.schema.Complete(row.Features, "")
+	if len(violations) == 0 || !row.Features.IsEmpty() {
+		violations = im.schema.AddMissing(violations, row.Features, "")
 	}
 	if len(violations) > 0 {
 		return Customer{}, violations

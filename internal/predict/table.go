@@ -38,6 +38,7 @@ type csvTable struct {
 	columns []int // column → index into schema.Features, or one of the below
 	names   []string
 	hasID   bool
+	line    int // last line read; 0 before the header
 }
 
 const (
@@ -73,6 +74,7 @@ func NewCSVTable(s *Schema, r io.Reader, maxRow int) (Table, error) {
 	if err != nil {
 		return nil, t.fault(err)
 	}
+	t.count(names)
 	for _, name := range names {
 		t.names = append(t.names, strings.TrimSpace(name))
 	}
@@ -150,7 +152,8 @@ func (t *csvTable) Next() (Row, error) {
 		return Row{}, io.EOF
 	}
 	var parse *csv.ParseError
-	if errors.As(err, &parse) { // a stray quote; the reader goes on with the next line
+	if errors.As(err, &parse) && !errors.Is(err, errRowTooLong) { // a stray quote; the reader goes on with the next line
+		t.line = parse.Line
 		return Row{Line: parse.StartLine, Features: t.schema.NewRecord(), Violations: []Violation{
 			{"row", CodeFormat, "is not CSV: " + parse.Err.Error()}}}, nil
 	}
@@ -158,6 +161,7 @@ func (t *csvTable) Next() (Row, error) {
 		return Row{}, t.fault(err)
 	}
 	line, _ := t.csv.FieldPos(0)
+	t.count(cells)
 	row := Row{Line: line, Features: t.schema.NewRecord()}
 	if len(cells) != len(t.columns) {
 		row.Violations = []Violation{{"row", CodeFormat,
@@ -170,6 +174,13 @@ func (t *csvTable) Next() (Row, error) {
 		}
 	}
 	return row, nil
+}
+
+// count notes the line at which a record ended.
+func (t *csvTable) count(cells []string) {
+	last := len(cells) - 1
+	line, _ := t.csv.FieldPos(last)
+	t.line = line + strings.Count(cells[last], "\n")
 }
 
 func (t *csvTable) set(row *Row, i int, text string) *Violation {
@@ -215,8 +226,7 @@ func (t *csvTable) fault(err error) error {
 	var parse *csv.ParseError
 	switch {
 	case errors.Is(err, errRowTooLong):
-		line, _ := t.csv.FieldPos(0) // encoding/csv keeps the part that it read
-		return Errorf(Invalid, "the row at line %d is longer than %d bytes", line, t.budget.rows)
+		return Errorf(Invalid, "the row at line %d is longer than %d bytes", t.line+1, t.budget.rows)
 	case errors.As(err, &parse):
 		return Errorf(Invalid, "line %d, column %d: not CSV: %v", parse.Line, parse.Column, parse.Err)
 	}
