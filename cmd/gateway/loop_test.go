@@ -185,7 +185,7 @@ func TestRealData(t *testing.T) {
 		"gradient boosting, without duration":   {"xgboost", withoutDuration, 0.805},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cfg := config(t)
+			config(t)
 			t.Setenv("GATEWAY_TRAINING_ALGORITHM", tc.algorithm)
 			if tc.schema != "" {
 				t.Setenv("GATEWAY_SCHEMA", writeFile(t, "schema.yaml", tc.schema))

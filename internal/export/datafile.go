@@ -74,7 +74,7 @@ func (d dataFile) open(fsys fs.FS, buffer []byte) (*openFile, error) {
 		text, err = gzip.NewReader(stored) // reads all members of a file
 		if err != nil {
 			err = o.damaged(err)
-			file.Close()
+			_ = file.Close() // read only, and given up
 			return nil, err
 		}
 	}

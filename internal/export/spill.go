@@ -87,7 +87,7 @@ func (s *buckets) finish() ([]*bucket, error) {
 func (s *buckets) abandon() {
 	for _, b := range s.ways {
 		if b != nil && b.file != nil {
-			b.file.Close()
+			_ = b.file.Close() // a temporary file, and given up
 			b.file = nil
 		}
 	}

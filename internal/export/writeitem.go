@@ -123,7 +123,7 @@ func (p *part) add(item []byte) {
 	if p.zip == nil {
 		p.zip = gzip.NewWriter(&p.stored) // its header bears no time and no name
 	}
-	p.zip.Write(item) // a bytes.Buffer does not fail
+	_, _ = p.zip.Write(item) // a bytes.Buffer does not fail
 	p.items++
 	p.bytes += int64(len(item))
 }
@@ -133,7 +133,7 @@ func (p *part) end() []byte {
 	if p.zip == nil {
 		p.zip = gzip.NewWriter(&p.stored)
 	}
-	p.zip.Close()
+	_ = p.zip.Close()
 	return p.stored.Bytes()
 }
 

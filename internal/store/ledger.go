@@ -80,7 +80,7 @@ func (s *Store) commitAlone(ctx context.Context, call *appendCall) error {
 // insertPredictions writes the calls' predictions and ends the transaction.
 func (s *Store) insertPredictions(ctx context.Context, tx *sql.Tx, calls []*appendCall) error {
 	defer tx.Rollback() // after a commit it does nothing
-	insert := tx.StmtContext(ctx, s.insertPrediction)
+	insert := tx.StmtContext(ctx, s.insertPrediction) //nolint:sqlclosecheck // it is closed with the transaction
 	rows := 0
 	for _, call := range calls {
 		for i := range call.predictions {

@@ -31,7 +31,7 @@ func newRenewal(id string, status modelswap.Status, seconds int) *modelswap.Rene
 func fullRenewal() *modelswap.Renewal {
 	metrics := learn.Metrics{
 		Rows: 17, PositiveRate: 1.0 / 3, AUC: math.Nextafter(0.9, 1), LogLoss: math.SmallestNonzeroFloat64,
-		Accuracy: 0.1 + 0.2, F1: math.MaxFloat64, Calibration: -0.0,
+		Accuracy: 0.1 + 0.2, F1: math.MaxFloat64, Calibration: math.Copysign(0, -1),
 	}
 	champion := metrics
 	champion.AUC = 0.7
