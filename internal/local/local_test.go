@@ -1,0 +1,278 @@
+package local_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"gateway/internal/learn"
+	"gateway/internal/local"
+	"gateway/internal/modelswap"
+	"gateway/internal/predict"
+)
+
+func TestADataDirHasOneOwner(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "data")
+	first, err := local.OpenDataDir(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("the folder has mode %v (%v), want 0700", info.Mode().Perm(), err)
+	}
+	if err := first.Announce("http://127.0.0.1:1"); err != nil {
+		t.Fatal(err)
+	}
+	_, err = local.OpenDataDir(path)
+	if !errors.Is(err, local.ErrInUse) || !strings.Contains(err.Error(), fmt.Sprint(os.Getpid())) || !strings.Contains(err.Error(), "http://127.0.0.1:1") {
+		t.Errorf("the second owner got %v, want: in use, by which process, and where it serves", err)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	second, err := local.OpenDataDir(path)
+	if err != nil {
+		t.Fatalf("after the first let go: %v", err)
+	}
+	if err := second.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := local.OpenDataDir("/dev/null/x"); err == nil {
+		t.Error("a folder that cannot be made was opened")
+	}
+}
+
+func TestAFileAppearsWholeOrNotAtAll(t *testing.T) {
+	root := t.TempDir()
+	files := local.NewFiles(root)
+	write := func(text string, fail error) error {
+		return files.WriteFile(t.Context(), "a/b.txt", func(w io.Writer) error {
+			_, err := io.WriteString(w, text)
+			return errors.Join(err, fail)
+		})
+	}
+	look := func(want string) {
+		t.Helper()
+		got, err := fs.ReadFile(files.FS(t.Context()), "a/b.txt")
+		if err != nil || string(got) != want {
+			t.Errorf("the file holds %q (%v), want %q", got, err, want)
+		}
+	}
+	if err := write("one", nil); err != nil {
+		t.Fatal(err)
+	}
+	look("one")
+	broken := errors.New("broken off")
+	if err := write("half", broken); !errors.Is(err, broken) || !strings.Contains(err.Error(), "a/b.txt") {
+		t.Errorf("got %v, want the writer's error with the file's name", err)
+	}
+	look("one")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := files.WriteFile(ctx, "a/b.txt", func(w io.Writer) error {
+		_, err := w.Write(bytes.Repeat([]byte("x"), 1<<20))
+		return err
+	}); !errors.Is(err, context.Canceled) {
+		t.Errorf("a cancelled write gave %v", err)
+	}
+	look("one")
+	// A process that died left this; the next attempt must not mind.
+	if err := os.WriteFile(filepath.Join(root, "a", "b.txt.part"), []byte("left over"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := write("two", nil); err != nil {
+		t.Fatal(err)
+	}
+	look("two")
+	entries, err := os.ReadDir(filepath.Join(root, "a"))
+	if err != nil || len(entries) != 1 {
+		t.Errorf("%d files are left (%v), want the one", len(entries), err)
+	}
+	for _, name := range []string{"../x", "/x", "a/../../x", ""} {
+		if err := files.WriteFile(t.Context(), name, func(io.Writer) error { return nil }); err == nil {
+			t.Errorf("the name %q was accepted", name)
+		}
+	}
+}
+
+// memory is a local.Store.
+type memory struct {
+	artifacts map[string][]byte
+	serving   string
+}
+
+func (m *memory) PutArtifact(_ context.Context, name string, body []byte) error {
+	m.artifacts[name] = body
+	return nil
+}
+
+func (m *memory) Artifact(_ context.Context, name string) ([]byte, error) {
+	if body, ok := m.artifacts[name]; ok {
+		return body, nil
+	}
+	return nil, predict.Errorf(predict.NotFound, "there is no artifact %q", name)
+}
+
+func (m *memory) SetServing(_ context.Context, _, model string) error { m.serving = model; return nil }
+
+func (m *memory) ServingModel(context.Context, string) (string, error) { return m.serving, nil }
+
+// training writes a small training set and returns the job for it.
+func training(t *testing.T, files *local.Files, name string) modelswap.TrainingJob {
+	t.Helper()
+	schema := predict.Bank()
+	for _, file := range []string{"train.csv", "holdout.csv"} {
+		err := files.WriteFile(t.Context(), "r/"+file, func(w io.Writer) error {
+			for i := range 300 {
+				row := make(predict.Vector, schema.Width())
+				row[0], row[1+i%12] = float64(20+i%50), 1
+				label := 0
+				if i%50 > 20 {
+					label = 1
+				}
+				if _, err := w.Write(append(predict.AppendTrainingCSV(nil, label, row), '\n')); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return modelswap.TrainingJob{Name: name, Model: "model-" + name, Algorithm: string(learn.XGBoost),
+		Hyperparameters: map[string]string{"num_round": "5"}, MaxRuntime: time.Minute,
+		Train: "r/train.csv", Holdout: "r/holdout.csv", Columns: schema.Columns(), Schema: schema.Fingerprint(), Data: "digest"}
+}
+
+// trained runs a job to its end.
+func trained(t *testing.T, trainer *local.Trainer, job modelswap.TrainingJob) modelswap.TrainingStatus {
+	t.Helper()
+	if err := trainer.StartTraining(t.Context(), job); err != nil {
+		t.Fatal(err)
+	}
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for {
+		status, err := trainer.TrainingStatus(t.Context(), job.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if status.State != modelswap.TrainingRunning {
+			return status
+		}
+		<-tick.C
+	}
+}
+
+func TestTraining(t *testing.T) {
+	files := local.NewFiles(t.TempDir())
+	trainer := local.NewTrainer(files, 1)
+	t.Cleanup(func() { _ = trainer.Close() })
+	job := training(t, files, "one")
+
+	if status, err := trainer.TrainingStatus(t.Context(), job.Name); err != nil || status.State != modelswap.TrainingLost {
+		t.Errorf("an unknown job is %v (%v), want lost", status.State, err)
+	}
+	status := trained(t, trainer, job)
+	if status.State != modelswap.TrainingSucceeded || status.Detail["progress"] != 1.0 {
+		t.Fatalf("got %+v, want success", status)
+	}
+	text, err := fs.ReadFile(files.FS(t.Context()), status.Artifact)
+	if err != nil {
+		t.Fatal(err)
+	}
+	artifact, err := learn.Decode(bytes.NewReader(text))
+	if err != nil || artifact.Name != job.Model || artifact.Schema != job.Schema || artifact.Data != "digest" || artifact.Rows != 300 || artifact.Metrics == nil {
+		t.Errorf("the artifact says %+v (%v)", artifact, err)
+	}
+
+	bad := job
+	bad.Name, bad.Hyperparameters = "bad", map[string]string{"num_round": "0"}
+	if status := trained(t, trainer, bad); status.State != modelswap.TrainingFailed || !strings.Contains(status.Reason, "num_round") {
+		t.Errorf("num_round 0 gave %+v, want a failure that names it", status)
+	}
+	late := job
+	late.Name, late.MaxRuntime = "late", time.Nanosecond
+	if status := trained(t, trainer, late); status.State != modelswap.TrainingFailed || !strings.Contains(status.Reason, "longer than") {
+		t.Errorf("a job out of time gave %+v, want a failure that says so", status)
+	}
+	if err := trainer.StopTraining(t.Context(), "nobody"); err != nil {
+		t.Errorf("stopping an unknown job: %v", err)
+	}
+	if err := trainer.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := trainer.StartTraining(t.Context(), job); err == nil {
+		t.Error("a closed trainer took a job")
+	}
+}
+
+func TestADeployedModelServesAndOneOfAnotherSchemaIsRefused(t *testing.T) {
+	root := t.TempDir()
+	files := local.NewFiles(root)
+	trainer := local.NewTrainer(files, 1)
+	t.Cleanup(func() { _ = trainer.Close() })
+	job := training(t, files, "one")
+	status := trained(t, trainer, job)
+
+	schema, ctx := predict.Bank(), t.Context()
+	store := &memory{artifacts: map[string][]byte{}}
+	scorer := &local.Scorer{}
+	deployer := local.NewDeployer(store, files.FS(ctx), "e", schema, scorer)
+	row := make(predict.Vector, schema.Width())
+	row[0] = 45
+
+	if _, err := scorer.Score(ctx, []predict.Vector{row}, false); !isKind(err, predict.Unavailable) || scorer.Ready(ctx) == nil {
+		t.Errorf("without a model the scorer says %v, want unavailable", err)
+	}
+	if err := deployer.RegisterModel(ctx, job.Model, status.Artifact, "another"); !errors.Is(err, learn.ErrSchema) {
+		t.Errorf("another schema gave %v, want learn.ErrSchema", err)
+	}
+	if err := deployer.RegisterModel(ctx, "another-name", status.Artifact, schema.Fingerprint()); err == nil {
+		t.Error("an artifact was registered under a name that it does not bear")
+	}
+	if err := deployer.DeployModel(ctx, job.Model); !isKind(err, predict.NotFound) {
+		t.Errorf("a model that is not registered gave %v, want not found", err)
+	}
+	if err := deployer.RegisterModel(ctx, job.Model, status.Artifact, schema.Fingerprint()); err != nil {
+		t.Fatal(err)
+	}
+	if err := deployer.DeployModel(ctx, job.Model); err != nil {
+		t.Fatal(err)
+	}
+	live, err := scorer.Score(ctx, []predict.Vector{row, row}, true)
+	want, err2 := deployer.ScoreWith(ctx, job.Model, []predict.Vector{row})
+	if err != nil || err2 != nil || live.Model != job.Model || live.Score[1] != want[0] || live.Schema != schema.Fingerprint() {
+		t.Errorf("got %+v, want %v (%v, %v)", live, want, err, err2)
+	}
+
+	// A restart finds the model again; a gateway with another schema does not serve it.
+	again := &local.Scorer{}
+	name, err := local.NewDeployer(store, files.FS(ctx), "e", schema, again).Restore(ctx)
+	if err != nil || name != job.Model || again.Ready(ctx) != nil {
+		t.Errorf("restored %q (%v), want %q", name, err, job.Model)
+	}
+	other, err := predict.ParseSchema("other.yaml", bytes.Replace(predict.BankYAML(), []byte("name: bank"), []byte("name: other"), 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	third := &local.Scorer{}
+	if _, err := local.NewDeployer(store, files.FS(ctx), "e", other, third).Restore(ctx); !errors.Is(err, learn.ErrSchema) || third.Ready(ctx) == nil {
+		t.Errorf("another schema restored with %v, want learn.ErrSchema and nothing serving", err)
+	}
+}
+
+func isKind(err error, kind predict.Kind) bool {
+	var e *predict.Error
+	return errors.As(err, &e) && e.Kind == kind
+}
