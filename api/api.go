@@ -167,7 +167,7 @@ func (a *api) operators(r chi.Router) {
 		r.Method(http.MethodGet, "/status", handler(a.status))
 		r.Method(http.MethodPost, "/customers", handler(a.customers))
 	})
-	show := promhttp.HandlerFor(a.d.Registry, promhttp.HandlerOpts{})
+	show := promhttp.HandlerFor(a.d.Registry, promhttp.HandlerOpts{ErrorHandling: promhttp.PanicOnError}) // so that a fault is a problem
 	if !a.o.AdminOpenMetrics {
 		show = token(show)
 	}

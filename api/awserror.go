@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // invocationsPrefix begins the routes that speak SageMaker's wire form, errors
@@ -81,9 +82,10 @@ func writeAWSError(w http.ResponseWriter, p *Problem, err error) {
 	case http.StatusMethodNotAllowed:
 		p.setHeaders(h, err)
 	}
-	body, err := json.Marshal(e)
+	// An endpoint's name may be text that is not UTF-8, the only way to fail.
+	body, err := json.Marshal(e, jsontext.AllowInvalidUTF8(true))
 	if err != nil {
-		body = []byte(`{"__type":"InternalFailure","message":"an internal error"}`)
+		body = []byte(`{"__type":"` + e.Code + `","message":"","Message":""}`)
 	}
 	write(w, e.status, "application/json", body)
 }

@@ -135,12 +135,17 @@ func (b *bundle) do(method, path, body string, headers ...string) answer {
 	if err != nil {
 		b.t.Fatal(err)
 	}
+	return readAnswer(b.t, res)
+}
+
+func readAnswer(t *testing.T, res *http.Response) answer {
+	t.Helper()
 	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
 	if err != nil {
-		b.t.Fatalf("%s %s: %v", method, path, err)
+		t.Fatalf("%s %s: %v", res.Request.Method, res.Request.URL, err)
 	}
-	return answer{b.t, res.StatusCode, res.Header, res.Trailer, string(text)}
+	return answer{t, res.StatusCode, res.Header, res.Trailer, string(text)}
 }
 
 func (b *bundle) post(path, body string, headers ...string) answer {
@@ -270,6 +275,9 @@ func (s *swapStore) InsertRenewal(_ context.Context, r *modelswap.Renewal) error
 func (s *swapStore) Renewal(_ context.Context, id string) (*modelswap.Renewal, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.err != nil {
+		return nil, s.err
+	}
 	for _, r := range s.renewals {
 		if r.ID == id {
 			return r, nil

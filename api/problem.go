@@ -235,7 +235,9 @@ func fail(w http.ResponseWriter, r *http.Request, err error) {
 		// to tell the caller that it is not whole.
 		panic(http.ErrAbortHandler)
 	case p.Status == statusCallerGone:
-		return
+		// To return would be a 200 without a body, for one who only closed its
+		// sending side and still listens.
+		panic(http.ErrAbortHandler)
 	case strings.HasPrefix(r.URL.Path, invocationsPrefix):
 		writeAWSError(w, p, err)
 		return

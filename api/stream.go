@@ -42,7 +42,7 @@ type stream struct {
 
 	spool  *spool
 	begun  bool
-	cut    bool          // the body cannot be read any further
+	cut    error         // why the body cannot be read any further
 	copied chan struct{} // closed when copy has ended
 }
 
@@ -61,13 +61,17 @@ func (a *api) newStream(w http.ResponseWriter, r *http.Request) *stream {
 // Read reads the request's body. Whoever still sends is alive, even if it
 // reads nothing yet, so each byte that comes in also renews the answer's deadline.
 func (s *stream) Read(p []byte) (int, error) {
+	if s.cut != nil {
+		return 0, s.cut // net/http tells only once that a body broke off, then it is an io.EOF
+	}
 	_ = s.rc.SetReadDeadline(time.Now().Add(s.idle))
 	n, err := s.body.Read(p)
 	if n > 0 {
 		_ = s.rc.SetWriteDeadline(time.Now().Add(s.idle))
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
-		s.cut, err = true, bodyError(err)
+		err = bodyError(err)
+		s.cut = err
 	}
 	return n, err
 }
@@ -157,12 +161,12 @@ func (s *stream) cancel() {
 func (s *stream) discard() {
 	until := time.Now().Add(discardTime)
 	buffer := make([]byte, copyBuffer)
-	for total := 0; !s.cut && total < discardMax && time.Now().Before(until); {
+	for total := 0; s.cut == nil && total < discardMax && time.Now().Before(until); {
 		_ = s.rc.SetReadDeadline(until)
 		n, err := s.body.Read(buffer)
 		_ = s.rc.SetWriteDeadline(time.Now().Add(s.idle))
 		total += n
-		s.cut = err != nil
+		s.cut = err
 	}
 	_ = s.rc.SetWriteDeadline(time.Now().Add(s.idle))
 }

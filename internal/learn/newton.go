@@ -3,8 +3,6 @@ package learn
 import (
 	"context"
 	"math"
-
-	"gonum.org/v1/gonum/mat"
 )
 
 const (
@@ -109,22 +107,27 @@ func newtonStep(t *tangent) []float64 {
 	for j := range width {
 		trace += t.hessian[j*width+j]
 	}
-	h := mat.NewSymDense(width, append([]float64(nil), t.hessian...))
-	step := mat.NewVecDense(width, nil)
-	gradient := mat.NewVecDense(width, t.gradient)
-	var c mat.Cholesky
 	unit := trace / float64(width)
 	if !(unit > 0) {
 		unit = 1
 	}
+	h := make([]float64, len(t.hessian))
+	added := 0.0
 	for ridge := 1e-11; ridge < 1e6; ridge *= 100 {
-		if c.Factorize(h) && c.SolveVecTo(step, gradient) == nil {
+		for j := range width { // the loss fills the upper triangle only
+			for i := range j + 1 {
+				h[j*width+i] = t.hessian[i*width+j]
+			}
+			h[j*width+j] += added
+		}
+		if cholesky(h, width) {
 			break
 		}
-		for j := range width {
-			h.SetSym(j, j, t.hessian[j*width+j]+ridge*unit)
-		}
+		added = ridge * unit
 	}
-	step.ScaleVec(-1, step)
-	return step.RawVector().Data
+	step := solve(h, t.gradient)
+	for j := range step {
+		step[j] = -step[j]
+	}
+	return step
 }

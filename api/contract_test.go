@@ -1,0 +1,724 @@
+package api_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"gateway/api"
+	"gateway/internal/learn"
+	"gateway/internal/modelswap"
+	"gateway/internal/predict"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/getkin/kin-openapi/routers/legacy"
+	"github.com/go-chi/chi/v5"
+	"github.com/go-json-experiment/json"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// unprovoked are the documented answers that this test cannot bring about, and why.
+var unprovoked = map[string]string{
+	"predict 429":        throttles,
+	"predictBatch 429":   throttles,
+	"recordOutcomes 429": throttles,
+	"invokeEndpoint 429": throttles,
+}
+
+const throttles = "neither callers nor the endpoint are throttled yet; the contract reserves the status"
+
+// goodRequests has, for each operation, a request that the document allows.
+var goodRequests = map[string]request{
+	"predict":         {"POST /predict", `{"features":` + technician + `}`, "application/json"},
+	"predictBatch":    {"POST /predict/batch", `{"instances":[{"features":` + technician + `}]}`, "application/json"},
+	"recordOutcomes":  {"POST /outcomes", `{"customer_id":"10042","outcome":1}`, "application/json"},
+	"invokeEndpoint":  {"POST /endpoints/ServiceEndpoint/invocations", servingRow("34"), "text/csv"},
+	"getSchema":       {"GET /schema", "", ""},
+	"getOpenAPI":      {"GET /openapi.yaml", "", ""},
+	"getDocs":         {"GET /docs", "", ""},
+	"livez":           {"GET /livez", "", ""},
+	"readyz":          {"GET /readyz", "", ""},
+	"healthz":         {"GET /healthz", "", ""},
+	"metrics":         {"GET /metrics", "", ""},
+	"retrain":         {"POST /admin/retrain", `{"reason":"new campaign"}`, "application/json"},
+	"listRenewals":    {"GET /admin/renewals", "", ""},
+	"getRenewal":      {"GET /admin/renewals/r1", "", ""},
+	"importCustomers": {"POST /admin/customers", csvHeader + csvRow, "text/csv"},
+	"listModels":      {"GET /admin/models", "", ""},
+	"getStatus":       {"GET /admin/status", "", ""},
+}
+
+// request is a method and a path, and what is sent there.
+type request struct{ target, body, contentType string }
+
+func TestTheDocumentHasTheRoutes(t *testing.T) {
+	c := openContract(t)
+	all, public, operators := map[string]bool{}, map[string]bool{}, map[string]bool{}
+	for path, item := range c.doc.Paths.Map() {
+		for method, operation := range item.Operations() {
+			route := method + " " + path
+			all[route] = true
+			switch {
+			case slices.Contains(operation.Tags, "admin"), path == "/metrics":
+				operators[route] = true
+			case slices.Contains(operation.Tags, "health"):
+				public[route], operators[route] = true, true
+			default:
+				public[route] = true
+			}
+		}
+	}
+	deps := setup(t).deps
+	handlers := func(separate bool) (http.Handler, http.Handler) {
+		deps.Registry = prometheus.NewRegistry()
+		return api.New(deps, api.Options{SeparateAdmin: separate})
+	}
+	compareRoutes := func(name string, h http.Handler, documented map[string]bool) {
+		t.Helper()
+		served := routesOf(t, h)
+		for route := range served {
+			if !documented[route] {
+				t.Errorf("%s: %s is not in openapi.yaml", name, route)
+			}
+		}
+		for route := range documented {
+			if !served[route] {
+				t.Errorf("%s: %s is in openapi.yaml alone", name, route)
+			}
+		}
+	}
+	one, none := handlers(false)
+	if none != nil {
+		t.Error("one listener, two handlers")
+	}
+	compareRoutes("the one listener", one, all)
+	apps, admin := handlers(true)
+	compareRoutes("the public listener", apps, public)
+	compareRoutes("the operators' listener", admin, operators)
+}
+
+// routesOf walks the routes. The pages below /docs/ are for people, and no part of the interface.
+func routesOf(t *testing.T, h http.Handler) map[string]bool {
+	t.Helper()
+	found := map[string]bool{}
+	err := chi.Walk(h.(chi.Routes), func(method, route string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
+		if route != "/docs/*" {
+			found[method+" "+route] = true
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// TestAnswersAreThoseOfTheDocument provokes every answer that the document
+// describes, and holds what comes against it.
+func TestAnswersAreThoseOfTheDocument(t *testing.T) {
+	c := openContract(t)
+	for operation := range c.operations {
+		if _, ok := goodRequests[operation]; !ok {
+			t.Fatalf("goodRequests has nothing for %s", operation)
+		}
+	}
+	c.predictions()
+	c.outcomesAndInvocations()
+	c.documentsAndHealth()
+	c.renewals()
+	c.imports()
+	c.modelsAndStatus()
+	c.faultsOfTheModel()
+	c.faultsOfStores()
+	c.bodiesThatBreakOff()
+	c.load()
+	c.tokens()
+	c.nothingElse()
+
+	var missed []string
+	for operation, o := range c.operations {
+		if len(c.provoked[operation]) == 0 {
+			t.Errorf("%s was never called", operation)
+		}
+		for status := range o.operation.Responses.Map() {
+			name := operation + " " + status
+			switch _, excused := unprovoked[name]; {
+			case c.provoked[operation][status] && excused:
+				t.Errorf("%s was provoked after all; take it off the list", name)
+			case !c.provoked[operation][status] && !excused:
+				t.Errorf("%s is documented, and was not provoked", name)
+			case excused:
+				missed = append(missed, name+": "+unprovoked[name])
+			}
+		}
+	}
+	for name := range unprovoked {
+		operation, status, _ := strings.Cut(name, " ")
+		if o := c.operations[operation]; o == nil || o.operation.Responses.Value(status) == nil {
+			t.Errorf("%s is excused, and not documented", name)
+		}
+	}
+	slices.Sort(missed)
+	t.Logf("documented, but not provoked:\n%s", strings.Join(missed, "\n"))
+}
+
+func (c *contract) predictions() {
+	b := c.setup(withOptions(func(o *api.Options) { o.MaxBody = 8192 }))
+	b.scorer.Weights = make([]float64, b.deps.Predict.Schema().Width())
+	b.store10042()
+	tooLarge := `{"customer_id":"` + strings.Repeat("1", 9000) + `"}`
+
+	c.good(b, "predict", 200)
+	c.try(b, 200, "POST /predict", `{"customer_id":"10042","explain":true}`)
+	c.try(b, 200, "POST /predict", `{"customer_id":"10042","features":{"age":50}}`, "X-Request-Id: mine")
+	c.try(b, 400, "POST /predict", `{"features":`)
+	c.try(b, 404, "POST /predict", `{"customer_id":"nobody"}`)
+	c.try(b, 413, "POST /predict", tooLarge)
+	c.try(b, 415, "POST /predict", `age=34`, "Content-Type: application/x-www-form-urlencoded")
+	c.try(b, 422, "POST /predict", `{"features":`+with("age", "340")+`,"shoe":44}`)
+
+	c.good(b, "predictBatch", 200)
+	c.try(b, 200, "POST /predict/batch", `{"instances":[{"customer_id":"10042","explain":true},{"customer_id":"nobody"},{"features":{"age":340}}]}`)
+	c.try(b, 400, "POST /predict/batch", `{"instances":[{]}`)
+	c.try(b, 413, "POST /predict/batch", tooLarge)
+	c.try(b, 415, "POST /predict/batch", `<instances/>`, "Content-Type: application/xml")
+	c.try(b, 422, "POST /predict/batch", `{"instances":[{"customer_id":"nobody"},{}]}`)
+	c.try(b, 422, "POST /predict/batch", `{"instances":[]}`)
+	c.try(b, 422, "POST /predict/batch", "agee,"+csvHeader, "Content-Type: text/csv")
+	c.try(b, 200, "POST /predict/batch", csvHeader+csvRow+strings.Replace(csvRow, "34", "340", 1)+"34,technician\n", "Content-Type: text/csv")
+	c.try(b, 200, "POST /predict/batch", csvHeader, "Content-Type: text/csv")
+	lines := `{"customer_id":"10042","explain":true}` + "\n" + `{"features":` + technician + "}\nnonsense\n" + `{"customer_id":"nobody"}`
+	c.try(b, 200, "POST /predict/batch", lines, "Content-Type: application/x-ndjson")
+
+	// A row that is too long, in the second chunk, ends a stream that has begun.
+	ended := c.try(b, 200, "POST /predict/batch", csvHeader+strings.Repeat(csvRow, 300)+strings.Repeat("3", 200_000), "Content-Type: text/csv")
+	if got := ended.trailer.Get("X-Stream-End"); got != "failed" || !strings.Contains(ended.body, `"end":true`) {
+		c.t.Errorf("a stream that had to end: trailer %q", got)
+	}
+}
+
+func (c *contract) outcomesAndInvocations() {
+	b := c.setup()
+	b.store10042()
+	var p api.Prediction
+	c.try(b, 200, "POST /predict", `{"customer_id":"10042"}`).decode(&p)
+	outcome := `{"prediction_id":"` + p.PredictionID + `","outcome":"yes","observed_at":"2026-11-23T10:00:00+01:00"}`
+	c.try(b, 202, "POST /outcomes", outcome)
+	c.try(b, 202, "POST /outcomes", outcome) // a duplicate
+	c.try(b, 202, "POST /outcomes", `{"customer_id":"10043","outcome":0}`)
+	c.try(b, 202, "POST /outcomes", `{"outcomes":[{"customer_id":"10042","outcome":1},{"customer_id":"nobody","outcome":1}]}`)
+	c.try(b, 400, "POST /outcomes", outcome+outcome)
+	c.try(b, 404, "POST /outcomes", `{"customer_id":"nobody","outcome":0}`)
+	c.try(b, 413, "POST /outcomes", `{"outcomes":[`+strings.Repeat("1,", 10_000)+`1]}`)
+	c.try(b, 415, "POST /outcomes", outcome, "Content-Encoding: gzip")
+	c.try(b, 422, "POST /outcomes", `{"customer_id":"10042","prediction_id":"1"}`)
+
+	c.good(b, "invokeEndpoint", 200)
+	c.try(b, 400, "POST /endpoints/Elsewhere/invocations", servingRow("34"))
+	c.try(b, 400, "POST /endpoints/%FF/invocations", servingRow("34"))
+	c.try(b, 413, "POST /endpoints/ServiceEndpoint/invocations", strings.Repeat("1", 6<<20+1))
+	c.try(b, 424, "POST /endpoints/ServiceEndpoint/invocations", servingRow("x"))
+	c.try(b, 424, "POST /endpoints/ServiceEndpoint/invocations", "{}", "Content-Type: application/json")
+}
+
+func (c *contract) documentsAndHealth() {
+	b := c.setup()
+	for _, operation := range []string{"getSchema", "getOpenAPI"} {
+		tag := c.good(b, operation, 200).header.Get("ETag")
+		c.good(b, operation, 304, "If-None-Match: "+tag)
+	}
+	c.good(b, "getDocs", 307)
+	for _, operation := range []string{"livez", "readyz", "healthz", "metrics"} {
+		c.good(b, operation, 200)
+	}
+	c.good(b, "metrics", 401, "Authorization: ")
+	c.good(b, "metrics", 403, "Authorization: Bearer wrong")
+	c.good(c.setup(withOptions(func(o *api.Options) { o.AdminOpenMetrics = true })), "metrics", 200, "Authorization: ")
+	twice := c.setup()
+	twice.deps.Registry.MustRegister(uncollectable{})
+	c.good(twice, "metrics", 500)
+
+	for _, required := range []bool{true, false} {
+		failing := c.setup(func(b *bundle, _ *api.Options, _ *parts) {
+			b.deps.Dependencies = []api.Dependency{
+				{Name: "database", Required: required, Check: func(context.Context) error { return errTest }},
+				{Name: "model", Required: true, Check: func(context.Context) error { return nil }},
+			}
+		})
+		status := map[bool]int{true: 503, false: 200}[required]
+		c.good(failing, "readyz", status)
+		c.good(failing, "healthz", status)
+		c.good(failing, "getStatus", 200)
+	}
+}
+
+// uncollectable is a metric that cannot be shown.
+type uncollectable struct{}
+
+var uncollectableDesc = prometheus.NewDesc("uncollectable", "A metric that cannot be shown.", nil, nil)
+
+func (uncollectable) Describe(ch chan<- *prometheus.Desc) { ch <- uncollectableDesc }
+func (uncollectable) Collect(ch chan<- prometheus.Metric) {
+	ch <- prometheus.NewInvalidMetric(uncollectableDesc, errTest)
+}
+
+func (c *contract) renewals() {
+	b := c.setup(withOptions(func(o *api.Options) { o.MaxBody = 4096 }))
+	var r modelswap.Renewal
+	c.good(b, "listRenewals", 200)
+	c.try(b, 202, "POST /admin/retrain", `{"reason":"deeper trees","force":true,"overrides":{"gate":"log_loss:-0.01",
+		"training":{"algorithm":"xgboost","instance_type":"ml.m5.large","instance_count":1,"max_runtime":"30m"},
+		"hyperparameters":{"num_round":200,"eta":"0.1"}}}`).decode(&r)
+	c.good(b, "retrain", 409)
+	c.try(b, 400, "POST /admin/retrain", `{"force":true,"force":false}`)
+	c.try(b, 413, "POST /admin/retrain", `{"reason":"`+strings.Repeat("why ", 2000)+`"}`)
+	c.try(b, 415, "POST /admin/retrain", "reason=now", "Content-Type: application/x-www-form-urlencoded")
+	c.try(b, 422, "POST /admin/retrain", `{"overrides":{"gate":"wide open","shoe":44}}`)
+	c.try(b, 200, "GET /admin/renewals/"+r.ID, "")
+	c.good(b, "getRenewal", 404)
+	c.good(b, "getStatus", 200) // with a renewal that is queued
+
+	b.finishRenewal()
+	c.try(b, 200, "GET /admin/renewals/"+r.ID, "")
+	c.try(b, 202, "POST /admin/retrain", "", "Content-Type: ")
+	c.try(b, 200, "GET /admin/renewals?limit=1", "")
+	c.try(b, 200, "GET /admin/renewals?before="+b.swap.renewals[0].ID, "")
+	c.try(b, 422, "GET /admin/renewals?limit=101", "")
+	b.swap.err = predict.Errorf(predict.NotFound, "there is no renewal with this id")
+	c.try(b, 404, "GET /admin/renewals?before=none", "")
+}
+
+// finishRenewal makes the newest renewal one with everything in it.
+func (b *bundle) finishRenewal() {
+	b.swap.mu.Lock()
+	defer b.swap.mu.Unlock()
+	now, model, why := time.Now().UTC(), "m2", "the challenger lost"
+	r := b.swap.renewals[0]
+	r.Status, r.FinishedAt, r.Model, r.Error = modelswap.Rejected, &now, &model, why
+	r.Metrics = modelswap.Metrics{Champion: &learn.Metrics{Rows: 9, AUC: .9}, Challenger: &learn.Metrics{Rows: 9, AUC: .8}, Rows: 9}
+	for i := range r.Steps {
+		r.Steps[i] = modelswap.Step{Name: r.Steps[i].Name, Status: modelswap.StepSucceeded, Attempt: 1, StartedAt: &now, FinishedAt: &now,
+			Detail: map[string]any{"rows": 9, "skipped": map[string]int{"unlabelled": 1}}}
+	}
+	r.Step(modelswap.Evaluate).Error = &why
+}
+
+func (c *contract) imports() {
+	b := c.setup()
+	bad := csvHeader + csvRow + strings.Replace(csvRow, "34", "340", 1)
+	c.good(b, "importCustomers", 200)
+	c.try(b, 200, "POST /admin/customers", bad)
+	c.try(b, 200, "POST /admin/customers?strict=true", csvHeader+csvRow)
+	c.try(b, 200, "POST /admin/customers", `{"customer_id":"7","features":`+technician+`,"y":1}`, "Content-Type: application/x-ndjson")
+	c.try(b, 415, "POST /admin/customers", "[]", "Content-Type: application/json")
+	c.try(b, 422, "POST /admin/customers?strict=true", bad)
+	c.try(b, 422, "POST /admin/customers?strict=perhaps", bad)
+	b.store.Fail(predict.Errorf(predict.Unavailable, "the customer store does not answer"))
+	c.good(b, "importCustomers", 503)
+	c.try(b, 200, "POST /admin/customers", bad) // its last line has the error
+	b.store.Fail(errTest)
+	c.good(b, "importCustomers", 500)
+}
+
+func (c *contract) modelsAndStatus() {
+	b := c.setup()
+	c.good(b, "listModels", 200)
+	now := time.Now().UTC()
+	hash := b.deps.Predict.Schema().Fingerprint()
+	b.swap.models = []modelswap.Model{
+		{Name: "m1", Renewal: "r1", Algorithm: "xgboost", Schema: hash, Data: hash, Rows: 9, Parameters: map[string]string{"eta": "0.1"},
+			Metrics: &learn.Metrics{Rows: 9}, CreatedAt: now, DeployedAt: &now},
+		{Name: "m0", Schema: hash, Data: hash, CreatedAt: now, RetiredAt: &now},
+	}
+	c.good(b, "listModels", 200)
+	c.good(b, "getStatus", 200)
+	b.swap.err = errTest // the page names what is not known
+	c.good(b, "getStatus", 200)
+	c.good(c.setup(func(b *bundle, _ *api.Options, _ *parts) {
+		b.deps.Status = func(context.Context) map[string]any { panic("a fault") }
+	}), "getStatus", 500)
+}
+
+func (c *contract) faultsOfTheModel() {
+	b := c.setup()
+	for _, test := range []struct {
+		err                error
+		status, invocation int
+	}{
+		{predict.Errorf(predict.Unavailable, "no model serves yet"), 503, 503},
+		{predict.Errorf(predict.BadModel, "the model failed"), 502, 424},
+		{context.DeadlineExceeded, 504, 424},
+		{errTest, 500, 500},
+	} {
+		b.scorer.Fail(test.err)
+		c.good(b, "predict", test.status)
+		c.good(b, "predictBatch", test.status)
+		c.try(b, test.status, "POST /predict/batch", csvHeader+csvRow, "Content-Type: text/csv")
+		c.good(b, "invokeEndpoint", test.invocation)
+	}
+}
+
+func (c *contract) faultsOfStores() {
+	b := c.setup()
+	b.store.Fail(errTest)
+	c.good(b, "recordOutcomes", 503)
+	c.good(c.setup(func(_ *bundle, _ *api.Options, p *parts) { p.ledger = noLedger{} }), "recordOutcomes", 500) // it panics
+	for status, err := range map[int]error{
+		500: errTest,
+		503: predict.Errorf(predict.Unavailable, "the database does not answer"),
+		504: context.DeadlineExceeded,
+	} {
+		for _, operation := range []string{"retrain", "listRenewals", "getRenewal", "listModels"} {
+			b := c.setup()
+			b.swap.err = err
+			c.good(b, operation, status)
+		}
+	}
+}
+
+// bodiesThatBreakOff sends half of a body, and then nothing, or the end.
+func (c *contract) bodiesThatBreakOff() {
+	b := c.setup(withOptions(func(o *api.Options) { o.StreamIdle = 200 * time.Millisecond }))
+	slow := httptest.NewUnstartedServer(b.handler)
+	slow.Config.ReadTimeout = 200 * time.Millisecond
+	slow.Start()
+	c.t.Cleanup(slow.Close)
+	for _, operation := range []string{"predict", "predictBatch", "recordOutcomes", "retrain", "importCustomers"} {
+		c.half(slow.Listener.Addr(), operation, false, 408)
+		c.half(slow.Listener.Addr(), operation, true, 400)
+	}
+	c.half(slow.Listener.Addr(), "invokeEndpoint", false, 400)
+}
+
+func (c *contract) half(server net.Addr, operation string, end bool, status int) {
+	c.t.Helper()
+	sent := goodRequests[operation]
+	conn, req := c.begin(server, operation, len(sent.body)/2, end)
+	defer conn.Close()
+	res, err := http.ReadResponse(bufio.NewReader(conn), req)
+	if err != nil {
+		c.t.Fatalf("%s: %v", operation, err)
+	}
+	c.check(c.operations[operation].pattern, req, readAnswer(c.t, res), status)
+}
+
+// begin sends the first bytes of an operation's good request, by hand.
+func (c *contract) begin(server net.Addr, operation string, bytes int, end bool) (net.Conn, *http.Request) {
+	c.t.Helper()
+	conn, err := net.DialTimeout("tcp", server.String(), time.Minute)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
+	sent := goodRequests[operation]
+	req := c.request(sent.target, sent.body[:bytes], "Content-Type: "+sent.contentType, "Authorization: Bearer "+token)
+	fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: gateway\r\nContent-Length: %d\r\n", req.Method, req.URL, len(sent.body))
+	_ = req.Header.Write(conn)
+	fmt.Fprintf(conn, "\r\n%s", sent.body[:bytes])
+	if end {
+		_ = conn.(*net.TCPConn).CloseWrite()
+	}
+	return conn, req
+}
+
+// A caller who closes its sending side counts as gone. What it must not get is
+// an answer that no operation has, such as a 200 without a body.
+func TestACallerWhoOnlyListensGetsNoEmptyAnswer(t *testing.T) {
+	c := openContract(t)
+	b := c.setup(withScorer(untilDone), withOptions(func(o *api.Options) { o.PredictTimeout = time.Minute }))
+	server := httptest.NewServer(b.handler)
+	t.Cleanup(server.Close)
+	conn, _ := c.begin(server.Listener.Addr(), "predict", len(goodRequests["predict"].body), true)
+	defer conn.Close()
+	if text, err := io.ReadAll(conn); err != nil || len(text) > 0 {
+		t.Errorf("%v, %s", err, text)
+	}
+}
+
+// load sends to a gateway that is full already.
+func (c *contract) load() {
+	b := c.setup(withOptions(func(o *api.Options) { o.MaxInFlight = -1 }))
+	for operation, o := range c.operations {
+		status := 0
+		switch {
+		case slices.Contains(o.operation.Tags, "predictions"), slices.Contains(o.operation.Tags, "description"):
+			status = 503
+		case operation == "livez", operation == "readyz", operation == "getStatus":
+			status = 200 // an overloaded gateway must still be seen
+		default:
+			continue
+		}
+		c.good(b, operation, status)
+	}
+}
+
+// tokens tries every operation that wants a token without one and with a wrong one.
+func (c *contract) tokens() {
+	b := c.setup()
+	for operation, o := range c.operations {
+		if o.secured() {
+			c.good(b, operation, 401, "Authorization: ")
+			c.good(b, operation, 403, "Authorization: Bearer wrong")
+		}
+	}
+}
+
+// nothingElse tries every path with methods that it does not have. The answer
+// is that of "default".
+func (c *contract) nothingElse() {
+	b := c.setup()
+	for operation, o := range c.operations {
+		_, path, _ := strings.Cut(goodRequests[operation].target, " ")
+		for _, method := range []string{"DELETE", "OPTIONS"} {
+			req := c.request(method+" "+path, "", "Authorization: Bearer "+token)
+			a := b.asOperator(method, path, "")
+			if a.header.Get("Allow") == "" {
+				c.t.Errorf("%s %s: no Allow", method, path)
+			}
+			c.check(o.pattern, req, a, 405)
+		}
+	}
+	c.check("/endpoints/{name}/invocations", c.request("GET /endpoints/ServiceEndpoint", ""), b.do("GET", "/endpoints/ServiceEndpoint", ""), 404)
+}
+
+// contract is openapi.yaml with what was seen of it.
+type contract struct {
+	t          *testing.T
+	text       []byte
+	doc        *openapi3.T
+	router     routers.Router
+	operations map[string]*operation
+	provoked   map[string]map[string]bool // by operation and documented status
+}
+
+type operation struct {
+	pattern   string
+	operation *openapi3.Operation
+}
+
+// secured reports whether the operation wants a token in any case.
+func (o *operation) secured() bool {
+	security := o.operation.Security
+	return security != nil && len(*security) > 0 && !slices.ContainsFunc(*security, func(s openapi3.SecurityRequirement) bool { return len(s) == 0 })
+}
+
+// openContract reads the document. Clients are told to pass over members that
+// they do not know; here there must be none, neither in answers nor in examples.
+func openContract(t *testing.T) *contract {
+	t.Helper()
+	openapi3filter.RegisterBodyDecoder("application/x-ndjson", openapi3filter.PlainBodyDecoder)
+	openapi3filter.RegisterBodyDecoder("application/schema+json", openapi3filter.JSONBodyDecoder)
+	openapi3filter.RegisterBodyDecoder("text/csv", openapi3filter.PlainBodyDecoder)
+	c := &contract{t: t, operations: map[string]*operation{}, provoked: map[string]map[string]bool{}}
+	var err error
+	if c.text, err = os.ReadFile("../openapi.yaml"); err != nil {
+		t.Fatal(err)
+	}
+	if c.doc, err = openapi3.NewLoader().LoadFromData(c.text); err != nil {
+		t.Fatal(err)
+	}
+	closed := false
+	_ = c.doc.WalkSchemas(func(_ string, s *openapi3.SchemaRef) error {
+		if more := &s.Value.AdditionalProperties; more.Has == nil && more.Schema == nil && len(s.Value.Properties) > 0 {
+			more.Has = &closed
+		}
+		return nil
+	})
+	if c.router, err = legacy.NewRouter(c.doc, openapi3.EnableExamplesValidation()); err != nil { // validates it all
+		t.Fatal(err)
+	}
+	for pattern, item := range c.doc.Paths.Map() {
+		for _, o := range item.Operations() {
+			c.operations[o.OperationID] = &operation{pattern, o}
+			c.provoked[o.OperationID] = map[string]bool{}
+			for _, response := range o.Responses.Map() {
+				if media := response.Value.Content["application/x-ndjson"]; media != nil {
+					for _, example := range media.Examples {
+						c.lines(o.OperationID+": example", media.Schema.Value, example.Value.Value.(string))
+					}
+				}
+			}
+		}
+	}
+	return c
+}
+
+// setup is a gateway that serves the document, with what cmd/gateway adds to the status.
+func (c *contract) setup(options ...option) *bundle {
+	c.t.Helper()
+	return setup(c.t, append([]option{func(b *bundle, _ *api.Options, _ *parts) {
+		b.deps.OpenAPI = c.text
+		b.deps.Status = func(context.Context) map[string]any {
+			return map[string]any{"platform": "local", "customers": map[string]any{"total": 3, "labelled": 2, "demo": 1}}
+		}
+	}}, options...)...)
+}
+
+func (b *bundle) store10042() {
+	b.t.Helper()
+	customers := []predict.Customer{{ID: "10042", Features: []byte(technician)}, {ID: "10043", Features: []byte(technician)}}
+	if _, _, err := b.store.PutCustomers(b.t.Context(), customers); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// good sends the operation's good request.
+func (c *contract) good(b *bundle, operation string, status int, headers ...string) answer {
+	c.t.Helper()
+	sent := goodRequests[operation]
+	return c.try(b, status, sent.target, sent.body, headers...)
+}
+
+// try sends a request and checks both sides. Its media type and token are those
+// of the operation's good request, unless headers say otherwise.
+func (c *contract) try(b *bundle, status int, target, body string, headers ...string) answer {
+	c.t.Helper()
+	route, _, err := c.router.FindRoute(c.request(target, ""))
+	if err != nil {
+		c.t.Fatalf("%s: %v", target, err)
+	}
+	all := []string{"Authorization: Bearer " + token}
+	if given := goodRequests[route.Operation.OperationID].contentType; given != "" {
+		all = append(all, "Content-Type: "+given)
+	}
+	all = append(all, headers...)
+	method, path, _ := strings.Cut(target, " ")
+	a := b.do(method, path, body, all...)
+	c.check(route.Path, c.request(target, body, all...), a, status)
+	return a
+}
+
+// request is one that is held against the document, and not sent.
+func (c *contract) request(target, body string, headers ...string) *http.Request {
+	c.t.Helper()
+	method, path, _ := strings.Cut(target, " ")
+	req, err := http.NewRequestWithContext(c.t.Context(), method, path, strings.NewReader(body))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for _, h := range headers {
+		if name, value, _ := strings.Cut(h, ": "); value != "" {
+			req.Header.Set(name, value)
+		} else {
+			req.Header.Del(name)
+		}
+	}
+	return req
+}
+
+// check holds an exchange against the document. A request that was not refused
+// must be one that the document allows.
+func (c *contract) check(pattern string, req *http.Request, a answer, status int) {
+	c.t.Helper()
+	name := fmt.Sprintf("%s %s: %d", req.Method, req.URL, a.status)
+	if a.status != status {
+		c.t.Errorf("%s, want %d: %s", name, status, a.body)
+	}
+	item := c.doc.Paths.Value(pattern)
+	route, params, err := c.router.FindRoute(req)
+	if err != nil {
+		// What the path does not have is answered as any of its operations says.
+		for _, o := range item.Operations() {
+			route = &routers.Route{Spec: c.doc, Path: pattern, PathItem: item, Method: req.Method, Operation: o}
+		}
+	}
+	o := route.Operation
+	key := strconv.Itoa(a.status)
+	response := o.Responses.Value(key)
+	if response == nil && err != nil {
+		key, response = "default", o.Responses.Default()
+	}
+	if response == nil {
+		c.t.Errorf("%s is not documented: %s", name, a.body)
+		return
+	}
+	c.provoked[o.OperationID][key] = true
+
+	input := &openapi3filter.RequestValidationInput{Request: req, PathParams: params, Route: route, Options: &openapi3filter.Options{
+		AuthenticationFunc: func(context.Context, *openapi3filter.AuthenticationInput) error { return nil },
+	}}
+	if a.status < 400 || a.status >= 500 {
+		if err := openapi3filter.ValidateRequest(c.t.Context(), input); err != nil {
+			c.t.Errorf("%s, but the document forbids the request: %v", name, err)
+		}
+	}
+	output := &openapi3filter.ResponseValidationInput{RequestValidationInput: input, Status: a.status, Header: a.header,
+		Options: &openapi3filter.Options{IncludeResponseStatus: true}}
+	if err := openapi3filter.ValidateResponse(c.t.Context(), output.SetBodyBytes([]byte(a.body))); err != nil {
+		c.t.Errorf("%s: %v: %s", name, err, a.body)
+	}
+	c.headers(name, response.Value, a)
+	media := response.Value.Content.Get(a.header.Get("Content-Type"))
+	switch {
+	case media == nil && a.body != "":
+		c.t.Errorf("%s: a body is not documented: %s", name, a.body)
+	case strings.HasPrefix(a.header.Get("Content-Type"), "application/x-ndjson"):
+		if end := a.trailer.Get("X-Stream-End"); end != "complete" && end != "failed" {
+			c.t.Errorf("%s: the trailer is %q", name, end)
+		}
+		c.lines(name, media.Schema.Value, a.body)
+	}
+}
+
+// plainHeaders need no mention at each answer.
+var plainHeaders = []string{"Cache-Control", "Connection", "Content-Length", "Content-Security-Policy", "Content-Type", "Date",
+	"Vary", "X-Accel-Buffering", "X-Content-Type-Options"}
+
+// headers finds those that are missing and those that are not documented. The
+// validator looks at values, but passes over answers of 3xx.
+func (c *contract) headers(name string, response *openapi3.Response, a answer) {
+	c.t.Helper()
+	documented := map[string]bool{}
+	for header, h := range response.Headers {
+		documented[http.CanonicalHeaderKey(header)] = true
+		value := a.header.Get(header)
+		if h.Value.Required && value == "" {
+			c.t.Errorf("%s: the header %s is missing", name, header)
+		}
+		if a.status < 300 || a.status >= 400 || value == "" {
+			continue
+		}
+		if err := h.Value.Schema.Value.VisitJSON(value, openapi3.EnableJSONSchema2020()); err != nil {
+			c.t.Errorf("%s: the header %s is %q: %v", name, header, value, err)
+		}
+	}
+	for header := range maps.Keys(a.header) {
+		if !documented[header] && !slices.Contains(plainHeaders, header) {
+			c.t.Errorf("%s: the header %s is not documented", name, header)
+		}
+	}
+}
+
+var lineSchema = regexp.MustCompile("^Lines of `(\\w+)`")
+
+// lines holds each line against the schema that the description names.
+func (c *contract) lines(name string, schema *openapi3.Schema, text string) {
+	c.t.Helper()
+	named := lineSchema.FindStringSubmatch(schema.Description)
+	if named == nil || c.doc.Components.Schemas[named[1]] == nil {
+		c.t.Errorf("%s: %q does not begin with \"Lines of\" and a schema", name, schema.Description)
+		return
+	}
+	for line := range strings.Lines(text) {
+		var value any
+		if err := json.Unmarshal([]byte(line), &value); err != nil {
+			c.t.Errorf("%s: %v: %s", name, err, line)
+		} else if err := c.doc.Components.Schemas[named[1]].Value.VisitJSON(value, openapi3.EnableJSONSchema2020(), openapi3.VisitAsResponse()); err != nil {
+			c.t.Errorf("%s: %v: %s", name, err, line)
+		}
+	}
+}
