@@ -37,7 +37,8 @@ var mayImport = map[string][]string{
 	"internal/secrets": {},
 	"internal/learn":   {},
 
-	// Conformance suites and fakes, for tests alone.
+	// Conformance suites, fakes and stand-ins, for tests alone.
+	"internal/pgtest":                  {},
 	"internal/predict/predicttest":     {"internal/predict"},
 	"internal/modelswap/modelswaptest": {"internal/modelswap", "internal/export", "internal/learn", "internal/predict"},
 }
@@ -54,6 +55,7 @@ var mayUse = map[string][]string{
 	"golang.org/x/term":                    {"cmd/gateway"},
 
 	"modernc.org/sqlite":                  {"internal/store"},
+	"github.com/jackc/pgx/v5":             {"internal/store", "internal/pgtest"},
 	"github.com/pressly/goose/v3":         {"internal/store"},
 	"github.com/gofrs/flock":              {"internal/local"},
 	"go.yaml.in/yaml/v3":                  {"internal/predict"},

@@ -99,6 +99,7 @@ type api struct {
 	metrics   *metrics
 	readiness *readiness
 	documents documents
+	shutdowns shutdowns
 	started   time.Time
 }
 
@@ -163,6 +164,10 @@ func (a *api) operators(r chi.Router) {
 		r.Method(http.MethodPost, "/retrain", handler(a.retrain))
 		r.Method(http.MethodGet, "/renewals", handler(a.renewals))
 		r.Method(http.MethodGet, "/renewals/{id}", handler(a.renewal))
+		r.Method(http.MethodGet, "/renewals/{id}/events", handler(a.renewalEvents))
+		r.Method(http.MethodPost, "/renewals/{id}/resume", handler(a.resume))
+		r.Method(http.MethodPost, "/renewals/{id}/cancel", handler(a.cancel))
+		r.Method(http.MethodPost, "/rollback", handler(a.rollback))
 		r.Method(http.MethodGet, "/models", handler(a.models))
 		r.Method(http.MethodGet, "/status", handler(a.status))
 		r.Method(http.MethodPost, "/customers", handler(a.customers))

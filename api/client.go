@@ -108,6 +108,25 @@ func (c *Client) Renewals(ctx context.Context, limit int, before string) ([]*mod
 	return list.Renewals, err
 }
 
+// Resume lets a renewal go on from the step that stopped it.
+func (c *Client) Resume(ctx context.Context, id string, req ResumeRequest) (*modelswap.Renewal, error) {
+	var r modelswap.Renewal
+	return &r, c.post(ctx, "/admin/renewals/"+url.PathEscape(id)+"/resume", req, &r)
+}
+
+// Cancel asks for a renewal to be cancelled, which takes a moment.
+func (c *Client) Cancel(ctx context.Context, id string) (*modelswap.Renewal, error) {
+	var r modelswap.Renewal
+	return &r, c.call(ctx, http.MethodPost, "/admin/renewals/"+url.PathEscape(id)+"/cancel", "", nil, &r)
+}
+
+// Rollback makes an earlier model serve again: the one named, or, where model
+// is empty, the one that served last before the current one.
+func (c *Client) Rollback(ctx context.Context, model string) (*modelswap.Model, error) {
+	var m modelswap.Model
+	return &m, c.post(ctx, "/admin/rollback", RollbackRequest{model}, &m)
+}
+
 // Models returns the models that renewals made, newest first.
 func (c *Client) Models(ctx context.Context) ([]modelswap.Model, error) {
 	var list ModelList

@@ -57,6 +57,10 @@ var goodRequests = map[string]request{
 	"retrain":         {"POST /admin/retrain", `{"reason":"new campaign"}`, "application/json"},
 	"listRenewals":    {"GET /admin/renewals", "", ""},
 	"getRenewal":      {"GET /admin/renewals/r1", "", ""},
+	"renewalEvents":   {"GET /admin/renewals/r1/events", "", ""},
+	"resumeRenewal":   {"POST /admin/renewals/r1/resume", `{"from":"train"}`, "application/json"},
+	"cancelRenewal":   {"POST /admin/renewals/r1/cancel", "", ""},
+	"rollback":        {"POST /admin/rollback", `{"model":"m0"}`, "application/json"},
 	"importCustomers": {"POST /admin/customers", csvHeader + csvRow, "text/csv"},
 	"listModels":      {"GET /admin/models", "", ""},
 	"getStatus":       {"GET /admin/status", "", ""},
@@ -140,6 +144,7 @@ func TestAnswersAreThoseOfTheDocument(t *testing.T) {
 	c.outcomesAndInvocations()
 	c.documentsAndHealth()
 	c.renewals()
+	c.steering()
 	c.imports()
 	c.modelsAndStatus()
 	c.faultsOfTheModel()
@@ -317,6 +322,40 @@ func (b *bundle) finishRenewal() {
 	r.Step(modelswap.Evaluate).Error = &why
 }
 
+func (c *contract) steering() {
+	b := c.setup(withOptions(func(o *api.Options) { o.MaxBody = 4096 }))
+	for _, operation := range []string{"resumeRenewal", "cancelRenewal", "renewalEvents", "rollback"} {
+		c.good(b, operation, 404)
+	}
+	var r modelswap.Renewal
+	c.good(b, "retrain", 202).decode(&r)
+	path := "/admin/renewals/" + r.ID
+	c.try(b, 409, "POST "+path+"/resume", "", "Content-Type: ")
+	c.try(b, 202, "POST "+path+"/cancel", "")
+	c.try(b, 200, "GET "+path, "")
+	b.finishRenewal()
+	c.try(b, 409, "POST "+path+"/cancel", "")
+	id := lastEventID(c.try(b, 200, "GET "+path+"/events", ""))
+	c.try(b, 204, "GET "+path+"/events", "", "Last-Event-ID: "+id)
+	c.try(b, 200, "GET "+path+"/events", "", "Last-Event-ID: 0")
+	c.try(b, 202, "POST "+path+"/resume", `{"from":"train","overrides":{"gate":"off","hyperparameters":{"num_round":100},"training":{"algorithm":"xgboost"}}}`)
+
+	for _, path := range []string{path + "/resume", "/admin/rollback"} {
+		c.try(b, 400, "POST "+path, `{`)
+		c.try(b, 413, "POST "+path, `{"model":"`+strings.Repeat("m", 5000)+`"}`)
+		c.try(b, 415, "POST "+path, "from=train", "Content-Type: application/x-www-form-urlencoded")
+		c.try(b, 422, "POST "+path, `{"from":"","model":""}`)
+	}
+	c.try(b, 409, "POST /admin/rollback", "", "Content-Type: ")
+	hash, now := b.deps.Predict.Schema().Fingerprint(), time.Now().UTC()
+	b.swap.models = []modelswap.Model{
+		{Name: "m1", Renewal: "r1", Schema: hash, Data: hash, CreatedAt: now, DeployedAt: &now},
+		{Name: "m0", Renewal: "r0", Schema: hash, Data: hash, CreatedAt: now, DeployedAt: &now, RetiredAt: &now},
+	}
+	c.good(b, "rollback", 200)
+	c.try(b, 200, "POST /admin/rollback", "", "Content-Type: ")
+}
+
 func (c *contract) imports() {
 	b := c.setup()
 	bad := csvHeader + csvRow + strings.Replace(csvRow, "34", "340", 1)
@@ -382,7 +421,7 @@ func (c *contract) faultsOfStores() {
 		503: predict.Errorf(predict.Unavailable, "the database does not answer"),
 		504: context.DeadlineExceeded,
 	} {
-		for _, operation := range []string{"retrain", "listRenewals", "getRenewal", "listModels"} {
+		for _, operation := range []string{"retrain", "listRenewals", "getRenewal", "renewalEvents", "resumeRenewal", "cancelRenewal", "listModels", "rollback"} {
 			b := c.setup()
 			b.swap.err = err
 			c.good(b, operation, status)
@@ -397,7 +436,7 @@ func (c *contract) bodiesThatBreakOff() {
 	slow.Config.ReadTimeout = 200 * time.Millisecond
 	slow.Start()
 	c.t.Cleanup(slow.Close)
-	for _, operation := range []string{"predict", "predictBatch", "recordOutcomes", "retrain", "importCustomers"} {
+	for _, operation := range []string{"predict", "predictBatch", "recordOutcomes", "retrain", "resumeRenewal", "rollback", "importCustomers"} {
 		c.half(slow.Listener.Addr(), operation, false, 408)
 		c.half(slow.Listener.Addr(), operation, true, 400)
 	}
@@ -523,6 +562,7 @@ func openContract(t *testing.T) *contract {
 	openapi3filter.RegisterBodyDecoder("application/x-ndjson", openapi3filter.PlainBodyDecoder)
 	openapi3filter.RegisterBodyDecoder("application/schema+json", openapi3filter.JSONBodyDecoder)
 	openapi3filter.RegisterBodyDecoder("text/csv", openapi3filter.PlainBodyDecoder)
+	openapi3filter.RegisterBodyDecoder("text/event-stream", openapi3filter.PlainBodyDecoder)
 	c := &contract{t: t, operations: map[string]*operation{}, provoked: map[string]map[string]bool{}}
 	var err error
 	if c.text, err = os.ReadFile("../openapi.yaml"); err != nil {
@@ -546,6 +586,9 @@ func openContract(t *testing.T) *contract {
 			c.operations[o.OperationID] = &operation{pattern, o}
 			c.provoked[o.OperationID] = map[string]bool{}
 			for _, response := range o.Responses.Map() {
+				if media := response.Value.Content["text/event-stream"]; media != nil {
+					c.lines(o.OperationID+": example", media.Schema.Value, eventLines(media.Example.(string)))
+				}
 				if media := response.Value.Content["application/x-ndjson"]; media != nil {
 					for _, example := range media.Examples {
 						c.lines(o.OperationID+": example", media.Schema.Value, example.Value.Value.(string))
@@ -671,7 +714,20 @@ func (c *contract) check(pattern string, req *http.Request, a answer, status int
 			c.t.Errorf("%s: the trailer is %q", name, end)
 		}
 		c.lines(name, media.Schema.Value, a.body)
+	case a.header.Get("Content-Type") == "text/event-stream":
+		c.lines(name, media.Schema.Value, eventLines(a.body))
 	}
+}
+
+// eventLines are the data of server-sent events.
+func eventLines(text string) string {
+	var data strings.Builder
+	for line := range strings.Lines(text) {
+		if line, ok := strings.CutPrefix(line, "data: "); ok {
+			data.WriteString(line)
+		}
+	}
+	return data.String()
 }
 
 // plainHeaders need no mention at each answer.
@@ -703,14 +759,14 @@ func (c *contract) headers(name string, response *openapi3.Response, a answer) {
 	}
 }
 
-var lineSchema = regexp.MustCompile("^Lines of `(\\w+)`")
+var lineSchema = regexp.MustCompile("^(?:Lines|Events) of `(\\w+)`")
 
 // lines holds each line against the schema that the description names.
 func (c *contract) lines(name string, schema *openapi3.Schema, text string) {
 	c.t.Helper()
 	named := lineSchema.FindStringSubmatch(schema.Description)
 	if named == nil || c.doc.Components.Schemas[named[1]] == nil {
-		c.t.Errorf("%s: %q does not begin with \"Lines of\" and a schema", name, schema.Description)
+		c.t.Errorf("%s: %q does not begin with \"Lines of\" or \"Events of\" and a schema", name, schema.Description)
 		return
 	}
 	for line := range strings.Lines(text) {

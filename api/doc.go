@@ -31,6 +31,9 @@
 // which is "complete" only where everything was answered. A connection that
 // breaks off without the trailer is an answer that breaks off.
 //
+// A renewal is followed by server-sent events (renewalevents.go), which are read
+// off its row, so that it does not matter which process works on it.
+//
 // # What surrounds a request
 //
 // Each request has an id, one event in the log and one count in the metrics

@@ -58,6 +58,7 @@ type parts struct {
 	scorer    predict.Scorer
 	customers predict.Customers
 	ledger    predict.Ledger
+	ports     modelswap.Ports
 }
 
 func setup(t *testing.T, options ...option) *bundle {
@@ -65,7 +66,8 @@ func setup(t *testing.T, options ...option) *bundle {
 	schema := predict.Bank()
 	b := &bundle{t: t, store: predicttest.NewStore(), swap: &swapStore{serving: "m1"}, logs: newLogBuffer()}
 	b.scorer = &predicttest.Scorer{Model: "m1", Schema: schema.Fingerprint(), Func: func(row predict.Vector) float64 { return row[0] / 100 }}
-	p := &parts{schema: schema, scorer: b.scorer, customers: b.store, ledger: b.store}
+	p := &parts{schema: schema, scorer: b.scorer, customers: b.store, ledger: b.store,
+		ports: modelswap.Ports{Renewals: b.swap, Models: b.swap, Deployer: b.swap}}
 	o := api.Options{}
 	b.deps = api.Deps{
 		Registry: prometheus.NewRegistry(), OpenAPI: []byte("openapi: 3.1.0\n"),
@@ -77,8 +79,7 @@ func setup(t *testing.T, options ...option) *bundle {
 	}
 	b.deps.Predict = predict.NewService(p.schema, p.scorer, p.customers, p.ledger, b.deps.Log, b.deps.Registry)
 	b.deps.Importer = predict.NewImporter(p.schema, b.store)
-	b.deps.Renewals = modelswap.New(modelswap.Ports{Renewals: b.swap, Models: b.swap, Deployer: b.swap},
-		modelswap.Options{Schema: p.schema}, b.deps.Log, b.deps.Registry)
+	b.deps.Renewals = modelswap.New(p.ports, modelswap.Options{Schema: p.schema}, b.deps.Log, b.deps.Registry)
 	b.handler, _ = api.New(b.deps, o)
 	server := httptest.NewServer(b.handler)
 	t.Cleanup(server.Close)
@@ -93,6 +94,10 @@ func withOptions(change func(*api.Options)) option {
 
 func withScorer(s predict.Scorer) option {
 	return func(_ *bundle, _ *api.Options, p *parts) { p.scorer = s }
+}
+
+func withPorts(p modelswap.Ports) option {
+	return func(_ *bundle, _ *api.Options, parts *parts) { parts.ports = p }
 }
 
 // scorerFunc is a model that is a function.
@@ -251,12 +256,15 @@ func (l *logBuffer) await(t *testing.T, text string) {
 }
 
 // swapStore holds renewals and models in memory, and knows what serves.
+// Nobody works on its renewals but the tests.
 type swapStore struct {
 	modelswap.Deployer
 	mu       sync.Mutex
-	renewals []*modelswap.Renewal
+	renewals []*modelswap.Renewal // newest first
+	attempts []modelswap.Step
 	models   []modelswap.Model
 	serving  string
+	stale    bool // somebody else is always faster
 	err      error
 }
 
@@ -268,28 +276,64 @@ func (s *swapStore) InsertRenewal(_ context.Context, r *modelswap.Renewal) error
 			return predict.Errorf(predict.Conflict, "renewal %s is not finished", old.ID)
 		}
 	}
-	s.renewals = append([]*modelswap.Renewal{r}, s.renewals...)
+	r.Revision = 1
+	s.renewals = append([]*modelswap.Renewal{copyOf(r)}, s.renewals...)
 	return s.err
 }
 
-func (s *swapStore) Renewal(_ context.Context, id string) (*modelswap.Renewal, error) {
+func (s *swapStore) UpdateRenewal(_ context.Context, r *modelswap.Renewal) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, old := range s.renewals {
+		if old.ID == r.ID && old.Revision == r.Revision && !s.stale {
+			r.Revision++
+			s.renewals[i] = copyOf(r)
+			return s.err
+		}
+	}
+	return modelswap.ErrStale
+}
+
+func (s *swapStore) RequestCancel(_ context.Context, id string) error {
+	return s.change(id, func(r *modelswap.Renewal) error {
+		if r.Status.Final() {
+			return predict.Errorf(predict.Conflict, "renewal %s is %s", id, r.Status)
+		}
+		r.Cancelling = true
+		return nil
+	})
+}
+
+// change changes a renewal as its owner would, without a new revision.
+func (s *swapStore) change(id string, do func(r *modelswap.Renewal) error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err != nil {
-		return nil, s.err
+		return s.err
 	}
 	for _, r := range s.renewals {
 		if r.ID == id {
-			return r, nil
+			return do(r)
 		}
 	}
-	return nil, predict.Errorf(predict.NotFound, "there is no renewal with this id")
+	return predict.Errorf(predict.NotFound, "there is no renewal with this id")
+}
+
+func (s *swapStore) Renewal(_ context.Context, id string) (found *modelswap.Renewal, err error) {
+	err = s.change(id, func(r *modelswap.Renewal) error {
+		found = copyOf(r)
+		return nil
+	})
+	return found, err
 }
 
 func (s *swapStore) Renewals(_ context.Context, limit int, before string) ([]*modelswap.Renewal, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	list := s.renewals
+	var list []*modelswap.Renewal
+	for _, r := range s.renewals {
+		list = append(list, copyOf(r))
+	}
 	if before != "" {
 		i := slices.IndexFunc(list, func(r *modelswap.Renewal) bool { return r.ID == before })
 		list = list[i+1:]
@@ -297,12 +341,42 @@ func (s *swapStore) Renewals(_ context.Context, limit int, before string) ([]*mo
 	return list[:min(limit, len(list))], s.err
 }
 
-func (s *swapStore) Models(context.Context) ([]modelswap.Model, error) { return s.models, s.err }
-func (s *swapStore) Serving(context.Context) (string, bool, error)     { return s.serving, false, s.err }
+func (s *swapStore) Attempts(context.Context, string) ([]modelswap.Step, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.attempts), s.err
+}
 
-func (s *swapStore) UpdateRenewal(context.Context, *modelswap.Renewal) error { return nil }
-func (s *swapStore) Unfinished(context.Context) (*modelswap.Renewal, error)  { return nil, nil }
-func (s *swapStore) InsertModel(context.Context, modelswap.Model) error      { return nil }
+func copyOf(r *modelswap.Renewal) *modelswap.Renewal {
+	c := *r
+	c.Steps = slices.Clone(r.Steps)
+	return &c
+}
+
+// setErr makes every later call fail, or none.
+func (s *swapStore) setErr(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = err
+}
+
+func (s *swapStore) Models(context.Context) ([]modelswap.Model, error) {
+	return slices.Clone(s.models), s.err
+}
+func (s *swapStore) Serving(context.Context) (string, bool, error) { return s.serving, false, s.err }
+
+func (s *swapStore) DeployModel(_ context.Context, name string) error {
+	s.serving = name
+	return s.err
+}
+
+func (s *swapStore) ClaimRenewal(context.Context, string, time.Duration) (*modelswap.Renewal, error) {
+	return nil, nil
+}
+func (s *swapStore) ExtendLease(context.Context, string, string, time.Duration) (bool, error) {
+	return false, nil
+}
+func (s *swapStore) InsertModel(context.Context, modelswap.Model) error { return nil }
 func (s *swapStore) Model(context.Context, string) (*modelswap.Model, error) {
 	return nil, errors.New("not asked for here")
 }

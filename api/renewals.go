@@ -28,6 +28,14 @@ type ModelList struct {
 	Models []modelswap.Model `json:"models"`
 }
 
+// RenewalInFull is the body of GET /admin/renewals/{id}.
+type RenewalInFull struct {
+	*modelswap.Renewal
+	// Attempts has every attempt of every step, oldest first. Steps has the
+	// latest of each.
+	Attempts []modelswap.Step `json:"attempts"`
+}
+
 const (
 	renewalsDefault = 20
 	renewalsMost    = 100
@@ -70,13 +78,19 @@ func (a *api) retrainRequest(doc *document) (req modelswap.TriggerRequest, err e
 		}
 		return err
 	})
+	return req, doc.finish(err)
+}
+
+// finish ends the walk of a whole document that came to err, with an error
+// that has all violations.
+func (d *document) finish(err error) error {
 	if err == nil {
-		err = doc.end()
+		err = d.end()
 	}
-	if violations := doc.take(); err == nil && len(violations) > 0 {
+	if violations := d.take(); err == nil && len(violations) > 0 {
 		err = &predict.Error{Kind: predict.Invalid, Detail: "the request has unknown or wrong members", Violations: violations}
 	}
-	return req, err
+	return err
 }
 
 func (d *document) overrides(at string) (o modelswap.Overrides, err error) {
@@ -156,11 +170,16 @@ func (a *api) renewals(w http.ResponseWriter, r *http.Request) error {
 func (a *api) renewal(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := context.WithTimeout(r.Context(), storeTimeout)
 	defer cancel()
-	renewal, err := a.d.Renewals.Renewal(ctx, chi.URLParam(r, "id"))
+	id := chi.URLParam(r, "id")
+	renewal, err := a.d.Renewals.Renewal(ctx, id)
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, renewal)
+	attempts, err := a.d.Renewals.Attempts(ctx, id)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, RenewalInFull{renewal, attempts})
 }
 
 func (a *api) models(w http.ResponseWriter, r *http.Request) error {

@@ -73,6 +73,17 @@ func (d *document) str(at string) (string, error) {
 	return token.String(), nil
 }
 
+// name reads a string that is not empty: an empty one, as of a variable that
+// a script forgot to set, must not mean the same as none.
+func (d *document) name(at string) (string, error) {
+	before := len(d.violations)
+	s, err := d.str(at)
+	if err == nil && s == "" && len(d.violations) == before {
+		d.violate(at, predict.CodeFormat, "must not be empty")
+	}
+	return s, err
+}
+
 // boolean reads true or false.
 func (d *document) boolean(at string) (bool, error) {
 	if k := d.dec.PeekKind(); k != 't' && k != 'f' {

@@ -15,6 +15,7 @@ import (
 	"gateway/api"
 	"gateway/internal/demo"
 	"gateway/internal/modelswap"
+	"gateway/internal/predict"
 )
 
 // app is the running service: newApp wires it and binds its listeners, serve
@@ -162,6 +163,7 @@ func (a *app) serve(ctx context.Context) error {
 	var background sync.WaitGroup
 	background.Go(func() { a.parts.engine.Run(work) })
 	background.Go(func() { a.startDemo(work) })
+	background.Go(func() { a.parts.deployer.Follow(work, followEvery, a.modelFollowed) })
 
 	failed := make(chan error, len(a.servers))
 	for i, server := range a.servers {
@@ -181,6 +183,18 @@ func (a *app) serve(ctx context.Context) error {
 	stopWork()
 	background.Wait()
 	return errors.Join(err, a.parts.cleanups.run(a.log))
+}
+
+// followEvery is how often a gateway looks which model another one has put
+// into service.
+const followEvery = 500 * time.Millisecond
+
+func (a *app) modelFollowed(err error) {
+	if err != nil {
+		a.log.Error("it cannot be seen which model is to serve; the one that serves goes on", "error", err)
+		return
+	}
+	a.log.Info("it can be seen again which model is to serve")
 }
 
 // stopServers lets the clients go: readiness off; answers ask for the
@@ -243,6 +257,10 @@ func (a *app) startDemo(ctx context.Context) {
 			Trigger: modelswap.TriggerFirst, Reason: "the first model, from generated customers"})
 		return err
 	}()
+	var known *predict.Error
+	if errors.As(err, &known) && known.Kind == predict.Conflict {
+		return // the first renewal is under way since an earlier start
+	}
 	if err != nil && ctx.Err() == nil {
 		a.log.Error("the demo could not start", "error", err)
 	}

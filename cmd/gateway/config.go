@@ -31,6 +31,7 @@ type Config struct {
 	Platform       string        `default:"local" desc:"where models are trained and served: local"`
 	Schema         string        `desc:"path of the feature schema; empty: the built-in bank schema"`
 	Demo           bool          `default:"true" desc:"fill an empty customer store with generated customers and train a first model"`
+	DBSecretID     string        `split_words:"true" desc:"file:PATH of a database secret (engine postgres, host, port, username, password, dbname, sslmode), for gateways that share one database; empty: SQLite in the data dir"`
 	AdminSecretID  string        `split_words:"true" desc:"file:PATH of {\"tokens\": [\"…\"]}; empty: a token is made in the data dir"`
 	SecretTTL      time.Duration `split_words:"true" default:"5m" desc:"how long a secret may be used before it is looked at again"`
 	EndpointName   string        `split_words:"true" default:"ServiceEndpoint" desc:"name of the endpoint"`
@@ -151,9 +152,13 @@ func (c *Config) validate() error {
 		fault("DATA_DIR", "must name a folder")
 	}
 	oneOf("PLATFORM", c.Platform, "local")
-	if c.AdminSecretID != "" && !strings.HasPrefix(c.AdminSecretID, "file:") {
-		fault("ADMIN_SECRET_ID", "must be file:PATH")
+	secret := func(name, id string) {
+		if id != "" && !strings.HasPrefix(id, "file:") {
+			fault(name, "must be file:PATH")
+		}
 	}
+	secret("DB_SECRET_ID", c.DBSecretID)
+	secret("ADMIN_SECRET_ID", c.AdminSecretID)
 	positive("SECRET_TTL", c.SecretTTL)
 	if !endpointName.MatchString(c.EndpointName) {
 		fault("ENDPOINT_NAME", "%q must be at most 63 letters, digits and single dashes", c.EndpointName)

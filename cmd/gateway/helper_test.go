@@ -16,6 +16,7 @@ import (
 
 	"gateway/api"
 	"gateway/internal/modelswap"
+	"gateway/internal/pgtest"
 )
 
 // TestMain lets the test binary stand in for the gateway: tests that need a
@@ -26,11 +27,11 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
-	os.Exit(m.Run())
+	os.Exit(pgtest.Run(m))
 }
 
 // patience bounds what a test waits for. It is far above what anything takes.
-const patience = 2 * time.Minute
+const patience = 30 * time.Second
 
 // config is a gateway on a free port with a data dir of its own.
 func config(t *testing.T) Config {

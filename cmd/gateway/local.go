@@ -60,7 +60,7 @@ func openLocal(ctx context.Context, cfg Config, log *slog.Logger) (_ *parts, err
 	}
 	p.cleanups.add("data dir", p.dir.Close)
 
-	if p.store, err = store.OpenSQLite(ctx, p.dir.Path("gateway.db")); err != nil {
+	if p.store, err = openStore(ctx, cfg, p.dir); err != nil {
 		return nil, err
 	}
 	p.cleanups.add("database", p.store.Close)
@@ -87,6 +87,7 @@ func openLocal(ctx context.Context, cfg Config, log *slog.Logger) (_ *parts, err
 		Hyperparameters: cfg.Training.Hyperparameters,
 		MaxRuntime:      cfg.Training.MaxRuntime,
 		Gate:            gate,
+		Owner:           leaseOwner(cfg),
 	}, log, p.registry)
 
 	name, err := p.deployer.Restore(ctx)
@@ -101,6 +102,35 @@ func openLocal(ctx context.Context, cfg Config, log *slog.Logger) (_ *parts, err
 		log.Info("model restored", "model", name)
 	}
 	return p, nil
+}
+
+// openStore opens the database: SQLite in the data dir, or the one that
+// gateways share.
+func openStore(ctx context.Context, cfg Config, dir *local.DataDir) (*store.Store, error) {
+	path, ok := strings.CutPrefix(cfg.DBSecretID, "file:")
+	if !ok {
+		return store.OpenSQLite(ctx, dir.Path("gateway.db"))
+	}
+	secret, err := secrets.ReadDatabase(path)
+	if err != nil {
+		return nil, &usageError{fmt.Errorf("GATEWAY_DB_SECRET_ID: %w", err)}
+	}
+	connector, err := store.PostgresServer{Host: secret.Host, Port: secret.Port, Database: secret.Name,
+		Username: secret.Username, Password: secret.Password.Reveal(), SSLMode: secret.SSLMode}.Connector()
+	if err != nil {
+		return nil, &usageError{fmt.Errorf("GATEWAY_DB_SECRET_ID: %s: %w", path, err)}
+	}
+	return store.OpenPostgres(ctx, connector)
+}
+
+// leaseOwner names this process in leases. A data dir with a database of its
+// own has one process at a time: after a crash the next one bears the same
+// name, and goes on at once without waiting for the lease to run out.
+func leaseOwner(cfg Config) string {
+	if cfg.DBSecretID == "" {
+		return "data-dir"
+	}
+	return "" // a new name for each process
 }
 
 // adminTokens opens the admin tokens that the settings name. made is the path

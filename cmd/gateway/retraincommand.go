@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
 	"time"
 
@@ -18,11 +19,19 @@ type retrainCommand struct {
 	Reason    string `help:"Why, for the record."`
 	Overrides string `help:"Settings for this renewal alone, as JSON: {\"hyperparameters\": {…}, \"training\": {…}, \"gate\": \"…\"}." placeholder:"JSON"`
 	Force     bool   `help:"Deploy even if the challenger loses."`
+	Resume    string `help:"Let this renewal go on from the step that stopped it, instead of starting one." placeholder:"ID"`
+	From      string `help:"With --resume, an earlier step to go on from." placeholder:"STEP"`
 	remote
 }
 
-// Run starts a renewal. Without --url the command sees it through.
+// Run starts or resumes a renewal. Without --url the command sees it through.
 func (cmd retrainCommand) Run(c *console) error {
+	switch {
+	case cmd.Resume == "" && cmd.From != "":
+		return &usageError{errors.New("--from goes with --resume")}
+	case cmd.Resume != "" && (cmd.Reason != "" || cmd.Force):
+		return &usageError{errors.New("--reason and --force are for a new renewal, not for --resume")}
+	}
 	var overrides modelswap.Overrides
 	if cmd.Overrides != "" {
 		dec := json.NewDecoder(strings.NewReader(cmd.Overrides))
@@ -32,18 +41,25 @@ func (cmd retrainCommand) Run(c *console) error {
 		}
 	}
 	return cmd.with(c, func(ctx context.Context, client *api.Client) error {
-		r, err := client.Retrain(ctx, api.RetrainRequest{Reason: cmd.Reason, Overrides: overrides, Force: cmd.Force})
+		r, err := cmd.begin(ctx, client, overrides)
 		if err != nil {
 			return err
 		}
 		// A gateway that runs for this command alone must see the renewal through.
 		if cmd.Watch || cmd.URL == "" {
-			if r, err = watch(ctx, cmd.progress(c), r, client.Renewal); err != nil {
+			if r, err = watch(ctx, cmd.progress(c), client, r); err != nil {
 				return err
 			}
 		}
 		return cmd.report(c, r)
 	})
+}
+
+func (cmd retrainCommand) begin(ctx context.Context, client *api.Client, overrides modelswap.Overrides) (*modelswap.Renewal, error) {
+	if cmd.Resume != "" {
+		return client.Resume(ctx, cmd.Resume, api.ResumeRequest{From: modelswap.StepName(cmd.From), Overrides: overrides})
+	}
+	return client.Retrain(ctx, api.RetrainRequest{Reason: cmd.Reason, Overrides: overrides, Force: cmd.Force})
 }
 
 // progress is where the steps are shown as they end.
@@ -79,24 +95,34 @@ func (cmd retrainCommand) report(c *console, r *modelswap.Renewal) error {
 	return nil
 }
 
-// watchEvery is how often a watched renewal is looked at.
-const watchEvery = 200 * time.Millisecond
+const (
+	// watchEvery is how often a watched renewal is looked at while there are no
+	// events.
+	watchEvery = 200 * time.Millisecond
+	// watchPatience is how long the gateway may be away before watching gives
+	// up: one that restarts is back within this time.
+	watchPatience = 30 * time.Second
+)
 
-// maxLooks is how many looks in a row may fail before watching gives up: a
-// gateway that restarts is back within this time.
-const maxLooks = 150
-
-// watch looks at a renewal until it has ended and prints each step as it ends.
-func watch(ctx context.Context, out io.Writer, r *modelswap.Renewal, look func(context.Context, string) (*modelswap.Renewal, error)) (*modelswap.Renewal, error) {
-	shown := make(map[modelswap.StepName]modelswap.StepStatus)
-	failures := 0
+// watch follows a renewal until it has ended, and shows it. It follows by
+// events, and looks again and again where those break off, until there are
+// events again.
+func watch(ctx context.Context, out io.Writer, client *api.Client, r *modelswap.Renewal) (*modelswap.Renewal, error) {
+	view := newRenewalView(out)
+	defer view.endLine()
+	view.show(r)
+	events := true
+	var away time.Time // since when the gateway is; zero while it is there
 	for {
-		for _, s := range r.Steps {
-			if shown[s.Name] == s.Status || s.Status == modelswap.StepPending {
-				continue
+		if events {
+			for next, err := range client.Events(ctx, r.ID) {
+				if err != nil {
+					events = !hopeless(err) // else this gateway, or a proxy, has none
+					break
+				}
+				r, away = next, time.Time{}
+				view.show(r)
 			}
-			shown[s.Name] = s.Status
-			fmt.Fprintln(out, stepLine(s))
 		}
 		if r.Status.Final() {
 			return r, nil
@@ -106,21 +132,109 @@ func watch(ctx context.Context, out io.Writer, r *modelswap.Renewal, look func(c
 			return nil, ctx.Err()
 		case <-time.After(watchEvery):
 		}
-		next, err := look(ctx, r.ID)
-		if err != nil {
-			var problem *api.Problem
-			if failures++; failures > maxLooks || ctx.Err() != nil || (errors.As(err, &problem) && problem.Status < 500) {
+		next, err := client.Renewal(ctx, r.ID)
+		switch {
+		case err == nil:
+			r, away = next, time.Time{}
+			view.show(r)
+		case away.IsZero():
+			away = time.Now()
+			fallthrough
+		default:
+			if ctx.Err() != nil || hopeless(err) || time.Since(away) > watchPatience {
 				return nil, err
 			}
+		}
+	}
+}
+
+// hopeless reports whether asking again makes no sense.
+func hopeless(err error) bool {
+	var problem *api.Problem
+	return errors.As(err, &problem) && problem.Status < 500 && problem.Status != http.StatusTooManyRequests
+}
+
+// renewalView shows a renewal that goes on: a line for each step that begins,
+// ends or is tried again, and how far training is. That moves along on a
+// terminal and is a line now and then elsewhere.
+type renewalView struct {
+	out      io.Writer
+	terminal bool
+	shown    map[modelswap.StepName]string
+	retries  map[modelswap.StepName]string
+	progress time.Time // when it was last shown
+	open     bool      // a line of progress is being written over
+	stopping bool      // it was said that the renewal is being cancelled
+}
+
+func newRenewalView(out io.Writer) *renewalView {
+	return &renewalView{out: out, terminal: isTerminal(out), progress: time.Now(),
+		shown: make(map[modelswap.StepName]string), retries: make(map[modelswap.StepName]string)}
+}
+
+func (v *renewalView) show(r *modelswap.Renewal) {
+	for _, s := range r.Steps {
+		if s.Status == modelswap.StepPending {
 			continue
 		}
-		r, failures = next, 0
+		if state := fmt.Sprint(s.Status, s.Attempt); v.shown[s.Name] != state {
+			v.shown[s.Name] = state
+			v.line(stepLine(s))
+		}
+		if s.Status == modelswap.StepRunning {
+			v.showRetries(s)
+			v.showProgress(s)
+		}
 	}
+	if r.Cancelling && !v.stopping && !r.Status.Final() {
+		v.stopping = true
+		v.line("it is being cancelled")
+	}
+}
+
+func (v *renewalView) showRetries(s modelswap.Step) {
+	n, ok := s.Detail["retries"]
+	if state := fmt.Sprint(s.Attempt, " ", n); ok && v.retries[s.Name] != state {
+		v.retries[s.Name] = state
+		v.line(fmt.Sprintf("%-9s retries: %v  last_error: %v", s.Name, n, s.Detail["last_error"]))
+	}
+}
+
+func (v *renewalView) showProgress(s modelswap.Step) {
+	done, ok := s.Detail["progress"].(float64)
+	if !ok {
+		return
+	}
+	line := fmt.Sprintf("%-9s %3.0f %%", s.Name, 100*done)
+	switch {
+	case v.terminal:
+		const eraseLine = "\r\x1b[K"
+		fmt.Fprint(v.out, eraseLine+line)
+		v.open = true
+	case time.Since(v.progress) >= plainEvery:
+		v.progress = time.Now()
+		v.line(line)
+	}
+}
+
+func (v *renewalView) line(text string) {
+	v.endLine()
+	fmt.Fprintln(v.out, text)
+}
+
+func (v *renewalView) endLine() {
+	if v.open {
+		fmt.Fprintln(v.out)
+	}
+	v.open = false
 }
 
 // stepLine describes a step for people.
 func stepLine(s modelswap.Step) string {
 	line := fmt.Sprintf("%-9s %-9s", s.Name, s.Status)
+	if s.Attempt > 1 {
+		line += fmt.Sprintf(" attempt %d", s.Attempt)
+	}
 	if s.StartedAt != nil && s.FinishedAt != nil {
 		line += fmt.Sprintf(" %7.2f s", s.FinishedAt.Sub(*s.StartedAt).Seconds())
 	}
@@ -129,6 +243,9 @@ func stepLine(s modelswap.Step) string {
 			if value, ok := s.Detail[name]; ok {
 				line += fmt.Sprintf("  %s: %v", name, value)
 			}
+		}
+		if n, ok := s.Detail["retries"]; ok {
+			line += fmt.Sprintf("  retries: %v", n)
 		}
 	}
 	if s.Error != nil {

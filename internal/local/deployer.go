@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"sync"
+	"time"
 
 	"gateway/internal/learn"
 	"gateway/internal/predict"
@@ -32,6 +33,8 @@ type Deployer struct {
 	schema   string // fingerprint of the gateway's schema
 	scorer   *Scorer
 
+	swap sync.Mutex // row and pointer change together
+
 	mu     sync.Mutex
 	loaded map[string]*loaded // the few models in memory, by name
 }
@@ -47,6 +50,8 @@ func NewDeployer(store Store, files fs.FS, endpoint string, schema *predict.Sche
 // name, empty if no model has served yet. A model made for another schema is
 // an error that wraps learn.ErrSchema; nothing serves then.
 func (d *Deployer) Restore(ctx context.Context) (string, error) {
+	d.swap.Lock()
+	defer d.swap.Unlock()
 	name, err := d.store.ServingModel(ctx, d.endpoint)
 	if err != nil || name == "" {
 		return "", err
@@ -57,6 +62,40 @@ func (d *Deployer) Restore(ctx context.Context) (string, error) {
 	}
 	d.scorer.serving.Store(l)
 	return name, nil
+}
+
+// Follow looks, until ctx ends, which model the database names, and puts it
+// into service here where another process has changed it. failed is told when
+// looking begins to fail, with nil when it works again; the model that serves
+// goes on serving meanwhile.
+func (d *Deployer) Follow(ctx context.Context, every time.Duration, failed func(error)) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	failing := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		err := d.catchUp(ctx)
+		if (err != nil) != failing && ctx.Err() == nil {
+			failing = err != nil
+			failed(err)
+		}
+	}
+}
+
+func (d *Deployer) catchUp(ctx context.Context) error {
+	name, err := d.store.ServingModel(ctx, d.endpoint)
+	if err != nil || name == "" {
+		return err
+	}
+	if l := d.scorer.serving.Load(); l != nil && l.name == name {
+		return nil
+	}
+	_, err = d.Restore(ctx)
+	return err
 }
 
 // RegisterModel implements modelswap.Deployer: the artifact goes from its file
@@ -130,6 +169,8 @@ func (d *Deployer) DeployModel(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
+	d.swap.Lock()
+	defer d.swap.Unlock()
 	if err := d.store.SetServing(ctx, d.endpoint, name); err != nil {
 		return err
 	}

@@ -32,7 +32,8 @@ func NewExporter(files *Files, customers Customers, schema *predict.Schema) *Exp
 	return &Exporter{files, customers, schema}
 }
 
-func folder(name string) string { return path.Join("renewals", name, "export") }
+// folder is where the export called name goes.
+func folder(name string) string { return path.Join("exports", name) }
 
 // StartExport implements modelswap.Exporter. It writes the whole export before
 // it returns; the summary comes last, so that a process that dies leaves an

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 )
 
@@ -60,6 +61,21 @@ func (f *Files) WriteFile(ctx context.Context, name string, write func(io.Writer
 		return err
 	}
 	return syncDir(filepath.Dir(target))
+}
+
+// RemoveAll implements modelswap.Files. Folders above that are empty then go
+// with it.
+func (f *Files) RemoveAll(_ context.Context, name string) error {
+	if !fs.ValidPath(name) || name == "." {
+		return fmt.Errorf("folder name %q is not valid", name)
+	}
+	if err := os.RemoveAll(filepath.Join(f.root, filepath.FromSlash(name))); err != nil {
+		return err
+	}
+	for above := path.Dir(name); above != "."; above = path.Dir(above) {
+		_ = os.Remove(filepath.Join(f.root, filepath.FromSlash(above))) // fails where it holds something else
+	}
+	return nil
 }
 
 // syncDir makes a rename last through a power cut.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -101,30 +102,60 @@ func TestAFileAppearsWholeOrNotAtAll(t *testing.T) {
 		if err := files.WriteFile(t.Context(), name, func(io.Writer) error { return nil }); err == nil {
 			t.Errorf("the name %q was accepted", name)
 		}
+		if err := files.RemoveAll(t.Context(), name); err == nil {
+			t.Errorf("removing %q was accepted", name)
+		}
+	}
+	if err := errors.Join(files.RemoveAll(t.Context(), "a"), files.RemoveAll(t.Context(), "a")); err != nil {
+		t.Errorf("removing a folder twice: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(root, "a")); !os.IsNotExist(err) {
+		t.Error("a removed folder is still there")
 	}
 }
 
 // memory is a local.Store.
 type memory struct {
 	artifacts map[string][]byte
+	mu        sync.Mutex
 	serving   string
+	fault     error
+}
+
+func (m *memory) fail(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.fault = err
 }
 
 func (m *memory) PutArtifact(_ context.Context, name string, body []byte) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	m.artifacts[name] = body
 	return nil
 }
 
 func (m *memory) Artifact(_ context.Context, name string) ([]byte, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if body, ok := m.artifacts[name]; ok {
 		return body, nil
 	}
 	return nil, predict.Errorf(predict.NotFound, "there is no artifact %q", name)
 }
 
-func (m *memory) SetServing(_ context.Context, _, model string) error { m.serving = model; return nil }
+func (m *memory) SetServing(_ context.Context, _, model string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.serving = model
+	return m.fault
+}
 
-func (m *memory) ServingModel(context.Context, string) (string, error) { return m.serving, nil }
+func (m *memory) ServingModel(context.Context, string) (string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.serving, m.fault
+}
 
 // training writes a small training set and returns the job for it.
 func training(t *testing.T, files *local.Files, name string) modelswap.TrainingJob {
@@ -206,6 +237,11 @@ func TestTraining(t *testing.T) {
 	if status := trained(t, trainer, late); status.State != modelswap.TrainingFailed || !strings.Contains(status.Reason, "longer than") {
 		t.Errorf("a job out of time gave %+v, want a failure that says so", status)
 	}
+	elsewhere := job
+	elsewhere.Name, elsewhere.Train = "elsewhere", "nowhere/train.csv"
+	if err := trainer.StartTraining(t.Context(), elsewhere); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("training data that is not here gave %v, want fs.ErrNotExist", err)
+	}
 	if err := trainer.StopTraining(t.Context(), "nobody"); err != nil {
 		t.Errorf("stopping an unknown job: %v", err)
 	}
@@ -275,4 +311,51 @@ func TestADeployedModelServesAndOneOfAnotherSchemaIsRefused(t *testing.T) {
 func isKind(err error, kind predict.Kind) bool {
 	var e *predict.Error
 	return errors.As(err, &e) && e.Kind == kind
+}
+
+func TestAModelThatAnotherProcessDeploysServesHereToo(t *testing.T) {
+	files := local.NewFiles(t.TempDir())
+	trainer := local.NewTrainer(files, 1)
+	t.Cleanup(func() { _ = trainer.Close() })
+	schema, ctx := predict.Bank(), t.Context()
+	store := &memory{artifacts: map[string][]byte{}}
+	here, there := &local.Scorer{}, &local.Scorer{}
+	deployer := local.NewDeployer(store, files.FS(ctx), "e", schema, there)
+	follower := local.NewDeployer(store, files.FS(ctx), "e", schema, here)
+	followed, stop := context.WithCancel(ctx)
+	t.Cleanup(stop)
+	faults := make(chan error, 10)
+	go follower.Follow(followed, time.Millisecond, func(err error) { faults <- err })
+	row := make(predict.Vector, schema.Width())
+	for _, name := range []string{"one", "two"} {
+		job := training(t, files, name)
+		status := trained(t, trainer, job)
+		if err := deployer.RegisterModel(ctx, job.Model, status.Artifact, schema.Fingerprint()); err != nil {
+			t.Fatal(err)
+		}
+		if err := deployer.DeployModel(ctx, job.Model); err != nil {
+			t.Fatal(err)
+		}
+		tick := time.NewTicker(time.Millisecond)
+		for {
+			scores, err := here.Score(ctx, []predict.Vector{row}, false)
+			if err == nil && scores.Model == job.Model {
+				break
+			}
+			<-tick.C
+		}
+		tick.Stop()
+	}
+	// A store that fails is told once; the model goes on serving.
+	store.fail(errors.New("the database is gone"))
+	if err := <-faults; err == nil {
+		t.Error("a failing store was not told")
+	}
+	if here.Ready(ctx) != nil {
+		t.Error("the model no longer serves")
+	}
+	store.fail(nil)
+	if err := <-faults; err != nil {
+		t.Errorf("the end of the failure was told as %v", err)
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path"
 	"sync"
 	"time"
@@ -50,8 +51,14 @@ func artifactOf(j modelswap.TrainingJob) string {
 	return path.Join(path.Dir(j.Train), "model-"+j.Name+".json")
 }
 
-// StartTraining implements modelswap.Trainer.
-func (t *Trainer) StartTraining(_ context.Context, spec modelswap.TrainingJob) error {
+// StartTraining implements modelswap.Trainer. Training data that is not here,
+// because another machine made it, is an error that wraps fs.ErrNotExist.
+func (t *Trainer) StartTraining(ctx context.Context, spec modelswap.TrainingJob) error {
+	for _, name := range []string{spec.Train, spec.Holdout} {
+		if _, err := fs.Stat(t.files.FS(ctx), name); err != nil {
+			return fmt.Errorf("training data: %w", err)
+		}
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if j := t.jobs[spec.Name]; j != nil && j.status.State == modelswap.TrainingRunning {

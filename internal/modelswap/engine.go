@@ -3,7 +3,6 @@ package modelswap
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -34,6 +33,9 @@ type Options struct {
 	MaxRuntime      time.Duration     // of a training job; zero: an hour
 	Gate            Gate              // the zero Gate lets every challenger pass
 	Poll            time.Duration     // between looks at work that takes time; zero: 200 ms
+	Owner           string            // names this engine in leases, as no other does; empty: a new name for each
+	Heartbeat       time.Duration     // between extensions of the lease; zero: a third of it
+	MaxPause        time.Duration     // bound on the pauses between tries; zero: as the class of error has it
 }
 
 // Engine runs renewals. One Run loop works on them; the other methods may be
@@ -51,6 +53,9 @@ func New(ports Ports, opts Options, log *slog.Logger, reg prometheus.Registerer)
 	opts.Algorithm = cmp.Or(opts.Algorithm, string(learn.LinearLearner))
 	opts.MaxRuntime = cmp.Or(opts.MaxRuntime, time.Hour)
 	opts.Poll = cmp.Or(opts.Poll, 200*time.Millisecond)
+	opts.Owner = cmp.Or(opts.Owner, predict.NewID())
+	opts.Heartbeat = cmp.Or(opts.Heartbeat, leaseTime/3)
+	opts.MaxPause = cmp.Or(opts.MaxPause, time.Hour)
 	return &Engine{ports: ports, opts: opts, log: log, metrics: newMetrics(reg), wake: make(chan struct{}, 1)}
 }
 
@@ -85,11 +90,16 @@ func (e *Engine) Trigger(ctx context.Context, req TriggerRequest) (*Renewal, err
 		return nil, err
 	}
 	e.log.Info("renewal queued", "renewal", r.ID, "trigger", r.Trigger)
+	e.rouse()
+	return r, nil
+}
+
+// rouse makes Run look for work at once.
+func (e *Engine) rouse() {
 	select {
 	case e.wake <- struct{}{}:
 	default:
 	}
-	return r, nil
 }
 
 // check finds what can be seen to be wrong before anything runs.
@@ -169,121 +179,4 @@ func (e *Engine) Models(ctx context.Context) ([]Model, error) {
 func (e *Engine) Serving(ctx context.Context) (string, error) {
 	name, _, err := e.ports.Deployer.Serving(ctx)
 	return name, err
-}
-
-// idle is how long Run waits before it looks for work that another process
-// may have queued.
-const idle = time.Second
-
-// Run works on renewals until ctx ends. A renewal that is unfinished then goes
-// on with the next Run, in this process or another.
-func (e *Engine) Run(ctx context.Context) {
-	failing := false
-	for ctx.Err() == nil {
-		wait := idle
-		r, err := e.ports.Renewals.Unfinished(ctx)
-		if err == nil && r != nil {
-			wait, err = e.advance(ctx, r)
-		}
-		// A lasting failure is logged when it begins and when it ends.
-		if err != nil && ctx.Err() == nil && !failing {
-			e.log.Error("the renewal's record cannot be read or saved", "error", err)
-		}
-		if err == nil && failing {
-			e.log.Info("the renewal's record can be read and saved again")
-		}
-		if failing = err != nil; failing {
-			wait = idle
-		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-		case <-e.wake:
-		case <-timer.C:
-		}
-		timer.Stop()
-	}
-}
-
-// advance runs the step that is due and saves what came of it. It returns how
-// long to wait before the next call; an error means that nothing was saved.
-func (e *Engine) advance(ctx context.Context, r *Renewal) (wait time.Duration, err error) {
-	step := r.Current()
-	if step.Status == StepPending {
-		now := time.Now().UTC()
-		r.Status, step.Status, step.StartedAt = Running, StepRunning, &now
-		step.Attempt++
-		if err := e.save(ctx, r); err != nil {
-			return 0, err
-		}
-		e.log.Info("step started", "renewal", r.ID, "step", step.Name)
-	}
-	run := &run{Engine: e, r: r, step: step}
-	wait, err = run.do(ctx)
-	switch {
-	case err == nil && wait > 0:
-		return wait, e.save(ctx, r)
-	case err != nil && ctx.Err() != nil:
-		return 0, ctx.Err() // stopped, not failed: the step runs again with the next Run
-	}
-	e.settle(r, step, err)
-	return 0, e.save(ctx, r)
-}
-
-func (e *Engine) save(ctx context.Context, r *Renewal) error {
-	err := e.ports.Renewals.UpdateRenewal(ctx, r)
-	if errors.Is(err, ErrStale) {
-		return nil // somebody else moved it on; the next look shows how
-	}
-	return err
-}
-
-// settle writes the end of a step into the renewal, and its end where it is
-// the last one, failed, or the challenger lost.
-func (e *Engine) settle(r *Renewal, step *Step, err error) {
-	now := time.Now().UTC()
-	step.FinishedAt = &now
-	e.metrics.stepSeconds.WithLabelValues(string(step.Name)).Observe(now.Sub(*step.StartedAt).Seconds())
-	var rejected *rejection
-	switch {
-	case err == nil:
-		step.Status = StepSucceeded
-		e.log.Info("step succeeded", "renewal", r.ID, "step", step.Name, "seconds", now.Sub(*step.StartedAt).Seconds())
-		if r.Current() == nil {
-			r.Status = Succeeded
-		}
-	case errors.As(err, &rejected):
-		step.Status, r.Status, r.Error = StepSucceeded, Rejected, rejected.reason
-		for i := range r.Steps {
-			if r.Steps[i].Status == StepPending {
-				r.Steps[i].Status = StepSkipped
-			}
-		}
-	default:
-		text := publicText(err)
-		step.Status, step.Error = StepFailed, &text
-		r.Status, r.Error = Failed, fmt.Sprintf("%s: %s", step.Name, text)
-		e.log.Error("step failed", "renewal", r.ID, "step", step.Name, "error", err)
-	}
-	if !r.Status.Final() {
-		return
-	}
-	r.FinishedAt = &now
-	e.metrics.renewals.WithLabelValues(string(r.Status)).Inc()
-	if r.Status == Succeeded {
-		e.metrics.lastSuccess.Set(float64(now.Unix()))
-	}
-	e.log.Info("renewal finished", "renewal", r.ID, "status", r.Status, "model", r.State.Model, "error", r.Error)
-}
-
-// publicText is what the renewal's record says about an error. Operators read
-// the record, so it is the error's own text; it holds no secret and no
-// customer's values, because steps handle rows by number only.
-func publicText(err error) string {
-	const most = 1000
-	text := err.Error()
-	if len(text) > most {
-		text = text[:most] + "…"
-	}
-	return text
 }

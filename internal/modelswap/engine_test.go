@@ -58,7 +58,8 @@ func (b *bundle) start(t *testing.T) (stop func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.engine = modelswap.New(b.Ports(), modelswap.Options{Schema: b.Schema, Gate: gate, Poll: time.Millisecond},
+	b.engine = modelswap.New(b.Ports(), modelswap.Options{Schema: b.Schema, Gate: gate,
+		Poll: time.Millisecond, Heartbeat: time.Millisecond, MaxPause: time.Millisecond},
 		slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
@@ -369,7 +370,7 @@ func TestWhatCanBeSeenToBeWrongIsRefusedAtOnce(t *testing.T) {
 			t.Errorf("%s: got %v, want one violation of it", field, err)
 		}
 	}
-	if r, _ := b.Unfinished(t.Context()); r != nil {
+	if all, _ := b.Renewals(t.Context(), 10, ""); len(all) != 0 {
 		t.Error("a refused request left a renewal behind")
 	}
 }

@@ -99,7 +99,7 @@ func (x *run) measure(ctx context.Context, model string, rows []predict.Vector, 
 	}
 	metrics, err := learn.Evaluate(scores, labels, threshold)
 	if err != nil {
-		return nil, fmt.Errorf("the held-out rows cannot be evaluated: %w", err)
+		return nil, &Fault{Input, fmt.Errorf("the held-out rows cannot be evaluated: %w", err)}
 	}
 	return &metrics, nil
 }

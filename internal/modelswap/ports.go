@@ -10,22 +10,37 @@ import (
 )
 
 // Renewals is where renewals live. Implementations are safe for concurrent
-// use; a Renewal passed in is not kept.
+// use, by several processes too; a Renewal passed in is not kept.
 type Renewals interface {
 	// InsertRenewal stores a new renewal with Revision 1. While another one is
 	// unfinished it stores nothing and returns an *predict.Error of kind
 	// Conflict whose detail names that one.
 	InsertRenewal(ctx context.Context, r *Renewal) error
+	// ClaimRenewal takes, for owner and for as long as lease, the unfinished
+	// renewal whose WakeAt has passed and that nobody else holds; nil if there
+	// is none. It increments Revision, so that whoever held it before, and
+	// wakes up late, cannot save.
+	ClaimRenewal(ctx context.Context, owner string, lease time.Duration) (*Renewal, error)
+	// ExtendLease lets owner hold the renewal for as long as lease from now, and
+	// tells whether it is to be cancelled. ErrStale: somebody else holds it, or
+	// it has ended.
+	ExtendLease(ctx context.Context, id, owner string, lease time.Duration) (cancel bool, err error)
 	// UpdateRenewal saves r where the stored Revision is still r.Revision, and
-	// increments both; else it changes nothing and returns ErrStale.
+	// increments both; else it changes nothing and returns ErrStale. A renewal
+	// that is final, or Released, is let go with it. Making a final one run
+	// again is a Conflict as in InsertRenewal.
 	UpdateRenewal(ctx context.Context, r *Renewal) error
+	// RequestCancel notes that the renewal is to be cancelled, for its owner to
+	// see, and makes it due at once. Kind NotFound if there is none, Conflict
+	// if it has ended.
+	RequestCancel(ctx context.Context, id string) error
 	// Renewal returns one; kind NotFound if there is none.
 	Renewal(ctx context.Context, id string) (*Renewal, error)
+	// Attempts returns every attempt of every step, in the order of their start.
+	Attempts(ctx context.Context, id string) ([]Step, error)
 	// Renewals returns the newest, newest first, at most limit, older than the
 	// one named before (empty: from the newest).
 	Renewals(ctx context.Context, limit int, before string) ([]*Renewal, error)
-	// Unfinished returns the renewal that is queued or running, or nil.
-	Unfinished(ctx context.Context) (*Renewal, error)
 }
 
 // Models is the record of the models that renewals made.
@@ -63,6 +78,8 @@ type Files interface {
 	// WriteFile makes the file from what write writes. It appears whole, or not
 	// at all where write or WriteFile fails; an older one is replaced.
 	WriteFile(ctx context.Context, name string, write func(io.Writer) error) error
+	// RemoveAll removes a folder and all in it. One that is not there is no error.
+	RemoveAll(ctx context.Context, name string) error
 }
 
 // TrainingJob asks for a model.

@@ -76,8 +76,11 @@ type Renewal struct {
 	Steps      []Step     `json:"steps"`
 	Error      string     `json:"error,omitempty"` // why it failed or was rejected
 
-	State    State `json:"-"` // what later steps need of earlier ones
-	Revision int64 `json:"-"` // counts the saves; a save of a stale copy is refused
+	Cancelling bool      `json:"cancelling,omitzero"` // somebody has asked to cancel it
+	State      State     `json:"-"`                   // what later steps need of earlier ones
+	Revision   int64     `json:"-"`                   // counts the saves; a save of a stale copy is refused
+	WakeAt     time.Time `json:"-"`                   // nobody need look before; zero: at once
+	Released   bool      `json:"-"`                   // the next save lets the lease go
 }
 
 // Step is one step's latest attempt.
@@ -113,6 +116,7 @@ type State struct {
 	Artifact  string `json:"artifact,omitempty"`  // what the training job made
 	Model     string `json:"model,omitempty"`     // name of the model, fixed before it is trained
 	Champion  string `json:"champion,omitempty"`  // what served when the challenger was evaluated
+	Redone    int    `json:"redone,omitempty"`    // how often it began again because files were missing
 }
 
 // Overrides change settings for one renewal.

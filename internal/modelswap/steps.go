@@ -51,15 +51,16 @@ func (x *run) do(ctx context.Context) (wait time.Duration, err error) {
 func (x *run) note(name string, value any) { x.step.Detail[name] = value }
 
 // file names a file of this renewal.
-func (x *run) file(name string) string { return "renewals/" + x.r.ID + "/" + name }
+func (x *run) file(name string) string { return x.r.folder() + "/" + name }
 
 // export writes all customers to files. Run twice, it finds the export begun
-// or done under the renewal's id.
+// or done under the name of the attempt.
 func (x *run) export(ctx context.Context) (time.Duration, error) {
-	if err := x.ports.Exporter.StartExport(ctx, x.r.ID); err != nil {
+	name := fmt.Sprintf("%s-%d", x.r.ID, x.step.Attempt)
+	if err := x.ports.Exporter.StartExport(ctx, name); err != nil {
 		return 0, err
 	}
-	status, err := x.ports.Exporter.ExportStatus(ctx, x.r.ID)
+	status, err := x.ports.Exporter.ExportStatus(ctx, name)
 	if err != nil || !status.Done {
 		return x.opts.Poll, err
 	}
@@ -132,13 +133,9 @@ func (x *run) championWatermark(ctx context.Context) (int64, error) {
 func (x *run) train(ctx context.Context) (time.Duration, error) {
 	state := &x.r.State
 	algorithm, parameters := x.training(x.r.Overrides)
-	limit := x.opts.MaxRuntime
-	if text := x.r.Overrides.Training.MaxRuntime; text != "" {
-		limit, _ = time.ParseDuration(text) // checked when the renewal was made
-	}
 	job := TrainingJob{
-		Name: fmt.Sprintf("%s-%d", x.r.ID, x.step.Attempt), Model: state.Model,
-		Algorithm: algorithm, Hyperparameters: parameters, MaxRuntime: limit,
+		Name: jobName(x.r, x.step), Model: state.Model,
+		Algorithm: algorithm, Hyperparameters: parameters, MaxRuntime: x.maxRuntime(x.r),
 		Train: state.Train, Holdout: state.Holdout, Columns: x.opts.Schema.Columns(),
 		Schema: x.opts.Schema.Fingerprint(), Data: state.Data,
 	}
@@ -165,6 +162,19 @@ func (x *run) train(ctx context.Context) (time.Duration, error) {
 		return 0, predict.Errorf(predict.Invalid, "%s", status.Reason)
 	}
 	return x.opts.Poll, nil
+}
+
+// jobName names the training job of an attempt.
+func jobName(r *Renewal, train *Step) string { return fmt.Sprintf("%s-%d", r.ID, train.Attempt) }
+
+// maxRuntime is how long a training job may run.
+func (e *Engine) maxRuntime(r *Renewal) time.Duration {
+	if text := r.Overrides.Training.MaxRuntime; text != "" {
+		if limit, err := time.ParseDuration(text); err == nil { // checked when it was set
+			return limit
+		}
+	}
+	return e.opts.MaxRuntime
 }
 
 // register makes the model known. Run twice, it registers the same model again.
@@ -226,13 +236,13 @@ func (x *run) verify(ctx context.Context) error {
 	}
 	champion := x.r.State.Champion
 	if champion == "" {
-		return fmt.Errorf("%w; there is no earlier model to go back to", doubt)
+		return &Fault{Unfit, fmt.Errorf("%w; there is no earlier model to go back to", doubt)}
 	}
 	if err := x.ports.Deployer.DeployModel(ctx, champion); err != nil {
 		return fmt.Errorf("%w; going back to %s failed: %w", doubt, champion, err)
 	}
 	x.note("rolled_back_to", champion)
-	return fmt.Errorf("%w; went back to %s", doubt, champion)
+	return &Fault{Unfit, fmt.Errorf("%w; went back to %s", doubt, champion)}
 }
 
 // doubt returns why the new model must not go on serving, or nil.

@@ -111,6 +111,11 @@ func (s *Store) PutCustomers(ctx context.Context, customers []predict.Customer) 
 		return 0, 0, nil
 	}
 	err = s.inWrite(ctx, "put customers", func(tx *sql.Tx) error {
+		// Two who write the same customers in different orders would wait for
+		// each other for ever: they follow each other instead.
+		if _, err := holdSequence(ctx, tx); err != nil {
+			return err
+		}
 		insert, err := tx.PrepareContext(ctx, insertCustomerSQL)
 		if err != nil {
 			return err
@@ -150,6 +155,10 @@ func (s *Store) PutCustomers(ctx context.Context, customers []predict.Customer) 
 // many there were. What was predicted for them stays in the ledger.
 func (s *Store) RemoveDemo(ctx context.Context) (removed int64, err error) {
 	err = s.inWrite(ctx, "remove demo customers", func(tx *sql.Tx) error {
+		// Whoever records an outcome for one of them comes before or after.
+		if _, err := holdSequence(ctx, tx); err != nil {
+			return err
+		}
 		result, err := tx.ExecContext(ctx, `DELETE FROM customers WHERE demo = 1`)
 		if err != nil {
 			return err

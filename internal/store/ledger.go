@@ -57,8 +57,9 @@ func (s *Store) commit(first *appendCall) {
 	if err == nil {
 		err = s.insertPredictions(ctx, tx, calls)
 	}
-	if len(calls) > 1 && violationOf(err) != noViolation {
-		// One call holds rows that the tables refuse: each for itself, then.
+	if len(calls) > 1 && violationOf(err) != noViolation || lostRace(err) {
+		// One call holds rows that the tables refuse, or that another process
+		// writes at this moment: each for itself, then.
 		for _, call := range calls {
 			call.finish(s.commitAlone(ctx, call))
 		}
@@ -79,7 +80,7 @@ func (s *Store) commitAlone(ctx context.Context, call *appendCall) error {
 
 // insertPredictions writes the calls' predictions and ends the transaction.
 func (s *Store) insertPredictions(ctx context.Context, tx *sql.Tx, calls []*appendCall) error {
-	defer tx.Rollback() // after a commit it does nothing
+	defer tx.Rollback()                               // after a commit it does nothing
 	insert := tx.StmtContext(ctx, s.insertPrediction) //nolint:sqlclosecheck // it is closed with the transaction
 	rows := 0
 	for _, call := range calls {

@@ -79,7 +79,7 @@ func testLedger(t *testing.T, open opener) {
 	})
 }
 
-// testGroupCommit holds the writing connection, so that what is enqueued
+// testGroupCommit holds the only connection, so that what is enqueued
 // meanwhile must end up in one group: nothing depends on timing.
 func testGroupCommit(t *testing.T, open opener) {
 	ctx := context.Background()
@@ -99,7 +99,7 @@ func testGroupCommit(t *testing.T, open opener) {
 	t.Run("calls that wait together share one transaction", func(t *testing.T) {
 		t.Parallel()
 		s := open(t)
-		tx := holdWriter(t, s)
+		tx := holdConnection(t, s)
 		var calls []*appendCall
 		for i := range 50 {
 			calls = append(calls, enqueue(t, s, fmt.Sprint(i, "a"), fmt.Sprint(i, "b")))
@@ -114,7 +114,7 @@ func testGroupCommit(t *testing.T, open opener) {
 	t.Run("a full group leaves the rest to the next", func(t *testing.T) {
 		t.Parallel()
 		s := open(t)
-		tx := holdWriter(t, s)
+		tx := holdConnection(t, s)
 		ids := make([]string, maxGroupRows/2)
 		var calls []*appendCall
 		for call := range 5 {
@@ -132,7 +132,7 @@ func testGroupCommit(t *testing.T, open opener) {
 	t.Run("a call that fails fails alone", func(t *testing.T) {
 		t.Parallel()
 		s := open(t)
-		tx := holdWriter(t, s)
+		tx := holdConnection(t, s)
 		before, bad, after := enqueue(t, s, "1", "2"), enqueue(t, s, "3", "bad"), enqueue(t, s, "4")
 		must(t, tx.Rollback())
 		must(t, s.appends.wait(ctx, before))
@@ -147,7 +147,7 @@ func testGroupCommit(t *testing.T, open opener) {
 	t.Run("whoever leaves while waiting is not recorded", func(t *testing.T) {
 		t.Parallel()
 		s := open(t)
-		tx := holdWriter(t, s)
+		tx := holdConnection(t, s)
 		leaving, cancel := context.WithCancel(ctx)
 		cancel()
 		stays := enqueue(t, s, "stays")
@@ -162,7 +162,7 @@ func testGroupCommit(t *testing.T, open opener) {
 	t.Run("a group that all have left commits nothing", func(t *testing.T) {
 		t.Parallel()
 		s := open(t)
-		tx := holdWriter(t, s)
+		tx := holdConnection(t, s)
 		leaving, cancel := context.WithCancel(ctx)
 		cancel()
 		call := enqueue(t, s, "leaves")
@@ -185,7 +185,7 @@ func testGroupCommit(t *testing.T, open opener) {
 	t.Run("a full queue makes callers wait no longer than they like", func(t *testing.T) {
 		t.Parallel()
 		s := open(t)
-		tx := holdWriter(t, s)
+		tx := holdConnection(t, s)
 		calls := []*appendCall{enqueue(t, s, "0")}
 		for s.LedgerStats().Queued > 0 { // until the committer holds the first
 			runtime.Gosched()
@@ -208,7 +208,7 @@ func testGroupCommit(t *testing.T, open opener) {
 	t.Run("closing commits what waits", func(t *testing.T) {
 		t.Parallel()
 		s := open(t)
-		tx := holdWriter(t, s)
+		tx := holdConnection(t, s)
 		calls := []*appendCall{enqueue(t, s, "1"), enqueue(t, s, "2"), enqueue(t, s, "3")}
 		closed := make(chan error)
 		go func() { closed <- s.Close() }()

@@ -23,12 +23,16 @@ var ErrNewer = errors.New("the database was made by a newer version of the gatew
 
 // migrate brings the tables up to date. A database that knows migrations we do
 // not is left as it is and refused with ErrNewer.
-func migrate(ctx context.Context, dialect goose.Dialect, db *sql.DB) error {
+func migrate(ctx context.Context, m migrator, db *sql.DB) error {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return err
 	}
-	provider, err := goose.NewProvider(dialect, db, files, goose.WithDisableGlobalRegistry(true))
+	options, err := m.options()
+	if err != nil {
+		return err
+	}
+	provider, err := goose.NewProvider(m.dialect, db, files, append(options, goose.WithDisableGlobalRegistry(true))...)
 	if err != nil {
 		return err
 	}

@@ -89,6 +89,10 @@ func (s *Store) Models(ctx context.Context) ([]modelswap.Model, error) {
 // that is marked changes nothing.
 func (s *Store) MarkServing(ctx context.Context, name string, at time.Time) error {
 	return s.inWrite(ctx, "mark the serving model", func(tx *sql.Tx) error {
+		// Two that mark different models at once would leave both marked.
+		if _, err := holdSequence(ctx, tx); err != nil {
+			return err
+		}
 		var marked bool
 		switch err := tx.QueryRowContext(ctx, isMarkedSQL, name).Scan(&marked); {
 		case errors.Is(err, sql.ErrNoRows):

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"math"
+	"sync"
 	"testing"
 
 	"gateway/internal/learn"
@@ -95,5 +96,31 @@ func testModels(t *testing.T, open opener) {
 		check("a serves again")
 		wantKind(t, s.MarkServing(ctx, "x", at(40)), predict.NotFound, `there is no model "x"`)
 		check("after a mistake")
+	})
+	t.Run("whoever marks at the same moment, one stays marked", func(t *testing.T) {
+		t.Parallel()
+		s := open(t)
+		names := []string{"a", "b", "c"}
+		for _, name := range names {
+			must(t, s.InsertModel(ctx, modelswap.Model{Name: name, CreatedAt: at(0)}))
+		}
+		for range 5 {
+			var all sync.WaitGroup
+			for i, name := range names {
+				all.Go(func() {
+					if err := s.MarkServing(ctx, name, at(i)); err != nil {
+						t.Errorf("MarkServing: %v", err)
+					}
+				})
+			}
+			all.Wait()
+			marked := 0
+			for _, name := range names {
+				if m := readModel(t, s, name); m.DeployedAt != nil && m.RetiredAt == nil {
+					marked++
+				}
+			}
+			want(t, "models marked", marked, 1)
+		}
 	})
 }

@@ -88,23 +88,30 @@ func (s *Store) RecordOutcomes(ctx context.Context, outcomes []predict.Outcome) 
 	}
 	matches := make([]predict.Match, len(outcomes))
 	err := s.inWrite(ctx, "record outcomes", func(tx *sql.Tx) error {
-		r := outcomeRecorder{tx: tx, now: s.now()}
-		if err := tx.QueryRowContext(ctx, holdSequenceSQL).Scan(&r.sequence); err != nil {
+		sequence, err := holdSequence(ctx, tx)
+		if err != nil {
 			return err
 		}
+		r := outcomeRecorder{tx: tx, now: s.now(), sequence: sequence}
 		for i := range outcomes {
-			var err error
 			if matches[i], err = r.record(ctx, outcomes[i]); err != nil {
 				return err
 			}
 		}
-		_, err := tx.ExecContext(ctx, saveSequenceSQL, r.sequence)
+		_, err = tx.ExecContext(ctx, saveSequenceSQL, r.sequence)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	return matches, nil
+}
+
+// holdSequence takes the counter's row until tx ends and returns the last
+// number given out. Transactions that must follow each other begin with it.
+func holdSequence(ctx context.Context, tx *sql.Tx) (sequence int64, err error) {
+	err = tx.QueryRowContext(ctx, holdSequenceSQL).Scan(&sequence)
+	return sequence, err
 }
 
 // outcomeRecorder records outcomes within one transaction.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
@@ -14,22 +15,31 @@ import (
 const (
 	insertRenewalSQL = `
 INSERT INTO renewals
-    (id, revision, status, cause, reason, overrides, force, created_at, finished_at, model, metrics, state, error)
-VALUES ($1, 1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`
+    (id, revision, status, cause, reason, overrides, force, created_at, finished_at, model, metrics, state, error,
+     cancel, wake_at)
+VALUES ($1, 1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`
 
+	// On the right of "=" stands what was stored before. Whoever saves an
+	// unfinished renewal may not know yet that it is to be cancelled: the
+	// request stays, and so does what it did to wake_at. One that had ended and
+	// goes on has nothing to do with earlier requests.
 	updateRenewalSQL = `
 UPDATE renewals
 SET revision = revision + 1, status = $1, cause = $2, reason = $3, overrides = $4, force = $5,
-    created_at = $6, finished_at = $7, model = $8, metrics = $9, state = $10, error = $11
-WHERE id = $12 AND revision = $13`
+    created_at = $6, finished_at = $7, model = $8, metrics = $9, state = $10, error = $11,
+    cancel = CASE WHEN cancel > $12 AND status IN ('queued', 'running') THEN cancel ELSE $12 END,
+    wake_at = CASE WHEN cancel > $12 AND status IN ('queued', 'running') THEN 0 ELSE CAST($13 AS BIGINT) END,
+    lease_owner = CASE WHEN $14 = 1 THEN NULL ELSE lease_owner END,
+    lease_until = CASE WHEN $14 = 1 THEN NULL ELSE lease_until END
+WHERE id = $15 AND revision = $16`
 
 	// A renewal and its steps come in one statement, hence from one snapshot:
 	// a row for each step, repeating the renewal. A step that was never saved
 	// has no row, and a renewal without any has one row of NULLs.
 	selectRenewalsSQL = `
 SELECT r.id, r.revision, r.status, r.cause, r.reason, r.overrides, r.force, r.created_at,
-    r.finished_at, r.model, r.metrics, r.state, r.error,
-    s.name, s.attempt, s.status, s.started_at, s.finished_at, s.detail, s.error
+    r.finished_at, r.model, r.metrics, r.state, r.error, r.wake_at, r.cancel,
+    s.name, s.attempt + s.earlier, s.status, s.started_at, s.finished_at, s.detail, s.error
 FROM renewals r LEFT JOIN renewal_steps s ON s.renewal_id = r.id AND s.latest = 1 `
 
 	renewalSQL    = selectRenewalsSQL + `WHERE r.id = $1 ORDER BY s.position`
@@ -69,15 +79,17 @@ func (s *Store) InsertRenewal(ctx context.Context, r *modelswap.Renewal) error {
 
 // UpdateRenewal saves the renewal and its steps in one transaction, where the
 // stored revision is still r.Revision, and increments both; else it returns
-// modelswap.ErrStale. Where it would make a finished renewal run while another
+// modelswap.ErrStale. It lets the lease go where the renewal is final or
+// Released. Where it would make a finished renewal run while another
 // one is unfinished, it returns a conflict that names that one.
 func (s *Store) UpdateRenewal(ctx context.Context, r *modelswap.Renewal) error {
 	values, err := renewalValues(r)
 	if err != nil {
 		return failed("update renewal", err)
 	}
+	values = append(values, flag(r.Released || r.Status.Final()), r.ID, r.Revision)
 	err = s.inWrite(ctx, "update renewal", func(tx *sql.Tx) error {
-		result, err := tx.ExecContext(ctx, updateRenewalSQL, append(values, r.ID, r.Revision)...)
+		result, err := tx.ExecContext(ctx, updateRenewalSQL, values...)
 		if err != nil {
 			return err
 		}
@@ -100,8 +112,9 @@ func renewalValues(r *modelswap.Renewal) ([]any, error) {
 	overrides, err1 := encode(r.Overrides)
 	metrics, err2 := encode(r.Metrics)
 	state, err3 := encode(r.State)
-	return []any{string(r.Status), r.Trigger, r.Reason, overrides, flag(r.Force), micros(r.CreatedAt),
-		optionalMicros(r.FinishedAt), optional(r.Model), metrics, state, r.Error}, errors.Join(err1, err2, err3)
+	values := []any{string(r.Status), r.Trigger, r.Reason, overrides, flag(r.Force), micros(r.CreatedAt),
+		optionalMicros(r.FinishedAt), optional(r.Model), metrics, state, r.Error, flag(r.Cancelling), wakeMicros(r.WakeAt)}
+	return values, errors.Join(err1, err2, err3)
 }
 
 // renewalConflict lets a conflict name the renewal that is in the way. Should
@@ -111,7 +124,7 @@ func (s *Store) renewalConflict(ctx context.Context, id string, err error) error
 	if !errors.As(err, &conflict) || conflict.Kind != predict.Conflict {
 		return err
 	}
-	other, err2 := s.Unfinished(ctx)
+	other, err2 := s.unfinished(ctx)
 	if err2 != nil || other == nil || other.ID == id {
 		return err
 	}
@@ -124,7 +137,7 @@ func (s *Store) renewalConflict(ctx context.Context, id string, err error) error
 
 // Renewal returns one; kind NotFound if there is none.
 func (s *Store) Renewal(ctx context.Context, id string) (*modelswap.Renewal, error) {
-	found, err := s.renewals(ctx, renewalSQL, id)
+	found, err := queryRenewals(ctx, s.read, renewalSQL, id)
 	if err != nil {
 		return nil, failed("renewal", err)
 	}
@@ -145,10 +158,10 @@ func (s *Store) Renewals(ctx context.Context, limit int, before string) ([]*mode
 		return nil, nil
 	}
 	if before == "" {
-		found, err := s.renewals(ctx, newestRenewalsSQL, limit)
+		found, err := queryRenewals(ctx, s.read, newestRenewalsSQL, limit)
 		return found, failed("renewals", err)
 	}
-	found, err := s.renewals(ctx, olderRenewalsSQL, before, limit)
+	found, err := queryRenewals(ctx, s.read, olderRenewalsSQL, before, limit)
 	if err == nil && len(found) == 0 {
 		// It is the oldest one or there is none such.
 		_, err = s.Renewal(ctx, before)
@@ -156,18 +169,23 @@ func (s *Store) Renewals(ctx context.Context, limit int, before string) ([]*mode
 	return found, failed("renewals", err)
 }
 
-// Unfinished returns the renewal that is queued or running, or nil.
-func (s *Store) Unfinished(ctx context.Context) (*modelswap.Renewal, error) {
-	found, err := s.renewals(ctx, unfinishedSQL)
+// unfinished returns the renewal that is queued or running, or nil.
+func (s *Store) unfinished(ctx context.Context) (*modelswap.Renewal, error) {
+	found, err := queryRenewals(ctx, s.read, unfinishedSQL)
 	if len(found) == 0 || err != nil {
-		return nil, failed("unfinished renewal", err)
+		return nil, err
 	}
 	return found[0], nil
 }
 
-// renewals runs one of the queries above.
-func (s *Store) renewals(ctx context.Context, query string, args ...any) ([]*modelswap.Renewal, error) {
-	rows, err := s.read.QueryContext(ctx, query, args...)
+// queryer is a *sql.DB or a *sql.Tx.
+type queryer interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// queryRenewals runs one of the queries above.
+func queryRenewals(ctx context.Context, db queryer, query string, args ...any) ([]*modelswap.Renewal, error) {
+	rows, err := db.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -199,20 +217,37 @@ func scanRenewal(from row) (*modelswap.Renewal, *modelswap.Step, error) {
 	var r modelswap.Renewal
 	var step stepColumns
 	var overrides, metrics, state []byte
-	var created int64
+	var created, wake int64
 	var finished sql.Null[int64]
 	var model sql.Null[string]
 	err := from.Scan(&r.ID, &r.Revision, &r.Status, &r.Trigger, &r.Reason, &overrides, &r.Force, &created,
-		&finished, &model, &metrics, &state, &r.Error,
+		&finished, &model, &metrics, &state, &r.Error, &wake, &r.Cancelling,
 		&step.name, &step.attempt, &step.status, &step.started, &step.finished, &step.detail, &step.err)
 	if err != nil {
 		return nil, nil, err
 	}
 	r.CreatedAt, r.FinishedAt, r.Model = fromMicros(created), optionalTime(finished), pointer(model)
+	r.WakeAt = fromWakeMicros(wake)
 	if err := errors.Join(json.Unmarshal(overrides, &r.Overrides), json.Unmarshal(metrics, &r.Metrics),
 		json.Unmarshal(state, &r.State)); err != nil {
 		return nil, nil, fmt.Errorf("renewal %s: %w", r.ID, err)
 	}
 	s, err := step.step()
 	return &r, s, err
+}
+
+// wakeMicros is how WakeAt is stored: 0 for the zero time, which means at once.
+func wakeMicros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return micros(t)
+}
+
+// fromWakeMicros is the inverse of wakeMicros.
+func fromWakeMicros(us int64) time.Time {
+	if us == 0 {
+		return time.Time{}
+	}
+	return fromMicros(us)
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
+	"sync"
 	"testing"
 
 	"gateway/internal/learn"
@@ -48,6 +50,7 @@ func fullRenewal() *modelswap.Renewal {
 			Export: "exports/1", Train: "t.csv", Holdout: "h.csv", Data: "00ff", Rows: 5, Watermark: math.MaxInt64,
 			Job: "j", Artifact: "a", Model: "m", Champion: "old",
 		},
+		Cancelling: true, WakeAt: at(99),
 		Steps: pendingSteps(),
 	}
 	r.Steps[0] = modelswap.Step{
@@ -86,7 +89,7 @@ func testRenewals(t *testing.T, open opener) {
 			must(t, s.InsertRenewal(ctx, r))
 			want(t, "revision", r.Revision, int64(1))
 			want(t, "renewal", readRenewal(t, s, r.ID), r)
-			unfinished, err := s.Unfinished(ctx)
+			unfinished, err := s.unfinished(ctx)
 			must(t, err)
 			want(t, "unfinished", unfinished, r)
 		}
@@ -146,24 +149,27 @@ func testRenewals(t *testing.T, open opener) {
 		must(t, s.InsertRenewal(ctx, newRenewal("r", modelswap.Failed, 0)))
 		wantKind(t, s.InsertRenewal(ctx, newRenewal("r", modelswap.Failed, 0)), predict.Conflict, "another one exists already")
 	})
-	t.Run("only one of many that start together is stored", func(t *testing.T) {
+	t.Run("of a hundred that start together one is stored, and the others are told which", func(t *testing.T) {
 		t.Parallel()
+		const starts = 100
 		s := open(t)
-		errs := make(chan error)
-		for i := range 20 {
-			go func() { errs <- s.InsertRenewal(ctx, newRenewal(fmt.Sprint(i), modelswap.Queued, i)) }()
+		var stored [starts]bool
+		var errs [starts]error
+		var all sync.WaitGroup
+		for i := range starts {
+			all.Go(func() {
+				errs[i] = s.InsertRenewal(ctx, newRenewal(fmt.Sprint(i), modelswap.Queued, i))
+				stored[i] = errs[i] == nil
+			})
 		}
-		stored := 0
-		for range 20 {
-			var conflict *predict.Error
-			switch err := <-errs; {
-			case err == nil:
-				stored++
-			case !errors.As(err, &conflict) || conflict.Kind != predict.Conflict:
-				t.Errorf("got %v, want a conflict", err)
+		all.Wait()
+		want(t, "renewals", countRows(t, s, "renewals"), 1)
+		first := slices.Index(stored[:], true)
+		for i, err := range errs {
+			if i != first {
+				wantKind(t, err, predict.Conflict, fmt.Sprintf("renewal %d is still queued", first))
 			}
 		}
-		want(t, "stored", stored, 1)
 	})
 	t.Run("an unknown renewal is not found, and none is unfinished at first", func(t *testing.T) {
 		t.Parallel()
@@ -172,7 +178,7 @@ func testRenewals(t *testing.T, open opener) {
 		wantKind(t, err, predict.NotFound, `there is no renewal "x"`)
 		_, err = s.Renewals(ctx, 5, "x")
 		wantKind(t, err, predict.NotFound, `there is no renewal "x"`)
-		r, err := s.Unfinished(ctx)
+		r, err := s.unfinished(ctx)
 		must(t, err)
 		want(t, "unfinished", r, (*modelswap.Renewal)(nil))
 	})

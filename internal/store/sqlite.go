@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/pressly/goose/v3"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 )
 
@@ -47,7 +46,7 @@ func OpenSQLite(ctx context.Context, path string) (*Store, error) {
 		return nil, failed("open", err)
 	}
 	write.SetMaxOpenConns(1)
-	if err := migrate(ctx, goose.DialectSQLite3, write); err != nil {
+	if err := migrate(ctx, sqliteMigrator, write); err != nil {
 		return nil, errors.Join(failed("migrate", err), write.Close())
 	}
 	read, err := sql.Open("sqlite", readerDSN(path))

@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// A step that has not begun leaves no history.
+	// What is shown of a step that has not begun is not history.
 	forgetPendingSQL = `DELETE FROM renewal_steps WHERE renewal_id = $1 AND attempt = 0`
 
 	// Which attempt a renewal shows is a mark and not the highest number: a
@@ -20,12 +20,51 @@ const (
 
 	saveStepSQL = `
 INSERT INTO renewal_steps
-    (renewal_id, name, attempt, latest, position, status, started_at, finished_at, detail, error)
-VALUES ($1, $2, $3, 1, $4, $5, $6, $7, $8, $9)
+    (renewal_id, name, attempt, earlier, latest, position, status, started_at, finished_at, detail, error)
+VALUES ($1, $2, $3, $4, 1, $5, $6, $7, $8, $9, $10)
 ON CONFLICT (renewal_id, name, attempt) DO UPDATE
-SET latest = 1, position = excluded.position, status = excluded.status, started_at = excluded.started_at,
-    finished_at = excluded.finished_at, detail = excluded.detail, error = excluded.error`
+SET latest = 1, earlier = excluded.earlier, position = excluded.position, status = excluded.status,
+    started_at = excluded.started_at, finished_at = excluded.finished_at, detail = excluded.detail, error = excluded.error`
+
+	// The engines differ in where NULL sorts; what has no start goes last.
+	attemptsSQL = `
+SELECT name, attempt, status, started_at, finished_at, detail, error
+FROM renewal_steps WHERE renewal_id = $1 AND attempt > 0
+ORDER BY CASE WHEN started_at IS NULL THEN 1 ELSE 0 END, started_at, position, attempt`
 )
+
+// Attempts returns every attempt of every step, in the order of their start;
+// kind NotFound if there is no such renewal. A step that has not begun, or was
+// skipped, has none.
+func (s *Store) Attempts(ctx context.Context, id string) ([]modelswap.Step, error) {
+	attempts, err := s.attempts(ctx, id)
+	if err == nil && len(attempts) == 0 {
+		// None has begun or there is no such renewal.
+		_, err = s.Renewal(ctx, id)
+	}
+	return attempts, failed("attempts", err)
+}
+
+func (s *Store) attempts(ctx context.Context, id string) ([]modelswap.Step, error) {
+	rows, err := s.read.QueryContext(ctx, attemptsSQL, id)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var attempts []modelswap.Step
+	for rows.Next() {
+		var c stepColumns
+		if err := rows.Scan(&c.name, &c.attempt, &c.status, &c.started, &c.finished, &c.detail, &c.err); err != nil {
+			return nil, err
+		}
+		step, err := c.step()
+		if err != nil {
+			return nil, err
+		}
+		attempts = append(attempts, *step)
+	}
+	return attempts, rows.Err()
+}
 
 // saveSteps saves what the renewal shows of its steps. Earlier attempts stay as
 // history.
@@ -42,12 +81,27 @@ func saveSteps(ctx context.Context, tx *sql.Tx, r *modelswap.Renewal) error {
 		if err != nil {
 			return fmt.Errorf("detail of step %s: %w", s.Name, err)
 		}
-		if _, err := tx.ExecContext(ctx, saveStepSQL, r.ID, string(s.Name), int64(s.Attempt), int64(i), string(s.Status),
-			optionalMicros(s.StartedAt), optionalMicros(s.FinishedAt), detail, optional(s.Error)); err != nil {
+		attempt, earlier := s.Attempt, 0
+		if !begun(s) {
+			attempt, earlier = 0, s.Attempt
+		}
+		if _, err := tx.ExecContext(ctx, saveStepSQL, r.ID, string(s.Name), int64(attempt), int64(earlier), int64(i),
+			string(s.Status), optionalMicros(s.StartedAt), optionalMicros(s.FinishedAt), detail, optional(s.Error)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// begun reports whether the step's attempt is one that has begun. Else, if it
+// counts attempts, they are those from before the step was reset, and theirs
+// is what history says of them.
+func begun(s *modelswap.Step) bool {
+	switch s.Status {
+	case modelswap.StepPending, modelswap.StepSkipped, modelswap.StepCancelled:
+		return s.StartedAt != nil
+	}
+	return true
 }
 
 // stepColumns are the columns of a step, all NULL where a renewal has none.

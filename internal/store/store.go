@@ -23,8 +23,10 @@ var (
 // Errors that a caller can act on are *predict.Error; all others name the
 // operation that failed and are for the operator.
 type Store struct {
-	write *sql.DB // one connection; its transactions hold the write lock from the start
-	read  *sql.DB // several connections that cannot write
+	// With SQLite, write is one connection, whose transactions hold the write
+	// lock from the start, and read several that cannot write. With PostgreSQL
+	// both are the same.
+	write, read *sql.DB
 
 	insertPrediction *sql.Stmt // on write
 	featuresOfOne    *sql.Stmt // on read

@@ -4,12 +4,14 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"gateway/internal/pgtest"
 	"gateway/internal/predict"
 )
 
@@ -30,14 +32,24 @@ var conformance = []struct {
 	{"labels", testLabels},
 	{"renewals", testRenewals},
 	{"steps", testSteps},
+	{"leases", testLeases},
+	{"cancelling", testCancelling},
+	{"attempts", testAttempts},
 	{"models", testModels},
 	{"artifacts", testArtifacts},
 	{"everything at once", testConcurrent},
 }
 
+func TestMain(m *testing.M) { os.Exit(pgtest.Run(m)) }
+
 func TestSQLite(t *testing.T) {
 	t.Parallel()
 	testEngine(t, openTestSQLite)
+}
+
+func TestPostgres(t *testing.T) {
+	t.Parallel()
+	testEngine(t, openTestPostgres)
 }
 
 func testEngine(t *testing.T, open opener) {
@@ -126,12 +138,22 @@ func testStore(t *testing.T, open opener) {
 	})
 }
 
-// holdWriter takes the writing connection away until the transaction ends.
+// holdWriter writes something until the transaction ends.
 func holdWriter(t testing.TB, s *Store) *sql.Tx {
 	t.Helper()
 	tx, err := s.write.BeginTx(context.Background(), nil)
 	must(t, err)
+	_, err = holdSequence(context.Background(), tx)
+	must(t, err)
 	return tx
+}
+
+// holdConnection leaves one connection to write with, as SQLite has it anyway,
+// and takes it until the transaction ends.
+func holdConnection(t testing.TB, s *Store) *sql.Tx {
+	t.Helper()
+	s.write.SetMaxOpenConns(1)
+	return holdWriter(t, s)
 }
 
 func must(t testing.TB, err error) {

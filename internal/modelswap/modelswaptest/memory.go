@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"testing/fstest"
 	"time"
@@ -38,6 +39,10 @@ type Backend struct {
 	renewals map[string][]byte
 	states   map[string]modelswap.State
 	revision map[string]int64
+	lease    map[string]lease
+	cancel   map[string]bool
+	frozen   map[string]chan struct{}
+	attempts map[string][]modelswap.Step
 	order    []string
 	models   map[string]modelswap.Model
 	files    fstest.MapFS
@@ -46,11 +51,18 @@ type Backend struct {
 	final    chan *modelswap.Renewal
 }
 
+// lease says who holds a renewal, until when, and when it is due.
+type lease struct {
+	owner        string
+	until, wakes time.Time
+}
+
 // New makes a back end for a schema with customers.
 func New(schema *predict.Schema, customers []predict.Customer) *Backend {
 	return &Backend{Schema: schema, Customers: customers,
 		calls: map[string]int{}, renewals: map[string][]byte{}, states: map[string]modelswap.State{},
-		revision: map[string]int64{}, models: map[string]modelswap.Model{}, files: fstest.MapFS{},
+		revision: map[string]int64{}, lease: map[string]lease{}, cancel: map[string]bool{}, frozen: map[string]chan struct{}{},
+		attempts: map[string][]modelswap.Step{}, models: map[string]modelswap.Model{}, files: fstest.MapFS{},
 		jobs: map[string]modelswap.TrainingStatus{}, final: make(chan *modelswap.Renewal, 100)}
 }
 
@@ -97,22 +109,134 @@ func (b *Backend) before(call string) error {
 }
 
 // InsertRenewal implements modelswap.Renewals.
-func (b *Backend) InsertRenewal(ctx context.Context, r *modelswap.Renewal) error {
-	if old, err := b.Unfinished(ctx); err != nil {
-		return err
-	} else if old != nil {
-		return predict.Errorf(predict.Conflict, "renewal %s is still %s", old.ID, old.Status)
-	}
+func (b *Backend) InsertRenewal(_ context.Context, r *modelswap.Renewal) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if err := b.onlyOne(r.ID); err != nil {
+		return err
+	}
 	r.Revision = 1
 	b.order = append(b.order, r.ID)
 	return b.put(r)
 }
 
+// onlyOne returns a Conflict while a renewal other than id is unfinished.
+func (b *Backend) onlyOne(id string) error {
+	for _, other := range b.order {
+		r, err := b.get(other)
+		if err != nil {
+			return err
+		}
+		if other != id && !r.Status.Final() {
+			return predict.Errorf(predict.Conflict, "renewal %s is still %s", r.ID, r.Status)
+		}
+	}
+	return nil
+}
+
+// ClaimRenewal implements modelswap.Renewals.
+func (b *Backend) ClaimRenewal(_ context.Context, owner string, d time.Duration) (*modelswap.Renewal, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := time.Now()
+	for _, id := range b.order {
+		r, err := b.get(id)
+		if err != nil {
+			return nil, err
+		}
+		l := b.lease[id]
+		if r.Status.Final() || now.Before(l.wakes) || (l.owner != owner && now.Before(l.until)) {
+			continue
+		}
+		b.revision[id]++
+		b.lease[id] = lease{owner: owner, until: now.Add(d)}
+		return b.get(id)
+	}
+	return nil, nil
+}
+
+// ExtendLease implements modelswap.Renewals. A frozen owner hangs in it.
+func (b *Backend) ExtendLease(ctx context.Context, id, owner string, d time.Duration) (bool, error) {
+	b.mu.Lock()
+	frozen := b.frozen[owner]
+	b.mu.Unlock()
+	if frozen != nil {
+		select {
+		case <-frozen:
+		case <-ctx.Done():
+			return false, ctx.Err()
+		}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	l := b.lease[id]
+	if l.owner != owner {
+		return false, modelswap.ErrStale
+	}
+	l.until = time.Now().Add(d)
+	b.lease[id] = l
+	if b.cancel[id] {
+		b.calls["cancel seen"]++
+	}
+	return b.cancel[id], nil
+}
+
+// RequestCancel implements modelswap.Renewals.
+func (b *Backend) RequestCancel(_ context.Context, id string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	r, err := b.get(id)
+	if err != nil {
+		return err
+	}
+	if r.Status.Final() {
+		return predict.Errorf(predict.Conflict, "renewal %s is %s", id, r.Status)
+	}
+	b.cancel[id] = true
+	l := b.lease[id]
+	l.wakes = time.Time{}
+	b.lease[id] = l
+	return nil
+}
+
+// Attempts implements modelswap.Renewals.
+func (b *Backend) Attempts(_ context.Context, id string) ([]modelswap.Step, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.attempts[id]), nil
+}
+
+// Freeze stops whoever holds a renewal from extending the lease, which runs
+// out, as if the process were frozen; thaw lets it go on.
+func (b *Backend) Freeze() (thaw func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	frozen := make(chan struct{})
+	for id, l := range b.lease {
+		b.frozen[l.owner] = frozen
+		l.until = time.Time{}
+		b.lease[id] = l
+	}
+	return sync.OnceFunc(func() { close(frozen) })
+}
+
 func (b *Backend) put(r *modelswap.Renewal) error {
 	text, err := json.Marshal(r)
 	b.renewals[r.ID], b.states[r.ID], b.revision[r.ID] = text, r.State, r.Revision
+	for _, step := range r.Steps {
+		if step.Attempt == 0 {
+			continue
+		}
+		all := b.attempts[r.ID]
+		same := func(s modelswap.Step) bool { return s.Name == step.Name && s.Attempt == step.Attempt }
+		if i := slices.IndexFunc(all, same); i >= 0 {
+			if step.StartedAt != nil { // else it waits for its next attempt
+				all[i] = step
+			}
+		} else {
+			b.attempts[r.ID] = append(all, step)
+		}
+	}
 	return err
 }
 
@@ -126,10 +250,26 @@ func (b *Backend) UpdateRenewal(_ context.Context, r *modelswap.Renewal) error {
 	if b.revision[r.ID] != r.Revision {
 		return modelswap.ErrStale
 	}
+	if !r.Status.Final() {
+		if err := b.onlyOne(r.ID); err != nil {
+			return err
+		}
+	}
+	if old, err := b.get(r.ID); err != nil {
+		return err
+	} else if old.Status.Final() && !r.Status.Final() {
+		delete(b.cancel, r.ID) // it was resumed
+	}
 	r.Revision++
 	if err := b.put(r); err != nil {
 		return err
 	}
+	l := b.lease[r.ID]
+	l.wakes = r.WakeAt
+	if r.Released || r.Status.Final() {
+		l.owner, l.until = "", time.Time{}
+	}
+	b.lease[r.ID] = l
 	if r.Status.Final() {
 		b.final <- r
 	}
@@ -140,6 +280,10 @@ func (b *Backend) UpdateRenewal(_ context.Context, r *modelswap.Renewal) error {
 func (b *Backend) Renewal(_ context.Context, id string) (*modelswap.Renewal, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	return b.get(id)
+}
+
+func (b *Backend) get(id string) (*modelswap.Renewal, error) {
 	text, ok := b.renewals[id]
 	if !ok {
 		return nil, predict.Errorf(predict.NotFound, "there is no renewal %q", id)
@@ -148,7 +292,7 @@ func (b *Backend) Renewal(_ context.Context, id string) (*modelswap.Renewal, err
 	if err := json.Unmarshal(text, r); err != nil {
 		return nil, err
 	}
-	r.State, r.Revision = b.states[id], b.revision[id]
+	r.State, r.Revision, r.Cancelling = b.states[id], b.revision[id], b.cancel[id]
 	return r, nil
 }
 
@@ -168,17 +312,6 @@ func (b *Backend) Renewals(ctx context.Context, limit int, _ string) ([]*modelsw
 		}
 	}
 	return all, nil
-}
-
-// Unfinished implements modelswap.Renewals.
-func (b *Backend) Unfinished(ctx context.Context) (*modelswap.Renewal, error) {
-	all, err := b.Renewals(ctx, 0, "")
-	for _, r := range all {
-		if !r.Status.Final() {
-			return r, err
-		}
-	}
-	return nil, err
 }
 
 // InsertModel implements modelswap.Models.
@@ -255,6 +388,14 @@ func (b *Backend) WriteFile(_ context.Context, name string, write func(io.Writer
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.files[name] = &fstest.MapFile{Data: text.Bytes(), Mode: 0o600}
+	return nil
+}
+
+// RemoveAll implements modelswap.Files.
+func (b *Backend) RemoveAll(_ context.Context, name string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	maps.DeleteFunc(b.files, func(file string, _ *fstest.MapFile) bool { return strings.HasPrefix(file, name+"/") })
 	return nil
 }
 

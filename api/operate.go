@@ -1,0 +1,116 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"gateway/internal/modelswap"
+
+	"github.com/go-chi/chi/v5"
+)
+
+// ResumeRequest is the body of POST /admin/renewals/{id}/resume. All of it is
+// optional.
+type ResumeRequest struct {
+	// From is an earlier step to go on from. Empty: the one that stopped the renewal.
+	From modelswap.StepName `json:"from,omitzero"`
+	// Overrides are laid over those that the renewal has.
+	Overrides modelswap.Overrides `json:"overrides,omitzero"`
+}
+
+// RollbackRequest is the body of POST /admin/rollback, which is optional.
+type RollbackRequest struct {
+	// Model is to serve. Empty: the one that served last before the current one.
+	Model string `json:"model,omitzero"`
+}
+
+func (a *api) resume(w http.ResponseWriter, r *http.Request) error {
+	doc, empty, err := a.readJSON(w, r, true)
+	if err != nil {
+		return err
+	}
+	defer a.documents.release(doc)
+	var req modelswap.ResumeRequest
+	if !empty {
+		if req, err = doc.resumeRequest(); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), storeTimeout)
+	defer cancel()
+	renewal, err := a.d.Renewals.Resume(ctx, chi.URLParam(r, "id"), req)
+	if errors.Is(err, modelswap.ErrStale) {
+		return &refusal{reason: conflict, detail: "somebody else has just changed the renewal", err: err}
+	}
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Location", "/admin/renewals/"+renewal.ID)
+	return writeJSON(w, http.StatusAccepted, renewal)
+}
+
+func (d *document) resumeRequest() (req modelswap.ResumeRequest, err error) {
+	err = d.object("body", func(name string) (err error) {
+		switch name {
+		case "from":
+			var from string
+			from, err = d.name(name)
+			req.From = modelswap.StepName(from)
+		case "overrides":
+			req.Overrides, err = d.overrides("/overrides")
+		default:
+			err = d.unknown(pointer("", name), "from", "overrides")
+		}
+		return err
+	})
+	return req, d.finish(err)
+}
+
+// cancel answers as soon as the wish is stored; whoever works on the renewal
+// sees it within seconds.
+func (a *api) cancel(w http.ResponseWriter, r *http.Request) error {
+	ctx, cancel := context.WithTimeout(r.Context(), storeTimeout)
+	defer cancel()
+	renewal, err := a.d.Renewals.Cancel(ctx, chi.URLParam(r, "id"))
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusAccepted, renewal)
+}
+
+func (a *api) rollback(w http.ResponseWriter, r *http.Request) error {
+	doc, empty, err := a.readJSON(w, r, true)
+	if err != nil {
+		return err
+	}
+	defer a.documents.release(doc)
+	var req RollbackRequest
+	if !empty {
+		if req, err = doc.rollbackRequest(); err != nil {
+			return err
+		}
+	}
+	// A caller who leaves halfway must not leave a model that serves without a
+	// record of it.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), storeTimeout)
+	defer cancel()
+	model, err := a.d.Renewals.Rollback(ctx, req.Model)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, model)
+}
+
+func (d *document) rollbackRequest() (req RollbackRequest, err error) {
+	err = d.object("body", func(name string) (err error) {
+		switch name {
+		case "model":
+			req.Model, err = d.name(name)
+		default:
+			err = d.unknown(pointer("", name), "model")
+		}
+		return err
+	})
+	return req, d.finish(err)
+}

@@ -1,0 +1,164 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"gateway/internal/modelswap"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/go-json-experiment/json"
+)
+
+const (
+	eventsType = "text/event-stream"
+
+	// eventLook is how often a watched renewal's row is looked at. The row
+	// tells of changes whichever process makes them.
+	eventLook = 250 * time.Millisecond
+	// eventBeat keeps proxies from taking a stream for dead, and lets either
+	// side notice that the other one has gone.
+	eventBeat = 15 * time.Second
+	// eventWrite bounds one write. HTTP/2 ends a stream at its deadline even
+	// between writes, so it is longer than a beat and a look that hangs.
+	eventWrite = 30 * time.Second
+	// eventPatience is how long the row may be unreadable before a stream ends.
+	eventPatience = 30 * time.Second
+)
+
+// renewalEvents tells a renewal's state at once and after each change, until
+// the final one has been told, the caller leaves, or the server shuts down.
+func (a *api) renewalEvents(w http.ResponseWriter, r *http.Request) error {
+	ctx, id := r.Context(), chi.URLParam(r, "id")
+	renewal, err := a.look(ctx, id)
+	if err != nil {
+		return err
+	}
+	s := &eventStream{w: w, rc: http.NewResponseController(w)}
+	if r.Header.Get("Last-Event-ID") == eventID(renewal) {
+		if renewal.Status.Final() {
+			w.Header().Set("Cache-Control", "no-store")
+			w.WriteHeader(http.StatusNoContent) // browsers would connect again after anything else
+			return nil
+		}
+		if s.told, err = eventData(renewal); err != nil {
+			return err
+		}
+	}
+	down := a.shutdowns.of(r)
+	look, beat := time.NewTicker(eventLook), time.NewTicker(eventBeat)
+	defer look.Stop()
+	defer beat.Stop()
+	s.begin()
+	if r.Method == http.MethodHead {
+		return nil
+	}
+	for answered := time.Now(); ; {
+		if err := s.tell(renewal); err != nil || renewal.Status.Final() {
+			return nil // an error means that the caller has left
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-down:
+			return nil
+		case <-beat.C:
+			if s.write([]byte(": still here\n\n")) != nil {
+				return nil
+			}
+		case <-look.C:
+			next, err := a.look(ctx, id)
+			switch {
+			case ctx.Err() != nil:
+				return nil
+			case err == nil:
+				renewal, answered = next, time.Now()
+			case time.Since(answered) > eventPatience:
+				return err // breaks the connection, for this is not the end of the renewal
+			}
+		}
+	}
+}
+
+func (a *api) look(ctx context.Context, id string) (*modelswap.Renewal, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	return a.d.Renewals.Renewal(ctx, id)
+}
+
+func eventID(r *modelswap.Renewal) string { return strconv.FormatInt(r.Revision, 10) }
+
+func eventData(r *modelswap.Renewal) ([]byte, error) {
+	return json.Marshal(r, json.Deterministic(true))
+}
+
+// eventStream is an answer of server-sent events, as the HTML standard has them.
+type eventStream struct {
+	w    http.ResponseWriter
+	rc   *http.ResponseController
+	told []byte // the renewal as it was told last
+}
+
+func (s *eventStream) begin() {
+	h := s.w.Header()
+	h.Set("Content-Type", eventsType)
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Accel-Buffering", "no") // proxies must not collect the events
+	h.Set("Connection", "close")     // the deadlines must not outlive the stream
+	// The server reads on to notice that the caller leaves. Its deadline for
+	// reading a request would look like that.
+	_ = s.rc.SetReadDeadline(time.Time{})
+	s.w.WriteHeader(http.StatusOK)
+	_ = s.write(nil)
+}
+
+// tell sends the renewal unless it is as it was. Not every revision is a
+// change that can be seen, and not every change makes a new revision.
+func (s *eventStream) tell(r *modelswap.Renewal) error {
+	data, err := eventData(r)
+	if err != nil || bytes.Equal(data, s.told) {
+		return err
+	}
+	s.told = data
+	event := append([]byte("id: "+eventID(r)+"\nevent: renewal\ndata: "), data...)
+	return s.write(append(event, "\n\n"...))
+}
+
+func (s *eventStream) write(text []byte) error {
+	_ = s.rc.SetWriteDeadline(time.Now().Add(eventWrite))
+	if _, err := s.w.Write(text); err != nil {
+		return err
+	}
+	return s.rc.Flush()
+}
+
+// shutdowns tells streams that have no end of their own when their server
+// shuts down: it waits for all requests, and does not cancel their contexts.
+type shutdowns struct {
+	mu    sync.Mutex
+	begun map[*http.Server]chan struct{}
+}
+
+// of returns what is closed once the server of a request begins to shut down.
+func (s *shutdowns) of(r *http.Request) <-chan struct{} {
+	server, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
+	if !ok {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if begun, ok := s.begun[server]; ok {
+		return begun
+	}
+	if s.begun == nil {
+		s.begun = make(map[*http.Server]chan struct{})
+	}
+	begun := make(chan struct{})
+	s.begun[server] = begun
+	server.RegisterOnShutdown(sync.OnceFunc(func() { close(begun) })) // Shutdown may be called again
+	return begun
+}

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"gateway/api"
+	"gateway/internal/modelswap"
+)
+
+// renewalAt is a renewal whose training runs, or, with a status, has ended.
+func renewalAt(status modelswap.Status, detail map[string]any) *modelswap.Renewal {
+	begin := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+	end := begin.Add(1500 * time.Millisecond)
+	train := modelswap.Step{Name: modelswap.Train, Status: modelswap.StepRunning, Attempt: 2, StartedAt: &begin, Detail: detail}
+	if status.Final() {
+		train.Status, train.FinishedAt = modelswap.StepSucceeded, &end
+	}
+	return &modelswap.Renewal{ID: "r1", Status: status, Steps: []modelswap.Step{
+		{Name: modelswap.Export, Status: modelswap.StepSucceeded, Attempt: 1, StartedAt: &begin, FinishedAt: &end, Detail: map[string]any{"items": 7}},
+		train,
+		{Name: modelswap.Register, Status: modelswap.StepPending},
+	}}
+}
+
+func event(r *modelswap.Renewal) string {
+	text, _ := json.Marshal(r)
+	return fmt.Sprintf("id: 1\nevent: renewal\ndata: %s\n\n", text)
+}
+
+// TestWatchingFallsBackToLooking has a gateway whose events break off, which is
+// then away for a while, and one without events at all.
+func TestWatchingFallsBackToLooking(t *testing.T) {
+	running := renewalAt(modelswap.Running, map[string]any{"retries": 1, "last_error": "the platform throttles"})
+	again := renewalAt(modelswap.Running, map[string]any{"retries": 2, "last_error": "the platform throttles still"})
+	done := renewalAt(modelswap.Succeeded, map[string]any{"retries": 2, "algorithm": "xgboost"})
+	for name, withEvents := range map[string]bool{"with events": true, "without": false} {
+		t.Run(name, func(t *testing.T) {
+			var streams, looks atomic.Int64
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if strings.HasSuffix(r.URL.Path, "/events") {
+					switch n := streams.Add(1); {
+					case !withEvents:
+						http.Error(w, "what is that?", http.StatusNotFound)
+					case n == 1:
+						fmt.Fprint(w, event(running))
+					case n == 2:
+						http.Error(w, "bad gateway", http.StatusBadGateway)
+					default:
+						fmt.Fprint(w, ": still here\n\n"+event(again)+event(done))
+					}
+					return
+				}
+				switch n := looks.Add(1); {
+				case n == 1:
+					http.Error(w, "bad gateway", http.StatusBadGateway)
+				case n == 2:
+					_ = json.NewEncoder(w).Encode(again)
+				default:
+					_ = json.NewEncoder(w).Encode(done)
+				}
+			}))
+			defer server.Close()
+			var out bytes.Buffer
+			r, err := watch(t.Context(), &out, &api.Client{BaseURL: server.URL}, running)
+			if err != nil || r.Status != modelswap.Succeeded {
+				t.Fatalf("got %+v, %v", r, err)
+			}
+			want := "export    succeeded    1.50 s  items: 7\n" +
+				"train     running   attempt 2\n" +
+				"train     retries: 1  last_error: the platform throttles\n" +
+				"train     retries: 2  last_error: the platform throttles still\n" +
+				"train     succeeded attempt 2    1.50 s  algorithm: xgboost  retries: 2\n"
+			if out.String() != want {
+				t.Errorf("got\n%s\nwant\n%s", out.String(), want)
+			}
+			if n := streams.Load(); !withEvents && n != 1 {
+				t.Errorf("asked %d times for events that there are not", n)
+			}
+		})
+	}
+}
+
+func TestWatchingEndsWhereThereIsNothingToWatch(t *testing.T) {
+	server := httptest.NewServer(http.NotFoundHandler())
+	defer server.Close()
+	if _, err := watch(t.Context(), &bytes.Buffer{}, &api.Client{BaseURL: server.URL}, renewalAt(modelswap.Running, nil)); !hopeless(err) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestProgressMovesAlongOnATerminal(t *testing.T) {
+	var out bytes.Buffer
+	view := newRenewalView(&out)
+	view.terminal = true
+	for _, done := range []float64{.25, .5} {
+		view.show(renewalAt(modelswap.Running, map[string]any{"progress": done}))
+	}
+	view.show(renewalAt(modelswap.Succeeded, map[string]any{"progress": 1.0}))
+	if !strings.Contains(out.String(), "\r\x1b[Ktrain      25 %\r\x1b[Ktrain      50 %\ntrain     succeeded") {
+		t.Errorf("got %q", out.String())
+	}
+	out.Reset()
+	view = newRenewalView(&out)
+	view.show(renewalAt(modelswap.Running, map[string]any{"progress": .25}))
+	view.progress = time.Now().Add(-plainEvery)
+	view.show(renewalAt(modelswap.Running, map[string]any{"progress": .5}))
+	if got := out.String(); strings.Contains(got, "25 %") || !strings.Contains(got, "train      50 %\n") {
+		t.Errorf("without a terminal: %q", got)
+	}
+}
+
+// TestResumingOnTheCommandLine lets a renewal fail at the trainer and go on
+// with another setting, without a gateway that runs.
+func TestResumingOnTheCommandLine(t *testing.T) {
+	for _, args := range [][]string{{"--from", "train"}, {"--resume", "r1", "--force"}, {"--resume", "r1", "--reason", "why"}} {
+		if code, _, errs := command(t, append([]string{"retrain"}, args...)...); code != exitUsage {
+			t.Errorf("%v ended with %d: %s", args, code, errs)
+		}
+	}
+	g := start(t, config(t))
+	g.ready(t)
+	failed := g.renew(t, api.RetrainRequest{Overrides: modelswap.Overrides{
+		Training: modelswap.Training{Algorithm: "xgboost"}, Hyperparameters: modelswap.Hyperparameters{"num_round": "0"}}})
+	if failed.Status != modelswap.Failed {
+		t.Fatalf("got %+v", failed)
+	}
+	code, out, errs := command(t, "retrain", "--url", g.url, "--watch", "--resume", failed.ID,
+		"--overrides", `{"gate":"off","hyperparameters":{"num_round":"5"}}`)
+	if code != exitOK || !strings.Contains(out, "train     succeeded attempt 2") || !strings.Contains(out, "renewal "+failed.ID+" is succeeded") {
+		t.Errorf("retrain --resume ended with %d: %s%s", code, out, errs)
+	}
+	if code, _, errs = command(t, "retrain", "--url", g.url, "--resume", failed.ID); code != exitFailed || !strings.Contains(errs, "succeeded") {
+		t.Errorf("resuming what succeeded ended with %d: %s", code, errs)
+	}
+}

@@ -1,0 +1,189 @@
+package modelswap
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"gateway/internal/predict"
+)
+
+// ResumeRequest says how a renewal goes on.
+type ResumeRequest struct {
+	From      StepName  // an earlier step to go on from; empty: the one that failed
+	Overrides Overrides // laid over those that the renewal has
+}
+
+// Resume lets a renewal that failed, was rejected or was cancelled go on from
+// the step that stopped it, with the same inputs or with overrides. Steps that
+// are done before it are not done again. What was overridden is kept in the
+// detail of the first step that runs again. Errors are *predict.Error: NotFound, Invalid,
+// Conflict where the renewal has not stopped or another one is unfinished.
+func (e *Engine) Resume(ctx context.Context, id string, req ResumeRequest) (*Renewal, error) {
+	r, err := e.ports.Renewals.Renewal(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if !r.Status.Final() || r.Status == Succeeded {
+		return nil, predict.Errorf(predict.Conflict, "renewal %s is %s: only one that failed, was rejected or was cancelled can be resumed", id, r.Status)
+	}
+	stopped := r.stoppedAt()
+	from := stopped
+	if from == Verify {
+		from = Deploy // the champion was put back, or may have been
+	}
+	if req.From != "" {
+		if from = req.From; !slices.Contains(Order(), from) || slices.Index(Order(), from) > slices.Index(Order(), stopped) {
+			return nil, &predict.Error{Kind: predict.Invalid, Detail: "the renewal cannot go on like this", Violations: []predict.Violation{{
+				Field: "from", Code: predict.CodeFormat, Detail: fmt.Sprintf("must be %q, where the renewal stopped, or a step before it", stopped)}}}
+		}
+	}
+	merged := r.Overrides.with(req.Overrides)
+	if violations := e.check(TriggerRequest{Overrides: merged}); len(violations) > 0 {
+		return nil, &predict.Error{Kind: predict.Invalid, Detail: "the renewal cannot go on like this", Violations: violations}
+	}
+	r.reset(from)
+	first := r.Step(from)
+	first.Detail["resumed_at"] = time.Now().UTC().Format(time.RFC3339)
+	if !req.Overrides.empty() {
+		first.Detail["overrides"] = req.Overrides
+	}
+	if slices.Index(Order(), from) <= slices.Index(Order(), Train) {
+		// Another training makes another model: its name must not mean two things.
+		r.State.Model = fmt.Sprintf("%s-%d", modelName(e.opts.Schema.Name, r.ID, r.CreatedAt), r.Step(Train).Attempt+1)
+		r.Model, r.Metrics = nil, Metrics{}
+	}
+	r.Overrides, r.Status, r.Error, r.FinishedAt, r.Cancelling, r.WakeAt = merged, Queued, "", nil, false, time.Time{}
+	if err := e.ports.Renewals.UpdateRenewal(ctx, r); err != nil {
+		return nil, err
+	}
+	e.log.Info("renewal resumed", "renewal", r.ID, "from", from)
+	e.rouse()
+	return r, nil
+}
+
+// stoppedAt is the step at which a final renewal stopped.
+func (r *Renewal) stoppedAt() StepName {
+	for _, s := range r.Steps {
+		if s.Status != StepSucceeded && s.Status != StepSkipped {
+			return s.Name
+		}
+	}
+	return Evaluate // rejected: every step before it succeeded, and those after it were skipped
+}
+
+func (o Overrides) empty() bool {
+	return len(o.Hyperparameters) == 0 && o.Training == Training{} && o.Gate == ""
+}
+
+// with lays other over o.
+func (o Overrides) with(other Overrides) Overrides {
+	parameters := maps.Clone(o.Hyperparameters)
+	if parameters == nil && other.Hyperparameters != nil {
+		parameters = Hyperparameters{}
+	}
+	maps.Copy(parameters, other.Hyperparameters)
+	o.Hyperparameters = parameters
+	if t := other.Training; t.Algorithm != "" {
+		o.Training.Algorithm = t.Algorithm
+	}
+	if t := other.Training; t.InstanceType != "" {
+		o.Training.InstanceType = t.InstanceType
+	}
+	if t := other.Training; t.InstanceCount != 0 {
+		o.Training.InstanceCount = t.InstanceCount
+	}
+	if t := other.Training; t.MaxRuntime != "" {
+		o.Training.MaxRuntime = t.MaxRuntime
+	}
+	if other.Gate != "" {
+		o.Gate = other.Gate
+	}
+	return o
+}
+
+// Cancel asks for a renewal to be cancelled. Whoever works on it stops the
+// work elsewhere, puts the champion back if need be, and ends it within
+// seconds. Errors are *predict.Error: NotFound, Conflict where it has ended.
+func (e *Engine) Cancel(ctx context.Context, id string) (*Renewal, error) {
+	if err := e.ports.Renewals.RequestCancel(ctx, id); err != nil {
+		return nil, err
+	}
+	e.log.Info("renewal is to be cancelled", "renewal", id)
+	e.rouse()
+	return e.ports.Renewals.Renewal(ctx, id)
+}
+
+// Attempts returns every attempt of every step of a renewal, oldest first.
+func (e *Engine) Attempts(ctx context.Context, id string) ([]Step, error) {
+	return e.ports.Renewals.Attempts(ctx, id)
+}
+
+// Rollback makes an earlier model serve again: the one named, or the one that
+// served last before the current one. Errors are *predict.Error: NotFound,
+// Conflict where there is none to go back to, it serves already, it was made
+// for another schema, or a renewal is just deploying.
+func (e *Engine) Rollback(ctx context.Context, name string) (*Model, error) {
+	models, err := e.Models(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := e.notDeploying(ctx); err != nil {
+		return nil, err
+	}
+	var target *Model
+	for i := range models {
+		m := &models[i]
+		switch {
+		case name != "" && m.Name == name:
+			target = m
+		case name == "" && !m.Serving && m.DeployedAt != nil && m.Schema == e.opts.Schema.Fingerprint() &&
+			(target == nil || m.DeployedAt.After(*target.DeployedAt)):
+			target = m
+		}
+	}
+	switch {
+	case target == nil && name != "":
+		return nil, predict.Errorf(predict.NotFound, "there is no model %q", name)
+	case target == nil:
+		return nil, predict.Errorf(predict.Conflict, "there is no earlier model to go back to")
+	case target.Serving:
+		// Said once more to the record: an earlier rollback may have died before it.
+		if err := e.ports.Models.MarkServing(ctx, target.Name, time.Now().UTC().Truncate(time.Millisecond)); err != nil {
+			return nil, err
+		}
+		return nil, predict.Errorf(predict.Conflict, "model %s serves already", target.Name)
+	case target.Schema != e.opts.Schema.Fingerprint():
+		return nil, predict.Errorf(predict.Conflict, "model %s was made for schema %.12s, the gateway has %.12s",
+			target.Name, target.Schema, e.opts.Schema.Fingerprint())
+	}
+	if err := e.ports.Deployer.DeployModel(ctx, target.Name); err != nil {
+		return nil, err
+	}
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	if err := e.ports.Models.MarkServing(ctx, target.Name, now); err != nil {
+		return nil, err
+	}
+	e.log.Info("rolled back", "model", target.Name)
+	target.Serving, target.DeployedAt, target.RetiredAt = true, &now, nil
+	return target, nil
+}
+
+// notDeploying returns a Conflict while a renewal is changing what serves.
+func (e *Engine) notDeploying(ctx context.Context) error {
+	newest, err := e.ports.Renewals.Renewals(ctx, 10, "")
+	if err != nil {
+		return err
+	}
+	for _, r := range newest {
+		if r.Status.Final() {
+			continue
+		}
+		if s := r.Current(); s != nil && (s.Name == Deploy || s.Name == Verify) {
+			return predict.Errorf(predict.Conflict, "renewal %s is just deploying a model; cancel it, or wait for its end", r.ID)
+		}
+	}
+	return nil
+}

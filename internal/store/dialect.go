@@ -1,0 +1,75 @@
+package store
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// What the engines do not have in common: how migrations are kept apart, and
+// the codes of errors. Everything else is one text for both.
+
+// migrator says how to migrate an engine.
+type migrator struct {
+	dialect goose.Dialect
+	options func() ([]goose.ProviderOption, error)
+}
+
+var (
+	// One process has the file open: nobody else migrates.
+	sqliteMigrator = migrator{goose.DialectSQLite3, func() ([]goose.ProviderOption, error) { return nil, nil }}
+
+	// Replicas may start together. One migrates, and the others look every
+	// second whether it is done, for as long as five minutes.
+	postgresMigrator = migrator{goose.DialectPostgres, func() ([]goose.ProviderOption, error) {
+		locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300), lock.WithUnlockTimeout(1, 60))
+		return []goose.ProviderOption{goose.WithSessionLocker(locker)}, err
+	}}
+)
+
+// violation says which kind of constraint a statement broke.
+type violation int
+
+const (
+	noViolation violation = iota
+	uniqueViolation
+	dataViolation // a value that its column refuses, or a reference to nothing
+)
+
+// violationOf finds a broken constraint in an error of a driver.
+func violationOf(err error) violation {
+	var lite *sqlite.Error
+	var pg *pgconn.PgError
+	switch {
+	case errors.As(err, &lite):
+		const primary = 0xff // the rest of an extended code says which constraint
+		switch code := lite.Code(); {
+		case code == sqlite3.SQLITE_CONSTRAINT_UNIQUE || code == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY:
+			return uniqueViolation
+		case code&primary == sqlite3.SQLITE_CONSTRAINT || code == sqlite3.SQLITE_TOOBIG:
+			return dataViolation
+		}
+	case errors.As(err, &pg):
+		switch {
+		case pg.Code == "23505":
+			return uniqueViolation
+		case strings.HasPrefix(pg.Code, "23"), // a constraint
+			strings.HasPrefix(pg.Code, "22"): // a value that its type cannot hold, such as NUL in text
+			return dataViolation
+		}
+	}
+	return noViolation
+}
+
+// lostRace reports whether the engine gave up a transaction in favour of
+// another one: tried again, it may well succeed. SQLite has one writer, who
+// never does.
+func lostRace(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == "40P01" // deadlock
+}

@@ -1,0 +1,118 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"gateway/internal/modelswap"
+	"gateway/internal/predict"
+)
+
+// Who works on a renewal.
+//
+// A lease says who, and until when by the clock of whoever took it. It only
+// keeps others from starting the same work; what keeps them from damage is the
+// revision. Every claim and every save increments it, and a save names the one
+// it is based on, so that whoever lost a lease unawares cannot save any more.
+// Clocks that differ between machines hence make a renewal change hands too
+// early or too late, and no worse.
+
+const (
+	// The conditions stand in it twice: where two claim the same renewal, the
+	// second waits for the first, and PostgreSQL then looks at the outer ones
+	// again but not at the query inside.
+	claimRenewalSQL = `
+UPDATE renewals SET revision = revision + 1, lease_owner = $1, lease_until = $2
+WHERE id = (
+    SELECT id FROM renewals
+    WHERE status IN ('queued', 'running') AND wake_at <= $3
+      AND (lease_owner IS NULL OR lease_owner = $1 OR lease_until <= $3)
+    ORDER BY wake_at, created_at, id LIMIT 1)
+  AND status IN ('queued', 'running') AND wake_at <= $3
+  AND (lease_owner IS NULL OR lease_owner = $1 OR lease_until <= $3)
+RETURNING id`
+
+	extendLeaseSQL = `
+UPDATE renewals SET lease_until = $1
+WHERE id = $2 AND lease_owner = $3 AND status IN ('queued', 'running')
+RETURNING cancel`
+
+	requestCancelSQL = `
+UPDATE renewals SET cancel = 1, wake_at = 0
+WHERE id = $1 AND status IN ('queued', 'running')`
+)
+
+// ClaimRenewal takes, for owner and for as long as lease, the unfinished
+// renewal that is due and that nobody else holds: its lease is free, has
+// expired or is the owner's own. It returns nil if there is none, and
+// increments the revision, the owner's own claim included.
+func (s *Store) ClaimRenewal(ctx context.Context, owner string, lease time.Duration) (*modelswap.Renewal, error) {
+	var claimed *modelswap.Renewal
+	err := s.inWrite(ctx, "claim renewal", func(tx *sql.Tx) error {
+		now := s.now()
+		var id string
+		err := tx.QueryRowContext(ctx, claimRenewalSQL, owner, micros(now.Add(lease)), micros(now)).Scan(&id)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		found, err := queryRenewals(ctx, tx, renewalSQL, id)
+		if err != nil {
+			return err
+		}
+		claimed = found[0]
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return claimed, nil
+}
+
+// ExtendLease lets owner hold the renewal for as long as lease from now, even
+// where its lease has expired and nobody has taken it yet, and tells whether it
+// is to be cancelled. It returns modelswap.ErrStale where owner does not hold it
+// or it has ended.
+func (s *Store) ExtendLease(ctx context.Context, id, owner string, lease time.Duration) (cancel bool, err error) {
+	err = s.inWrite(ctx, "extend lease", func(tx *sql.Tx) error {
+		until := micros(s.now().Add(lease))
+		err := tx.QueryRowContext(ctx, extendLeaseSQL, until, id, owner).Scan(&cancel)
+		if errors.Is(err, sql.ErrNoRows) {
+			return modelswap.ErrStale
+		}
+		return err
+	})
+	if err != nil {
+		return false, err
+	}
+	return cancel, nil
+}
+
+// RequestCancel notes that the renewal is to be cancelled and makes it due at
+// once. It leaves the revision alone, so that its owner can still save; a save
+// that does not know of the request leaves that in force. Kind NotFound if there
+// is none, Conflict if it has ended.
+func (s *Store) RequestCancel(ctx context.Context, id string) error {
+	var noted bool
+	err := s.inWrite(ctx, "cancel renewal", func(tx *sql.Tx) error {
+		result, err := tx.ExecContext(ctx, requestCancelSQL, id)
+		if err != nil {
+			return err
+		}
+		n, err := result.RowsAffected()
+		noted = n == 1
+		return err
+	})
+	if noted || err != nil {
+		return err
+	}
+	r, err := s.Renewal(ctx, id)
+	if err != nil {
+		return err
+	}
+	return predict.Errorf(predict.Conflict, "renewal %s is %s", id, r.Status)
+}
