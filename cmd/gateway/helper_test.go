@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience bounds what a test waits for. It is far above what anything takes.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // config is a gateway on a free port with a data dir of its own.
 func config(t *testing.T) Config {

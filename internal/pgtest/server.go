@@ -134,7 +134,7 @@ func (s *server) listen(bin string, uid, gid int) (err error) {
 			s.ended <- fmt.Errorf("the server has ended by itself: %w", errors.Join(err))
 		case <-s.quit:
 			err := postgres.Process.Signal(syscall.SIGQUIT) // at once, without tidying
-			<-exited //nolint:errcheck // its code says that it was not tidy
+			<-exited                                        //nolint:errcheck // its code says that it was not tidy
 			s.ended <- err
 		}
 	}()
