@@ -10,9 +10,10 @@ COPY go.mod go.sum ./
 RUN --mount=type=cache,target=/go/pkg/mod go mod download
 COPY . .
 ARG VERSION=dev
+ENV GOCACHE=/cache
 # Without cgo the binary needs no C library, and so runs on an empty base.
 RUN --mount=type=cache,target=/go/pkg/mod \
-    --mount=type=cache,target=/root/.cache/go-build \
+    --mount=type=cache,target=/cache \
     CGO_ENABLED=0 go build -trimpath -ldflags "-X main.version=${VERSION}" -o /out/gateway ./cmd/gateway
 # An empty directory to give to the user below; the last stage has no mkdir.
 RUN mkdir -p /out/data
