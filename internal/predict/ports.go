@@ -1,0 +1,101 @@
+package predict
+
+import (
+	"context"
+	"time"
+)
+
+// Scorer asks a model. Implementations are safe for concurrent use.
+type Scorer interface {
+	// Score returns one score for each row, in order, all from one model. It
+	// may not keep or change rows. With explain it also fills Contributions
+	// where the model's coefficients are known. Errors are *Error of kind
+	// Unavailable (no model yet, throttled), BadModel or Deadline.
+	Score(ctx context.Context, rows []Vector, explain bool) (Scores, error)
+}
+
+// Scores is what one model said about some rows.
+type Scores struct {
+	Model         string      // the model that scored
+	Schema        string      // fingerprint of the schema that it was trained on
+	Score         []float64   // by row: the probability that the label is 1
+	Label         []int       // by row: the predicted label, 0 or 1
+	Contributions [][]float64 // by row and column: what moved the log-odds; nil if unknown
+}
+
+// Customers looks up stored customers.
+type Customers interface {
+	// Features returns the stored features of those customers that exist, by
+	// id, as AppendFeatures wrote them.
+	Features(ctx context.Context, ids []string) (map[string][]byte, error)
+}
+
+// Ledger remembers predictions and what became of them.
+type Ledger interface {
+	// Append records predictions. They are durable when it returns.
+	Append(ctx context.Context, predictions []Prediction) error
+	// RecordOutcomes records outcomes and sets the customers' labels, each once
+	// however often it is sent. Match i belongs to outcome i.
+	RecordOutcomes(ctx context.Context, outcomes []Outcome) ([]Match, error)
+}
+
+// Customer is a row of the customer store.
+type Customer struct {
+	ID       string
+	Features []byte // as AppendFeatures writes them, personal ones included
+	Label    *int   // 0, 1, or nil while unknown
+	Demo     bool   // generated; leaves the store when real customers come
+	Outcome  int64  // sequence number of the outcome that set Label; 0 if none did
+}
+
+// Request asks for one prediction: by features, by customer, or by both, where
+// the request's features win over the stored ones.
+type Request struct {
+	CustomerID string
+	Features   Record
+	Explain    bool
+}
+
+// Prediction is the answer to a Request, and its row in the ledger.
+type Prediction struct {
+	ID         string
+	CustomerID string // empty for an anonymous prediction
+	CreatedAt  time.Time
+	Features   []byte // as AppendFeatures writes them, personal ones left out
+	Score      float64
+	Label      int
+	Model      string
+	Schema     string
+	Latency    time.Duration
+	Reasons    []Reason
+}
+
+// Reason says how far one feature moved the score, in log-odds against the
+// average customer of the training data.
+type Reason struct {
+	Feature      string  `json:"feature"`
+	Contribution float64 `json:"contribution"`
+}
+
+// Result is a Prediction or the reason why there is none.
+type Result struct {
+	Prediction Prediction
+	Err        error
+}
+
+// Outcome is what really happened, for a prediction or for a customer.
+type Outcome struct {
+	PredictionID string // or
+	CustomerID   string
+	Label        int
+	ObservedAt   time.Time // zero: now
+}
+
+// Match is what an outcome was found to belong to. The zero Match is: nothing.
+type Match struct {
+	Found        bool
+	Duplicate    bool   // it was known already
+	PredictionID string // empty where the customer has no prediction
+	CustomerID   string // whose label it is; the prediction's id for an anonymous one
+	Model        string // that made the prediction
+}
