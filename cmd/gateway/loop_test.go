@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"gateway/api"
+	"gateway/internal/demo"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
 )
@@ -95,7 +96,18 @@ func encoded(t *testing.T, features map[string]any) predict.Vector {
 func TestModelsAreSwappedUnderLoad(t *testing.T) {
 	const swaps, clients, customers = 10, 4, 16
 	cfg := config(t)
+	cfg.Demo = false
 	g := start(t, cfg)
+	few, err := demo.Customers(predict.Bank(), 1500, 1) // fewer than the demo has: the swaps matter here
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := g.parts.store.PutCustomers(t.Context(), few); err != nil {
+		t.Fatal(err)
+	}
+	if r := g.renew(t, api.RetrainRequest{}); r.Status != modelswap.Succeeded {
+		t.Fatalf("the first renewal is %s: %s", r.Status, r.Error)
+	}
 	g.ready(t)
 
 	type answer struct {
@@ -206,7 +218,7 @@ func TestRealData(t *testing.T) {
 	hold(map[string]float64{"linear-learner": 0.924, "xgboost": 0.938})
 	t.Setenv("GATEWAY_SCHEMA", writeFile(t, "schema.yaml", strings.Replace(string(predict.BankYAML()),
 		"{name: duration, type: integer, min: 0,", "{name: duration, type: integer, min: 0, exclude: true,", 1)))
-	hold(map[string]float64{"linear-learner": 0.767, "xgboost": 0.780})
+	hold(map[string]float64{"xgboost": 0.780})
 }
 
 // TestAFileIsScoredRowByRow scores a file through the command line.
