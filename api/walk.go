@@ -6,8 +6,6 @@ import (
 	"strings"
 
 	"gateway/internal/predict"
-
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 // The methods below walk a document member by member. A value of the wrong
@@ -127,7 +125,7 @@ func (d *document) wrong(at, want string) error {
 	if err != nil {
 		return d.broken(err)
 	}
-	d.violate(at, predict.CodeType, fmt.Sprintf("must be %s, not %s", want, kindName(value.Kind())))
+	d.violate(at, predict.CodeType, fmt.Sprintf("must be %s, not %s", want, predict.JSONKind(value.Kind())))
 	return nil
 }
 
@@ -160,20 +158,4 @@ func pointer(prefix, name string) string {
 		return name
 	}
 	return prefix + "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
-}
-
-func kindName(k jsontext.Kind) string {
-	switch k {
-	case 'n':
-		return "null"
-	case 't', 'f':
-		return "a boolean"
-	case '"':
-		return "a string"
-	case '0':
-		return "a number"
-	case '{':
-		return "an object"
-	}
-	return "an array"
 }

@@ -27,7 +27,7 @@ func (s *Schema) decodeInto(r Record, dec *jsontext.Decoder, prefix string) ([]V
 		if prefix != "" {
 			name = prefix[:len(prefix)-1]
 		}
-		return []Violation{{name, CodeType, "must be an object, not " + jsonKind(raw.Kind())}}, nil
+		return []Violation{{name, CodeType, "must be an object, not " + JSONKind(raw.Kind())}}, nil
 	}
 	if _, err := dec.ReadToken(); err != nil {
 		return nil, err

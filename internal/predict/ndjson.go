@@ -96,7 +96,7 @@ func (t *ndjsonTable) setMember(row *Row, name string, raw jsontext.Value) *Viol
 	switch {
 	case s.isID(name):
 		if raw.Kind() != '"' {
-			return &Violation{name, CodeType, "must be a string, not " + jsonKind(raw.Kind())}
+			return &Violation{name, CodeType, "must be a string, not " + JSONKind(raw.Kind())}
 		}
 		row.CustomerID = unquote(raw)
 		return CheckCustomerID(name, row.CustomerID)
@@ -111,7 +111,7 @@ func (t *ndjsonTable) setMember(row *Row, name string, raw jsontext.Value) *Viol
 		return v
 	case name == "explain" && s.Feature(name) < 0:
 		if k := raw.Kind(); k != 't' && k != 'f' {
-			return &Violation{name, CodeType, "must be true or false, not " + jsonKind(k)}
+			return &Violation{name, CodeType, "must be true or false, not " + JSONKind(k)}
 		}
 		row.Explain = raw.Kind() == 't'
 		return nil
@@ -128,7 +128,7 @@ func (l *Label) FromJSON(field string, raw jsontext.Value) (int, *Violation) {
 	case '"':
 		text, isText = unquote(raw), true
 	default:
-		return 0, &Violation{field, CodeType, "must be one of " + l.spellings() + ", not " + jsonKind(raw.Kind())}
+		return 0, &Violation{field, CodeType, "must be one of " + l.spellings() + ", not " + JSONKind(raw.Kind())}
 	}
 	matches := func(s Spelling) bool {
 		return s.IsText == isText && (s.Value == text || (!isText && sameNumber(s.Value, text)))

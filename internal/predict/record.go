@@ -144,7 +144,7 @@ func (s *Schema) setJSON(r Record, i int, raw jsontext.Value) *Violation {
 		}
 		return f.setCategory(r, i, string(text))
 	default:
-		return f.violation(CodeType, "must be "+f.kind()+", not "+jsonKind(kind), "")
+		return f.violation(CodeType, "must be "+f.kind()+", not "+JSONKind(kind), "")
 	}
 }
 
@@ -217,7 +217,9 @@ func (f *Feature) kind() string {
 	return "a string"
 }
 
-func jsonKind(k jsontext.Kind) string {
+// JSONKind names a kind of JSON value in words for error messages, such as "a
+// number".
+func JSONKind(k jsontext.Kind) string {
 	switch k {
 	case 'n':
 		return "null"
