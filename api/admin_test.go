@@ -38,11 +38,12 @@ func TestOperatorsNeedAToken(t *testing.T) {
 }
 
 func TestTokensMayChange(t *testing.T) {
-	tokens := []string{"first", "second"}
-	b := setup(t, func(b *bundle, _ *api.Options, _ *parts) { b.deps.Tokens = func() []string { return tokens } })
+	tokens := []api.Token{{Name: "one", Value: "first"}, {Name: "two", Value: "second"}}
+	b := setup(t, func(b *bundle, _ *api.Options, _ *parts) { b.deps.Tokens = func() []api.Token { return tokens } })
 	b.do("GET", "/admin/models", "", "Authorization: Bearer first").want(200)
+	b.logs.await(t, `"token":"one"`)
 	b.do("GET", "/admin/models", "", "Authorization: Bearer second").want(200)
-	tokens = []string{"third"}
+	tokens = []api.Token{{Name: "three", Value: "third"}}
 	b.do("GET", "/admin/models", "", "Authorization: Bearer second").problem(403)
 	b.do("GET", "/admin/models", "", "Authorization: Bearer third").want(200)
 	tokens = nil

@@ -24,7 +24,7 @@ type Deps struct {
 	Importer *predict.Importer
 	// Tokens returns the operators' tokens that are valid now. It is asked on
 	// every request, so it must be cheap. No tokens, no operators.
-	Tokens func() []string
+	Tokens func() []Token
 	// Dependencies are what /readyz looks at. None: it is always ready.
 	Dependencies []Dependency
 	// Status returns further entries of /admin/status. They win over the

@@ -21,6 +21,7 @@ type event struct {
 	id      string
 	rows    int    // rows that were asked about or sent
 	model   string // that answered
+	token   string // name of the operator's token, once it was found valid
 	problem *Problem
 	err     error
 	stack   []byte // of a panic
@@ -122,6 +123,9 @@ func (a *api) finish(r *http.Request, e *event, took time.Duration) {
 	}
 	if e.model != "" {
 		attrs = append(attrs, slog.String("model", e.model))
+	}
+	if e.token != "" {
+		attrs = append(attrs, slog.String("token", e.token))
 	}
 	if e.err != nil {
 		attrs = append(attrs, slog.String("error", e.reason()))

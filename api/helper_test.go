@@ -71,7 +71,7 @@ func setup(t *testing.T, options ...option) *bundle {
 	o := api.Options{}
 	b.deps = api.Deps{
 		Registry: prometheus.NewRegistry(), OpenAPI: []byte("openapi: 3.1.0\n"),
-		Tokens: func() []string { return []string{token, ""} }, SpoolDir: t.TempDir(),
+		Tokens: func() []api.Token { return []api.Token{{Name: "ops", Value: token}, {}} }, SpoolDir: t.TempDir(),
 		Log: slog.New(slog.NewJSONHandler(b.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	for _, option := range options {

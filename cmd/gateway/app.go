@@ -16,6 +16,7 @@ import (
 	"gateway/internal/demo"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
+	"gateway/internal/secrets"
 )
 
 // app is the running service: newApp wires it and binds its listeners, serve
@@ -71,12 +72,12 @@ func newApp(ctx context.Context, cfg Config, log *slog.Logger, say func(format s
 		Predict:  a.parts.service,
 		Renewals: a.parts.engine,
 		Importer: a.parts.importer,
-		Tokens: func() []string {
-			var values []string
-			for _, s := range tokens.Current() {
-				values = append(values, s.Reveal())
+		Tokens: func() []api.Token {
+			var valid []api.Token
+			for _, t := range tokens.Current() {
+				valid = append(valid, api.Token{Name: secrets.TokenName(t), Value: t.Reveal()})
 			}
-			return values
+			return valid
 		},
 		Dependencies: []api.Dependency{
 			{Name: "gateway", Required: true, Check: a.checkDraining},

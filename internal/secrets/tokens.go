@@ -2,6 +2,8 @@ package secrets
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,6 +26,13 @@ type Tokens struct {
 	values  []Secret
 	readAt  time.Time
 	failing bool
+}
+
+// TokenName is what records call a token: enough to tell tokens apart, too
+// little to find one.
+func TokenName(token Secret) string {
+	sum := sha256.Sum256([]byte(token.Reveal()))
+	return "token-" + hex.EncodeToString(sum[:4])
 }
 
 // OpenTokens reads {"tokens": ["…"]} from a file. It fails if it cannot.
