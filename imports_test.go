@@ -60,6 +60,7 @@ var mayUse = map[string][]string{
 	"github.com/gofrs/flock":              {"internal/local"},
 	"go.yaml.in/yaml/v3":                  {"internal/predict"},
 	"github.com/google/uuid":              {"internal/predict"},
+	"github.com/robfig/cron":              {"internal/modelswap"},
 	"golang.org/x/sync":                   {"cmd/gateway", "api", "internal/local", "internal/store", "internal/modelswap"},
 	"github.com/go-json-experiment/json":  {"cmd/gateway", "api", "internal/export", "internal/predict"},
 	"github.com/prometheus/client_golang": {"cmd/gateway", "api", "internal/modelswap", "internal/secrets", "internal/predict"},

@@ -22,6 +22,8 @@ type Deps struct {
 	Predict  *predict.Service
 	Renewals *modelswap.Engine
 	Importer *predict.Importer
+	// Acts is the audit log.
+	Acts modelswap.Acts
 	// Tokens returns the operators' tokens that are valid now. It is asked on
 	// every request, so it must be cheap. No tokens, no operators.
 	Tokens func() []Token
@@ -161,16 +163,20 @@ func (a *api) operators(r chi.Router) {
 	token := authorized(a.d.Tokens)
 	r.Route("/admin", func(r chi.Router) {
 		r.Use(token)
-		r.Method(http.MethodPost, "/retrain", handler(a.retrain))
+		r.Group(func(r chi.Router) {
+			r.Use(a.audited)
+			r.Method(http.MethodPost, "/retrain", handler(a.retrain))
+			r.Method(http.MethodPost, "/renewals/{id}/resume", handler(a.resume))
+			r.Method(http.MethodPost, "/renewals/{id}/cancel", handler(a.cancel))
+			r.Method(http.MethodPost, "/rollback", handler(a.rollback))
+			r.Method(http.MethodPost, "/customers", handler(a.customers))
+		})
 		r.Method(http.MethodGet, "/renewals", handler(a.renewals))
 		r.Method(http.MethodGet, "/renewals/{id}", handler(a.renewal))
 		r.Method(http.MethodGet, "/renewals/{id}/events", handler(a.renewalEvents))
-		r.Method(http.MethodPost, "/renewals/{id}/resume", handler(a.resume))
-		r.Method(http.MethodPost, "/renewals/{id}/cancel", handler(a.cancel))
-		r.Method(http.MethodPost, "/rollback", handler(a.rollback))
 		r.Method(http.MethodGet, "/models", handler(a.models))
 		r.Method(http.MethodGet, "/status", handler(a.status))
-		r.Method(http.MethodPost, "/customers", handler(a.customers))
+		r.Method(http.MethodGet, "/audit", handler(a.audit))
 	})
 	show := promhttp.HandlerFor(a.d.Registry, promhttp.HandlerOpts{ErrorHandling: promhttp.PanicOnError}) // so that a fault is a problem
 	if !a.o.AdminOpenMetrics {

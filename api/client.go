@@ -96,6 +96,12 @@ func (c *Client) Renewal(ctx context.Context, id string) (*modelswap.Renewal, er
 // Renewals returns the newest renewals, at most limit (0: as the gateway
 // likes), older than the one named before (empty: from the newest).
 func (c *Client) Renewals(ctx context.Context, limit int, before string) ([]*modelswap.Renewal, error) {
+	var list RenewalList
+	err := c.get(ctx, "/admin/renewals?"+pageQuery(limit, before), &list)
+	return list.Renewals, err
+}
+
+func pageQuery(limit int, before string) string {
 	query := url.Values{}
 	if limit > 0 {
 		query.Set("limit", strconv.Itoa(limit))
@@ -103,9 +109,7 @@ func (c *Client) Renewals(ctx context.Context, limit int, before string) ([]*mod
 	if before != "" {
 		query.Set("before", before)
 	}
-	var list RenewalList
-	err := c.get(ctx, "/admin/renewals?"+query.Encode(), &list)
-	return list.Renewals, err
+	return query.Encode()
 }
 
 // Resume lets a renewal go on from the step that stopped it.
@@ -132,6 +136,14 @@ func (c *Client) Models(ctx context.Context) ([]modelswap.Model, error) {
 	var list ModelList
 	err := c.get(ctx, "/admin/models", &list)
 	return list.Models, err
+}
+
+// Audit returns what operators did, newest first, at most limit (0: as the
+// gateway likes), older than the act named before (empty: from the newest).
+func (c *Client) Audit(ctx context.Context, limit int, before string) ([]modelswap.Act, error) {
+	var list ActList
+	err := c.get(ctx, "/admin/audit?"+pageQuery(limit, before), &list)
+	return list.Acts, err
 }
 
 // Status returns the state of the service.

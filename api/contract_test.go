@@ -64,6 +64,7 @@ var goodRequests = map[string]request{
 	"importCustomers": {"POST /admin/customers", csvHeader + csvRow, "text/csv"},
 	"listModels":      {"GET /admin/models", "", ""},
 	"getStatus":       {"GET /admin/status", "", ""},
+	"listActs":        {"GET /admin/audit", "", ""},
 }
 
 // request is a method and a path, and what is sent there.
@@ -303,6 +304,10 @@ func (c *contract) renewals() {
 	c.try(b, 200, "GET /admin/renewals?limit=1", "")
 	c.try(b, 200, "GET /admin/renewals?before="+b.swap.renewals[0].ID, "")
 	c.try(b, 422, "GET /admin/renewals?limit=101", "")
+	c.good(b, "listActs", 200)
+	c.try(b, 200, "GET /admin/audit?limit=1&before="+b.acts.acts[0].ID, "")
+	c.try(b, 404, "GET /admin/audit?before=none", "")
+	c.try(b, 422, "GET /admin/audit?limit=101", "")
 	b.swap.err = predict.Errorf(predict.NotFound, "there is no renewal with this id")
 	c.try(b, 404, "GET /admin/renewals?before=none", "")
 }
@@ -421,9 +426,12 @@ func (c *contract) faultsOfStores() {
 		503: predict.Errorf(predict.Unavailable, "the database does not answer"),
 		504: context.DeadlineExceeded,
 	} {
-		for _, operation := range []string{"retrain", "listRenewals", "getRenewal", "renewalEvents", "resumeRenewal", "cancelRenewal", "listModels", "rollback"} {
+		for _, operation := range []string{"retrain", "listRenewals", "getRenewal", "renewalEvents", "resumeRenewal", "cancelRenewal", "listModels", "rollback", "listActs"} {
 			b := c.setup()
 			b.swap.err = err
+			if operation == "listActs" {
+				b.acts.err = err
+			}
 			c.good(b, operation, status)
 		}
 	}

@@ -22,6 +22,7 @@ type event struct {
 	rows    int    // rows that were asked about or sent
 	model   string // that answered
 	token   string // name of the operator's token, once it was found valid
+	target  string // renewal or model that an operator's act was about
 	problem *Problem
 	err     error
 	stack   []byte // of a panic

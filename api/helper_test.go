@@ -44,6 +44,7 @@ type bundle struct {
 	scorer  *predicttest.Scorer
 	store   *predicttest.Store
 	swap    *swapStore
+	acts    *actLog
 	deps    api.Deps
 	logs    *logBuffer
 	client  *api.Client
@@ -64,13 +65,13 @@ type parts struct {
 func setup(t *testing.T, options ...option) *bundle {
 	t.Helper()
 	schema := predict.Bank()
-	b := &bundle{t: t, store: predicttest.NewStore(), swap: &swapStore{serving: "m1"}, logs: newLogBuffer()}
+	b := &bundle{t: t, store: predicttest.NewStore(), swap: &swapStore{serving: "m1"}, acts: &actLog{}, logs: newLogBuffer()}
 	b.scorer = &predicttest.Scorer{Model: "m1", Schema: schema.Fingerprint(), Func: func(row predict.Vector) float64 { return row[0] / 100 }}
 	p := &parts{schema: schema, scorer: b.scorer, customers: b.store, ledger: b.store,
-		ports: modelswap.Ports{Renewals: b.swap, Models: b.swap, Deployer: b.swap}}
+		ports: modelswap.Ports{Renewals: b.swap, Models: b.swap, Schedules: b.swap, Deployer: b.swap}}
 	o := api.Options{}
 	b.deps = api.Deps{
-		Registry: prometheus.NewRegistry(), OpenAPI: []byte("openapi: 3.1.0\n"),
+		Acts: b.acts, Registry: prometheus.NewRegistry(), OpenAPI: []byte("openapi: 3.1.0\n"),
 		Tokens: func() []api.Token { return []api.Token{{Name: "ops", Value: token}, {}} }, SpoolDir: t.TempDir(),
 		Log: slog.New(slog.NewJSONHandler(b.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
@@ -380,4 +381,13 @@ func (s *swapStore) InsertModel(context.Context, modelswap.Model) error { return
 func (s *swapStore) Model(context.Context, string) (*modelswap.Model, error) {
 	return nil, errors.New("not asked for here")
 }
+func (s *swapStore) Schedule(context.Context) (modelswap.Schedule, error) {
+	return modelswap.Schedule{Line: "0 2 * * *", Next: time.Date(2030, 1, 1, 2, 0, 0, 0, time.UTC)}, s.err
+}
+func (s *swapStore) NewestOutcome(context.Context) (int64, error) { return 0, s.err }
+func (s *swapStore) SaveSchedule(context.Context, modelswap.Schedule, *modelswap.Renewal) error {
+	return errors.New("not asked for here")
+}
+
+func (s *swapStore) MarkRemoved(context.Context, string, time.Time) error { return nil }
 func (s *swapStore) MarkServing(context.Context, string, time.Time) error { return nil }

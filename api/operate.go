@@ -99,6 +99,7 @@ func (a *api) rollback(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	eventOf(r.Context()).target = model.Name
 	return writeJSON(w, http.StatusOK, model)
 }
 

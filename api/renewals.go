@@ -36,10 +36,24 @@ type RenewalInFull struct {
 	Attempts []modelswap.Step `json:"attempts"`
 }
 
+// Bounds of a page of a list.
 const (
-	renewalsDefault = 20
-	renewalsMost    = 100
+	pageDefault = 20
+	pageMost    = 100
 )
+
+// page reads which part of a list is wanted: at most limit, older than before.
+func page(r *http.Request) (limit int, before string, err error) {
+	query := r.URL.Query()
+	limit = pageDefault
+	if text := query.Get("limit"); text != "" {
+		limit, err = strconv.Atoi(text)
+		if err != nil || limit < 1 || limit > pageMost {
+			return 0, "", invalidQuery("limit", "must be a number from 1 to "+strconv.Itoa(pageMost))
+		}
+	}
+	return limit, query.Get("before"), nil
+}
 
 func (a *api) retrain(w http.ResponseWriter, r *http.Request) error {
 	doc, empty, err := a.readJSON(w, r, true)
@@ -60,6 +74,7 @@ func (a *api) retrain(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	eventOf(r.Context()).target = renewal.ID
 	w.Header().Set("Location", "/admin/renewals/"+renewal.ID)
 	return writeJSON(w, http.StatusAccepted, renewal)
 }
@@ -149,18 +164,13 @@ func (d *document) hyperparameters(at string) (modelswap.Hyperparameters, error)
 }
 
 func (a *api) renewals(w http.ResponseWriter, r *http.Request) error {
-	query := r.URL.Query()
-	limit := renewalsDefault
-	if text := query.Get("limit"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 || n > renewalsMost {
-			return invalidQuery("limit", "must be a number from 1 to "+strconv.Itoa(renewalsMost))
-		}
-		limit = n
+	limit, before, err := page(r)
+	if err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), storeTimeout)
 	defer cancel()
-	list, err := a.d.Renewals.Renewals(ctx, limit, query.Get("before"))
+	list, err := a.d.Renewals.Renewals(ctx, limit, before)
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,7 @@ func (a *api) status(w http.ResponseWriter, r *http.Request) error {
 		"schema":         map[string]string{"name": schema.Name, "fingerprint": schema.Fingerprint()},
 		"model":          nil,
 		"renewal":        nil,
+		"schedule":       nil,
 	}
 	unknown := []string{}
 	if ready, err := a.readiness.get(ctx); err != nil {
@@ -39,6 +40,11 @@ func (a *api) status(w http.ResponseWriter, r *http.Request) error {
 	} else if id != "" {
 		page["renewal"] = id
 	}
+	if schedule, err := a.d.Renewals.Schedule(ctx); err != nil {
+		unknown = append(unknown, "schedule")
+	} else {
+		page["schedule"] = schedule
+	}
 	if len(unknown) > 0 {
 		page["unknown"] = unknown
 	}
@@ -51,7 +57,7 @@ func (a *api) status(w http.ResponseWriter, r *http.Request) error {
 // unfinished names the renewal that is queued or running. Only one can be, and
 // it is among the newest.
 func (a *api) unfinished(ctx context.Context) (string, error) {
-	list, err := a.d.Renewals.Renewals(ctx, renewalsDefault, "")
+	list, err := a.d.Renewals.Renewals(ctx, pageDefault, "")
 	if err != nil {
 		return "", err
 	}

@@ -72,6 +72,7 @@ func newApp(ctx context.Context, cfg Config, log *slog.Logger, say func(format s
 		Predict:  a.parts.service,
 		Renewals: a.parts.engine,
 		Importer: a.parts.importer,
+		Acts:     a.parts.store,
 		Tokens: func() []api.Token {
 			var valid []api.Token
 			for _, t := range tokens.Current() {

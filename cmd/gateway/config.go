@@ -36,13 +36,24 @@ type Config struct {
 	SecretTTL      time.Duration `split_words:"true" default:"5m" desc:"how long a secret may be used before it is looked at again"`
 	EndpointName   string        `split_words:"true" default:"ServiceEndpoint" desc:"name of the endpoint"`
 	Training       TrainingConfig
-	Gate           string        `default:"auc:-0.005" desc:"metric that the challenger is judged by (auc, log_loss, accuracy, f1) and the least gain over the champion; off: every challenger passes"`
+	Gate           string  `default:"auc:-0.005" desc:"metric that the challenger is judged by (auc, log_loss, accuracy, f1) and the least gain over the champion; off: every challenger passes"`
+	VerifyMaxShift float64 `split_words:"true" default:"0.5" desc:"how far the scores of recent traffic may shift at a swap, as a share of their mean, before the renewal goes back by itself; 0: any"`
+	KeepModels     int     `split_words:"true" default:"5" desc:"models that served before and are kept to go back to"`
+	Retrain        RetrainConfig
 	PredictTimeout time.Duration `split_words:"true" default:"2s" desc:"a prediction's whole time"`
 	MaxBody        Bytes         `split_words:"true" default:"1MiB" desc:"largest JSON body"`
 	CORSOrigins    []string      `split_words:"true" desc:"web origins that may call, separated by commas"`
 	ShutdownGrace  time.Duration `split_words:"true" default:"20s" desc:"how long requests may take to end after SIGTERM"`
 	LogFormat      string        `split_words:"true" desc:"text or json; empty: text on a terminal, else json"`
 	LogLevel       string        `split_words:"true" default:"info" desc:"debug, info, warn or error"`
+
+	command bool // this gateway runs for one command: it starts no renewals by itself
+}
+
+// RetrainConfig is what starts renewals besides operators.
+type RetrainConfig struct {
+	Schedule string `desc:"cron line in UTC, such as 30 2 * * 1 for Mondays at 02:30; empty: the clock starts no renewal"`
+	Outcomes int64  `default:"0" desc:"so many new outcomes start a renewal; 0: outcomes start none"`
 }
 
 // TrainingConfig is what a renewal trains with unless its overrides say otherwise.
@@ -95,6 +106,10 @@ func rule(e *envconfig.ParseError) string {
 	switch e.TypeName {
 	case "time.Duration":
 		return "is not a duration, such as 500ms, 2s or 1h"
+	case "int", "int64":
+		return "is not a whole number"
+	case "float64":
+		return "is not a number"
 	case "bool":
 		return "is not true or false"
 	case "map[string]string":
@@ -173,6 +188,20 @@ func (c *Config) validate() error {
 	positive("TRAINING_MAX_RUNTIME", c.Training.MaxRuntime)
 	if _, err := modelswap.ParseGate(c.Gate); err != nil {
 		fault("GATE", "%v", err)
+	}
+	if c.VerifyMaxShift < 0 || c.VerifyMaxShift != c.VerifyMaxShift {
+		fault("VERIFY_MAX_SHIFT", "must be a share such as 0.5, or 0 for any")
+	}
+	if c.KeepModels < 1 {
+		fault("KEEP_MODELS", "must be at least 1")
+	}
+	if c.Retrain.Schedule != "" {
+		if _, err := modelswap.ParseSchedule(c.Retrain.Schedule); err != nil {
+			fault("RETRAIN_SCHEDULE", "%v", err)
+		}
+	}
+	if c.Retrain.Outcomes < 0 {
+		fault("RETRAIN_OUTCOMES", "must be a number of outcomes, or 0 for never")
 	}
 	positive("PREDICT_TIMEOUT", c.PredictTimeout)
 	positive("SHUTDOWN_GRACE", c.ShutdownGrace)

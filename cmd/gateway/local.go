@@ -74,19 +74,26 @@ func openLocal(ctx context.Context, cfg Config, log *slog.Logger) (_ *parts, err
 	p.service = predict.NewService(schema, p.scorer, p.store, p.store, log, p.registry)
 	p.importer = predict.NewImporter(schema, p.store)
 	p.engine = modelswap.New(modelswap.Ports{
-		Renewals: p.store,
-		Models:   p.store,
-		Exporter: local.NewExporter(files, p.store, schema),
-		Files:    files,
-		Trainer:  trainer,
-		Deployer: p.deployer,
-		Scorer:   p.scorer,
+		Renewals:  p.store,
+		Models:    p.store,
+		Schedules: p.store,
+		Traffic:   p.store,
+		Exporter:  local.NewExporter(files, p.store, schema),
+		Files:     files,
+		Trainer:   trainer,
+		Deployer:  p.deployer,
+		Scorer:    p.scorer,
 	}, modelswap.Options{
 		Schema:          schema,
 		Algorithm:       cfg.Training.Algorithm,
 		Hyperparameters: cfg.Training.Hyperparameters,
 		MaxRuntime:      cfg.Training.MaxRuntime,
 		Gate:            gate,
+		MaxShift:        cfg.VerifyMaxShift,
+		KeepModels:      cfg.KeepModels,
+		Schedule:        cfg.Retrain.Schedule,
+		Outcomes:        cfg.Retrain.Outcomes,
+		Idle:            cfg.command,
 		Owner:           leaseOwner(cfg),
 	}, log, p.registry)
 

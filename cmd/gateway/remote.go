@@ -62,7 +62,7 @@ func (r remote) here(c *console, do func(ctx context.Context, client *api.Client
 	if err != nil {
 		return &usageError{err}
 	}
-	cfg.Addr, cfg.AdminAddr, cfg.AdminSecretID, cfg.Demo = "127.0.0.1:0", "", "", false
+	cfg.Addr, cfg.AdminAddr, cfg.AdminSecretID, cfg.Demo, cfg.command = "127.0.0.1:0", "", "", false, true
 	log := slog.New(slog.NewTextHandler(c.stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 	a, err := newApp(c.ctx, cfg, log, func(string, ...any) {})
 	if err != nil {

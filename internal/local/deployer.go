@@ -18,6 +18,8 @@ type Store interface {
 	PutArtifact(ctx context.Context, name string, body []byte) error
 	// Artifact returns it; *predict.Error of kind NotFound if there is none.
 	Artifact(ctx context.Context, name string) ([]byte, error)
+	// RemoveArtifact removes it; *predict.Error of kind Conflict while it serves.
+	RemoveArtifact(ctx context.Context, name string) error
 	// SetServing notes, durably, which model serves behind an endpoint.
 	SetServing(ctx context.Context, endpoint, model string) error
 	// ServingModel returns it; empty for none.
@@ -147,6 +149,17 @@ func (d *Deployer) load(ctx context.Context, name string) (*loaded, error) {
 	}
 	d.loaded[name] = l
 	return l, nil
+}
+
+// RemoveModel implements modelswap.Deployer.
+func (d *Deployer) RemoveModel(ctx context.Context, name string) error {
+	if err := d.store.RemoveArtifact(ctx, name); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.loaded, name)
+	return nil
 }
 
 // ScoreWith implements modelswap.Deployer.

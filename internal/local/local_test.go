@@ -144,6 +144,16 @@ func (m *memory) Artifact(_ context.Context, name string) ([]byte, error) {
 	return nil, predict.Errorf(predict.NotFound, "there is no artifact %q", name)
 }
 
+func (m *memory) RemoveArtifact(_ context.Context, name string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.serving == name {
+		return predict.Errorf(predict.Conflict, "model %s serves", name)
+	}
+	delete(m.artifacts, name)
+	return nil
+}
+
 func (m *memory) SetServing(_ context.Context, _, model string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -290,6 +300,24 @@ func TestADeployedModelServesAndOneOfAnotherSchemaIsRefused(t *testing.T) {
 	want, err2 := deployer.ScoreWith(ctx, job.Model, []predict.Vector{row})
 	if err != nil || err2 != nil || live.Model != job.Model || live.Score[1] != want[0] || live.Schema != schema.Fingerprint() {
 		t.Errorf("got %+v, want %v (%v, %v)", live, want, err, err2)
+	}
+
+	// What serves stays; what does not is gone, from memory too.
+	if err := deployer.RemoveModel(ctx, job.Model); !isKind(err, predict.Conflict) {
+		t.Errorf("removing the model that serves gave %v, want a conflict", err)
+	}
+	old := training(t, files, "old")
+	if err := deployer.RegisterModel(ctx, old.Model, trained(t, trainer, old).Artifact, schema.Fingerprint()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := deployer.ScoreWith(ctx, old.Model, []predict.Vector{row}); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(deployer.RemoveModel(ctx, old.Model), deployer.RemoveModel(ctx, old.Model)); err != nil {
+		t.Errorf("removing a model twice: %v", err)
+	}
+	if _, err := deployer.ScoreWith(ctx, old.Model, []predict.Vector{row}); !isKind(err, predict.NotFound) {
+		t.Errorf("a removed model gave %v, want not found", err)
 	}
 
 	// A restart finds the model again; a gateway with another schema does not serve it.

@@ -16,13 +16,15 @@ import (
 
 // Ports is what an engine works with: a back end.
 type Ports struct {
-	Renewals Renewals
-	Models   Models
-	Exporter Exporter
-	Files    Files
-	Trainer  Trainer
-	Deployer Deployer
-	Scorer   predict.Scorer // the live path, which `verify` asks
+	Renewals  Renewals
+	Models    Models
+	Schedules Schedules
+	Traffic   Traffic
+	Exporter  Exporter
+	Files     Files
+	Trainer   Trainer
+	Deployer  Deployer
+	Scorer    predict.Scorer // the live path, which `verify` asks
 }
 
 // Options are the settings of an engine.
@@ -32,6 +34,11 @@ type Options struct {
 	Hyperparameters map[string]string // for Algorithm
 	MaxRuntime      time.Duration     // of a training job; zero: an hour
 	Gate            Gate              // the zero Gate lets every challenger pass
+	MaxShift        float64           // how far the scores of recent traffic may shift (see drift.go) before `verify` goes back; zero: any
+	Schedule        string            // as ParseSchedule reads it; empty: the clock starts nothing
+	Outcomes        int64             // so many new outcomes start a renewal; zero: outcomes start nothing
+	Idle            bool              // start nothing by clock or outcomes, and leave the stored schedule alone
+	KeepModels      int               // models to go back to that are kept besides the one that serves; zero: 5
 	Poll            time.Duration     // between looks at work that takes time; zero: 200 ms
 	Owner           string            // names this engine in leases, as no other does; empty: a new name for each
 	Heartbeat       time.Duration     // between extensions of the lease; zero: a third of it
@@ -56,6 +63,7 @@ func New(ports Ports, opts Options, log *slog.Logger, reg prometheus.Registerer)
 	opts.Owner = cmp.Or(opts.Owner, predict.NewID())
 	opts.Heartbeat = cmp.Or(opts.Heartbeat, leaseTime/3)
 	opts.MaxPause = cmp.Or(opts.MaxPause, time.Hour)
+	opts.KeepModels = cmp.Or(opts.KeepModels, 5)
 	return &Engine{ports: ports, opts: opts, log: log, metrics: newMetrics(reg), wake: make(chan struct{}, 1)}
 }
 
@@ -76,6 +84,17 @@ func (e *Engine) Trigger(ctx context.Context, req TriggerRequest) (*Renewal, err
 	if violations := e.check(req); len(violations) > 0 {
 		return nil, &predict.Error{Kind: predict.Invalid, Detail: "the renewal cannot be started like this", Violations: violations}
 	}
+	r := e.newRenewal(req)
+	if err := e.ports.Renewals.InsertRenewal(ctx, r); err != nil {
+		return nil, err
+	}
+	e.log.Info("renewal queued", "renewal", r.ID, "trigger", r.Trigger)
+	e.rouse()
+	return r, nil
+}
+
+// newRenewal is a renewal that has not been stored yet.
+func (e *Engine) newRenewal(req TriggerRequest) *Renewal {
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	id := predict.NewID()
 	r := &Renewal{
@@ -86,12 +105,7 @@ func (e *Engine) Trigger(ctx context.Context, req TriggerRequest) (*Renewal, err
 	for _, name := range Order() {
 		r.Steps = append(r.Steps, Step{Name: name, Status: StepPending, Detail: map[string]any{}})
 	}
-	if err := e.ports.Renewals.InsertRenewal(ctx, r); err != nil {
-		return nil, err
-	}
-	e.log.Info("renewal queued", "renewal", r.ID, "trigger", r.Trigger)
-	e.rouse()
-	return r, nil
+	return r
 }
 
 // rouse makes Run look for work at once.
@@ -179,4 +193,22 @@ func (e *Engine) Models(ctx context.Context) ([]Model, error) {
 func (e *Engine) Serving(ctx context.Context) (string, error) {
 	name, _, err := e.ports.Deployer.Serving(ctx)
 	return name, err
+}
+
+// servingModel is the record of the model that serves; nil for none.
+func (e *Engine) servingModel(ctx context.Context) (*Model, error) {
+	name, _, err := e.ports.Deployer.Serving(ctx)
+	if err != nil || name == "" {
+		return nil, err
+	}
+	return e.ports.Models.Model(ctx, name)
+}
+
+// servingWatermark is the newest outcome in the data of the model that serves.
+func (e *Engine) servingWatermark(ctx context.Context) (int64, error) {
+	m, err := e.servingModel(ctx)
+	if m == nil || err != nil {
+		return 0, err
+	}
+	return m.Watermark, nil
 }

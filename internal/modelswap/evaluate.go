@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"gateway/internal/learn"
 	"gateway/internal/predict"
@@ -30,17 +31,25 @@ func (x *run) evaluate(ctx context.Context) error {
 		return err
 	}
 	x.r.Metrics = Metrics{Rows: len(rows)}
-	if x.r.Metrics.Challenger, err = x.measure(ctx, state.Model, rows, labels); err != nil {
-		return err
-	}
-	if why == "" {
-		if x.r.Metrics.Champion, err = x.measure(ctx, champion.Name, rows, labels); err != nil {
-			return fmt.Errorf("the champion: %w", err)
-		}
+	comparison := Comparison{Alone: why != "", Why: why}
+	if one := onlyLabel(labels); one != "" {
+		comparison.Why = strings.TrimPrefix(why+"; "+one, "; ")
 	} else {
-		x.note("not_compared", why)
+		if comparison.Challenger, err = x.measure(ctx, state.Model, rows, labels); err != nil {
+			return err
+		}
+		if why == "" {
+			if comparison.Champion, err = x.measure(ctx, champion.Name, rows, labels); err != nil {
+				return fmt.Errorf("the champion: %w", err)
+			}
+		}
 	}
-	if err := x.recordModel(ctx, x.r.Metrics.Challenger); err != nil {
+	if comparison.Why != "" {
+		x.note("not_compared", comparison.Why)
+	}
+	x.r.Metrics.Challenger, x.r.Metrics.Champion = comparison.Challenger, comparison.Champion
+	x.metrics.compared(x.r.Metrics)
+	if err := x.recordModel(ctx, comparison.Challenger); err != nil {
 		return err
 	}
 	gate := x.opts.Gate
@@ -49,7 +58,7 @@ func (x *run) evaluate(ctx context.Context) error {
 			return err
 		}
 	}
-	verdict := gate.Judge(x.r.Metrics.Challenger, x.r.Metrics.Champion)
+	verdict := gate.Judge(comparison)
 	x.note("gate", gate.String())
 	x.note("verdict", verdict.Reason)
 	switch {
@@ -84,6 +93,17 @@ func (x *run) champion(ctx context.Context) (m Model, why string, err error) {
 			found.Schema, x.opts.Schema.Fingerprint()), nil
 	}
 	return *found, "", nil
+}
+
+// onlyLabel says so where all rows have the same label: nothing can be told
+// from them.
+func onlyLabel(labels []float64) string {
+	for _, y := range labels {
+		if y != labels[0] {
+			return ""
+		}
+	}
+	return fmt.Sprintf("all %d held-out rows have label %g", len(labels), labels[0])
 }
 
 // measure scores the rows with a model, some at a time, and evaluates them.

@@ -2,6 +2,7 @@ package modelswap
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 
@@ -59,17 +60,47 @@ type Verdict struct {
 	Reason string
 }
 
-// Judge compares challenger and champion, both evaluated on the same rows. A
-// nil champion means that there is none to compare with.
-func (g Gate) Judge(challenger, champion *learn.Metrics) Verdict {
+// Comparison is what a gate judges: challenger and champion, both evaluated on
+// the same held-out rows.
+type Comparison struct {
+	Challenger *learn.Metrics // nil where the rows cannot be judged
+	Champion   *learn.Metrics // nil there too, and where Alone
+	Alone      bool           // there is no champion, or none that can be compared
+	Why        string         // why something is missing, for the operator
+}
+
+// Bounds below which held-out rows say nothing about which of two models is
+// the better one.
+const (
+	leastRows    = 30
+	leastOfClass = 5 // of each label
+)
+
+// Judge decides. A challenger that has no champion to beat passes: any model
+// is better than none. One that has passes only with evidence: enough held-out
+// rows of both labels, an AUC that cannot be mere chance, and a metric that is
+// within the gate's margin of the champion's.
+func (g Gate) Judge(c Comparison) Verdict {
 	switch {
 	case g.metric == "":
 		return Verdict{true, "the gate is off"}
-	case champion == nil:
-		return Verdict{true, "there is no champion to compare with"}
+	case c.Alone:
+		return Verdict{true, "there is no champion to compare with" + because(c.Why)}
+	case c.Challenger == nil || c.Champion == nil:
+		return Verdict{false, "the challenger cannot be compared with the champion" + because(c.Why)}
+	}
+	rows := float64(c.Challenger.Rows)
+	positive := math.Round(rows * c.Challenger.PositiveRate)
+	if few := min(positive, rows-positive); rows < leastRows || few < leastOfClass {
+		return Verdict{false, fmt.Sprintf("%.0f held-out rows, %.0f of them positive, are too few to compare by: %d are due, %d of each label",
+			rows, positive, leastRows, leastOfClass)}
+	}
+	if least := chance(positive, rows-positive); c.Challenger.AUC < least {
+		return Verdict{false, fmt.Sprintf("the challenger's auc is %.6g, which may be chance: on %.0f held-out rows, %.0f of them positive, it takes %.4f to tell",
+			c.Challenger.AUC, rows, positive, least)}
 	}
 	m := gateMetrics[g.metric]
-	ours, theirs := m.of(challenger), m.of(champion)
+	ours, theirs := m.of(c.Challenger), m.of(c.Champion)
 	// Rounding must not decide: 0.9 - 0.895 is a little less than 0.005.
 	const rounding = 1e-12
 	pass := m.sign*(ours-theirs) >= g.margin-rounding
@@ -79,4 +110,20 @@ func (g Gate) Judge(challenger, champion *learn.Metrics) Verdict {
 	}
 	return Verdict{pass, fmt.Sprintf("the challenger's %s is %.6g, the champion's %.6g: that %s the gate %s",
 		g.metric, ours, theirs, verb, g)}
+}
+
+// chance is the AUC that one model in a hundred reaches which knows nothing.
+// Under that hypothesis AUC is the Mann-Whitney statistic divided by the
+// number of pairs: its mean is 1/2 and its variance (p+n+1)/(12pn), and it is
+// close to normal (Mann and Whitney, 1947).
+func chance(positive, negative float64) float64 {
+	const upperPercent = 2.326 // quantile of the standard normal distribution
+	return 0.5 + upperPercent*math.Sqrt((positive+negative+1)/(12*positive*negative))
+}
+
+func because(why string) string {
+	if why == "" {
+		return ""
+	}
+	return ": " + why
 }

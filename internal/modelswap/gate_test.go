@@ -9,7 +9,7 @@ import (
 )
 
 func TestGate(t *testing.T) {
-	good := &learn.Metrics{AUC: 0.90, LogLoss: 0.20, Accuracy: 0.88, F1: 0.5}
+	good := &learn.Metrics{AUC: 0.90, LogLoss: 0.20, Accuracy: 0.88, F1: 0.5, Rows: 1000, PositiveRate: 0.1}
 	with := func(change func(*learn.Metrics)) *learn.Metrics { m := *good; change(&m); return &m }
 	for name, tc := range map[string]struct {
 		gate                 string
@@ -23,7 +23,7 @@ func TestGate(t *testing.T) {
 		"a gain that is asked for and there passes":  {"auc:0.01", with(func(m *learn.Metrics) { m.AUC = 0.911 }), good, true},
 		"a lower log loss is better":                 {"log_loss:0.01", with(func(m *learn.Metrics) { m.LogLoss = 0.18 }), good, true},
 		"a higher log loss is worse":                 {"log_loss:-0.01", with(func(m *learn.Metrics) { m.LogLoss = 0.22 }), good, false},
-		"accuracy is judged by accuracy alone":       {"accuracy:0", with(func(m *learn.Metrics) { m.AUC = 0.1 }), good, true},
+		"accuracy is judged by accuracy":             {"accuracy:0", with(func(m *learn.Metrics) { m.AUC = 0.7 }), good, true},
 		"f1 is judged by f1":                         {"f1:0", with(func(m *learn.Metrics) { m.F1 = 0.4 }), good, false},
 		"without a champion every challenger passes": {"auc:0.5", good, nil, true},
 		"a gate that is off lets everything through": {"off", with(func(m *learn.Metrics) { m.AUC = 0 }), good, true},
@@ -33,12 +33,50 @@ func TestGate(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := gate.Judge(tc.challenger, tc.champion)
+			got := gate.Judge(modelswap.Comparison{Challenger: tc.challenger, Champion: tc.champion, Alone: tc.champion == nil})
 			if got.Pass != tc.want || got.Reason == "" {
 				t.Errorf("got %+v, want pass = %v with a reason", got, tc.want)
 			}
 			if gate.String() != tc.gate {
 				t.Errorf("the gate prints as %q, want %q", gate, tc.gate)
+			}
+		})
+	}
+}
+
+func TestTheGateWantsEvidence(t *testing.T) {
+	metrics := func(auc float64, rows int, rate float64) *learn.Metrics {
+		return &learn.Metrics{AUC: auc, Rows: rows, PositiveRate: rate}
+	}
+	for name, tc := range map[string]struct {
+		challenger *learn.Metrics
+		want       bool
+		says       string
+	}{
+		"enough rows of both labels":                       {metrics(0.9, 1000, 0.1), true, "passes"},
+		"just enough rows, and of positive ones":           {metrics(0.9, 30, 5.0/30), true, "passes"},
+		"too few rows":                                     {metrics(0.9, 29, 0.5), false, "too few"},
+		"too few positive rows":                            {metrics(0.9, 1000, 0.004), false, "4 of them positive"},
+		"too few negative rows":                            {metrics(0.9, 1000, 0.996), false, "too few"},
+		"a challenger that knows nothing":                  {metrics(0.5, 1000, 0.1), false, "chance"},
+		"one that is worse than nothing":                   {metrics(0.2, 1000, 0.1), false, "chance"},
+		"one that is better by what luck gives one in 100": {metrics(0.57, 1000, 0.1), false, "chance"},
+		"one that is better by more":                       {metrics(0.58, 1000, 0.1), true, "passes"},
+		"many rows tell smaller differences":               {metrics(0.52, 100_000, 0.1), true, "passes"},
+		"rows that cannot be judged":                       {nil, false, "all 9 rows have label 0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			gate, err := modelswap.ParseGate("auc:-1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := modelswap.Comparison{Challenger: tc.challenger, Champion: tc.challenger, Why: "all 9 rows have label 0"}
+			if got := gate.Judge(c); got.Pass != tc.want || !strings.Contains(got.Reason, tc.says) {
+				t.Errorf("got %+v, want pass = %v and a reason that says %q", got, tc.want, tc.says)
+			}
+			c.Champion, c.Alone = nil, true
+			if got := gate.Judge(c); !got.Pass || !strings.Contains(got.Reason, "no champion") {
+				t.Errorf("without a champion: got %+v, want it to pass", got)
 			}
 		})
 	}

@@ -139,7 +139,7 @@ func (e *Engine) Rollback(ctx context.Context, name string) (*Model, error) {
 		switch {
 		case name != "" && m.Name == name:
 			target = m
-		case name == "" && !m.Serving && m.DeployedAt != nil && m.Schema == e.opts.Schema.Fingerprint() &&
+		case name == "" && !m.Serving && m.DeployedAt != nil && m.RemovedAt == nil && m.Schema == e.opts.Schema.Fingerprint() &&
 			(target == nil || m.DeployedAt.After(*target.DeployedAt)):
 			target = m
 		}
@@ -155,6 +155,8 @@ func (e *Engine) Rollback(ctx context.Context, name string) (*Model, error) {
 			return nil, err
 		}
 		return nil, predict.Errorf(predict.Conflict, "model %s serves already", target.Name)
+	case target.RemovedAt != nil:
+		return nil, predict.Errorf(predict.Conflict, "model %s was removed: only the last %d that served are kept", target.Name, e.opts.KeepModels)
 	case target.Schema != e.opts.Schema.Fingerprint():
 		return nil, predict.Errorf(predict.Conflict, "model %s was made for schema %.12s, the gateway has %.12s",
 			target.Name, target.Schema, e.opts.Schema.Fingerprint())

@@ -54,6 +54,41 @@ type Models interface {
 	// MarkServing notes that name serves from at on, and that any other model
 	// that was marked is retired. Marking the one that is marked changes nothing.
 	MarkServing(ctx context.Context, name string, at time.Time) error
+	// MarkRemoved notes that the platform has the model no longer. Recording the
+	// name again takes that back.
+	MarkRemoved(ctx context.Context, name string, at time.Time) error
+}
+
+// Schedules is the memory of what starts renewals by itself, one for all
+// replicas.
+type Schedules interface {
+	// Schedule returns it; the zero Schedule before the first save.
+	Schedule(ctx context.Context) (Schedule, error)
+	// SaveSchedule saves s where the stored Revision is still s.Revision, and
+	// increments that, and stores the new renewal r, unless it is nil: both or
+	// nothing. ErrStale: somebody else saved in the meantime. A Conflict as in
+	// InsertRenewal: r would be a second unfinished one.
+	SaveSchedule(ctx context.Context, s Schedule, r *Renewal) error
+	// NewestOutcome is the sequence number of the newest outcome, 0 for none.
+	NewestOutcome(ctx context.Context) (int64, error)
+}
+
+// Traffic remembers what was asked of models.
+type Traffic interface {
+	// RecentPredictions returns the newest predictions that the model made, at
+	// most limit, of recent ones only: none where it has not been asked lately.
+	RecentPredictions(ctx context.Context, model string, limit int) ([]predict.Prediction, error)
+}
+
+// Acts is the audit log.
+type Acts interface {
+	// BeginAct records what an operator is about to do.
+	BeginAct(ctx context.Context, a Act) error
+	// EndAct records what came of it.
+	EndAct(ctx context.Context, id string, status int, target string) error
+	// Acts returns the newest, newest first, at most limit, older than the one
+	// named before (empty: from the newest).
+	Acts(ctx context.Context, limit int, before string) ([]Act, error)
 }
 
 // Exporter writes all customers to files, as DynamoDB exports them.
@@ -137,4 +172,7 @@ type Deployer interface {
 	// Serving tells which model serves: its name, empty for none, and whether a
 	// change is still under way.
 	Serving(ctx context.Context) (name string, changing bool, err error)
+	// RemoveModel removes what RegisterModel made. Removing again is no error;
+	// the model that serves, or is about to, stays, and that is a Conflict.
+	RemoveModel(ctx context.Context, name string) error
 }

@@ -112,7 +112,6 @@ type State struct {
 	Data      string `json:"data,omitempty"`      // SHA-256 of the training CSV, hexadecimal
 	Rows      int    `json:"rows,omitempty"`      // rows of the training CSV
 	Watermark int64  `json:"watermark,omitempty"` // newest outcome in the data
-	Job       string `json:"job,omitempty"`       // name of the training job
 	Artifact  string `json:"artifact,omitempty"`  // what the training job made
 	Model     string `json:"model,omitempty"`     // name of the model, fixed before it is trained
 	Champion  string `json:"champion,omitempty"`  // what served when the challenger was evaluated
@@ -174,6 +173,7 @@ type Model struct {
 	CreatedAt  time.Time         `json:"created_at"`
 	DeployedAt *time.Time        `json:"deployed_at"` // when it last began to serve
 	RetiredAt  *time.Time        `json:"retired_at"`  // when another took its place
+	RemovedAt  *time.Time        `json:"removed_at"`  // when it was removed from the platform, too old to go back to
 	Serving    bool              `json:"serving"`
 	Watermark  int64             `json:"-"` // newest outcome in its training data
 }

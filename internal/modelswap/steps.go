@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math"
 	"strings"
 	"time"
 
@@ -73,7 +72,7 @@ func (x *run) export(ctx context.Context) (time.Duration, error) {
 // convert turns the export into training and held-out CSV. Run twice, it
 // writes the same bytes again.
 func (x *run) convert(ctx context.Context) error {
-	watermark, err := x.championWatermark(ctx)
+	watermark, err := x.servingWatermark(ctx)
 	if err != nil {
 		return err
 	}
@@ -106,26 +105,16 @@ func (x *run) convert(ctx context.Context) error {
 	x.note("defaulted", report.Defaulted)
 	x.note("examples", report.Examples)
 	x.note("sha256", report.SHA256)
-	if report.TrainRows == 0 || report.HoldoutRows == 0 {
+	switch {
+	case report.TrainRows == 0 || report.HoldoutRows == 0:
 		return predict.Errorf(predict.Invalid, "%d labelled rows are too few to learn from: %d to train on, %d held out",
 			report.Rows, report.TrainRows, report.HoldoutRows)
+	case report.Positive == 0 || report.Positive == report.Rows:
+		return predict.Errorf(predict.Invalid, "all %d labelled rows have the same label: there is nothing to learn from them", report.Rows)
 	}
 	state.Train, state.Holdout = train, holdout
 	state.Data, state.Rows, state.Watermark = report.SHA256, int(report.TrainRows), report.Watermark
 	return nil
-}
-
-// championWatermark is the newest outcome in the data of the model that serves.
-func (x *run) championWatermark(ctx context.Context) (int64, error) {
-	name, _, err := x.ports.Deployer.Serving(ctx)
-	if err != nil || name == "" {
-		return 0, err
-	}
-	m, err := x.ports.Models.Model(ctx, name)
-	if err != nil {
-		return 0, err
-	}
-	return m.Watermark, nil
 }
 
 // train asks the trainer for a model. The job is named by renewal and attempt,
@@ -156,7 +145,7 @@ func (x *run) train(ctx context.Context) (time.Duration, error) {
 	}
 	switch status.State {
 	case TrainingSucceeded:
-		state.Job, state.Artifact = job.Name, status.Artifact
+		state.Artifact = status.Artifact
 		return 0, nil
 	case TrainingFailed:
 		return 0, predict.Errorf(predict.Invalid, "%s", status.Reason)
@@ -215,70 +204,6 @@ func (x *run) deploy(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	return time.Millisecond, nil
-}
-
-// goldenRows is how many held-out rows `verify` asks the live model about.
-const goldenRows = 64
-
-// verify asks the live path about held-out rows and compares with what the
-// model itself says. In any doubt the champion is put back.
-func (x *run) verify(ctx context.Context) error {
-	doubt := x.doubt(ctx)
-	if doubt == nil {
-		if err := x.ports.Models.MarkServing(ctx, x.r.State.Model, time.Now().UTC().Truncate(time.Millisecond)); err != nil {
-			return err
-		}
-		x.metrics.modelCreated.Set(float64(x.r.CreatedAt.Unix()))
-		return nil
-	}
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	champion := x.r.State.Champion
-	if champion == "" {
-		return &Fault{Unfit, fmt.Errorf("%w; there is no earlier model to go back to", doubt)}
-	}
-	if err := x.ports.Deployer.DeployModel(ctx, champion); err != nil {
-		return fmt.Errorf("%w; going back to %s failed: %w", doubt, champion, err)
-	}
-	x.note("rolled_back_to", champion)
-	return &Fault{Unfit, fmt.Errorf("%w; went back to %s", doubt, champion)}
-}
-
-// doubt returns why the new model must not go on serving, or nil.
-func (x *run) doubt(ctx context.Context) error {
-	want := x.r.State.Model
-	rows, _, err := x.holdout(ctx, goldenRows)
-	if err != nil {
-		return err
-	}
-	expected, err := x.ports.Deployer.ScoreWith(ctx, want, rows)
-	if err != nil {
-		return fmt.Errorf("the model cannot score golden rows: %w", err)
-	}
-	live, err := x.ports.Scorer.Score(ctx, rows, false)
-	switch {
-	case err != nil:
-		return fmt.Errorf("the live path cannot score golden rows: %w", err)
-	case live.Model != want:
-		return fmt.Errorf("the live path answers with model %q instead of %q", live.Model, want)
-	case live.Schema != x.opts.Schema.Fingerprint():
-		return fmt.Errorf("the live model has schema %.12s, the gateway %.12s", live.Schema, x.opts.Schema.Fingerprint())
-	case len(live.Score) != len(expected):
-		return fmt.Errorf("the live path answered %d golden rows with %d scores", len(expected), len(live.Score))
-	}
-	const tolerance = 1e-6 // remote models answer in float32
-	worst := 0.0
-	for i := range expected {
-		difference := math.Abs(live.Score[i] - expected[i])
-		if !(difference <= tolerance) { // also where it is not a number
-			return fmt.Errorf("golden row %d scores %g, and the model gives %g", i+1, live.Score[i], expected[i])
-		}
-		worst = max(worst, difference)
-	}
-	x.note("golden_rows", len(rows))
-	x.note("largest_difference", worst)
-	return nil
 }
 
 // modelName makes a name that SageMaker takes too: at most 63 of lower-case

@@ -4,11 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"slices"
+	"sync"
 	"time"
-
-	"gateway/internal/predict"
 )
 
 // Bounds of the lease. A process that dies holds its renewal for at most
@@ -27,20 +24,16 @@ const (
 // Run works on renewals until ctx ends. A renewal that is unfinished then is
 // let go, and goes on with the next Run, in this process or another.
 func (e *Engine) Run(ctx context.Context) {
-	failing := false
+	var clock sync.WaitGroup
+	defer clock.Wait()
+	clock.Go(func() { e.keepTime(ctx) })
+	report := e.reporter("the renewal's record cannot be read or saved", "the renewal's record can be read and saved again")
 	for ctx.Err() == nil {
 		r, err := e.ports.Renewals.ClaimRenewal(ctx, e.opts.Owner, leaseTime)
 		if err == nil && r != nil {
 			err = e.work(ctx, r)
 		}
-		// A lasting failure is logged when it begins and when it ends.
-		if err != nil && ctx.Err() == nil && !failing {
-			e.log.Error("the renewal's record cannot be read or saved", "error", err)
-		}
-		if err == nil && failing {
-			e.log.Info("the renewal's record can be read and saved again")
-		}
-		failing = err != nil
+		report(ctx, err)
 		if r != nil && err == nil {
 			continue // there may be more to do
 		}
@@ -49,6 +42,22 @@ func (e *Engine) Run(ctx context.Context) {
 		case <-e.wake:
 		case <-time.After(idle):
 		}
+	}
+}
+
+// reporter logs a lasting failure when it begins and when it ends.
+func (e *Engine) reporter(begins, ends string) func(context.Context, error) {
+	failing := false
+	return func(ctx context.Context, err error) {
+		if ctx.Err() != nil || (err != nil) == failing {
+			return
+		}
+		failing = err != nil
+		if failing {
+			e.log.Error(begins, "error", err)
+			return
+		}
+		e.log.Info(ends)
 	}
 }
 
@@ -78,7 +87,7 @@ func (e *Engine) work(ctx context.Context, r *Renewal) error {
 			return e.ports.Renewals.UpdateRenewal(context.WithoutCancel(ctx), r)
 		case r.Status.Final():
 			e.tidy(ctx)
-			return nil
+			return e.measureState(ctx)
 		case r.Released:
 			return nil
 		}
@@ -120,6 +129,7 @@ func (e *Engine) advance(ctx context.Context, r *Renewal) (wait time.Duration, e
 		return 0, err
 	}
 	step := r.Current()
+	e.showStep(step.Name)
 	if step.Status == StepPending {
 		now := time.Now().UTC()
 		r.Status, step.Status, step.StartedAt, step.FinishedAt, step.Error = Running, StepRunning, &now, nil, nil
@@ -172,176 +182,4 @@ func (e *Engine) save(ctx context.Context, r *Renewal, wait time.Duration) error
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTime)
 	defer cancel()
 	return e.ports.Renewals.UpdateRenewal(ctx, r)
-}
-
-// tryAgain notes a failed try in the step, and tells how long to wait before
-// the next one, if there is to be one.
-func (x *run) tryAgain(err error) (wait time.Duration, again bool) {
-	class := classOf(err)
-	tries, _ := x.step.Detail["retries"].(float64) // as it is read from the row
-	if n, ok := x.step.Detail["retries"].(int); ok {
-		tries = float64(n)
-	}
-	wait, again = class.pause(int(tries) + 1)
-	x.note("class", class)
-	x.note("last_error", publicText(err))
-	if !again {
-		return 0, false
-	}
-	x.note("retries", int(tries)+1)
-	wait = min(wait, x.opts.MaxPause)
-	x.log.Warn("step is tried again", "renewal", x.r.ID, "step", x.step.Name, "class", class, "in", wait, "error", err)
-	return wait, true
-}
-
-// filesMissing reports whether a step failed for want of what an earlier one wrote.
-func filesMissing(step *Step, err error) bool {
-	var known *predict.Error
-	return errors.Is(err, fs.ErrNotExist) ||
-		(step.Name == Convert && errors.As(err, &known) && known.Kind == predict.NotFound)
-}
-
-// mostRedone is how often a renewal may begin again because files are missing.
-const mostRedone = 3
-
-// redo begins again from the step that makes the intermediate files, where
-// they are missing: they are on another machine, or were deleted.
-func (e *Engine) redo(r *Renewal, step *Step, err error) bool {
-	made := r.Step(Export)
-	if step.Name == Export || r.State.Redone >= mostRedone {
-		return false
-	}
-	r.State.Redone++
-	r.reset(Export)
-	made.Detail["redone"] = fmt.Sprintf("step %s found no files: %s", step.Name, publicText(err))
-	e.log.Warn("files of the renewal are missing: it begins again from export", "renewal", r.ID, "step", step.Name, "error", err)
-	return true
-}
-
-// reset makes a step and those after it pending again.
-func (r *Renewal) reset(from StepName) {
-	at := slices.Index(Order(), from)
-	for i := range r.Steps {
-		if i >= at {
-			s := &r.Steps[i]
-			s.Status, s.StartedAt, s.FinishedAt, s.Error, s.Detail = StepPending, nil, nil, nil, map[string]any{}
-		}
-	}
-}
-
-// cancelled ends a renewal that is to be cancelled: work elsewhere is stopped,
-// and what served before it serves on.
-func (e *Engine) cancelled(ctx context.Context, r *Renewal) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	now := time.Now().UTC()
-	step := r.Current()
-	if step.Name == Train && step.Status == StepRunning {
-		if err := e.ports.Trainer.StopTraining(ctx, jobName(r, step)); err != nil {
-			e.log.Error("the training job could not be stopped", "renewal", r.ID, "error", err)
-			step.Detail["not_stopped"] = publicText(err)
-		}
-	}
-	if step.Name == Deploy || step.Name == Verify {
-		if err := e.putBack(ctx, r); err != nil {
-			return err
-		}
-	}
-	for i := range r.Steps {
-		if s := &r.Steps[i]; s.Status == StepRunning || s.Status == StepPending {
-			s.Status = StepCancelled
-			if s.StartedAt != nil {
-				s.FinishedAt = &now
-			}
-		}
-	}
-	r.Status, r.Error, r.FinishedAt = Cancelled, "", &now
-	e.metrics.renewals.WithLabelValues(string(Cancelled)).Inc()
-	e.log.Info("renewal cancelled", "renewal", r.ID, "step", step.Name)
-	return e.save(ctx, r, 0)
-}
-
-// putBack makes the champion serve again where the challenger does already.
-func (e *Engine) putBack(ctx context.Context, r *Renewal) error {
-	serving, _, err := e.ports.Deployer.Serving(ctx)
-	if err != nil || serving != r.State.Model || r.State.Champion == "" {
-		return err
-	}
-	return e.ports.Deployer.DeployModel(ctx, r.State.Champion)
-}
-
-// settle writes the end of a step into the renewal, and its end where it is
-// the last one, failed, or the challenger lost.
-func (e *Engine) settle(r *Renewal, step *Step, err error) {
-	now := time.Now().UTC()
-	step.FinishedAt = &now
-	e.metrics.stepSeconds.WithLabelValues(string(step.Name)).Observe(now.Sub(*step.StartedAt).Seconds())
-	var rejected *rejection
-	switch {
-	case err == nil:
-		step.Status = StepSucceeded
-		e.log.Info("step succeeded", "renewal", r.ID, "step", step.Name, "seconds", now.Sub(*step.StartedAt).Seconds())
-		if r.Current() == nil {
-			r.Status = Succeeded
-		}
-	case errors.As(err, &rejected):
-		step.Status, r.Status, r.Error = StepSucceeded, Rejected, rejected.reason
-		for i := range r.Steps {
-			if r.Steps[i].Status == StepPending {
-				r.Steps[i].Status = StepSkipped
-			}
-		}
-	default:
-		text := publicText(err)
-		step.Status, step.Error = StepFailed, &text
-		r.Status, r.Error = Failed, fmt.Sprintf("%s: %s", step.Name, text)
-		e.log.Error("step failed", "renewal", r.ID, "step", step.Name, "error", err)
-	}
-	if !r.Status.Final() {
-		return
-	}
-	r.FinishedAt = &now
-	e.metrics.renewals.WithLabelValues(string(r.Status)).Inc()
-	if r.Status == Succeeded {
-		e.metrics.lastSuccess.Set(float64(now.Unix()))
-	}
-	e.log.Info("renewal finished", "renewal", r.ID, "status", r.Status, "model", r.State.Model, "error", r.Error)
-}
-
-// keepFiles is how many renewals keep their intermediate files: the newest, so
-// that they can be resumed and looked into.
-const keepFiles = 5
-
-// tidy removes the files of older renewals. It goes over them again and again,
-// so what a process that died has left goes with the next renewal.
-func (e *Engine) tidy(ctx context.Context) {
-	const look = 20
-	all, err := e.ports.Renewals.Renewals(ctx, look, "")
-	for i, r := range all {
-		if i < keepFiles || !r.Status.Final() {
-			continue
-		}
-		err = errors.Join(err, e.ports.Files.RemoveAll(ctx, r.folder()))
-		if r.State.Export != "" {
-			err = errors.Join(err, e.ports.Files.RemoveAll(ctx, r.State.Export))
-		}
-	}
-	if err != nil && ctx.Err() == nil {
-		e.log.Warn("files of old renewals could not be removed", "error", err)
-	}
-}
-
-// folder is where a renewal keeps its files.
-func (r *Renewal) folder() string { return "renewals/" + r.ID }
-
-// publicText is what the renewal's record says about an error. Operators read
-// the record, so it is the error's own text; it holds no secret and no
-// customer's values, because steps handle rows by number only.
-func publicText(err error) string {
-	const most = 1000
-	text := err.Error()
-	if len(text) > most {
-		text = text[:most] + "…"
-	}
-	return text
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"time"
 
 	"gateway/internal/predict"
 )
@@ -12,6 +13,36 @@ INSERT INTO predictions
     (id, customer_id, created_at, features, score, label, model, schema, latency_us)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 ON CONFLICT (id) DO NOTHING`
+
+// recentSQL looks among the newest predictions only, whose ids are the highest.
+const recentSQL = `
+SELECT id, coalesce(customer_id, ''), created_at, features, score, label, model, schema, latency_us
+FROM (SELECT * FROM predictions ORDER BY id DESC LIMIT $1) newest
+WHERE model = $2 ORDER BY id DESC LIMIT $3`
+
+// recentLook is how many of the newest predictions count as recent ones.
+const recentLook = 10_000
+
+// RecentPredictions returns the newest predictions of a model, at most limit,
+// out of those that were made last, by whichever model.
+func (s *Store) RecentPredictions(ctx context.Context, model string, limit int) ([]predict.Prediction, error) {
+	rows, err := s.read.QueryContext(ctx, recentSQL, recentLook, model, limit)
+	if err != nil {
+		return nil, failed("recent predictions", err)
+	}
+	defer rows.Close()
+	var found []predict.Prediction
+	for rows.Next() {
+		var p predict.Prediction
+		var created, latency int64
+		if err := rows.Scan(&p.ID, &p.CustomerID, &created, &p.Features, &p.Score, &p.Label, &p.Model, &p.Schema, &latency); err != nil {
+			return nil, failed("recent predictions", err)
+		}
+		p.CreatedAt, p.Latency = fromMicros(created), time.Duration(latency)*time.Microsecond
+		found = append(found, p)
+	}
+	return found, failed("recent predictions", rows.Err())
+}
 
 // LedgerStats tells how Append fares.
 type LedgerStats struct {

@@ -230,3 +230,21 @@ func testGroupCommit(t *testing.T, open opener) {
 		}
 	})
 }
+
+func testRecentPredictions(t *testing.T, open opener) {
+	ctx := context.Background()
+	s := open(t)
+	none, err := s.RecentPredictions(ctx, "m1", 10)
+	must(t, err)
+	want(t, "at first", len(none), 0)
+	var all []predict.Prediction
+	for i := range 6 {
+		p := predictionFor(fmt.Sprintf("p%d", i), "c", at(i))
+		p.Model = fmt.Sprintf("m%d", i%2)
+		all = append(all, p)
+	}
+	must(t, s.Append(ctx, all))
+	recent, err := s.RecentPredictions(ctx, "m1", 2)
+	must(t, err)
+	want(t, "the newest two of m1", recent, []predict.Prediction{all[5], all[3]})
+}

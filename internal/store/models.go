@@ -14,16 +14,17 @@ import (
 const (
 	insertModelSQL = `
 INSERT INTO models
-    (name, renewal, algorithm, schema, data, row_count, parameters, metrics, created_at, deployed_at, retired_at, watermark)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+    (name, renewal, algorithm, schema, data, row_count, parameters, metrics, created_at, deployed_at, retired_at, removed_at, watermark)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 ON CONFLICT (name) DO UPDATE
 SET renewal = excluded.renewal, algorithm = excluded.algorithm, schema = excluded.schema, data = excluded.data,
     row_count = excluded.row_count, parameters = excluded.parameters, metrics = excluded.metrics,
     created_at = excluded.created_at, deployed_at = excluded.deployed_at, retired_at = excluded.retired_at,
-    watermark = excluded.watermark`
+    removed_at = excluded.removed_at, watermark = excluded.watermark`
 
 	selectModelsSQL = `
-SELECT name, renewal, algorithm, schema, data, row_count, parameters, metrics, created_at, deployed_at, retired_at, watermark
+SELECT name, renewal, algorithm, schema, data, row_count, parameters, metrics, created_at, deployed_at, retired_at,
+    removed_at, watermark
 FROM models `
 
 	modelSQL  = selectModelsSQL + `WHERE name = $1`
@@ -33,6 +34,7 @@ FROM models `
 	isMarkedSQL = `SELECT CASE WHEN deployed_at IS NOT NULL AND retired_at IS NULL THEN 1 ELSE 0 END FROM models WHERE name = $1`
 	retireSQL   = `UPDATE models SET retired_at = $1 WHERE deployed_at IS NOT NULL AND retired_at IS NULL AND name <> $2`
 	markSQL     = `UPDATE models SET deployed_at = $1, retired_at = NULL WHERE name = $2`
+	removedSQL  = `UPDATE models SET removed_at = $1 WHERE name = $2`
 )
 
 // InsertModel records a model; one of the same name is replaced, its times of
@@ -45,7 +47,8 @@ func (s *Store) InsertModel(ctx context.Context, m modelswap.Model) error {
 	}
 	return s.inWrite(ctx, "insert model", func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, insertModelSQL, m.Name, m.Renewal, m.Algorithm, m.Schema, m.Data, int64(m.Rows),
-			parameters, metrics, micros(m.CreatedAt), optionalMicros(m.DeployedAt), optionalMicros(m.RetiredAt), m.Watermark)
+			parameters, metrics, micros(m.CreatedAt), optionalMicros(m.DeployedAt), optionalMicros(m.RetiredAt),
+			optionalMicros(m.RemovedAt), m.Watermark)
 		return err
 	})
 }
@@ -108,17 +111,32 @@ func (s *Store) MarkServing(ctx context.Context, name string, at time.Time) erro
 	})
 }
 
+// MarkRemoved notes that the platform has the model no longer; kind NotFound if
+// there is no such model.
+func (s *Store) MarkRemoved(ctx context.Context, name string, at time.Time) error {
+	return s.inWrite(ctx, "mark a removed model", func(tx *sql.Tx) error {
+		result, err := tx.ExecContext(ctx, removedSQL, micros(at), name)
+		if err != nil {
+			return err
+		}
+		if n, err := result.RowsAffected(); n == 0 && err == nil {
+			return noModel(name)
+		}
+		return nil
+	})
+}
+
 func scanModel(from row) (modelswap.Model, error) {
 	var m modelswap.Model
 	var parameters, metrics sql.Null[string]
 	var created int64
-	var deployed, retired sql.Null[int64]
+	var deployed, retired, removed sql.Null[int64]
 	err := from.Scan(&m.Name, &m.Renewal, &m.Algorithm, &m.Schema, &m.Data, &m.Rows,
-		&parameters, &metrics, &created, &deployed, &retired, &m.Watermark)
+		&parameters, &metrics, &created, &deployed, &retired, &removed, &m.Watermark)
 	if err != nil {
 		return m, err
 	}
-	m.CreatedAt, m.DeployedAt, m.RetiredAt = fromMicros(created), optionalTime(deployed), optionalTime(retired)
+	m.CreatedAt, m.DeployedAt, m.RetiredAt, m.RemovedAt = fromMicros(created), optionalTime(deployed), optionalTime(retired), optionalTime(removed)
 	if err := errors.Join(decodeOptional(parameters, &m.Parameters), decodeOptional(metrics, &m.Metrics)); err != nil {
 		return m, fmt.Errorf("model %s: %w", m.Name, err)
 	}

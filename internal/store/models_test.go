@@ -24,7 +24,7 @@ func testModels(t *testing.T, open opener) {
 		Name: "full", Renewal: "r", Algorithm: "xgboost", Schema: "s", Data: "00ff", Rows: 17,
 		Parameters: map[string]string{"eta": "0.1", "empty": ""},
 		Metrics:    &learn.Metrics{Rows: 3, AUC: math.Nextafter(0.5, 0), LogLoss: 1.0 / 3},
-		CreatedAt:  at(0), DeployedAt: ptr(at(1)), RetiredAt: ptr(at(2)), Watermark: math.MaxInt64,
+		CreatedAt:  at(0), DeployedAt: ptr(at(1)), RetiredAt: ptr(at(2)), RemovedAt: ptr(at(3)), Watermark: math.MaxInt64,
 	}
 	bare := modelswap.Model{Name: "bare", CreatedAt: at(0)}
 
@@ -53,6 +53,18 @@ func testModels(t *testing.T, open opener) {
 		_, err := s.Model(ctx, "x")
 		wantKind(t, err, predict.NotFound, `there is no model "x"`)
 		wantKind(t, s.MarkServing(ctx, "x", at(0)), predict.NotFound, `there is no model "x"`)
+		wantKind(t, s.MarkRemoved(ctx, "x", at(0)), predict.NotFound, `there is no model "x"`)
+	})
+	t.Run("a removed model keeps its record, until the name is recorded again", func(t *testing.T) {
+		t.Parallel()
+		s := open(t)
+		m := bare
+		must(t, s.InsertModel(ctx, m))
+		must(t, s.MarkRemoved(ctx, m.Name, at(5)))
+		m.RemovedAt = ptr(at(5))
+		want(t, "model", readModel(t, s, m.Name), m)
+		must(t, s.InsertModel(ctx, bare))
+		want(t, "model", readModel(t, s, m.Name), bare)
 	})
 	t.Run("all come newest first", func(t *testing.T) {
 		t.Parallel()

@@ -60,21 +60,23 @@ ORDER BY r.created_at DESC, r.id DESC, s.position`
 // InsertRenewal stores a new renewal and sets its Revision to 1. While another
 // one is unfinished it returns a conflict that names that one.
 func (s *Store) InsertRenewal(ctx context.Context, r *modelswap.Renewal) error {
-	values, err := renewalValues(r)
-	if err != nil {
-		return failed("insert renewal", err)
-	}
-	err = s.inWrite(ctx, "insert renewal", func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, insertRenewalSQL, append([]any{r.ID}, values...)...); err != nil {
-			return err
-		}
-		return saveSteps(ctx, tx, r)
-	})
+	err := s.inWrite(ctx, "insert renewal", func(tx *sql.Tx) error { return insertRenewal(ctx, tx, r) })
 	if err != nil {
 		return s.renewalConflict(ctx, r.ID, err)
 	}
 	r.Revision = 1
 	return nil
+}
+
+func insertRenewal(ctx context.Context, tx *sql.Tx, r *modelswap.Renewal) error {
+	values, err := renewalValues(r)
+	if err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, insertRenewalSQL, append([]any{r.ID}, values...)...); err != nil {
+		return err
+	}
+	return saveSteps(ctx, tx, r)
 }
 
 // UpdateRenewal saves the renewal and its steps in one transaction, where the

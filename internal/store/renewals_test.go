@@ -48,7 +48,7 @@ func fullRenewal() *modelswap.Renewal {
 		Metrics: modelswap.Metrics{Champion: &champion, Challenger: &metrics, Rows: 17},
 		State: modelswap.State{
 			Export: "exports/1", Train: "t.csv", Holdout: "h.csv", Data: "00ff", Rows: 5, Watermark: math.MaxInt64,
-			Job: "j", Artifact: "a", Model: "m", Champion: "old",
+			Artifact: "a", Model: "m", Champion: "old",
 		},
 		Cancelling: true, WakeAt: at(99),
 		Steps: pendingSteps(),

@@ -16,6 +16,10 @@ var (
 	_ predict.Ledger     = (*Store)(nil)
 	_ modelswap.Renewals = (*Store)(nil)
 	_ modelswap.Models   = (*Store)(nil)
+
+	_ modelswap.Schedules = (*Store)(nil)
+	_ modelswap.Traffic   = (*Store)(nil)
+	_ modelswap.Acts      = (*Store)(nil)
 )
 
 // Store is an open database. It is safe for concurrent use.

@@ -37,6 +37,10 @@ var conformance = []struct {
 	{"attempts", testAttempts},
 	{"models", testModels},
 	{"artifacts", testArtifacts},
+	{"removing artifacts", testRemovingArtifacts},
+	{"schedules", testSchedules},
+	{"acts", testActs},
+	{"recent predictions", testRecentPredictions},
 	{"everything at once", testConcurrent},
 }
 

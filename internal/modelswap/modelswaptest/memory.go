@@ -45,6 +45,9 @@ type Backend struct {
 	attempts map[string][]modelswap.Step
 	order    []string
 	models   map[string]modelswap.Model
+	schedule modelswap.Schedule
+	outcomes int64
+	traffic  []predict.Prediction
 	files    fstest.MapFS
 	jobs     map[string]modelswap.TrainingStatus
 	serving  string
@@ -68,7 +71,7 @@ func New(schema *predict.Schema, customers []predict.Customer) *Backend {
 
 // Ports returns the back end as an engine wants it.
 func (b *Backend) Ports() modelswap.Ports {
-	return modelswap.Ports{Renewals: b, Models: b, Exporter: b, Files: b, Trainer: b, Deployer: b, Scorer: live{b}}
+	return modelswap.Ports{Renewals: b, Models: b, Schedules: b, Traffic: b, Exporter: b, Files: b, Trainer: b, Deployer: b, Scorer: live{b}}
 }
 
 // Final delivers each renewal that has come to its end.
@@ -112,6 +115,10 @@ func (b *Backend) before(call string) error {
 func (b *Backend) InsertRenewal(_ context.Context, r *modelswap.Renewal) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	return b.insert(r)
+}
+
+func (b *Backend) insert(r *modelswap.Renewal) error {
 	if err := b.onlyOne(r.ID); err != nil {
 		return err
 	}
@@ -350,6 +357,71 @@ func (b *Backend) MarkServing(_ context.Context, name string, at time.Time) erro
 	return nil
 }
 
+// MarkRemoved implements modelswap.Models.
+func (b *Backend) MarkRemoved(_ context.Context, name string, at time.Time) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	m := b.models[name]
+	m.RemovedAt = &at
+	b.models[name] = m
+	return nil
+}
+
+// Outcomes lets n outcomes come in.
+func (b *Backend) Outcomes(n int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.outcomes += n
+}
+
+// Ask lets recent traffic be these predictions.
+func (b *Backend) Ask(predictions []predict.Prediction) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.traffic = predictions
+}
+
+// Schedule implements modelswap.Schedules.
+func (b *Backend) Schedule(context.Context) (modelswap.Schedule, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.schedule, nil
+}
+
+// SaveSchedule implements modelswap.Schedules.
+func (b *Backend) SaveSchedule(_ context.Context, s modelswap.Schedule, r *modelswap.Renewal) error {
+	if err := b.before("SaveSchedule"); err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if s.Revision != b.schedule.Revision {
+		return modelswap.ErrStale
+	}
+	if r != nil {
+		if err := b.insert(r); err != nil {
+			return err
+		}
+	}
+	s.Revision++
+	b.schedule = s
+	return nil
+}
+
+// NewestOutcome implements modelswap.Schedules.
+func (b *Backend) NewestOutcome(context.Context) (int64, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.outcomes, nil
+}
+
+// RecentPredictions implements modelswap.Traffic.
+func (b *Backend) RecentPredictions(context.Context, string, int) ([]predict.Prediction, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.traffic, nil
+}
+
 // StartExport implements modelswap.Exporter.
 func (b *Backend) StartExport(ctx context.Context, name string) error {
 	if err := b.before("StartExport"); err != nil {
@@ -470,6 +542,19 @@ func (b *Backend) Serving(context.Context) (name string, changing bool, err erro
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.serving, false, nil
+}
+
+// RemoveModel implements modelswap.Deployer.
+func (b *Backend) RemoveModel(_ context.Context, name string) error {
+	if err := b.before("RemoveModel"); err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.serving == name {
+		return predict.Errorf(predict.Conflict, "model %s serves", name)
+	}
+	return nil
 }
 
 // live is the live path: a predict.Scorer.

@@ -1,0 +1,66 @@
+package modelswap
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"time"
+
+	"gateway/internal/predict"
+)
+
+// tryAgain notes a failed try in the step, and tells how long to wait before
+// the next one, if there is to be one.
+func (x *run) tryAgain(err error) (wait time.Duration, again bool) {
+	class := classOf(err)
+	tries, _ := x.step.Detail["retries"].(float64) // as it is read from the row
+	if n, ok := x.step.Detail["retries"].(int); ok {
+		tries = float64(n)
+	}
+	wait, again = class.pause(int(tries) + 1)
+	x.note("class", class)
+	x.note("last_error", publicText(err))
+	if !again {
+		return 0, false
+	}
+	x.note("retries", int(tries)+1)
+	wait = min(wait, x.opts.MaxPause)
+	x.log.Warn("step is tried again", "renewal", x.r.ID, "step", x.step.Name, "class", class, "in", wait, "error", err)
+	return wait, true
+}
+
+// filesMissing reports whether a step failed for want of what an earlier one wrote.
+func filesMissing(step *Step, err error) bool {
+	var known *predict.Error
+	return errors.Is(err, fs.ErrNotExist) ||
+		(step.Name == Convert && errors.As(err, &known) && known.Kind == predict.NotFound)
+}
+
+// mostRedone is how often a renewal may begin again because files are missing.
+const mostRedone = 3
+
+// redo begins again from the step that makes the intermediate files, where
+// they are missing: they are on another machine, or were deleted.
+func (e *Engine) redo(r *Renewal, step *Step, err error) bool {
+	made := r.Step(Export)
+	if step.Name == Export || r.State.Redone >= mostRedone {
+		return false
+	}
+	r.State.Redone++
+	r.reset(Export)
+	made.Detail["redone"] = fmt.Sprintf("step %s found no files: %s", step.Name, publicText(err))
+	e.log.Warn("files of the renewal are missing: it begins again from export", "renewal", r.ID, "step", step.Name, "error", err)
+	return true
+}
+
+// reset makes a step and those after it pending again.
+func (r *Renewal) reset(from StepName) {
+	at := slices.Index(Order(), from)
+	for i := range r.Steps {
+		if i >= at {
+			s := &r.Steps[i]
+			s.Status, s.StartedAt, s.FinishedAt, s.Error, s.Detail = StepPending, nil, nil, nil, map[string]any{}
+		}
+	}
+}

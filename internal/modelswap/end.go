@@ -1,0 +1,99 @@
+package modelswap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// settle writes the end of a step into the renewal, and its end where it is
+// the last one, failed, or the challenger lost.
+func (e *Engine) settle(r *Renewal, step *Step, err error) {
+	now := time.Now().UTC()
+	step.FinishedAt = &now
+	e.metrics.stepSeconds.WithLabelValues(string(step.Name)).Observe(now.Sub(*step.StartedAt).Seconds())
+	var rejected *rejection
+	switch {
+	case err == nil:
+		step.Status = StepSucceeded
+		e.log.Info("step succeeded", "renewal", r.ID, "step", step.Name, "seconds", now.Sub(*step.StartedAt).Seconds())
+		if r.Current() == nil {
+			r.Status = Succeeded
+		}
+	case errors.As(err, &rejected):
+		step.Status, r.Status, r.Error = StepSucceeded, Rejected, rejected.reason
+		for i := range r.Steps {
+			if r.Steps[i].Status == StepPending {
+				r.Steps[i].Status = StepSkipped
+			}
+		}
+	default:
+		text := publicText(err)
+		step.Status, step.Error = StepFailed, &text
+		r.Status, r.Error = Failed, fmt.Sprintf("%s: %s", step.Name, text)
+		e.log.Error("step failed", "renewal", r.ID, "step", step.Name, "error", err)
+	}
+	if !r.Status.Final() {
+		return
+	}
+	r.FinishedAt = &now
+	e.metrics.renewals.WithLabelValues(string(r.Status)).Inc()
+	if r.Status == Succeeded {
+		e.metrics.lastSuccess.Set(float64(now.Unix()))
+	}
+	e.log.Info("renewal finished", "renewal", r.ID, "status", r.Status, "model", r.State.Model, "error", r.Error)
+}
+
+// cancelled ends a renewal that is to be cancelled: work elsewhere is stopped,
+// and what served before it serves on.
+func (e *Engine) cancelled(ctx context.Context, r *Renewal) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	now := time.Now().UTC()
+	step := r.Current()
+	if step.Name == Train && step.Status == StepRunning {
+		if err := e.ports.Trainer.StopTraining(ctx, jobName(r, step)); err != nil {
+			e.log.Error("the training job could not be stopped", "renewal", r.ID, "error", err)
+			step.Detail["not_stopped"] = publicText(err)
+		}
+	}
+	if step.Name == Deploy || step.Name == Verify {
+		if err := e.putBack(ctx, r); err != nil {
+			return err
+		}
+	}
+	for i := range r.Steps {
+		if s := &r.Steps[i]; s.Status == StepRunning || s.Status == StepPending {
+			s.Status = StepCancelled
+			if s.StartedAt != nil {
+				s.FinishedAt = &now
+			}
+		}
+	}
+	r.Status, r.Error, r.FinishedAt = Cancelled, "", &now
+	e.metrics.renewals.WithLabelValues(string(Cancelled)).Inc()
+	e.log.Info("renewal cancelled", "renewal", r.ID, "step", step.Name)
+	return e.save(ctx, r, 0)
+}
+
+// putBack makes the champion serve again where the challenger does already.
+func (e *Engine) putBack(ctx context.Context, r *Renewal) error {
+	serving, _, err := e.ports.Deployer.Serving(ctx)
+	if err != nil || serving != r.State.Model || r.State.Champion == "" {
+		return err
+	}
+	return e.ports.Deployer.DeployModel(ctx, r.State.Champion)
+}
+
+// publicText is what the renewal's record says about an error. Operators read
+// the record, so it is the error's own text; it holds no secret and no
+// customer's values, because steps handle rows by number only.
+func publicText(err error) string {
+	const most = 1000
+	text := err.Error()
+	if len(text) > most {
+		text = text[:most] + "…"
+	}
+	return text
+}

@@ -1,0 +1,239 @@
+package modelswap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/robfig/cron/v3"
+
+	"gateway/internal/predict"
+)
+
+// Schedule is what starts renewals by itself: the clock, and outcomes that
+// have come in. It is one row for all replicas. Whoever finds that something is
+// due changes the row and stores the renewal in one step, which only one can,
+// so each tick starts one renewal however many look.
+type Schedule struct {
+	Line     string    `json:"line"`               // cron line, in UTC; empty: the clock starts nothing
+	Next     time.Time `json:"next,omitzero"`      // when it is due
+	Last     *Tick     `json:"last,omitempty"`     // what was due last
+	Outcomes int64     `json:"outcomes,omitempty"` // number of the outcome up to which outcomes have started a renewal
+	Revision int64     `json:"-"`                  // counts the saves
+}
+
+// Tick is one time at which the schedule was due, and what came of it.
+type Tick struct {
+	Due     time.Time `json:"due"`
+	At      time.Time `json:"at"`                // when somebody saw to it; later than Due where all were down
+	Missed  int       `json:"missed,omitzero"`   // ticks after Due that had gone by as well
+	Renewal string    `json:"renewal,omitempty"` // that it started
+	Skipped string    `json:"skipped,omitempty"` // why it started none
+}
+
+// ParseSchedule reads a cron line: minute, hour, day of the month, month and
+// day of the week, or a word such as @daily. Times are UTC, so that no change
+// of a clock makes a tick come twice or not at all.
+func ParseSchedule(line string) (cron.Schedule, error) {
+	if strings.Contains(line, "TZ=") {
+		return nil, fmt.Errorf("schedule %q: times are UTC; leave out the time zone", line)
+	}
+	if strings.HasPrefix(strings.TrimSpace(line), "@every") {
+		return nil, fmt.Errorf("schedule %q: write it as a cron line, such as 0 */6 * * * for every six hours", line)
+	}
+	schedule, err := cron.ParseStandard(line)
+	if err != nil {
+		return nil, fmt.Errorf("schedule %q: must be a cron line of five fields, such as 30 2 * * 1 for Mondays at 02:30 UTC, or @daily", line)
+	}
+	if schedule.Next(time.Now().UTC()).IsZero() {
+		return nil, fmt.Errorf("schedule %q: there is no such day", line)
+	}
+	return schedule, nil
+}
+
+// keepTime starts what is due until ctx ends, and shows what is in the store.
+func (e *Engine) keepTime(ctx context.Context) {
+	report := e.reporter("it cannot be seen whether a renewal is due", "it can be seen again whether a renewal is due")
+	tick := time.NewTicker(idle)
+	defer tick.Stop()
+	set := e.opts.Idle
+	for looks := 0; ; looks++ {
+		var err error
+		if !set {
+			err = e.setLine(ctx)
+			set = err == nil
+		}
+		if set && !e.opts.Idle {
+			err = errors.Join(e.clock(ctx), e.outcomes(ctx))
+		}
+		if looks%measureEvery == 0 {
+			err = errors.Join(err, e.measureState(ctx))
+		}
+		report(ctx, err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// setLine makes the row's line that of the settings. Of replicas with
+// different settings the one that starts last decides, as it should while a
+// new setting is rolled out.
+func (e *Engine) setLine(ctx context.Context) error {
+	s, err := e.ports.Schedules.Schedule(ctx)
+	if err != nil || s.Line == e.opts.Schedule {
+		return err
+	}
+	s.Line, s.Next = e.opts.Schedule, time.Time{}
+	if s.Line != "" {
+		times, err := ParseSchedule(s.Line)
+		if err != nil {
+			return err
+		}
+		s.Next = times.Next(time.Now().UTC())
+	}
+	return e.ports.Schedules.SaveSchedule(ctx, s, nil)
+}
+
+// clock starts a renewal where the schedule is due. If it was due several times
+// while nobody looked, that is one renewal, late.
+func (e *Engine) clock(ctx context.Context) error {
+	s, err := e.ports.Schedules.Schedule(ctx)
+	now := time.Now().UTC()
+	if err != nil || s.Line == "" || s.Next.After(now) {
+		return err
+	}
+	times, err := ParseSchedule(s.Line)
+	if err != nil {
+		return err
+	}
+	due := Tick{Due: s.Next, At: now.Truncate(time.Millisecond)}
+	const most = 10_000 // of the missed ticks that are counted
+	for s.Next = times.Next(s.Next); !s.Next.After(now) && due.Missed < most; s.Next = times.Next(s.Next) {
+		due.Missed++
+	}
+	if !s.Next.After(now) {
+		s.Next = times.Next(now)
+	}
+	reason := "scheduled for " + due.Due.Format(time.RFC3339)
+	if late := now.Sub(due.Due); late > time.Minute {
+		reason += fmt.Sprintf(", %s late; %d later ticks were missed as well", late.Round(time.Second), due.Missed)
+	}
+	r := e.newRenewal(TriggerRequest{Trigger: TriggerSchedule, Reason: reason})
+	due.Renewal = r.ID
+	s.Last = &due
+	err = e.ports.Schedules.SaveSchedule(ctx, s, r)
+	if conflict, other := isConflict(err); conflict {
+		// The tick is spent all the same: the one that runs does its work.
+		due.Renewal, due.Skipped = "", other
+		e.log.Warn("the schedule is due, but another renewal is unfinished", "due", due.Due, "reason", other)
+		err = e.ports.Schedules.SaveSchedule(ctx, s, nil)
+		r = nil
+	}
+	return e.started(err, r)
+}
+
+// outcomes starts a renewal where enough outcomes have come in since the last
+// model's data and since they last started one.
+func (e *Engine) outcomes(ctx context.Context) error {
+	if e.opts.Outcomes <= 0 {
+		return nil
+	}
+	waiting, newest, s, err := e.waiting(ctx)
+	if err != nil {
+		return err
+	}
+	e.metrics.outcomesWaiting.Set(float64(waiting))
+	if waiting < e.opts.Outcomes {
+		return nil
+	}
+	s.Outcomes = newest
+	r := e.newRenewal(TriggerRequest{Trigger: TriggerOutcomes, Reason: fmt.Sprintf("%d new outcomes", waiting)})
+	err = e.ports.Schedules.SaveSchedule(ctx, s, r)
+	if conflict, _ := isConflict(err); conflict {
+		return nil // they go on waiting, for the end of the one that runs
+	}
+	return e.started(err, r)
+}
+
+// waiting counts the outcomes that no renewal has taken up yet.
+func (e *Engine) waiting(ctx context.Context) (n, newest int64, s Schedule, err error) {
+	if s, err = e.ports.Schedules.Schedule(ctx); err != nil {
+		return 0, 0, s, err
+	}
+	if newest, err = e.ports.Schedules.NewestOutcome(ctx); err != nil {
+		return 0, 0, s, err
+	}
+	taken := s.Outcomes
+	latest, err := e.ports.Renewals.Renewals(ctx, 1, "")
+	if err != nil {
+		return 0, 0, s, err
+	}
+	for _, r := range latest {
+		taken = max(taken, r.State.Watermark)
+	}
+	if newest > taken { // else there is no need to look further
+		watermark, err := e.servingWatermark(ctx)
+		if err != nil {
+			return 0, 0, s, err
+		}
+		taken = max(taken, watermark)
+	}
+	return max(0, newest-taken), newest, s, nil
+}
+
+// started reports what came of a save that was to start r.
+func (e *Engine) started(err error, r *Renewal) error {
+	switch {
+	case errors.Is(err, ErrStale):
+		return nil // somebody else was faster
+	case err != nil:
+		return err
+	case r != nil:
+		e.log.Info("renewal queued", "renewal", r.ID, "trigger", r.Trigger, "reason", r.Reason)
+		e.rouse()
+	}
+	return nil
+}
+
+func isConflict(err error) (is bool, detail string) {
+	var known *predict.Error
+	if errors.As(err, &known) && known.Kind == predict.Conflict {
+		return true, known.Detail
+	}
+	return false, ""
+}
+
+// ScheduleStatus says what will start renewals by itself.
+type ScheduleStatus struct {
+	Line     string           `json:"line"`     // empty: none
+	Next     *time.Time       `json:"next"`     // when the next renewal is due; null for none
+	Last     *Tick            `json:"last"`     // what was due last; null for none
+	Outcomes *OutcomesTrigger `json:"outcomes"` // null where outcomes start nothing
+}
+
+// OutcomesTrigger says how near outcomes are to starting a renewal.
+type OutcomesTrigger struct {
+	Every   int64 `json:"every"`   // so many start one
+	Waiting int64 `json:"waiting"` // so many have come in
+}
+
+// Schedule returns the state of the schedule.
+func (e *Engine) Schedule(ctx context.Context) (ScheduleStatus, error) {
+	waiting, _, s, err := e.waiting(ctx)
+	if err != nil {
+		return ScheduleStatus{}, err
+	}
+	status := ScheduleStatus{Line: s.Line, Last: s.Last}
+	if s.Line != "" {
+		status.Next = &s.Next
+	}
+	if e.opts.Outcomes > 0 {
+		status.Outcomes = &OutcomesTrigger{e.opts.Outcomes, waiting}
+	}
+	return status, nil
+}

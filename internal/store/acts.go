@@ -1,0 +1,75 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+
+	"gateway/internal/modelswap"
+	"gateway/internal/predict"
+)
+
+const (
+	beginActSQL = `
+INSERT INTO acts (id, at, token, address, forwarded_for, request_id, action, target, detail, status)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0)`
+
+	endActSQL = `UPDATE acts SET status = $1, target = CASE WHEN $2 = '' THEN target ELSE $2 END WHERE id = $3`
+
+	selectActsSQL = `
+SELECT id, at, token, address, forwarded_for, request_id, action, target, detail, status FROM acts `
+
+	newestActsSQL = selectActsSQL + `ORDER BY at DESC, id DESC LIMIT $1`
+
+	olderActsSQL = selectActsSQL + `
+WHERE (at, id) < (SELECT at, id FROM acts WHERE id = $1) ORDER BY at DESC, id DESC LIMIT $2`
+)
+
+// BeginAct records what an operator is about to do.
+func (s *Store) BeginAct(ctx context.Context, a modelswap.Act) error {
+	return s.inWrite(ctx, "begin act", func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, beginActSQL, a.ID, micros(a.At), a.Token, a.Address, a.Forwarded, a.RequestID,
+			a.Action, a.Target, a.Detail)
+		return err
+	})
+}
+
+// EndAct records what came of it. An empty target leaves the one that is known.
+func (s *Store) EndAct(ctx context.Context, id string, status int, target string) error {
+	return s.inWrite(ctx, "end act", func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, endActSQL, int64(status), target, id)
+		return err
+	})
+}
+
+// Acts returns the newest, newest first, at most limit, older than the one
+// named before; kind NotFound if there is no such one.
+func (s *Store) Acts(ctx context.Context, limit int, before string) ([]modelswap.Act, error) {
+	query, args := newestActsSQL, []any{limit}
+	if before != "" {
+		var known int
+		err := s.read.QueryRowContext(ctx, `SELECT count(*) FROM acts WHERE id = $1`, before).Scan(&known)
+		if err != nil {
+			return nil, failed("acts", err)
+		}
+		if known == 0 {
+			return nil, predict.Errorf(predict.NotFound, "there is no act %q", before)
+		}
+		query, args = olderActsSQL, []any{before, limit}
+	}
+	rows, err := s.read.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, failed("acts", err)
+	}
+	defer rows.Close()
+	acts := []modelswap.Act{}
+	for rows.Next() {
+		var a modelswap.Act
+		var at int64
+		if err := rows.Scan(&a.ID, &at, &a.Token, &a.Address, &a.Forwarded, &a.RequestID, &a.Action, &a.Target, &a.Detail, &a.Status); err != nil {
+			return nil, failed("acts", err)
+		}
+		a.At = fromMicros(at)
+		acts = append(acts, a)
+	}
+	return acts, failed("acts", rows.Err())
+}

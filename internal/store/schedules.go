@@ -1,0 +1,78 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+
+	"gateway/internal/modelswap"
+)
+
+const (
+	scheduleSQL       = `SELECT revision, state FROM schedules WHERE kind = 'model'`
+	insertScheduleSQL = `INSERT INTO schedules (kind, revision, state) VALUES ('model', 1, $1) ON CONFLICT (kind) DO NOTHING`
+	updateScheduleSQL = `UPDATE schedules SET revision = revision + 1, state = $1 WHERE kind = 'model' AND revision = $2`
+	newestOutcomeSQL  = `SELECT value FROM counters WHERE name = 'outcomes'`
+)
+
+// Schedule returns what starts renewals by itself; the zero Schedule before
+// the first save.
+func (s *Store) Schedule(ctx context.Context) (modelswap.Schedule, error) {
+	var schedule modelswap.Schedule
+	var state []byte
+	var revision int64
+	err := s.read.QueryRowContext(ctx, scheduleSQL).Scan(&revision, &state)
+	if errors.Is(err, sql.ErrNoRows) {
+		return schedule, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(state, &schedule)
+	}
+	schedule.Revision = revision
+	return schedule, failed("schedule", err)
+}
+
+// SaveSchedule saves the schedule where the stored revision is still its own,
+// and inserts the renewal, unless that is nil: both or nothing. It returns
+// modelswap.ErrStale where somebody else saved in the meantime, and a conflict
+// as InsertRenewal does.
+func (s *Store) SaveSchedule(ctx context.Context, schedule modelswap.Schedule, r *modelswap.Renewal) error {
+	state, err := encode(schedule)
+	if err != nil {
+		return failed("save schedule", err)
+	}
+	err = s.inWrite(ctx, "save schedule", func(tx *sql.Tx) error {
+		query, args := updateScheduleSQL, []any{state, schedule.Revision}
+		if schedule.Revision == 0 {
+			query, args = insertScheduleSQL, args[:1]
+		}
+		result, err := tx.ExecContext(ctx, query, args...)
+		if err != nil {
+			return err
+		}
+		if n, err := result.RowsAffected(); err != nil {
+			return err
+		} else if n == 0 {
+			return modelswap.ErrStale
+		}
+		if r == nil {
+			return nil
+		}
+		return insertRenewal(ctx, tx, r)
+	})
+	if err != nil && r != nil {
+		return s.renewalConflict(ctx, r.ID, err)
+	}
+	if err == nil && r != nil {
+		r.Revision = 1
+	}
+	return err
+}
+
+// NewestOutcome is the number of the newest outcome, 0 for none.
+func (s *Store) NewestOutcome(ctx context.Context) (int64, error) {
+	var n int64
+	err := s.read.QueryRowContext(ctx, newestOutcomeSQL).Scan(&n)
+	return n, failed("newest outcome", err)
+}
