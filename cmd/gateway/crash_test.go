@@ -1,132 +1,330 @@
 package main
 
 import (
-	"encoding/json"
+	"errors"
 	"fmt"
+	"hash/fnv"
 	"io/fs"
+	"math/rand/v2"
 	"net/http"
+	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"gateway/api"
 	"gateway/internal/modelswap"
+	"gateway/internal/modelswap/modelswaptest"
 )
 
-// TestARenewalSurvivesKill9 kills the gateway with SIGKILL at the beginning of
-// every step and right after its end, starts it again, and lets the renewal
-// come to its end: one model, no step in a second attempt, nothing left over.
-func TestARenewalSurvivesKill9(t *testing.T) {
-	config(t)
+// crashDirVariable names the folder through which a test tells a gateway where
+// to die, and learns what it has done: in the file "at" stands the point at
+// which it kills itself, and to the file "reached" it adds each point.
+const crashDirVariable = "CRASH_DIR"
+
+// dieWhereAsked makes this process one that dies where a test asks it to.
+func dieWhereAsked() {
+	dir := os.Getenv(crashDirVariable)
+	if dir == "" {
+		return
+	}
+	reached, err := os.OpenFile(filepath.Join(dir, "reached"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		panic(err)
+	}
+	wrapPorts = func(p modelswap.Ports) modelswap.Ports {
+		return modelswaptest.Crash(p, func(point string) {
+			if _, err := reached.WriteString(point + "\n"); err != nil {
+				panic(err)
+			}
+			at, err := os.ReadFile(filepath.Join(dir, "at"))
+			if err != nil || string(at) != point {
+				return
+			}
+			_ = os.Remove(filepath.Join(dir, "at")) // the next process lives
+			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+			select {} // not a line further
+		})
+	}
+}
+
+// smallData is a CSV of customers whose label depends on what they do, and the
+// schema for it.
+func smallData(t *testing.T) (file, schema string) {
+	t.Helper()
 	var data strings.Builder
 	data.WriteString("customer_id,visits,plan,churned\n")
 	for i := range 900 {
 		fmt.Fprintf(&data, "%d,%d,%s,%d\n", i, i%40, []string{"free", "pro", "team"}[i%3], (i%3)*(i%7)/9)
 	}
-	file := writeFile(t, "customers.csv", data.String())
-	code, schema, errs := command(t, "schema", "infer", file)
+	file = writeFile(t, "customers.csv", data.String())
+	code, text, errs := command(t, "schema", "infer", file)
 	if code != exitOK {
 		t.Fatal(errs)
 	}
-	dir := t.TempDir()
-	t.Setenv("GATEWAY_DATA_DIR", dir)
-	t.Setenv("GATEWAY_SCHEMA", writeFile(t, "schema.yaml", schema))
-	t.Setenv("GATEWAY_LOG_FORMAT", "json")
-	t.Setenv("GATEWAY_TRAINING_ALGORITHM", "xgboost")
-	if code, _, errs := command(t, "import", file); code != exitOK {
-		t.Fatal(errs)
-	}
-	points := 0
-	for _, step := range modelswap.Order() {
-		for _, moment := range []string{"step started", "step succeeded"} {
-			points++
-			t.Run(fmt.Sprintf("%s, %s", step, moment), func(t *testing.T) { killAt(t, dir, step, moment, points) })
-		}
-	}
-	t.Logf("killed at %d points", points)
+	return file, writeFile(t, "schema.yaml", text)
 }
 
-// killAt starts a renewal, kills the process when it logs that the step is at
-// that moment, and holds what the next process makes of it. It is the n-th
-// renewal in the data dir.
-func killAt(t *testing.T, dir string, step modelswap.StepName, moment string, n int) {
-	addr := freePort(t)
-	t.Setenv("GATEWAY_ADDR", addr)
-	cmd, output := process(t, nil, "serve")
-	cfg, err := loadConfig()
-	if err != nil {
-		t.Fatal(err)
-	}
-	client := alive(t, cfg, addr)
-	r, err := client.Retrain(t.Context(), api.RetrainRequest{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, fmt.Sprintf("%s is at %q", step, moment), func() bool {
-		for line := range strings.Lines(output.String()) {
-			var event struct{ Msg, Renewal, Step string }
-			if json.Unmarshal([]byte(line), &event) == nil && event.Msg == moment && event.Step == string(step) && event.Renewal == r.ID {
-				return true
-			}
-		}
-		return false
-	})
-	if err := cmd.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	_ = cmd.Wait()
+// victim is a data dir, with a database in it or elsewhere, and a gateway on
+// it that dies and is started again.
+type victim struct {
+	t         *testing.T
+	env       []string
+	dir       string // the data dir
+	crash     string // see crashDirVariable
+	cmd       *exec.Cmd
+	output    *lockedBuffer
+	client    *api.Client
+	succeeded int // renewals so far
+}
 
-	next, _ := process(t, nil, "serve")
-	client = alive(t, cfg, addr)
-	eventually(t, "the renewal has ended", func() bool {
-		r, err = client.Renewal(t.Context(), r.ID)
+// newVictim starts a gateway that has the small data and a first model. With a
+// database secret it is one on Postgres.
+func newVictim(t *testing.T, file, schema, secret string) *victim {
+	t.Helper()
+	v := &victim{t: t, dir: t.TempDir(), crash: t.TempDir()}
+	addr := freePort(t)
+	tokens := writeFile(t, "tokens.json", `{"tokens": ["test-token"]}`)
+	v.env = []string{"GATEWAY_DATA_DIR=" + v.dir, "GATEWAY_SCHEMA=" + schema, "GATEWAY_LOG_FORMAT=json", "GATEWAY_DEMO=false",
+		"GATEWAY_TRAINING_ALGORITHM=xgboost", "GATEWAY_ADDR=" + addr, "GATEWAY_ADMIN_SECRET_ID=file:" + tokens,
+		"GATEWAY_KEEP_MODELS=1", "GATEWAY_VERIFY_MAX_SHIFT=0.5", crashDirVariable + "=" + v.crash}
+	if secret != "" {
+		v.env = append(v.env, "GATEWAY_DB_SECRET_ID=file:"+secret)
+	}
+	v.client = &api.Client{BaseURL: "http://" + addr, Token: "test-token"}
+	t.Cleanup(func() {
+		if t.Failed() && v.output != nil {
+			t.Log(v.output.String())
+		}
+	})
+	v.start()
+	customers, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer customers.Close()
+	if _, err := v.client.Import(t.Context(), "text/csv", customers, true, nil); err != nil {
+		t.Fatal(err)
+	}
+	v.renew(v.retrain())
+	return v
+}
+
+// start starts the gateway and waits until it answers.
+func (v *victim) start() {
+	v.t.Helper()
+	v.cmd, v.output = process(v.t, v.env, "serve")
+	eventually(v.t, "the gateway answers", func() bool {
+		res, err := http.Get(v.client.BaseURL + "/livez")
+		return err == nil && res.Body.Close() == nil
+	})
+}
+
+// retrain asks for a renewal. The gateway may die before it answers; then the
+// id is empty, and may be found in the list.
+func (v *victim) retrain() string {
+	v.t.Helper()
+	r, err := v.client.Retrain(v.t.Context(), api.RetrainRequest{})
+	var refused *api.Problem
+	if errors.As(err, &refused) {
+		v.t.Fatal(err)
+	}
+	return r.ID
+}
+
+// dead waits until the gateway has killed itself.
+func (v *victim) dead(point string) {
+	v.t.Helper()
+	err := v.cmd.Wait()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+		v.t.Fatalf("%s: the gateway ended with %v, want that it killed itself", point, err)
+	}
+}
+
+// renew waits for the end of the renewal and holds what came of it. An empty id
+// means that its request was not answered: then there may be none, and one
+// more is asked for.
+func (v *victim) renew(id string) {
+	v.t.Helper()
+	if id == "" {
+		newest, err := v.client.Renewals(v.t.Context(), 1, "")
+		if err != nil {
+			v.t.Fatal(err)
+		}
+		if len(newest) == 1 && !newest[0].Status.Final() {
+			id = newest[0].ID
+		} else {
+			id = v.retrain()
+		}
+	}
+	var r *modelswap.Renewal
+	eventually(v.t, "the renewal has ended", func() bool {
+		var err error
+		r, err = v.client.Renewal(v.t.Context(), id)
 		return err == nil && r.Status.Final()
 	})
+	v.succeeded++
+	v.hold(r)
+}
+
+// hold wants one model of the renewal, serving, each step in its first attempt,
+// one export, and nothing left over.
+func (v *victim) hold(r *modelswap.Renewal) {
+	v.t.Helper()
 	if r.Status != modelswap.Succeeded {
-		t.Errorf("the renewal is %s: %s", r.Status, r.Error)
+		v.t.Errorf("the renewal is %s: %s", r.Status, r.Error)
 	}
 	for _, s := range r.Steps {
-		if s.Attempt != 1 {
-			t.Errorf("step %s is in attempt %d, want the first", s.Name, s.Attempt)
+		if s.Attempt != 1 || s.Status != modelswap.StepSucceeded {
+			v.t.Errorf("step %s is %s in attempt %d, want success in the first", s.Name, s.Status, s.Attempt)
 		}
 	}
-	models, err := client.Models(t.Context())
-	if err != nil || len(models) != n {
-		t.Errorf("there are %d models (%v), want one of each of the %d renewals", len(models), err, n)
+	models, err := v.client.Models(v.t.Context())
+	if err != nil || len(models) != v.succeeded {
+		v.t.Errorf("there are %d models (%v), want one of each of %d renewals", len(models), err, v.succeeded)
 	}
+	renewals := map[string]bool{}
 	for _, m := range models {
+		if renewals[m.Renewal] {
+			v.t.Errorf("renewal %s made two models", m.Renewal)
+		}
+		renewals[m.Renewal] = true
 		if m.Serving != (r.Model != nil && m.Name == *r.Model) {
-			t.Errorf("model %s serves: %v", m.Name, m.Serving)
+			v.t.Errorf("model %s serves: %v", m.Name, m.Serving)
 		}
 	}
-	if err := next.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	_ = next.Wait()
-	err = filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+	// The newest renewals keep their files. What is older, and what a process
+	// that died has left, goes once the renewal has ended.
+	eventually(v.t, "nothing is left over", func() bool {
+		exports, _ := os.ReadDir(filepath.Join(v.dir, "exports"))
+		folders, _ := os.ReadDir(filepath.Join(v.dir, "renewals"))
+		return len(exports) <= 5 && len(folders) <= 5 && len(leftOver(v.t, v.dir)) == 0
+	})
+}
+
+// leftOver lists files that are half written.
+func leftOver(t *testing.T, dir string) (found []string) {
+	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
 		if strings.HasSuffix(path, ".part") {
-			t.Errorf("%s is left over", path)
+			found = append(found, path)
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // it is being removed
 		}
 		return err
 	})
 	if err != nil {
 		t.Error(err)
 	}
+	return found
 }
 
-// alive waits until the gateway at addr answers, and returns a client of it.
-func alive(t *testing.T, cfg Config, addr string) *api.Client {
-	t.Helper()
-	eventually(t, "the gateway answers", func() bool {
-		res, err := http.Get("http://" + addr + "/livez")
-		if err != nil {
-			return false
-		}
-		return res.Body.Close() == nil
-	})
-	token, err := readToken(cfg)
+// reached returns the points that were reached since the last call.
+func (v *victim) reached() []string {
+	v.t.Helper()
+	path := filepath.Join(v.crash, "reached")
+	text, err := os.ReadFile(path)
 	if err != nil {
-		t.Fatal(err)
+		v.t.Fatal(err)
 	}
-	return &api.Client{BaseURL: "http://" + addr, Token: token}
+	if err := os.Truncate(path, 0); err != nil {
+		v.t.Fatal(err)
+	}
+	return lines(string(text))
+}
+
+// killAt lets a renewal die at a point, and go on.
+func (v *victim) killAt(point string) {
+	v.t.Helper()
+	if err := os.WriteFile(filepath.Join(v.crash, "at"), []byte(point), 0o600); err != nil {
+		v.t.Fatal(err)
+	}
+	v.reached()
+	id := v.retrain()
+	v.dead(point)
+	died := time.Now()
+	v.start()
+	v.renew(id)
+	if n := strings.Count(strings.Join(v.reached(), "\n")+"\n", "DeployModel after\n"); n != 1 {
+		v.t.Errorf("%s: models were deployed %d times, want once", point, n)
+	}
+	v.t.Logf("killed at %q, done %s later", point, time.Since(died).Round(10*time.Millisecond))
+}
+
+// killSometime lets a renewal die at no point in particular.
+func (v *victim) killSometime(after time.Duration) {
+	v.t.Helper()
+	v.reached()
+	id := v.retrain()
+	<-time.After(after)
+	_ = v.cmd.Process.Kill()
+	v.dead(after.String())
+	v.start()
+	v.renew(id)
+}
+
+// TestARenewalSurvivesKill9 kills the gateway with SIGKILL at every point that a
+// renewal goes through: before and after each call that a step makes, in the
+// middle of each file, and around each save; and then some more, at random. It
+// starts it again and lets the renewal come to its end: one model, deployed
+// once, no step in a second attempt, nothing left over.
+//
+// The points are shared among several gateways, since on Postgres most of the
+// time goes by until a lease has run out.
+func TestARenewalSurvivesKill9(t *testing.T) {
+	config(t)
+	file, schema := smallData(t)
+	for _, engine := range []struct {
+		name     string
+		gateways int
+		random   int // kills by each gateway
+		secret   func(*testing.T) string
+	}{
+		{"SQLite", 2, 10, func(*testing.T) string { return "" }},
+		{"Postgres", 8, 3, databaseSecret},
+	} {
+		for i := range engine.gateways {
+			t.Run(fmt.Sprintf("%s, gateway %d", engine.name, i), func(t *testing.T) {
+				t.Parallel()
+				v := newVictim(t, file, schema, engine.secret(t))
+				points := v.points()
+				killed := 0
+				for _, point := range points {
+					hash := fnv.New32()
+					_, _ = hash.Write([]byte(point))
+					if int(hash.Sum32())%engine.gateways == i {
+						v.killAt(point)
+						killed++
+					}
+				}
+				for range engine.random {
+					v.killSometime(time.Duration(rand.Int64N(int64(time.Second))))
+				}
+				t.Logf("killed at %d of %d points, and %d times at random", killed, len(points), engine.random)
+			})
+		}
+	}
+}
+
+// points lists what an undisturbed renewal goes through, once there have been
+// enough of them that there are old models and files to be removed.
+func (v *victim) points() []string {
+	v.t.Helper()
+	for range 7 {
+		v.renew(v.retrain())
+	}
+	v.reached()
+	v.renew(v.retrain())
+	points := v.reached()
+	slices.Sort(points)
+	points = slices.Compact(points)
+	if len(points) < 60 {
+		v.t.Fatalf("a renewal goes through %d points, want more: %q", len(points), points)
+	}
+	return points
 }

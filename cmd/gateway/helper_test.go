@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"flag"
 	"io"
 	"log/slog"
 	"net/http"
@@ -24,9 +25,12 @@ import (
 func TestMain(m *testing.M) {
 	if os.Getenv("RUN_AS_GATEWAY") == "1" {
 		_ = os.Unsetenv("RUN_AS_GATEWAY")
+		dieWhereAsked()
 		main()
 		return
 	}
+	// Tests that run in parallel wait for leases and processes most of the time.
+	_ = flag.Set("test.parallel", "6")
 	os.Exit(pgtest.Run(m))
 }
 

@@ -32,6 +32,10 @@ type parts struct {
 	cleanups cleanups
 }
 
+// wrapPorts gives an engine the ports of its back end as they are. Tests of
+// crashes stand in between here.
+var wrapPorts = func(p modelswap.Ports) modelswap.Ports { return p }
+
 // trainingSeed makes training repeatable: the same data gives the same model.
 const trainingSeed = 1
 
@@ -73,7 +77,7 @@ func openLocal(ctx context.Context, cfg Config, log *slog.Logger) (_ *parts, err
 
 	p.service = predict.NewService(schema, p.scorer, p.store, p.store, log, p.registry)
 	p.importer = predict.NewImporter(schema, p.store)
-	p.engine = modelswap.New(modelswap.Ports{
+	p.engine = modelswap.New(wrapPorts(modelswap.Ports{
 		Renewals:  p.store,
 		Models:    p.store,
 		Schedules: p.store,
@@ -83,7 +87,7 @@ func openLocal(ctx context.Context, cfg Config, log *slog.Logger) (_ *parts, err
 		Trainer:   trainer,
 		Deployer:  p.deployer,
 		Scorer:    p.scorer,
-	}, modelswap.Options{
+	}), modelswap.Options{
 		Schema:          schema,
 		Algorithm:       cfg.Training.Algorithm,
 		Hyperparameters: cfg.Training.Hyperparameters,

@@ -59,6 +59,9 @@ func (e *Engine) keepTime(ctx context.Context) {
 	tick := time.NewTicker(idle)
 	defer tick.Stop()
 	set := e.opts.Idle
+	if !e.opts.Idle {
+		e.tidy(ctx) // a process may have died just before it would have
+	}
 	for looks := 0; ; looks++ {
 		var err error
 		if !set {

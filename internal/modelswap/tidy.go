@@ -12,8 +12,8 @@ import (
 const keepFiles = 5
 
 // tidy removes the files of older renewals and the models that are too old to
-// go back to. It goes over them again and again, so what a process that died
-// has left goes with the next renewal.
+// go back to. It goes over them after each renewal and at each start, so what a
+// process that died has left goes too.
 func (e *Engine) tidy(ctx context.Context) {
 	const look = 20
 	// The models first: whichever is on the list, its renewal is on the other one.
