@@ -96,7 +96,7 @@ func encoded(t *testing.T, features map[string]any) predict.Vector {
 func TestModelsAreSwappedUnderLoad(t *testing.T) {
 	const swaps, clients, customers = 10, 4, 16
 	cfg := config(t)
-	cfg.Demo = false
+	cfg.Demo, cfg.KeepModels = false, swaps // to ask each of them in the end
 	g := start(t, cfg)
 	few, err := demo.Customers(predict.Bank(), 1500, 1) // fewer than the demo has: the swaps matter here
 	if err != nil {

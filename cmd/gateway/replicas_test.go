@@ -3,14 +3,15 @@ package main
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"os/exec"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"time"
 
 	"gateway/api"
 	"gateway/internal/modelswap"
@@ -48,37 +49,32 @@ type replica struct {
 	client *api.Client
 }
 
-// TestReplicasShareOneRenewal asks three gateways on one Postgres to retrain
-// at once, and kills the one that works on the renewal in the middle of it.
-// There is one renewal; another gateway takes it over, makes again what was
-// only on the dead one's disk, and all that live serve its model.
-func TestReplicasShareOneRenewal(t *testing.T) {
+// cluster starts n gateways on one Postgres that has the small data.
+func cluster(t *testing.T, n int) []*replica {
+	t.Helper()
 	config(t)
+	file, schema := smallData(t)
+	t.Setenv("GATEWAY_SCHEMA", schema)
 	t.Setenv("GATEWAY_DB_SECRET_ID", "file:"+databaseSecret(t))
 	t.Setenv("GATEWAY_DEMO", "false")
 	t.Setenv("GATEWAY_LOG_FORMAT", "json")
 	t.Setenv("GATEWAY_TRAINING_ALGORITHM", "xgboost")
-	token := writeFile(t, "tokens.json", `{"tokens": ["test-token"]}`)
-	t.Setenv("GATEWAY_ADMIN_SECRET_ID", "file:"+token)
-	var data strings.Builder
-	data.WriteString("customer_id,visits,plan,churned\n")
-	for i := range 900 {
-		fmt.Fprintf(&data, "%d,%d,%s,%d\n", i, i%40, []string{"free", "pro", "team"}[i%3], (i%3)*(i%7)/9)
-	}
-	file := writeFile(t, "customers.csv", data.String())
-	_, schema, _ := command(t, "schema", "infer", file)
-	t.Setenv("GATEWAY_SCHEMA", writeFile(t, "schema.yaml", schema))
+	t.Setenv("GATEWAY_ADMIN_SECRET_ID", "file:"+writeFile(t, "tokens.json", `{"tokens": ["test-token"]}`))
 	if code, _, errs := command(t, "import", file); code != exitOK {
 		t.Fatal(errs)
 	}
-
-	replicas := make([]*replica, 3)
+	replicas := make([]*replica, n)
 	for i := range replicas {
 		addr := freePort(t)
 		t.Setenv("GATEWAY_ADDR", addr)
 		t.Setenv("GATEWAY_DATA_DIR", t.TempDir())
 		cmd, output := process(t, nil, "serve")
 		replicas[i] = &replica{cmd, output, &api.Client{BaseURL: "http://" + addr, Token: "test-token"}}
+		t.Cleanup(func() {
+			if t.Failed() {
+				t.Logf("replica %d: %s", i, output.String())
+			}
+		})
 	}
 	for _, r := range replicas {
 		eventually(t, "the replica answers", func() bool {
@@ -86,35 +82,17 @@ func TestReplicasShareOneRenewal(t *testing.T) {
 			return err == nil && res.Body.Close() == nil
 		})
 	}
+	return replicas
+}
 
-	var id string
-	var mu sync.Mutex
-	var asked sync.WaitGroup
-	refused := 0
-	for i := range 30 {
-		r := replicas[i%3]
-		asked.Go(func() {
-			made, err := r.client.Retrain(t.Context(), api.RetrainRequest{Overrides: modelswap.Overrides{
-				Hyperparameters: modelswap.Hyperparameters{"num_round": "3000", "max_depth": "10", "gamma": "0"}}})
-			mu.Lock()
-			defer mu.Unlock()
-			var problem *api.Problem
-			switch {
-			case err == nil && id == "":
-				id = made.ID
-			case errors.As(err, &problem) && problem.Status == http.StatusConflict:
-				refused++
-			default:
-				t.Errorf("retrain gave %v (%v)", made, err)
-			}
-		})
-	}
-	asked.Wait()
-	if id == "" || refused != 29 {
-		t.Fatalf("renewal %q was made and %d requests refused, want one and 29", id, refused)
-	}
+// longTraining takes some seconds.
+var longTraining = modelswap.Overrides{
+	Hyperparameters: modelswap.Hyperparameters{"num_round": "3000", "max_depth": "10", "gamma": "0"}}
 
-	var working *replica
+// trains waits until one of the replicas trains the renewal's model, and tells
+// which, and which are the others.
+func trains(t *testing.T, replicas []*replica, id string) (working *replica, others []*replica) {
+	t.Helper()
 	eventually(t, "a replica trains", func() bool {
 		for _, r := range replicas {
 			if strings.Contains(r.output.String(), `"msg":"step started","renewal":"`+id+`","step":"train"`) {
@@ -123,31 +101,79 @@ func TestReplicasShareOneRenewal(t *testing.T) {
 		}
 		return working != nil
 	})
+	for _, r := range replicas {
+		if r != working {
+			others = append(others, r)
+		}
+	}
+	return working, others
+}
+
+// ended waits for the end of the renewal, as a replica sees it.
+func (r *replica) ended(t *testing.T, id string) (end *modelswap.Renewal) {
+	t.Helper()
+	eventually(t, "the renewal has ended", func() bool {
+		var err error
+		end, err = r.client.Renewal(t.Context(), id)
+		return err == nil && end.Status.Final()
+	})
+	return end
+}
+
+// takenOver reads in the renewal's history how long after since another replica
+// went on with it.
+func takenOver(end *modelswap.Renewal, since time.Time) time.Duration {
+	return end.Step(modelswap.Export).StartedAt.Sub(since)
+}
+
+// TestReplicasShareOneRenewal asks three gateways on one Postgres to retrain
+// a hundred times at once, and kills the one that works on the renewal in the
+// middle of it. There is one renewal; another gateway takes it over within ten
+// seconds, makes again what was only on the dead one's disk, and all that live
+// serve its model.
+func TestReplicasShareOneRenewal(t *testing.T) {
+	replicas := cluster(t, 3)
+	const requests = 100
+	var id string
+	var mu sync.Mutex
+	var asked sync.WaitGroup
+	refused := 0
+	for i := range requests {
+		r := replicas[i%3]
+		asked.Go(func() {
+			made, err := r.client.Retrain(t.Context(), api.RetrainRequest{Overrides: longTraining})
+			mu.Lock()
+			defer mu.Unlock()
+			var problem *api.Problem
+			switch {
+			case err == nil && id == "":
+				id = made.ID
+			case errors.As(err, &problem) && problem.Status == http.StatusConflict && strings.Contains(problem.Detail, "renewal "):
+				refused++
+			default:
+				t.Errorf("retrain gave %v (%v)", made, err)
+			}
+		})
+	}
+	asked.Wait()
+	if id == "" || refused != requests-1 {
+		t.Fatalf("renewal %q was made and %d requests refused, want one and %d", id, refused, requests-1)
+	}
+	working, alive := trains(t, replicas, id)
 	if err := working.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
+	died := time.Now()
 	_ = working.cmd.Wait()
-
-	var alive []*replica
-	for _, r := range replicas {
-		if r != working {
-			alive = append(alive, r)
-		}
-	}
-	var end *modelswap.Renewal
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Log(alive[0].output.String(), alive[1].output.String())
-		}
-	})
-	eventually(t, "the renewal has ended", func() bool {
-		var err error
-		end, err = alive[0].client.Renewal(t.Context(), id)
-		return err == nil && end.Status.Final()
-	})
+	end := alive[0].ended(t, id)
 	if end.Status != modelswap.Succeeded || end.Step(modelswap.Export).Detail["redone"] == nil {
 		t.Errorf("it is %s (%s), and export says %v; want success, and that the files were made again",
 			end.Status, end.Error, end.Step(modelswap.Export).Detail)
+	}
+	after := takenOver(end, died)
+	t.Logf("one renewal for %d requests; taken over %s after its owner's death", requests, after.Round(10*time.Millisecond))
+	if after <= 0 || after > 10*time.Second {
+		t.Errorf("it was taken over %s after its owner's death, want at most 10 s", after)
 	}
 	models, err := alive[0].client.Models(t.Context())
 	if err != nil || len(models) != 1 {
@@ -158,5 +184,56 @@ func TestReplicasShareOneRenewal(t *testing.T) {
 			p, err := r.client.Predict(t.Context(), api.PredictionRequest{Features: map[string]any{"visits": 3, "plan": "pro"}})
 			return err == nil && p.Model == *end.Model
 		})
+	}
+}
+
+// TestAFrozenReplicaChangesNothing stops the process that works on a renewal
+// (SIGSTOP) for longer than its lease, lets another one finish, and wakes it up.
+func TestAFrozenReplicaChangesNothing(t *testing.T) {
+	replicas := cluster(t, 2)
+	r, err := replicas[0].client.Retrain(t.Context(), api.RetrainRequest{Overrides: longTraining})
+	if err != nil {
+		t.Fatal(err)
+	}
+	frozen, others := trains(t, replicas, r.ID)
+	if err := frozen.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = frozen.cmd.Process.Signal(syscall.SIGCONT) }) // a stopped process cannot be waited for
+	end := others[0].ended(t, r.ID)
+	if end.Status != modelswap.Succeeded {
+		t.Fatalf("it is %s: %s", end.Status, end.Error)
+	}
+	picture := func() string {
+		t.Helper()
+		renewals, err1 := others[0].client.Renewals(t.Context(), 0, "")
+		models, err2 := others[0].client.Models(t.Context())
+		text, err3 := json.Marshal(map[string]any{"renewals": renewals, "models": models})
+		if err := errors.Join(err1, err2, err3); err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	before := picture()
+	if err := frozen.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the thawed replica sees that it has lost the renewal", func() bool {
+		return strings.Contains(frozen.output.String(), "somebody else works on the renewal now")
+	})
+	// It serves what the other one has deployed, and takes no part in the past.
+	eventually(t, "the thawed replica serves the new model", func() bool {
+		p, err := frozen.client.Predict(t.Context(), api.PredictionRequest{Features: map[string]any{"visits": 3, "plan": "pro"}})
+		return err == nil && p.Model == *end.Model
+	})
+	if after := picture(); after != before {
+		t.Errorf("the thawed replica changed\n%s\nto\n%s", before, after)
+	}
+	next, err := frozen.client.Retrain(t.Context(), api.RetrainRequest{Overrides: modelswap.Overrides{Gate: "off"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if end := frozen.ended(t, next.ID); end.Status != modelswap.Succeeded {
+		t.Errorf("the next renewal is %s: %s", end.Status, end.Error)
 	}
 }
