@@ -3,6 +3,7 @@ package modelswap
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -69,6 +70,7 @@ func New(ports Ports, opts Options, log *slog.Logger, reg prometheus.Registerer)
 
 // TriggerRequest asks for a renewal.
 type TriggerRequest struct {
+	ID        string // the renewal's, if it was given one beforehand; empty: a new one
 	Trigger   string // TriggerManual and so on; empty: manual
 	Reason    string // in the operator's words
 	Overrides Overrides
@@ -79,8 +81,37 @@ const maxReason = 1000
 
 // Trigger stores a new renewal, which Run then works on. Errors are
 // *predict.Error: Invalid where an override can be seen to be wrong, Conflict,
-// naming it, while another renewal is unfinished.
+// naming it, while another renewal is unfinished. A renewal that has the ID that
+// is asked for is returned as it is by now, and nothing is stored.
 func (e *Engine) Trigger(ctx context.Context, req TriggerRequest) (*Renewal, error) {
+	if req.ID == "" {
+		return e.trigger(ctx, req)
+	}
+	if made, err := e.made(ctx, req.ID); made != nil || err != nil {
+		return made, err
+	}
+	r, err := e.trigger(ctx, req)
+	if err == nil {
+		return r, nil
+	}
+	// It may have been made meanwhile, by somebody who was thought dead.
+	if made, _ := e.made(ctx, req.ID); made != nil {
+		return made, nil
+	}
+	return nil, err
+}
+
+// made returns the renewal with this id, or nil if there is none.
+func (e *Engine) made(ctx context.Context, id string) (*Renewal, error) {
+	r, err := e.ports.Renewals.Renewal(ctx, id)
+	var known *predict.Error
+	if errors.As(err, &known) && known.Kind == predict.NotFound {
+		return nil, nil
+	}
+	return r, err
+}
+
+func (e *Engine) trigger(ctx context.Context, req TriggerRequest) (*Renewal, error) {
 	if violations := e.check(req); len(violations) > 0 {
 		return nil, &predict.Error{Kind: predict.Invalid, Detail: "the renewal cannot be started like this", Violations: violations}
 	}
@@ -96,7 +127,7 @@ func (e *Engine) Trigger(ctx context.Context, req TriggerRequest) (*Renewal, err
 // newRenewal is a renewal that has not been stored yet.
 func (e *Engine) newRenewal(req TriggerRequest) *Renewal {
 	now := time.Now().UTC().Truncate(time.Millisecond)
-	id := predict.NewID()
+	id := cmp.Or(req.ID, predict.NewID())
 	r := &Renewal{
 		ID: id, Status: Queued, Trigger: cmp.Or(req.Trigger, TriggerManual), Reason: req.Reason,
 		Overrides: req.Overrides, Force: req.Force, CreatedAt: now,

@@ -51,6 +51,7 @@ type Customer struct {
 // Request asks for one prediction: by features, by customer, or by both, where
 // the request's features win over the stored ones.
 type Request struct {
+	ID         string // the prediction's, if it was given one beforehand; empty: a new one
 	CustomerID string
 	Features   Record
 	Explain    bool

@@ -202,8 +202,12 @@ func (s *Service) fill(reqs []Request, results []Result, at []int, scores Scores
 	now, latency := time.Now().UTC(), time.Since(start)
 	for k, i := range at {
 		p := &results[i].Prediction
+		id := reqs[i].ID
+		if id == "" {
+			id = NewID()
+		}
 		*p = Prediction{
-			ID: NewID(), CustomerID: reqs[i].CustomerID, CreatedAt: now,
+			ID: id, CustomerID: reqs[i].CustomerID, CreatedAt: now,
 			Features: s.schema.AppendFeatures(nil, reqs[i].Features, false),
 			Score:    scores.Score[k], Label: scores.Label[k],
 			Model: scores.Model, Schema: scores.Schema, Latency: latency,
