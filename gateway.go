@@ -12,6 +12,7 @@
 //	cmd/gateway          the one binary: settings, wiring, commands
 //	api                  HTTP: routes, wire types, problems, a client
 //	internal/predict     the heart: feature schema, validation, encoding, Service
+//	internal/idempotency keys under which a request is handled once
 //	internal/modelswap   renewals: the steps, the engine that runs them, the gate
 //	internal/learn       models trained in Go: logistic regression, boosted trees
 //	internal/export      DynamoDB's two export formats, and training CSV from them
@@ -30,12 +31,13 @@
 // Imports point down this list and never up; imports_test.go holds the code to it.
 //
 //	cmd/gateway ──► everything below
-//	api         ──► modelswap, predict
+//	api         ──► modelswap, idempotency, predict
 //	local       ──► modelswap, export, learn, secrets, predict
-//	store       ──► modelswap, learn, predict
+//	store       ──► modelswap, idempotency, learn, predict
 //	modelswap   ──► export, learn, predict
 //	export      ──► predict
 //	demo        ──► predict
+//	idempotency ──► predict
 //	predict, learn, secrets ──► nobody of ours
 //
 // # One request

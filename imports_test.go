@@ -24,14 +24,16 @@ var mayImport = map[string][]string{
 	".": {}, // the overview and openapi.yaml
 
 	"cmd/gateway": {".", "api", "internal/local", "internal/store", "internal/demo",
-		"internal/modelswap", "internal/export", "internal/learn", "internal/secrets", "internal/predict"},
-	"api": {"internal/modelswap", "internal/predict"},
+		"internal/modelswap", "internal/idempotency", "internal/export", "internal/learn", "internal/secrets", "internal/predict"},
+	"api": {"internal/modelswap", "internal/idempotency", "internal/predict"},
 
 	"internal/local":     {"internal/modelswap", "internal/export", "internal/learn", "internal/secrets", "internal/predict"},
-	"internal/store":     {"internal/modelswap", "internal/learn", "internal/predict"},
+	"internal/store":     {"internal/modelswap", "internal/idempotency", "internal/learn", "internal/predict"},
 	"internal/modelswap": {"internal/export", "internal/learn", "internal/predict"},
 	"internal/export":    {"internal/predict"},
 	"internal/demo":      {"internal/predict"},
+
+	"internal/idempotency": {"internal/predict"},
 
 	"internal/predict": {},
 	"internal/secrets": {},
@@ -63,7 +65,7 @@ var mayUse = map[string][]string{
 	"github.com/robfig/cron":              {"internal/modelswap"},
 	"golang.org/x/sync":                   {"cmd/gateway", "api", "internal/local", "internal/store", "internal/modelswap"},
 	"github.com/go-json-experiment/json":  {"cmd/gateway", "api", "internal/export", "internal/predict"},
-	"github.com/prometheus/client_golang": {"cmd/gateway", "api", "internal/modelswap", "internal/secrets", "internal/predict"},
+	"github.com/prometheus/client_golang": {"cmd/gateway", "api", "internal/modelswap", "internal/idempotency", "internal/secrets", "internal/predict"},
 }
 
 // TestImports holds every file but tests to the two tables.

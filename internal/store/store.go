@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"gateway/internal/idempotency"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
 )
@@ -20,6 +21,7 @@ var (
 	_ modelswap.Schedules = (*Store)(nil)
 	_ modelswap.Traffic   = (*Store)(nil)
 	_ modelswap.Acts      = (*Store)(nil)
+	_ idempotency.Keys   = (*Store)(nil)
 )
 
 // Store is an open database. It is safe for concurrent use.

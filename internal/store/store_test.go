@@ -41,6 +41,7 @@ var conformance = []struct {
 	{"schedules", testSchedules},
 	{"acts", testActs},
 	{"recent predictions", testRecentPredictions},
+	{"idempotency keys", testIdempotencyKeys},
 	{"everything at once", testConcurrent},
 }
 

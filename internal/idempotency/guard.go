@@ -1,0 +1,199 @@
+package idempotency
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"gateway/internal/predict"
+)
+
+// ErrReused is returned for a key that another request has already.
+var ErrReused = errors.New("another request was sent under this idempotency key")
+
+// ErrUnavailable is matched by errors of a store of keys that does not answer.
+// Nothing was done then.
+var ErrUnavailable = errors.New("the store of idempotency keys does not answer")
+
+// ErrInProgress is returned where the first request under a key is still being
+// handled, or its handler has died and its lease has not run out yet.
+var ErrInProgress = errors.New("the first request under this idempotency key is still being handled")
+
+// Options are the settings of a guard.
+type Options struct {
+	TTL       time.Duration // how long a key lasts; zero: 24 h
+	MaxAnswer int           // bytes of an answer that is kept; zero: 4 MiB
+}
+
+// Guard handles each request once for each key. It is safe for concurrent use.
+type Guard struct {
+	keys    Keys
+	opts    Options
+	log     *slog.Logger
+	metrics *metrics
+	failing atomic.Bool  // the store failed when it was last asked
+	skip    atomic.Int64 // until when those who can do without do not ask it, in Unix nanoseconds
+}
+
+// New makes a guard. Its metrics are registered with reg.
+func New(keys Keys, opts Options, log *slog.Logger, reg prometheus.Registerer) *Guard {
+	opts.TTL = cmp.Or(opts.TTL, 24*time.Hour)
+	opts.MaxAnswer = cmp.Or(opts.MaxAnswer, 4<<20)
+	return &Guard{keys: keys, opts: opts, log: log, metrics: newMetrics(reg)}
+}
+
+const (
+	// leaseMargin is what a lease leaves, beyond the time for handling, to store
+	// the answer.
+	leaseMargin = 5 * time.Second
+	// Between looks at a request that another one handles.
+	firstPause, longestPause = 10 * time.Millisecond, 200 * time.Millisecond
+	// skipTime is how long those who can do without the store do not ask it
+	// after it failed, so that not each of them waits for it anew.
+	skipTime = time.Second
+)
+
+// Outcome says how Do came to its answer.
+type Outcome string
+
+// The outcomes of Do that come without an error.
+const (
+	Handled  Outcome = "handled"  // now, and it is kept unless handle said otherwise
+	Replayed Outcome = "replayed" // it is that of an earlier request
+	Unstored Outcome = "unstored" // now, and it could not be kept
+)
+
+// Limits say how long Do may take.
+type Limits struct {
+	// Handle bounds handle, which must keep to it. The lease is as long and a
+	// little longer.
+	Handle time.Duration
+	// Store bounds each question to the store of keys; zero: 5 s.
+	Store time.Duration
+	// Optional says that the caller would rather do without the guard than wait
+	// for a store that has just failed.
+	Optional bool
+}
+
+// Do answers the request with what was answered before under its key, or calls
+// handle and keeps its answer if that says so. subject is the id that the thing
+// asked for must bear: a repetition after a crash gets the same one. ctx bounds
+// the waiting for whoever handles the same request already; handle is called
+// once nobody else does, whatever becomes of ctx.
+//
+// Errors are ErrReused, ErrInProgress where ctx's time ran out, context.Canceled,
+// and what matches ErrUnavailable: then nothing was done.
+func (g *Guard) Do(ctx context.Context, r Request, limits Limits, handle func(subject string) (answer Answer, keep bool)) (Answer, Outcome, error) {
+	limits.Store = cmp.Or(limits.Store, leaseMargin)
+	token, key, err := g.claim(ctx, &r, limits)
+	if err != nil {
+		g.metrics.count(r.Scope, outcomeOf(err))
+		return Answer{}, "", err
+	}
+	if key.Answer != nil {
+		g.metrics.count(r.Scope, string(Replayed))
+		return *key.Answer, Replayed, nil
+	}
+	// Whoever asked may be gone by then; what happened must be known all the same.
+	after := context.WithoutCancel(ctx)
+	finished := false
+	defer func() {
+		if !finished { // a panic
+			g.release(after, &r, token, limits)
+		}
+	}()
+	answer, keep := handle(key.Subject)
+	outcome := Handled
+	switch {
+	case keep && len(answer.Body) <= g.opts.MaxAnswer:
+		if !g.store(after, &r, token, answer, limits) {
+			outcome = Unstored
+		}
+	case keep:
+		outcome = Unstored // repetitions are handled anew, under the same subject
+		fallthrough
+	default:
+		g.release(after, &r, token, limits)
+	}
+	finished = true
+	g.metrics.count(r.Scope, string(outcome))
+	return answer, outcome, nil
+}
+
+// claim returns the key once it is ours or has an answer.
+func (g *Guard) claim(ctx context.Context, r *Request, limits Limits) (token string, key Key, err error) {
+	if limits.Optional && time.Now().UnixNano() < g.skip.Load() {
+		return "", Key{}, ErrUnavailable
+	}
+	c := Claim{ID: r.id(), Fingerprint: r.fingerprint(), Subject: predict.NewID(), Token: predict.NewID(),
+		Lease: limits.Handle + leaseMargin, TTL: max(g.opts.TTL, limits.Handle+leaseMargin)}
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+		// Not under ctx: of a claim that was broken off nobody knows whose the key is.
+		err := g.ask(context.WithoutCancel(ctx), limits.Store, "claim a key", func(ctx context.Context) (err error) {
+			key, err = g.keys.ClaimKey(ctx, c)
+			return err
+		})
+		switch {
+		case err != nil:
+			return "", Key{}, err
+		case key.Fingerprint != c.Fingerprint:
+			return "", Key{}, ErrReused
+		case key.Claimed || key.Answer != nil:
+			return c.Token, key, nil
+		}
+		timer := time.NewTimer(pause/2 + rand.N(pause/2))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				return "", Key{}, ErrInProgress
+			}
+			return "", Key{}, ctx.Err()
+		}
+	}
+}
+
+// store reports whether repetitions will get the answer.
+func (g *Guard) store(ctx context.Context, r *Request, token string, a Answer, limits Limits) (stored bool) {
+	err := g.ask(ctx, limits.Store, "store an answer", func(ctx context.Context) (err error) {
+		stored, err = g.keys.AnswerKey(ctx, r.id(), token, a)
+		return err
+	})
+	return stored && err == nil
+}
+
+// release lets the next one handle the request. If that fails, the lease runs out.
+func (g *Guard) release(ctx context.Context, r *Request, token string, limits Limits) {
+	_ = g.ask(ctx, limits.Store, "release a key", func(ctx context.Context) error {
+		return g.keys.ReleaseKey(ctx, r.id(), token)
+	})
+}
+
+// ask asks the store, and notes when it begins to fail and when it is back. Its
+// errors match ErrUnavailable, unless ctx ended first.
+func (g *Guard) ask(ctx context.Context, most time.Duration, operation string, question func(ctx context.Context) error) error {
+	bounded, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
+	err := question(bounded)
+	switch {
+	case err == nil:
+		if g.failing.CompareAndSwap(true, false) {
+			g.log.Info("the store of idempotency keys answers again")
+		}
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	}
+	g.skip.Store(time.Now().Add(skipTime).UnixNano())
+	if g.failing.CompareAndSwap(false, true) {
+		g.log.Error("the store of idempotency keys does not answer", "operation", operation, "error", err)
+	}
+	return errors.Join(ErrUnavailable, err)
+}

@@ -1,0 +1,49 @@
+package idempotency
+
+import (
+	"context"
+	"time"
+)
+
+// Keys is where keys live. Implementations are safe for concurrent use, by
+// several processes too.
+type Keys interface {
+	// ClaimKey takes the key for c.Token where nobody has it: it is new, has
+	// expired, or has no answer and a lease that ran out. What it returns says
+	// whether it did, and else why not.
+	ClaimKey(ctx context.Context, c Claim) (Key, error)
+	// AnswerKey stores the answer where token still has the key. False: it has
+	// it no longer, and nothing was stored.
+	AnswerKey(ctx context.Context, id, token string, a Answer) (bool, error)
+	// ReleaseKey ends the lease of token, so that the next claim need not wait.
+	ReleaseKey(ctx context.Context, id, token string) error
+	// RemoveExpiredKeys removes some keys that have expired, at most limit, and
+	// tells how many it did.
+	RemoveExpiredKeys(ctx context.Context, limit int) (int, error)
+}
+
+// Claim asks for a key.
+type Claim struct {
+	ID          string
+	Fingerprint string
+	Subject     string        // for a key that is new, or has expired
+	Token       string        // of this claim alone
+	Lease       time.Duration // how long nobody else may have it
+	TTL         time.Duration // how long it lasts, from now on
+}
+
+// Key is what became of a claim.
+type Key struct {
+	Claimed     bool
+	Subject     string  // of the first claim, however often it was claimed since
+	Fingerprint string  // of the request that has the key
+	Answer      *Answer // nil while there is none
+}
+
+// Answer is what a caller got.
+type Answer struct {
+	Status      int
+	ContentType string
+	Location    string // empty for none
+	Body        []byte // UTF-8, without NUL
+}
