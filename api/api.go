@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"gateway/internal/idempotency"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
 
@@ -24,6 +25,8 @@ type Deps struct {
 	Importer *predict.Importer
 	// Acts is the audit log.
 	Acts modelswap.Acts
+	// Keys handles each request with an Idempotency-Key once.
+	Keys *idempotency.Guard
 	// Tokens returns the operators' tokens that are valid now. It is asked on
 	// every request, so it must be cheap. No tokens, no operators.
 	Tokens func() []Token
@@ -146,9 +149,9 @@ func (a *api) apps(r chi.Router) {
 	openAPI := newStatic("application/yaml", a.d.OpenAPI)
 	r.Group(func(r chi.Router) {
 		r.Use(limited(a.o.MaxInFlight))
-		r.Method(http.MethodPost, "/predict", handler(a.predict))
+		r.Method(http.MethodPost, "/predict", a.keyed(a.o.predictKeys(), a.predict))
 		r.Method(http.MethodPost, "/predict/batch", handler(a.predictBatch))
-		r.Method(http.MethodPost, "/outcomes", handler(a.outcomes))
+		r.Method(http.MethodPost, "/outcomes", a.keyed(outcomeKeys, a.outcomes))
 		r.Method(http.MethodPost, invocationsPrefix+"{name}/invocations", handler(a.invocations))
 		r.Method(http.MethodGet, "/schema", handler(schema.serve))
 		r.Method(http.MethodGet, "/openapi.yaml", handler(openAPI.serve))
@@ -165,7 +168,7 @@ func (a *api) operators(r chi.Router) {
 		r.Use(token)
 		r.Group(func(r chi.Router) {
 			r.Use(a.audited)
-			r.Method(http.MethodPost, "/retrain", handler(a.retrain))
+			r.Method(http.MethodPost, "/retrain", a.keyed(retrainKeys, a.retrain))
 			r.Method(http.MethodPost, "/renewals/{id}/resume", handler(a.resume))
 			r.Method(http.MethodPost, "/renewals/{id}/cancel", handler(a.cancel))
 			r.Method(http.MethodPost, "/rollback", handler(a.rollback))

@@ -24,6 +24,17 @@ type Client struct {
 	BaseURL string       // such as http://127.0.0.1:8080
 	Token   string       // for the operators' routes; may be empty
 	HTTP    *http.Client // nil: http.DefaultClient
+
+	key string // Idempotency-Key of what is posted; empty for none
+}
+
+// WithIdempotencyKey returns a client whose Predict, Outcome, Outcomes and
+// Retrain send the key, so that a call may be repeated after whatever has
+// become of its answer. A key is for one request and its repetitions.
+func (c *Client) WithIdempotencyKey(key string) *Client {
+	with := *c
+	with.key = key
+	return &with
 }
 
 // Predict asks for one prediction.
@@ -272,6 +283,9 @@ func (c *Client) send(ctx context.Context, method, path, contentType string, bod
 	}
 	if contentType != "" {
 		req.Header.Set("Content-Type", contentType)
+	}
+	if c.key != "" && method == http.MethodPost {
+		req.Header.Set(idempotencyKey, c.key)
 	}
 	if c.Token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.Token)

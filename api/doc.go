@@ -11,9 +11,9 @@
 //   - problem.go turns every error into a [Problem] (RFC 9457). Its types are
 //     urn:gateway:problem: followed by malformed (400), unauthenticated (401),
 //     forbidden (403), not-found (404), method-not-allowed (405), slow-body
-//     (408), conflict (409), too-large (413), unsupported-media-type (415),
-//     invalid (422), too-many-requests (429), internal (500), bad-model (502),
-//     unavailable (503) or deadline (504);
+//     (408), conflict, idempotency-key-reused and in-progress (409), too-large
+//     (413), unsupported-media-type (415), invalid (422), too-many-requests
+//     (429), internal (500), bad-model (502), unavailable (503) or deadline (504);
 //   - awserror.go does the same, below /endpoints/, for AWS SDKs.
 //
 // # Bodies
@@ -33,6 +33,14 @@
 //
 // A renewal is followed by server-sent events (renewalevents.go), which are read
 // off its row, so that it does not matter which process works on it.
+//
+// # Requests that are repeated
+//
+// POST /predict, /outcomes and /admin/retrain take an Idempotency-Key
+// (idempotency.go). An answer that follows from the request alone, 2xx, 400 and
+// 422, is kept before it is sent, and given to all who repeat the request; all
+// other requests may be tried again under the same key, and what they make
+// bears the same id as before.
 //
 // # What surrounds a request
 //

@@ -23,10 +23,13 @@ type event struct {
 	model   string // that answered
 	token   string // name of the operator's token, once it was found valid
 	target  string // renewal or model that an operator's act was about
-	problem *Problem
-	err     error
-	stack   []byte // of a panic
-	out     *recorder
+	subject string // id that what is asked for must bear; empty: a new one
+	// idempotency is what became of a request with an Idempotency-Key.
+	idempotency string
+	problem     *Problem
+	err         error
+	stack       []byte // of a panic
+	out         *recorder
 }
 
 type eventKey struct{}
@@ -124,6 +127,9 @@ func (a *api) finish(r *http.Request, e *event, took time.Duration) {
 	}
 	if e.model != "" {
 		attrs = append(attrs, slog.String("model", e.model))
+	}
+	if e.idempotency != "" {
+		attrs = append(attrs, slog.String("idempotency", e.idempotency))
 	}
 	if e.token != "" {
 		attrs = append(attrs, slog.String("token", e.token))

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"gateway/api"
+	"gateway/internal/idempotency"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
 	"gateway/internal/predict/predicttest"
@@ -60,6 +61,7 @@ type parts struct {
 	customers predict.Customers
 	ledger    predict.Ledger
 	ports     modelswap.Ports
+	keys      idempotency.Keys
 }
 
 func setup(t *testing.T, options ...option) *bundle {
@@ -81,6 +83,7 @@ func setup(t *testing.T, options ...option) *bundle {
 	b.deps.Predict = predict.NewService(p.schema, p.scorer, p.customers, p.ledger, b.deps.Log, b.deps.Registry)
 	b.deps.Importer = predict.NewImporter(p.schema, b.store)
 	b.deps.Renewals = modelswap.New(p.ports, modelswap.Options{Schema: p.schema}, b.deps.Log, b.deps.Registry)
+	b.deps.Keys = idempotency.New(p.keys, idempotency.Options{}, b.deps.Log, b.deps.Registry)
 	b.handler, _ = api.New(b.deps, o)
 	server := httptest.NewServer(b.handler)
 	t.Cleanup(server.Close)
@@ -99,6 +102,10 @@ func withScorer(s predict.Scorer) option {
 
 func withPorts(p modelswap.Ports) option {
 	return func(_ *bundle, _ *api.Options, parts *parts) { parts.ports = p }
+}
+
+func withKeys(keys idempotency.Keys) option {
+	return func(_ *bundle, _ *api.Options, parts *parts) { parts.keys = keys }
 }
 
 // scorerFunc is a model that is a function.

@@ -54,11 +54,12 @@ func (a *api) predict(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), a.o.PredictTimeout)
 	defer cancel()
+	e := eventOf(r.Context())
+	req.ID = e.subject
 	p, err := a.d.Predict.Predict(ctx, req)
 	if err != nil {
 		return err
 	}
-	e := eventOf(r.Context())
 	e.rows, e.model = 1, p.Model
 	write(w, http.StatusOK, "application/json", append(appendPrediction(nil, &p), '\n'))
 	return nil

@@ -43,6 +43,12 @@ func (p *Problem) Error() string {
 	return b.String()
 }
 
+const problemType = "urn:gateway:problem:"
+
+// TypeInProgress is the type of the one conflict that passes by itself: a
+// request with the same idempotency key is still being handled.
+const TypeInProgress = problemType + string(inProgress)
+
 // reason is what is wrong, in the last word of a problem's type.
 type reason string
 
@@ -54,6 +60,8 @@ const (
 	methodNotAllowed reason = "method-not-allowed"
 	slowBody         reason = "slow-body"
 	conflict         reason = "conflict"
+	keyReused        reason = "idempotency-key-reused"
+	inProgress       reason = "in-progress" // a request with the same idempotency key
 	tooLarge         reason = "too-large"
 	unsupportedMedia reason = "unsupported-media-type"
 	invalid          reason = "invalid"
@@ -85,6 +93,10 @@ func (r reason) describe() (status int, title string) {
 		return http.StatusRequestTimeout, "Request too slow"
 	case conflict:
 		return http.StatusConflict, "Conflict"
+	case keyReused:
+		return http.StatusConflict, "Idempotency key reused"
+	case inProgress:
+		return http.StatusConflict, "In progress"
 	case tooLarge:
 		return http.StatusRequestEntityTooLarge, "Too large"
 	case unsupportedMedia:
@@ -110,7 +122,7 @@ type refusal struct {
 	reason     reason
 	detail     string
 	allow      string        // of a 405: the methods that are allowed
-	retryAfter time.Duration // of a 429 or 503
+	retryAfter time.Duration // of a 429 or 503, or a request in progress
 	err        error         // the cause, for the log
 }
 
@@ -133,7 +145,7 @@ func problemOf(ctx context.Context, err error) *Problem {
 	p := &Problem{RequestID: eventOf(ctx).id}
 	why := classify(ctx, err, p)
 	p.Status, p.Title = why.describe()
-	p.Type = "urn:gateway:problem:" + string(why)
+	p.Type = problemType + string(why)
 	var at *lineError
 	if errors.As(err, &at) {
 		p.Detail = at.prefix() + p.Detail
@@ -204,6 +216,10 @@ func (p *Problem) setHeaders(h http.Header, err error) {
 		h.Set("WWW-Authenticate", `Bearer realm="gateway"`)
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 		h.Set("Retry-After", strconv.Itoa(retrySeconds(p.retryAfter)))
+	case http.StatusConflict:
+		if p.Type == TypeInProgress {
+			h.Set("Retry-After", strconv.Itoa(retrySeconds(p.retryAfter)))
+		}
 	case http.StatusMethodNotAllowed:
 		var r *refusal
 		if errors.As(err, &r) {

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"gateway/internal/idempotency"
 	"gateway/internal/predict"
 
 	"github.com/google/go-cmp/cmp"
@@ -44,6 +45,9 @@ func TestProblems(t *testing.T) {
 			Violations: []predict.Violation{{Field: "/features/age", Code: predict.CodeType, Detail: "must be an integer"}}}, nil},
 		{"not found", fmt.Errorf("looking: %w", predict.Errorf(predict.NotFound, "no customer has this customer_id")), nil},
 		{"a conflict", predict.Errorf(predict.Conflict, "renewal 7 is not finished"), nil},
+		{"a key that is another request's", keyProblem(idempotency.ErrReused), nil},
+		{"a request that is being handled", keyProblem(idempotency.ErrInProgress), nil},
+		{"keys that cannot be seen", keyProblem(errors.Join(idempotency.ErrUnavailable, cause)), nil},
 		{"unavailable, no one knows for how long", &predict.Error{Kind: predict.Unavailable, Detail: "no model serves yet", Err: cause}, nil},
 		{"unavailable for a while", &predict.Error{Kind: predict.Unavailable, Detail: "throttled", RetryAfter: 1500 * time.Millisecond}, nil},
 		{"a model that fails", &predict.Error{Kind: predict.BadModel, Detail: "the model failed", Err: cause}, nil},

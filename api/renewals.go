@@ -67,7 +67,7 @@ func (a *api) retrain(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	req.Trigger = modelswap.TriggerManual
+	req.Trigger, req.ID = modelswap.TriggerManual, eventOf(r.Context()).subject
 	ctx, cancel := context.WithTimeout(r.Context(), storeTimeout)
 	defer cancel()
 	renewal, err := a.d.Renewals.Trigger(ctx, req)

@@ -73,6 +73,7 @@ func newApp(ctx context.Context, cfg Config, log *slog.Logger, say func(format s
 		Renewals: a.parts.engine,
 		Importer: a.parts.importer,
 		Acts:     a.parts.store,
+		Keys:     a.parts.keys,
 		Tokens: func() []api.Token {
 			var valid []api.Token
 			for _, t := range tokens.Current() {
@@ -165,6 +166,7 @@ func (a *app) serve(ctx context.Context) error {
 	var background sync.WaitGroup
 	background.Go(func() { a.parts.engine.Run(work) })
 	background.Go(func() { a.startDemo(work) })
+	background.Go(func() { a.parts.keys.Run(work) })
 	background.Go(func() { a.parts.deployer.Follow(work, followEvery, a.modelFollowed) })
 
 	failed := make(chan error, len(a.servers))

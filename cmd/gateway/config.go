@@ -42,6 +42,7 @@ type Config struct {
 	Retrain        RetrainConfig
 	PredictTimeout time.Duration `split_words:"true" default:"2s" desc:"a prediction's whole time"`
 	MaxBody        Bytes         `split_words:"true" default:"1MiB" desc:"largest JSON body"`
+	IdempotencyTTL time.Duration `split_words:"true" default:"24h" desc:"how long the answer to a request with an Idempotency-Key is given to those who repeat it"`
 	CORSOrigins    []string      `split_words:"true" desc:"web origins that may call, separated by commas"`
 	ShutdownGrace  time.Duration `split_words:"true" default:"20s" desc:"how long requests may take to end after SIGTERM"`
 	LogFormat      string        `split_words:"true" desc:"text or json; empty: text on a terminal, else json"`
@@ -204,6 +205,9 @@ func (c *Config) validate() error {
 		fault("RETRAIN_OUTCOMES", "must be a number of outcomes, or 0 for never")
 	}
 	positive("PREDICT_TIMEOUT", c.PredictTimeout)
+	if c.IdempotencyTTL < time.Minute {
+		fault("IDEMPOTENCY_TTL", "%s must be at least a minute", c.IdempotencyTTL)
+	}
 	positive("SHUTDOWN_GRACE", c.ShutdownGrace)
 	oneOf("LOG_FORMAT", cmp.Or(c.LogFormat, "text"), "text", "json")
 	oneOf("LOG_LEVEL", c.LogLevel, "debug", "info", "warn", "error")

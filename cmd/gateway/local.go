@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"gateway/internal/idempotency"
 	"gateway/internal/learn"
 	"gateway/internal/local"
 	"gateway/internal/modelswap"
@@ -29,6 +30,7 @@ type parts struct {
 	service  *predict.Service
 	importer *predict.Importer
 	engine   *modelswap.Engine
+	keys     *idempotency.Guard
 	cleanups cleanups
 }
 
@@ -77,6 +79,7 @@ func openLocal(ctx context.Context, cfg Config, log *slog.Logger) (_ *parts, err
 
 	p.service = predict.NewService(schema, p.scorer, p.store, p.store, log, p.registry)
 	p.importer = predict.NewImporter(schema, p.store)
+	p.keys = idempotency.New(p.store, idempotency.Options{TTL: cfg.IdempotencyTTL}, log, p.registry)
 	p.engine = modelswap.New(wrapPorts(modelswap.Ports{
 		Renewals:  p.store,
 		Models:    p.store,

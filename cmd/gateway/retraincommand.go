@@ -1,17 +1,21 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"time"
 
 	"gateway/api"
+	"gateway/internal/idempotency"
 	"gateway/internal/modelswap"
+	"gateway/internal/predict"
 )
 
 type retrainCommand struct {
@@ -21,6 +25,7 @@ type retrainCommand struct {
 	Force     bool   `help:"Deploy even if the challenger loses."`
 	Resume    string `help:"Let this renewal go on from the step that stopped it, instead of starting one." placeholder:"ID"`
 	From      string `help:"With --resume, an earlier step to go on from." placeholder:"STEP"`
+	Key       string `name:"idempotency-key" help:"Names this request: with the same key, asking again gives the renewal that the first one started." placeholder:"KEY"`
 	remote
 }
 
@@ -29,8 +34,13 @@ func (cmd retrainCommand) Run(c *console) error {
 	switch {
 	case cmd.Resume == "" && cmd.From != "":
 		return &usageError{errors.New("--from goes with --resume")}
-	case cmd.Resume != "" && (cmd.Reason != "" || cmd.Force):
-		return &usageError{errors.New("--reason and --force are for a new renewal, not for --resume")}
+	case cmd.Resume != "" && (cmd.Reason != "" || cmd.Force || cmd.Key != ""):
+		return &usageError{errors.New("--reason, --force and --idempotency-key are for a new renewal, not for --resume")}
+	}
+	if cmd.Key != "" {
+		if _, err := idempotency.ParseKey(cmd.Key); err != nil {
+			return &usageError{fmt.Errorf("--idempotency-key: %w", err)}
+		}
 	}
 	var overrides modelswap.Overrides
 	if cmd.Overrides != "" {
@@ -41,7 +51,7 @@ func (cmd retrainCommand) Run(c *console) error {
 		}
 	}
 	return cmd.with(c, func(ctx context.Context, client *api.Client) error {
-		r, err := cmd.begin(ctx, client, overrides)
+		r, err := cmd.begin(ctx, c.stderr, client, overrides)
 		if err != nil {
 			return err
 		}
@@ -55,11 +65,55 @@ func (cmd retrainCommand) Run(c *console) error {
 	})
 }
 
-func (cmd retrainCommand) begin(ctx context.Context, client *api.Client, overrides modelswap.Overrides) (*modelswap.Renewal, error) {
+// begin starts or resumes a renewal. It asks again where no answer came: under
+// one key, that starts one renewal at most.
+func (cmd retrainCommand) begin(ctx context.Context, out io.Writer, client *api.Client, overrides modelswap.Overrides) (*modelswap.Renewal, error) {
 	if cmd.Resume != "" {
 		return client.Resume(ctx, cmd.Resume, api.ResumeRequest{From: modelswap.StepName(cmd.From), Overrides: overrides})
 	}
-	return client.Retrain(ctx, api.RetrainRequest{Reason: cmd.Reason, Overrides: overrides, Force: cmd.Force})
+	client = client.WithIdempotencyKey(cmp.Or(cmd.Key, predict.NewID()))
+	var away time.Time // since when no answer comes
+	for {
+		r, err := client.Retrain(ctx, api.RetrainRequest{Reason: cmd.Reason, Overrides: overrides, Force: cmd.Force})
+		switch {
+		case err == nil:
+			return r, nil
+		case away.IsZero() && unreachable(err): // it was never there, so the URL may be wrong
+			return nil, err
+		case away.IsZero():
+			away = time.Now()
+			if passing(err) {
+				fmt.Fprintf(out, "%v; asking again\n", err)
+			}
+		}
+		if ctx.Err() != nil || !passing(err) || time.Since(away) > watchPatience {
+			return nil, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(watchEvery):
+		}
+	}
+}
+
+// unreachable reports whether nothing has been sent.
+func unreachable(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
+}
+
+// passing reports whether asking again, with the same idempotency key, may help.
+func passing(err error) bool {
+	var problem *api.Problem
+	if !errors.As(err, &problem) {
+		return true // no answer
+	}
+	switch problem.Status {
+	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return true
+	}
+	return problem.Type == api.TypeInProgress
 }
 
 // progress is where the steps are shown as they end.

@@ -1,0 +1,187 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"path"
+	"time"
+
+	"gateway/internal/idempotency"
+)
+
+const (
+	idempotencyKey = "Idempotency-Key"
+	// replayedHeader marks an answer that was given before.
+	replayedHeader = "Idempotent-Replayed"
+	// unstoredHeader marks one that could not be kept: a repetition of the
+	// request will be handled anew.
+	unstoredHeader = "Idempotent-Unstored"
+)
+
+// predictKeys say how long a prediction may wait because of its key. The store
+// of keys is a database, and predictions go on without one: what it has not
+// answered within a part of the time is then done without it.
+func (o *Options) predictKeys() idempotency.Limits {
+	return idempotency.Limits{Handle: o.PredictTimeout, Store: min(o.PredictTimeout/4, 500*time.Millisecond), Optional: true}
+}
+
+var (
+	// An outcome counts once however often it is sent, so it needs no guard.
+	outcomeKeys = idempotency.Limits{Handle: storeTimeout, Store: storeTimeout / 4, Optional: true}
+	retrainKeys = idempotency.Limits{Handle: storeTimeout, Store: storeTimeout / 2}
+)
+
+// keyed lets a request with an Idempotency-Key be repeated: who sends the same
+// body again gets the same answer. A request without the header passes through.
+func (a *api) keyed(limits idempotency.Limits, next handler) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		given := r.Header[idempotencyKey]
+		if len(given) == 0 {
+			return next(w, r)
+		}
+		key, err := theKey(given)
+		if err != nil {
+			return err
+		}
+		body, err := a.readAgain(w, r)
+		if err != nil {
+			return err
+		}
+		deadline := time.Now().Add(limits.Handle)
+		ctx, cancel := context.WithDeadline(r.Context(), deadline)
+		defer cancel()
+		e := eventOf(ctx)
+		var held *heldAnswer
+		answer, outcome, err := a.d.Keys.Do(ctx,
+			idempotency.Request{Scope: routeOf(r), Caller: callerOf(r), Key: key, Body: body}, limits,
+			func(subject string) (idempotency.Answer, bool) {
+				e.subject = subject
+				// A caller who leaves now will ask again, and wants to hear how it ended.
+				ctx, cancel := context.WithDeadline(context.WithoutCancel(r.Context()), deadline)
+				defer cancel()
+				held = &heldAnswer{ResponseWriter: w}
+				next.ServeHTTP(held, withBody(r.WithContext(ctx), body))
+				return held.answer()
+			})
+		e.idempotency = string(outcome)
+		h := w.Header()
+		switch {
+		case errors.Is(err, idempotency.ErrUnavailable) && limits.Optional:
+			e.idempotency = string(idempotency.Unstored)
+			h.Set(unstoredHeader, "true")
+			err := next(w, withBody(r.WithContext(ctx), body))
+			if err != nil {
+				h.Del(unstoredHeader) // a request that failed may be tried again anyway
+			}
+			return err
+		case err != nil:
+			return keyProblem(err)
+		case outcome == idempotency.Replayed:
+			h.Set(replayedHeader, "true")
+			if answer.Location != "" {
+				h.Set("Location", answer.Location)
+				e.target = path.Base(answer.Location)
+			}
+			write(w, answer.Status, answer.ContentType, answer.Body)
+			return nil
+		case outcome == idempotency.Unstored && held.status < http.StatusBadRequest:
+			h.Set(unstoredHeader, "true")
+		}
+		held.send()
+		return nil
+	}
+}
+
+// theKey reads the header. One that is empty, as of a variable that a script
+// forgot to set, must not mean the same as none.
+func theKey(given []string) (string, error) {
+	if len(given) > 1 {
+		return "", refuse(malformed, "the header %s is there %d times", idempotencyKey, len(given))
+	}
+	key, err := idempotency.ParseKey(given[0])
+	if err != nil {
+		return "", refuse(malformed, "the header %s: %v", idempotencyKey, err)
+	}
+	return key, nil
+}
+
+// callerOf names whose key it is: the operator's token, once one was found
+// valid, and nobody where callers cannot be told apart.
+func callerOf(r *http.Request) string { return eventOf(r.Context()).token }
+
+// keyProblem words what the guard refused.
+func keyProblem(err error) error {
+	switch {
+	case errors.Is(err, idempotency.ErrReused):
+		return refuse(keyReused, "another request was sent with this %s; a new request needs a new key", idempotencyKey)
+	case errors.Is(err, idempotency.ErrInProgress):
+		return &refusal{reason: inProgress, retryAfter: time.Second, err: err,
+			detail: "the first request with this " + idempotencyKey + " is still being handled"}
+	case errors.Is(err, idempotency.ErrUnavailable):
+		return &refusal{reason: unavailable, retryAfter: time.Second, err: err,
+			detail: "the service cannot see at the moment whether this request was sent before"}
+	}
+	return err
+}
+
+// readAgain reads the whole body, for a handler that will read it again.
+func (a *api) readAgain(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if r.ContentLength > a.o.MaxBody {
+		return nil, &http.MaxBytesError{Limit: a.o.MaxBody}
+	}
+	var body bytes.Buffer
+	if r.ContentLength > 0 {
+		body.Grow(int(r.ContentLength) + bytes.MinRead)
+	}
+	if _, err := body.ReadFrom(http.MaxBytesReader(connection(w), r.Body, a.o.MaxBody)); err != nil {
+		return nil, bodyError(err)
+	}
+	return body.Bytes(), nil
+}
+
+// withBody is the request with a body that can be read from its start.
+func withBody(r *http.Request, body []byte) *http.Request {
+	again := r.WithContext(r.Context()) // a copy
+	again.Body, again.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	return again
+}
+
+// heldAnswer keeps an answer back until it is stored: else a caller could have
+// one that a repetition does not get.
+type heldAnswer struct {
+	http.ResponseWriter
+	status int
+	body   bytes.Buffer
+}
+
+// WriteHeader notes the status.
+func (h *heldAnswer) WriteHeader(status int) {
+	if h.status == 0 {
+		h.status = status
+	}
+}
+
+func (h *heldAnswer) Write(p []byte) (int, error) {
+	h.WriteHeader(http.StatusOK)
+	return h.body.Write(p)
+}
+
+// answer is what is to be stored, and whether it is worth that: an answer that
+// follows from the request. What follows from the state of the service, such as
+// an unknown customer or a renewal that is in the way, may be another one the
+// next time, and nothing was done.
+func (h *heldAnswer) answer() (idempotency.Answer, bool) {
+	h.WriteHeader(http.StatusOK)
+	keep := h.status < 300 || h.status == http.StatusBadRequest || h.status == http.StatusUnprocessableEntity
+	header := h.Header()
+	return idempotency.Answer{Status: h.status, ContentType: header.Get("Content-Type"), Location: header.Get("Location"),
+		Body: h.body.Bytes()}, keep
+}
+
+func (h *heldAnswer) send() {
+	h.ResponseWriter.WriteHeader(h.status)
+	_, _ = h.ResponseWriter.Write(h.body.Bytes()) // a caller who has gone is seen by net/http
+}
