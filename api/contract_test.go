@@ -145,6 +145,7 @@ func TestAnswersAreThoseOfTheDocument(t *testing.T) {
 	c.outcomesAndInvocations()
 	c.documentsAndHealth()
 	c.renewals()
+	c.repetitions()
 	c.steering()
 	c.imports()
 	c.modelsAndStatus()
@@ -310,6 +311,28 @@ func (c *contract) renewals() {
 	c.try(b, 422, "GET /admin/audit?limit=101", "")
 	b.swap.err = predict.Errorf(predict.NotFound, "there is no renewal with this id")
 	c.try(b, 404, "GET /admin/renewals?before=none", "")
+}
+
+// repetitions sends requests with an Idempotency-Key.
+func (c *contract) repetitions() {
+	b := c.setup(withKeys(sqliteKeys(c.t)))
+	b.store10042()
+	for operation, status := range map[string]int{"predict": 200, "recordOutcomes": 202, "retrain": 202} {
+		target := goodRequests[operation].target
+		for _, key := range []string{"k", `"k"`, "k"} {
+			c.good(b, operation, status, withKey(key))
+			c.try(b, 422, target, `{"shoe":44}`, withKey("invalid"))
+			c.try(b, 400, target, `{`, withKey("malformed"))
+		}
+		c.try(b, 409, target, `{}`, withKey("k"))
+		c.good(b, operation, 400, withKey("two words"))
+	}
+	c.good(c.setup(withKeys(failingKeys{})), "predict", 200, withKey("k"))
+	c.good(c.setup(withKeys(failingKeys{})), "retrain", 503, withKey("k"))
+	kept := sqliteKeys(c.t)
+	busy := withOptions(func(o *api.Options) { o.PredictTimeout = 20 * time.Millisecond })
+	c.good(c.setup(withKeys(dying{kept})), "predict", 200, withKey("k"))
+	c.good(c.setup(withKeys(kept), busy), "predict", 409, withKey("k"))
 }
 
 // finishRenewal makes the newest renewal one with everything in it.

@@ -129,6 +129,7 @@ func TestWrongSettingsStopTheStartWithALineThatNamesThem(t *testing.T) {
 		{"GATEWAY_PREDICT_TIMEOUT", "fast", "duration"},
 		{"GATEWAY_PREDICT_TIMEOUT", "-1s", "above zero"},
 		{"GATEWAY_MAX_BODY", "huge", "1MiB"},
+		{"GATEWAY_IDEMPOTENCY_TTL", "10s", "at least a minute"},
 		{"GATEWAY_SHUTDOWN_GRACE", "0s", "above zero"},
 		{"GATEWAY_LOG_FORMAT", "xml", "json"},
 		{"GATEWAY_LOG_LEVEL", "loud", "debug"},

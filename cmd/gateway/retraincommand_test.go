@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -140,4 +141,90 @@ func TestResumingOnTheCommandLine(t *testing.T) {
 	if code, _, errs = command(t, "retrain", "--url", g.url, "--resume", failed.ID); code != exitFailed || !strings.Contains(errs, "succeeded") {
 		t.Errorf("resuming what succeeded ended with %d: %s", code, errs)
 	}
+}
+
+// TestRetrainingAsksAgain has a gateway whose connection breaks after the
+// request was sent, which then restarts, and still holds the key when it is back.
+func TestRetrainingAsksAgain(t *testing.T) {
+	var asked atomic.Int64
+	keys := make(chan string, 10)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		keys <- r.Header.Get("Idempotency-Key")
+		switch asked.Add(1) {
+		case 1:
+			panic(http.ErrAbortHandler)
+		case 2:
+			http.Error(w, "bad gateway", http.StatusBadGateway)
+		case 3:
+			w.WriteHeader(http.StatusConflict)
+			fmt.Fprintf(w, `{"type":%q,"title":"In progress","status":409}`, api.TypeInProgress)
+		default:
+			w.WriteHeader(http.StatusAccepted)
+			_ = json.NewEncoder(w).Encode(renewalAt(modelswap.Queued, nil))
+		}
+	}))
+	defer server.Close()
+	code, out, errs := command(t, "retrain", "--url", server.URL, "--token", "t")
+	if code != exitOK || !strings.Contains(out, "renewal r1 is queued") || strings.Count(errs, "asking again") != 1 {
+		t.Errorf("ended with %d: %s%s", code, out, errs)
+	}
+	first := <-keys
+	for range asked.Load() - 1 {
+		if again := <-keys; again != first || first == "" {
+			t.Errorf("keys %q and %q", first, again)
+		}
+	}
+}
+
+func TestRetrainingDoesNotAskAgainInVain(t *testing.T) {
+	var asked atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked.Add(1)
+		w.WriteHeader(http.StatusConflict)
+		fmt.Fprint(w, `{"type":"urn:gateway:problem:conflict","title":"Conflict","status":409,"detail":"renewal r0 is still running"}`)
+	}))
+	if code, _, errs := command(t, "retrain", "--url", server.URL, "--token", "t"); code != exitFailed || !strings.Contains(errs, "r0") || asked.Load() != 1 {
+		t.Errorf("a conflict: ended with %d after %d requests: %s", code, asked.Load(), errs)
+	}
+	server.Close()
+	if code, _, errs := command(t, "retrain", "--url", server.URL, "--token", "t"); code != exitFailed || strings.Contains(errs, "again") {
+		t.Errorf("nobody there: ended with %d: %s", code, errs)
+	}
+	for _, args := range [][]string{{"--idempotency-key", "a b"}, {"--resume", "r1", "--idempotency-key", "k"}} {
+		if code, _, errs := command(t, append([]string{"retrain"}, args...)...); code != exitUsage {
+			t.Errorf("%v ended with %d: %s", args, code, errs)
+		}
+	}
+}
+
+// TestRetrainingUnderAKeyStartsOneRenewal asks a gateway twice, and once more
+// after it has restarted.
+func TestRetrainingUnderAKeyStartsOneRenewal(t *testing.T) {
+	cfg := config(t)
+	g := start(t, cfg)
+	g.ready(t)
+	code, first, errs := command(t, "retrain", "--url", g.url, "--watch", "--idempotency-key", "nightly-2026-11-23")
+	if code != exitOK || !strings.Contains(first, "is succeeded") {
+		t.Fatalf("ended with %d: %s%s", code, first, errs)
+	}
+	if err := g.stop(); err != nil {
+		t.Fatal(err)
+	}
+	g = start(t, cfg)
+	code, again, errs := command(t, "retrain", "--url", g.url, "--watch", "--idempotency-key", "nightly-2026-11-23")
+	if code != exitOK || lastRenewal(again) != lastRenewal(first) {
+		t.Errorf("ended with %d: %s%s", code, again, errs)
+	}
+	list, err := g.client.Renewals(t.Context(), 10, "")
+	if err != nil || len(list) != 2 { // the demo's first one, and this
+		t.Errorf("there are %d renewals, %v", len(list), err)
+	}
+}
+
+// lastRenewal is the id in the line "renewal ID is …".
+func lastRenewal(out string) string {
+	_, rest, _ := strings.Cut(out, "\nrenewal ")
+	id, _, _ := strings.Cut(rest, " ")
+	return id
 }
