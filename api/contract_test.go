@@ -329,10 +329,8 @@ func (c *contract) repetitions() {
 	}
 	c.good(c.setup(withKeys(failingKeys{})), "predict", 200, withKey("k"))
 	c.good(c.setup(withKeys(failingKeys{})), "retrain", 503, withKey("k"))
-	kept := sqliteKeys(c.t)
-	busy := withOptions(func(o *api.Options) { o.PredictTimeout = 20 * time.Millisecond })
-	c.good(c.setup(withKeys(dying{kept})), "predict", 200, withKey("k"))
-	c.good(c.setup(withKeys(kept), busy), "predict", 409, withKey("k"))
+	impatient := withOptions(func(o *api.Options) { o.PredictTimeout = 20 * time.Millisecond })
+	c.good(c.setup(withKeys(busyKeys{}), impatient), "predict", 409, withKey("k"))
 }
 
 // finishRenewal makes the newest renewal one with everything in it.

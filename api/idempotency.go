@@ -23,15 +23,15 @@ const (
 
 // predictKeys say how long a prediction may wait because of its key. The store
 // of keys is a database, and predictions go on without one: what it has not
-// answered within a part of the time is then done without it.
+// answered within half of the time is done without it.
 func (o *Options) predictKeys() idempotency.Limits {
-	return idempotency.Limits{Handle: o.PredictTimeout, Store: min(o.PredictTimeout/4, 500*time.Millisecond), Optional: true}
+	return idempotency.Limits{Handle: o.PredictTimeout, Store: o.PredictTimeout / 2, Optional: true}
 }
 
 var (
 	// An outcome counts once however often it is sent, so it needs no guard.
-	outcomeKeys = idempotency.Limits{Handle: storeTimeout, Store: storeTimeout / 4, Optional: true}
-	retrainKeys = idempotency.Limits{Handle: storeTimeout, Store: storeTimeout / 2}
+	outcomeKeys = idempotency.Limits{Handle: storeTimeout, Store: storeTimeout * 3 / 4, Optional: true}
+	retrainKeys = idempotency.Limits{Handle: storeTimeout, Store: storeTimeout * 3 / 4}
 )
 
 // keyed lets a request with an Idempotency-Key be repeated: who sends the same

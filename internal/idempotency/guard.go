@@ -37,7 +37,7 @@ type Guard struct {
 	opts    Options
 	log     *slog.Logger
 	metrics *metrics
-	failing atomic.Bool  // the store failed when it was last asked
+	faults  atomic.Int64 // of the store, since it last answered
 	skip    atomic.Int64 // until when those who can do without do not ask it, in Unix nanoseconds
 }
 
@@ -54,9 +54,9 @@ const (
 	leaseMargin = 5 * time.Second
 	// Between looks at a request that another one handles.
 	firstPause, longestPause = 10 * time.Millisecond, 200 * time.Millisecond
-	// skipTime is how long those who can do without the store do not ask it
-	// after it failed, so that not each of them waits for it anew.
-	skipTime = time.Second
+	// After skipAfter faults in a row, those who can do without the store do not
+	// ask it for skipTime, so that not each of them waits for it anew.
+	skipAfter, skipTime = 3, time.Second
 )
 
 // Outcome says how Do came to its answer.
@@ -184,15 +184,18 @@ func (g *Guard) ask(ctx context.Context, most time.Duration, operation string, q
 	err := question(bounded)
 	switch {
 	case err == nil:
-		if g.failing.CompareAndSwap(true, false) {
+		if g.faults.Swap(0) > 0 {
 			g.log.Info("the store of idempotency keys answers again")
 		}
 		return nil
 	case ctx.Err() != nil:
 		return ctx.Err()
 	}
-	g.skip.Store(time.Now().Add(skipTime).UnixNano())
-	if g.failing.CompareAndSwap(false, true) {
+	n := g.faults.Add(1)
+	if n >= skipAfter {
+		g.skip.Store(time.Now().Add(skipTime).UnixNano())
+	}
+	if n == 1 {
 		g.log.Error("the store of idempotency keys does not answer", "operation", operation, "error", err)
 	}
 	return errors.Join(ErrUnavailable, err)

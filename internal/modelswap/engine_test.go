@@ -386,3 +386,34 @@ func TestAnotherAlgorithmDoesNotInheritHyperparameters(t *testing.T) {
 		t.Errorf("wd of linear-learner was held against xgboost: %v", err)
 	}
 }
+
+// Who asks again for the renewal that it may have started, by its id, gets that
+// one, whatever has become of it and whatever runs now.
+func TestARenewalIsNotStartedAgainUnderItsID(t *testing.T) {
+	b := setup(t)
+	b.start(t)
+	req := modelswap.TriggerRequest{ID: predict.NewID(), Reason: "once"}
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			if r, err := b.engine.Trigger(t.Context(), req); err != nil || r.ID != req.ID || r.Reason != "once" {
+				t.Errorf("got %+v, %v", r, err)
+			}
+		})
+	}
+	all.Wait()
+	if r := b.wait(t); r.ID != req.ID || r.Status != modelswap.Succeeded {
+		t.Errorf("got %s, %s", r.ID, r.Status)
+	}
+	other, err := b.engine.Trigger(t.Context(), modelswap.TriggerRequest{})
+	if err != nil || other.ID == req.ID {
+		t.Fatalf("got %+v, %v", other, err)
+	}
+	if r, err := b.engine.Trigger(t.Context(), req); err != nil || r.ID != req.ID || r.Status != modelswap.Succeeded {
+		t.Errorf("after its end: %+v, %v", r, err)
+	}
+	if list, err := b.engine.Renewals(t.Context(), 10, ""); err != nil || len(list) != 2 {
+		t.Errorf("there are %d renewals, %v", len(list), err)
+	}
+	b.wait(t)
+}

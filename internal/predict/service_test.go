@@ -149,6 +149,18 @@ func TestPredict(t *testing.T) {
 	}
 }
 
+func TestAPredictionMayBeGivenItsID(t *testing.T) {
+	b := setup(t, small)
+	req := b.request(t, "10042", `{"age":30}`)
+	req.ID = "mine"
+	if p, err := b.Predict(t.Context(), req); err != nil || p.ID != "mine" {
+		t.Errorf("got %+v, %v", p, err)
+	}
+	if rows := b.store.Predictions(); len(rows) != 1 || rows[0].ID != "mine" {
+		t.Errorf("the ledger has %+v", rows)
+	}
+}
+
 func TestPredictByCustomerAlone(t *testing.T) {
 	b := setup(t, small)
 	// A caller that has no features may leave the record at its zero value.

@@ -21,7 +21,7 @@ var (
 	_ modelswap.Schedules = (*Store)(nil)
 	_ modelswap.Traffic   = (*Store)(nil)
 	_ modelswap.Acts      = (*Store)(nil)
-	_ idempotency.Keys   = (*Store)(nil)
+	_ idempotency.Keys    = (*Store)(nil)
 )
 
 // Store is an open database. It is safe for concurrent use.
