@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -418,10 +419,16 @@ func TestACallerWhoLeftGetsItsAnswerLater(t *testing.T) {
 			return predict.Scores{}, ctx.Err()
 		}
 	})), withOptions(func(o *api.Options) { o.PredictTimeout = time.Minute }))
+	noticed := make(chan struct{}) // that the caller has left
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		context.AfterFunc(r.Context(), func() { close(noticed) })
+		b.handler.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
 	ctx, leave := context.WithCancel(t.Context())
 	gone := make(chan error, 1)
 	go func() {
-		req, _ := http.NewRequestWithContext(ctx, "POST", b.url+"/predict", strings.NewReader(keyedRoutes[0].body))
+		req, _ := http.NewRequestWithContext(ctx, "POST", server.URL+"/predict", strings.NewReader(keyedRoutes[0].body))
 		req.Header = http.Header{"Content-Type": {"application/json"}, "Idempotency-Key": {"l"}}
 		_, err := b.client.HTTP.Transport.RoundTrip(req)
 		gone <- err
@@ -431,6 +438,7 @@ func TestACallerWhoLeftGetsItsAnswerLater(t *testing.T) {
 	if err := <-gone; !errors.Is(err, context.Canceled) {
 		t.Fatalf("got %v", err)
 	}
+	<-noticed
 	close(release)
 	again := b.post("/predict", keyedRoutes[0].body, withKey("l")).want(200)
 	if again.header.Get("Idempotent-Replayed") != "true" {
@@ -452,6 +460,20 @@ func TestNeitherKeysNorFeaturesAreStored(t *testing.T) {
 	for _, secret := range []string{"anna", "technician", "4991.6"} {
 		if strings.Contains(row, secret) || strings.Contains(b.logs.String(), secret) {
 			t.Errorf("%s is stored or logged: %s\n%s", secret, row, b.logs)
+		}
+	}
+}
+
+func TestPagesMaySeeWhatBecameOfTheirKey(t *testing.T) {
+	b := setup(t, withKeys(sqliteKeys(t)), withOptions(func(o *api.Options) { o.CORSOrigins = []string{"https://shop.example"} }))
+	b.post("/predict", keyedRoutes[0].body, withKey("k"), "Origin: https://shop.example").want(200)
+	again := b.post("/predict", keyedRoutes[0].body, withKey("k"), "Origin: https://shop.example").want(200)
+	if again.header.Get("Access-Control-Allow-Origin") != "https://shop.example" || again.header.Get("Idempotent-Replayed") != "true" {
+		t.Errorf("headers %v", again.header)
+	}
+	for _, header := range []string{"Idempotent-Replayed", "Idempotent-Unstored", "Retry-After"} {
+		if !strings.Contains(again.header.Get("Access-Control-Expose-Headers"), header) {
+			t.Errorf("%s is not exposed", header)
 		}
 	}
 }
