@@ -168,10 +168,19 @@ func TestARepetitionGetsTheFirstAnswer(t *testing.T) {
 			t.Errorf("%v: got %v, %v", elsewhere, outcome, err)
 		}
 	}
-	for outcome, n := range map[string]float64{"handled": 2, "replayed": 1, "reused": 1} {
-		if got := testutil.ToFloat64(b.metrics.requests.WithLabelValues("/predict", outcome)); got != n+map[string]float64{"handled": 1}[outcome] {
-			t.Errorf("%s: %v", outcome, got)
+	got := map[string]float64{}
+	for _, scope := range []string{"/predict", "/outcomes"} {
+		for _, outcome := range []string{"handled", "replayed", "reused"} {
+			got[scope+" "+outcome] = testutil.ToFloat64(b.metrics.requests.WithLabelValues(scope, outcome))
 		}
+	}
+	want := map[string]float64{"/predict handled": 3, "/predict replayed": 1, "/predict reused": 1,
+		"/outcomes handled": 1, "/outcomes replayed": 0, "/outcomes reused": 0}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if problems, err := testutil.GatherAndLint(b.reg); err != nil || len(problems) > 0 {
+		t.Errorf("metrics: %v, %v", problems, err)
 	}
 }
 
