@@ -82,7 +82,7 @@ func (b *bundle) wait(t *testing.T) *modelswap.Renewal {
 	select {
 	case r := <-b.Final():
 		return r
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Fatal("the renewal came to no end")
 		return nil
 	}
