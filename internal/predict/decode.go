@@ -91,11 +91,7 @@ func (s *Schema) AppendFeatures(dst []byte, r Record, personal bool) []byte {
 		}
 		first = false
 		dst = append(append(append(dst, '"'), f.Name...), '"', ':')
-		if f.Type == Category {
-			dst, _ = jsontext.AppendQuote(dst, f.Values[int(r.values[i])])
-		} else {
-			dst = appendNumber(dst, r.values[i])
-		}
+		dst = s.appendValue(dst, r, i)
 	}
 	return append(dst, '}')
 }

@@ -8,6 +8,7 @@ import (
 	"math"
 	"sort"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -24,6 +25,8 @@ type Service struct {
 	log       *slog.Logger
 	metrics   *metrics
 	feature   []int // encoded column → index into schema.Features
+	personal  *PersonalHash
+	unwritten atomic.Bool // the ledger took nothing the last time
 }
 
 // NewService wires a Service. Its metrics are registered with reg.
@@ -43,6 +46,10 @@ func NewService(schema *Schema, scorer Scorer, customers Customers, ledger Ledge
 	}
 	return s
 }
+
+// HashPersonal makes the ledger have hashes of the personal features. It is to
+// be called before the first prediction; without it they are left out.
+func (s *Service) HashPersonal(h *PersonalHash) { s.personal = h }
 
 // Schema returns the schema that requests are held against.
 func (s *Service) Schema() *Schema { return s.schema }
@@ -87,6 +94,9 @@ func (s *Service) PredictBatch(ctx context.Context, reqs []Request) []Result {
 		return results
 	}
 	s.fill(reqs, results, at, scores, start)
+	for i, caller := 0, CallerOf(ctx); i < len(at) && caller != ""; i++ {
+		results[at[i]].Prediction.Caller = caller
+	}
 	s.record(ctx, results, at)
 	return results
 }
@@ -212,23 +222,47 @@ func (s *Service) fill(reqs []Request, results []Result, at []int, scores Scores
 			Score:    scores.Score[k], Label: scores.Label[k],
 			Model: scores.Model, Schema: scores.Schema, Latency: latency,
 		}
+		if s.personal != nil {
+			p.Personal = s.personal.append(nil, s.schema, reqs[i].Features)
+		}
 		if reqs[i].Explain && scores.Contributions != nil {
 			p.Reasons = s.reasons(scores.Contributions[k])
 		}
 	}
 }
 
-// record writes the answered predictions to the ledger. A ledger that fails
-// costs no caller the answer: it is counted and logged.
+// record writes the predictions to the ledger before they are answered. A
+// ledger that fails costs no caller the answer, unless it says that it must: it
+// is counted, and logged when it begins and when it ends.
 func (s *Service) record(ctx context.Context, results []Result, at []int) {
 	predictions := make([]Prediction, len(at))
 	for k, i := range at {
 		predictions[k] = results[i].Prediction
 	}
 	// What was scored is recorded even if the caller has left by now.
-	if err := s.ledger.Append(context.WithoutCancel(ctx), predictions); err != nil {
-		s.metrics.ledgerFailures.Add(float64(len(at)))
-		s.log.Error("predictions were not recorded", "rows", len(at), "error", err)
+	deadline, bounded := ctx.Deadline()
+	ctx = context.WithoutCancel(ctx)
+	if bounded && len(at) > 1 { // the ledger may make many rows wait
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, deadline)
+		defer cancel()
+	}
+	err := s.ledger.Append(ctx, predictions)
+	if err == nil {
+		if s.unwritten.Load() && s.unwritten.CompareAndSwap(true, false) {
+			s.log.Info("predictions are recorded again")
+		}
+		return
+	}
+	if e := (*Error)(nil); errors.As(err, &e) && e.Kind == Unavailable {
+		for _, i := range at {
+			results[i] = Result{Err: err}
+		}
+		return
+	}
+	s.metrics.ledgerFailures.Add(float64(len(at)))
+	if s.unwritten.CompareAndSwap(false, true) {
+		s.log.Error("predictions are answered without being recorded", "rows", len(at), "error", err)
 	}
 }
 
@@ -323,4 +357,18 @@ func NewID() string {
 		panic(err) // the system's random source failed; nothing can go on
 	}
 	return id.String()
+}
+
+// IDTime is when an id that NewID made was made, to the millisecond. It is
+// false for any other text.
+func IDTime(id string) (t time.Time, ok bool) {
+	u, err := uuid.Parse(id)
+	if err != nil || u.Version() != 7 {
+		return time.Time{}, false
+	}
+	var ms int64
+	for _, b := range u[:6] {
+		ms = ms<<8 | int64(b)
+	}
+	return time.UnixMilli(ms).UTC(), true
 }

@@ -3,6 +3,9 @@ package predict_test
 import (
 	"bytes"
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -623,4 +626,112 @@ func TestMetricsAreWellNamed(t *testing.T) {
 	}
 	// Two services live in one program when each has its registry.
 	predict.NewService(b.schema, b.scorer, b.store, b.store, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+}
+
+func TestTheLedgerMayForbidTheAnswer(t *testing.T) {
+	b := setup(t, small)
+	const complete = `{"age":44,"job":"admin."}`
+	full := &predict.Error{Kind: predict.Unavailable, Detail: "no room", RetryAfter: 5 * time.Second}
+	b.store.Fail(full)
+	results := b.PredictBatch(t.Context(), []predict.Request{b.request(t, "", complete), b.request(t, "", `{"job":"admin."}`), b.request(t, "", complete)})
+	for _, i := range []int{0, 2} {
+		if !errors.Is(results[i].Err, full) || results[i].Prediction.ID != "" {
+			t.Errorf("result %d: %+v, want the ledger's error and no prediction", i, results[i])
+		}
+	}
+	var e *predict.Error
+	if !errors.As(results[1].Err, &e) || e.Kind != predict.Invalid {
+		t.Errorf("the request that was wrong by itself got %v", results[1].Err)
+	}
+	b.metrics(t, "gateway_ledger_failures_total", ledgerHelp, "counter", "gateway_ledger_failures_total 0")
+}
+
+func TestALedgerThatFailsIsLoggedOnceAndWhenItEnds(t *testing.T) {
+	b := setup(t, small)
+	const complete = `{"age":44,"job":"admin."}`
+	b.store.Fail(errors.New("down"))
+	for range 3 {
+		if _, err := b.Predict(t.Context(), b.request(t, "", complete)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.store.Fail(nil)
+	for range 3 {
+		if _, err := b.Predict(t.Context(), b.request(t, "", complete)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for text, want := range map[string]int{"answered without being recorded": 1, "recorded again": 1} {
+		if got := strings.Count(b.log.String(), text); got != want {
+			t.Errorf("%q is logged %d times, want %d", text, got, want)
+		}
+	}
+}
+
+func TestTheLedgerKnowsTheCaller(t *testing.T) {
+	b := setup(t, small)
+	const complete = `{"age":44,"job":"admin."}`
+	if name := predict.CallerOf(t.Context()); name != "" {
+		t.Errorf("nobody is called %q", name)
+	}
+	for _, name := range []string{"", "shop"} {
+		ctx := t.Context()
+		if name != "" {
+			ctx = predict.WithCaller(ctx, name)
+		}
+		if _, err := b.Predict(ctx, b.request(t, "", complete)); err != nil {
+			t.Fatal(err)
+		}
+		if got := b.store.Predictions(); got[len(got)-1].Caller != name {
+			t.Errorf("the ledger has the caller %q, want %q", got[len(got)-1].Caller, name)
+		}
+	}
+}
+
+func TestPersonalFeaturesMayBeHashed(t *testing.T) {
+	b := setup(t, strings.Replace(small, "min: 17", "personal: true, min: 17", 1))
+	const personalRow, personalOther = `{"age":44,"job":"admin."}`, `{"age":45,"job":"admin."}`
+	key := []byte("0123456789abcdef0123456789abcdef")
+	hash, err := predict.NewPersonalHash(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.HashPersonal(hash)
+	ask := func(features string) predict.Prediction {
+		t.Helper()
+		if _, err := b.Predict(t.Context(), b.request(t, "", features)); err != nil {
+			t.Fatal(err)
+		}
+		all := b.store.Predictions()
+		return all[len(all)-1]
+	}
+	first, again, other := ask(personalRow), ask(personalRow), ask(personalOther)
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte("age\x0044"))
+	want := `{"age":"` + hash.KeyID() + ":" + hex.EncodeToString(mac.Sum(nil)) + `"}`
+	if string(first.Personal) != want || string(again.Personal) != want {
+		t.Errorf("hashes are %s and %s, want twice %s", first.Personal, again.Personal, want)
+	}
+	if string(other.Personal) == want || len(other.Personal) != len(want) {
+		t.Errorf("another value has the hash %s", other.Personal)
+	}
+	if strings.Contains(string(first.Features), "age") {
+		t.Errorf("the ledger has %s in the clear", first.Features)
+	}
+	if _, err := predict.NewPersonalHash(key[:31]); err == nil {
+		t.Error("a short key was taken")
+	}
+}
+
+func TestIDsTellWhenTheyWereMade(t *testing.T) {
+	before := time.Now().Truncate(time.Millisecond)
+	made, ok := predict.IDTime(predict.NewID())
+	if !ok || made.Before(before) || made.After(time.Now()) {
+		t.Errorf("made at %v (%v), want now", made, ok)
+	}
+	for _, id := range []string{"", "10042", "6ba7b810-9dad-11d1-80b4-00c04fd430c8", "f47ac10b-58cc-4372-a567-0e02b2c3d479"} {
+		if _, ok := predict.IDTime(id); ok {
+			t.Errorf("%q tells a time", id)
+		}
+	}
 }

@@ -17,13 +17,14 @@ type Store struct {
 	err         error
 	customers   map[string]predict.Customer
 	predictions []predict.Prediction
+	ids         map[string]bool            // of predictions
 	outcomes    map[string]predict.Outcome // customer, or prediction of an anonymous one → what is known
 	sequence    int64
 }
 
 // NewStore returns an empty store.
 func NewStore() *Store {
-	return &Store{customers: map[string]predict.Customer{}, outcomes: map[string]predict.Outcome{}}
+	return &Store{customers: map[string]predict.Customer{}, ids: map[string]bool{}, outcomes: map[string]predict.Outcome{}}
 }
 
 // Fail makes every later call fail with err; nil heals the store.
@@ -118,7 +119,12 @@ func (s *Store) Append(ctx context.Context, predictions []predict.Prediction) er
 	if s.err != nil {
 		return s.err
 	}
-	s.predictions = append(s.predictions, predictions...)
+	for _, p := range predictions {
+		if !s.ids[p.ID] {
+			s.ids[p.ID] = true
+			s.predictions = append(s.predictions, p)
+		}
+	}
 	return nil
 }
 
