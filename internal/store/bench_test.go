@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"fmt"
-	"sync/atomic"
 	"testing"
 
 	"gateway/internal/predict"
@@ -31,40 +30,20 @@ func benchCustomers(n int) []predict.Customer {
 
 func BenchmarkAppend(b *testing.B) {
 	ctx := context.Background()
-	b.Run("alone", func(b *testing.B) {
-		s := openTestSQLite(b)
-		for b.Loop() {
-			must(b, s.Append(ctx, []predict.Prediction{benchPrediction()}))
-		}
-	})
-	for _, callers := range []int{8, 64, 256} {
-		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
+	for _, rows := range []int{1, 64, 1024} {
+		b.Run(fmt.Sprintf("rows=%d", rows), func(b *testing.B) {
 			s := openTestSQLite(b)
-			var calls atomic.Int64
-			b.SetParallelism((callers + 1) / 2) // times GOMAXPROCS, 2 where this was measured
-			b.RunParallel(func(pb *testing.PB) {
-				for pb.Next() {
-					if err := s.Append(ctx, []predict.Prediction{benchPrediction()}); err != nil {
-						b.Error(err)
-						return
-					}
-					calls.Add(1)
+			batch := make([]predict.Prediction, rows)
+			b.ReportAllocs()
+			for b.Loop() {
+				for i := range batch {
+					batch[i] = benchPrediction()
 				}
-			})
-			b.ReportMetric(float64(calls.Load())/float64(s.LedgerStats().Groups), "calls/group")
+				must(b, s.Append(ctx, batch))
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*rows), "ns/row")
 		})
 	}
-	b.Run("rows=256", func(b *testing.B) {
-		s := openTestSQLite(b)
-		rows := make([]predict.Prediction, 256)
-		for b.Loop() {
-			for i := range rows {
-				rows[i] = benchPrediction()
-			}
-			must(b, s.Append(ctx, rows))
-		}
-		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(rows)), "ns/row")
-	})
 }
 
 func BenchmarkRecordOutcomes(b *testing.B) {

@@ -80,6 +80,4 @@ func testConcurrent(t *testing.T, open opener) {
 	must(t, s.read.QueryRow(`SELECT max(seq), (SELECT value FROM counters WHERE name = 'outcomes'), count(DISTINCT outcome)
 FROM outcomes, customers WHERE customers.id = outcomes.customer_id`).Scan(&highest, &counter, &distinct))
 	want(t, "sequence without holes", []int64{highest, counter, distinct}, []int64{writers * calls, writers * calls, writers})
-	want(t, "rows handed to transactions", s.LedgerStats().Rows, int64(2*writers*calls*perCall))
-	t.Logf("%d calls of Append in %d transactions", 2*writers*calls, s.LedgerStats().Groups)
 }

@@ -59,7 +59,8 @@ func violationOf(err error) violation {
 		case pg.Code == "23505":
 			return uniqueViolation
 		case strings.HasPrefix(pg.Code, "23"), // a constraint
-			strings.HasPrefix(pg.Code, "22"): // a value that its type cannot hold, such as NUL in text
+			strings.HasPrefix(pg.Code, "22"), // a value that its type cannot hold, such as NUL in text
+			strings.HasPrefix(pg.Code, "54"): // a limit of the server, such as the size of an index's row
 			return dataViolation
 		}
 	}

@@ -24,11 +24,11 @@
 //
 // # Writing and reading
 //
-// Predictions, the only write on a request's path, share transactions: all
-// calls to [Store.Append] that wait at the same moment are committed together
-// and pay for one flush to the disk. A transaction is as long as the slice
-// handed in: whoever loads many customers while predictions are served hands
-// them over in pieces of thousands, not all at once.
+// Nothing that is written here is on a request's path but outcomes: predictions
+// wait on disk (package outbox) and come in batches, some hundreds of rows to a
+// statement. A transaction is as long as the slice handed in: whoever loads
+// many customers while predictions are served hands them over in pieces of
+// thousands, not all at once.
 //
 // SQLite has one writer at a time, so there the Store has one writing
 // connection, and everyone who writes queues for it. Readers have connections
@@ -48,8 +48,7 @@
 //
 // A write that has returned survives the death of the process, and also of the
 // machine: every commit is flushed (SQLite: synchronous=FULL; PostgreSQL: as
-// its server is set, and by default it is). Sharing transactions is what makes
-// that affordable.
+// its server is set, and by default it is).
 //
 // # SQL
 //

@@ -8,9 +8,6 @@ import (
 	"gateway/internal/predict"
 )
 
-// ErrClosed is returned by Append once the store is closed.
-var ErrClosed = errors.New("the store is closed")
-
 // failed turns what stopped an operation into the error that callers see: one
 // that they can act on stays as it is, a broken constraint gets a kind, and
 // all others get the operation's name.

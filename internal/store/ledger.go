@@ -3,16 +3,111 @@ package store
 import (
 	"context"
 	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"gateway/internal/predict"
 )
 
-const insertPredictionSQL = `
+// predictionColumns is how many values a row of the ledger has when it is made.
+const predictionColumns = 11
+
+// insertSizes are how many rows one statement inserts: a call is cut into the
+// largest that fit. So there are few texts to prepare, and a thousand rows are
+// not a thousand round trips. Both engines take the parameters of the largest.
+var insertSizes = []int{256, 64, 16, 4, 1}
+
+// insertPredictionsSQL inserts so many rows.
+func insertPredictionsSQL(rows int) string {
+	var b strings.Builder
+	b.WriteString(`
 INSERT INTO predictions
-    (id, customer_id, created_at, features, score, label, model, schema, latency_us)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-ON CONFLICT (id) DO NOTHING`
+    (id, customer_id, created_at, caller, features, personal, score, label, model, schema, latency_us)
+VALUES `)
+	for r := range rows {
+		if r > 0 {
+			b.WriteString(", ")
+		}
+		for c := range predictionColumns {
+			b.WriteByte("(,"[min(c, 1)])
+			fmt.Fprintf(&b, "$%d", r*predictionColumns+c+1)
+		}
+		b.WriteByte(')')
+	}
+	b.WriteString(" ON CONFLICT (id) DO NOTHING")
+	return b.String()
+}
+
+// Append records predictions, in one transaction: all or none. They are on disk
+// when it returns nil. A prediction whose id is known is ignored, so that a
+// call may be repeated. Reasons are not recorded. Where the tables refuse a row
+// the error is of kind Invalid.
+func (s *Store) Append(ctx context.Context, predictions []predict.Prediction) error {
+	if len(predictions) == 0 {
+		return nil
+	}
+	insert := func(tx *sql.Tx) error { return s.insertPredictions(ctx, tx, predictions) }
+	err := s.inWrite(ctx, "append predictions", insert)
+	if lostRace(err) {
+		// Another process appends some of the same rows in another order.
+		err = s.inWrite(ctx, "append predictions", insert)
+	}
+	return err
+}
+
+func (s *Store) insertPredictions(ctx context.Context, tx *sql.Tx, predictions []predict.Prediction) error {
+	args := make([]any, 0, predictionColumns*min(len(predictions), insertSizes[0]))
+	for rest := predictions; len(rest) > 0; {
+		size := insertSizes[slices.IndexFunc(insertSizes, func(n int) bool { return n <= len(rest) })]
+		args = args[:0]
+		for i := range rest[:size] {
+			p := &rest[i]
+			args = append(args, p.ID, textOrNull(p.CustomerID), micros(p.CreatedAt), textOrNull(p.Caller), string(p.Features),
+				textOrNull(string(p.Personal)), p.Score, int64(p.Label), p.Model, p.Schema, p.Latency.Microseconds())
+		}
+		insert := tx.StmtContext(ctx, s.insertPredictionRows[size]) //nolint:sqlclosecheck // it is closed with the transaction
+		if _, err := insert.ExecContext(ctx, args...); err != nil {
+			return err
+		}
+		rest = rest[size:]
+	}
+	return nil
+}
+
+// prepareInserts prepares a statement for each of insertSizes.
+func prepareInserts(ctx context.Context, db *sql.DB) (map[int]*sql.Stmt, error) {
+	statements := make(map[int]*sql.Stmt)
+	for _, rows := range insertSizes {
+		statement, err := db.PrepareContext(ctx, insertPredictionsSQL(rows))
+		if err != nil {
+			return nil, err
+		}
+		statements[rows] = statement
+	}
+	return statements, nil
+}
+
+const removePredictionsSQL = `
+DELETE FROM predictions WHERE id IN
+    (SELECT id FROM predictions WHERE created_at < $1 ORDER BY created_at, id LIMIT $2)`
+
+// RemovePredictions removes predictions that were made before a time, the
+// oldest first and at most so many, and returns how many it removed. What they
+// taught stays: labels are the customers', and outcomes a table of their own.
+// Several processes may do so at once.
+func (s *Store) RemovePredictions(ctx context.Context, before time.Time, most int) (removed int64, err error) {
+	err = s.inWrite(ctx, "remove predictions", func(tx *sql.Tx) error {
+		result, err := tx.ExecContext(ctx, removePredictionsSQL, micros(before), most)
+		if err != nil {
+			return err
+		}
+		removed, err = result.RowsAffected()
+		return err
+	})
+	return removed, err
+}
 
 // recentSQL looks among the newest predictions only, whose ids are the highest.
 const recentSQL = `
@@ -42,95 +137,4 @@ func (s *Store) RecentPredictions(ctx context.Context, model string, limit int) 
 		found = append(found, p)
 	}
 	return found, failed("recent predictions", rows.Err())
-}
-
-// LedgerStats tells how Append fares.
-type LedgerStats struct {
-	Queued int   // calls that wait for their transaction
-	Groups int64 // transactions committed since the store was opened
-	Rows   int64 // predictions in them
-}
-
-// Append records predictions, all or none. They are on disk when it returns
-// nil. A prediction whose id is known is ignored, so that a call may be
-// repeated. Reasons are not recorded.
-//
-// Concurrent calls share transactions, but no failure: where one call's
-// predictions are refused, the others' are written. If ctx ends while the call
-// waits for its turn, nothing is recorded and the error matches ctx.Err(); once
-// its transaction has begun, ctx has no say any more. After Close the error
-// matches ErrClosed.
-func (s *Store) Append(ctx context.Context, predictions []predict.Prediction) error {
-	if len(predictions) == 0 {
-		return nil
-	}
-	call, err := s.appends.enqueue(ctx, predictions)
-	if err == nil {
-		err = s.appends.wait(ctx, call)
-	}
-	return failed("append predictions", err)
-}
-
-// LedgerStats returns the figures of this moment.
-func (s *Store) LedgerStats() LedgerStats {
-	return LedgerStats{Queued: len(s.appends.queue), Groups: s.appends.groups.Load(), Rows: s.appends.rows.Load()}
-}
-
-// commit writes a group. It runs in the committer's goroutine, under no
-// caller's context: a caller who leaves must not take the others' rows along.
-func (s *Store) commit(first *appendCall) {
-	ctx := context.Background()
-	// The group is gathered only once the transaction is open. Until then
-	// another writer may hold the connection; who comes meanwhile is in time,
-	// and who leaves meanwhile is not written.
-	tx, err := s.write.BeginTx(ctx, nil)
-	calls := s.appends.gather(first)
-	if err == nil {
-		err = s.insertPredictions(ctx, tx, calls)
-	}
-	if len(calls) > 1 && violationOf(err) != noViolation || lostRace(err) {
-		// One call holds rows that the tables refuse, or that another process
-		// writes at this moment: each for itself, then.
-		for _, call := range calls {
-			call.finish(s.commitAlone(ctx, call))
-		}
-		return
-	}
-	for _, call := range calls {
-		call.finish(err)
-	}
-}
-
-func (s *Store) commitAlone(ctx context.Context, call *appendCall) error {
-	tx, err := s.write.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	return s.insertPredictions(ctx, tx, []*appendCall{call})
-}
-
-// insertPredictions writes the calls' predictions and ends the transaction.
-func (s *Store) insertPredictions(ctx context.Context, tx *sql.Tx, calls []*appendCall) error {
-	defer tx.Rollback()                               // after a commit it does nothing
-	insert := tx.StmtContext(ctx, s.insertPrediction) //nolint:sqlclosecheck // it is closed with the transaction
-	rows := 0
-	for _, call := range calls {
-		for i := range call.predictions {
-			p := &call.predictions[i]
-			if _, err := insert.ExecContext(ctx, p.ID, textOrNull(p.CustomerID), micros(p.CreatedAt), string(p.Features),
-				p.Score, int64(p.Label), p.Model, p.Schema, p.Latency.Microseconds()); err != nil {
-				return err
-			}
-		}
-		rows += len(call.predictions)
-	}
-	if rows == 0 {
-		return nil // everyone has left
-	}
-	if err := tx.Commit(); err != nil {
-		return err
-	}
-	s.appends.groups.Add(1)
-	s.appends.rows.Add(int64(rows))
-	return nil
 }

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"runtime"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,7 +20,7 @@ func testLedger(t *testing.T, open opener) {
 		anonymous := newPrediction("p1")
 		anonymous.Score = math.Nextafter(0.1, 1)
 		known := predictionFor("p2", "c", epoch.Add(time.Microsecond).In(time.FixedZone("elsewhere", 3600)))
-		known.Label = 0
+		known.Label, known.Caller, known.Personal = 0, "shop", []byte(`{"age":"k:1"}`)
 		must(t, s.Append(ctx, []predict.Prediction{anonymous, known}))
 		for _, p := range []predict.Prediction{anonymous, known} {
 			got, _ := readLedger(t, s, p.ID)
@@ -60,174 +60,115 @@ func testLedger(t *testing.T, open opener) {
 		largest.Score = -math.MaxFloat64
 		must(t, s.Append(ctx, []predict.Prediction{largest}))
 	})
-	t.Run("a call larger than a group is one transaction", func(t *testing.T) {
+	t.Run("a call of any size is kept whole and in its order", func(t *testing.T) {
 		t.Parallel()
 		s := open(t)
-		many := make([]predict.Prediction, maxGroupRows+100)
-		for i := range many {
-			many[i] = newPrediction(fmt.Sprint(i))
+		id, total := 0, 0
+		for _, n := range []int{1, 3, 4, 5, 63, 64, 255, 256, 341, 1024} {
+			rows := make([]predict.Prediction, n)
+			for i := range rows {
+				rows[i] = newPrediction(fmt.Sprint(id))
+				id++
+			}
+			must(t, s.Append(ctx, rows))
+			total += n
 		}
-		must(t, s.Append(ctx, many))
-		want(t, "rows", countRows(t, s, "predictions"), len(many))
-		want(t, "stats", s.LedgerStats(), LedgerStats{Groups: 1, Rows: int64(len(many))})
+		want(t, "rows", countRows(t, s, "predictions"), total)
+		for i := range total {
+			if got, _ := readLedger(t, s, fmt.Sprint(i)); string(got.Prediction.Features) != string(newPrediction(fmt.Sprint(i)).Features) {
+				t.Fatalf("row %d has features %s", i, got.Prediction.Features)
+			}
+		}
+	})
+	t.Run("a call that is refused in its last row leaves nothing", func(t *testing.T) {
+		t.Parallel()
+		s := open(t)
+		rows := make([]predict.Prediction, 300)
+		for i := range rows {
+			rows[i] = newPrediction(fmt.Sprint(i))
+		}
+		rows[299].Label = 7
+		wantKind(t, s.Append(ctx, rows), predict.Invalid, "a value cannot be stored")
+		want(t, "rows", countRows(t, s, "predictions"), 0)
 	})
 	t.Run("an empty call is nothing", func(t *testing.T) {
 		t.Parallel()
+		must(t, open(t).Append(ctx, nil))
+	})
+	t.Run("whoever leaves is not recorded", func(t *testing.T) {
+		t.Parallel()
 		s := open(t)
-		must(t, s.Append(ctx, nil))
-		want(t, "stats", s.LedgerStats(), LedgerStats{})
+		leaving, cancel := context.WithCancel(ctx)
+		cancel()
+		if err := s.Append(leaving, []predict.Prediction{newPrediction("leaves")}); !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v, want context.Canceled", err)
+		}
+		want(t, "rows", countRows(t, s, "predictions"), 0)
 	})
 }
 
-// testGroupCommit holds the only connection, so that what is enqueued
-// meanwhile must end up in one group: nothing depends on timing.
-func testGroupCommit(t *testing.T, open opener) {
+func testRetention(t *testing.T, open opener) {
 	ctx := context.Background()
-	enqueue := func(t *testing.T, s *Store, ids ...string) *appendCall {
-		var predictions []predict.Prediction
-		for _, id := range ids {
-			p := newPrediction(id)
-			if id == "bad" {
-				p.Label = 7
-			}
-			predictions = append(predictions, p)
+	t.Run("the oldest go first, no more than so many, and none that is young enough", func(t *testing.T) {
+		t.Parallel()
+		s := open(t)
+		var rows []predict.Prediction
+		for i := range 10 {
+			rows = append(rows, predictionFor(fmt.Sprint(9-i), "c", at(9-i)))
 		}
-		call, err := s.appends.enqueue(ctx, predictions)
+		must(t, s.Append(ctx, rows))
+		for _, wanted := range []int64{4, 2, 0} {
+			removed, err := s.RemovePredictions(ctx, at(6), 4)
+			must(t, err)
+			want(t, "removed", removed, wanted)
+			if wanted == 4 {
+				for i := range 10 {
+					if _, found := readLedger(t, s, fmt.Sprint(i)); found != (i >= 4) {
+						t.Errorf("after the first four, row %d is there: %v", i, found)
+					}
+				}
+			}
+		}
+		want(t, "rows", countRows(t, s, "predictions"), 4)
+	})
+	t.Run("what the next model learns from stays", func(t *testing.T) {
+		t.Parallel()
+		s := open(t)
+		must(t, s.Append(ctx, []predict.Prediction{predictionFor("p", "c", at(0)), predictionFor("q", "", at(0))}))
+		record(t, s, ofPrediction("p", 1, 1), ofPrediction("q", 0, 1))
+		removed, err := s.RemovePredictions(ctx, at(5), 100)
 		must(t, err)
-		return call
-	}
-	t.Run("calls that wait together share one transaction", func(t *testing.T) {
+		want(t, "removed", removed, int64(2))
+		customers := allCustomers(t, s)
+		want(t, "label of the customer", customers["c"].Label, ptr(1))
+		want(t, "label of the anonymous one", customers["q"].Label, ptr(0))
+		want(t, "outcomes", countRows(t, s, "outcomes"), 2)
+		if got := record(t, s, ofCustomer("c", 1, 1))[0]; !got.Found || !got.Duplicate {
+			t.Errorf("the outcome sent once more: got %+v, want it known", got)
+		}
+	})
+	t.Run("two at once are harmless", func(t *testing.T) {
 		t.Parallel()
 		s := open(t)
-		tx := holdConnection(t, s)
-		var calls []*appendCall
-		for i := range 50 {
-			calls = append(calls, enqueue(t, s, fmt.Sprint(i, "a"), fmt.Sprint(i, "b")))
+		rows := make([]predict.Prediction, 1000)
+		for i := range rows {
+			rows[i] = predictionFor(fmt.Sprint(i), "c", at(i))
 		}
-		must(t, tx.Rollback())
-		for _, call := range calls {
-			must(t, s.appends.wait(ctx, call))
+		must(t, s.Append(ctx, rows))
+		var all sync.WaitGroup
+		for range 2 {
+			all.Go(func() {
+				for n := int64(1); n > 0; {
+					var err error
+					if n, err = s.RemovePredictions(ctx, at(900), 50); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			})
 		}
-		want(t, "stats", s.LedgerStats(), LedgerStats{Groups: 1, Rows: 100})
+		all.Wait()
 		want(t, "rows", countRows(t, s, "predictions"), 100)
-	})
-	t.Run("a full group leaves the rest to the next", func(t *testing.T) {
-		t.Parallel()
-		s := open(t)
-		tx := holdConnection(t, s)
-		ids := make([]string, maxGroupRows/2)
-		var calls []*appendCall
-		for call := range 5 {
-			for i := range ids {
-				ids[i] = fmt.Sprint(call, "-", i)
-			}
-			calls = append(calls, enqueue(t, s, ids...))
-		}
-		must(t, tx.Rollback())
-		for _, call := range calls {
-			must(t, s.appends.wait(ctx, call))
-		}
-		want(t, "groups", s.LedgerStats().Groups, int64(3))
-	})
-	t.Run("a call that fails fails alone", func(t *testing.T) {
-		t.Parallel()
-		s := open(t)
-		tx := holdConnection(t, s)
-		before, bad, after := enqueue(t, s, "1", "2"), enqueue(t, s, "3", "bad"), enqueue(t, s, "4")
-		must(t, tx.Rollback())
-		must(t, s.appends.wait(ctx, before))
-		must(t, s.appends.wait(ctx, after))
-		wantKind(t, failed("append", s.appends.wait(ctx, bad)), predict.Invalid, "a value cannot be stored")
-		for id, wanted := range map[string]bool{"1": true, "2": true, "3": false, "bad": false, "4": true} {
-			if _, found := readLedger(t, s, id); found != wanted {
-				t.Errorf("prediction %s in the ledger: got %v, want %v", id, found, wanted)
-			}
-		}
-	})
-	t.Run("whoever leaves while waiting is not recorded", func(t *testing.T) {
-		t.Parallel()
-		s := open(t)
-		tx := holdConnection(t, s)
-		leaving, cancel := context.WithCancel(ctx)
-		cancel()
-		stays := enqueue(t, s, "stays")
-		leaves := enqueue(t, s, "leaves")
-		if err := s.appends.wait(leaving, leaves); !errors.Is(err, context.Canceled) {
-			t.Errorf("got %v, want context.Canceled", err)
-		}
-		must(t, tx.Rollback())
-		must(t, s.appends.wait(ctx, stays))
-		want(t, "rows", countRows(t, s, "predictions"), 1)
-	})
-	t.Run("a group that all have left commits nothing", func(t *testing.T) {
-		t.Parallel()
-		s := open(t)
-		tx := holdConnection(t, s)
-		leaving, cancel := context.WithCancel(ctx)
-		cancel()
-		call := enqueue(t, s, "leaves")
-		if err := s.appends.wait(leaving, call); !errors.Is(err, context.Canceled) {
-			t.Errorf("got %v, want context.Canceled", err)
-		}
-		must(t, tx.Rollback())
-		must(t, s.Append(ctx, []predict.Prediction{newPrediction("stays")}))
-		want(t, "rows", countRows(t, s, "predictions"), 1)
-	})
-	t.Run("once its transaction has begun, a call is waited for whatever its context", func(t *testing.T) {
-		t.Parallel()
-		s := open(t)
-		call := enqueue(t, s, "p")
-		<-call.done
-		leaving, cancel := context.WithCancel(ctx)
-		cancel()
-		must(t, s.appends.wait(leaving, call))
-	})
-	t.Run("a full queue makes callers wait no longer than they like", func(t *testing.T) {
-		t.Parallel()
-		s := open(t)
-		tx := holdConnection(t, s)
-		calls := []*appendCall{enqueue(t, s, "0")}
-		for s.LedgerStats().Queued > 0 { // until the committer holds the first
-			runtime.Gosched()
-		}
-		for i := range maxQueuedCalls {
-			calls = append(calls, enqueue(t, s, fmt.Sprint(i+1)))
-		}
-		want(t, "queued", s.LedgerStats().Queued, maxQueuedCalls)
-		leaving, cancel := context.WithCancel(ctx)
-		cancel()
-		if err := s.Append(leaving, []predict.Prediction{newPrediction("late")}); !errors.Is(err, context.Canceled) {
-			t.Errorf("got %v, want context.Canceled", err)
-		}
-		must(t, tx.Rollback())
-		for _, call := range calls {
-			must(t, s.appends.wait(ctx, call))
-		}
-		want(t, "rows", countRows(t, s, "predictions"), maxQueuedCalls+1)
-	})
-	t.Run("closing commits what waits", func(t *testing.T) {
-		t.Parallel()
-		s := open(t)
-		tx := holdConnection(t, s)
-		calls := []*appendCall{enqueue(t, s, "1"), enqueue(t, s, "2"), enqueue(t, s, "3")}
-		closed := make(chan error)
-		go func() { closed <- s.Close() }()
-		<-s.appends.closing
-		must(t, tx.Rollback())
-		must(t, <-closed)
-		for _, call := range calls {
-			must(t, s.appends.wait(ctx, call))
-		}
-	})
-	t.Run("a call that slips into the queue of a closed store is told so", func(t *testing.T) {
-		t.Parallel()
-		s := open(t)
-		must(t, s.Close())
-		call := &appendCall{predictions: []predict.Prediction{newPrediction("p")}, done: make(chan struct{})}
-		s.appends.queue <- call
-		if err := s.appends.wait(ctx, call); !errors.Is(err, ErrClosed) {
-			t.Errorf("got %v, want ErrClosed", err)
-		}
 	})
 }
 

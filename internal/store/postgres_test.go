@@ -134,9 +134,8 @@ func TestPostgresImportsFollowEachOther(t *testing.T) {
 	all.Wait()
 }
 
-// Two processes may append the same predictions in different orders, each as
-// a part of a group. Where PostgreSQL then ends one group, its calls are tried
-// again one by one.
+// Two processes may append the same predictions in different orders. Where
+// PostgreSQL then ends one transaction, it is tried again.
 func TestPostgresAppendSurvivesADeadlock(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
@@ -145,10 +144,7 @@ func TestPostgresAppendSurvivesADeadlock(t *testing.T) {
 	must(t, err)
 	insert := func(id string) error {
 		p := newPrediction(id)
-		_, err := tx.StmtContext(ctx, s.insertPrediction).ExecContext( //nolint:sqlclosecheck // it is closed with the transaction
-			ctx, p.ID, nil, micros(p.CreatedAt), string(p.Features),
-			p.Score, int64(p.Label), p.Model, p.Schema, int64(0))
-		return err
+		return s.insertPredictions(ctx, tx, []predict.Prediction{p})
 	}
 	must(t, insert("b"))
 	done := make(chan error)

@@ -34,10 +34,9 @@ type Store struct {
 	// both are the same.
 	write, read *sql.DB
 
-	insertPrediction *sql.Stmt // on write
-	featuresOfOne    *sql.Stmt // on read
+	insertPredictionRows map[int]*sql.Stmt // on write, by the number of rows
+	featuresOfOne        *sql.Stmt         // on read
 
-	appends *committer
 	streams chan struct{} // a token for each EachCustomer under way
 	now     func() time.Time
 
@@ -50,21 +49,18 @@ type Store struct {
 func newStore(ctx context.Context, write, read *sql.DB) (*Store, error) {
 	s := &Store{write: write, read: read, streams: make(chan struct{}, maxStreams), now: time.Now}
 	var err error
-	if s.insertPrediction, err = write.PrepareContext(ctx, insertPredictionSQL); err == nil {
+	if s.insertPredictionRows, err = prepareInserts(ctx, write); err == nil {
 		s.featuresOfOne, err = read.PrepareContext(ctx, featuresOfOneSQL)
 	}
 	if err != nil {
 		return nil, errors.Join(failed("prepare", err), read.Close(), write.Close())
 	}
-	s.appends = newCommitter(s.commit)
 	return s, nil
 }
 
-// Close commits the predictions that wait, ends the store and releases the
-// file. What is called later fails. Close may be called more than once.
+// Close ends the store and releases the file. What is called later fails. Close may be called more than once.
 func (s *Store) Close() error {
 	s.closing.Do(func() {
-		s.appends.close()
 		// The writer goes last: SQLite tidies its log away when the last
 		// connection closes, and a read-only one could not.
 		s.closeErr = failed("close", errors.Join(s.read.Close(), s.write.Close()))

@@ -27,7 +27,7 @@ var conformance = []struct {
 	{"customers", testCustomers},
 	{"streaming customers", testEachCustomer},
 	{"ledger", testLedger},
-	{"group commit", testGroupCommit},
+	{"retention", testRetention},
 	{"outcomes", testOutcomes},
 	{"labels", testLabels},
 	{"renewals", testRenewals},
@@ -108,14 +108,12 @@ func testStore(t *testing.T, open opener) {
 		s := open(t)
 		must(t, s.Close())
 		must(t, s.Close())
-		if err := s.Append(ctx, []predict.Prediction{newPrediction("p")}); !errors.Is(err, ErrClosed) {
-			t.Errorf("Append: got %v, want ErrClosed", err)
-		}
 		_, _, putErr := s.PutCustomers(ctx, []predict.Customer{{ID: "c"}})
 		_, recordErr := s.RecordOutcomes(ctx, []predict.Outcome{{CustomerID: "c"}})
 		_, featuresErr := s.Features(ctx, []string{"a", "b"})
 		for name, err := range map[string]error{
 			"Ping": s.Ping(ctx), "PutCustomers": putErr, "RecordOutcomes": recordErr, "Features": featuresErr,
+			"Append": s.Append(ctx, []predict.Prediction{newPrediction("p")}),
 		} {
 			if err == nil {
 				t.Errorf("%s on a closed store: got no error", name)
@@ -151,14 +149,6 @@ func holdWriter(t testing.TB, s *Store) *sql.Tx {
 	_, err = holdSequence(context.Background(), tx)
 	must(t, err)
 	return tx
-}
-
-// holdConnection leaves one connection to write with, as SQLite has it anyway,
-// and takes it until the transaction ends.
-func holdConnection(t testing.TB, s *Store) *sql.Tx {
-	t.Helper()
-	s.write.SetMaxOpenConns(1)
-	return holdWriter(t, s)
 }
 
 func must(t testing.TB, err error) {
@@ -217,9 +207,10 @@ func readLedger(t testing.TB, s *Store, id string) (ledgerRow, bool) {
 	var created, latency int64
 	var outcome, outcomeAt sql.Null[int64]
 	err := s.read.QueryRow(`
-SELECT id, coalesce(customer_id, ''), created_at, features, score, label, model, schema, latency_us, outcome, outcome_at
-FROM predictions WHERE id = $1`, id).Scan(&p.ID, &p.CustomerID, &created, &p.Features, &p.Score, &p.Label, &p.Model,
-		&p.Schema, &latency, &outcome, &outcomeAt)
+SELECT id, coalesce(customer_id, ''), created_at, coalesce(caller, ''), features, personal, score, label, model, schema,
+    latency_us, outcome, outcome_at
+FROM predictions WHERE id = $1`, id).Scan(&p.ID, &p.CustomerID, &created, &p.Caller, &p.Features, &p.Personal, &p.Score,
+		&p.Label, &p.Model, &p.Schema, &latency, &outcome, &outcomeAt)
 	if errors.Is(err, sql.ErrNoRows) {
 		return r, false
 	}
