@@ -18,6 +18,7 @@
 //	internal/export      DynamoDB's two export formats, and training CSV from them
 //	internal/secrets     values that rotate, and never print
 //	internal/store       SQL: customers, ledger, renewals, models
+//	internal/outbox      predictions on local disk, until the database has them
 //	internal/local       the back end in this process: scorer, trainer, deployer
 //	internal/demo        generated customers for a first start
 //
@@ -34,6 +35,7 @@
 //	api         ──► modelswap, idempotency, predict
 //	local       ──► modelswap, export, learn, secrets, predict
 //	store       ──► modelswap, idempotency, learn, predict
+//	outbox      ──► predict
 //	modelswap   ──► export, learn, predict
 //	export      ──► predict
 //	demo        ──► predict
@@ -46,7 +48,8 @@
 // it over the stored customer, checks it against the schema, naming every
 // fault at once, and encodes it as a Vector. The Scorer answers with a score
 // and the name of the model that made it. The Ledger has the prediction before
-// the caller does. api encodes the answer and logs one line.
+// the caller does: on local disk, from where the outbox drains it to the
+// database. api encodes the answer and logs one line.
 //
 // # One renewal
 //

@@ -23,12 +23,13 @@ const module = "gateway"
 var mayImport = map[string][]string{
 	".": {}, // the overview and openapi.yaml
 
-	"cmd/gateway": {".", "api", "internal/local", "internal/store", "internal/demo",
+	"cmd/gateway": {".", "api", "internal/local", "internal/store", "internal/outbox", "internal/demo",
 		"internal/modelswap", "internal/idempotency", "internal/export", "internal/learn", "internal/secrets", "internal/predict"},
 	"api": {"internal/modelswap", "internal/idempotency", "internal/predict"},
 
 	"internal/local":     {"internal/modelswap", "internal/export", "internal/learn", "internal/secrets", "internal/predict"},
 	"internal/store":     {"internal/modelswap", "internal/idempotency", "internal/learn", "internal/predict"},
+	"internal/outbox":    {"internal/predict"},
 	"internal/modelswap": {"internal/export", "internal/learn", "internal/predict"},
 	"internal/export":    {"internal/predict"},
 	"internal/demo":      {"internal/predict"},
@@ -65,7 +66,7 @@ var mayUse = map[string][]string{
 	"github.com/robfig/cron":              {"internal/modelswap"},
 	"golang.org/x/sync":                   {"cmd/gateway", "api", "internal/local", "internal/store", "internal/modelswap"},
 	"github.com/go-json-experiment/json":  {"cmd/gateway", "api", "internal/export", "internal/predict"},
-	"github.com/prometheus/client_golang": {"cmd/gateway", "api", "internal/modelswap", "internal/idempotency", "internal/secrets", "internal/predict"},
+	"github.com/prometheus/client_golang": {"cmd/gateway", "api", "internal/outbox", "internal/modelswap", "internal/idempotency", "internal/secrets", "internal/predict"},
 }
 
 // TestImports holds every file but tests to the two tables.

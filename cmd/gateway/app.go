@@ -85,6 +85,7 @@ func newApp(ctx context.Context, cfg Config, log *slog.Logger, say func(format s
 			{Name: "gateway", Required: true, Check: a.checkDraining},
 			{Name: "model", Required: true, Check: a.parts.scorer.Ready},
 			{Name: "database", Check: a.parts.store.Ping},
+			{Name: "ledger", Check: a.parts.outbox.Check},
 		},
 		Status:   a.status,
 		OpenAPI:  gateway.OpenAPI,
@@ -159,7 +160,7 @@ func (a *app) checkDraining(context.Context) error {
 }
 
 // serve runs the service until ctx ends, then stops it in order: readiness
-// off, requests drained, renewal let go, database closed.
+// off, requests drained, renewal let go, outbox drained, database closed.
 func (a *app) serve(ctx context.Context) error {
 	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
@@ -167,6 +168,8 @@ func (a *app) serve(ctx context.Context) error {
 	background.Go(func() { a.parts.engine.Run(work) })
 	background.Go(func() { a.startDemo(work) })
 	background.Go(func() { a.parts.keys.Run(work) })
+	background.Go(func() { a.parts.outbox.Run(work) })
+	background.Go(func() { retain(work, a.parts.store, time.Duration(a.cfg.Ledger.Retention), a.log) })
 	background.Go(func() { a.parts.deployer.Follow(work, followEvery, a.modelFollowed) })
 
 	failed := make(chan error, len(a.servers))
@@ -183,10 +186,22 @@ func (a *app) serve(ctx context.Context) error {
 		a.log.Info("stopping")
 	case err = <-failed:
 	}
-	err = errors.Join(err, a.stopServers(context.WithoutCancel(ctx)))
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.cfg.ShutdownGrace)
+	defer cancel()
+	err = errors.Join(err, a.stopServers(grace))
 	stopWork()
 	background.Wait()
+	a.drainOutbox(grace)
 	return errors.Join(err, a.parts.cleanups.run(a.log))
+}
+
+// drainOutbox gives the database what it takes in the time that is left. The
+// rest stays on disk for the next start.
+func (a *app) drainOutbox(ctx context.Context) {
+	err := a.parts.outbox.Drain(ctx)
+	if rows := a.parts.outbox.Stats().Rows; rows > 0 {
+		a.log.Warn("predictions stay in the outbox until the next start", "rows", rows, "error", err)
+	}
 }
 
 // followEvery is how often a gateway looks which model another one has put
@@ -205,8 +220,6 @@ func (a *app) modelFollowed(err error) {
 // connection to be closed, until those that were open are gone; nobody new is
 // let in; and the requests that run may end.
 func (a *app) stopServers(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, a.cfg.ShutdownGrace)
-	defer cancel()
 	a.draining.Store(true)
 	within := func(wait func(context.Context)) {
 		ctx, cancel := context.WithTimeout(ctx, a.drainTime)
@@ -275,6 +288,7 @@ func (a *app) status(ctx context.Context) map[string]any {
 	out := map[string]any{
 		"platform": a.cfg.Platform,
 		"endpoint": a.cfg.EndpointName,
+		"outbox":   outboxStatus(a.cfg, a.parts.outbox.Stats()),
 	}
 	if count, err := a.parts.store.CountCustomers(ctx); err == nil {
 		out["customers"] = map[string]any{"total": count.Customers, "labelled": count.Labelled, "demo": count.Demo}

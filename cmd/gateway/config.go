@@ -17,6 +17,7 @@ import (
 
 	"gateway/internal/learn"
 	"gateway/internal/modelswap"
+	"gateway/internal/outbox"
 	"gateway/internal/predict"
 )
 
@@ -40,6 +41,8 @@ type Config struct {
 	VerifyMaxShift float64 `split_words:"true" default:"0.5" desc:"how far the scores of recent traffic may shift at a swap, as a share of their mean, before the renewal goes back by itself; 0: any"`
 	KeepModels     int     `split_words:"true" default:"5" desc:"models that served before and are kept to go back to"`
 	Retrain        RetrainConfig
+	Outbox         OutboxConfig
+	Ledger         LedgerConfig
 	PredictTimeout time.Duration `split_words:"true" default:"2s" desc:"a prediction's whole time"`
 	MaxBody        Bytes         `split_words:"true" default:"1MiB" desc:"largest JSON body"`
 	IdempotencyTTL time.Duration `split_words:"true" default:"24h" desc:"how long the answer to a request with an Idempotency-Key is given to those who repeat it"`
@@ -62,6 +65,44 @@ type TrainingConfig struct {
 	Algorithm       string            `default:"linear-learner" desc:"linear-learner (logistic regression) or xgboost (gradient boosting)"`
 	MaxRuntime      time.Duration     `split_words:"true" default:"1h" desc:"how long a training job may run"`
 	Hyperparameters map[string]string `desc:"as the SageMaker algorithm names them: wd:0.001,l1:0"`
+}
+
+// OutboxConfig is where predictions wait for the database.
+type OutboxConfig struct {
+	MaxSize Bytes  `split_words:"true" default:"1GiB" desc:"how much may wait on local disk for the database"`
+	Policy  string `default:"drop-oldest" desc:"what happens beyond that: drop-oldest (predictions go on, the ledger loses its oldest) or refuse (503)"`
+	Sync    string `default:"always" desc:"always: a prediction is flushed to disk before it is answered; interval: once a second, which survives a kill but not a power cut"`
+}
+
+// LedgerConfig is what the ledger keeps, and for how long.
+type LedgerConfig struct {
+	Personal    string `default:"omit" desc:"features marked personal in the ledger: omit, or hash (HMAC-SHA-256)"`
+	KeySecretID string `split_words:"true" desc:"file:PATH of the key for hash, at least 32 bytes; empty: one is made in the data dir"`
+	Retention   Age    `default:"0" desc:"how long predictions are kept, such as 90d or 36h; 0: for good"`
+}
+
+// Age is a time in days or in the units of a Duration: 90d, 36h. Zero is 0.
+type Age time.Duration
+
+// Decode implements envconfig.Decoder.
+func (a *Age) Decode(text string) error {
+	const day = 24 * time.Hour
+	fault := errors.New("must be 0 or a time such as 90d or 36h")
+	digits, inDays := strings.CutSuffix(text, "d")
+	if inDays || text == "0" {
+		days, err := strconv.ParseUint(digits, 10, 15)
+		if err != nil {
+			return fault
+		}
+		*a = Age(time.Duration(days) * day)
+		return nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d < time.Minute {
+		return fault
+	}
+	*a = Age(d)
+	return nil
 }
 
 // Bytes is a size, written as 1048576, 512KiB or 1MiB.
@@ -203,6 +244,16 @@ func (c *Config) validate() error {
 	}
 	if c.Retrain.Outcomes < 0 {
 		fault("RETRAIN_OUTCOMES", "must be a number of outcomes, or 0 for never")
+	}
+	if c.Outbox.MaxSize < outbox.MinBytes {
+		fault("OUTBOX_MAX_SIZE", "must be at least 1MiB")
+	}
+	oneOf("OUTBOX_POLICY", c.Outbox.Policy, string(outbox.DropOldest), string(outbox.Refuse))
+	oneOf("OUTBOX_SYNC", c.Outbox.Sync, string(outbox.Always), string(outbox.Interval))
+	oneOf("LEDGER_PERSONAL", c.Ledger.Personal, ledgerOmit, ledgerHash)
+	secret("LEDGER_KEY_SECRET_ID", c.Ledger.KeySecretID)
+	if c.Ledger.Personal == ledgerHash && c.DBSecretID != "" && c.Ledger.KeySecretID == "" {
+		fault("LEDGER_KEY_SECRET_ID", "gateways that share a database must hash with one key: name the file that all of them have")
 	}
 	positive("PREDICT_TIMEOUT", c.PredictTimeout)
 	if c.IdempotencyTTL < time.Minute {

@@ -14,6 +14,7 @@ import (
 	"gateway/internal/learn"
 	"gateway/internal/local"
 	"gateway/internal/modelswap"
+	"gateway/internal/outbox"
 	"gateway/internal/predict"
 	"gateway/internal/secrets"
 	"gateway/internal/store"
@@ -24,6 +25,7 @@ type parts struct {
 	schema   *predict.Schema
 	registry *prometheus.Registry
 	store    *store.Store
+	outbox   *outbox.Outbox
 	dir      *local.DataDir
 	scorer   *local.Scorer
 	deployer *local.Deployer
@@ -71,13 +73,21 @@ func openLocal(ctx context.Context, cfg Config, log *slog.Logger) (_ *parts, err
 	}
 	p.cleanups.add("database", p.store.Close)
 
+	if p.outbox, err = openOutbox(cfg, p, log); err != nil {
+		return nil, err
+	}
+	p.cleanups.add("outbox", p.outbox.Close)
+
 	files := local.NewFiles(p.dir.Path("."))
 	p.scorer = &local.Scorer{}
 	p.deployer = local.NewDeployer(p.store, files.FS(ctx), cfg.EndpointName, schema, p.scorer)
 	trainer := local.NewTrainer(files, trainingSeed)
 	p.cleanups.add("trainer", trainer.Close)
 
-	p.service = predict.NewService(schema, p.scorer, p.store, p.store, log, p.registry)
+	p.service = predict.NewService(schema, p.scorer, p.store, p.outbox, log, p.registry)
+	if err := hashPersonal(cfg, p.dir, p.service, log); err != nil {
+		return nil, err
+	}
 	p.importer = predict.NewImporter(schema, p.store)
 	p.keys = idempotency.New(p.store, idempotency.Options{TTL: cfg.IdempotencyTTL}, log, p.registry)
 	p.engine = modelswap.New(wrapPorts(modelswap.Ports{

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"gateway/internal/local"
+	"gateway/internal/outbox"
+	"gateway/internal/predict"
+	"gateway/internal/store"
+)
+
+// What the ledger has of personal features.
+const (
+	ledgerOmit = "omit"
+	ledgerHash = "hash"
+)
+
+// openOutbox opens the outbox in the data dir, before the ledger in the database.
+func openOutbox(cfg Config, p *parts, log *slog.Logger) (*outbox.Outbox, error) {
+	return outbox.Open(p.dir.Path("outbox"), p.store, outbox.Options{
+		MaxBytes: int64(cfg.Outbox.MaxSize),
+		Policy:   outbox.Policy(cfg.Outbox.Policy),
+		Sync:     outbox.Sync(cfg.Outbox.Sync),
+		Shared:   cfg.DBSecretID != "",
+	}, log, p.registry)
+}
+
+// ledgerKeyFile is where the data dir keeps the key for personal features: not
+// in the database, for whoever has both can try out values until they fit.
+const ledgerKeyFile = "ledger-key"
+
+// hashPersonal makes the ledger have hashes of personal features, if the
+// settings say so.
+func hashPersonal(cfg Config, dir *local.DataDir, service *predict.Service, log *slog.Logger) error {
+	if cfg.Ledger.Personal != ledgerHash {
+		return nil
+	}
+	path, given := strings.CutPrefix(cfg.Ledger.KeySecretID, "file:")
+	if !given {
+		path = dir.Path(ledgerKeyFile)
+		if err := makeKey(path); err != nil {
+			return err
+		}
+	}
+	key, err := os.ReadFile(path)
+	if err != nil {
+		return &usageError{fmt.Errorf("GATEWAY_LEDGER_KEY_SECRET_ID: %w", err)}
+	}
+	hash, err := predict.NewPersonalHash(bytes.TrimSpace(key))
+	if err != nil {
+		return &usageError{fmt.Errorf("GATEWAY_LEDGER_KEY_SECRET_ID: %s: %w", path, err)}
+	}
+	service.HashPersonal(hash)
+	log.Info("the ledger has hashes of personal features", "key_id", hash.KeyID())
+	return nil
+}
+
+// makeKey makes a key where there is none. It appears whole or not at all.
+func makeKey(path string) error {
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	key := make([]byte, predict.MinKeyBytes)
+	_, _ = rand.Read(key) // it never fails
+	part := path + ".part"
+	file, err := os.OpenFile(part, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteString(hex.EncodeToString(key) + "\n")
+	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
+		return errors.Join(err, os.Remove(part))
+	}
+	return os.Rename(part, path)
+}
+
+const (
+	// retainEvery is how often predictions that are too old are looked for.
+	retainEvery = 10 * time.Minute
+	// retainRows is how many are removed at once, and retainPause how long the
+	// database then has for others.
+	retainRows, retainPause = 500, 200 * time.Millisecond
+)
+
+// retain removes predictions from the ledger once they are older than age, until
+// ctx ends. Several gateways may do so on one database: each finds what the
+// others have left.
+func retain(ctx context.Context, ledger *store.Store, age time.Duration, log *slog.Logger) {
+	if age == 0 {
+		return
+	}
+	failing := false
+	wait := time.NewTimer(0)
+	defer wait.Stop()
+	for total := int64(0); ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-wait.C:
+		}
+		removed, err := ledger.RemovePredictions(ctx, time.Now().Add(-age), retainRows)
+		total += removed
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err == nil && removed == retainRows:
+			wait.Reset(retainPause)
+			continue
+		case err != nil && !failing:
+			log.Error("old predictions cannot be removed from the ledger; it will be tried again", "error", err)
+		case err == nil && total > 0:
+			log.Info("removed old predictions from the ledger", "rows", total, "older_than", age)
+		}
+		failing, total = err != nil, 0
+		wait.Reset(retainEvery)
+	}
+}
+
+// outboxStatus is the outbox's part of /admin/status.
+func outboxStatus(cfg Config, s outbox.Stats) map[string]any {
+	out := map[string]any{
+		"rows": s.Rows, "bytes": s.Bytes, "max_bytes": int64(cfg.Outbox.MaxSize), "policy": cfg.Outbox.Policy,
+		"oldest_age_seconds": 0.0, "failing_since": nil,
+		"dropped": s.Dropped, "set_aside": s.SetAside, "damaged_segments": s.Damaged,
+	}
+	if !s.Oldest.IsZero() {
+		out["oldest_age_seconds"] = max(0, time.Since(s.Oldest).Seconds())
+	}
+	if !s.Failing.IsZero() {
+		out["failing_since"] = s.Failing.Format(time.RFC3339Nano)
+	}
+	return out
+}

@@ -1,0 +1,34 @@
+// Package outbox keeps predictions on local disk until the database has them.
+//
+// An [Outbox] stands before the ledger in the database and is a ledger itself:
+//
+//	box, err := outbox.Open(dir, database, outbox.Options{}, log, registry)
+//	service := predict.NewService(schema, scorer, customers, box, log, registry)
+//	go box.Run(ctx)
+//
+// Append returns once the predictions are on disk; the database is never on a
+// request's path. Run drains them to the database: in batches, in order, each
+// once, since the database ignores an id that it knows. Outcomes go to the
+// database at once, and take along from the outbox the predictions they are for.
+//
+// # On disk
+//
+// The outbox is a folder of segments, files named by their number, of frames
+// that each hold one prediction and its checksum. Only the newest segment is
+// written; one that is drained is removed. The file "position" says how far the
+// drain is. It may be behind, for draining twice is harmless, so it is never
+// flushed. Nothing in the folder names the machine or the path: it can be moved
+// with its data dir.
+//
+// # What may go wrong
+//
+//	killed                    what was answered is in the segments; a torn tail is cut
+//	power cut                 the same, with Sync Always
+//	a segment is damaged      its good rows are drained, the file is moved to "damaged"
+//	the database refuses rows those alone are moved to "refused", in the same format
+//	the bound is reached      the policy: the oldest segment goes, or the caller is refused
+//	the disk is full          the same policy
+//
+// All of it is counted and logged, when it starts and when it ends. The package
+// knows nothing of SQL or HTTP.
+package outbox

@@ -1,0 +1,286 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"gateway/internal/predict"
+)
+
+const (
+	// linger is how long rows gather before a batch is drained, unless there
+	// are enough for a full one.
+	linger = 100 * time.Millisecond
+	// leastBatch is how many rows are stored at once after a failure. Each
+	// success doubles that, up to mostBatch, so that a database that has just
+	// come back is not met with all that waits.
+	leastBatch, mostBatch = 64, 1024
+	batchBytes            = 4 << 20
+	// storeTimeout is how long the database may take for a batch.
+	storeTimeout = 15 * time.Second
+	// After a failure the drain pauses, each time for twice as long.
+	leastPause, mostPause = 100 * time.Millisecond, 5 * time.Second
+	// suspectNext is how many rows are tried to see whether the one before them
+	// is at fault or the database.
+	suspectNext = 4
+	// flushEvery is Sync Interval.
+	flushEvery = time.Second
+	// retireAfter is how long a segment that is drained stays open for more.
+	retireAfter = time.Minute
+)
+
+// drain is the state of the drainer. Only the drainer touches it.
+type drain struct {
+	rows     int // of the next batch
+	pause    time.Duration
+	failures int // in a row
+	buf      []byte
+	decoder  decoder
+	taken    []predict.Prediction
+}
+
+func newDrain() drain { return drain{rows: leastBatch, pause: leastPause} }
+
+// Run drains the outbox until ctx ends.
+//
+// It stores one batch at a time and then rests for as long as the batch took,
+// so that the database has half its time free of us whatever its speed; only an
+// outbox that is more than half full is drained without rest.
+func (o *Outbox) Run(ctx context.Context) {
+	var flush <-chan time.Time
+	if o.options.Sync == Interval {
+		ticker := time.NewTicker(flushEvery)
+		defer ticker.Stop()
+		flush = ticker.C
+	}
+	retire := time.NewTicker(retireAfter)
+	defer retire.Stop()
+	wait := time.NewTimer(0) // until the next batch
+	defer wait.Stop()
+	waiting := true // wait will fire; else there was nothing to drain
+	for {
+		arrived := o.journal.arrived
+		if waiting {
+			arrived = nil
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-flush:
+			o.disk.note(o.journal.flushNow())
+		case <-retire.C:
+			if err := o.journal.retire(); err != nil {
+				o.log.Error("a drained outbox segment could not be closed", "error", err)
+			}
+		case <-arrived:
+			wait.Reset(linger)
+			waiting = true
+		case <-wait.C:
+			start := time.Now()
+			n, err := o.store(ctx)
+			switch {
+			case err != nil:
+				wait.Reset(o.failed(ctx, err))
+			case n == 0:
+				waiting = false
+			default:
+				wait.Reset(o.rest(n, time.Since(start)))
+			}
+		}
+	}
+}
+
+// rest is how long to wait after a batch of n rows that took so long.
+func (o *Outbox) rest(n int, took time.Duration) time.Duration {
+	l := o.journal.level()
+	switch {
+	case l.bytes > o.options.MaxBytes/2:
+		return 0
+	case l.rows < o.drain.rows:
+		return max(took, linger)
+	}
+	return took
+}
+
+// Drain drains what is left, without rest, until the outbox is empty or ctx
+// ends. Run must have ended.
+func (o *Outbox) Drain(ctx context.Context) error {
+	for ctx.Err() == nil {
+		n, err := o.store(ctx)
+		if err != nil {
+			return fmt.Errorf("outbox: %w", err)
+		}
+		if n == 0 {
+			return nil
+		}
+	}
+	return ctx.Err()
+}
+
+// store drains one batch and returns how many rows it had.
+func (o *Outbox) store(ctx context.Context) (int, error) {
+	d := &o.drain
+	c, buf, err := o.journal.take(d.rows, batchBytes, d.buf)
+	d.buf = buf
+	n := len(c.records)
+	if n == 0 || err != nil {
+		return 0, err
+	}
+	d.taken = d.taken[:0]
+	for i, record := range c.records {
+		p, err := d.decoder.decode(record)
+		if err != nil {
+			// It takes its place as a row without id, which put knows.
+			p = predict.Prediction{}
+			if record == nil && o.journal.spoil(&c) {
+				o.sayDamage(damage{path: c.segment.path, bytes: int64(c.ends[i])})
+			}
+		}
+		d.taken = append(d.taken, p)
+	}
+	start := time.Now()
+	if err := o.put(ctx, &c, d.taken); err != nil {
+		if err = o.suspect(ctx, &c, err); err != nil {
+			if c.segment != nil {
+				o.journal.release(&c)
+			}
+			return 0, err
+		}
+	}
+	o.metrics.drainSeconds.Observe(time.Since(start).Seconds())
+	o.recovered()
+	return n, nil
+}
+
+// put stores the rows that the chunk begins with. Where the database refuses
+// some of them, it halves until it has those, and sets them aside.
+func (o *Outbox) put(ctx context.Context, c *chunk, rows []predict.Prediction) error {
+	if len(rows) == 1 && rows[0].ID == "" {
+		return o.putAside(c, rows[0], errBrokenRecord)
+	}
+	err := o.tryRows(ctx, rows)
+	switch {
+	case err == nil:
+		o.metrics.drained.Add(float64(len(rows)))
+		return o.journal.done(c, len(rows), rows[len(rows)-1].CreatedAt.UnixMicro())
+	case !isRefusal(err):
+		return err
+	case len(rows) == 1:
+		return o.putAside(c, rows[0], err)
+	}
+	half := len(rows) / 2
+	if err := o.put(ctx, c, rows[:half]); err != nil {
+		return err
+	}
+	return o.put(ctx, c, rows[half:])
+}
+
+func (o *Outbox) tryRows(ctx context.Context, rows []predict.Prediction) error {
+	for i := range rows {
+		if rows[i].ID == "" {
+			return errBrokenRecord
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	return o.ledger.Append(ctx, rows)
+}
+
+// isRefusal reports whether the rows are at fault, not the database.
+func isRefusal(err error) bool {
+	var e *predict.Error
+	return errors.Is(err, errBrokenRecord) || errors.As(err, &e) && (e.Kind == predict.Invalid || e.Kind == predict.Conflict)
+}
+
+// putAside keeps the first row of the chunk in a file of its own, so that it
+// does not hold up those behind it.
+func (o *Outbox) putAside(c *chunk, p predict.Prediction, why error) error {
+	record := c.records[0]
+	path := "" // of a damaged row its segment is kept
+	if record != nil {
+		frame := append(beginFrame(nil), record...)
+		endFrame(frame, 0)
+		var err error
+		if path, err = o.keep("refused", frame); err != nil {
+			return err
+		}
+	}
+	o.setAside.Add(1)
+	o.metrics.setAside.Inc()
+	o.log.Error("a row of the outbox cannot be stored and was set aside", "prediction", p.ID, "kept_in", path, "error", why)
+	return o.journal.done(c, 1, p.CreatedAt.UnixMicro())
+}
+
+// suspect is asked when a batch failed and the database did not say that a row
+// is at fault. It may be one all the same: of a kind of fault that nobody
+// thought of. A batch shrinks with every failure until the first row is tried
+// alone. If the database then takes all of the few behind it and still not the
+// first, it is that row. If not, it is the database.
+func (o *Outbox) suspect(ctx context.Context, c *chunk, failure error) error {
+	d := &o.drain
+	if d.rows > 1 || ctx.Err() != nil {
+		return failure
+	}
+	first := d.taken[:1]
+	o.journal.release(c)
+	var err error
+	if *c, d.buf, err = o.journal.take(1+suspectNext, batchBytes, d.buf); err != nil || len(c.records) < 2 {
+		return errors.Join(failure, err)
+	}
+	var next []predict.Prediction
+	for _, record := range c.records[1:] {
+		if p, err := d.decoder.decode(record); err == nil {
+			next = append(next, p)
+		}
+	}
+	for i := range next {
+		if o.tryRows(ctx, next[i:i+1]) != nil {
+			return failure
+		}
+	}
+	if err := o.tryRows(ctx, first); err != nil {
+		failure = err
+	}
+	if err := o.putAside(c, first[0], failure); err != nil {
+		return err
+	}
+	o.journal.release(c) // those behind it are stored in their turn, once more
+	return nil
+}
+
+// failed notes a failure and returns how long to pause.
+func (o *Outbox) failed(ctx context.Context, err error) time.Duration {
+	d := &o.drain
+	if ctx.Err() != nil {
+		return 0 // it is us who stop
+	}
+	o.metrics.drainFailures.Inc()
+	if o.failing.CompareAndSwap(0, time.Now().UnixMicro()) {
+		l := o.journal.level()
+		o.log.Error("the outbox cannot be drained; predictions go on", "rows", l.rows, "bytes", l.bytes, "error", err)
+	}
+	d.failures++
+	d.rows = max(1, min(d.rows, leastBatch)/2)
+	pause := d.pause
+	d.pause = min(2*d.pause, mostPause)
+	// Gateways that lost the same database do not come back in step.
+	return pause/2 + rand.N(pause/2)
+}
+
+// recovered notes a success.
+func (o *Outbox) recovered() {
+	d := &o.drain
+	d.failures, d.pause = 0, leastPause
+	d.rows = min(2*max(d.rows, leastBatch/2), mostBatch)
+	l := o.journal.level()
+	if since := o.failing.Swap(0); since != 0 {
+		o.log.Info("the outbox is drained again", "rows", l.rows, "bytes", l.bytes,
+			"after", time.Since(time.UnixMicro(since)).Round(time.Millisecond))
+	}
+	if l.bytes < o.options.MaxBytes/10*9 {
+		o.full.set(false, nil)
+	}
+}

@@ -1,0 +1,430 @@
+package outbox
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+var (
+	errClosed = errors.New("the outbox is closed")
+	errFull   = errors.New("the outbox has reached its bound")
+)
+
+// journal is the outbox as bytes: segments that are appended to at one end and
+// drained at the other.
+//
+// Appending needs no goroutine of its own. Who comes while nobody writes leads:
+// writes and flushes its group, which is itself alone. Who comes meanwhile
+// joins the next group, and the leader hands the lead to one of them. So a lone
+// append is written at once, and under load groups grow by themselves to what
+// the disk needs; there is no window to tune.
+type journal struct {
+	dir         string
+	limit       int64 // of bytes that are not drained
+	segmentSize int64
+	flush       bool // at every group
+	dropOldest  bool // where the limit is reached
+	metrics     *metrics
+	arrived     chan struct{} // has a token when rows may have come
+
+	mu        sync.Mutex
+	segments  []*segment // oldest first
+	next      uint64     // number of the next segment
+	gathering *group     // joined while another is written
+	leading   bool       // somebody writes
+	closed    bool
+	rows      int           // not drained, whether written yet or not
+	bytes     int64         // of those
+	freed     chan struct{} // closed, and made anew, when rows were drained
+
+	dropped atomic.Int64 // rows since the start
+
+	// These belong to whoever leads.
+	active *segment // the last of segments, or nil
+	file   *os.File // of active
+	dirty  bool     // file holds what was not flushed
+
+	position *os.File // belongs to the drainer
+}
+
+// batch is what one call appends: frames, and their keys with offsets from the
+// first frame on.
+type batch struct {
+	frames []byte
+	keys   []key
+	oldest int64 // when the first row was made, in microseconds
+}
+
+// group is what is written, and flushed, at once.
+type group struct {
+	batch
+	done chan struct{} // closed when err is set
+	lead chan struct{} // has a token for the one of the group who is to lead
+	err  error
+}
+
+// append returns when the batch is in the file, and on the disk if the journal
+// flushes. The batch may be used again then.
+func (j *journal) append(b *batch) error {
+	j.mu.Lock()
+	if err := j.admit(int64(len(b.frames))); err != nil {
+		j.mu.Unlock()
+		return err
+	}
+	j.rows += len(b.keys)
+	j.bytes += int64(len(b.frames))
+	if !j.leading {
+		j.leading = true
+		j.mu.Unlock()
+		err := j.write(b)
+		j.handOver()
+		return err
+	}
+	g := j.join(b)
+	j.mu.Unlock()
+	select {
+	case <-g.done:
+		return g.err
+	case <-g.lead:
+	}
+	j.mu.Lock()
+	j.gathering = nil // from here on nobody joins
+	j.mu.Unlock()
+	g.err = j.write(&g.batch)
+	close(g.done)
+	j.handOver()
+	return g.err
+}
+
+// join adds the batch to the group that is written next.
+func (j *journal) join(b *batch) *group {
+	if j.gathering == nil {
+		j.gathering = &group{done: make(chan struct{}), lead: make(chan struct{}, 1)}
+	}
+	g := j.gathering
+	if len(g.keys) == 0 {
+		g.oldest = b.oldest
+	}
+	base := uint32(len(g.frames))
+	g.frames = append(g.frames, b.frames...)
+	for _, k := range b.keys {
+		k.offset += base
+		g.keys = append(g.keys, k)
+	}
+	return g
+}
+
+// handOver makes one of the gathered group lead, or nobody.
+func (j *journal) handOver() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.gathering != nil {
+		j.gathering.lead <- struct{}{}
+		return
+	}
+	j.leading = false
+}
+
+// admit makes room for n bytes, or says why there is none.
+func (j *journal) admit(n int64) error {
+	if j.closed {
+		return errClosed
+	}
+	if n > j.limit {
+		return errFull
+	}
+	for j.bytes+n > j.limit {
+		if !j.dropOldest || !j.drop() {
+			return errFull
+		}
+	}
+	return nil
+}
+
+// drop gives up the oldest segment that is not being written, and reports
+// whether there was one. Rows that the drainer holds are counted when their
+// fate is known.
+func (j *journal) drop() bool {
+	if len(j.segments) == 0 || j.segments[0] == j.active {
+		return false
+	}
+	s := j.segments[0]
+	if err := os.Remove(s.path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return false
+	}
+	j.segments = j.segments[1:]
+	s.dropped = true
+	j.rows -= s.rows()
+	j.bytes -= s.bytes()
+	j.lost(s.rows() - s.taken)
+	return true
+}
+
+// lost counts rows that no longer are anywhere.
+func (j *journal) lost(rows int) {
+	j.dropped.Add(int64(rows))
+	j.metrics.dropped.Add(float64(rows))
+}
+
+// write puts frames into the active segment. Only the leader calls it.
+func (j *journal) write(b *batch) error {
+	err := j.put(b.frames)
+	for err != nil && j.dropOldest && errors.Is(err, syscall.ENOSPC) {
+		j.mu.Lock()
+		more := j.drop()
+		j.mu.Unlock()
+		if !more {
+			break
+		}
+		err = j.put(b.frames)
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if err != nil {
+		j.rows -= len(b.keys)
+		j.bytes -= int64(len(b.frames))
+		return err
+	}
+	s := j.active
+	if s.rows() == 0 {
+		s.oldest = b.oldest
+	}
+	for _, k := range b.keys {
+		k.offset += uint32(s.size)
+		s.keys = append(s.keys, k)
+	}
+	s.size += int64(len(b.frames))
+	j.metrics.appended.Add(float64(len(b.keys)))
+	select {
+	case j.arrived <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// put writes and flushes frames at the end of the active segment. Where it
+// fails, what it wrote is taken back: the next group begins where it began.
+func (j *journal) put(frames []byte) error {
+	if j.file != nil && j.active.size > int64(len(magic)) && j.active.size+int64(len(frames)) > j.segmentSize {
+		if err := j.seal(); err != nil {
+			return err
+		}
+	}
+	if j.file == nil {
+		if err := j.begin(); err != nil {
+			return err
+		}
+	}
+	if _, err := j.file.WriteAt(frames, j.active.size); err != nil {
+		if undo := j.file.Truncate(j.active.size); undo != nil {
+			err = errors.Join(err, undo, j.seal())
+		}
+		return err
+	}
+	j.dirty = true
+	if !j.flush {
+		return nil
+	}
+	if err := j.sync(); err != nil {
+		// What a disk holds after a flush that failed nobody knows, and the next
+		// flush would not say so: this file is not written any more.
+		return errors.Join(err, j.file.Truncate(j.active.size), j.seal())
+	}
+	return nil
+}
+
+// begin makes a new segment the active one.
+func (j *journal) begin() error {
+	s, file, err := createSegment(j.dir, j.next)
+	if err != nil {
+		return err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.active, j.file = s, file
+	j.segments = append(j.segments, s)
+	j.next++
+	return nil
+}
+
+// seal ends the active segment.
+func (j *journal) seal() error {
+	if j.file == nil {
+		return nil
+	}
+	var err error
+	if j.dirty {
+		err = j.sync()
+		j.dirty = false // an answer to a flush that fails comes once
+	}
+	err = errors.Join(err, j.file.Close())
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.active, j.file = nil, nil
+	return err
+}
+
+func (j *journal) sync() error {
+	start := time.Now()
+	err := j.file.Sync()
+	j.metrics.fsync.Observe(time.Since(start).Seconds())
+	if err == nil {
+		j.dirty = false
+	}
+	return err
+}
+
+// exclusively runs fn as the leader, between two groups.
+func (j *journal) exclusively(fn func() error) error {
+	j.mu.Lock()
+	for j.leading {
+		g := j.join(&batch{})
+		j.mu.Unlock()
+		select {
+		case <-g.done:
+			j.mu.Lock()
+			continue
+		case <-g.lead:
+		}
+		// The lead came to us, and with it the group of those who joined.
+		j.mu.Lock()
+		j.gathering = nil
+		j.mu.Unlock()
+		if len(g.keys) > 0 {
+			g.err = j.write(&g.batch)
+		}
+		close(g.done)
+		err := fn()
+		j.handOver()
+		return err
+	}
+	j.leading = true
+	j.mu.Unlock()
+	err := fn()
+	j.handOver()
+	return err
+}
+
+// flushNow flushes what was written without a flush.
+func (j *journal) flushNow() error {
+	return j.exclusively(func() error {
+		if j.file == nil || !j.dirty {
+			return nil
+		}
+		return j.sync()
+	})
+}
+
+// retire ends the active segment if all of it is drained, so that the disk does
+// not keep for long what the database has.
+func (j *journal) retire() error {
+	return j.exclusively(func() error {
+		j.mu.Lock()
+		idle := j.active != nil && j.active.rows() == 0
+		j.mu.Unlock()
+		if !idle {
+			return nil
+		}
+		return j.seal()
+	})
+}
+
+// close ends the journal. What waits for its group is written first.
+func (j *journal) close() error {
+	j.mu.Lock()
+	if j.closed {
+		j.mu.Unlock()
+		return nil
+	}
+	j.closed = true
+	j.mu.Unlock()
+	return errors.Join(j.exclusively(j.seal), j.position.Close())
+}
+
+// open reads what an earlier process left.
+func (j *journal) open(report func(damage)) error {
+	j.freed = make(chan struct{})
+	j.arrived = make(chan struct{}, 1)
+	j.next = 1
+	if err := os.MkdirAll(j.dir, 0o700); err != nil {
+		return err
+	}
+	path := filepath.Join(j.dir, "position")
+	var err error
+	if j.position, err = os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600); err != nil {
+		return err
+	}
+	text, err := readFile(path, nil)
+	if err == nil {
+		err = j.recover(text, report)
+	}
+	if err != nil {
+		return errors.Join(err, j.position.Close())
+	}
+	return nil
+}
+
+// damage is what was wrong with a segment.
+type damage struct {
+	path  string
+	bytes int64
+	tail  bool // only its end, which was never acknowledged, and has been cut off
+}
+
+func (j *journal) recover(position []byte, report func(damage)) error {
+	number, offset := decodePosition(position)
+	entries, err := os.ReadDir(j.dir) // sorted by name, and so by number
+	if err != nil {
+		return err
+	}
+	var buf []byte
+	var last *segment
+	var tail int64
+	for _, entry := range entries {
+		n := segmentNumber(entry.Name())
+		if n == 0 {
+			continue
+		}
+		j.next = max(j.next, n+1)
+		path := filepath.Join(j.dir, entry.Name())
+		if n < number { // drained, and then killed before it was removed
+			if err := os.Remove(path); err != nil {
+				return err
+			}
+			continue
+		}
+		if last != nil && tail > 0 { // only the newest may be torn
+			last.damaged = true
+			report(damage{path: last.path, bytes: tail})
+		}
+		var gaps []gap
+		if last, gaps, tail, buf, err = readSegment(path, buf); err != nil {
+			return fmt.Errorf("read segment: %w", err)
+		}
+		for _, g := range gaps {
+			last.damaged = true
+			report(damage{path: path, bytes: int64(g.to - g.from)})
+		}
+		if n == number {
+			for last.drained < len(last.keys) && last.keys[last.drained].offset < offset {
+				last.drained++
+			}
+		}
+		j.segments = append(j.segments, last)
+		j.rows += last.rows()
+		j.bytes += last.bytes()
+	}
+	if tail > 0 && !last.damaged {
+		if err := os.Truncate(last.path, last.size); err != nil {
+			return err
+		}
+		report(damage{path: last.path, bytes: tail, tail: true})
+	}
+	return nil
+}

@@ -1,0 +1,52 @@
+package outbox
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+type metrics struct {
+	appended, drained, dropped, refused, setAside, damaged, drainFailures prometheus.Counter
+
+	fsync, drainSeconds prometheus.Histogram
+}
+
+// newMetrics registers the metrics. What waits is read from the outbox when
+// somebody asks.
+func newMetrics(reg prometheus.Registerer, o *Outbox) *metrics {
+	counter := func(name, help string) prometheus.Counter {
+		c := prometheus.NewCounter(prometheus.CounterOpts{Name: "gateway_outbox_" + name, Help: help})
+		reg.MustRegister(c)
+		return c
+	}
+	seconds := func(name, help string) prometheus.Histogram {
+		h := prometheus.NewHistogram(prometheus.HistogramOpts{Name: "gateway_outbox_" + name, Help: help,
+			Buckets: prometheus.ExponentialBuckets(0.0001, 2.5, 12)})
+		reg.MustRegister(h)
+		return h
+	}
+	gauge := func(name, help string, value func(Stats) float64) {
+		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "gateway_outbox_" + name, Help: help},
+			func() float64 { return value(o.Stats()) }))
+	}
+	gauge("rows", "Predictions that wait for the database.", func(s Stats) float64 { return float64(s.Rows) })
+	gauge("bytes", "Bytes of the predictions that wait for the database.", func(s Stats) float64 { return float64(s.Bytes) })
+	gauge("oldest_age_seconds", "How long ago the oldest prediction that waits was made; 0 if none waits.", func(s Stats) float64 {
+		if s.Oldest.IsZero() {
+			return 0
+		}
+		return max(0, time.Since(s.Oldest).Seconds())
+	})
+	return &metrics{
+		appended:      counter("appended_total", "Predictions that were written to the outbox."),
+		drained:       counter("drained_total", "Predictions that the database took over from the outbox."),
+		dropped:       counter("dropped_total", "Predictions that were answered and are lost to the ledger, because the outbox or its disk was full."),
+		refused:       counter("refused_total", "Predictions that were not answered, because the outbox or its disk was full."),
+		setAside:      counter("set_aside_total", "Predictions that the database refused or that were damaged, kept in files of their own."),
+		damaged:       counter("damaged_total", "Damaged places that were found in segments."),
+		drainFailures: counter("drain_failures_total", "Attempts to drain a batch that failed."),
+		fsync:         seconds("fsync_seconds", "How long the disk took to flush."),
+		drainSeconds:  seconds("drain_seconds", "How long the database took to store a batch."),
+	}
+}

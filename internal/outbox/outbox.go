@@ -1,0 +1,320 @@
+package outbox
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"gateway/internal/predict"
+)
+
+var _ predict.Ledger = (*Outbox)(nil)
+
+// Policy says what happens to a prediction for which the outbox has no room.
+type Policy string
+
+// The policies.
+const (
+	// DropOldest gives up the oldest rows: predictions go on.
+	DropOldest Policy = "drop-oldest"
+	// Refuse answers the prediction with an error: the ledger has all that was answered.
+	Refuse Policy = "refuse"
+)
+
+// Sync says what a prediction survives once it is answered.
+type Sync string
+
+// The ways of Sync.
+const (
+	// Always flushes before the answer: a power cut loses nothing.
+	Always Sync = "always"
+	// Interval flushes once a second: a killed process loses nothing, and a
+	// power cut at most that second.
+	Interval Sync = "interval"
+)
+
+// Options are the settings. The zero value is a sensible outbox.
+type Options struct {
+	// MaxBytes bounds what waits for the database. Zero: 1 GiB.
+	MaxBytes int64
+	// Policy is what happens there. Zero: DropOldest.
+	Policy Policy
+	// Sync is when the disk is told to flush. Zero: Always.
+	Sync Sync
+	// Shared says that other outboxes drain to the same database, so that a
+	// prediction that is nowhere may be in one of them.
+	Shared bool
+}
+
+func (o Options) withDefaults() Options {
+	o.MaxBytes = cmp.Or(o.MaxBytes, 1<<30)
+	o.Policy = cmp.Or(o.Policy, DropOldest)
+	o.Sync = cmp.Or(o.Sync, Always)
+	return o
+}
+
+// MinBytes is the least bound that works well: a segment is an eighth of it.
+const MinBytes = 1 << 20
+
+// maxSegment is how large a segment becomes.
+const maxSegment = 8 << 20
+
+// Outbox is a ledger on local disk before another ledger. It is safe for
+// concurrent use.
+type Outbox struct {
+	options Options
+	journal journal
+	ledger  predict.Ledger // the one in the database
+	log     *slog.Logger
+	metrics *metrics
+	batches sync.Pool // of *batch
+
+	full, disk condition    // the bound is reached; the disk does not take rows
+	failing    atomic.Int64 // since when the drain fails, in microseconds; 0: it does not
+
+	setAside atomic.Int64 // rows since the start
+	drain    drain
+}
+
+// Open opens the outbox in a folder, or makes one, and reads what an earlier
+// process left there. The folder must belong to this process alone. Close ends
+// it; Run drains it.
+func Open(dir string, ledger predict.Ledger, options Options, log *slog.Logger, reg prometheus.Registerer) (*Outbox, error) {
+	options = options.withDefaults()
+	o := &Outbox{options: options, ledger: ledger, log: log}
+	o.metrics = newMetrics(reg, o)
+	o.batches.New = func() any { return new(batch) }
+	o.full.say, o.disk.say = o.sayFull, o.sayDisk
+	o.drain = newDrain()
+	o.journal = journal{
+		dir: dir, limit: options.MaxBytes, segmentSize: min(maxSegment, options.MaxBytes/8),
+		flush: options.Sync == Always, dropOldest: options.Policy == DropOldest, metrics: o.metrics,
+	}
+	if err := o.journal.open(o.sayDamage); err != nil {
+		return nil, fmt.Errorf("outbox %s: %w", dir, err)
+	}
+	if rows := o.journal.level().rows; rows > 0 {
+		log.Info("predictions wait in the outbox since the last run", "rows", rows)
+	}
+	return o, nil
+}
+
+// Close ends the outbox. What was appended stays on disk, and is drained by the
+// next process that opens the folder. Append fails from here on.
+func (o *Outbox) Close() error {
+	if err := o.journal.close(); err != nil {
+		return fmt.Errorf("outbox: %w", err)
+	}
+	return nil
+}
+
+// Append implements predict.Ledger: the predictions are on disk when it
+// returns. Where the outbox has no room it does as the policy says. With
+// Refuse the error is of kind Unavailable, and so none of the predictions may
+// be answered. With DropOldest they may: what was lost is counted and logged.
+func (o *Outbox) Append(ctx context.Context, predictions []predict.Prediction) error {
+	if len(predictions) == 0 {
+		return nil
+	}
+	b := o.batches.Get().(*batch)
+	defer o.giveBack(b)
+	if err := b.fill(predictions); err != nil {
+		return err
+	}
+	if len(predictions) > 1 {
+		o.makeWay(ctx)
+	}
+	dropped := o.journal.dropped.Load()
+	err := o.journal.append(b)
+	switch {
+	case err == nil:
+		o.disk.set(false, nil)
+		if o.journal.dropped.Load() != dropped {
+			o.full.set(true, errFull) // the drainer says when it no longer is
+		}
+		return nil
+	case errors.Is(err, errClosed):
+		return fmt.Errorf("outbox: %w", err)
+	case errors.Is(err, errFull):
+		o.full.set(true, err)
+	default:
+		o.disk.set(true, err)
+	}
+	if o.options.Policy == Refuse {
+		o.metrics.refused.Add(float64(len(predictions)))
+		return &predict.Error{Kind: predict.Unavailable, RetryAfter: refuseFor, Err: fmt.Errorf("outbox: %w", err),
+			Detail: "the ledger has no room for the prediction"}
+	}
+	o.journal.lost(len(predictions))
+	return nil
+}
+
+// refuseFor is when a caller who was refused may try again.
+const refuseFor = 5 * time.Second
+
+// keepMemory is how large the memory of a batch may be to be kept for the next.
+const keepMemory = 1 << 20
+
+func (o *Outbox) giveBack(b *batch) {
+	if cap(b.frames) <= keepMemory {
+		o.batches.Put(b)
+	}
+}
+
+// fill encodes predictions. The batch keeps its memory from call to call.
+func (b *batch) fill(predictions []predict.Prediction) error {
+	b.frames, b.keys = b.frames[:0], b.keys[:0]
+	for i := range predictions {
+		p := &predictions[i]
+		start := len(b.frames)
+		b.frames = appendRecord(beginFrame(b.frames), p)
+		if len(b.frames)-start-frameHeader > maxRecord {
+			return predict.Errorf(predict.Invalid, "a prediction is larger than the ledger can keep")
+		}
+		endFrame(b.frames, start)
+		b.keys = append(b.keys, keyOf(p.ID, p.CustomerID, start))
+	}
+	b.oldest = predictions[0].CreatedAt.UnixMicro()
+	return nil
+}
+
+// makeWay lets a call of many rows wait while the outbox is more than half
+// full and being drained, for as long as the caller's time allows. So one
+// caller's million rows go at the pace of the database and leave room for
+// everybody else's one. While the database is down nothing is gained by
+// waiting, and the policy has its say.
+func (o *Outbox) makeWay(ctx context.Context) {
+	for o.failing.Load() == 0 {
+		l := o.journal.level()
+		if l.bytes <= o.options.MaxBytes/2 {
+			return
+		}
+		select {
+		case <-l.freed:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Stats is what waits and what became of the rest.
+type Stats struct {
+	Rows    int       // not drained
+	Bytes   int64     // of those
+	Oldest  time.Time // when the oldest of those was made; zero if none waits
+	Failing time.Time // since when the drain fails; zero if it does not
+	// Since the start:
+	Dropped  int64 // rows given up at the bound or because the disk was full
+	SetAside int64 // rows that the database refused, or that were damaged
+	// Segments that are damaged and wait; they will be moved to "damaged".
+	Damaged int
+}
+
+// Stats returns the figures of this moment.
+func (o *Outbox) Stats() Stats {
+	l := o.journal.level()
+	s := Stats{Rows: l.rows, Bytes: l.bytes, Dropped: o.journal.dropped.Load(), SetAside: o.setAside.Load(), Damaged: l.damaged}
+	if l.oldest != 0 {
+		s.Oldest = time.UnixMicro(l.oldest).UTC()
+	}
+	if since := o.failing.Load(); since != 0 {
+		s.Failing = time.UnixMicro(since).UTC()
+	}
+	return s
+}
+
+var errDrain = errors.New("the database does not take the ledger's rows; they wait in the outbox")
+
+// Check returns an error while rows cannot be drained or taken in.
+func (o *Outbox) Check(context.Context) error {
+	switch {
+	case o.disk.is():
+		return errors.New("the disk of the outbox does not take rows")
+	case o.full.is():
+		return errFull
+	case o.failing.Load() != 0:
+		return errDrain
+	}
+	return nil
+}
+
+func (o *Outbox) sayDamage(d damage) {
+	if d.tail {
+		o.log.Warn("the end of an outbox segment was torn and has been cut off; nothing of it had been answered",
+			"segment", d.path, "bytes", d.bytes)
+		return
+	}
+	o.metrics.damaged.Inc()
+	o.log.Error("an outbox segment is damaged; its good rows will be drained, then it is moved to the folder damaged",
+		"segment", d.path, "bytes", d.bytes)
+}
+
+func (o *Outbox) sayFull(now bool, err error) {
+	switch {
+	case !now:
+		o.log.Info("the outbox has room again", "dropped", o.journal.dropped.Load())
+	case o.options.Policy == Refuse:
+		o.log.Error("the outbox is full: predictions are refused", "bytes", o.options.MaxBytes, "error", err)
+	default:
+		o.log.Error("the outbox is full: the oldest predictions are dropped", "bytes", o.options.MaxBytes, "error", err)
+	}
+}
+
+func (o *Outbox) sayDisk(now bool, err error) {
+	if now {
+		o.log.Error("the outbox cannot be written", "policy", string(o.options.Policy), "error", err)
+		return
+	}
+	o.log.Info("the outbox can be written again", "dropped", o.journal.dropped.Load())
+}
+
+// condition is a state of affairs that is said when it begins and when it ends.
+type condition struct {
+	on  atomic.Bool
+	say func(now bool, err error)
+}
+
+func (c *condition) is() bool { return c.on.Load() }
+
+func (c *condition) set(now bool, err error) {
+	if c.on.Load() != now && c.on.CompareAndSwap(!now, now) {
+		c.say(now, err)
+	}
+}
+
+// note sets the condition by what an attempt came to.
+func (c *condition) note(err error) { c.set(err != nil, err) }
+
+// keep appends frames to a file in a folder of the outbox and flushes it.
+func (o *Outbox) keep(folder string, frames []byte) (path string, err error) {
+	dir := filepath.Join(o.journal.dir, folder)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", err
+	}
+	path = filepath.Join(dir, segmentName(1))
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	info, err := file.Stat()
+	if err != nil {
+		return "", err
+	}
+	if info.Size() == 0 {
+		frames = append([]byte(magic), frames...)
+	}
+	if _, err := file.Write(frames); err != nil {
+		return "", errors.Join(err, file.Truncate(info.Size()))
+	}
+	return path, errors.Join(file.Sync(), syncDir(dir))
+}

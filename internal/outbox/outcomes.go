@@ -1,0 +1,217 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"time"
+
+	"gateway/internal/predict"
+)
+
+const (
+	// settleTime is how old a prediction's id must be before it is believed to
+	// be unknown. A younger one may be in the outbox of another gateway.
+	settleTime = 3 * time.Second
+	// newcomerTime is how long a customer whom nobody knows is looked for: the
+	// first prediction for them may be in another gateway's outbox, and their
+	// id does not say when it was made.
+	newcomerTime = time.Second
+	// Between two looks there is a pause, each time twice as long.
+	leastLook, mostLook = 50 * time.Millisecond, 500 * time.Millisecond
+)
+
+// RecordOutcomes implements predict.Ledger. The database records them, after
+// it has been given those of their predictions that are still in the outbox.
+//
+// Where other gateways share the database, an outcome whose prediction is
+// unknown and less than settleTime old is tried again, within the caller's
+// time, until it is found or no longer that young. Nothing is kept of outcomes
+// that match nothing, so trying them again changes nothing.
+func (o *Outbox) RecordOutcomes(ctx context.Context, outcomes []predict.Outcome) ([]predict.Match, error) {
+	if err := o.takeAlong(ctx, outcomes); err != nil {
+		return nil, err
+	}
+	start := time.Now()
+	matches, err := o.ledger.RecordOutcomes(ctx, outcomes)
+	if err != nil || !o.options.Shared {
+		return matches, err
+	}
+	for pause := leastLook; ; pause = min(2*pause, mostLook) {
+		var again []predict.Outcome
+		var at []int
+		for i := range matches {
+			if !matches[i].Found && time.Now().Before(believed(&outcomes[i], start)) {
+				again, at = append(again, outcomes[i]), append(at, i)
+			}
+		}
+		if len(again) == 0 {
+			return matches, nil
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, ctx.Err()
+		}
+		found, err := o.ledger.RecordOutcomes(ctx, again)
+		if err != nil {
+			return nil, err // sent again, those that were recorded count once
+		}
+		for k, i := range at {
+			matches[i] = found[k]
+		}
+	}
+}
+
+// believed is when an outcome that matches nothing may be taken for unknown.
+func believed(o *predict.Outcome, start time.Time) time.Time {
+	if o.PredictionID == "" {
+		return start.Add(newcomerTime)
+	}
+	made, ok := predict.IDTime(o.PredictionID)
+	if !ok || made.After(start.Add(settleTime)) {
+		return start // not one of ours
+	}
+	return made.Add(settleTime)
+}
+
+// takeAlong stores those predictions of the outbox that outcomes are for: those
+// named, and the newest of each customer named. They are drained in their turn
+// once more, which the database ignores.
+func (o *Outbox) takeAlong(ctx context.Context, outcomes []predict.Outcome) error {
+	pending := o.journal.pending()
+	if len(pending) == 0 {
+		return nil
+	}
+	s := newSearch(outcomes)
+	for _, l := range pending {
+		if s.over() {
+			break
+		}
+		if err := s.look(l); err != nil {
+			return fmt.Errorf("outbox: %w", err)
+		}
+	}
+	if len(s.found) == 0 {
+		return nil
+	}
+	err := o.ledger.Append(ctx, s.found)
+	if !isRefusal(err) {
+		return err
+	}
+	for i := range s.found {
+		if err := o.ledger.Append(ctx, s.found[i:i+1]); err != nil && !isRefusal(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// search looks for predictions, from the newest on.
+type search struct {
+	predictions, customers map[string]bool // sought by id; by customer
+	hashes                 map[uint32]int  // of those, and how many have it
+	found                  []predict.Prediction
+	decoder                decoder
+	buf                    []byte
+}
+
+func newSearch(outcomes []predict.Outcome) *search {
+	s := &search{predictions: make(map[string]bool), customers: make(map[string]bool), hashes: make(map[uint32]int)}
+	for i := range outcomes {
+		if id := outcomes[i].PredictionID; id != "" {
+			s.want(s.predictions, id)
+			continue
+		}
+		// A customer's id may also be that of an anonymous prediction.
+		s.want(s.customers, outcomes[i].CustomerID)
+		s.want(s.predictions, outcomes[i].CustomerID)
+	}
+	return s
+}
+
+func (s *search) want(set map[string]bool, id string) {
+	if !set[id] {
+		set[id] = true
+		s.hashes[hashOf(id)]++
+	}
+}
+
+func (s *search) got(set map[string]bool, id string) {
+	delete(set, id)
+	if h := hashOf(id); s.hashes[h] > 1 {
+		s.hashes[h]--
+	} else {
+		delete(s.hashes, h)
+	}
+}
+
+func (s *search) over() bool { return len(s.hashes) == 0 }
+
+// look goes through the rows of a segment, the newest first.
+func (s *search) look(l look) error {
+	var file *os.File
+	defer func() {
+		if file != nil {
+			_ = file.Close() // it was only read
+		}
+	}()
+	for i := len(l.keys) - 1; i >= 0 && !s.over(); i-- {
+		k := l.keys[i]
+		if s.hashes[k.id] == 0 && s.hashes[k.customer] == 0 {
+			continue
+		}
+		if file == nil {
+			var err error
+			if file, err = os.Open(l.path); errors.Is(err, fs.ErrNotExist) {
+				return nil // drained meanwhile, so the database has its rows
+			} else if err != nil {
+				return err
+			}
+		}
+		record, err := s.read(file, int64(k.offset))
+		if err != nil {
+			return err
+		}
+		p, err := s.decoder.decode(record)
+		if err != nil {
+			continue // the drainer sets it aside
+		}
+		wanted := s.predictions[p.ID] || s.customers[p.CustomerID]
+		if s.predictions[p.ID] {
+			s.got(s.predictions, p.ID)
+		}
+		if s.customers[p.CustomerID] {
+			s.got(s.customers, p.CustomerID)
+		}
+		if wanted {
+			s.found = append(s.found, p)
+		}
+	}
+	return nil
+}
+
+// read reads the record at an offset; nil if it is damaged.
+func (s *search) read(file *os.File, offset int64) ([]byte, error) {
+	const usual = 4 << 10
+	if s.buf == nil {
+		s.buf = make([]byte, usual)
+	}
+	n, err := file.ReadAt(s.buf, offset)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	if record, ok := frameAt(s.buf[:n]); ok {
+		return record, nil
+	}
+	if len(s.buf) == usual { // perhaps a large one
+		s.buf = make([]byte, frameHeader+maxRecord)
+		return s.read(file, offset)
+	}
+	return nil, nil
+}

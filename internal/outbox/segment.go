@@ -1,0 +1,196 @@
+package outbox
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// magic begins every segment; its last byte is the version of the format.
+const magic = "outbox\x00\x01"
+
+// errNewer means that a newer version of the gateway wrote a segment.
+var errNewer = errors.New("it was written by a newer version of the gateway")
+
+// segment is one file. The journal's lock guards it, except for the file that
+// is being written, which belongs to whoever leads.
+type segment struct {
+	number  uint64
+	path    string
+	size    int64 // of whole frames and what is before them
+	keys    []key // of all its rows
+	drained int   // how many rows the database has, from the first on
+	taken   int   // rows after those that the drainer is about to store
+	oldest  int64 // when the first row that is left was made, in microseconds
+	damaged bool  // to be set aside, not removed
+	dropped bool  // removed before it was drained
+}
+
+const segmentSuffix = ".seg"
+
+func segmentName(number uint64) string { return fmt.Sprintf("%016d%s", number, segmentSuffix) }
+
+// segmentNumber is the inverse of segmentName; 0 for another file.
+func segmentNumber(name string) uint64 {
+	digits, ok := strings.CutSuffix(name, segmentSuffix)
+	if !ok || len(digits) != 16 {
+		return 0
+	}
+	number, err := strconv.ParseUint(digits, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return number
+}
+
+// rows is how many rows the database does not have yet.
+func (s *segment) rows() int { return len(s.keys) - s.drained }
+
+// bytes is what those take.
+func (s *segment) bytes() int64 {
+	if s.drained == len(s.keys) {
+		return 0
+	}
+	return s.size - int64(s.keys[s.drained].offset)
+}
+
+// end is where row i ends.
+func (s *segment) end(i int) int64 {
+	if i+1 < len(s.keys) {
+		return int64(s.keys[i+1].offset)
+	}
+	return s.size
+}
+
+// createSegment makes the file of a segment, for this user alone, and makes its
+// name last.
+func createSegment(dir string, number uint64) (*segment, *os.File, error) {
+	path := filepath.Join(dir, segmentName(number))
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, nil, err
+	}
+	_, err = file.WriteString(magic)
+	if err == nil {
+		err = errors.Join(file.Sync(), syncDir(dir))
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, file.Close(), os.Remove(path))
+	}
+	return &segment{number: number, path: path, size: int64(len(magic))}, file, nil
+}
+
+// readSegment reads a segment that an earlier process left. tail is what comes
+// after the last whole frame, in bytes, and gaps is damage before that.
+func readSegment(path string, buf []byte) (s *segment, gaps []gap, tail int64, _ []byte, err error) {
+	data, err := readFile(path, buf)
+	if err != nil {
+		return nil, nil, 0, buf, err
+	}
+	s = &segment{number: segmentNumber(filepath.Base(path)), path: path}
+	start := min(len(magic), len(data))
+	switch begin := string(data[:start]); {
+	case begin == magic || strings.HasPrefix(magic, begin):
+	case strings.HasPrefix(begin, magic[:len(magic)-1]):
+		return nil, nil, 0, data, fmt.Errorf("%s: %w", path, errNewer)
+	default:
+		gaps = append(gaps, gap{0, start})
+	}
+	var dec decoder
+	end, more := scan(data, start, func(offset int, record []byte) {
+		// A record that cannot be read is a row as well: the drainer sets it aside.
+		p, err := dec.decode(record)
+		created := p.CreatedAt.UnixMicro()
+		if err != nil {
+			created = 0
+		}
+		s.add(keyOf(p.ID, p.CustomerID, offset), created)
+	})
+	s.size = int64(end)
+	return s, append(gaps, more...), int64(len(data) - end), data, nil
+}
+
+func (s *segment) add(k key, created int64) {
+	if len(s.keys) == s.drained {
+		s.oldest = created
+	}
+	s.keys = append(s.keys, k)
+}
+
+// readFile reads a file into buf, or into a larger one.
+func readFile(path string, buf []byte) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	return readRange(path, 0, info.Size(), buf)
+}
+
+// readRange reads a part of a file into buf, or into a larger one.
+func readRange(path string, from, to int64, buf []byte) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	n := int(to - from)
+	if cap(buf) < n {
+		buf = make([]byte, n)
+	}
+	if _, err := file.ReadAt(buf[:n], from); err != nil {
+		return nil, err
+	}
+	return buf[:n], nil
+}
+
+// moveTo moves a file into a folder beside it, under a name that is free there.
+func moveTo(path, folder string) (string, error) {
+	dir := filepath.Join(filepath.Dir(path), folder)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", err
+	}
+	to := filepath.Join(dir, filepath.Base(path))
+	for i := 1; ; i++ {
+		if _, err := os.Lstat(to); errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		to = filepath.Join(dir, fmt.Sprintf("%s.%d", filepath.Base(path), i))
+	}
+	return to, os.Rename(path, to)
+}
+
+// syncDir makes new names in a folder last through a power cut.
+func syncDir(path string) error {
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return dir.Sync()
+}
+
+// The position is how far the drain is: segment, offset, checksum.
+const positionSize = 20
+
+func encodePosition(number uint64, offset uint32) []byte {
+	text := binary.LittleEndian.AppendUint64(make([]byte, 0, positionSize), number)
+	text = binary.LittleEndian.AppendUint32(text, offset)
+	return binary.LittleEndian.AppendUint64(text, number^uint64(offset)^uint64(0x6f7574626f78)) // "outbox"
+}
+
+// decodePosition returns zeros, the beginning, for what is no position.
+func decodePosition(text []byte) (number uint64, offset uint32) {
+	if len(text) != positionSize {
+		return 0, 0
+	}
+	number, offset = binary.LittleEndian.Uint64(text), binary.LittleEndian.Uint32(text[8:])
+	if string(encodePosition(number, offset)) != string(text) {
+		return 0, 0
+	}
+	return number, offset
+}

@@ -1,0 +1,174 @@
+package outbox
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+)
+
+// chunk is some rows from the drain's end of the journal, all of one segment.
+type chunk struct {
+	segment *segment
+	first   int
+	records [][]byte // nil for a frame that is damaged
+	ends    []uint32 // offsets at which they end
+}
+
+// take returns the oldest rows, at most so many and not many more bytes than
+// so many, or none. They stay until done is called for them. Only one chunk is
+// out at a time. The records are in buf, or in a larger one, which is returned.
+func (j *journal) take(maxRows int, maxBytes int64, buf []byte) (chunk, []byte, error) {
+	c, from, to, err := j.claim(maxRows, maxBytes)
+	if c.segment == nil || err != nil {
+		return chunk{}, buf, err
+	}
+	data, err := readRange(c.segment.path, from, to, buf)
+	if err != nil {
+		if j.release(&c) && errors.Is(err, fs.ErrNotExist) {
+			return chunk{}, buf, nil // the bound was reached meanwhile
+		}
+		return chunk{}, buf, err
+	}
+	start := from
+	for i, end := range c.ends {
+		record, ok := frameAt(data[start-from : int64(end)-from])
+		if ok {
+			c.records[i] = record
+		}
+		start = int64(end)
+	}
+	return c, data, nil
+}
+
+// claim chooses the rows and drops segments that have none left.
+func (j *journal) claim(maxRows int, maxBytes int64) (c chunk, from, to int64, err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for len(j.segments) > 0 && j.segments[0].rows() == 0 {
+		if j.segments[0] == j.active {
+			return chunk{}, 0, 0, nil
+		}
+		if err := j.remove(); err != nil {
+			return chunk{}, 0, 0, err
+		}
+	}
+	if len(j.segments) == 0 {
+		return chunk{}, 0, 0, nil
+	}
+	s := j.segments[0]
+	from = int64(s.keys[s.drained].offset)
+	for i := s.drained; i < len(s.keys) && len(c.ends) < maxRows && to-from < maxBytes; i++ {
+		to = s.end(i)
+		c.ends = append(c.ends, uint32(to))
+	}
+	s.taken = len(c.ends)
+	c.segment, c.first, c.records = s, s.drained, make([][]byte, len(c.ends))
+	return c, from, to, nil
+}
+
+// remove takes the oldest segment, which is drained, from the disk, or sets it
+// aside for somebody to look at.
+func (j *journal) remove() error {
+	s := j.segments[0]
+	var err error
+	if s.damaged {
+		_, err = moveTo(s.path, "damaged")
+	} else {
+		err = os.Remove(s.path)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("drained segment: %w", err)
+	}
+	j.segments = j.segments[1:]
+	return nil
+}
+
+// done notes that the first n rows of the chunk need no longer be kept, the
+// last of them made at created (0: unknown), and makes that the position.
+func (j *journal) done(c *chunk, n int, created int64) error {
+	j.mu.Lock()
+	s := c.segment
+	s.taken -= n
+	before := s.bytes()
+	s.drained += n
+	if !s.dropped {
+		j.rows -= n
+		j.bytes -= before - s.bytes()
+	}
+	if created > 0 {
+		s.oldest = created // the next was hardly made earlier
+	}
+	c.first += n
+	number, offset := s.number, c.ends[n-1]
+	c.records, c.ends = c.records[n:], c.ends[n:]
+	close(j.freed)
+	j.freed = make(chan struct{})
+	j.mu.Unlock()
+	_, err := j.position.WriteAt(encodePosition(number, offset), 0)
+	return err
+}
+
+// release leaves what is left of the chunk to be taken again, and reports
+// whether its segment has been dropped meanwhile.
+func (j *journal) release(c *chunk) (dropped bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if c.segment.dropped {
+		j.lost(c.segment.taken)
+	}
+	c.segment.taken = 0
+	return c.segment.dropped
+}
+
+// spoil marks the segment of a chunk as damaged, and reports whether that is news.
+func (j *journal) spoil(c *chunk) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	news := !c.segment.damaged
+	c.segment.damaged = true
+	return news
+}
+
+// look is a moment's view of the rows of one segment that are not drained.
+type look struct {
+	path string
+	keys []key
+}
+
+// pending returns the rows that are not drained, newest segment first.
+func (j *journal) pending() []look {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	var all []look
+	for i := len(j.segments) - 1; i >= 0; i-- {
+		if s := j.segments[i]; s.rows() > 0 {
+			all = append(all, look{s.path, s.keys[s.drained:len(s.keys):len(s.keys)]})
+		}
+	}
+	return all
+}
+
+// level is what waits at this moment.
+type level struct {
+	rows    int
+	bytes   int64
+	oldest  int64 // when the oldest row was made, in microseconds; 0 if there is none
+	damaged int   // segments that wait and are damaged
+	freed   <-chan struct{}
+}
+
+func (j *journal) level() level {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	l := level{rows: j.rows, bytes: j.bytes, freed: j.freed}
+	for _, s := range j.segments {
+		if s.rows() > 0 && l.oldest == 0 {
+			l.oldest = s.oldest
+		}
+		if s.damaged {
+			l.damaged++
+		}
+	}
+	return l
+}
