@@ -50,6 +50,8 @@ func newDrain() drain { return drain{rows: leastBatch, pause: leastPause} }
 // so that the database has half its time free of us whatever its speed; only an
 // outbox that is more than half full is drained without rest.
 func (o *Outbox) Run(ctx context.Context) {
+	o.running.Store(true)
+	defer o.running.Store(false)
 	var flush <-chan time.Time
 	if o.options.Sync == Interval {
 		ticker := time.NewTicker(flushEvery)
@@ -165,7 +167,8 @@ func (o *Outbox) put(ctx context.Context, c *chunk, rows []predict.Prediction) e
 	switch {
 	case err == nil:
 		o.metrics.drained.Add(float64(len(rows)))
-		return o.journal.done(c, len(rows), rows[len(rows)-1].CreatedAt.UnixMicro())
+		o.journal.done(c, len(rows), rows[len(rows)-1].CreatedAt.UnixMicro())
+		return nil
 	case !isRefusal(err):
 		return err
 	case len(rows) == 1:
@@ -211,7 +214,8 @@ func (o *Outbox) putAside(c *chunk, p predict.Prediction, why error) error {
 	o.setAside.Add(1)
 	o.metrics.setAside.Inc()
 	o.log.Error("a row of the outbox cannot be stored and was set aside", "prediction", p.ID, "kept_in", path, "error", why)
-	return o.journal.done(c, 1, p.CreatedAt.UnixMicro())
+	o.journal.done(c, 1, p.CreatedAt.UnixMicro())
+	return nil
 }
 
 // suspect is asked when a batch failed and the database did not say that a row

@@ -203,3 +203,6 @@ func (b *lockedBuffer) String() string {
 	defer b.mu.Unlock()
 	return b.text.String()
 }
+
+// histogram is the interface, so that a test may embed it.
+type histogram = prometheus.Histogram

@@ -364,6 +364,9 @@ func (j *journal) open(report func(damage)) error {
 	if err == nil {
 		err = j.recover(text, report)
 	}
+	if err == nil && len(text) == 0 {
+		_, err = j.position.WriteAt(encodePosition(0, 0), 0) // takes its room
+	}
 	if err != nil {
 		return errors.Join(err, j.position.Close())
 	}

@@ -79,6 +79,7 @@ type Outbox struct {
 	batches sync.Pool // of *batch
 
 	full, disk condition    // the bound is reached; the disk does not take rows
+	running    atomic.Bool  // Run does
 	failing    atomic.Int64 // since when the drain fails, in microseconds; 0: it does not
 
 	setAside atomic.Int64 // rows since the start
@@ -193,14 +194,19 @@ func (b *batch) fill(predictions []predict.Prediction) error {
 // everybody else's one. While the database is down nothing is gained by
 // waiting, and the policy has its say.
 func (o *Outbox) makeWay(ctx context.Context) {
-	for o.failing.Load() == 0 {
+	for o.running.Load() && o.failing.Load() == 0 {
 		l := o.journal.level()
 		if l.bytes <= o.options.MaxBytes/2 {
 			return
 		}
+		look := time.NewTimer(linger) // whether it still makes sense to wait
 		select {
 		case <-l.freed:
+		case <-look.C:
 		case <-ctx.Done():
+		}
+		look.Stop()
+		if ctx.Err() != nil {
 			return
 		}
 	}

@@ -86,7 +86,7 @@ func (j *journal) remove() error {
 
 // done notes that the first n rows of the chunk need no longer be kept, the
 // last of them made at created (0: unknown), and makes that the position.
-func (j *journal) done(c *chunk, n int, created int64) error {
+func (j *journal) done(c *chunk, n int, created int64) {
 	j.mu.Lock()
 	s := c.segment
 	s.taken -= n
@@ -105,8 +105,9 @@ func (j *journal) done(c *chunk, n int, created int64) error {
 	close(j.freed)
 	j.freed = make(chan struct{})
 	j.mu.Unlock()
-	_, err := j.position.WriteAt(encodePosition(number, offset), 0)
-	return err
+	// Where it fails the position is behind, as it may be: see the package's
+	// doc. It takes no room that it did not have, so a full disk does not matter.
+	_, _ = j.position.WriteAt(encodePosition(number, offset), 0)
 }
 
 // release leaves what is left of the chunk to be taken again, and reports

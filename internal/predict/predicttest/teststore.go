@@ -97,10 +97,9 @@ func TestStore(t *testing.T, open func(t *testing.T) Ports) {
 	})
 	t.Run("a prediction that is known is ignored", func(t *testing.T) {
 		s := open(t)
-		first, again := prediction(predict.NewID(), "1", noon), prediction("", "2", noon)
-		again.ID = first.ID
-		appendTo(t, s, first, again)
-		appendTo(t, s, again)
+		first := prediction(predict.NewID(), "1", noon)
+		appendTo(t, s, first, first)
+		appendTo(t, s, first)
 		want := predict.Match{Found: true, PredictionID: first.ID, CustomerID: "1", Model: "model-1"}
 		if got := record(t, s, predict.Outcome{PredictionID: first.ID, Label: 1, ObservedAt: noon})[0]; got != want {
 			t.Errorf("got %+v, want %+v", got, want)

@@ -1,0 +1,231 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"gateway/internal/predict"
+)
+
+func TestRowsReachTheDatabaseOnceAndInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t, Options{})
+		stop := b.run(t)
+		want := newPredictions(0, 500)
+		for _, p := range want {
+			b.mustAppend(t, p)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		b.stored(t, want...)
+		stop()
+	})
+}
+
+func TestALoneRowIsDrainedSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t, Options{})
+		defer b.run(t)()
+		time.Sleep(time.Hour)
+		start := time.Now()
+		b.mustAppend(t, newPrediction(0))
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if len(b.db.calls) != 1 || b.db.calls[0].at.Sub(start) > linger {
+			t.Errorf("calls %v, want one within %v", b.db.calls, linger)
+		}
+	})
+}
+
+// TestADatabaseThatComesBackIsNotFlooded lets the database be away for an hour
+// and holds how what waited then comes to it.
+func TestADatabaseThatComesBackIsNotFlooded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const waiting = 20_000
+		b := setup(t, Options{})
+		b.db.delay = 20 * time.Millisecond
+		defer b.run(t)()
+		b.db.Fail(errDown)
+		b.mustAppend(t, newPredictions(0, waiting)...)
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if err := b.Check(t.Context()); !errors.Is(err, errDrain) {
+			t.Errorf("while the database is away Check says %v", err)
+		}
+		if s := b.Stats(); s.Rows != waiting || s.Failing.IsZero() {
+			t.Errorf("stats are %+v", s)
+		}
+		b.db.Fail(nil)
+		back := time.Now()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+
+		calls := b.db.calls
+		if len(calls) == 0 || calls[0].at.Sub(back) > mostPause+b.db.delay {
+			t.Fatalf("the first batch came after %v", calls[0].at.Sub(back))
+		}
+		total := 0
+		for i, c := range calls {
+			total += c.rows
+			if i > 0 && c.rows > 2*max(calls[i-1].rows, leastBatch/2) || c.rows > mostBatch {
+				t.Errorf("batch %d has %d rows after one of %d", i, c.rows, calls[i-1].rows)
+			}
+			if i > 0 && c.at.Sub(calls[i-1].at) < 2*b.db.delay {
+				t.Errorf("batch %d came %v after the one before, and it takes %v: the database had no rest",
+					i, c.at.Sub(calls[i-1].at), b.db.delay)
+			}
+		}
+		if total != waiting {
+			t.Errorf("%d rows came, want %d", total, waiting)
+		}
+		if err := b.Check(t.Context()); err != nil {
+			t.Errorf("afterwards Check says %v", err)
+		}
+		if b.said("cannot be drained") != 1 || b.said("is drained again") != 1 {
+			t.Errorf("the log says\n%s", b.logs)
+		}
+	})
+}
+
+func TestRowsThatTheDatabaseRefusesAreSetAside(t *testing.T) {
+	b := setup(t, Options{})
+	all := newPredictions(0, 300)
+	bad := map[string]bool{all[0].ID: true, all[100].ID: true, all[101].ID: true, all[299].ID: true}
+	b.db.refuse = func(p predict.Prediction) error {
+		if bad[p.ID] {
+			return predict.Errorf(predict.Invalid, "a value cannot be stored")
+		}
+		return nil
+	}
+	b.mustAppend(t, all...)
+	b.mustDrain(t)
+	var good []predict.Prediction
+	for _, p := range all {
+		if !bad[p.ID] {
+			good = append(good, p)
+		}
+	}
+	b.stored(t, good...)
+	if s := b.Stats(); s.SetAside != 4 {
+		t.Errorf("%d rows were set aside, want 4", s.SetAside)
+	}
+	if b.said("was set aside") != 4 {
+		t.Errorf("the log says\n%s", b.logs)
+	}
+
+	// Once whatever made the database refuse them is repaired, the file can be
+	// moved back.
+	b.db.refuse = nil
+	dir := t.TempDir()
+	if err := os.Rename(filepath.Join(b.dir, "refused", segmentName(1)), filepath.Join(dir, segmentName(1))); err != nil {
+		t.Fatal(err)
+	}
+	again := openBench(t, dir, newDatabase(), Options{})
+	again.mustDrain(t)
+	again.stored(t, all[0], all[100], all[101], all[299])
+}
+
+// A fault that nobody classified must neither block those behind it nor, where
+// it is the database's, cost a row.
+func TestARowThatFailsForAnUnknownReasonDoesNotBlock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t, Options{})
+		defer b.run(t)()
+		all := newPredictions(0, 200)
+		b.db.refuse = func(p predict.Prediction) error {
+			if p.ID == all[50].ID {
+				return errors.New("a trigger of the operator's")
+			}
+			return nil
+		}
+		b.mustAppend(t, all...)
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		if got := len(b.db.Predictions()); got != 199 || b.Stats().SetAside != 1 || b.Stats().Rows != 0 {
+			t.Errorf("%d rows stored, stats %+v; want all but one", got, b.Stats())
+		}
+		b.db.refuse = nil
+		b.db.Fail(errDown)
+		b.mustAppend(t, newPredictions(1000, 50)...)
+		time.Sleep(24 * time.Hour)
+		synctest.Wait()
+		if s := b.Stats(); s.SetAside != 1 || s.Rows != 50 {
+			t.Errorf("after a day without database the stats are %+v, want no row set aside", s)
+		}
+		b.db.Fail(nil)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got := len(b.db.Predictions()); got != 249 {
+			t.Errorf("%d rows stored, want 249", got)
+		}
+	})
+}
+
+func TestStoppingDrainsWhatTheTimeAllows(t *testing.T) {
+	b := setup(t, Options{})
+	b.mustAppend(t, newPredictions(0, 3000)...)
+	b.mustDrain(t)
+	b.stored(t, newPredictions(0, 3000)...)
+
+	b.mustAppend(t, newPredictions(3000, 10)...)
+	b.db.Fail(errDown)
+	if err := b.Drain(t.Context()); !errors.Is(err, errDown) {
+		t.Errorf("got %v, want what the database says", err)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	b.db.Fail(nil)
+	if err := b.Drain(ended); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want context.Canceled", err)
+	}
+	if rows := b.Stats().Rows; rows != 10 {
+		t.Errorf("%d rows wait, want the 10 that are left", rows)
+	}
+	next := b.crash(t, Options{})
+	next.mustDrain(t)
+	next.stored(t, newPredictions(0, 3010)...)
+}
+
+func TestIntervalFlushesEachSecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t, Options{Sync: Interval})
+		defer b.run(t)()
+		b.mustAppend(t, newPrediction(0))
+		if !b.journal.dirty {
+			t.Fatal("it was flushed at once")
+		}
+		time.Sleep(flushEvery + time.Millisecond)
+		synctest.Wait()
+		if b.journal.dirty {
+			t.Error("it was not flushed")
+		}
+	})
+}
+
+func TestTheOldestAgeGrowsAndGoesBack(t *testing.T) {
+	b := setup(t, Options{})
+	if !b.Stats().Oldest.IsZero() {
+		t.Errorf("an empty outbox has the oldest row %v", b.Stats().Oldest)
+	}
+	b.mustAppend(t, newPredictions(5, 100)...)
+	if got, want := b.Stats().Oldest, newPrediction(5).CreatedAt; !got.Equal(want) {
+		t.Errorf("oldest is %v, want %v", got, want)
+	}
+	b.mustDrain(t)
+	b.mustAppend(t, newPrediction(200))
+	if got, want := b.Stats().Oldest, newPrediction(200).CreatedAt; !got.Equal(want) {
+		t.Errorf("oldest is %v, want %v", got, want)
+	}
+}
+
+func Example_format() {
+	// The name of a segment tells its place, and nothing else does.
+	fmt.Println(segmentName(42), segmentNumber("0000000000000042.seg"), segmentNumber("position"))
+	// Output: 0000000000000042.seg 42 0
+}
