@@ -197,12 +197,16 @@ func TestIntervalFlushesEachSecond(t *testing.T) {
 		b := setup(t, Options{Sync: Interval})
 		defer b.run(t)()
 		b.mustAppend(t, newPrediction(0))
-		if !b.journal.dirty {
+		dirty := func() (is bool) {
+			_ = b.journal.exclusively(func() error { is = b.journal.dirty; return nil })
+			return is
+		}
+		if !dirty() {
 			t.Fatal("it was flushed at once")
 		}
 		time.Sleep(flushEvery + time.Millisecond)
 		synctest.Wait()
-		if b.journal.dirty {
+		if dirty() {
 			t.Error("it was not flushed")
 		}
 	})

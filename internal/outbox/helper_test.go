@@ -40,7 +40,7 @@ func newPredictions(from, n int) []predict.Prediction {
 type database struct {
 	*predicttest.Store
 	mu     sync.Mutex
-	calls  []call                       // of Append
+	calls  []call                         // of Append
 	refuse func(predict.Prediction) error // nil: takes all
 	delay  time.Duration
 }
