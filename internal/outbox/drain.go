@@ -20,7 +20,7 @@ const (
 	leastBatch, mostBatch = 64, 1024
 	batchBytes            = 4 << 20
 	// storeTimeout is how long the database may take for a batch.
-	storeTimeout = 15 * time.Second
+	storeTimeout = 10 * time.Second
 	// After a failure the drain pauses, each time for twice as long.
 	leastPause, mostPause = 100 * time.Millisecond, 5 * time.Second
 	// suspectNext is how many rows are tried to see whether the one before them

@@ -13,6 +13,8 @@
 // [Prepared] gives databases that have something in them already, such as
 // tables, for less than it takes to put it there each time.
 //
+// A test that must stop, freeze or fill a server gets one of its own with [New].
+//
 // The programs initdb and postgres are looked for in the folder TEST_PG_BIN,
 // then beside the pg_ctl on the PATH, then where packages install them. Where
 // there are none the test is skipped, or fails if CI is "true". With TEST_PG_URL

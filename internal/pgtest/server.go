@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -32,6 +33,8 @@ type server struct {
 	folder   string // everything of it; removed by stop
 	password string
 	port     int
+	keeps    bool // what it has committed, if it is killed
+	pid      atomic.Int64
 
 	quit  chan struct{} // closed by stop
 	ended chan error    // the server's end
@@ -53,7 +56,10 @@ func start(bin string) (*server, error) {
 		return nil, errors.Join(err, os.RemoveAll(folder))
 	}
 	for range portTries {
-		if err = s.listen(bin, uid, gid); err == nil {
+		if s.port, err = freePort(); err == nil {
+			err = s.listen(bin, uid, gid)
+		}
+		if err == nil {
 			return s, nil
 		}
 	}
@@ -97,11 +103,8 @@ func (s *server) initialize(bin string, uid, gid int) error {
 	return nil
 }
 
-// listen starts the server on a free port and waits until it is ready.
-func (s *server) listen(bin string, uid, gid int) (err error) {
-	if s.port, err = freePort(); err != nil {
-		return err
-	}
+// listen starts the server on its port and waits until it is ready.
+func (s *server) listen(bin string, uid, gid int) error {
 	output, err := os.Create(filepath.Join(s.folder, "log"))
 	if err != nil {
 		return err
@@ -110,7 +113,7 @@ func (s *server) listen(bin string, uid, gid int) (err error) {
 	// It outlives whoever asked for it first; stop ends it.
 	postgres := exec.CommandContext(context.Background(), filepath.Join(bin, "postgres"), "-D", s.data(), "-p", strconv.Itoa(s.port),
 		"-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "max_connections=200",
-		"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "synchronous_commit=off",
+		"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "synchronous_commit="+onOff(s.keeps),
 		"-c", "wal_level=minimal", "-c", "max_wal_senders=0", "-c", "wal_init_zero=off", "-c", "autovacuum=off")
 	postgres.Dir, postgres.SysProcAttr = s.folder, attributes(uid, gid)
 	postgres.Stdout, postgres.Stderr = output, output
@@ -127,6 +130,7 @@ func (s *server) listen(bin string, uid, gid int) (err error) {
 		if err != nil {
 			return
 		}
+		s.pid.Store(int64(postgres.Process.Pid))
 		exited := make(chan error, 1)
 		go func() { exited <- postgres.Wait() }()
 		select {
@@ -155,6 +159,13 @@ func (s *server) listen(bin string, uid, gid int) (err error) {
 		}
 	}
 	return nil
+}
+
+func onOff(b bool) string {
+	if b {
+		return "on"
+	}
+	return "off"
 }
 
 // ready reads what the server says of itself in its file postmaster.pid.
