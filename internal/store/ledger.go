@@ -16,8 +16,9 @@ const predictionColumns = 11
 
 // insertSizes are how many rows one statement inserts: a call is cut into the
 // largest that fit. So there are few texts to prepare, and a thousand rows are
-// not a thousand round trips. Both engines take the parameters of the largest.
-var insertSizes = []int{256, 64, 16, 4, 1}
+// some thirty round trips to a server. More rows would not do: to SQLite $1 is a
+// name, and its driver goes through all names for each value that it binds.
+var insertSizes = []int{32, 8, 1}
 
 // insertPredictionsSQL inserts so many rows.
 func insertPredictionsSQL(rows int) string {
