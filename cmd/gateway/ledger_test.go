@@ -299,6 +299,33 @@ func TestOutcomesFindPredictionsAtOnce(t *testing.T) {
 	g.drained(t)
 }
 
+// TestAnOutcomeMayComeToAnotherReplica predicts at one gateway and reports the
+// outcome, at once, to another one on the same Postgres.
+func TestAnOutcomeMayComeToAnotherReplica(t *testing.T) {
+	cfg := config(t)
+	cfg.Demo, cfg.DBSecretID = false, "file:"+databaseSecret(t)
+	one := start(t, cfg)
+	one.model(t)
+	cfg.DataDir = t.TempDir()
+	other := start(t, cfg)
+	other.ready(t)
+	for i := range 20 {
+		customer := fmt.Sprint("new-", i)
+		p, err := one.client.Predict(t.Context(), api.PredictionRequest{CustomerID: customer, Features: sample()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		outcome := api.Outcome{PredictionID: p.PredictionID, Outcome: 1}
+		if i%2 == 1 {
+			outcome = api.Outcome{CustomerID: customer, Outcome: 1}
+		}
+		match, err := other.client.Outcome(t.Context(), outcome)
+		if err != nil || match.CustomerID != customer || match.PredictionID == nil || *match.PredictionID != p.PredictionID {
+			t.Fatalf("outcome %d matched %+v (%v), want the prediction %s", i, match, err, p.PredictionID)
+		}
+	}
+}
+
 func TestOldPredictionsLeaveTheLedger(t *testing.T) {
 	cfg := config(t)
 	cfg.Demo = false
