@@ -34,12 +34,11 @@ const (
 
 // drain is the state of the drainer. Only the drainer touches it.
 type drain struct {
-	rows     int // of the next batch
-	pause    time.Duration
-	failures int // in a row
-	buf      []byte
-	decoder  decoder
-	taken    []predict.Prediction
+	rows    int           // of the next batch
+	pause   time.Duration // after the next failure
+	buf     []byte
+	decoder decoder
+	taken   []predict.Prediction // the rows of the chunk that is out
 }
 
 func newDrain() drain { return drain{rows: leastBatch, pause: leastPause} }
@@ -138,7 +137,7 @@ func (o *Outbox) store(ctx context.Context) (int, error) {
 			// It takes its place as a row without id, which put knows.
 			p = predict.Prediction{}
 			if record == nil && o.journal.spoil(&c) {
-				o.sayDamage(damage{path: c.segment.path, bytes: int64(c.ends[i])})
+				o.sayDamage(damage{path: c.segment.path, bytes: c.length(i)})
 			}
 		}
 		d.taken = append(d.taken, p)
@@ -245,13 +244,15 @@ func (o *Outbox) suspect(ctx context.Context, c *chunk, failure error) error {
 			return failure
 		}
 	}
+	if len(next) == 0 {
+		return failure
+	}
 	if err := o.tryRows(ctx, first); err != nil {
-		failure = err
+		if err := o.putAside(c, first[0], err); err != nil {
+			return err
+		}
 	}
-	if err := o.putAside(c, first[0], failure); err != nil {
-		return err
-	}
-	o.journal.release(c) // those behind it are stored in their turn, once more
+	o.journal.release(c) // those that are left are stored in their turn, once more
 	return nil
 }
 
@@ -266,7 +267,6 @@ func (o *Outbox) failed(ctx context.Context, err error) time.Duration {
 		l := o.journal.level()
 		o.log.Error("the outbox cannot be drained; predictions go on", "rows", l.rows, "bytes", l.bytes, "error", err)
 	}
-	d.failures++
 	d.rows = max(1, min(d.rows, leastBatch)/2)
 	pause := d.pause
 	d.pause = min(2*d.pause, mostPause)
@@ -277,7 +277,7 @@ func (o *Outbox) failed(ctx context.Context, err error) time.Duration {
 // recovered notes a success.
 func (o *Outbox) recovered() {
 	d := &o.drain
-	d.failures, d.pause = 0, leastPause
+	d.pause = leastPause
 	d.rows = min(2*max(d.rows, leastBatch/2), mostBatch)
 	l := o.journal.level()
 	if since := o.failing.Swap(0); since != 0 {

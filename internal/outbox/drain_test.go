@@ -167,6 +167,29 @@ func TestARowThatFailsForAnUnknownReasonDoesNotBlock(t *testing.T) {
 	})
 }
 
+// The database recovers just when those behind the row are tried.
+func TestARowIsNotSetAsideForAFaultThatPasses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t, Options{})
+		defer b.run(t)()
+		all := newPredictions(0, 20)
+		stored := 0
+		b.db.refuse = func(p predict.Prediction) error {
+			if p.ID == all[0].ID && stored < suspectNext {
+				return errors.New("no room")
+			}
+			stored++
+			return nil
+		}
+		b.mustAppend(t, all...)
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		if s := b.Stats(); s.SetAside != 0 || s.Rows != 0 || len(b.db.Predictions()) != len(all) {
+			t.Errorf("%d rows stored, stats %+v; want all of them", len(b.db.Predictions()), s)
+		}
+	})
+}
+
 func TestStoppingDrainsWhatTheTimeAllows(t *testing.T) {
 	b := setup(t, Options{})
 	b.mustAppend(t, newPredictions(0, 3000)...)

@@ -10,61 +10,67 @@ import (
 // chunk is some rows from the drain's end of the journal, all of one segment.
 type chunk struct {
 	segment *segment
-	first   int
+	from    int64    // offset of the first
 	records [][]byte // nil for a frame that is damaged
 	ends    []uint32 // offsets at which they end
+}
+
+// length is how many bytes row i takes.
+func (c *chunk) length(i int) int64 {
+	if i == 0 {
+		return int64(c.ends[0]) - c.from
+	}
+	return int64(c.ends[i] - c.ends[i-1])
 }
 
 // take returns the oldest rows, at most so many and not many more bytes than
 // so many, or none. They stay until done is called for them. Only one chunk is
 // out at a time. The records are in buf, or in a larger one, which is returned.
 func (j *journal) take(maxRows int, maxBytes int64, buf []byte) (chunk, []byte, error) {
-	c, from, to, err := j.claim(maxRows, maxBytes)
+	c, to, err := j.claim(maxRows, maxBytes)
 	if c.segment == nil || err != nil {
 		return chunk{}, buf, err
 	}
-	data, err := readRange(c.segment.path, from, to, buf)
+	data, err := readRange(c.segment.path, c.from, to, buf)
 	if err != nil {
 		if j.release(&c) && errors.Is(err, fs.ErrNotExist) {
 			return chunk{}, buf, nil // the bound was reached meanwhile
 		}
 		return chunk{}, buf, err
 	}
-	start := from
 	for i, end := range c.ends {
-		record, ok := frameAt(data[start-from : int64(end)-from])
-		if ok {
+		if record, ok := frameAt(data[int64(end)-c.length(i)-c.from : int64(end)-c.from]); ok {
 			c.records[i] = record
 		}
-		start = int64(end)
 	}
 	return c, data, nil
 }
 
-// claim chooses the rows and drops segments that have none left.
-func (j *journal) claim(maxRows int, maxBytes int64) (c chunk, from, to int64, err error) {
+// claim chooses the rows, and removes segments that have none left. to is where
+// the last of them ends.
+func (j *journal) claim(maxRows int, maxBytes int64) (c chunk, to int64, err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for len(j.segments) > 0 && j.segments[0].rows() == 0 {
 		if j.segments[0] == j.active {
-			return chunk{}, 0, 0, nil
+			return chunk{}, 0, nil
 		}
 		if err := j.remove(); err != nil {
-			return chunk{}, 0, 0, err
+			return chunk{}, 0, err
 		}
 	}
 	if len(j.segments) == 0 {
-		return chunk{}, 0, 0, nil
+		return chunk{}, 0, nil
 	}
 	s := j.segments[0]
-	from = int64(s.keys[s.drained].offset)
+	from := int64(s.keys[s.drained].offset)
 	for i := s.drained; i < len(s.keys) && len(c.ends) < maxRows && to-from < maxBytes; i++ {
 		to = s.end(i)
 		c.ends = append(c.ends, uint32(to))
 	}
 	s.taken = len(c.ends)
-	c.segment, c.first, c.records = s, s.drained, make([][]byte, len(c.ends))
-	return c, from, to, nil
+	c.segment, c.from, c.records = s, from, make([][]byte, len(c.ends))
+	return c, to, nil
 }
 
 // remove takes the oldest segment, which is drained, from the disk, or sets it
@@ -99,8 +105,8 @@ func (j *journal) done(c *chunk, n int, created int64) {
 	if created > 0 {
 		s.oldest = created // the next was hardly made earlier
 	}
-	c.first += n
 	number, offset := s.number, c.ends[n-1]
+	c.from = int64(offset)
 	c.records, c.ends = c.records[n:], c.ends[n:]
 	close(j.freed)
 	j.freed = make(chan struct{})
