@@ -81,7 +81,7 @@ func (s *Store) insertPredictions(ctx context.Context, tx *sql.Tx, predictions [
 func prepareInserts(ctx context.Context, db *sql.DB) (map[int]*sql.Stmt, error) {
 	statements := make(map[int]*sql.Stmt)
 	for _, rows := range insertSizes {
-		statement, err := db.PrepareContext(ctx, insertPredictionsSQL(rows))
+		statement, err := db.PrepareContext(ctx, insertPredictionsSQL(rows)) //nolint:sqlclosecheck // the store keeps it for as long as it lives
 		if err != nil {
 			return nil, err
 		}
