@@ -23,10 +23,11 @@ const module = "gateway"
 var mayImport = map[string][]string{
 	".": {}, // the overview and openapi.yaml
 
-	"cmd/gateway": {".", "api", "internal/local", "internal/store", "internal/outbox", "internal/demo",
+	"cmd/gateway": {".", "api", "internal/aws", "internal/local", "internal/store", "internal/outbox", "internal/demo",
 		"internal/modelswap", "internal/idempotency", "internal/export", "internal/learn", "internal/secrets", "internal/predict"},
 	"api": {"internal/modelswap", "internal/idempotency", "internal/predict"},
 
+	"internal/aws":       {"internal/secrets"},
 	"internal/local":     {"internal/modelswap", "internal/export", "internal/learn", "internal/secrets", "internal/predict"},
 	"internal/store":     {"internal/modelswap", "internal/idempotency", "internal/learn", "internal/predict"},
 	"internal/outbox":    {"internal/predict"},
@@ -42,6 +43,8 @@ var mayImport = map[string][]string{
 
 	// Conformance suites, fakes and stand-ins, for tests alone.
 	"internal/pgtest":                  {},
+	"internal/aws/awstest":             {},
+	"internal/secrets/secretstest":     {"internal/secrets"},
 	"internal/predict/predicttest":     {"internal/predict"},
 	"internal/modelswap/modelswaptest": {"internal/modelswap", "internal/export", "internal/learn", "internal/predict"},
 }
@@ -56,6 +59,10 @@ var mayUse = map[string][]string{
 	"github.com/kelseyhightower/envconfig": {"cmd/gateway"},
 	"github.com/schollz/progressbar/v3":    {"cmd/gateway"},
 	"golang.org/x/term":                    {"cmd/gateway"},
+
+	"github.com/aws/aws-sdk-go-v2": {"internal/aws"},
+	"github.com/aws/smithy-go":     {"internal/aws"},
+	"golang.org/x/time":            {"api"},
 
 	"modernc.org/sqlite":                  {"internal/store"},
 	"github.com/jackc/pgx/v5":             {"internal/store", "internal/pgtest"},

@@ -30,6 +30,13 @@ type Deps struct {
 	// Tokens returns the operators' tokens that are valid now. It is asked on
 	// every request, so it must be cheap. No tokens, no operators.
 	Tokens func() []Token
+	// APIKeys returns the apps' keys that are valid now, in the same way. Nil: the
+	// apps' routes are open to everyone.
+	APIKeys func() []Token
+	// RenewTokens and RenewAPIKeys look for newer ones, before one is refused that
+	// is not among the valid. They must bound how often they really look. May be
+	// nil.
+	RenewTokens, RenewAPIKeys func(context.Context)
 	// Dependencies are what /readyz looks at. None: it is always ready.
 	Dependencies []Dependency
 	// Status returns further entries of /admin/status. They win over the
@@ -76,6 +83,9 @@ type Options struct {
 	// MaxInFlight is how many requests of apps are answered at once; more are
 	// refused with 503. Zero: 1,024.
 	MaxInFlight int
+	// KeyRate is how many requests a second each key may make, and in one burst.
+	// Zero: any number.
+	KeyRate float64
 	// CORSOrigins are the web origins whose pages may call the apps' routes;
 	// "*" is every one. Zero: none.
 	CORSOrigins []string
@@ -149,11 +159,15 @@ func (a *api) apps(r chi.Router) {
 	openAPI := newStatic("application/yaml", a.d.OpenAPI)
 	r.Group(func(r chi.Router) {
 		r.Use(limited(a.o.MaxInFlight))
-		r.Method(http.MethodPost, "/predict", a.keyed(a.o.predictKeys(), a.predict))
-		r.Method(http.MethodPost, "/predict/batch", handler(a.predictBatch))
-		r.Method(http.MethodPost, "/outcomes", a.keyed(outcomeKeys, a.outcomes))
-		r.Method(http.MethodPost, invocationsPrefix+"{name}/invocations", handler(a.invocations))
-		r.Method(http.MethodGet, "/schema", handler(schema.serve))
+		r.Group(func(r chi.Router) {
+			r.Use(a.wantsKey())
+			r.Method(http.MethodPost, "/predict", a.keyed(a.o.predictKeys(), a.predict))
+			r.Method(http.MethodPost, "/predict/batch", handler(a.predictBatch))
+			r.Method(http.MethodPost, "/outcomes", a.keyed(outcomeKeys, a.outcomes))
+			r.Method(http.MethodPost, invocationsPrefix+"{name}/invocations", handler(a.invocations))
+			r.Method(http.MethodGet, "/schema", handler(schema.serve))
+		})
+		// The same everywhere, and for browsers, which have no key.
 		r.Method(http.MethodGet, "/openapi.yaml", handler(openAPI.serve))
 		r.Method(http.MethodGet, "/docs", handler(a.toDocs))
 		r.Method(http.MethodGet, docsPattern, a.docs())
@@ -163,7 +177,7 @@ func (a *api) apps(r chi.Router) {
 // operators' routes are a router of their own, so that the token is wanted for
 // all that begins with /admin, also for what does not exist.
 func (a *api) operators(r chi.Router) {
-	token := authorized(a.d.Tokens)
+	token := authorized(holders{a.d.Tokens, a.d.RenewTokens})
 	r.Route("/admin", func(r chi.Router) {
 		r.Use(token)
 		r.Group(func(r chi.Router) {

@@ -1,28 +1,51 @@
 package api
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"net/http"
 	"strings"
+	"time"
 )
 
-// Token is an operator's token, under the name that logs and the audit log
-// know it by.
+// Token is an operator's token, or an app's key, under the name that logs and
+// the audit log know it by.
 type Token struct{ Name, Value string }
 
-// authorized wants one of the tokens that are valid now, and notes whose it
-// is. Tokens may change at any time, so they are asked for on every request.
-func authorized(tokens func() []Token) func(http.Handler) http.Handler {
+// renewTime is how long a caller whose token is unknown waits for a look
+// whether there are newer ones.
+const renewTime = 2 * time.Second
+
+// holders knows whose a token or key is. Both may change at any time.
+type holders struct {
+	valid func() []Token
+	renew func(context.Context) // may be nil
+}
+
+// find names the holder of the token that was given. Before it says that there
+// is none it looks for newer ones: whoever rotates tokens may use the new one
+// at once.
+func (h holders) find(ctx context.Context, given string) (name string, valid bool) {
+	if name, valid = holder(h.valid(), given); valid || h.renew == nil {
+		return name, valid
+	}
+	ctx, cancel := context.WithTimeout(ctx, renewTime)
+	defer cancel()
+	h.renew(ctx)
+	return holder(h.valid(), given)
+}
+
+// authorized wants one of the tokens that are valid now, and notes whose it is.
+func authorized(tokens holders) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-			token = strings.TrimSpace(token)
-			if !strings.EqualFold(scheme, "Bearer") || token == "" {
+			token := bearer(r)
+			if token == "" {
 				fail(w, r, refuse(unauthenticated, "send the header Authorization: Bearer TOKEN"))
 				return
 			}
-			name, valid := holder(tokens(), token)
+			name, valid := tokens.find(r.Context(), token)
 			if !valid {
 				fail(w, r, refuse(forbidden, "this token is not among the valid ones"))
 				return
@@ -31,6 +54,15 @@ func authorized(tokens func() []Token) func(http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 		})
 	}
+}
+
+// bearer returns the token of the Authorization header, if it has one.
+func bearer(r *http.Request) string {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(token)
 }
 
 // holder names the token that was given. It compares with every one, and hashes

@@ -34,6 +34,10 @@ func awsErrorOf(p *Problem, err error) *awsError {
 		return &awsError{status: http.StatusBadRequest, Code: "ValidationError", Message: missing.message()}
 	}
 	switch p.Status {
+	case http.StatusUnauthorized:
+		return &awsError{status: p.Status, Code: "MissingAuthenticationTokenException", Message: p.Detail}
+	case http.StatusForbidden:
+		return &awsError{status: p.Status, Code: "AccessDeniedException", Message: p.Detail}
 	case http.StatusNotFound, http.StatusMethodNotAllowed:
 		return &awsError{status: p.Status, Code: "UnknownOperationException", Message: "there is no such operation"}
 	case http.StatusRequestEntityTooLarge:
@@ -79,7 +83,7 @@ func writeAWSError(w http.ResponseWriter, p *Problem, err error) {
 	switch e.status {
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 		h.Set("Retry-After", strconv.Itoa(retrySeconds(p.retryAfter)))
-	case http.StatusMethodNotAllowed:
+	case http.StatusMethodNotAllowed, http.StatusUnauthorized:
 		p.setHeaders(h, err)
 	}
 	// An endpoint's name may be text that is not UTF-8, the only way to fail.

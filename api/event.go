@@ -21,6 +21,7 @@ type event struct {
 	id      string
 	rows    int    // rows that were asked about or sent
 	model   string // that answered
+	apiKey  string // name of the app's key, once it was found valid
 	token   string // name of the operator's token, once it was found valid
 	target  string // renewal or model that an operator's act was about
 	subject string // id that what is asked for must bear; empty: a new one
@@ -103,6 +104,9 @@ func (a *api) observe(next http.Handler) http.Handler {
 func (a *api) finish(r *http.Request, e *event, took time.Duration) {
 	route, method, status := routeOf(r), knownMethod(r.Method), e.status()
 	a.metrics.count(route, method, status, took)
+	if e.apiKey != "" {
+		a.metrics.countKey(e.apiKey, status)
+	}
 	level := slog.LevelInfo
 	switch {
 	case isProbe(route):
@@ -130,6 +134,9 @@ func (a *api) finish(r *http.Request, e *event, took time.Duration) {
 	}
 	if e.idempotency != "" {
 		attrs = append(attrs, slog.String("idempotency", e.idempotency))
+	}
+	if e.apiKey != "" {
+		attrs = append(attrs, slog.String("api_key", e.apiKey))
 	}
 	if e.token != "" {
 		attrs = append(attrs, slog.String("token", e.token))

@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -108,9 +109,13 @@ func theKey(given []string) (string, error) {
 	return key, nil
 }
 
-// callerOf names whose key it is: the operator's token, once one was found
-// valid, and nobody where callers cannot be told apart.
-func callerOf(r *http.Request) string { return eventOf(r.Context()).token }
+// callerOf names whose key it is: the operator's token or the app's key, once
+// one was found valid, and nobody where callers cannot be told apart. No route
+// takes both.
+func callerOf(r *http.Request) string {
+	e := eventOf(r.Context())
+	return cmp.Or(e.token, e.apiKey)
+}
 
 // keyProblem words what the guard refused.
 func keyProblem(err error) error {

@@ -60,7 +60,7 @@ func newDatabase(t *testing.T) *database {
 // replica is a gateway with a store of its own on the database.
 func (d *database) replica(options ...option) *bundle {
 	d.t.Helper()
-	s, err := store.OpenPostgres(d.t.Context(), stdlib.GetConnector(*d.cfg))
+	s, err := store.OpenPostgres(d.t.Context(), stdlib.GetConnector(*d.cfg), store.PostgresOptions{})
 	if err != nil {
 		d.t.Fatal(err)
 	}

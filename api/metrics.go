@@ -2,6 +2,7 @@ package api
 
 import (
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -11,7 +12,15 @@ type metrics struct {
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
 	inFlight prometheus.Gauge
+
+	keys     *prometheus.CounterVec
+	mu       sync.Mutex
+	keyNames map[string]bool // that have a label of their own
 }
+
+// maxKeyNames bounds the names of keys that are labels. Names come and go with
+// the secret, and series stay.
+const maxKeyNames = 200
 
 // newMetrics registers the metrics of all listeners. Labels come from closed
 // sets: route patterns, known methods, statuses.
@@ -31,7 +40,12 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Help: "Requests being answered now.",
 		}),
 	}
-	reg.MustRegister(m.requests, m.seconds, m.inFlight)
+	m.keyNames = make(map[string]bool)
+	m.keys = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "gateway_api_key_requests_total",
+		Help: "Requests of apps, by the name of their key and by status; \"other\" are names beyond the first 200.",
+	}, []string{"key", "code"})
+	reg.MustRegister(m.requests, m.seconds, m.inFlight, m.keys)
 	return m
 }
 
@@ -39,4 +53,18 @@ func (m *metrics) count(route, method string, status int, took time.Duration) {
 	code := strconv.Itoa(status)
 	m.requests.WithLabelValues(route, method, code).Inc()
 	m.seconds.WithLabelValues(route, method, code[:1]+"xx").Observe(took.Seconds())
+}
+
+// countKey counts a request of the app with a key.
+func (m *metrics) countKey(name string, status int) {
+	m.mu.Lock()
+	if !m.keyNames[name] {
+		if len(m.keyNames) < maxKeyNames {
+			m.keyNames[name] = true
+		} else {
+			name = "other"
+		}
+	}
+	m.mu.Unlock()
+	m.keys.WithLabelValues(name, strconv.Itoa(status)).Inc()
 }

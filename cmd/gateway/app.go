@@ -16,7 +16,6 @@ import (
 	"gateway/internal/demo"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
-	"gateway/internal/secrets"
 )
 
 // app is the running service: newApp wires it and binds its listeners, serve
@@ -61,44 +60,48 @@ func newApp(ctx context.Context, cfg Config, log *slog.Logger, say func(format s
 		return nil, err
 	}
 	undo.add("back end", func() error { return a.parts.cleanups.run(log) })
-	tokens, made, err := adminTokens(cfg, a.parts.dir, log)
+	tokens, made, err := a.parts.vault.adminTokens(ctx, cfg, a.parts.dir)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := a.parts.vault.apiKeys(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
 	if made != "" {
 		say("admin token made in %s", made)
 	}
-	public, admin := api.New(api.Deps{
+	deps := api.Deps{
 		Predict:  a.parts.service,
 		Renewals: a.parts.engine,
 		Importer: a.parts.importer,
 		Acts:     a.parts.store,
 		Keys:     a.parts.keys,
-		Tokens: func() []api.Token {
-			var valid []api.Token
-			for _, t := range tokens.Current() {
-				valid = append(valid, api.Token{Name: secrets.TokenName(t), Value: t.Reveal()})
-			}
-			return valid
-		},
+		Tokens:   tokens.valid, RenewTokens: tokens.renew,
 		Dependencies: []api.Dependency{
 			{Name: "gateway", Required: true, Check: a.checkDraining},
 			{Name: "model", Required: true, Check: a.parts.scorer.Ready},
 			{Name: "database", Check: a.parts.store.Ping},
 			{Name: "ledger", Check: a.parts.outbox.Check},
+			{Name: "secrets", Check: a.parts.vault.Check},
 		},
 		Status:   a.status,
 		OpenAPI:  gateway.OpenAPI,
 		Registry: a.parts.registry,
 		Log:      log,
 		SpoolDir: a.parts.dir.Path("."),
-	}, api.Options{
+	}
+	if keys != nil {
+		deps.APIKeys, deps.RenewAPIKeys = keys.valid, keys.renew
+	}
+	public, admin := api.New(deps, api.Options{
 		SeparateAdmin:    cfg.AdminAddr != "",
 		AdminOpenMetrics: metricsOpen(cfg),
 		Version:          version,
 		EndpointName:     cfg.EndpointName,
 		MaxBody:          int64(cfg.MaxBody),
 		PredictTimeout:   cfg.PredictTimeout,
+		KeyRate:          cfg.APIKeyRate,
 		CORSOrigins:      cfg.CORSOrigins,
 	})
 	a.server(public)
@@ -289,6 +292,7 @@ func (a *app) status(ctx context.Context) map[string]any {
 		"platform": a.cfg.Platform,
 		"endpoint": a.cfg.EndpointName,
 		"outbox":   outboxStatus(a.cfg, a.parts.outbox.Stats()),
+		"secrets":  a.parts.vault.States(),
 	}
 	if count, err := a.parts.store.CountCustomers(ctx); err == nil {
 		out["customers"] = map[string]any{"total": count.Customers, "labelled": count.Labelled, "demo": count.Demo}

@@ -19,6 +19,7 @@ import (
 	"gateway/internal/modelswap"
 	"gateway/internal/outbox"
 	"gateway/internal/predict"
+	"gateway/internal/secrets"
 )
 
 const envPrefix = "GATEWAY"
@@ -26,30 +27,38 @@ const envPrefix = "GATEWAY"
 // Config is every setting, read from the environment. `gateway config` prints
 // it, and a test keeps the table in the README equal to it.
 type Config struct {
-	Addr           string        `default:"127.0.0.1:8080" desc:"public listener"`
-	AdminAddr      string        `split_words:"true" desc:"a listener of its own for /admin and /metrics; empty: the public one"`
-	DataDir        string        `split_words:"true" default:"./gateway-data" desc:"folder of all local state"`
-	Platform       string        `default:"local" desc:"where models are trained and served: local"`
-	Schema         string        `desc:"path of the feature schema; empty: the built-in bank schema"`
-	Demo           bool          `default:"true" desc:"fill an empty customer store with generated customers and train a first model"`
-	DBSecretID     string        `split_words:"true" desc:"file:PATH of a database secret (engine postgres, host, port, username, password, dbname, sslmode), for gateways that share one database; empty: SQLite in the data dir"`
-	AdminSecretID  string        `split_words:"true" desc:"file:PATH of {\"tokens\": [\"…\"]}; empty: a token is made in the data dir"`
-	SecretTTL      time.Duration `split_words:"true" default:"5m" desc:"how long a secret may be used before it is looked at again"`
-	EndpointName   string        `split_words:"true" default:"ServiceEndpoint" desc:"name of the endpoint"`
-	Training       TrainingConfig
-	Gate           string  `default:"auc:-0.005" desc:"metric that the challenger is judged by (auc, log_loss, accuracy, f1) and the least gain over the champion; off: every challenger passes"`
-	VerifyMaxShift float64 `split_words:"true" default:"0.5" desc:"how far the scores of recent traffic may shift at a swap, as a share of their mean, before the renewal goes back by itself; 0: any"`
-	KeepModels     int     `split_words:"true" default:"5" desc:"models that served before and are kept to go back to"`
-	Retrain        RetrainConfig
-	Outbox         OutboxConfig
-	Ledger         LedgerConfig
-	PredictTimeout time.Duration `split_words:"true" default:"2s" desc:"a prediction's whole time"`
-	MaxBody        Bytes         `split_words:"true" default:"1MiB" desc:"largest JSON body"`
-	IdempotencyTTL time.Duration `split_words:"true" default:"24h" desc:"how long the answer to a request with an Idempotency-Key is given to those who repeat it"`
-	CORSOrigins    []string      `split_words:"true" desc:"web origins that may call, separated by commas"`
-	ShutdownGrace  time.Duration `split_words:"true" default:"20s" desc:"how long requests may take to end after SIGTERM"`
-	LogFormat      string        `split_words:"true" desc:"text or json; empty: text on a terminal, else json"`
-	LogLevel       string        `split_words:"true" default:"info" desc:"debug, info, warn or error"`
+	Addr            string        `default:"127.0.0.1:8080" desc:"public listener"`
+	AdminAddr       string        `split_words:"true" desc:"a listener of its own for /admin and /metrics; empty: the public one"`
+	DataDir         string        `split_words:"true" default:"./gateway-data" desc:"folder of all local state"`
+	Platform        string        `default:"local" desc:"where models are trained and served: local"`
+	Schema          string        `desc:"path of the feature schema; empty: the built-in bank schema"`
+	Demo            bool          `default:"true" desc:"fill an empty customer store with generated customers and train a first model"`
+	DBSecretID      string        `split_words:"true" desc:"database secret (engine postgres, host, port, username, password, dbname, sslmode) for gateways that share one: name or ARN in Secrets Manager, or file:PATH; empty: SQLite in the data dir"`
+	DBHost          string        `split_words:"true" desc:"host or host:port of the database, where its secret has none, as that of a master user managed by RDS"`
+	DBName          string        `split_words:"true" desc:"name of the database, where its secret has none; empty: postgres"`
+	DBSslmode       string        `split_words:"true" desc:"sslmode as libpq has it, where the secret has none; empty: disable on this machine, else require"`
+	AdminSecretID   string        `split_words:"true" desc:"secret {\"tokens\": {\"name\": \"token\"}} or {\"tokens\": [\"…\"]}, as above; empty: a token is made in the data dir"`
+	APIKeysSecretID string        `split_words:"true" desc:"secret {\"keys\": {\"name\": \"key\"}}, as above; empty: apps need no key"`
+	APIKeyRate      float64       `split_words:"true" default:"0" desc:"requests a second that each key may make, and in one burst; 0: any number"`
+	SecretTTL       time.Duration `split_words:"true" default:"5m" desc:"how long a secret may be used before it is looked at again"`
+	SecretGrace     time.Duration `split_words:"true" default:"2h" desc:"how long, after a rotation, tokens and keys of the previous version stay valid"`
+	EndpointName    string        `split_words:"true" default:"ServiceEndpoint" desc:"name of the endpoint"`
+	Training        TrainingConfig
+	Gate            string  `default:"auc:-0.005" desc:"metric that the challenger is judged by (auc, log_loss, accuracy, f1) and the least gain over the champion; off: every challenger passes"`
+	VerifyMaxShift  float64 `split_words:"true" default:"0.5" desc:"how far the scores of recent traffic may shift at a swap, as a share of their mean, before the renewal goes back by itself; 0: any"`
+	KeepModels      int     `split_words:"true" default:"5" desc:"models that served before and are kept to go back to"`
+	Retrain         RetrainConfig
+	Outbox          OutboxConfig
+	Ledger          LedgerConfig
+	PredictTimeout  time.Duration `split_words:"true" default:"2s" desc:"a prediction's whole time"`
+	MaxBody         Bytes         `split_words:"true" default:"1MiB" desc:"largest JSON body"`
+	IdempotencyTTL  time.Duration `split_words:"true" default:"24h" desc:"how long the answer to a request with an Idempotency-Key is given to those who repeat it"`
+	CORSOrigins     []string      `split_words:"true" desc:"web origins that may call, separated by commas"`
+	ShutdownGrace   time.Duration `split_words:"true" default:"20s" desc:"how long requests may take to end after SIGTERM"`
+	LogFormat       string        `split_words:"true" desc:"text or json; empty: text on a terminal, else json"`
+	LogLevel        string        `split_words:"true" default:"info" desc:"debug, info, warn or error"`
+
+	secretRefresh, dbLifetime time.Duration // shorter in tests; zero: the packages' own
 
 	command bool // this gateway runs for one command: it starts no renewals by itself
 }
@@ -210,13 +219,24 @@ func (c *Config) validate() error {
 	}
 	oneOf("PLATFORM", c.Platform, "local")
 	secret := func(name, id string) {
-		if id != "" && !strings.HasPrefix(id, "file:") {
-			fault(name, "must be file:PATH")
+		if id == secrets.FilePrefix || strings.TrimSpace(id) != id {
+			fault(name, "must be the name or ARN of a secret, or file:PATH")
 		}
 	}
 	secret("DB_SECRET_ID", c.DBSecretID)
 	secret("ADMIN_SECRET_ID", c.AdminSecretID)
+	secret("API_KEYS_SECRET_ID", c.APIKeysSecretID)
+	if _, err := c.databaseDefaults(); err != nil {
+		faults = append(faults, err)
+	}
+	oneOf("DB_SSLMODE", cmp.Or(c.DBSslmode, "require"), "disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+	if !(c.APIKeyRate >= 0 && c.APIKeyRate <= 1e6) {
+		fault("API_KEY_RATE", "%v must be from 0 to 1000000", c.APIKeyRate)
+	}
 	positive("SECRET_TTL", c.SecretTTL)
+	if c.SecretGrace < 0 {
+		fault("SECRET_GRACE", "%s must not be below zero", c.SecretGrace)
+	}
 	if !endpointName.MatchString(c.EndpointName) {
 		fault("ENDPOINT_NAME", "%q must be at most 63 letters, digits and single dashes", c.EndpointName)
 	}

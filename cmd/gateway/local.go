@@ -3,9 +3,7 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -16,7 +14,6 @@ import (
 	"gateway/internal/modelswap"
 	"gateway/internal/outbox"
 	"gateway/internal/predict"
-	"gateway/internal/secrets"
 	"gateway/internal/store"
 )
 
@@ -24,6 +21,7 @@ import (
 type parts struct {
 	schema   *predict.Schema
 	registry *prometheus.Registry
+	vault    *vault
 	store    *store.Store
 	outbox   *outbox.Outbox
 	dir      *local.DataDir
@@ -68,10 +66,15 @@ func openLocal(ctx context.Context, cfg Config, log *slog.Logger) (_ *parts, err
 	}
 	p.cleanups.add("data dir", p.dir.Close)
 
-	if p.store, err = openStore(ctx, cfg, p.dir); err != nil {
+	p.vault = newVault(cfg, log, p.registry)
+	p.cleanups.add("secrets", p.vault.Close)
+
+	var connector *store.Connector
+	if p.store, connector, err = openDatabase(ctx, cfg, p.dir, p.vault); err != nil {
 		return nil, err
 	}
 	p.cleanups.add("database", p.store.Close)
+	p.registry.MustRegister(databaseMetrics{p.store, connector})
 
 	if p.outbox, err = openOutbox(cfg, p, log); err != nil {
 		return nil, err
@@ -128,25 +131,6 @@ func openLocal(ctx context.Context, cfg Config, log *slog.Logger) (_ *parts, err
 	return p, nil
 }
 
-// openStore opens the database: SQLite in the data dir, or the one that
-// gateways share.
-func openStore(ctx context.Context, cfg Config, dir *local.DataDir) (*store.Store, error) {
-	path, ok := strings.CutPrefix(cfg.DBSecretID, "file:")
-	if !ok {
-		return store.OpenSQLite(ctx, dir.Path("gateway.db"))
-	}
-	secret, err := secrets.ReadDatabase(path)
-	if err != nil {
-		return nil, &usageError{fmt.Errorf("GATEWAY_DB_SECRET_ID: %w", err)}
-	}
-	connector, err := store.PostgresServer{Host: secret.Host, Port: secret.Port, Database: secret.Name,
-		Username: secret.Username, Password: secret.Password.Reveal(), SSLMode: secret.SSLMode}.Connector()
-	if err != nil {
-		return nil, &usageError{fmt.Errorf("GATEWAY_DB_SECRET_ID: %s: %w", path, err)}
-	}
-	return store.OpenPostgres(ctx, connector)
-}
-
 // leaseOwner names this process in leases. A data dir with a database of its
 // own has one process at a time: after a crash the next one bears the same
 // name, and goes on at once without waiting for the lease to run out.
@@ -156,24 +140,3 @@ func leaseOwner(cfg Config) string {
 	}
 	return "" // a new name for each process
 }
-
-// adminTokens opens the admin tokens that the settings name. made is the path
-// of a token that was made just now.
-func adminTokens(cfg Config, dir *local.DataDir, log *slog.Logger) (t *secrets.Tokens, made string, err error) {
-	if path, ok := strings.CutPrefix(cfg.AdminSecretID, "file:"); ok {
-		t, err := secrets.OpenTokens(path, cfg.SecretTTL, log)
-		if err != nil {
-			return nil, "", &usageError{fmt.Errorf("GATEWAY_ADMIN_SECRET_ID: %w", err)}
-		}
-		return t, "", nil
-	}
-	path := dir.Path(adminTokenFile)
-	t, isNew, err := secrets.OpenOrMakeToken(path)
-	if err != nil || !isNew {
-		return t, "", err
-	}
-	return t, path, nil
-}
-
-// adminTokenFile is where the data dir keeps the admin token.
-const adminTokenFile = "admin-token"

@@ -101,6 +101,11 @@ func TestWrongSettingsStopTheStartWithALineThatNamesThem(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
+	mysql := writeFile(t, "mysql.json", `{"engine": "mysql", "host": "h", "username": "u", "password": "p"}`)
+	for _, name := range []string{"AWS_REGION", "AWS_DEFAULT_REGION"} {
+		t.Setenv(name, "")
+	}
+	t.Setenv("AWS_CONFIG_FILE", "/no/such/file")
 	for _, tc := range []struct{ name, value, says string }{
 		{"GATEWAY_ADDR", "nowhere", "host:port"},
 		{"GATEWAY_ADDR", "127.0.0.1:99999", "port"},
@@ -110,9 +115,18 @@ func TestWrongSettingsStopTheStartWithALineThatNamesThem(t *testing.T) {
 		{"GATEWAY_SCHEMA", "/no/such/file", "no such file"},
 		{"GATEWAY_SCHEMA", broken, "broken.yaml:5: type \"colour\""},
 		{"GATEWAY_DEMO", "perhaps", "true or false"},
-		{"GATEWAY_ADMIN_SECRET_ID", "my-secret", "file:PATH"},
+		{"GATEWAY_DB_SECRET_ID", "file:/no/such/file", "no such file"},
+		{"GATEWAY_DB_SECRET_ID", "file:" + mysql, "mysql\" is not supported; postgres"},
+		{"GATEWAY_DB_HOST", "db:port", "host:port"},
+		{"GATEWAY_DB_SSLMODE", "perhaps", "verify-full"},
+		{"GATEWAY_ADMIN_SECRET_ID", "my-secret", "AWS_REGION"},
+		{"GATEWAY_ADMIN_SECRET_ID", "file:", "file:PATH"},
 		{"GATEWAY_ADMIN_SECRET_ID", "file:/no/such/file", "no such file"},
+		{"GATEWAY_API_KEYS_SECRET_ID", "file:" + mysql, `must be {"keys"`},
+		{"GATEWAY_API_KEY_RATE", "-1", "from 0"},
+		{"GATEWAY_API_KEY_RATE", "NaN", "from 0"},
 		{"GATEWAY_SECRET_TTL", "0s", "above zero"},
+		{"GATEWAY_SECRET_GRACE", "-1s", "below zero"},
 		{"GATEWAY_ENDPOINT_NAME", "-x", "letters"},
 		{"GATEWAY_TRAINING_ALGORITHM", "magic", "linear-learner"},
 		{"GATEWAY_TRAINING_MAX_RUNTIME", "long", "duration"},

@@ -21,7 +21,7 @@ import (
 // owner at a time.
 type remote struct {
 	URL   string `name:"url" help:"Go through the gateway that runs there, such as http://127.0.0.1:8080." placeholder:"URL"`
-	Token string `help:"Admin token; without it, that of the data dir where the URL is on this machine." placeholder:"TOKEN"`
+	Token string `help:"Admin token, or an app's key for predict; without it, that of the data dir where the URL is on this machine." placeholder:"TOKEN"`
 	JSON  bool   `name:"json" help:"For machines."`
 }
 
@@ -62,7 +62,7 @@ func (r remote) here(c *console, do func(ctx context.Context, client *api.Client
 	if err != nil {
 		return &usageError{err}
 	}
-	cfg.Addr, cfg.AdminAddr, cfg.AdminSecretID, cfg.Demo, cfg.command = "127.0.0.1:0", "", "", false, true
+	cfg.Addr, cfg.AdminAddr, cfg.AdminSecretID, cfg.APIKeysSecretID, cfg.Demo, cfg.command = "127.0.0.1:0", "", "", "", false, true
 	log := slog.New(slog.NewTextHandler(c.stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 	a, err := newApp(c.ctx, cfg, log, func(string, ...any) {})
 	if err != nil {

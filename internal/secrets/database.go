@@ -1,63 +1,112 @@
 package secrets
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"os"
+	"slices"
 	"strconv"
 	"strings"
 )
 
-// Database is what a database secret holds, in the form that Secrets Manager
-// gives to RDS: {"engine", "host", "port", "username", "password", "dbname"},
-// the port as a number or as text.
+// Database is what a database secret holds, in the forms that Secrets Manager
+// gives to RDS:
+//
+//	{"engine": "postgres", "host": "…", "port": 5432, "username": "…", "password": "…", "dbname": "…"}
+//
+// The port may be text, and ssl true or false, in text or not. Of two users who
+// take turns, username names the one whose turn it is. The secret of a master
+// user that RDS manages has username and password alone.
 type Database struct {
 	Host     string
 	Port     uint16
 	Username string
 	Password Secret
 	Name     string
-	SSLMode  string // as libpq has it; empty: disable on this machine, else require
+	SSLMode  string // as libpq has it; empty: the default of whoever connects
 }
 
-// ReadDatabase reads a database secret from a file. Errors name the file and
-// the member, and repeat no value.
-func ReadDatabase(path string) (Database, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return Database{}, err
-	}
-	d, err := ParseDatabase(text)
-	if err != nil {
-		return d, fmt.Errorf("%s: %w", path, err)
-	}
-	return d, nil
-}
-
-// ParseDatabase reads a database secret.
-func ParseDatabase(text []byte) (Database, error) {
-	var form struct {
-		Engine, Host, Username, Password, DBName, SSLMode string
-		Port                                              json.RawMessage
-	}
-	if err := json.Unmarshal(text, &form); err != nil {
-		return Database{}, fmt.Errorf("must be a JSON object of texts, and a port")
-	}
-	for name, value := range map[string]string{"host": form.Host, "username": form.Username, "password": form.Password, "dbname": form.DBName} {
-		if value == "" {
-			return Database{}, fmt.Errorf("%q is missing", name)
+// ParseDatabase returns a function that reads a database secret. What the
+// secret leaves out is taken from missing; where that has none either, the port
+// is 5432 and the name postgres.
+func ParseDatabase(missing Database) func(Secret) (Database, error) {
+	return func(s Secret) (Database, error) {
+		var form struct {
+			Engine, Host, Username, Password, DBName, SSLMode string
+			Port, SSL                                         json.RawMessage
 		}
-	}
-	if e := form.Engine; e != "" && !strings.HasPrefix(e, "postgres") && e != "aurora-postgresql" {
-		return Database{}, fmt.Errorf("engine %q is not supported; postgres is", e)
-	}
-	port := uint64(5432)
-	if len(form.Port) > 0 {
+		if err := json.Unmarshal([]byte(s.Reveal()), &form); err != nil {
+			return Database{}, errors.New(`must be a JSON object with "username", "password" and the like, all of them text but the port`)
+		}
+		if err := checkEngine(form.Engine); err != nil {
+			return Database{}, err
+		}
+		d := Database{Host: or(form.Host, missing.Host), Username: form.Username, Password: New(form.Password),
+			Name: or(form.DBName, missing.Name, "postgres"), SSLMode: or(form.SSLMode, missing.SSLMode)}
+		for _, member := range []struct{ name, value string }{{"host", d.Host}, {"username", d.Username}, {"password", form.Password}} {
+			if member.value == "" {
+				return Database{}, fmt.Errorf("%q is missing", member.name)
+			}
+		}
 		var err error
-		if port, err = strconv.ParseUint(strings.Trim(string(form.Port), `"`), 10, 16); err != nil || port == 0 {
-			return Database{}, fmt.Errorf("port must be a number from 1 to 65535")
+		if d.Port, err = parsePort(form.Port, missing.Port); err != nil {
+			return Database{}, err
+		}
+		if form.SSLMode == "" {
+			if d.SSLMode, err = parseSSL(form.SSL, d.SSLMode); err != nil {
+				return Database{}, err
+			}
+		}
+		return d, nil
+	}
+}
+
+func or(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
 		}
 	}
-	return Database{Host: form.Host, Port: uint16(port), Username: form.Username, Password: New(form.Password),
-		Name: form.DBName, SSLMode: form.SSLMode}, nil
+	return ""
+}
+
+// checkEngine names an engine only where it is one: a value that came into the
+// wrong member is not repeated.
+func checkEngine(engine string) error {
+	supported := []string{"", "postgres", "postgresql", "aurora-postgresql"}
+	others := []string{"mysql", "aurora-mysql", "aurora", "mariadb", "sqlserver", "oracle", "db2", "redshift", "mongo", "docdb"}
+	switch family, _, _ := strings.Cut(engine, "-"); {
+	case slices.Contains(supported, engine):
+		return nil
+	case slices.Contains(others, engine), slices.Contains(others, family):
+		return fmt.Errorf("engine %q is not supported; postgres and aurora-postgresql are", engine)
+	}
+	return errors.New("the engine is not a known one; postgres and aurora-postgresql are supported")
+}
+
+func parsePort(text json.RawMessage, missing uint16) (uint16, error) {
+	if len(text) == 0 || bytes.Equal(text, []byte("null")) {
+		if missing != 0 {
+			return missing, nil
+		}
+		return 5432, nil
+	}
+	port, err := strconv.ParseUint(strings.Trim(string(text), `"`), 10, 16)
+	if err != nil || port == 0 {
+		return 0, errors.New("port must be a number from 1 to 65535")
+	}
+	return uint16(port), nil
+}
+
+func parseSSL(text json.RawMessage, missing string) (string, error) {
+	switch strings.Trim(string(text), `"`) {
+	case "", "null":
+		return missing, nil
+	case "true":
+		return "require", nil
+	case "false":
+		return "disable", nil
+	}
+	return "", errors.New("ssl must be true or false")
 }

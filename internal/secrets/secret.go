@@ -1,13 +1,8 @@
-// Package secrets holds what must not be seen. A [Secret] prints as
-// [redacted] in every way Go can print, log or marshal it, and [Tokens] are
-// secrets that may be replaced while the gateway runs.
-//
-// Secrets come from files so far: the setting `file:PATH` names one. The
-// package knows nothing of what secrets are for.
 package secrets
 
 import (
 	"crypto/rand"
+	"crypto/subtle"
 	"fmt"
 	"log/slog"
 )
@@ -15,16 +10,30 @@ import (
 const redacted = "[redacted]"
 
 // Secret is a value that does not print. Only Reveal gives it away.
-type Secret struct{ value string }
+//
+// The value is kept by a function, because package fmt calls no methods on
+// unexported fields: it would print the text of a string that is deep in a
+// struct, but of a function it can only print the address.
+type Secret struct{ reveal func() string }
 
-// New wraps a value.
-func New(value string) Secret { return Secret{value} }
+// New wraps a value, which may be any bytes.
+func New(value string) Secret { return Secret{func() string { return value }} }
 
 // Generate makes a random secret of at least 128 bits, in letters and digits.
-func Generate() Secret { return Secret{rand.Text()} }
+func Generate() Secret { return New(rand.Text()) }
 
 // Reveal returns the value. Call it where the value is used, not before.
-func (s Secret) Reveal() string { return s.value }
+func (s Secret) Reveal() string {
+	if s.reveal == nil {
+		return ""
+	}
+	return s.reveal()
+}
+
+// Equal compares in a time that tells nothing but whether the lengths agree.
+func (s Secret) Equal(other Secret) bool {
+	return subtle.ConstantTimeCompare([]byte(s.Reveal()), []byte(other.Reveal())) == 1
+}
 
 // String implements fmt.Stringer.
 func (s Secret) String() string { return redacted }

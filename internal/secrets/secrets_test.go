@@ -2,145 +2,109 @@ package secrets_test
 
 import (
 	"bytes"
+	"encoding/gob"
 	"encoding/json"
 	"encoding/xml"
+	"errors"
 	"fmt"
+	"html/template"
+	"io"
+	"log"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"gateway/internal/secrets"
 )
 
 const value = "hunter2-hunter2"
 
+// holder has a secret in every place where printers look.
+type holder struct {
+	S secrets.Secret
+	P *secrets.Secret
+	L []secrets.Secret
+	A [1]secrets.Secret
+	M map[string]secrets.Secret
+	I any
+	D secrets.Database
+	hidden
+	inner hidden
+	deep  *hidden
+}
+
+// hidden has its secret where package fmt may call no methods.
+type hidden struct {
+	secret secrets.Secret
+	list   []secrets.Secret
+	table  map[string]secrets.Named
+}
+
+// failure is an error that has a secret in it.
+type failure struct{ Secret secrets.Secret }
+
+func (f failure) Error() string { return fmt.Sprintf("refused: %v", f.Secret) }
+
 func TestASecretNeverPrints(t *testing.T) {
 	s := secrets.New(value)
-	holder := struct {
-		S secrets.Secret
-		P *secrets.Secret
-		L []secrets.Secret
-		M map[string]secrets.Secret
-	}{s, &s, []secrets.Secret{s}, map[string]secrets.Secret{"k": s}}
-	var out bytes.Buffer
-	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%T %v"} {
-		fmt.Fprintf(&out, verb+"\n", s)
-		fmt.Fprintf(&out, verb+"\n", holder)
-		fmt.Fprintf(&out, verb+"\n", &holder)
+	h := hidden{s, []secrets.Secret{s}, map[string]secrets.Named{"k": {Name: "n", Value: s}}}
+	nested := holder{S: s, P: &s, L: []secrets.Secret{s}, A: [1]secrets.Secret{s}, M: map[string]secrets.Secret{"k": s}, I: s,
+		D: secrets.Database{Password: s}, hidden: h, inner: h, deep: &h}
+	things := map[string]any{
+		"the secret": s, "a pointer": &s, "a struct": nested, "a pointer to a struct": &nested, "a slice": []any{s, &nested},
+		"a map": map[string]any{"k": s, "n": nested}, "hidden in a struct": h, "behind pointers": &struct{ p **hidden }{ptr(&h)},
+		"named": secrets.Named{Name: "n", Value: s}, "an error": failure{s}, "a wrapped error": fmt.Errorf("wrapped: %w", failure{s}),
+		"joined errors": errors.Join(failure{s}, io.EOF),
 	}
-	fmt.Fprintln(&out, s, &s, holder, fmt.Errorf("wrapped: %v", s))
-	for _, marshal := range []func(any) ([]byte, error){json.Marshal, xml.Marshal} {
-		if text, err := marshal(s); err == nil {
-			out.Write(text)
-		}
-	}
-	text, err := json.Marshal(holder)
-	if err != nil {
-		t.Fatal(err)
-	}
-	out.Write(text)
-	for _, h := range []slog.Handler{slog.NewTextHandler(&out, nil), slog.NewJSONHandler(&out, nil)} {
-		slog.New(h).Info("secret", "s", s, "p", &s, "holder", holder, slog.Group("g", "s", s))
-	}
-	if strings.Contains(out.String(), "hunter2") || strings.Contains(out.String(), fmt.Sprintf("%x", value)) {
-		t.Errorf("the secret was printed: %s", out.String())
-	}
-	if s.Reveal() != value {
-		t.Errorf("Reveal gave %q, want the value", s.Reveal())
-	}
-}
-
-func write(t *testing.T, path, text string) {
-	t.Helper()
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func reveal(all []secrets.Secret) string {
-	var values []string
-	for _, s := range all {
-		values = append(values, s.Reveal())
-	}
-	return strings.Join(values, " ")
-}
-
-func TestTokensFollowTheirFileAfterTheTTLAndSurviveItsLoss(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		path := filepath.Join(t.TempDir(), "tokens.json")
-		write(t, path, `{"tokens": ["one", " two "]}`)
-		var log bytes.Buffer
-		tokens, err := secrets.OpenTokens(path, time.Minute, slog.New(slog.NewTextHandler(&log, nil)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		look := func(want string) {
-			t.Helper()
-			if got := reveal(tokens.Current()); got != want {
-				t.Errorf("tokens are %q, want %q", got, want)
+	printed := func(t *testing.T, how, text string) {
+		t.Helper()
+		for _, leak := range []string{value, "hunter2", fmt.Sprintf("%x", value), fmt.Sprintf("%X", value), "68 75 6e", "104 117 110", "0x68"} {
+			if strings.Contains(text, leak) {
+				t.Errorf("%s printed the secret: %s", how, text)
 			}
 		}
-		look("one two")
-		write(t, path, `{"tokens": ["three"]}`)
-		look("one two") // the time is not up
-		time.Sleep(time.Minute)
-		look("three")
-		write(t, path, `{"tokens": ["secret-but-broken"`)
-		time.Sleep(time.Minute)
-		look("three")
-		time.Sleep(time.Minute)
-		look("three")
-		if n := strings.Count(log.String(), "cannot be read again"); n != 1 {
-			t.Errorf("a lasting failure was logged %d times, want once", n)
-		}
-		if strings.Contains(log.String(), "secret-but-broken") {
-			t.Error("the log repeats what is in the file")
-		}
-		if err := os.Remove(path); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(time.Minute)
-		look("three")
-		write(t, path, `{"tokens": ["four"]}`)
-		time.Sleep(time.Minute)
-		look("four")
-	})
-}
-
-func TestTokenFilesThatCannotBeUsedAreRefusedByName(t *testing.T) {
-	for name, text := range map[string]string{
-		"not JSON": "leak", "no tokens": `{}`, "an empty list": `{"tokens": []}`, "only blanks": `{"tokens": ["", "  "]}`,
-		"a number": `{"tokens": 5}`,
-	} {
-		path := filepath.Join(t.TempDir(), "tokens.json")
-		write(t, path, text)
-		_, err := secrets.OpenTokens(path, time.Minute, slog.New(slog.DiscardHandler))
-		if err == nil || !strings.Contains(err.Error(), path) || strings.Contains(err.Error(), "leak") {
-			t.Errorf("%s: got %v, want an error that names the file and not its text", name, err)
-		}
+	}
+	for name, thing := range things {
+		t.Run(name, func(t *testing.T) {
+			for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "% x", "%#x", "%d", "%c", "%U", "%b", "%t", "%20v", "%-3.1s", "%T %v"} {
+				printed(t, verb, fmt.Sprintf(verb, thing))
+			}
+			printed(t, "Println", fmt.Sprintln(thing))
+			for how, marshal := range map[string]func(any) ([]byte, error){"JSON": json.Marshal, "XML": xml.Marshal} {
+				text, err := marshal(thing)
+				printed(t, how, fmt.Sprint(string(text), err))
+			}
+			var out bytes.Buffer
+			err := gob.NewEncoder(&out).Encode(thing)
+			printed(t, "gob", fmt.Sprint(out.String(), err))
+			out.Reset()
+			for _, handler := range []slog.Handler{slog.NewTextHandler(&out, nil), slog.NewJSONHandler(&out, nil)} {
+				slog.New(handler).With("with", thing).WithGroup("g").Info(fmt.Sprint(thing), "thing", thing, slog.Group("in", "thing", thing))
+			}
+			log.New(&out, "", 0).Print(thing)
+			if err := template.Must(template.New("").Parse("{{.}} <a title='{{.}}'><script>var x = {{.}}</script>")).Execute(&out, thing); err != nil {
+				out.WriteString(err.Error())
+			}
+			func() {
+				defer func() { fmt.Fprint(&out, recover()) }()
+				panic(thing)
+			}()
+			printed(t, "slog, log, a template or a panic", out.String())
+		})
+	}
+	text, err := json.Marshal(s)
+	if err != nil || string(text) != `"[redacted]"` || fmt.Sprintf("%v %d", s, s) != "[redacted] [redacted]" {
+		t.Errorf("as JSON it is %s (%v), and printed %v", text, err, s)
+	}
+	if s.Reveal() != value || !s.Equal(secrets.New(value)) || s.Equal(secrets.Secret{}) || (secrets.Secret{}).Reveal() != "" {
+		t.Error("the secret is not what was put into it")
 	}
 }
 
-func TestATokenIsMadeOnceAndOnlyItsOwnerCanReadIt(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "admin-token")
-	first, made, err := secrets.OpenOrMakeToken(path)
-	if err != nil || !made {
-		t.Fatalf("got made = %v (%v), want a new token", made, err)
-	}
-	info, err := os.Stat(path)
-	if err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("the file has mode %v (%v), want 0600", info.Mode().Perm(), err)
-	}
-	again, made, err := secrets.OpenOrMakeToken(path)
-	if err != nil || made || reveal(again.Current()) != reveal(first.Current()) || len(reveal(first.Current())) < 20 {
-		t.Errorf("the second start has token %q, made = %v (%v), want the first one's", reveal(again.Current()), made, err)
-	}
-	write(t, path, "\n")
-	if _, _, err := secrets.OpenOrMakeToken(path); err == nil || !strings.Contains(err.Error(), path) {
-		t.Errorf("an empty file gave %v, want an error that names it", err)
+func ptr[T any](v T) *T { return &v }
+
+func TestGeneratedSecretsDiffer(t *testing.T) {
+	if a, b := secrets.Generate(), secrets.Generate(); a.Equal(b) || len(a.Reveal()) < 26 {
+		t.Errorf("two secrets have %d and %d characters, equal: %v", len(a.Reveal()), len(b.Reveal()), a.Equal(b))
 	}
 }

@@ -1,49 +1,128 @@
 package store
 
 import (
+	"context"
 	"database/sql/driver"
-	"net"
-	"net/url"
-	"strconv"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
 
-	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// PostgresServer says where a PostgreSQL database is and who asks.
-type PostgresServer struct {
-	Host     string
-	Port     uint16
-	Database string
-	Username string
-	Password string
-	SSLMode  string // as libpq has it; empty: disable on this machine, else require
+const (
+	// loginTime bounds the making of a connection, all tries included, where
+	// the caller's own deadline is later.
+	loginTime = 10 * time.Second
+	// loginWait is how long after a round of refusals the next one begins; it
+	// doubles up to longestLoginWait.
+	loginWait        = 10 * time.Millisecond
+	longestLoginWait = 200 * time.Millisecond
+)
+
+// Logins knows what to log in with. It is safe for concurrent use.
+type Logins interface {
+	// Login returns what to try after the versions named were refused; where
+	// none is named, what to begin with. It may wait for something newer, but
+	// not beyond ctx. ok is false where there is nothing else at the moment.
+	Login(ctx context.Context, refused ...string) (login Login, ok bool)
+	// Accepted is told which version the server took.
+	Accepted(version string)
 }
 
-// Connector makes connections to the server, for OpenPostgres.
-func (p PostgresServer) Connector() (driver.Connector, error) {
-	cfg, err := p.config()
-	if err != nil {
-		return nil, err
-	}
-	return stdlib.GetConnector(*cfg), nil
+// Login is a server, and a user it lets in.
+type Login struct {
+	Version string // names the user and password
+	Server  PostgresServer
 }
 
-func (p PostgresServer) config() (*pgx.ConnConfig, error) {
-	mode := p.SSLMode
-	if mode == "" {
-		mode = "require"
-		if ip := net.ParseIP(p.Host); p.Host == "localhost" || (ip != nil && ip.IsLoopback()) {
-			mode = "disable"
+// fixed is a login that does not change.
+type fixed Login
+
+// Login implements Logins.
+func (f fixed) Login(_ context.Context, refused ...string) (Login, bool) {
+	return Login(f), !slices.Contains(refused, f.Version)
+}
+
+// Accepted implements Logins.
+func (fixed) Accepted(string) {}
+
+// FixedLogin is for a user and a password that do not change.
+func FixedLogin(server PostgresServer) Logins { return fixed{Version: "fixed", Server: server} }
+
+// Connector makes connections to a PostgreSQL server whose password changes
+// while we use it. User and password are asked for where a connection is born,
+// so the pool need not know; a server does not end the connections of those who
+// came in with an old password, and the pool retires them by age.
+//
+// A login that is refused is tried with something newer, again and again until
+// the caller's deadline. That is safe: no statement has been sent.
+type Connector struct {
+	logins  Logins
+	opened  atomic.Int64
+	retries atomic.Int64
+}
+
+// NewConnector makes a Connector, for OpenPostgres.
+func NewConnector(logins Logins) *Connector { return &Connector{logins: logins} }
+
+// Opened returns how many connections have been made, and how many logins were
+// refused on the way and tried again.
+func (c *Connector) Opened() (opened, retried int64) { return c.opened.Load(), c.retries.Load() }
+
+// Driver implements driver.Connector.
+func (*Connector) Driver() driver.Driver { return stdlib.GetDefaultDriver() }
+
+// Connect implements driver.Connector.
+func (c *Connector) Connect(ctx context.Context) (driver.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, loginTime)
+	defer cancel()
+	var (
+		refused []string // in this round
+		all     []string // ever
+		refusal error
+	)
+	for wait := loginWait; ; {
+		login, ok := c.logins.Login(ctx, refused...)
+		if ok {
+			conn, err := login.Server.connect(ctx)
+			switch {
+			case err == nil:
+				c.logins.Accepted(login.Version)
+				c.opened.Add(1)
+				return conn, nil
+			case ctx.Err() == nil && refusesLogin(err):
+				c.retries.Add(1)
+				refused, refusal = append(refused, login.Version), err
+				if !slices.Contains(all, login.Version) {
+					all = append(all, login.Version)
+				}
+				continue
+			case refusal == nil:
+				return nil, err
+			}
+			// Out of time in a later try: the refusal says more.
+		}
+		select {
+		case <-time.After(wait):
+			refused, wait = nil, min(2*wait, longestLoginWait)
+		case <-ctx.Done():
+			if refusal == nil {
+				return nil, ctx.Err()
+			}
+			return nil, fmt.Errorf("the server refused the login of every version of the secret that was tried (%s): %w",
+				strings.Join(all, ", "), refusal)
 		}
 	}
-	address := url.URL{Scheme: "postgres", Host: net.JoinHostPort(p.Host, strconv.Itoa(int(p.Port))), Path: "/" + p.Database,
-		RawQuery: url.Values{"sslmode": {mode}}.Encode()}
-	cfg, err := pgx.ParseConfig(address.String())
-	if err != nil {
-		return nil, failed("address", err)
-	}
-	// Set here and not in the address, which pgx repeats in errors.
-	cfg.User, cfg.Password = p.Username, p.Password
-	return cfg, nil
+}
+
+// refusesLogin reports whether a server turned down the user or the password.
+func refusesLogin(err error) bool {
+	const invalidPassword, invalidAuthorization = "28P01", "28000"
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && (pg.Code == invalidPassword || pg.Code == invalidAuthorization)
 }

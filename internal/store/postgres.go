@@ -1,11 +1,16 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"fmt"
 	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
 )
 
 const (
@@ -20,21 +25,71 @@ const (
 	postgresLifetime = 5 * time.Minute
 )
 
-// OpenPostgres opens the PostgreSQL database that connector, of pgx, connects
-// to, and migrates it. Several processes may open it, and start together. Where
-// a connection is made, and with which password, is the connector's to decide
+// PostgresOptions are for tests that cannot wait. The zero value is for use.
+type PostgresOptions struct {
+	// Lifetime is how long a connection is used. Zero: 5 min.
+	Lifetime time.Duration
+}
+
+// OpenPostgres opens the PostgreSQL database that connector connects to, and
+// migrates it. Several processes may open it, and start together. Where a
+// connection is made, and with which password, is the connector's to decide
 // each time.
 //
 // The error matches ErrNewer where a newer version of the gateway made the
 // database.
-func OpenPostgres(ctx context.Context, connector driver.Connector) (*Store, error) {
+func OpenPostgres(ctx context.Context, connector driver.Connector, o PostgresOptions) (*Store, error) {
+	if err := migrateAsOwner(ctx, connector); err != nil {
+		return nil, failed("migrate", err)
+	}
 	db := sql.OpenDB(connector)
 	db.SetMaxOpenConns(postgresConnections)
 	db.SetMaxIdleConns(postgresIdle)
-	db.SetConnMaxLifetime(postgresLifetime)
+	db.SetConnMaxLifetime(cmp.Or(o.Lifetime, postgresLifetime))
 	db.SetConnMaxIdleTime(postgresLifetime)
-	if err := migrate(ctx, postgresMigrator, db); err != nil {
-		return nil, errors.Join(failed("migrate", err), db.Close())
-	}
 	return newStore(ctx, db, db)
+}
+
+// migrateAsOwner migrates over connections of its own, which end with it.
+func migrateAsOwner(ctx context.Context, connector driver.Connector) error {
+	db := sql.OpenDB(ownerConnector{connector})
+	err := migrate(ctx, postgresMigrator, db)
+	return errors.Join(err, db.Close())
+}
+
+// ownerConnector makes connections that act as the owner of our tables. Where
+// two users take turns, as a rotation of alternating users has it, the second
+// is a member of the first; without this, a table that is made while it is the
+// second one's turn would belong to it alone, and be closed to the first.
+type ownerConnector struct{ driver.Connector }
+
+// Connect implements driver.Connector.
+func (o ownerConnector) Connect(ctx context.Context) (driver.Conn, error) {
+	conn, err := o.Connector.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := actAsOwner(ctx, conn); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return conn, nil
+}
+
+func actAsOwner(ctx context.Context, conn driver.Conn) error {
+	pg, ok := conn.(*stdlib.Conn)
+	if !ok {
+		return fmt.Errorf("the connector makes %T, not connections of pgx", conn)
+	}
+	var owner string
+	err := pg.Conn().QueryRow(ctx, `
+SELECT quote_ident(tableowner) FROM pg_catalog.pg_tables
+WHERE schemaname = current_schema() AND tablename = 'goose_db_version'
+    AND tableowner <> current_user AND pg_has_role(current_user, tableowner, 'MEMBER')`).Scan(&owner)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil // ours already, or nobody's yet
+	}
+	if err == nil {
+		_, err = pg.Conn().Exec(ctx, "SET ROLE "+owner)
+	}
+	return err
 }

@@ -37,7 +37,7 @@ func connect(url string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return OpenPostgres(context.Background(), stdlib.GetConnector(*config))
+	return OpenPostgres(context.Background(), stdlib.GetConnector(*config), PostgresOptions{})
 }
 
 // openURL may be called from any goroutine.

@@ -76,6 +76,19 @@ func (s *Store) Ping(ctx context.Context) error {
 	return failed("ping", err)
 }
 
+// Connections tells how many connections to the database are open, and how many
+// of them are in use, at this moment.
+func (s *Store) Connections() (open, inUse int) {
+	for _, db := range []*sql.DB{s.write, s.read} {
+		stats := db.Stats()
+		open, inUse = open+stats.OpenConnections, inUse+stats.InUse
+		if s.write == s.read {
+			break
+		}
+	}
+	return open, inUse
+}
+
 // inWrite runs fn in a write transaction and commits it if fn returns nil. The
 // error names the operation.
 func (s *Store) inWrite(ctx context.Context, operation string, fn func(tx *sql.Tx) error) error {

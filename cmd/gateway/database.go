@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"gateway/internal/local"
+	"gateway/internal/secrets"
+	"gateway/internal/store"
+)
+
+// openDatabase opens the database: SQLite in the data dir, or the one that
+// gateways share. connector is nil for SQLite.
+func openDatabase(ctx context.Context, cfg Config, dir *local.DataDir, v *vault) (s *store.Store, connector *store.Connector, err error) {
+	if cfg.DBSecretID == "" {
+		s, err = store.OpenSQLite(ctx, dir.Path("gateway.db"))
+		return s, nil, err
+	}
+	missing, err := cfg.databaseDefaults()
+	if err != nil {
+		return nil, nil, &usageError{err}
+	}
+	parse := func(s secrets.Secret) (store.PostgresServer, error) {
+		d, err := secrets.ParseDatabase(missing)(s)
+		if err != nil {
+			return store.PostgresServer{}, err
+		}
+		server := store.PostgresServer{Host: d.Host, Port: d.Port, Database: d.Name,
+			Username: d.Username, Password: d.Password.Reveal, SSLMode: d.SSLMode}
+		return server, server.Check()
+	}
+	secret, err := openSecret(ctx, v, "DB_SECRET_ID", "database", cfg.DBSecretID, 0, parse)
+	if err != nil {
+		return nil, nil, err
+	}
+	connector = store.NewConnector(logins{secret})
+	s, err = store.OpenPostgres(ctx, connector, store.PostgresOptions{Lifetime: cfg.dbLifetime})
+	return s, connector, err
+}
+
+// logins are the versions of a database secret, as package store wants them.
+type logins struct {
+	secret *secrets.Rotating[store.PostgresServer]
+}
+
+// Login implements store.Logins.
+func (l logins) Login(ctx context.Context, refused ...string) (store.Login, bool) {
+	v, ok := l.secret.After(ctx, refused...)
+	return store.Login{Version: v.Version, Server: v.Data}, ok
+}
+
+// Accepted implements store.Logins.
+func (l logins) Accepted(version string) { l.secret.Accepted(version) }
+
+// databaseDefaults are what a database secret may leave out.
+func (c *Config) databaseDefaults() (secrets.Database, error) {
+	d := secrets.Database{Host: c.DBHost, Name: c.DBName, SSLMode: c.DBSslmode}
+	host, port, err := net.SplitHostPort(c.DBHost)
+	if err != nil {
+		d.Host = strings.Trim(c.DBHost, "[]")
+		return d, nil // a host without a port
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil || n == 0 || host == "" {
+		return d, fmt.Errorf("GATEWAY_DB_HOST: %q is not a host or host:port", c.DBHost)
+	}
+	d.Host, d.Port = host, uint16(n)
+	return d, nil
+}
+
+// databaseMetrics shows the connections to the database.
+type databaseMetrics struct {
+	store     *store.Store
+	connector *store.Connector // nil for SQLite
+}
+
+var (
+	connectionsDesc = prometheus.NewDesc("gateway_database_connections",
+		"Connections to the database that are open, by whether they are in use or idle.", []string{"state"}, nil)
+	openedDesc = prometheus.NewDesc("gateway_database_connections_opened_total",
+		"Connections to the database that were made, each with the credentials of its day.", nil, nil)
+	retriedDesc = prometheus.NewDesc("gateway_database_login_retries_total",
+		"Logins that the database refused and that were tried again with another version of the secret.", nil, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (databaseMetrics) Describe(ch chan<- *prometheus.Desc) {
+	ch <- connectionsDesc
+	ch <- openedDesc
+	ch <- retriedDesc
+}
+
+// Collect implements prometheus.Collector.
+func (m databaseMetrics) Collect(ch chan<- prometheus.Metric) {
+	open, inUse := m.store.Connections()
+	ch <- prometheus.MustNewConstMetric(connectionsDesc, prometheus.GaugeValue, float64(inUse), "in_use")
+	ch <- prometheus.MustNewConstMetric(connectionsDesc, prometheus.GaugeValue, float64(open-inUse), "idle")
+	if m.connector == nil {
+		return
+	}
+	opened, retried := m.connector.Opened()
+	ch <- prometheus.MustNewConstMetric(openedDesc, prometheus.CounterValue, float64(opened))
+	ch <- prometheus.MustNewConstMetric(retriedDesc, prometheus.CounterValue, float64(retried))
+}

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"gateway/api"
+	"gateway/internal/aws"
+	"gateway/internal/local"
+	"gateway/internal/secrets"
+)
+
+// vault opens the secrets that the settings name, each from the source that
+// its id speaks of: a file, or Secrets Manager.
+type vault struct {
+	*secrets.Store
+	grace   time.Duration
+	files   *secrets.Files
+	manager *aws.Secrets // nil until a secret needs it
+}
+
+func newVault(cfg Config, log *slog.Logger, reg prometheus.Registerer) *vault {
+	return &vault{
+		Store: secrets.NewStore(secrets.Options{TTL: cfg.SecretTTL, Refresh: cfg.secretRefresh}, log, reg),
+		grace: cfg.SecretGrace, files: secrets.NewFiles(),
+	}
+}
+
+// source returns where a secret is kept.
+func (v *vault) source(ctx context.Context, id string) (secrets.Source, error) {
+	if strings.HasPrefix(id, secrets.FilePrefix) {
+		return v.files, nil
+	}
+	if v.manager == nil {
+		manager, err := aws.OpenSecrets(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("Secrets Manager: %w", err)
+		}
+		v.manager = manager
+	}
+	return v.manager, nil
+}
+
+// openSecret opens the secret that a setting names. It waits while the source
+// does not answer; what waiting cannot mend is a wrong setting.
+func openSecret[T any](ctx context.Context, v *vault, setting, name, id string, grace time.Duration,
+	parse func(secrets.Secret) (T, error)) (*secrets.Rotating[T], error) {
+	source, err := v.source(ctx, id)
+	if err != nil {
+		return nil, &usageError{fmt.Errorf("GATEWAY_%s: %w", setting, err)}
+	}
+	s, err := secrets.Open(ctx, v.Store, secrets.Declared{Name: name, ID: id, Source: source, Grace: grace}, parse)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil, err
+	case err != nil:
+		return nil, &usageError{fmt.Errorf("GATEWAY_%s: %w", setting, err)}
+	}
+	return s, nil
+}
+
+// adminTokenFile is where the data dir keeps the admin token.
+const adminTokenFile = "admin-token"
+
+// adminTokens opens the operators' tokens. made is the path of a token that
+// was made just now.
+func (v *vault) adminTokens(ctx context.Context, cfg Config, dir *local.DataDir) (t *credentials, made string, err error) {
+	id, parse := cfg.AdminSecretID, secrets.ParseTokens
+	if id == "" {
+		path := dir.Path(adminTokenFile)
+		isNew, err := secrets.MakeToken(path)
+		if err != nil {
+			return nil, "", err
+		}
+		if isNew {
+			made = path
+		}
+		id, parse = secrets.FilePrefix+path, secrets.ParseToken
+	}
+	s, err := openSecret(ctx, v, "ADMIN_SECRET_ID", "admin", id, v.grace, parse)
+	return &credentials{s}, made, err
+}
+
+// apiKeys opens the apps' keys; nil where the settings name none.
+func (v *vault) apiKeys(ctx context.Context, cfg Config) (*credentials, error) {
+	if cfg.APIKeysSecretID == "" {
+		return nil, nil
+	}
+	s, err := openSecret(ctx, v, "API_KEYS_SECRET_ID", "api-keys", cfg.APIKeysSecretID, v.grace, secrets.ParseKeys)
+	return &credentials{s}, err
+}
+
+// credentials are tokens or keys, as package api wants them.
+type credentials struct {
+	secret *secrets.Rotating[[]secrets.Named]
+}
+
+// valid lists those of the current version and, in its grace, of the previous
+// one. Of a value that is in both the current name counts.
+func (c *credentials) valid() []api.Token {
+	var all []api.Token
+	versions := c.secret.Valid()
+	for i := len(versions) - 1; i >= 0; i-- {
+		for _, n := range versions[i].Data {
+			all = append(all, api.Token{Name: n.Name, Value: n.Value.Reveal()})
+		}
+	}
+	return all
+}
+
+// renew looks whether there is a newer version.
+func (c *credentials) renew(ctx context.Context) { c.secret.Refresh(ctx, c.secret.Current().Version) }

@@ -1,0 +1,184 @@
+package secrets
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// flight is a look at the source that many may wait for.
+type flight struct {
+	done  chan struct{}
+	asked bool // by After or Refresh: it reads all stages
+}
+
+// keep looks again and again until the store is closed.
+func (r *Rotating[T]) keep() {
+	wait := firstWait
+	for {
+		next := shorten(r.store.o.TTL)
+		r.mu.Lock()
+		if r.failing != nil {
+			next, wait = shorten(wait), min(2*wait, longestWait, r.store.o.TTL)
+		} else {
+			wait = firstWait
+		}
+		r.mu.Unlock()
+		select {
+		case <-r.store.ctx.Done():
+			return
+		case <-time.After(next):
+		}
+		r.mu.Lock()
+		f := r.flight
+		if f == nil {
+			f = r.startLook(false)
+		}
+		r.mu.Unlock()
+		<-f.done
+	}
+}
+
+// startLook begins a look, which outlives whoever asked for it. It is called
+// with mu held, and only where none is under way.
+func (r *Rotating[T]) startLook(asked bool) *flight {
+	f := &flight{done: make(chan struct{}), asked: asked}
+	r.flight = f
+	current, pending := r.current, r.pending
+	r.store.looks.Go(func() {
+		ctx, cancel := context.WithTimeout(r.store.ctx, r.store.o.Timeout)
+		defer cancel()
+		news, err := r.look(ctx, asked)
+		r.mu.Lock()
+		r.note(err)
+		if asked {
+			r.rest(!same(r.current, current) || r.pending != nil && !same(r.pending, pending))
+		}
+		r.flight = nil
+		close(f.done)
+		r.mu.Unlock()
+		if news || err == nil && !asked {
+			r.readPrevious(ctx) // nobody waits for this
+		}
+	})
+	return f
+}
+
+func same[T any](a, b *Value[T]) bool { return a != nil && b != nil && a.Version == b.Version }
+
+// rest decides when the next look may be asked for. It is called with mu held.
+func (r *Rotating[T]) rest(news bool) {
+	least := r.store.o.Refresh
+	if news {
+		r.restful = 0
+	}
+	r.restful = min(max(least, 2*r.restful), 20*least)
+	r.notYet = time.Now().Add(r.restful)
+}
+
+// errForm marks values that parse does not understand.
+var errForm = errors.New("the secret cannot be understood")
+
+// read reads one stage and understands it.
+func (r *Rotating[T]) read(ctx context.Context, stage Stage) (*Value[T], time.Time, error) {
+	version, err := r.d.Source.Get(ctx, r.d.ID, stage)
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	data, err := r.parse(version.Value)
+	if err != nil {
+		return nil, time.Time{}, fmt.Errorf("%w: %w", errForm, err)
+	}
+	return &Value[T]{version.ID, data, version.Value}, version.Created, nil
+}
+
+// firstLook reads the current version, and the previous one where it counts.
+func (r *Rotating[T]) firstLook(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, r.store.o.Timeout)
+	defer cancel()
+	current, created, err := r.read(ctx, Current)
+	r.store.metrics.read(r.d.Name, err)
+	if err != nil {
+		return err
+	}
+	r.current, r.readAt, r.changed = current, time.Now(), created
+	if created.IsZero() {
+		r.changed = r.readAt
+	}
+	r.readPrevious(ctx)
+	return nil
+}
+
+// look reads the current version, and where that is no news to whoever asked,
+// the pending and the previous one.
+func (r *Rotating[T]) look(ctx context.Context, asked bool) (news bool, err error) {
+	seen, _, err := r.read(ctx, Current)
+	r.store.metrics.read(r.d.Name, err)
+	if err != nil {
+		return false, err
+	}
+	r.mu.Lock()
+	old, last := r.current, r.previous
+	news = seen.Version != old.Version || !seen.raw.Equal(old.raw)
+	if news {
+		r.current, r.previous, r.pending, r.changed = seen, old, nil, time.Now()
+		r.log.Info("a secret was rotated", "version", seen.Version, "before", old.Version)
+	}
+	r.mu.Unlock()
+	if news || !asked {
+		return news, nil
+	}
+	pending, _, err := r.read(ctx, Pending)
+	if err != nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrRefused) && !errors.Is(err, errForm) {
+		return false, err
+	}
+	previous, _, err := r.read(ctx, Previous)
+	if err != nil {
+		previous = last
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.pending, r.previous, r.asked = pending, previous, time.Now()
+	return false, nil
+}
+
+// readPrevious reads the previous version while it is in its grace: it may
+// have been withdrawn, and the one that we saw last may be older than it. Where
+// the source does not say, that one stays.
+func (r *Rotating[T]) readPrevious(ctx context.Context) {
+	r.mu.Lock()
+	due, current := r.inGrace(), r.current
+	r.mu.Unlock()
+	if !due {
+		return
+	}
+	previous, _, err := r.read(ctx, Previous)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.current == current { // else it belongs to another one
+		r.previous = previous
+	}
+}
+
+// note logs when looks begin to fail and when they work again, and nothing in
+// between. It is called with mu held.
+func (r *Rotating[T]) note(err error) {
+	switch {
+	case r.store.ctx.Err() != nil: // we are closing: it says nothing of the source
+	case err == nil:
+		if r.failing != nil {
+			r.log.Info("a secret can be read again", "failed_for", time.Since(r.since).Round(time.Millisecond))
+		}
+		r.failing, r.readAt = nil, time.Now()
+	default:
+		if r.failing == nil {
+			r.since = time.Now().UTC().Truncate(time.Millisecond)
+			r.log.Error("a secret cannot be read; its last value stays in use", "version", r.current.Version, "error", err)
+		}
+		r.failing = err
+	}
+}

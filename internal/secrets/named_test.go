@@ -1,0 +1,84 @@
+package secrets_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"gateway/internal/secrets"
+)
+
+// show lists names and values.
+func show(all []secrets.Named) string {
+	var text []string
+	for _, n := range all {
+		text = append(text, n.Name+"="+n.Value.Reveal())
+	}
+	return strings.Join(text, " ")
+}
+
+func TestTokensAndKeys(t *testing.T) {
+	for name, tc := range map[string]struct {
+		parse             func(secrets.Secret) ([]secrets.Named, error)
+		text, want, fault string
+	}{
+		"a list":             {secrets.ParseTokens, `{"tokens": ["one", " two\n"]}`, "token-7692c3ad=one token-3fc4ccfe=two", ""},
+		"with names":         {secrets.ParseTokens, `{"tokens": {"ops": "one", "ci": "two"}}`, "ci=two ops=one", ""},
+		"other members":      {secrets.ParseTokens, `{"tokens": {"ops": "one"}, "note": 5}`, "ops=one", ""},
+		"keys":               {secrets.ParseKeys, `{"keys": {"web": "one", "mobile": "two"}}`, "mobile=two web=one", ""},
+		"a list of keys":     {secrets.ParseKeys, `{"keys": ["one"]}`, "key-7692c3ad=one", ""},
+		"nothing but a text": {secrets.ParseToken, "one\n", "token-7692c3ad=one", ""},
+
+		"not JSON":                         {secrets.ParseTokens, `leak`, "", "must be"},
+		"no tokens":                        {secrets.ParseTokens, `{}`, "", "must be"},
+		"null":                             {secrets.ParseTokens, `{"tokens": null}`, "", "at least one"},
+		"an empty list":                    {secrets.ParseTokens, `{"tokens": []}`, "", "at least one token"},
+		"only blanks":                      {secrets.ParseTokens, `{"tokens": ["", "  "]}`, "", "is empty"},
+		"a number":                         {secrets.ParseTokens, `{"tokens": 5}`, "", "must be"},
+		"a number in a list":               {secrets.ParseTokens, `{"tokens": ["leak", 5]}`, "", "must be"},
+		"keys for tokens":                  {secrets.ParseTokens, `{"keys": ["leak"]}`, "", `"tokens"`},
+		"an empty key":                     {secrets.ParseKeys, `{"keys": {"web": ""}}`, "", `key "web" is empty`},
+		"a key that fits no header":        {secrets.ParseKeys, `{"keys": {"web": "leak leak"}}`, "", `key "web" must`},
+		"a name that breaks lines":         {secrets.ParseKeys, `{"keys": {"a\nb": "leak"}}`, "", "name must"},
+		"a name that is too long":          {secrets.ParseKeys, `{"keys": {"` + strings.Repeat("n", 65) + `": "leak"}}`, "", "name must"},
+		"two names for one key":            {secrets.ParseKeys, `{"keys": {"a": "leak", "b": "leak"}}`, "", `keys "a" and "b" are the same`},
+		"a text of nothing":                {secrets.ParseToken, " \n", "", "is empty"},
+		"a text that is more than a token": {secrets.ParseToken, "leak leak", "", "visible"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			all, err := tc.parse(secrets.New(tc.text))
+			if tc.fault == "" && (err != nil || show(all) != tc.want) {
+				t.Errorf("got %s (%v), want %s", show(all), err, tc.want)
+			}
+			if tc.fault != "" && (err == nil || !strings.Contains(err.Error(), tc.fault) || strings.Contains(err.Error(), "leak")) {
+				t.Errorf("got %v, want an error that says %s and repeats no value", err, tc.fault)
+			}
+			if text := fmt.Sprintf("%+v", all); tc.fault == "" && strings.Contains(text, "one") {
+				t.Errorf("a value was printed: %s", text)
+			}
+		})
+	}
+}
+
+func TestATokenIsMadeOnceAndOnlyItsOwnerCanReadIt(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "admin-token")
+	if made, err := secrets.MakeToken(path); err != nil || !made {
+		t.Fatalf("got made = %v (%v), want a new token", made, err)
+	}
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the file has mode %v (%v), want 0600", info.Mode().Perm(), err)
+	}
+	first, err := os.ReadFile(path)
+	if err != nil || len(first) < 20 {
+		t.Errorf("the token has %d bytes (%v)", len(first), err)
+	}
+	if made, err := secrets.MakeToken(path); err != nil || made {
+		t.Errorf("the second start has made = %v (%v), want the first one's token", made, err)
+	}
+	if again, err := os.ReadFile(path); err != nil || string(again) != string(first) {
+		t.Errorf("the second start changed the token (%v)", err)
+	}
+}
