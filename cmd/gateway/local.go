@@ -19,19 +19,20 @@ import (
 
 // parts is every piece of a gateway, wired, with nothing running yet.
 type parts struct {
-	schema   *predict.Schema
-	registry *prometheus.Registry
-	vault    *vault
-	store    *store.Store
-	outbox   *outbox.Outbox
-	dir      *local.DataDir
-	scorer   *local.Scorer
-	deployer *local.Deployer
-	service  *predict.Service
-	importer *predict.Importer
-	engine   *modelswap.Engine
-	keys     *idempotency.Guard
-	cleanups cleanups
+	schema    *predict.Schema
+	registry  *prometheus.Registry
+	vault     *vault
+	store     *store.Store
+	connector *store.Connector // nil for SQLite
+	outbox    *outbox.Outbox
+	dir       *local.DataDir
+	scorer    *local.Scorer
+	deployer  *local.Deployer
+	service   *predict.Service
+	importer  *predict.Importer
+	engine    *modelswap.Engine
+	keys      *idempotency.Guard
+	cleanups  cleanups
 }
 
 // wrapPorts gives an engine the ports of its back end as they are. Tests of
@@ -69,12 +70,11 @@ func openLocal(ctx context.Context, cfg Config, log *slog.Logger) (_ *parts, err
 	p.vault = newVault(cfg, log, p.registry)
 	p.cleanups.add("secrets", p.vault.Close)
 
-	var connector *store.Connector
-	if p.store, connector, err = openDatabase(ctx, cfg, p.dir, p.vault); err != nil {
+	if p.store, p.connector, err = openDatabase(ctx, cfg, p.dir, p.vault); err != nil {
 		return nil, err
 	}
 	p.cleanups.add("database", p.store.Close)
-	p.registry.MustRegister(databaseMetrics{p.store, connector})
+	p.registry.MustRegister(databaseMetrics{p.store, p.connector})
 
 	if p.outbox, err = openOutbox(cfg, p, log); err != nil {
 		return nil, err

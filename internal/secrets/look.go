@@ -13,6 +13,31 @@ type flight struct {
 	asked bool // by After or Refresh: it reads all stages
 }
 
+// wait reports whether the look has ended, and not ctx before it.
+func (f *flight) wait(ctx context.Context) bool {
+	select {
+	case <-f.done:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// join returns the look under way, or begins one if that is allowed now. One
+// call joins no second look of those that are asked for; a look that was due
+// anyway may have begun too early to see what the caller hopes for. It is
+// called with mu held, and returns nil where there is nothing to wait for.
+func (r *Rotating[T]) join(looked *bool) *flight {
+	f := r.flight
+	if f == nil && !*looked && !time.Now().Before(r.notYet) {
+		f = r.startLook(true)
+	}
+	if f != nil && f.asked {
+		*looked = true
+	}
+	return f
+}
+
 // keep looks again and again until the store is closed.
 func (r *Rotating[T]) keep() {
 	wait := firstWait
@@ -59,7 +84,7 @@ func (r *Rotating[T]) startLook(asked bool) *flight {
 		close(f.done)
 		r.mu.Unlock()
 		if news || err == nil && !asked {
-			r.readPrevious(ctx) // nobody waits for this
+			r.readPrevious(ctx, news) // nobody waits for this
 		}
 	})
 	return f
@@ -106,7 +131,7 @@ func (r *Rotating[T]) firstLook(ctx context.Context) error {
 	if created.IsZero() {
 		r.changed = r.readAt
 	}
-	r.readPrevious(ctx)
+	r.readPrevious(ctx, false)
 	return nil
 }
 
@@ -143,12 +168,12 @@ func (r *Rotating[T]) look(ctx context.Context, asked bool) (news bool, err erro
 	return false, nil
 }
 
-// readPrevious reads the previous version while it is in its grace: it may
-// have been withdrawn, and the one that we saw last may be older than it. Where
-// the source does not say, that one stays.
-func (r *Rotating[T]) readPrevious(ctx context.Context) {
+// readPrevious reads the previous version when there is news, for the one that
+// we saw last may be older than it; and while it is in its grace, for it may
+// be withdrawn. Where the source does not say, the one seen last stays.
+func (r *Rotating[T]) readPrevious(ctx context.Context, news bool) {
 	r.mu.Lock()
-	due, current := r.inGrace(), r.current
+	due, current := news || r.inGrace(), r.current
 	r.mu.Unlock()
 	if !due {
 		return

@@ -86,19 +86,13 @@ func (r *Rotating[T]) After(ctx context.Context, refused ...string) (v Value[T],
 			r.mu.Unlock()
 			return v, true
 		}
-		f := r.flight
-		if f == nil && !looked && !time.Now().Before(r.notYet) {
-			f = r.startLook(true)
-		}
+		f := r.join(&looked)
 		if f == nil {
 			defer r.mu.Unlock()
 			return r.other(refused, true)
 		}
-		looked = looked || f.asked
 		r.mu.Unlock()
-		select {
-		case <-f.done:
-		case <-ctx.Done():
+		if !f.wait(ctx) {
 			return Value[T]{}, false
 		}
 	}
@@ -131,25 +125,18 @@ func (r *Rotating[T]) other(refused []string, nothingNewer bool) (Value[T], bool
 // token for instance. It looks at the source unless that has changed already,
 // and reports whether there is anything newer. It looks as seldom as After.
 func (r *Rotating[T]) Refresh(ctx context.Context, version string) bool {
-	r.mu.Lock()
-	f := r.flight
-	if r.current.Version != version {
-		r.mu.Unlock()
-		return true
-	}
-	if f == nil {
-		if time.Now().Before(r.notYet) {
+	for looked := false; ; {
+		r.mu.Lock()
+		if r.current.Version != version {
 			r.mu.Unlock()
+			return true
+		}
+		f := r.join(&looked)
+		r.mu.Unlock()
+		if f == nil || !f.wait(ctx) {
 			return false
 		}
-		f = r.startLook(true)
 	}
-	r.mu.Unlock()
-	select {
-	case <-f.done:
-	case <-ctx.Done():
-	}
-	return r.Current().Version != version
 }
 
 // state implements watched.
