@@ -20,6 +20,7 @@
 //	internal/store       SQL: customers, ledger, renewals, models
 //	internal/outbox      predictions on local disk, until the database has them
 //	internal/local       the back end in this process: scorer, trainer, deployer
+//	internal/aws         what is on AWS; the only one that knows its SDK
 //	internal/demo        generated customers for a first start
 //
 // What the domain packages need of a back end they declare as small
@@ -33,6 +34,7 @@
 //
 //	cmd/gateway ──► everything below
 //	api         ──► modelswap, idempotency, predict
+//	aws         ──► secrets
 //	local       ──► modelswap, export, learn, secrets, predict
 //	store       ──► modelswap, idempotency, learn, predict
 //	outbox      ──► predict
