@@ -56,6 +56,8 @@ func newApp(ctx context.Context, cfg Config, log *slog.Logger, say func(format s
 		undo.add("listener", bound.Close)
 		a.listen = append(a.listen, bound)
 	}
+	lobby := openLobby(a.listen)
+	undo.add("lobby", lobby.close)
 	if a.parts, err = openLocal(ctx, cfg, log); err != nil {
 		return nil, err
 	}
@@ -104,6 +106,9 @@ func newApp(ctx context.Context, cfg Config, log *slog.Logger, say func(format s
 		KeyRate:          cfg.APIKeyRate,
 		CORSOrigins:      cfg.CORSOrigins,
 	})
+	if err := lobby.close(); err != nil {
+		return nil, err
+	}
 	a.server(public)
 	url := a.listen[0].url()
 	if admin != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -68,9 +69,21 @@ func TestAStartThatWaitsCanBeEnded(t *testing.T) {
 	useSecretsManager(t, url)
 	stand.Fault(awstest.SecretsDown)
 	config(t)
+	addr := freePort(t)
+	t.Setenv("GATEWAY_ADDR", addr)
 	t.Setenv("GATEWAY_ADMIN_SECRET_ID", "tokens")
 	cmd, output := process(t, nil, "serve")
 	eventually(t, "it waits", func() bool { return strings.Contains(output.String(), "waiting for a secret") })
+	for path, want := range map[string]int{"/livez": 200, "/readyz": 503, "/healthz": 503, "/predict": 503, "/admin/status": 503} {
+		res, err := http.Get("http://" + addr + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := io.ReadAll(res.Body)
+		if _ = res.Body.Close(); res.StatusCode != want || !res.Close || res.Header.Get("X-Request-Id") == "" {
+			t.Errorf("meanwhile %s is %d %s, want %d", path, res.StatusCode, text, want)
+		}
+	}
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}

@@ -86,8 +86,8 @@ func rotateUnderLoad(t *testing.T, manager string, turns bool, times int) {
 	})
 	stop()
 	opened, retried := g.parts.connector.Opened()
-	t.Logf("%d rotations, %d requests (%d predictions), %d failed, the slowest took %v; %d renewals; %d connections made, %d logins tried again",
-		times, l.requests.Load(), l.predictions.Load(), l.failed.Load(), time.Duration(l.slowest.Load()).Round(time.Millisecond),
+	t.Logf("%d rotations, %d requests (%d predictions), %d failed, the slowest took %v (%s); %d renewals; %d connections made, %d logins tried again",
+		times, l.requests.Load(), l.predictions.Load(), l.failed.Load(), l.slowest.Round(time.Millisecond), l.slow,
 		l.renewals.Load(), opened, retried)
 	if opened < int64(times) || l.renewals.Load() == 0 || !turns && retried == 0 {
 		t.Error("the load did not see the rotations")
@@ -133,14 +133,15 @@ type load struct {
 	token, key atomic.Pointer[string]
 
 	requests, predictions, failed, renewals atomic.Int64
-	slowest                                 atomic.Int64 // of the requests, in ns
 
-	mu     sync.Mutex
-	bodies bytes.Buffer // of answers
+	mu      sync.Mutex
+	bodies  bytes.Buffer // of answers
+	slowest time.Duration
+	slow    string // the request that was slowest
 }
 
 const (
-	predictors, reporters, operators = 30, 14, 8
+	predictors, reporters, operators = 32, 8, 12
 	think                            = 200 * time.Millisecond // between two requests of a client
 )
 
@@ -235,8 +236,10 @@ func (l *load) sendAs(credential, method, path string, body any, want int) strin
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Authorization", "Bearer "+credential)
 	defer func(start time.Time) {
-		took := int64(time.Since(start))
-		for slowest := l.slowest.Load(); took > slowest && !l.slowest.CompareAndSwap(slowest, took); slowest = l.slowest.Load() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if took := time.Since(start); took > l.slowest {
+			l.slowest, l.slow = took, method+" "+path
 		}
 	}(time.Now())
 	res, err := l.g.client.HTTP.Do(req)
@@ -246,16 +249,21 @@ func (l *load) sendAs(credential, method, path string, body any, want int) strin
 	}
 	defer res.Body.Close()
 	answer, err := io.ReadAll(res.Body)
+	l.keep(answer)
 	if err != nil || res.StatusCode != want {
 		l.fail("%s %s: status %d, want %d (%v): %s", method, path, res.StatusCode, want, err, answer)
 		return ""
 	}
+	return string(answer)
+}
+
+// keep keeps answers to be searched.
+func (l *load) keep(answer []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if path != "/predict" && path != "/outcomes" && l.bodies.Len() < 64<<20 {
+	if l.bodies.Len() < 64<<20 {
 		fmt.Fprintf(&l.bodies, "%s\n", answer)
 	}
-	return string(answer)
 }
 
 // fail reports a failure, the first few in words.
