@@ -40,20 +40,6 @@ type Login struct {
 	Server  PostgresServer
 }
 
-// fixed is a login that does not change.
-type fixed Login
-
-// Login implements Logins.
-func (f fixed) Login(_ context.Context, refused ...string) (Login, bool) {
-	return Login(f), !slices.Contains(refused, f.Version)
-}
-
-// Accepted implements Logins.
-func (fixed) Accepted(string) {}
-
-// FixedLogin is for a user and a password that do not change.
-func FixedLogin(server PostgresServer) Logins { return fixed{Version: "fixed", Server: server} }
-
 // Connector makes connections to a PostgreSQL server whose password changes
 // while we use it. User and password are asked for where a connection is born,
 // so the pool need not know; a server does not end the connections of those who

@@ -96,6 +96,15 @@ func (p *passwords) offer(all ...string) {
 	p.all = all
 }
 
+// fixed is a login that does not change.
+type fixed Login
+
+func (f fixed) Login(_ context.Context, refused ...string) (Login, bool) {
+	return Login(f), !slices.Contains(refused, f.Version)
+}
+
+func (fixed) Accepted(string) {}
+
 func ping(ctx context.Context, c *Connector) error {
 	db := sql.OpenDB(c)
 	return errors.Join(db.PingContext(ctx), db.Close())
@@ -150,7 +159,7 @@ func TestAConnectorDoesNotTryAgainWhatIsNotALogin(t *testing.T) {
 	r := newRole(t)
 	server := r.login("one").Server
 	server.Database = "nosuch"
-	c := NewConnector(FixedLogin(server))
+	c := NewConnector(fixed{Server: server})
 	err := ping(t.Context(), c)
 	if err == nil || !strings.Contains(err.Error(), "nosuch") || strings.Contains(err.Error(), "one ") {
 		t.Errorf("got %v, want an error that names the database", err)
@@ -212,7 +221,7 @@ func TestTablesBelongToTheFirstOfTwoUsers(t *testing.T) {
 	r := newRole(t)
 	r.exec(`CREATE ROLE %s_clone LOGIN PASSWORD 'clone' IN ROLE %s`, r.name, r.name)
 	t.Cleanup(func() { r.exec(`DROP ROLE %s_clone`, r.name) })
-	s, err := OpenPostgres(t.Context(), NewConnector(FixedLogin(r.login("one").Server)), PostgresOptions{})
+	s, err := OpenPostgres(t.Context(), NewConnector(fixed(r.login("one"))), PostgresOptions{})
 	must(t, err)
 	// As if a later version had everything to add.
 	_, err = s.write.Exec(`DO $$ DECLARE name TEXT; BEGIN
@@ -226,7 +235,7 @@ END LOOP; END $$`)
 
 	clone := r.login("clone")
 	clone.Server.Username += "_clone"
-	s, err = OpenPostgres(t.Context(), NewConnector(FixedLogin(clone.Server)), PostgresOptions{})
+	s, err = OpenPostgres(t.Context(), NewConnector(fixed(clone)), PostgresOptions{})
 	must(t, err)
 	defer func() { must(t, s.Close()) }()
 	rows, err := s.read.Query(`SELECT tablename || ' ' || tableowner FROM pg_tables WHERE schemaname = 'public' AND tableowner <> $1`, r.name)
