@@ -190,3 +190,24 @@ func TestUnknownTokensAreLookedForBeforeTheyAreRefused(t *testing.T) {
 		t.Errorf("there were %d looks, want one for each unknown token", n)
 	}
 }
+
+// Two apps may happen to choose the same Idempotency-Key; neither may get the
+// other's answer.
+func TestAnIdempotencyKeyBelongsToTheAppThatSentIt(t *testing.T) {
+	b := setup(t, withAPIKeys(0, "web=key-1", "mobile=key-2", "web=key-1-before"), withKeys(sqliteKeys(t)))
+	ask := func(key string) (p api.Prediction) {
+		t.Helper()
+		b.post("/predict", `{"features":`+technician+`}`, "X-Api-Key: "+key, "Idempotency-Key: order-1").want(200).decode(&p)
+		return p
+	}
+	web, mobile := ask("key-1"), ask("key-2")
+	if web.PredictionID == mobile.PredictionID {
+		t.Error("one app got another's answer")
+	}
+	if again := ask("key-1"); again.PredictionID != web.PredictionID {
+		t.Error("a repetition was handled anew")
+	}
+	if again := ask("key-1-before"); again.PredictionID != web.PredictionID {
+		t.Error("after a rotation a repetition was handled anew")
+	}
+}
