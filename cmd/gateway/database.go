@@ -59,17 +59,14 @@ func (l logins) Accepted(version string) { l.secret.Accepted(version) }
 
 // databaseDefaults are what a database secret may leave out.
 func (c *Config) databaseDefaults() (secrets.Database, error) {
-	d := secrets.Database{Host: c.DBHost, Name: c.DBName, SSLMode: c.DBSslmode}
-	host, port, err := net.SplitHostPort(c.DBHost)
-	if err != nil {
-		d.Host = strings.Trim(c.DBHost, "[]")
-		return d, nil // a host without a port
+	d := secrets.Database{Host: strings.Trim(c.DBHost, "[]"), Name: c.DBName, SSLMode: c.DBSslmode}
+	if host, port, err := net.SplitHostPort(c.DBHost); err == nil { // else it is a host alone
+		n, err := strconv.ParseUint(port, 10, 16)
+		if err != nil || n == 0 || host == "" {
+			return d, fmt.Errorf("GATEWAY_DB_HOST: %q is not a host or host:port", c.DBHost)
+		}
+		d.Host, d.Port = host, uint16(n)
 	}
-	n, err := strconv.ParseUint(port, 10, 16)
-	if err != nil || n == 0 || host == "" {
-		return d, fmt.Errorf("GATEWAY_DB_HOST: %q is not a host or host:port", c.DBHost)
-	}
-	d.Host, d.Port = host, uint16(n)
 	return d, nil
 }
 

@@ -39,7 +39,7 @@ func (v *vault) source(ctx context.Context, id string) (secrets.Source, error) {
 	if v.manager == nil {
 		manager, err := aws.OpenSecrets(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("Secrets Manager: %w", err)
+			return nil, fmt.Errorf("the settings of AWS: %w", err)
 		}
 		v.manager = manager
 	}
