@@ -56,8 +56,9 @@ func newApp(ctx context.Context, cfg Config, log *slog.Logger, say func(format s
 		undo.add("listener", bound.Close)
 		a.listen = append(a.listen, bound)
 	}
-	lobby := openLobby(a.listen)
+	lobby := newLobby(a.listen)
 	undo.add("lobby", lobby.close)
+	cfg.waiting = lobby.open
 	if a.parts, err = openLocal(ctx, cfg, log); err != nil {
 		return nil, err
 	}

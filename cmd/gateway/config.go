@@ -60,6 +60,8 @@ type Config struct {
 
 	secretRefresh, dbLifetime time.Duration // shorter in tests; zero: the packages' own
 
+	waiting func() // called when the start has to wait for a secret
+
 	command bool // this gateway runs for one command: it starts no renewals by itself
 }
 

@@ -10,27 +10,35 @@ import (
 	"gateway/api"
 )
 
-// lobby answers on the listeners while the gateway opens what it needs, which
-// may take as long as Secrets Manager is down. Then it leaves them to the
-// gateway.
+// lobby answers on the listeners while the gateway waits for something it
+// needs, such as Secrets Manager. Then it leaves them to the gateway. In a start
+// that does not wait it stays closed: connections that come early are answered
+// by the gateway a moment later.
 type lobby struct {
-	server *http.Server
-	left   sync.WaitGroup
-	once   sync.Once
+	listeners   []*drainListener
+	server      *http.Server
+	left        sync.WaitGroup
+	opens, ends sync.Once
 }
 
-func openLobby(listeners []*drainListener) *lobby {
-	l := &lobby{server: &http.Server{Handler: api.Starting(), ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second}}
-	for _, listener := range listeners {
-		guest := &guestListener{listener, make(chan struct{}), sync.Once{}}
-		l.left.Go(func() { _ = l.server.Serve(guest) })
-	}
-	return l
+func newLobby(listeners []*drainListener) *lobby {
+	return &lobby{listeners: listeners,
+		server: &http.Server{Handler: api.Starting(), ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second}}
+}
+
+// open lets clients in. It may be called again.
+func (l *lobby) open() {
+	l.opens.Do(func() {
+		for _, listener := range l.listeners {
+			guest := &guestListener{listener, make(chan struct{}), sync.Once{}}
+			l.left.Go(func() { _ = l.server.Serve(guest) })
+		}
+	})
 }
 
 // close lets the requests end that are being answered. It may be called again.
 func (l *lobby) close() error {
-	l.once.Do(func() {
+	l.ends.Do(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		if l.server.Shutdown(ctx) != nil {

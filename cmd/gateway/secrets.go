@@ -26,7 +26,7 @@ type vault struct {
 
 func newVault(cfg Config, log *slog.Logger, reg prometheus.Registerer) *vault {
 	return &vault{
-		Store: secrets.NewStore(secrets.Options{TTL: cfg.SecretTTL, Refresh: cfg.secretRefresh}, log, reg),
+		Store: secrets.NewStore(secrets.Options{TTL: cfg.SecretTTL, Refresh: cfg.secretRefresh, Waiting: cfg.waiting}, log, reg),
 		grace: cfg.SecretGrace, files: secrets.NewFiles(),
 	}
 }

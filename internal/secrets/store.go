@@ -25,6 +25,8 @@ type Options struct {
 	// because a value was refused. It doubles, up to twenty times itself, while
 	// they bring nothing new. Zero: 250 ms.
 	Refresh time.Duration
+	// Waiting is called whenever Open has to wait for a secret. May be nil.
+	Waiting func()
 }
 
 const (
@@ -137,6 +139,9 @@ func Open[T any](ctx context.Context, s *Store, d Declared, parse func(Secret) (
 			return nil, fmt.Errorf("%s: %w", d.ID, err)
 		}
 		last = err
+		if s.o.Waiting != nil {
+			s.o.Waiting()
+		}
 		s.log.Error("waiting for a secret that cannot be read", "secret", d.Name, "id", d.ID, "next_try", wait, "error", err)
 		select {
 		case <-ctx.Done():
