@@ -60,7 +60,7 @@ func rotateUnderLoad(t *testing.T, manager string, turns bool, times int) {
 	cfg.Demo, cfg.SecretTTL, cfg.secretRefresh, cfg.dbLifetime = false, time.Second, 20*time.Millisecond, time.Second
 	cfg.PredictTimeout = patience // a rotation must cost no request; how fast the machine is, is another matter
 	g := start(t, cfg)
-	l := &load{t: t, g: g, known: customersOf(t, g)}
+	l := &clientele{t: t, g: g, known: customersOf(t, g)}
 	l.token.Store(&token)
 	l.key.Store(&key)
 	g.client.Token = token
@@ -125,8 +125,8 @@ func customersOf(t *testing.T, g *gatewayUnderTest) []string {
 	return ids
 }
 
-// load is clients of all kinds.
-type load struct {
+// clientele is clients of all kinds.
+type clientele struct {
 	t          *testing.T
 	g          *gatewayUnderTest
 	known      []string // ids of customers
@@ -146,7 +146,7 @@ const (
 )
 
 // begin starts the clients; stop ends them and waits for their last answers.
-func (l *load) begin(ctx context.Context) (stop func()) {
+func (l *clientele) begin(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var clients sync.WaitGroup
 	client := func(do func(i int)) {
@@ -182,7 +182,7 @@ func (l *load) begin(ctx context.Context) (stop func()) {
 	return func() { cancel(); clients.Wait() }
 }
 
-func (l *load) predict(i int) (id string) {
+func (l *clientele) predict(i int) (id string) {
 	body := map[string]any{"customer_id": l.known[i%len(l.known)]}
 	if i%2 == 0 {
 		body["features"] = sample()
@@ -196,7 +196,7 @@ func (l *load) predict(i int) (id string) {
 }
 
 // renew starts a renewal and follows it to its end.
-func (l *load) renew() bool {
+func (l *clientele) renew() bool {
 	var r modelswap.Renewal
 	text := l.send("POST", "/admin/retrain", map[string]any{"force": true}, http.StatusAccepted)
 	for err := json.Unmarshal([]byte(text), &r); err == nil && !r.Status.Final(); err = json.Unmarshal([]byte(text), &r) {
@@ -211,10 +211,10 @@ func (l *load) renew() bool {
 	return true
 }
 
-func (l *load) get(path string) string { return l.send("GET", path, nil, http.StatusOK) }
+func (l *clientele) get(path string) string { return l.send("GET", path, nil, http.StatusOK) }
 
 // send sends a request with the token or key of the moment, and wants a status.
-func (l *load) send(method, path string, body any, want int) string {
+func (l *clientele) send(method, path string, body any, want int) string {
 	credential := l.key.Load()
 	if strings.HasPrefix(path, "/admin") || path == "/metrics" {
 		credential = l.token.Load()
@@ -222,7 +222,7 @@ func (l *load) send(method, path string, body any, want int) string {
 	return l.sendAs(*credential, method, path, body, want)
 }
 
-func (l *load) sendAs(credential, method, path string, body any, want int) string {
+func (l *clientele) sendAs(credential, method, path string, body any, want int) string {
 	l.requests.Add(1)
 	text, err := json.Marshal(body)
 	if err != nil {
@@ -258,7 +258,7 @@ func (l *load) sendAs(credential, method, path string, body any, want int) strin
 }
 
 // keep keeps answers to be searched.
-func (l *load) keep(answer []byte) {
+func (l *clientele) keep(answer []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.bodies.Len() < 64<<20 {
@@ -267,7 +267,7 @@ func (l *load) keep(answer []byte) {
 }
 
 // fail reports a failure, the first few in words.
-func (l *load) fail(format string, args ...any) {
+func (l *clientele) fail(format string, args ...any) {
 	if l.failed.Add(1) <= 10 {
 		l.t.Errorf(format, args...)
 	} else {
@@ -277,7 +277,7 @@ func (l *load) fail(format string, args ...any) {
 
 // olderTokensAreRefused tries tokens and keys of all ages: of those that the
 // rotations made, the newest two of each are valid.
-func (l *load) olderTokensAreRefused(r *rotation) {
+func (l *clientele) olderTokensAreRefused(r *rotation) {
 	token, key := r.token(l.g.cfg.AdminSecretID, "tokens", "ops"), r.token(l.g.cfg.APIKeysSecretID, "keys", "web")
 	for credential, want := range map[string]int{token: http.StatusOK, *l.token.Load(): http.StatusOK, r.values()[0]: http.StatusForbidden} {
 		l.sendAs(credential, "GET", "/admin/models", nil, want)
@@ -313,7 +313,7 @@ func (r *rotation) connections() int64 {
 }
 
 // everythingWritten is what the gateway has written, by where to.
-func (l *load) everythingWritten(r *rotation) map[string]string {
+func (l *clientele) everythingWritten(r *rotation) map[string]string {
 	l.t.Helper()
 	written := map[string]string{"metrics": l.get("/metrics"), "status": l.get("/admin/status"), "log": l.g.logs.String(), "database": r.dump()}
 	l.mu.Lock()
