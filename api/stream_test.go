@@ -270,7 +270,8 @@ func TestAClientThatNoLongerSendsIsToldAndDropped(t *testing.T) {
 }
 
 func TestAClientThatNoLongerReadsIsDropped(t *testing.T) {
-	b := setup(t, withOptions(func(o *api.Options) { o.StreamIdle = 200 * time.Millisecond }),
+	t.Parallel() // it waits, longer than this process may ever need to send the rows
+	b := setup(t, withOptions(func(o *api.Options) { o.StreamIdle = 3 * time.Second }),
 		func(b *bundle, _ *api.Options, p *parts) { p.ledger = noLedger{} })
 	conn := b.dial(50_000)
 	fmt.Fprint(conn, "0\r\n\r\n") // all is sent; now nothing moves

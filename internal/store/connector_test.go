@@ -214,8 +214,8 @@ func TestAPasswordMayChangeUnderAStoreInUse(t *testing.T) {
 	}
 	stop()
 	load.Wait()
-	if open, inUse := s.Connections(); open > postgresConnections || inUse != 0 {
-		t.Errorf("%d connections are open and %d in use, want at most %d and none", open, inUse, postgresConnections)
+	if open, inUse := s.Connections(); open > postgresReaders+postgresWriters || inUse != 0 {
+		t.Errorf("%d connections are open and %d in use, want at most %d and none", open, inUse, postgresReaders+postgresWriters)
 	}
 	opened, retried := c.Opened()
 	t.Logf("%d connections, %d logins tried again", opened, retried)

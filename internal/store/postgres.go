@@ -14,12 +14,15 @@ import (
 )
 
 const (
-	// postgresConnections is how many connections a process has at most. Long
-	// reads take maxStreams of them and the ledger one; with the rest a few
-	// replicas stay far below what a small server allows.
-	postgresConnections = 8
-	// postgresIdle is how many of them stay open while nobody needs them.
-	postgresIdle = 4
+	// postgresReaders and postgresWriters are how many connections a process has
+	// at most: a few replicas stay far below what a small server allows. Those
+	// who write follow each other at one row (see holdSequence), so more of them
+	// would only wait in the server instead of here; and with connections of
+	// their own they keep nobody from looking up a customer for a prediction.
+	postgresReaders = 8
+	postgresWriters = 4
+	// postgresIdle is how many of each stay open while nobody needs them.
+	postgresIdle = 3
 	// postgresLifetime is how long one is used: afterwards a new one finds the
 	// server that a failover made the primary, and the password of the day.
 	postgresLifetime = 5 * time.Minute
@@ -42,12 +45,15 @@ func OpenPostgres(ctx context.Context, connector driver.Connector, o PostgresOpt
 	if err := migrateAsOwner(ctx, connector); err != nil {
 		return nil, failed("migrate", err)
 	}
-	db := sql.OpenDB(connector)
-	db.SetMaxOpenConns(postgresConnections)
-	db.SetMaxIdleConns(postgresIdle)
-	db.SetConnMaxLifetime(cmp.Or(o.Lifetime, postgresLifetime))
-	db.SetConnMaxIdleTime(postgresLifetime)
-	return newStore(ctx, db, db)
+	pool := func(most int) *sql.DB {
+		db := sql.OpenDB(connector)
+		db.SetMaxOpenConns(most)
+		db.SetMaxIdleConns(postgresIdle)
+		db.SetConnMaxLifetime(cmp.Or(o.Lifetime, postgresLifetime))
+		db.SetConnMaxIdleTime(postgresLifetime)
+		return db
+	}
+	return newStore(ctx, pool(postgresWriters), pool(postgresReaders))
 }
 
 // migrateAsOwner migrates over connections of its own, which end with it.

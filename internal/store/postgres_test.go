@@ -173,12 +173,14 @@ func TestPostgresConnectionsMayBreak(t *testing.T) {
 WHERE datname = current_database() AND pid <> pg_backend_pid()`)
 	must(t, err)
 	// A call finds out that its connection is broken, and the next one has another.
-	for tries := 1; s.Ping(ctx) != nil; tries++ {
-		if tries > postgresConnections {
-			t.Fatal("the store does not answer any more")
+	append := func(ctx context.Context) error { return s.Append(ctx, []predict.Prediction{newPrediction("after")}) }
+	for name, call := range map[string]func(context.Context) error{"read": s.Ping, "written": append} {
+		for tries := 1; call(ctx) != nil; tries++ {
+			if tries > postgresReaders {
+				t.Fatalf("nothing can be %s any more", name)
+			}
 		}
 	}
-	must(t, s.Append(ctx, []predict.Prediction{newPrediction("after")}))
 	want(t, "rows", countRows(t, s, "predictions"), 2)
 }
 

@@ -31,7 +31,7 @@ var (
 type Store struct {
 	// With SQLite, write is one connection, whose transactions hold the write
 	// lock from the start, and read several that cannot write. With PostgreSQL
-	// both are the same.
+	// both are several that can do either.
 	write, read *sql.DB
 
 	insertPredictionRows map[int]*sql.Stmt // on write, by the number of rows
@@ -82,9 +82,6 @@ func (s *Store) Connections() (open, inUse int) {
 	for _, db := range []*sql.DB{s.write, s.read} {
 		stats := db.Stats()
 		open, inUse = open+stats.OpenConnections, inUse+stats.InUse
-		if s.write == s.read {
-			break
-		}
 	}
 	return open, inUse
 }
