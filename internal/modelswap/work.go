@@ -75,6 +75,11 @@ func (e *Engine) work(ctx context.Context, r *Renewal) error {
 	for {
 		wait, err := e.advance(held, r)
 		switch cause := context.Cause(held); {
+		case err == nil && r.Status.Final():
+			// First, for the lease ends with the renewal, and a heartbeat that is
+			// late by a moment takes it for lost.
+			e.tidy(ctx)
+			return e.measureState(ctx)
 		case errors.Is(err, ErrStale), errors.Is(cause, errLost):
 			e.log.Warn("somebody else works on the renewal now", "renewal", r.ID)
 			return nil
@@ -85,9 +90,6 @@ func (e *Engine) work(ctx context.Context, r *Renewal) error {
 		case held.Err() != nil && !r.Status.Final():
 			r.Released = true // the process stops: let another one go on at once
 			return e.ports.Renewals.UpdateRenewal(context.WithoutCancel(ctx), r)
-		case r.Status.Final():
-			e.tidy(ctx)
-			return e.measureState(ctx)
 		case r.Released:
 			return nil
 		}

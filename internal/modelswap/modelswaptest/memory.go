@@ -119,6 +119,9 @@ func (b *Backend) InsertRenewal(_ context.Context, r *modelswap.Renewal) error {
 }
 
 func (b *Backend) insert(r *modelswap.Renewal) error {
+	if b.renewals[r.ID] != nil {
+		return predict.Errorf(predict.Conflict, "renewal %s exists already", r.ID)
+	}
 	if err := b.onlyOne(r.ID); err != nil {
 		return err
 	}
