@@ -20,6 +20,7 @@
 //	internal/store       SQL: customers, ledger, renewals, models
 //	internal/local       the back end in this process: scorer, trainer, deployer
 //	internal/demo        generated customers for a first start
+//	internal/aws/awstest a stand-in for AWS: tests, and `gateway sandbox`
 //
 // What the domain packages need of a back end they declare as small
 // interfaces, their ports: [gateway/internal/predict.Scorer],
@@ -38,6 +39,7 @@
 //	export      ──► predict
 //	demo        ──► predict
 //	idempotency ──► predict
+//	awstest     ──► learn
 //	predict, learn, secrets ──► nobody of ours
 //
 // # One request

@@ -1,0 +1,251 @@
+package awstest
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Kind says what a fault does.
+type Kind string
+
+// Faults of an answer, for any operation of any service. Those in the first
+// group leave no effect behind; of the second, the operation is done.
+const (
+	Throttle    Kind = "throttle"    // as the service throttles: SageMaker's runtime with {"message":null}
+	Refuse      Kind = "refuse"      // Status, Code and Message of the fault
+	Internal    Kind = "internal"    // 500
+	Unavailable Kind = "unavailable" // 503
+	Denied      Kind = "denied"      // 403 AccessDeniedException
+	HTML        Kind = "html"        // a page of a proxy: 502, or Status
+	Hang        Kind = "hang"        // no answer until the client goes
+	Cut         Kind = "cut"         // the connection closes before anything is done
+	Limit       Kind = "limit"       // ResourceLimitExceeded: the account's quota
+
+	Slow       Kind = "slow"        // the answer takes Delay
+	LoseAnswer Kind = "lose-answer" // done, then the connection closes
+	Truncate   Kind = "truncate"    // half of the body, then the connection closes
+	NoContent  Kind = "no-content"  // 204 and no body
+	Garbage    Kind = "garbage"     // 200 with a body that is not of the protocol
+)
+
+// Faults of InvokeEndpoint alone.
+const (
+	ModelError    Kind = "model-error"    // 424; the container answered Status (400) and Message
+	ModelTimeout  Kind = "model-timeout"  // 424 with OriginalStatusCode 0
+	ModelNotReady Kind = "not-ready"      // 429
+	Dependency    Kind = "dependency"     // 530
+	WrongCount    Kind = "wrong-count"    // one prediction fewer than rows
+	NotANumber    Kind = "nan"            // the first score is NaN
+	NullScore     Kind = "null-score"     // the first score is null
+	IntegerLabels Kind = "integer-labels" // predicted_label is 1, not 1.0
+)
+
+// Faults of what an operation begins: the answer is as always.
+const (
+	// Fail ends it badly, with Reason: CreateTrainingJob (at the secondary
+	// status At), CreateEndpoint, ExportTableToPointInTime (Code).
+	Fail Kind = "fail"
+	// NoCapacity ends it for want of instances: CreateTrainingJob,
+	// CreateEndpoint, and UpdateEndpoint, which rolls back.
+	NoCapacity Kind = "no-capacity"
+	// RollBack ends UpdateEndpoint, after both fleets answered for a while, with
+	// the old configuration InService and Reason as FailureReason.
+	RollBack Kind = "roll-back"
+	// RollBackSilently does the same without a FailureReason and without ever
+	// saying RollingBack.
+	RollBackSilently Kind = "roll-back-silently"
+	// RollBackFailed ends UpdateEndpoint as UpdateRollbackFailed: both fleets answer.
+	RollBackFailed Kind = "roll-back-failed"
+	// Stick leaves it as it is until the test lets go (Ordered.Release).
+	Stick Kind = "stick"
+	// ExceedRuntime and ExceedWait end CreateTrainingJob's job as Stopped.
+	ExceedRuntime Kind = "exceed-runtime"
+	ExceedWait    Kind = "exceed-wait"
+	// Interrupt takes the job's spot instance away once.
+	Interrupt Kind = "interrupt"
+	// OddStatus lets the job pass through the secondary status At, which may be
+	// one that nobody has heard of.
+	OddStatus Kind = "odd-status"
+	// NotYetVisible answers CreateEndpoint and UpdateEndpoint «Could not find
+	// endpoint configuration», as just after CreateEndpointConfig.
+	NotYetVisible Kind = "not-yet-visible"
+	// Unprocessed leaves the last Status items of a batch undone: BatchGetItem
+	// and BatchWriteItem.
+	Unprocessed Kind = "unprocessed"
+)
+
+var outcomes = []Kind{Fail, NoCapacity, RollBack, RollBackSilently, RollBackFailed, Stick, ExceedRuntime, ExceedWait, Interrupt, OddStatus}
+
+var kinds = slices.Concat([]Kind{Throttle, Refuse, Internal, Unavailable, Denied, HTML, Hang, Cut, Limit, Slow, LoseAnswer, Truncate,
+	NoContent, Garbage, ModelError, ModelTimeout, ModelNotReady, Dependency, WrongCount, NotANumber, NullScore, IntegerLabels,
+	NotYetVisible, Unprocessed}, outcomes)
+
+// Kinds lists all kinds of faults, for help texts.
+func Kinds() []Kind { return slices.Clone(kinds) }
+
+// Fault is an order: what goes wrong, and when.
+type Fault struct {
+	Kind Kind `json:"kind"`
+	// Resource is a pattern (path.Match) of the job, endpoint, table or
+	// bucket/key; empty: any.
+	Resource string `json:"resource,omitzero"`
+	Skip     int    `json:"skip,omitzero"`    // calls that pass first
+	Times    int    `json:"times,omitzero"`   // how often; 0 is once, below zero for ever
+	Attempt  int    `json:"attempt,omitzero"` // only this attempt of each call; 0: any
+
+	Delay   time.Duration `json:"-"`
+	Status  int           `json:"status,omitzero"`
+	Code    string        `json:"code,omitzero"`
+	Message string        `json:"message,omitzero"`
+	At      string        `json:"at,omitzero"`     // a secondary status of training
+	Reason  string        `json:"reason,omitzero"` // FailureReason
+}
+
+// Ordered is a fault that waits for its calls.
+type Ordered struct {
+	Fault
+	operation string
+	queue     *faults
+	left      int // below zero: no end
+	skip      int
+	hits      int
+	released  bool
+}
+
+// Hits tells how often it has struck.
+func (o *Ordered) Hits() int {
+	o.queue.mu.Lock()
+	defer o.queue.mu.Unlock()
+	return o.hits
+}
+
+// Cancel takes the order back.
+func (o *Ordered) Cancel() {
+	o.queue.mu.Lock()
+	defer o.queue.mu.Unlock()
+	o.left = 0
+}
+
+// Release lets go what a Stick holds.
+func (o *Ordered) Release() {
+	o.queue.mu.Lock()
+	defer o.queue.mu.Unlock()
+	o.released = true
+}
+
+func (o *Ordered) sticks() bool {
+	o.queue.mu.Lock()
+	defer o.queue.mu.Unlock()
+	return !o.released
+}
+
+// faults are the orders in effect.
+type faults struct {
+	mu     sync.Mutex
+	orders []*Ordered
+}
+
+// Order makes the operation go wrong: CreateTrainingJob, InvokeEndpoint,
+// PutObject and so on, or a pattern of them as "*Endpoint". Of several orders
+// that fit a call the oldest strikes. A kind that does not exist is a panic.
+func (s *Server) Order(operation string, f Fault) *Ordered {
+	o, err := s.faults.add(operation, f)
+	if err != nil {
+		panic("awstest: " + err.Error())
+	}
+	return o
+}
+
+// CancelFaults takes back all orders.
+func (s *Server) CancelFaults() {
+	s.faults.mu.Lock()
+	defer s.faults.mu.Unlock()
+	for _, o := range s.faults.orders {
+		o.left = 0
+	}
+	s.faults.orders = nil
+}
+
+func (q *faults) add(operation string, f Fault) (*Ordered, error) {
+	if !slices.Contains(kinds, f.Kind) {
+		return nil, fmt.Errorf("there is no fault of the kind %q", f.Kind)
+	}
+	for _, pattern := range []string{operation, f.Resource} {
+		if _, err := path.Match(pattern, ""); err != nil {
+			return nil, fmt.Errorf("%q: %w", pattern, err)
+		}
+	}
+	if operation == "" {
+		return nil, fmt.Errorf("a fault needs an operation, or *")
+	}
+	o := &Ordered{Fault: f, operation: operation, queue: q, left: f.Times, skip: f.Skip}
+	if o.left == 0 {
+		o.left = 1
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.orders = append(q.orders, o)
+	return o, nil
+}
+
+// take finds the fault that strikes a call, if any, and counts it.
+func (q *faults) take(c *Call) *Ordered {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.orders = slices.DeleteFunc(q.orders, func(o *Ordered) bool { return o.left == 0 })
+	for _, o := range q.orders {
+		if !matches(o.operation, c.Operation) || !matches(o.Resource, c.Resource) || o.Attempt != 0 && o.Attempt != c.Attempt {
+			continue
+		}
+		if o.skip > 0 {
+			o.skip--
+			continue
+		}
+		if o.left > 0 {
+			o.left--
+		}
+		o.hits++
+		return o
+	}
+	return nil
+}
+
+// giveBack undoes take for an outcome whose operation was refused: nothing
+// began that could come to such an end.
+func (q *faults) giveBack(o *Ordered) {
+	if o == nil || !slices.Contains(outcomes, o.Kind) {
+		return
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	o.hits--
+	if o.left >= 0 {
+		o.left++
+	}
+	if !slices.Contains(q.orders, o) {
+		q.orders = append(q.orders, o)
+	}
+}
+
+// matches is path.Match with / as any other character, and with an empty
+// pattern for everything.
+func matches(pattern, name string) bool {
+	if pattern == "" || pattern == name {
+		return true
+	}
+	flat := strings.NewReplacer("/", "\x00")
+	ok, err := path.Match(flat.Replace(pattern), flat.Replace(name))
+	return ok && err == nil
+}
+
+// kind is the kind of the fault that strikes the call, or nothing.
+func (c *call) kind() Kind {
+	if c.fault == nil {
+		return ""
+	}
+	return c.fault.Kind
+}
