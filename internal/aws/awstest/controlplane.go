@@ -11,6 +11,9 @@ import (
 // that answers one takes the server's lock itself.
 var controlPlane map[string]operation
 
+// database are the operations of DynamoDB.
+var database map[string]operation
+
 func init() {
 	// In init, because operations refer to the server and it to them.
 	controlPlane = map[string]operation{
@@ -39,6 +42,24 @@ func init() {
 		"AddTags":    typed((*Server).addTags),
 		"DeleteTags": typed((*Server).deleteTags),
 		"ListTags":   typed((*Server).listTags),
+	}
+	database = map[string]operation{
+		"CreateTable":               typed((*Server).createTable),
+		"DescribeTable":             typed((*Server).describeTable),
+		"DeleteTable":               typed((*Server).deleteTable),
+		"ListTables":                typed((*Server).listTables),
+		"DescribeContinuousBackups": typed((*Server).describeBackups),
+		"UpdateContinuousBackups":   typed((*Server).updateBackups),
+		"GetItem":                   typed((*Server).getItem),
+		"PutItem":                   typed((*Server).putItem),
+		"UpdateItem":                typed((*Server).updateItem),
+		"DeleteItem":                typed((*Server).deleteItem),
+		"BatchGetItem":              typed((*Server).batchGetItem),
+		"BatchWriteItem":            typed((*Server).batchWriteItem),
+		"Scan":                      typed((*Server).scan),
+		"ExportTableToPointInTime":  typed((*Server).exportTable),
+		"DescribeExport":            typed((*Server).describeExport),
+		"ListExports":               typed((*Server).listExports),
 	}
 }
 

@@ -46,10 +46,10 @@ type captureSummary struct {
 
 type endpointDescription struct {
 	EndpointName, EndpointArn, EndpointConfigName string
-	ProductionVariants                            []variantSummary  `json:",omitzero"`
-	DataCaptureConfig                             *captureSummary   `json:",omitzero"`
+	ProductionVariants                            []variantSummary `json:",omitzero"`
+	DataCaptureConfig                             *captureSummary  `json:",omitzero"`
 	EndpointStatus                                string
-	FailureReason                                 string            `json:",omitzero"`
+	FailureReason                                 string `json:",omitzero"`
 	CreationTime, LastModifiedTime                epoch
 	LastDeploymentConfig                          *deploymentConfig `json:",omitzero"`
 	PendingDeploymentSummary                      *pendingSummary   `json:",omitzero"`

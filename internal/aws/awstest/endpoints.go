@@ -27,8 +27,8 @@ type endpointInput struct {
 	DeploymentConfig   *deploymentConfig
 	Tags               []tag
 
-	RetainAllVariantProperties      bool
-	RetainDeploymentConfig          bool
+	RetainAllVariantProperties       bool
+	RetainDeploymentConfig           bool
 	ExcludeRetainedVariantProperties []struct{ VariantPropertyType string }
 }
 

@@ -73,8 +73,8 @@ const (
 	// NotYetVisible answers CreateEndpoint and UpdateEndpoint «Could not find
 	// endpoint configuration», as just after CreateEndpointConfig.
 	NotYetVisible Kind = "not-yet-visible"
-	// Unprocessed leaves the last Status items of a batch undone: BatchGetItem
-	// and BatchWriteItem.
+	// Unprocessed leaves Items of a batch undone, the last of them, or the second
+	// half: BatchGetItem and BatchWriteItem.
 	Unprocessed Kind = "unprocessed"
 )
 
@@ -98,6 +98,7 @@ type Fault struct {
 	Attempt  int    `json:"attempt,omitzero"` // only this attempt of each call; 0: any
 
 	Delay   time.Duration `json:"-"`
+	Items   int           `json:"items,omitzero"`
 	Status  int           `json:"status,omitzero"`
 	Code    string        `json:"code,omitzero"`
 	Message string        `json:"message,omitzero"`
@@ -145,8 +146,9 @@ func (o *Ordered) sticks() bool {
 
 // faults are the orders in effect.
 type faults struct {
-	mu     sync.Mutex
-	orders []*Ordered
+	mu      sync.Mutex
+	orders  []*Ordered
+	holding []*Ordered // the Sticks that have struck
 }
 
 // Order makes the operation go wrong: CreateTrainingJob, InvokeEndpoint,
@@ -160,14 +162,17 @@ func (s *Server) Order(operation string, f Fault) *Ordered {
 	return o
 }
 
-// CancelFaults takes back all orders.
+// CancelFaults takes back all orders, and lets go what a Stick holds.
 func (s *Server) CancelFaults() {
 	s.faults.mu.Lock()
 	defer s.faults.mu.Unlock()
 	for _, o := range s.faults.orders {
 		o.left = 0
 	}
-	s.faults.orders = nil
+	for _, o := range s.faults.holding {
+		o.released = true
+	}
+	s.faults.orders, s.faults.holding = nil, nil
 }
 
 func (q *faults) add(operation string, f Fault) (*Ordered, error) {
@@ -209,6 +214,9 @@ func (q *faults) take(c *Call) *Ordered {
 			o.left--
 		}
 		o.hits++
+		if o.Kind == Stick {
+			q.holding = append(q.holding, o)
+		}
 		return o
 	}
 	return nil

@@ -207,4 +207,3 @@ func refused(t *testing.T, err error, code, message string) {
 		t.Fatalf("got %s: %q, want %s: %q…", api.ErrorCode(), api.ErrorMessage(), code, message)
 	}
 }
-

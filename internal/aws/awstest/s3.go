@@ -153,7 +153,7 @@ func s3Error(c *call, e *Error) *answer {
 		return newAnswer(e.Status, "application/xml", nil) // as S3: a HEAD has no body, so no code
 	}
 	return newAnswer(e.Status, "application/xml", marshalXML(struct {
-		XMLName                    xml.Name `xml:"Error"`
+		XMLName                 xml.Name `xml:"Error"`
 		Code, Message, Resource string   `xml:",omitempty"`
 	}{Code: e.Code, Message: e.Message, Resource: c.request.URL.Path}))
 }

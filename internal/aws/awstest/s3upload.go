@@ -116,18 +116,19 @@ func (c *s3Call) completeUpload() (*answer, error) {
 		return nil, err
 	}
 	var whole, sums bytes.Buffer
-	previous := 0
+	for i, p := range in.Part {
+		if i > 0 && p.PartNumber <= in.Part[i-1].PartNumber {
+			return nil, s3Errorf(http.StatusBadRequest, "InvalidPartOrder", "The list of parts was not in ascending order. Parts must be ordered by part number.")
+		}
+	}
 	for i, p := range in.Part {
 		part := u.parts[p.PartNumber]
 		switch {
-		case p.PartNumber <= previous:
-			return nil, s3Errorf(http.StatusBadRequest, "InvalidPartOrder", "The list of parts was not in ascending order. Parts must be ordered by part number.")
 		case part == nil || quoted(part.etag) != quoted(p.ETag):
 			return nil, s3Errorf(http.StatusBadRequest, "InvalidPart", "One or more of the specified parts could not be found. The part may not have been uploaded, or the specified entity tag may not match the part's entity tag.")
 		case i < len(in.Part)-1 && len(part.body) < minPart:
 			return nil, s3Errorf(http.StatusBadRequest, "EntityTooSmall", "Your proposed upload is smaller than the minimum allowed size")
 		}
-		previous = p.PartNumber
 		whole.Write(part.body)
 		sum, _ := hex.DecodeString(part.etag) // we wrote it
 		sums.Write(sum)

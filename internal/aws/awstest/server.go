@@ -17,7 +17,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/google/uuid"
 )
@@ -55,6 +54,9 @@ type Options struct {
 	Backend string
 	// SecretsManager answers the calls of that service, without a Backend.
 	SecretsManager http.Handler
+	// ManifestWithoutPrefix writes the keys of an export's manifest as the
+	// documentation shows them: without S3Prefix.
+	ManifestWithoutPrefix bool
 	// Observe is told every call when it has been answered; it must be quick.
 	Observe func(Call)
 }
@@ -81,7 +83,6 @@ type Server struct {
 	objects *objects
 	tables  *tables
 	s3      *s3.Client // where training data and exports lie
-	dynamo  *dynamodb.Client
 
 	mu        sync.Mutex
 	jobs      map[string]*job
@@ -145,7 +146,6 @@ func New(o Options) (*Server, error) {
 		cfg = s.config(o.Backend, nil)
 	}
 	s.s3 = s3.NewFromConfig(cfg, func(o *s3.Options) { o.UsePathStyle = true })
-	s.dynamo = dynamodb.NewFromConfig(cfg)
 	s.http = &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second, ErrorLog: quiet()}
 	listener, err := s.listen()
 	if err != nil {
