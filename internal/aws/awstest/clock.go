@@ -107,6 +107,12 @@ func (s *Server) Advance(d time.Duration) {
 	s.settleAll()
 }
 
+// manual reports whether time stands still until Advance.
+func (s *Server) manual() bool {
+	_, ok := s.clock.(*ManualClock)
+	return ok
+}
+
 // settleAll brings every life cycle to the present and waits for the work that
 // stands between it and the present.
 func (s *Server) settleAll() {
@@ -115,7 +121,7 @@ func (s *Server) settleAll() {
 		s.mu.Lock()
 		var pending []*job
 		for _, j := range s.jobs {
-			if j.work != nil && !j.work.done() && j.wants(s.clock.Now()) {
+			if j.work != nil && !j.work.done() && j.wants(s, s.clock.Now()) {
 				pending = append(pending, j)
 			}
 		}

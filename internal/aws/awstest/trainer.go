@@ -60,7 +60,7 @@ func (s *Server) startWork(j *job) *work {
 		defer close(w.finished)
 		defer cancel()
 		artifact, metrics, err := s.train(ctx, in)
-		if _, manual := s.clock.(*ManualClock); !manual {
+		if !s.manual() {
 			w.at = s.clock.Now() // by hand, training takes the time it should
 		}
 		if err != nil {

@@ -91,8 +91,16 @@ func (j *job) end(status, secondary, reason string, now time.Time, s *Server) {
 }
 
 // wants reports whether only the work keeps the job from going on.
-func (j *job) wants(now time.Time) bool {
-	return len(j.stages) > 0 && j.stages[0].waits && !now.Before(j.entered.Add(j.stages[0].lasts)) && j.kind() != Stick && j.kind() != ExceedRuntime
+func (j *job) wants(s *Server, now time.Time) bool {
+	if len(j.stages) == 0 || !j.stages[0].waits || j.kind() == Stick {
+		return false
+	}
+	return !now.Before(minTime(j.entered.Add(j.stages[0].lasts), j.runtimeEnd(s)))
+}
+
+// runtimeEnd is when a job that has started has run for as long as it may.
+func (j *job) runtimeEnd(s *Server) time.Time {
+	return j.started.Add(s.pace.seconds(cmp.Or(j.in.StoppingCondition.MaxRuntimeInSeconds, 24*3600)))
 }
 
 func (j *job) kind() Kind {
@@ -157,22 +165,24 @@ func (j *job) fails(current stage, due time.Time, s *Server) bool {
 	return false
 }
 
-// limits stops the job where it has run or waited for too long. A job that
-// exceeds its runtime still gets to leave a model behind.
+// limits stops the job where it has run or waited for too long, and reports
+// whether that is all that is to happen now. Where time stands still the work
+// is waited for, so that a job that is stopped surely leaves a model behind: on
+// AWS it may, within two minutes of the signal.
 func (j *job) limits(s *Server, now time.Time) bool {
-	c := j.in.StoppingCondition
-	runtime := cmp.Or(c.MaxRuntimeInSeconds, 24*3600)
-	if end := j.started.Add(s.pace.seconds(runtime)); !j.started.IsZero() {
-		training := j.secondary == "Training" || j.secondary == "Downloading"
-		exceeds := j.kind() == ExceedRuntime || j.stages[0].waits && j.entered.Add(j.stages[0].lasts).After(end)
-		if training && exceeds && !now.Before(end) {
-			j.end("Stopped", "MaxRuntimeExceeded", "", end, s)
-			return true
+	switch {
+	case j.secondary == "Training" && j.stages[0].waits:
+		end := j.runtimeEnd(s)
+		late := j.entered.Add(j.stages[0].lasts).After(end) || !s.manual() && !j.work.done() && !now.Before(end)
+		if j.kind() != ExceedRuntime && !late {
+			return false
 		}
-		return j.kind() == ExceedRuntime && j.secondary == "Training"
-	}
-	if j.kind() == ExceedWait && j.secondary == "Pending" {
-		end := j.created.Add(s.pace.seconds(cmp.Or(c.MaxWaitTimeInSeconds, runtime)))
+		if !now.Before(end) && (j.work.done() || !s.manual()) {
+			j.end("Stopped", "MaxRuntimeExceeded", "", end, s)
+		}
+		return true
+	case j.kind() == ExceedWait && j.secondary == "Pending":
+		end := j.created.Add(s.pace.seconds(cmp.Or(j.in.StoppingCondition.MaxWaitTimeInSeconds, 24*3600)))
 		if !now.Before(end) {
 			j.end("Stopped", "MaxWaitTimeExceeded", "", end, s)
 		}
