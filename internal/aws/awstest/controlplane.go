@@ -23,6 +23,10 @@ func init() {
 		"DeleteTrainingJob":   typed((*Server).deleteTrainingJob),
 		"ListTrainingJobs":    typed((*Server).listTrainingJobs),
 
+		"CreateTransformJob":   typed((*Server).createTransformJob),
+		"DescribeTransformJob": typed((*Server).describeTransformJob),
+		"StopTransformJob":     typed((*Server).stopTransformJob),
+
 		"CreateModel":            typed((*Server).createModel),
 		"DescribeModel":          typed((*Server).describeModel),
 		"DeleteModel":            typed((*Server).deleteModel),

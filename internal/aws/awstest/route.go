@@ -88,7 +88,7 @@ func named(body []byte) string {
 	if json.Unmarshal(body, &in) != nil {
 		return ""
 	}
-	for _, member := range []string{"TrainingJobName", "EndpointName", "EndpointConfigName", "ModelName", "TableName", "TableArn", "ExportArn", "ResourceArn", "SecretId", "Name"} {
+	for _, member := range []string{"TrainingJobName", "TransformJobName", "EndpointName", "EndpointConfigName", "ModelName", "TableName", "TableArn", "ExportArn", "ResourceArn", "SecretId", "Name"} {
 		var name string
 		if json.Unmarshal(in[member], &name) == nil && name != "" {
 			return name

@@ -84,14 +84,15 @@ type Server struct {
 	tables  *tables
 	s3      *s3.Client // where training data and exports lie
 
-	mu        sync.Mutex
-	jobs      map[string]*job
-	models    map[string]*model
-	configs   map[string]*endpointConfig
-	endpoints map[string]*endpoint
-	exports   map[string]*tableExport
-	tags      map[string][]tag // by ARN
-	turn      uint64           // of invocations, to share traffic
+	mu         sync.Mutex
+	jobs       map[string]*job
+	transforms map[string]*transformJob
+	models     map[string]*model
+	configs    map[string]*endpointConfig
+	endpoints  map[string]*endpoint
+	exports    map[string]*tableExport
+	tags       map[string][]tag // by ARN
+	turn       uint64           // of invocations, to share traffic
 }
 
 // TB is what Start needs of a *testing.T.
@@ -118,7 +119,7 @@ func New(o Options) (*Server, error) {
 		options: o, clock: o.Clock, pace: o.Pace, closed: make(chan struct{}),
 		journal: journal{observe: o.Observe},
 		objects: newObjects(), tables: newTables(),
-		jobs: make(map[string]*job), models: make(map[string]*model), configs: make(map[string]*endpointConfig),
+		jobs: make(map[string]*job), transforms: make(map[string]*transformJob), models: make(map[string]*model), configs: make(map[string]*endpointConfig),
 		endpoints: make(map[string]*endpoint), exports: make(map[string]*tableExport), tags: make(map[string][]tag),
 	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
