@@ -193,9 +193,9 @@ func predictions(c *call, rows [][]float64, v *variant) (*answer, *Error) {
 	for i, row := range rows {
 		p := v.scorer.Model.Score(row)
 		// linear-learner prints its float32 with the digits of a float64.
-		scores[i] = strconv.FormatFloat(float64(float32(p)), 'g', -1, 64)
+		scores[i] = decimal(float64(float32(p)), 64)
 		if boosted {
-			scores[i] = strconv.FormatFloat(p, 'g', -1, 32)
+			scores[i] = decimal(p, 32)
 		}
 		labels[i] = "0.0"
 		if p >= v.scorer.Model.Threshold() {
@@ -236,6 +236,15 @@ func predictions(c *call, rows [][]float64, v *variant) (*answer, *Error) {
 		return newAnswer(http.StatusOK, "text/csv; charset=utf-8", []byte(strings.Join(scores, "\n")+"\n")), nil
 	}
 	return nil, containerf(http.StatusNotAcceptable, "Accept type %s is not supported", accept)
+}
+
+// decimal writes a float as Python does: never as a whole number.
+func decimal(x float64, bits int) string {
+	text := strconv.FormatFloat(x, 'g', -1, bits)
+	if !strings.ContainsAny(text, ".e") {
+		text += ".0"
+	}
+	return text
 }
 
 func prediction(score, label string) string {
