@@ -158,7 +158,7 @@ func (s *Server) database(ctx context.Context, operation string, in, out any) er
 	}
 	r.Header.Set("X-Amz-Target", "DynamoDB_20120810."+operation)
 	r.Header.Set("Content-Type", "application/x-amz-json-1.0")
-	r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=AKIASTANDIN/20260101/"+Region+"/dynamodb/aws4_request, SignedHeaders=host, Signature=0")
+	r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential="+accessKey+"/20260101/"+Region+"/dynamodb/aws4_request, SignedHeaders=host, Signature=0")
 	do := inner{s}.Do
 	if s.options.Backend != "" {
 		do = http.DefaultClient.Do

@@ -33,7 +33,9 @@ func TestTheContainersAnswerInTheirOwnFormats(t *testing.T) {
 		rows                          int
 		like                          func(string) bool
 	}{
-		"linear-learner answers JSON":  {"linear", "", "application/json", 3, func(b string) bool { return strings.HasPrefix(b, `{"predictions": [{"score": 1.0, "predicted_label": 1.0}, {"score": `) }},
+		"linear-learner answers JSON": {"linear", "", "application/json", 3, func(b string) bool {
+			return strings.HasPrefix(b, `{"predictions": [{"score": 1.0, "predicted_label": 1.0}, {"score": `)
+		}},
 		"or JSON lines":                {"linear", "application/jsonlines", "application/jsonlines", 3, func(b string) bool { return strings.Count(b, "}\n") == 3 }},
 		"XGBoost 1 answers lines":      {"trees", "", "text/csv; charset=utf-8", 3, func(b string) bool { return strings.Count(b, "\n") == 3 && !strings.Contains(b, ",") }},
 		"XGBoost 0.90 answers one":     {"oldtrees", "", "text/csv; charset=utf-8", 3, func(b string) bool { return strings.Count(b, ",") == 2 && !strings.Contains(b, "\n") }},

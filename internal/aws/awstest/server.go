@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -26,6 +27,12 @@ import (
 const (
 	Account = "123456789012"
 	Region  = "eu-central-1"
+)
+
+// Credentials that mean nothing: no signature is checked.
+const (
+	accessKey = "AKIASTANDIN"
+	secretKey = "stand-in"
 )
 
 // Role is an execution role that can be assumed: any role can whose name does
@@ -167,7 +174,12 @@ func (s *Server) listen() (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.URL = "http://" + l.Addr().String()
+	at := l.Addr().(*net.TCPAddr) //nolint:errcheck // "tcp" listeners have no other
+	host := at.IP.String()
+	if at.IP.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	s.URL = "http://" + net.JoinHostPort(host, strconv.Itoa(at.Port))
 	return l, nil
 }
 
@@ -192,7 +204,7 @@ func (s *Server) config(endpoint string, client aws.HTTPClient) aws.Config {
 	return aws.Config{
 		Region:       Region,
 		BaseEndpoint: aws.String(endpoint),
-		Credentials:  credentials.NewStaticCredentialsProvider("AKIASTANDIN", "stand-in", ""),
+		Credentials:  credentials.NewStaticCredentialsProvider(accessKey, secretKey, ""),
 		HTTPClient:   client,
 	}
 }
