@@ -43,6 +43,7 @@ func (s *Server) Environment() []Variable {
 	return []Variable{
 		{"AWS_ENDPOINT_URL", s.URL},
 		{"AWS_REGION", Region},
+		{"AWS_DEFAULT_REGION", Region}, // the name that Python's SDK and the CLI read
 		{"AWS_ACCESS_KEY_ID", accessKey},
 		{"AWS_SECRET_ACCESS_KEY", secretKey},
 		{"AWS_EC2_METADATA_DISABLED", "true"},

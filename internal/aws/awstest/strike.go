@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -116,6 +117,9 @@ func (c *call) after(a *answer) *answer {
 // write sends the answer, or half of it.
 func (c *call) write(w http.ResponseWriter, a *answer) {
 	for name, values := range a.header {
+		if strings.HasPrefix(name, "X-Amz-Meta-") {
+			name = strings.ToLower(name) // as S3 writes it: Python's SDK tells the difference
+		}
 		w.Header()[name] = values
 	}
 	if a.status != http.StatusNoContent && a.status != http.StatusNotModified && w.Header().Get("Content-Length") == "" {
