@@ -211,3 +211,28 @@ func TestAScanMeetsEveryItemOnceInPagesAndSegments(t *testing.T) {
 		}
 	}
 }
+
+func TestNumbersComeBackAsDynamoDBWritesThem(t *testing.T) {
+	s := start(t)
+	s.customers(0)
+	put := func(n string) error {
+		it := key(1)
+		it["n"] = &number{Value: n}
+		_, err := s.dynamo.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: aws.String(table), Item: it})
+		return err
+	}
+	for given, want := range map[string]string{"1.0": "1", "-0": "0", "007": "7", "1E3": "1000", "-12.5e-3": "-0.0125", "0.1000": "0.1", "+5": "5",
+		"12345678901234567890123456789012345678": "12345678901234567890123456789012345678"} {
+		if err := put(given); err != nil {
+			t.Fatalf("%s: %v", given, err)
+		}
+		out, err := s.dynamo.GetItem(t.Context(), &dynamodb.GetItemInput{TableName: aws.String(table), Key: key(1)})
+		if err != nil || out.Item["n"].(*number).Value != want {
+			t.Errorf("%s comes back as %v (%v), want %s", given, out.Item["n"], err, want)
+		}
+	}
+	for given, says := range map[string]string{"NaN": "The parameter cannot be converted", "1,5": "The parameter cannot be converted", "": "The parameter cannot be converted",
+		"1234567890123456789012345678901234567.89": "Attempting to store more than 38", "1e130": "Number overflow"} {
+		refused(t, put(given), "ValidationException", says)
+	}
+}

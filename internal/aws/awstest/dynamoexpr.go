@@ -166,7 +166,8 @@ func (x *expression) operand() (a attribute, there bool, err error) {
 			return a, false, err
 		}
 		a, there = x.on.get(p)
-		return number(big.NewRat(int64(len(a.text())), 1)), there, nil
+		a, err = number(big.NewRat(int64(len(a.text())), 1))
+		return a, there, err
 	}
 	p, err := x.path()
 	if err != nil {

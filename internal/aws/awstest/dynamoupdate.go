@@ -73,7 +73,9 @@ func (x *expression) update() (item, []string, error) {
 				if by.kind != "N" || ok && old.kind != "N" {
 					return nil, nil, validationf("An operand in the update expression has an incorrect data type")
 				}
-				after[p[0]] = plus(old, by, 1)
+				if after[p[0]], err = plus(old, by, 1); err != nil {
+					return nil, nil, err
+				}
 			default:
 				return nil, nil, x.errorf("Syntax error; token: \"%s\"", clause)
 			}
@@ -99,7 +101,7 @@ func (x *expression) sum() (attribute, error) {
 			if left.kind != "N" || right.kind != "N" {
 				return left, validationf("An operand in the update expression has an incorrect data type")
 			}
-			left = plus(left, right, sign)
+			left, err = plus(left, right, sign)
 		}
 	}
 	return left, err
@@ -132,7 +134,7 @@ func (x *expression) addend() (attribute, error) {
 	return a, err
 }
 
-func plus(a, b attribute, sign int64) attribute {
+func plus(a, b attribute, sign int64) (attribute, error) {
 	x, ok := new(big.Rat).SetString(a.text())
 	if !ok {
 		x = new(big.Rat)

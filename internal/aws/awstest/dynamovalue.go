@@ -3,7 +3,6 @@ package awstest
 import (
 	"bytes"
 	"encoding/base64"
-	"errors"
 	"math/big"
 	"strconv"
 	"strings"
@@ -28,7 +27,7 @@ func (a *attribute) UnmarshalJSON(text []byte) error {
 		return err
 	}
 	if len(m) != 1 {
-		return errors.New("Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes")
+		return validationf("Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes")
 	}
 	for kind, raw := range m {
 		a.kind, a.raw = kind, bytes.Clone(raw)
@@ -42,11 +41,11 @@ func (a *attribute) UnmarshalJSON(text []byte) error {
 		a.raw = jsontext.Value(strconv.Quote(n))
 	case "S", "B":
 		if a.raw.Kind() != '"' {
-			return errors.New("a " + a.kind + " is a string")
+			return validationf("Unexpected value type in payload: a %s is a string", a.kind)
 		}
 	case "BOOL", "NULL":
 		if k := a.raw.Kind(); k != 't' && k != 'f' {
-			return errors.New("a " + a.kind + " is true or false")
+			return validationf("Unexpected value type in payload: a %s is true or false", a.kind)
 		}
 	case "L":
 		return json.Unmarshal(a.raw, new([]attribute))
@@ -55,7 +54,7 @@ func (a *attribute) UnmarshalJSON(text []byte) error {
 	case "SS", "NS", "BS":
 		return json.Unmarshal(a.raw, new([]string))
 	default:
-		return errors.New("Supplied AttributeValue is empty, must contain exactly one of the supported datatypes")
+		return validationf("Supplied AttributeValue is empty, must contain exactly one of the supported datatypes")
 	}
 	return nil
 }
@@ -94,21 +93,16 @@ func (a attribute) compare(b attribute) int {
 	return strings.Compare(x, y)
 }
 
-// number makes an N of a rational that has a finite decimal form.
-func number(r *big.Rat) attribute {
-	text := r.FloatString(40)
-	text = strings.TrimRight(strings.TrimRight(text, "0"), ".")
-	n, err := normalNumber(text)
-	if err != nil {
-		n = "0"
-	}
-	return attribute{"N", jsontext.Value(strconv.Quote(n))}
+// number makes an N, rounded to the 38 digits that DynamoDB keeps.
+func number(r *big.Rat) (attribute, error) {
+	n, err := normalNumber(new(big.Float).SetPrec(256).SetRat(r).Text('g', 38))
+	return attribute{"N", jsontext.Value(strconv.Quote(n))}, err
 }
 
 // normalNumber writes a number as DynamoDB gives it back: plain digits, no
 // zeros too many. It has at most 38 digits that count.
 func normalNumber(text string) (string, error) {
-	bad := errors.New("The parameter cannot be converted to a numeric value: " + text)
+	bad := validationf("The parameter cannot be converted to a numeric value: %s", text)
 	mantissa, exponent, hasExponent := strings.Cut(strings.ToLower(strings.TrimSpace(text)), "e")
 	sign := ""
 	if rest, ok := strings.CutPrefix(mantissa, "-"); ok {
@@ -136,9 +130,9 @@ func normalNumber(text string) (string, error) {
 	case digits == "":
 		return "0", nil
 	case len(digits) > 38:
-		return "", errors.New("Attempting to store more than 38 significant digits in a Number")
+		return "", validationf("Attempting to store more than 38 significant digits in a Number")
 	case point > 126 || point < -129:
-		return "", errors.New("Number overflow. Attempting to store a number with magnitude larger than supported range")
+		return "", validationf("Number overflow. Attempting to store a number with magnitude larger than supported range")
 	case point <= 0:
 		return sign + "0." + strings.Repeat("0", -point) + digits, nil
 	case point >= len(digits):

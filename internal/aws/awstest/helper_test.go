@@ -130,12 +130,15 @@ func (s *stand) train(name, image string) string {
 func (s *stand) model(name, image string) {
 	s.t.Helper()
 	artifact := s.train(name, image)
-	_, err := s.sm.CreateModel(s.t.Context(), &sagemaker.CreateModelInput{ModelName: &name, ExecutionRoleArn: aws.String(awstest.Role),
-		PrimaryContainer: &types.ContainerDefinition{Image: &image, ModelDataUrl: &artifact}})
-	if err != nil {
+	if _, err := s.sm.CreateModel(s.t.Context(), modelInput(name, image, artifact)); err != nil {
 		s.t.Fatal(err)
 	}
 	s.config(name, name)
+}
+
+func modelInput(name, image, artifact string) *sagemaker.CreateModelInput {
+	return &sagemaker.CreateModelInput{ModelName: &name, ExecutionRoleArn: aws.String(awstest.Role),
+		PrimaryContainer: &types.ContainerDefinition{Image: &image, ModelDataUrl: &artifact}}
 }
 
 func variantOf(model string) types.ProductionVariant {

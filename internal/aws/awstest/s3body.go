@@ -6,6 +6,7 @@ import (
 	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"hash"
 	"hash/crc32"
 	"hash/crc64"
@@ -90,7 +91,7 @@ func unchunk(body []byte) ([]byte, http.Header, error) {
 		}
 	}
 	trailer, err := textproto.NewReader(in).ReadMIMEHeader()
-	if err != nil && len(trailer) == 0 && err != io.EOF {
+	if err != nil && len(trailer) == 0 && !errors.Is(err, io.EOF) {
 		return nil, nil, err
 	}
 	return out.Bytes(), http.Header(trailer), nil

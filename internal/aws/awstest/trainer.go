@@ -72,6 +72,11 @@ func (s *Server) startWork(j *job) *work {
 	return w
 }
 
+// reason is a FailureReason, in the service's own words and punctuation.
+type reason string
+
+func (r reason) Error() string { return string(r) }
+
 func shorten(text string, most int) string {
 	if len(text) > most {
 		return strings.ToValidUTF8(text[:most], "")
@@ -116,7 +121,7 @@ func (s *Server) train(ctx context.Context, in *trainingInput) (artifact string,
 			batch = 1000
 		}
 		if int64(train.Rows()) < int64(batch)*in.ResourceConfig.InstanceCount {
-			return "", nil, errors.New("ClientError: No training data processed. Either the training channel is empty or the mini-batch size is too high. Verify that training data contains non-empty files and the mini-batch size is less than the number of records per training host.")
+			return "", nil, reason("ClientError: No training data processed. Either the training channel is empty or the mini-batch size is too high. Verify that training data contains non-empty files and the mini-batch size is less than the number of records per training host.")
 		}
 	}
 	model, err := learn.Train(ctx, train, learn.Options{Algorithm: algorithm, Hyperparameters: parameters})

@@ -2,6 +2,7 @@ package awstest
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -99,6 +100,10 @@ func decode[In any](body []byte) (*In, error) {
 		body = []byte("{}")
 	}
 	if err := json.Unmarshal(body, in, jsontext.AllowDuplicateNames(true)); err != nil {
+		var e *Error // of a value that is well-formed and still wrong
+		if errors.As(err, &e) {
+			return nil, e
+		}
 		return nil, refusef("SerializationException", "%v", err)
 	}
 	return in, nil
