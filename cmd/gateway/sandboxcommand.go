@@ -36,15 +36,18 @@ Things go wrong on request, over HTTP:
     curl -d '{"endpoint": "ServiceEndpoint", "variant": "AllTraffic", "count": 3}' URL/sandbox/scale
     curl -d '{"endpoint": "ServiceEndpoint"}' URL/sandbox/maintain
 
-A fault has an operation (or a pattern: "*Endpoint"), a kind and, if need be, resource (a pattern of names), times (below 0: for ever), skip, attempt, delay ("1.5s"), status, code, message, at, reason, items. Kinds: ` + kindsOfFaults() + `.`
+A fault has an operation (or a pattern: "*Endpoint"), a kind and, if need be, resource (a pattern of names), times (below 0: for ever), skip, attempt, delay ("1.5s"), status, code, message, at, reason, items. Its kind is one of:
+
+` + kindsOfFaults()
 }
 
+// kindsOfFaults lists them one a line; indented, so that kong leaves the lines.
 func kindsOfFaults() string {
-	var names []string
+	var b strings.Builder
 	for _, k := range awstest.Kinds() {
-		names = append(names, string(k))
+		fmt.Fprintf(&b, "    %-19s%s\n", k, k.Does())
 	}
-	return strings.Join(names, ", ")
+	return b.String()
 }
 
 // Run serves until the context ends.

@@ -21,7 +21,7 @@ type order struct {
 //	DELETE /sandbox/faults  take all back, and let go what sticks
 //	GET    /sandbox/calls   what was called; ?operation=InvokeEndpoint
 //	DELETE /sandbox/calls   begin anew
-//	GET    /sandbox/kinds   the kinds of faults
+//	GET    /sandbox/kinds   the kinds of faults, and what they do
 //	POST   /sandbox/scale   {"endpoint": "e", "variant": "AllTraffic", "count": 3}, as autoscaling does
 //	POST   /sandbox/maintain {"endpoint": "e"}: SystemUpdating for a while
 func (s *Server) control(w http.ResponseWriter, r *http.Request) {
@@ -66,7 +66,11 @@ func (s *Server) control(w http.ResponseWriter, r *http.Request) {
 		s.ForgetCalls()
 		w.WriteHeader(http.StatusNoContent)
 	case "GET /sandbox/kinds":
-		send(http.StatusOK, kinds)
+		does := make(map[Kind]string)
+		for _, k := range Kinds() {
+			does[k] = k.Does()
+		}
+		send(http.StatusOK, does)
 	case "POST /sandbox/scale", "POST /sandbox/maintain":
 		var in struct {
 			Endpoint string `json:"endpoint"`

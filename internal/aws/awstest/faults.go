@@ -9,84 +9,6 @@ import (
 	"time"
 )
 
-// Kind says what a fault does.
-type Kind string
-
-// Faults of an answer, for any operation of any service. Those in the first
-// group leave no effect behind; of the second, the operation is done.
-const (
-	Throttle    Kind = "throttle"    // as the service throttles: SageMaker's runtime with {"message":null}
-	Refuse      Kind = "refuse"      // Status, Code and Message of the fault
-	Internal    Kind = "internal"    // 500
-	Unavailable Kind = "unavailable" // 503
-	Denied      Kind = "denied"      // 403 AccessDeniedException
-	HTML        Kind = "html"        // a page of a proxy: 502, or Status
-	Hang        Kind = "hang"        // no answer until the client goes
-	Cut         Kind = "cut"         // the connection closes before anything is done
-	Limit       Kind = "limit"       // ResourceLimitExceeded: the account's quota
-
-	Slow       Kind = "slow"        // the answer takes Delay
-	LoseAnswer Kind = "lose-answer" // done, then the connection closes
-	Truncate   Kind = "truncate"    // half of the body, then the connection closes
-	NoContent  Kind = "no-content"  // 204 and no body
-	Garbage    Kind = "garbage"     // 200 with a body that is not of the protocol
-)
-
-// Faults of InvokeEndpoint alone.
-const (
-	ModelError    Kind = "model-error"    // 424; the container answered Status (400) and Message
-	ModelTimeout  Kind = "model-timeout"  // 424 with OriginalStatusCode 0
-	ModelNotReady Kind = "not-ready"      // 429
-	Dependency    Kind = "dependency"     // 530
-	WrongCount    Kind = "wrong-count"    // one prediction fewer than rows
-	NotANumber    Kind = "nan"            // the first score is NaN
-	NullScore     Kind = "null-score"     // the first score is null
-	IntegerLabels Kind = "integer-labels" // predicted_label is 1, not 1.0
-)
-
-// Faults of what an operation begins: the answer is as always.
-const (
-	// Fail ends it badly, with Reason: CreateTrainingJob (at the secondary
-	// status At), CreateEndpoint, ExportTableToPointInTime (Code).
-	Fail Kind = "fail"
-	// NoCapacity ends it for want of instances: CreateTrainingJob,
-	// CreateEndpoint, and UpdateEndpoint, which rolls back.
-	NoCapacity Kind = "no-capacity"
-	// RollBack ends UpdateEndpoint, after both fleets answered for a while, with
-	// the old configuration InService and Reason as FailureReason.
-	RollBack Kind = "roll-back"
-	// RollBackSilently does the same without a FailureReason and without ever
-	// saying RollingBack.
-	RollBackSilently Kind = "roll-back-silently"
-	// RollBackFailed ends UpdateEndpoint as UpdateRollbackFailed: both fleets answer.
-	RollBackFailed Kind = "roll-back-failed"
-	// Stick leaves it as it is until the test lets go (Ordered.Release).
-	Stick Kind = "stick"
-	// ExceedRuntime and ExceedWait end CreateTrainingJob's job as Stopped.
-	ExceedRuntime Kind = "exceed-runtime"
-	ExceedWait    Kind = "exceed-wait"
-	// Interrupt takes the job's spot instance away once.
-	Interrupt Kind = "interrupt"
-	// OddStatus lets the job pass through the secondary status At, which may be
-	// one that nobody has heard of.
-	OddStatus Kind = "odd-status"
-	// NotYetVisible answers CreateEndpoint and UpdateEndpoint «Could not find
-	// endpoint configuration», as just after CreateEndpointConfig.
-	NotYetVisible Kind = "not-yet-visible"
-	// Unprocessed leaves Items of a batch undone, the last of them, or the second
-	// half: BatchGetItem and BatchWriteItem.
-	Unprocessed Kind = "unprocessed"
-)
-
-var outcomes = []Kind{Fail, NoCapacity, RollBack, RollBackSilently, RollBackFailed, Stick, ExceedRuntime, ExceedWait, Interrupt, OddStatus}
-
-var kinds = slices.Concat([]Kind{Throttle, Refuse, Internal, Unavailable, Denied, HTML, Hang, Cut, Limit, Slow, LoseAnswer, Truncate,
-	NoContent, Garbage, ModelError, ModelTimeout, ModelNotReady, Dependency, WrongCount, NotANumber, NullScore, IntegerLabels,
-	NotYetVisible, Unprocessed}, outcomes)
-
-// Kinds lists all kinds of faults, for help texts.
-func Kinds() []Kind { return slices.Clone(kinds) }
-
 // Fault is an order: what goes wrong, and when.
 type Fault struct {
 	Kind Kind `json:"kind"`
@@ -176,7 +98,7 @@ func (s *Server) CancelFaults() {
 }
 
 func (q *faults) add(operation string, f Fault) (*Ordered, error) {
-	if !slices.Contains(kinds, f.Kind) {
+	if f.Kind.Does() == "" {
 		return nil, fmt.Errorf("there is no fault of the kind %q", f.Kind)
 	}
 	for _, pattern := range []string{operation, f.Resource} {
@@ -225,7 +147,7 @@ func (q *faults) take(c *Call) *Ordered {
 // giveBack undoes take for an outcome whose operation was refused: nothing
 // began that could come to such an end.
 func (q *faults) giveBack(o *Ordered) {
-	if o == nil || !slices.Contains(outcomes, o.Kind) {
+	if o == nil || !o.Kind.outcome() {
 		return
 	}
 	q.mu.Lock()
