@@ -58,16 +58,19 @@ func (b *safeBuffer) String() string {
 }
 
 func TestTheSandboxPrintsWhatAnSDKNeedsToFindIt(t *testing.T) {
-	env, stop := sandbox(t, "--bucket", "mine", "--table", "people")
-	for name, want := range map[string]string{"GATEWAY_PLATFORM": "sagemaker", "GATEWAY_S3_BUCKET": "mine", "GATEWAY_CUSTOMERS_TABLE": "people", "AWS_REGION": "eu-central-1"} {
+	env, stop := sandbox(t, "--table", "people")
+	for name, want := range map[string]string{"GATEWAY_PLATFORM": "sagemaker", "GATEWAY_S3_BUCKET": "sandbox", "GATEWAY_CUSTOMERS_TABLE": "people", "AWS_REGION": "eu-central-1"} {
 		if env[name] != want {
 			t.Errorf("%s is %q, want %q", name, env[name], want)
 		}
 	}
 	cfg := aws.Config{Region: env["AWS_REGION"], BaseEndpoint: aws.String(env["AWS_ENDPOINT_URL"]),
 		Credentials: credentials.NewStaticCredentialsProvider(env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"], "")}
-	if _, err := s3.NewFromConfig(cfg).HeadBucket(t.Context(), &s3.HeadBucketInput{Bucket: aws.String("mine")}); err != nil {
-		t.Errorf("the bucket is not there: %v", err)
+	// The bucket bears the name of the path that faults are ordered under.
+	for _, key := range []string{"calls", "kinds", "any/key"} {
+		if _, err := s3.NewFromConfig(cfg).PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("sandbox"), Key: &key, Body: strings.NewReader("x")}); err != nil {
+			t.Errorf("the bucket does not take %s: %v", key, err)
+		}
 	}
 	backups, err := dynamodb.NewFromConfig(cfg).DescribeContinuousBackups(t.Context(), &dynamodb.DescribeContinuousBackupsInput{TableName: aws.String("people")})
 	if err != nil || backups.ContinuousBackupsDescription.PointInTimeRecoveryDescription.PointInTimeRecoveryStatus != "ENABLED" {

@@ -88,3 +88,37 @@ func TestEveryKindOfFaultIsListedOnce(t *testing.T) {
 		seen[k] = true
 	}
 }
+
+func TestSecretsAreAskedOfTheHandlerThatHasThem(t *testing.T) {
+	s := startWith(t, awstest.Options{SecretsManager: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+		w.WriteHeader(http.StatusTeapot)
+		_, _ = w.Write(append([]byte(r.Header.Get("X-Amz-Target")+" "), body...))
+	})})
+	order := s.Order("GetSecretValue", awstest.Fault{Kind: awstest.Denied, Resource: "db", Skip: 1})
+	ask := func() (int, string) {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL, strings.NewReader(`{"SecretId":"db"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("X-Amz-Target", "secretsmanager.GetSecretValue")
+		req.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=AKIA/20260101/eu-central-1/secretsmanager/aws4_request, SignedHeaders=host, Signature=0")
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		text, _ := io.ReadAll(res.Body)
+		return res.StatusCode, string(text)
+	}
+	if status, text := ask(); status != http.StatusTeapot || text != `secretsmanager.GetSecretValue {"SecretId":"db"}` {
+		t.Errorf("got %d %s, want what the handler says", status, text)
+	}
+	if status, _ := ask(); status != http.StatusForbidden || order.Hits() != 1 {
+		t.Errorf("got %d, want the fault", status)
+	}
+	if calls := s.Calls("GetSecretValue"); len(calls) != 2 || calls[0].Service != "secretsmanager" || calls[0].Resource != "db" {
+		t.Errorf("the journal has %+v", calls)
+	}
+}

@@ -51,7 +51,7 @@ type Options struct {
 	// Pace of the life cycles; zero: RealPace with a Clock, a thousandth of a
 	// second and less for each state without one.
 	Pace Pace
-	// Buckets that are there at once.
+	// Buckets that are there at once; with a Backend, see Prepare.
 	Buckets []string
 	// Algorithms says, for training images that are not SageMaker's own, which
 	// built-in algorithm they are.
@@ -59,7 +59,8 @@ type Options struct {
 	// Backend is the address of a moto server that has S3, DynamoDB and Secrets
 	// Manager; empty: the stand-in's own S3 and DynamoDB.
 	Backend string
-	// SecretsManager answers the calls of that service, without a Backend.
+	// SecretsManager answers the calls of that service where there is no
+	// Backend. Faults and the journal stand before it.
 	SecretsManager http.Handler
 	// ManifestWithoutPrefix writes the keys of an export's manifest as the
 	// documentation shows them: without S3Prefix.
@@ -211,7 +212,9 @@ func (s *Server) config(endpoint string, client aws.HTTPClient) aws.Config {
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if strings.HasPrefix(r.URL.Path, "/sandbox/") {
+	// A bucket may be called sandbox, too; but what is in it is asked for by
+	// requests that are signed.
+	if _, service := scope(r); service == "" && strings.HasPrefix(r.URL.Path, "/sandbox/") {
 		s.control(w, r)
 		return
 	}
