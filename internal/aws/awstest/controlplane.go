@@ -80,7 +80,7 @@ type listInput struct {
 	CreationTimeBefore float64
 }
 
-// listed is one entry of a list.
+// entry is one of a list.
 type entry struct {
 	name    string
 	created time.Time

@@ -210,7 +210,6 @@ func (s *Server) finishExport(e *tableExport) {
 	if code != "" {
 		e.status = "FAILED"
 	}
-	e.items = e.items[:len(e.items):len(e.items)]
 }
 
 type exportDescription struct {
