@@ -22,6 +22,7 @@
 //	internal/local       the back end in this process: scorer, trainer, deployer
 //	internal/aws         what is on AWS; the only one that knows its SDK
 //	internal/demo        generated customers for a first start
+//	internal/aws/awstest a stand-in for AWS: tests, and `gateway sandbox`
 //
 // What the domain packages need of a back end they declare as small
 // interfaces, their ports: [gateway/internal/predict.Scorer],
@@ -42,6 +43,7 @@
 //	export      ──► predict
 //	demo        ──► predict
 //	idempotency ──► predict
+//	awstest     ──► learn
 //	predict, learn, secrets ──► nobody of ours
 //
 // # One request
