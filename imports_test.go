@@ -27,7 +27,7 @@ var mayImport = map[string][]string{
 		"internal/modelswap", "internal/idempotency", "internal/export", "internal/learn", "internal/secrets", "internal/predict"},
 	"api": {"internal/modelswap", "internal/idempotency", "internal/predict"},
 
-	"internal/aws":       {"internal/secrets"},
+	"internal/aws":       {"internal/modelswap", "internal/export", "internal/learn", "internal/secrets", "internal/predict"},
 	"internal/local":     {"internal/modelswap", "internal/export", "internal/learn", "internal/secrets", "internal/predict"},
 	"internal/store":     {"internal/modelswap", "internal/idempotency", "internal/learn", "internal/predict"},
 	"internal/outbox":    {"internal/predict"},
@@ -72,7 +72,7 @@ var mayUse = map[string][]string{
 	"github.com/google/uuid":              {"internal/predict", "internal/aws/awstest"},
 	"github.com/robfig/cron":              {"internal/modelswap"},
 	"golang.org/x/sync":                   {"cmd/gateway", "api", "internal/local", "internal/store", "internal/modelswap"},
-	"github.com/go-json-experiment/json":  {"cmd/gateway", "api", "internal/aws/awstest", "internal/export", "internal/predict"},
+	"github.com/go-json-experiment/json":  {"cmd/gateway", "api", "internal/aws", "internal/aws/awstest", "internal/export", "internal/predict"},
 	"github.com/prometheus/client_golang": {"cmd/gateway", "api", "internal/outbox", "internal/modelswap", "internal/idempotency", "internal/secrets", "internal/predict"},
 }
 
