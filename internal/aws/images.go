@@ -79,3 +79,9 @@ func imageOf(algorithm, region, custom string) (string, error) {
 	}
 	return fmt.Sprintf("%s.dkr.ecr.%s.%s/%s", accounts[account], region, domain, repository), nil
 }
+
+// CheckImage returns why no image is to be had for an algorithm in a region, or nil.
+func CheckImage(algorithm, region, custom string) error {
+	_, err := imageOf(algorithm, region, custom)
+	return err
+}
