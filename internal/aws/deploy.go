@@ -77,7 +77,8 @@ func (b *begun) judge(v *view, grace time.Duration) (changing bool, done *deploy
 		last := b.last
 		return false, &last
 	}
-	return open && !b.seen && v.at.Sub(b.last.Ordered) < grace, nil
+	fresh := v.at.Sub(b.last.Ordered) < grace && v.status != types.EndpointStatusFailed
+	return open && !b.seen && fresh, nil
 }
 
 // settle reports whether a change is under way, and notes an order that was

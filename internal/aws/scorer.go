@@ -78,14 +78,16 @@ func (s *Scorer) Score(ctx context.Context, rows []predict.Vector, _ bool) (pred
 	return out, nil
 }
 
-// current returns the endpoint as it is known, where it can be asked.
+// current returns the endpoint as it is known, where it can be asked. Where it
+// cannot, that may be old news.
 func (s *Scorer) current(ctx context.Context) (*view, error) {
 	v := s.endpoint.view.Load()
-	if v == nil {
-		var err error
-		if v, err = s.endpoint.look(ctx, time.Time{}); err != nil {
-			return nil, unseen(err)
-		}
+	if v != nil && (v.usable() == nil || time.Since(v.at) < lookChanging) {
+		return v, v.usable()
+	}
+	v, err := s.endpoint.look(ctx, time.Now().Add(-lookChanging))
+	if err != nil {
+		return nil, unseen(err)
 	}
 	return v, v.usable()
 }
