@@ -83,11 +83,7 @@ func (c *Customers) Features(ctx context.Context, ids []string) (map[string][]by
 		if !ok {
 			return nil
 		}
-		features, err := c.features(item)
-		if err != nil {
-			return err
-		}
-		found[id.Value] = features
+		found[id.Value] = c.features(item)
 		return nil
 	}
 	if len(ids) == 1 {

@@ -13,53 +13,30 @@ import (
 )
 
 // features returns an item's features as predict.AppendFeatures writes them. A
-// value that is none of its feature's becomes null, which fails whoever uses
-// the customer: to leave it out would mean to predict with the default.
-func (c *Customers) features(item map[string]types.AttributeValue) ([]byte, error) {
+// value that is none of its feature's counts as absent, as it does in any store.
+func (c *Customers) features(item map[string]types.AttributeValue) []byte {
 	record := c.schema.NewRecord()
-	var bad []string
 	for i := range c.schema.Features {
-		f := &c.schema.Features[i]
-		text, ok, found := c.value(item, f)
-		if !found {
-			continue
-		}
-		if !ok || c.schema.SetText(record, i, text) != nil {
-			bad = append(bad, f.Name)
+		if text, ok := value(item, &c.schema.Features[i]); ok {
+			_ = c.schema.SetText(record, i, text)
 		}
 	}
-	out := c.schema.AppendFeatures(nil, record, true)
-	for _, name := range bad {
-		out = out[:len(out)-1]
-		if len(out) > 1 {
-			out = append(out, ',')
-		}
-		var err error
-		if out, err = jsontext.AppendQuote(out, name); err != nil {
-			return nil, err
-		}
-		out = append(out, ":null}"...)
-	}
-	return out, nil
+	return c.schema.AppendFeatures(nil, record, true)
 }
 
 // value finds the text of a feature's attribute, by its name or an alias.
-func (c *Customers) value(item map[string]types.AttributeValue, f *predict.Feature) (text string, ok, found bool) {
+func value(item map[string]types.AttributeValue, f *predict.Feature) (text string, ok bool) {
 	for _, name := range append([]string{f.Name}, f.Aliases...) {
 		switch v := item[name].(type) {
-		case nil, *types.AttributeValueMemberNULL:
-			continue
 		case *types.AttributeValueMemberS:
-			return v.Value, true, true
+			return v.Value, true
 		case *types.AttributeValueMemberN:
-			return v.Value, true, true
+			return v.Value, true
 		case *types.AttributeValueMemberBOOL:
-			return strconv.FormatBool(v.Value), true, true
-		default:
-			return "", false, true
+			return strconv.FormatBool(v.Value), true
 		}
 	}
-	return "", false, false
+	return "", false
 }
 
 // item returns the attributes of a customer: the id, features and label.
