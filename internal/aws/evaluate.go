@@ -239,7 +239,7 @@ func (d *Deployer) runTransform(ctx context.Context, m *model, folder string) er
 		}
 		reason = fmt.Sprintf("batch transform job %s is %s: %s", name, status, why)
 		if !strings.HasPrefix(why, "InternalServerError") {
-			break // the same again would come of it; a resumed renewal tries once more
+			break // the same would come of it again
 		}
 	}
 	return &modelswap.Fault{Class: modelswap.Unfit, Err: fmt.Errorf("model %s could not be evaluated: %s", m.name, reason)}
