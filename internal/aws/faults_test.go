@@ -113,6 +113,9 @@ func TestFaultsOfTheEndpointBecomeStatuses(t *testing.T) {
 			if !errors.As(err, &e) || e.Kind != tt.kind || (e.RetryAfter > 0) != tt.wait {
 				t.Fatalf("got %+v, %v; want kind %v, Retry-After %v", out, err, tt.kind, tt.wait)
 			}
+			for s.Count("InvokeEndpoint") == 0 {
+				runtime.Gosched() // a call that hung is noted when its caller has left
+			}
 			if got := s.Invocations("InvokeEndpoint"); len(got) != 1 || got[0] != tt.attempts {
 				t.Errorf("attempts are %v, want %d", got, tt.attempts)
 			}
