@@ -20,7 +20,7 @@ const followEndpoint = 10 * time.Second
 // openAWS is the back end on SageMaker, S3 and, if the settings name a table,
 // DynamoDB.
 func openAWS(ctx context.Context, cfg Config, p *parts, log *slog.Logger) (b backEnd, err error) {
-	api, err := aws.Connect(ctx)
+	api, err := aws.Connect(ctx, log)
 	if err != nil {
 		return b, &usageError{err}
 	}

@@ -28,8 +28,14 @@ func awsConfig(t *testing.T, s *awstest.Server, settings ...string) Config {
 	return config(t)
 }
 
+// standIn is a stand-in whose hours are seconds.
+func standIn(t *testing.T) *awstest.Server {
+	t.Helper()
+	return awstest.Start(t, awstest.Options{Buckets: []string{"bank"}, Pace: awstest.RealPace().Faster(500)})
+}
+
 func TestTheLoopOnSageMaker(t *testing.T) {
-	s := awstest.Start(t, awstest.Options{Buckets: []string{"bank"}})
+	s := standIn(t)
 	g := start(t, awsConfig(t, s))
 	few, err := demo.Customers(predict.Bank(), 3000, 1)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"time"
@@ -19,6 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sagemakerruntime"
 	runtimetypes "github.com/aws/aws-sdk-go-v2/service/sagemakerruntime/types"
 	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/logging"
 )
 
 // Clients are the clients of the services. Predictions have a connection pool
@@ -34,12 +36,12 @@ type Clients struct {
 
 // Connect makes the clients from the SDK's own settings: AWS_REGION, profiles,
 // roles, AWS_ENDPOINT_URL and so on. It calls no service.
-func Connect(ctx context.Context) (*Clients, error) {
+func Connect(ctx context.Context, log *slog.Logger) (*Clients, error) {
 	control := awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
 		t.MaxIdleConnsPerHost = 32
 		t.ResponseHeaderTimeout = time.Minute
 	})
-	cfg, err := config.LoadDefaultConfig(ctx, config.WithHTTPClient(control),
+	cfg, err := config.LoadDefaultConfig(ctx, config.WithHTTPClient(control), config.WithLogger(sdkLog{log}),
 		// Given here, it wins over AWS_RETRY_MODE: the adaptive mode makes
 		// callers wait for a quota that it guesses.
 		config.WithRetryer(controlRetryer))
@@ -73,9 +75,22 @@ func NewClients(cfg sdk.Config) (*Clients, error) {
 		s3: s3.NewFromConfig(cfg, func(o *s3.Options) {
 			// A host of its own per bucket needs DNS that a stand-in lacks.
 			o.UsePathStyle = cfg.BaseEndpoint != nil || o.BaseEndpoint != nil
+			o.DisableLogOutputChecksumValidationSkipped = true // objects of others have none
 		}),
 		region: cfg.Region,
 	}, nil
+}
+
+// sdkLog takes what the SDK has to say.
+type sdkLog struct{ log *slog.Logger }
+
+// Logf implements logging.Logger.
+func (l sdkLog) Logf(class logging.Classification, format string, args ...any) {
+	level := slog.LevelDebug
+	if class == logging.Warn {
+		level = slog.LevelWarn
+	}
+	l.log.Log(context.Background(), level, "AWS SDK: "+fmt.Sprintf(format, args...))
 }
 
 // Region is where the services are.
