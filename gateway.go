@@ -20,7 +20,7 @@
 //	internal/store       SQL: customers, ledger, renewals, models
 //	internal/outbox      predictions on local disk, until the database has them
 //	internal/local       the back end in this process: scorer, trainer, deployer
-//	internal/aws         what is on AWS; the only one that knows its SDK
+//	internal/aws         the back end on SageMaker, DynamoDB, S3 and Secrets Manager
 //	internal/demo        generated customers for a first start
 //	internal/aws/awstest a stand-in for AWS: tests, and `gateway sandbox`
 //
@@ -35,8 +35,8 @@
 //
 //	cmd/gateway ──► everything below
 //	api         ──► modelswap, idempotency, predict
-//	aws         ──► secrets
 //	local       ──► modelswap, export, learn, secrets, predict
+//	aws         ──► modelswap, export, learn, secrets, predict
 //	store       ──► modelswap, idempotency, learn, predict
 //	outbox      ──► predict
 //	modelswap   ──► export, learn, predict

@@ -234,7 +234,7 @@ func (d *Deployer) configFor(ctx context.Context, v *view, m *model) (*sagemaker
 		VariantName:          sdk.String(variantName),
 		ModelName:            &m.name,
 		InstanceType:         types.ProductionVariantInstanceType(d.settings.InstanceType),
-		InitialInstanceCount: sdk.Int32(int32(d.settings.InstanceCount)), //nolint:gosec // checked where it is set
+		InitialInstanceCount: sdk.Int32(int32(d.settings.InstanceCount)),
 		InitialVariantWeight: sdk.Float32(1),
 	}
 	want := &sagemaker.CreateEndpointConfigInput{Tags: tags(map[string]string{tagModel: m.name, tagSchema: m.schema})}

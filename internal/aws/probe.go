@@ -37,7 +37,7 @@ func makeProbes(schema *predict.Schema, rows []predict.Vector) []predict.Vector 
 	if len(rows) == 0 {
 		return nil
 	}
-	random := rand.New(rand.NewPCG(uint64(len(rows)), 16)) //nolint:gosec // not a secret: it spreads the choice
+	random := rand.New(rand.NewPCG(uint64(len(rows)), 16))
 	probes := make([]predict.Vector, probeCount)
 	for i := range probes {
 		probes[i] = make(predict.Vector, 0, schema.Width())

@@ -45,8 +45,8 @@ func (t *Trainer) request(job modelswap.TrainingJob) (*sagemaker.CreateTrainingJ
 		},
 		ResourceConfig: &types.ResourceConfig{
 			InstanceType:   types.TrainingInstanceType(cmp.Or(job.InstanceType, s.InstanceType)),
-			InstanceCount:  sdk.Int32(int32(hosts)),      //nolint:gosec // checked where it is set
-			VolumeSizeInGB: sdk.Int32(int32(s.VolumeGB)), //nolint:gosec // the same
+			InstanceCount:  sdk.Int32(int32(hosts)),
+			VolumeSizeInGB: sdk.Int32(int32(s.VolumeGB)),
 		},
 		StoppingCondition: &types.StoppingCondition{MaxRuntimeInSeconds: seconds(job.MaxRuntime)},
 		// Only what failed on SageMaker's side is repeated.
@@ -123,7 +123,7 @@ func hyperparameters(job modelswap.TrainingJob, hosts int) (map[string]string, e
 
 // seconds is a time as SageMaker wants it: whole, at least one.
 func seconds(d time.Duration) *int32 {
-	return sdk.Int32(int32(max(1, d/time.Second))) //nolint:gosec // bounded by the settings
+	return sdk.Int32(int32(max(1, d/time.Second)))
 }
 
 // artifactFolder is the folder of what a training job made.

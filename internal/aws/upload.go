@@ -64,7 +64,7 @@ func (u *upload) part() error {
 		}
 		u.id = out.UploadId
 	}
-	number := sdk.Int32(int32(len(u.parts) + 1)) //nolint:gosec // S3 refuses more than 10,000
+	number := sdk.Int32(int32(len(u.parts) + 1))
 	out, err := u.api.s3.UploadPart(u.ctx, &s3.UploadPartInput{Bucket: &u.bucket, Key: &u.key, UploadId: u.id,
 		PartNumber: number, Body: bytes.NewReader(u.buffer.Bytes()), ChecksumAlgorithm: types.ChecksumAlgorithmCrc32})
 	if err != nil {
