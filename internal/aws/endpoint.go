@@ -274,7 +274,7 @@ func readTags(ctx context.Context, api *Clients, arn string) (map[string]string,
 func (e *Endpoint) calibrate(ctx context.Context, v *view) (*view, error) {
 	a, err := e.invoke(ctx, v, v.probes)
 	if err != nil {
-		return v, nil // it may be the model that fails; the next look tries again
+		return v, nil //nolint:nilerr // it may be the model that fails; the next look tries again
 	}
 	after, err := e.describe(ctx)
 	if err != nil {

@@ -162,7 +162,8 @@ func (d *Deployer) scoreLive(ctx context.Context, m *model, rows []predict.Vecto
 	if err != nil {
 		return nil, err
 	}
-	if v.serving == nil || v.serving.name != m.name || v.changing() || v.usable() != nil {
+	able := v.usable() == nil && !v.changing()
+	if !able || v.serving.name != m.name {
 		return nil, nil
 	}
 	live := &Scorer{endpoint: d.endpoint, log: d.log, maxRows: liveRows, maxBytes: maxCallBytes}

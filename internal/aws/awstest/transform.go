@@ -174,7 +174,7 @@ func (s *Server) transform(j *transformJob) error {
 		case Fail:
 			return errors.New(cmp.Or(f.Reason, "AlgorithmError: See job logs for more information"))
 		case NoCapacity:
-			return errors.New(noCapacity)
+			return fmt.Errorf("%s", noCapacity)
 		}
 	}
 	s.mu.Lock()
