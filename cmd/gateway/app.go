@@ -297,7 +297,11 @@ func (a *app) status(ctx context.Context) map[string]any {
 		"secrets":  a.parts.vault.States(),
 	}
 	if count, err := a.parts.count(ctx); err == nil {
-		out["customers"] = map[string]any{"total": count.Customers, "labelled": count.Labelled, "demo": count.Demo}
+		customers := map[string]any{"total": count.Customers}
+		if count.Labelled != unknownCount {
+			customers["labelled"], customers["demo"] = count.Labelled, count.Demo
+		}
+		out["customers"] = customers
 	}
 	return out
 }

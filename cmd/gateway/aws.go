@@ -63,7 +63,7 @@ func openAWS(ctx context.Context, cfg Config, p *parts, log *slog.Logger) (b bac
 	b.customers, b.ledger = customers, labels
 	b.count = func(ctx context.Context) (store.Counts, error) {
 		n, err := customers.Count(ctx)
-		return store.Counts{Customers: n}, err
+		return store.Counts{Customers: n, Labelled: unknownCount}, err
 	}
 	b.exporter = aws.NewExporter(api, files, cfg.CustomersTable, labels)
 	if cfg.ExportFrom != "" {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	sdk "github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"gateway/api"
 	"gateway/internal/aws/awstest"
@@ -120,6 +122,26 @@ func TestTheLoopOnDynamoDBAndSageMaker(t *testing.T) {
 	}
 	if p, err := g.client.Predict(ctx, api.PredictionRequest{CustomerID: "newcomer"}); err != nil || p.Model != *second.Model {
 		t.Errorf("got %+v (%v), want the second model", p, err)
+	}
+	// The export can be converted by hand, from the bucket into the bucket.
+	source := fmt.Sprintf("s3://bank/gateway/%v", second.Step(modelswap.Export).Detail["folder"])
+	if code, _, errs := command(t, "convert", source, "s3://bank/by-hand/train.csv"); code != exitOK || !strings.Contains(errs, "read 1501 items") {
+		t.Errorf("convert ended with %d: %s", code, errs)
+	}
+	object, err := s3.NewFromConfig(s.Config()).GetObject(ctx, &s3.GetObjectInput{Bucket: sdk.String("bank"), Key: sdk.String("by-hand/train.csv")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer object.Body.Close()
+	text, err := io.ReadAll(object.Body)
+	if n := strings.Count(string(text), "\n"); err != nil || fmt.Sprint(n) != fmt.Sprint(after["rows"]) {
+		t.Errorf("%d rows were converted (%v), want %v", n, err, after["rows"])
+	}
+	if code, _, errs := command(t, "convert", source, "s3://bank"); code != exitUsage || !strings.Contains(errs, "names a bucket") {
+		t.Errorf("convert into a bucket's root ended with %d: %s", code, errs)
+	}
+	if code, _, errs := command(t, "convert", "s3://bank/nothing", "s3://bank/x"); code != exitFailed || !strings.Contains(errs, "there is no nothing") {
+		t.Errorf("convert of nothing ended with %d: %s", code, errs)
 	}
 	if n := s.Count("CreateTrainingJob"); n != 2 {
 		t.Errorf("%d training jobs, want two", n)

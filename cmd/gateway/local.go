@@ -44,7 +44,8 @@ type backEnd struct {
 	deployer  modelswap.Deployer
 	customers customerStore
 	ledger    predict.Ledger
-	// count counts the customers, as far as the platform can.
+	// count counts the customers. What the platform does not count is
+	// unknownCount.
 	count func(context.Context) (store.Counts, error)
 	// follow keeps up, until ctx ends, with which model serves. failed is told
 	// when that begins to fail, with nil when it works again.
@@ -52,6 +53,9 @@ type backEnd struct {
 	// poll is how often to look at work that takes time; zero: the engine's own.
 	poll time.Duration
 }
+
+// unknownCount stands for what the platform does not count.
+const unknownCount = -1
 
 type liveScorer interface {
 	predict.Scorer
