@@ -149,6 +149,12 @@ func (d *Deployer) Serving(ctx context.Context) (name string, changing bool, err
 // RemoveModel implements modelswap.Deployer: the model, its endpoint
 // configurations, what its training job left, and its evaluations.
 func (d *Deployer) RemoveModel(ctx context.Context, name string) error {
+	select { // not while this process makes it serve
+	case d.order <- struct{}{}:
+		defer func() { <-d.order }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	v, err := d.endpoint.look(ctx, time.Now())
 	if err != nil {
 		return err
