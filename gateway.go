@@ -20,8 +20,9 @@
 //	internal/store       SQL: customers, ledger, renewals, models
 //	internal/outbox      predictions on local disk, until the database has them
 //	internal/local       the back end in this process: scorer, trainer, deployer
-//	internal/aws         what is on AWS; the only one that knows its SDK
+//	internal/aws         the back end on SageMaker, DynamoDB, S3 and Secrets Manager
 //	internal/demo        generated customers for a first start
+//	internal/aws/awstest a stand-in for AWS: tests, and `gateway sandbox`
 //
 // What the domain packages need of a back end they declare as small
 // interfaces, their ports: [gateway/internal/predict.Scorer],
@@ -34,14 +35,15 @@
 //
 //	cmd/gateway ──► everything below
 //	api         ──► modelswap, idempotency, predict
-//	aws         ──► secrets
 //	local       ──► modelswap, export, learn, secrets, predict
+//	aws         ──► modelswap, export, learn, secrets, predict
 //	store       ──► modelswap, idempotency, learn, predict
 //	outbox      ──► predict
 //	modelswap   ──► export, learn, predict
 //	export      ──► predict
 //	demo        ──► predict
 //	idempotency ──► predict
+//	awstest     ──► learn
 //	predict, learn, secrets ──► nobody of ours
 //
 // # One request

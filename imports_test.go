@@ -23,11 +23,11 @@ const module = "gateway"
 var mayImport = map[string][]string{
 	".": {}, // the overview and openapi.yaml
 
-	"cmd/gateway": {".", "api", "internal/aws", "internal/local", "internal/store", "internal/outbox", "internal/demo",
+	"cmd/gateway": {".", "api", "internal/aws", "internal/aws/awstest", "internal/local", "internal/store", "internal/outbox", "internal/demo",
 		"internal/modelswap", "internal/idempotency", "internal/export", "internal/learn", "internal/secrets", "internal/predict"},
 	"api": {"internal/modelswap", "internal/idempotency", "internal/predict"},
 
-	"internal/aws":       {"internal/secrets"},
+	"internal/aws":       {"internal/modelswap", "internal/export", "internal/learn", "internal/secrets", "internal/predict"},
 	"internal/local":     {"internal/modelswap", "internal/export", "internal/learn", "internal/secrets", "internal/predict"},
 	"internal/store":     {"internal/modelswap", "internal/idempotency", "internal/learn", "internal/predict"},
 	"internal/outbox":    {"internal/predict"},
@@ -42,8 +42,8 @@ var mayImport = map[string][]string{
 	"internal/learn":   {},
 
 	// Conformance suites, fakes and stand-ins, for tests alone.
+	"internal/aws/awstest":             {"internal/learn"},
 	"internal/pgtest":                  {},
-	"internal/aws/awstest":             {},
 	"internal/secrets/secretstest":     {"internal/secrets"},
 	"internal/predict/predicttest":     {"internal/predict"},
 	"internal/modelswap/modelswaptest": {"internal/modelswap", "internal/export", "internal/learn", "internal/predict"},
@@ -60,7 +60,7 @@ var mayUse = map[string][]string{
 	"github.com/schollz/progressbar/v3":    {"cmd/gateway"},
 	"golang.org/x/term":                    {"cmd/gateway"},
 
-	"github.com/aws/aws-sdk-go-v2": {"internal/aws"},
+	"github.com/aws/aws-sdk-go-v2": {"internal/aws", "internal/aws/awstest"},
 	"github.com/aws/smithy-go":     {"internal/aws"},
 	"golang.org/x/time":            {"api"},
 
@@ -69,10 +69,10 @@ var mayUse = map[string][]string{
 	"github.com/pressly/goose/v3":         {"internal/store"},
 	"github.com/gofrs/flock":              {"internal/local"},
 	"go.yaml.in/yaml/v3":                  {"internal/predict"},
-	"github.com/google/uuid":              {"internal/predict"},
+	"github.com/google/uuid":              {"internal/predict", "internal/aws/awstest"},
 	"github.com/robfig/cron":              {"internal/modelswap"},
 	"golang.org/x/sync":                   {"cmd/gateway", "api", "internal/local", "internal/store", "internal/modelswap"},
-	"github.com/go-json-experiment/json":  {"cmd/gateway", "api", "internal/export", "internal/predict"},
+	"github.com/go-json-experiment/json":  {"cmd/gateway", "api", "internal/aws", "internal/aws/awstest", "internal/export", "internal/predict"},
 	"github.com/prometheus/client_golang": {"cmd/gateway", "api", "internal/outbox", "internal/modelswap", "internal/idempotency", "internal/secrets", "internal/predict"},
 }
 

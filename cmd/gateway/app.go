@@ -59,7 +59,7 @@ func newApp(ctx context.Context, cfg Config, log *slog.Logger, say func(format s
 	lobby := newLobby(a.listen)
 	undo.add("lobby", lobby.close)
 	cfg.waiting = lobby.open
-	if a.parts, err = openLocal(ctx, cfg, log); err != nil {
+	if a.parts, err = openParts(ctx, cfg, log); err != nil {
 		return nil, err
 	}
 	undo.add("back end", func() error { return a.parts.cleanups.run(log) })
@@ -179,7 +179,7 @@ func (a *app) serve(ctx context.Context) error {
 	background.Go(func() { a.parts.keys.Run(work) })
 	background.Go(func() { a.parts.outbox.Run(work) })
 	background.Go(func() { retain(work, a.parts.store, time.Duration(a.cfg.Ledger.Retention), a.log) })
-	background.Go(func() { a.parts.deployer.Follow(work, followEvery, a.modelFollowed) })
+	background.Go(func() { a.parts.follow(work, a.modelFollowed) })
 
 	failed := make(chan error, len(a.servers))
 	for i, server := range a.servers {
@@ -212,10 +212,6 @@ func (a *app) drainOutbox(ctx context.Context) {
 		a.log.Warn("predictions stay in the outbox until the next start", "rows", rows, "error", err)
 	}
 }
-
-// followEvery is how often a gateway looks which model another one has put
-// into service.
-const followEvery = 500 * time.Millisecond
 
 func (a *app) modelFollowed(err error) {
 	if err != nil {
@@ -260,7 +256,7 @@ func (a *app) startDemo(ctx context.Context) {
 		return
 	}
 	err := func() error {
-		count, err := a.parts.store.CountCustomers(ctx)
+		count, err := a.parts.count(ctx)
 		if err != nil {
 			return err
 		}
@@ -269,7 +265,7 @@ func (a *app) startDemo(ctx context.Context) {
 			if err != nil {
 				return err
 			}
-			if _, _, err := a.parts.store.PutCustomers(ctx, customers); err != nil {
+			if _, _, err := a.parts.customers.PutCustomers(ctx, customers); err != nil {
 				return err
 			}
 			a.log.Info("generated demo customers", "customers", len(customers))
@@ -300,8 +296,12 @@ func (a *app) status(ctx context.Context) map[string]any {
 		"outbox":   outboxStatus(a.cfg, a.parts.outbox.Stats()),
 		"secrets":  a.parts.vault.States(),
 	}
-	if count, err := a.parts.store.CountCustomers(ctx); err == nil {
-		out["customers"] = map[string]any{"total": count.Customers, "labelled": count.Labelled, "demo": count.Demo}
+	if count, err := a.parts.count(ctx); err == nil {
+		customers := map[string]any{"total": count.Customers}
+		if count.Labelled != unknownCount {
+			customers["labelled"], customers["demo"] = count.Labelled, count.Demo
+		}
+		out["customers"] = customers
 	}
 	return out
 }

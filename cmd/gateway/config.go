@@ -30,9 +30,9 @@ type Config struct {
 	Addr            string        `default:"127.0.0.1:8080" desc:"public listener"`
 	AdminAddr       string        `split_words:"true" desc:"a listener of its own for /admin and /metrics; empty: the public one"`
 	DataDir         string        `split_words:"true" default:"./gateway-data" desc:"folder of all local state"`
-	Platform        string        `default:"local" desc:"where models are trained and served: local"`
+	Platform        string        `default:"local" desc:"where models are trained and served: local or sagemaker"`
 	Schema          string        `desc:"path of the feature schema; empty: the built-in bank schema"`
-	Demo            bool          `default:"true" desc:"fill an empty customer store with generated customers and train a first model"`
+	Demo            bool          `default:"true" desc:"fill an empty customer store with generated customers and train a first model; on sagemaker only if set"`
 	DBSecretID      string        `split_words:"true" desc:"database secret (engine postgres, host, port, username, password, dbname, sslmode) for gateways that share one: name or ARN in Secrets Manager, or file:PATH; empty: SQLite in the data dir"`
 	DBHost          string        `split_words:"true" desc:"host or host:port of the database, where its secret has none, as that of a master user managed by RDS"`
 	DBName          string        `split_words:"true" desc:"name of the database, where its secret has none; empty: postgres"`
@@ -44,19 +44,20 @@ type Config struct {
 	SecretGrace     time.Duration `split_words:"true" default:"2h" desc:"how long, after a rotation, tokens and keys of the previous version stay valid"`
 	EndpointName    string        `split_words:"true" default:"ServiceEndpoint" desc:"name of the endpoint"`
 	Training        TrainingConfig
-	Gate            string  `default:"auc:-0.005" desc:"metric that the challenger is judged by (auc, log_loss, accuracy, f1) and the least gain over the champion; off: every challenger passes"`
-	VerifyMaxShift  float64 `split_words:"true" default:"0.5" desc:"how far the scores of recent traffic may shift at a swap, as a share of their mean, before the renewal goes back by itself; 0: any"`
-	KeepModels      int     `split_words:"true" default:"5" desc:"models that served before and are kept to go back to"`
-	Retrain         RetrainConfig
-	Outbox          OutboxConfig
-	Ledger          LedgerConfig
-	PredictTimeout  time.Duration `split_words:"true" default:"2s" desc:"a prediction's whole time"`
-	MaxBody         Bytes         `split_words:"true" default:"1MiB" desc:"largest JSON body"`
-	IdempotencyTTL  time.Duration `split_words:"true" default:"24h" desc:"how long the answer to a request with an Idempotency-Key is given to those who repeat it"`
-	CORSOrigins     []string      `split_words:"true" desc:"web origins that may call, separated by commas"`
-	ShutdownGrace   time.Duration `split_words:"true" default:"20s" desc:"how long requests may take to end after SIGTERM"`
-	LogFormat       string        `split_words:"true" desc:"text or json; empty: text on a terminal, else json"`
-	LogLevel        string        `split_words:"true" default:"info" desc:"debug, info, warn or error"`
+	SageMakerConfig
+	Gate           string  `default:"auc:-0.005" desc:"metric that the challenger is judged by (auc, log_loss, accuracy, f1) and the least gain over the champion; off: every challenger passes"`
+	VerifyMaxShift float64 `split_words:"true" default:"0.5" desc:"how far the scores of recent traffic may shift at a swap, as a share of their mean, before the renewal goes back by itself; 0: any"`
+	KeepModels     int     `split_words:"true" default:"5" desc:"models that served before and are kept to go back to"`
+	Retrain        RetrainConfig
+	Outbox         OutboxConfig
+	Ledger         LedgerConfig
+	PredictTimeout time.Duration `split_words:"true" default:"2s" desc:"a prediction's whole time"`
+	MaxBody        Bytes         `split_words:"true" default:"1MiB" desc:"largest JSON body"`
+	IdempotencyTTL time.Duration `split_words:"true" default:"24h" desc:"how long the answer to a request with an Idempotency-Key is given to those who repeat it"`
+	CORSOrigins    []string      `split_words:"true" desc:"web origins that may call, separated by commas"`
+	ShutdownGrace  time.Duration `split_words:"true" default:"20s" desc:"how long requests may take to end after SIGTERM"`
+	LogFormat      string        `split_words:"true" desc:"text or json; empty: text on a terminal, else json"`
+	LogLevel       string        `split_words:"true" default:"info" desc:"debug, info, warn or error"`
 
 	secretRefresh, dbLifetime time.Duration // shorter in tests; zero: the packages' own
 
@@ -73,7 +74,12 @@ type RetrainConfig struct {
 
 // TrainingConfig is what a renewal trains with unless its overrides say otherwise.
 type TrainingConfig struct {
-	Algorithm       string            `default:"linear-learner" desc:"linear-learner (logistic regression) or xgboost (gradient boosting)"`
+	Algorithm       string            `default:"linear-learner" desc:"linear-learner (logistic regression) or xgboost (gradient boosting); on sagemaker also custom, with an image"`
+	Image           string            `desc:"sagemaker: image of the algorithm; empty: the built-in one of the region"`
+	InstanceType    string            `split_words:"true" default:"ml.m5.large" desc:"sagemaker: machine to train on"`
+	InstanceCount   int               `split_words:"true" default:"1" desc:"sagemaker: how many of them"`
+	VolumeGB        int               `split_words:"true" default:"10" desc:"sagemaker: disk of each, in GB"`
+	Spot            bool              `desc:"sagemaker: train on spare machines, which are cheaper and may be taken away"`
 	MaxRuntime      time.Duration     `split_words:"true" default:"1h" desc:"how long a training job may run"`
 	Hyperparameters map[string]string `desc:"as the SageMaker algorithm names them: wd:0.001,l1:0"`
 }
@@ -219,7 +225,7 @@ func (c *Config) validate() error {
 	if c.DataDir == "" {
 		fault("DATA_DIR", "must name a folder")
 	}
-	oneOf("PLATFORM", c.Platform, "local")
+	oneOf("PLATFORM", c.Platform, onThisMachine, onSageMaker)
 	secret := func(name, id string) {
 		if id == secrets.FilePrefix || strings.TrimSpace(id) != id {
 			fault(name, "must be the name or ARN of a secret, or file:PATH")
@@ -243,7 +249,15 @@ func (c *Config) validate() error {
 		fault("ENDPOINT_NAME", "%q must be at most 63 letters, digits and single dashes", c.EndpointName)
 	}
 	algorithms := []string{string(learn.LinearLearner), string(learn.XGBoost)}
-	oneOf("TRAINING_ALGORITHM", c.Training.Algorithm, algorithms...)
+	if c.Platform == onSageMaker {
+		c.validateSageMaker(fault)
+		oneOf("TRAINING_ALGORITHM", c.Training.Algorithm, append(algorithms, modelswap.CustomAlgorithm)...)
+	} else {
+		oneOf("TRAINING_ALGORITHM", c.Training.Algorithm, algorithms...)
+		if c.CustomersTable != "" {
+			fault("CUSTOMERS_TABLE", "is for GATEWAY_PLATFORM=sagemaker")
+		}
+	}
 	if slices.Contains(algorithms, c.Training.Algorithm) {
 		if err := learn.CheckHyperparameters(learn.Algorithm(c.Training.Algorithm), c.Training.Hyperparameters); err != nil {
 			fault("TRAINING_HYPERPARAMETERS", "%v", err)

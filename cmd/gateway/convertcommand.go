@@ -4,18 +4,22 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"log/slog"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"gateway/internal/aws"
 	"gateway/internal/export"
 )
 
 type convertCommand struct {
-	Src  string `arg:"" help:"Export: its folder, the root of its bucket, or one file; gzip or not."`
-	Dst  string `arg:"" help:"Training CSV to write, label first, no header; - is standard output."`
+	Src  string `arg:"" help:"Export: its folder, the root of its bucket, or one file; gzip or not. A path or s3://bucket/name."`
+	Dst  string `arg:"" help:"Training CSV to write, label first, no header: a path, s3://bucket/name, or - for standard output."`
 	JSON bool   `name:"json" help:"For machines: items read, rows written, rows left out by reason."`
 }
 
@@ -32,23 +36,18 @@ func (cmd convertCommand) Run(c *console) error {
 	if cmd.JSON && cmd.Dst == "-" {
 		return &usageError{errors.New("--json needs a file to write the rows to")}
 	}
-	for _, path := range []string{cmd.Src, cmd.Dst} {
-		if strings.HasPrefix(path, "s3://") {
-			return &usageError{fmt.Errorf("%s: this platform reads and writes files", path)}
-		}
-	}
-	src, err := filepath.Abs(cmd.Src)
+	from, name, err := openSource(c, cmd.Src)
 	if err != nil {
 		return err
 	}
-	items, err := export.Open(c.ctx, os.DirFS(filepath.Dir(src)), filepath.Base(src))
+	items, err := export.Open(c.ctx, from, name)
 	if err != nil {
 		return fmt.Errorf("%s: %w", cmd.Src, err)
 	}
 	defer items.Close()
 	bar := newProgress(c.stderr, "items", -1)
 	var report export.Report
-	err = writeOutput(c, cmd.Dst, func(w io.Writer) (err error) {
+	err = cmd.write(c, schema.Fingerprint(), func(w io.Writer) (err error) {
 		report, err = export.Convert(c.ctx, schema, items, export.Outputs{All: w}, export.Options{Progress: bar.set})
 		return err
 	})
@@ -68,6 +67,49 @@ func (cmd convertCommand) Run(c *console) error {
 		fmt.Fprintf(c.stderr, "  %s:%d: %s %s\n", e.File, e.Line, e.Reason, e.Detail)
 	}
 	return nil
+}
+
+// openSource is where a path or an s3:// address leads.
+func openSource(c *console, path string) (fs.FS, string, error) {
+	if strings.HasPrefix(path, "s3://") {
+		files, name, err := inBucket(c, path, "")
+		if err != nil {
+			return nil, "", err
+		}
+		return files.FS(c.ctx), name, nil
+	}
+	full, err := filepath.Abs(path)
+	return os.DirFS(filepath.Dir(full)), filepath.Base(full), err
+}
+
+// write writes the output, a file or an object.
+func (cmd convertCommand) write(c *console, fingerprint string, write func(io.Writer) error) error {
+	if !strings.HasPrefix(cmd.Dst, "s3://") {
+		return writeOutput(c, cmd.Dst, write)
+	}
+	files, name, err := inBucket(c, cmd.Dst, fingerprint)
+	if err != nil {
+		return err
+	}
+	if name == "." {
+		return &usageError{fmt.Errorf("%s: names a bucket, and no object to write", cmd.Dst)}
+	}
+	return files.WriteFile(c.ctx, name, write)
+}
+
+// inBucket opens the bucket of an s3:// address; name is the rest of it.
+func inBucket(c *console, address, fingerprint string) (files *aws.Files, name string, err error) {
+	bucket, name, _ := strings.Cut(strings.TrimPrefix(address, "s3://"), "/")
+	name = path.Clean(strings.Trim(name, "/"))
+	if bucket == "" {
+		return nil, "", &usageError{fmt.Errorf("%s: must be like s3://bucket/name", address)}
+	}
+	api, err := aws.Connect(c.ctx, slog.New(slog.NewTextHandler(c.stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	if err != nil {
+		return nil, "", &usageError{err}
+	}
+	files, err = aws.NewFiles(api, bucket, "", "", fingerprint)
+	return files, name, err
 }
 
 // printCounts lists counts by name, if there are any.

@@ -25,9 +25,9 @@ const (
 	ledgerHash = "hash"
 )
 
-// openOutbox opens the outbox in the data dir, before the ledger in the database.
+// openOutbox opens the outbox in the data dir, before the platform's ledger.
 func openOutbox(cfg Config, p *parts, log *slog.Logger) (*outbox.Outbox, error) {
-	return outbox.Open(p.dir.Path("outbox"), p.store, outbox.Options{
+	return outbox.Open(p.dir.Path("outbox"), p.ledger, outbox.Options{
 		MaxBytes: int64(cfg.Outbox.MaxSize),
 		Policy:   outbox.Policy(cfg.Outbox.Policy),
 		Sync:     outbox.Sync(cfg.Outbox.Sync),

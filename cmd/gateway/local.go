@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -19,6 +20,7 @@ import (
 
 // parts is every piece of a gateway, wired, with nothing running yet.
 type parts struct {
+	backEnd
 	schema    *predict.Schema
 	registry  *prometheus.Registry
 	vault     *vault
@@ -26,13 +28,43 @@ type parts struct {
 	connector *store.Connector // nil for SQLite
 	outbox    *outbox.Outbox
 	dir       *local.DataDir
-	scorer    *local.Scorer
-	deployer  *local.Deployer
 	service   *predict.Service
 	importer  *predict.Importer
 	engine    *modelswap.Engine
 	keys      *idempotency.Guard
 	cleanups  cleanups
+}
+
+// backEnd is what differs between the platforms.
+type backEnd struct {
+	scorer    liveScorer
+	exporter  modelswap.Exporter
+	files     modelswap.Files
+	trainer   modelswap.Trainer
+	deployer  modelswap.Deployer
+	customers customerStore
+	ledger    predict.Ledger
+	// count counts the customers. What the platform does not count is
+	// unknownCount.
+	count func(context.Context) (store.Counts, error)
+	// follow keeps up, until ctx ends, with which model serves. failed is told
+	// when that begins to fail, with nil when it works again.
+	follow func(ctx context.Context, failed func(error))
+	// poll is how often to look at work that takes time; zero: the engine's own.
+	poll time.Duration
+}
+
+// unknownCount stands for what the platform does not count.
+const unknownCount = -1
+
+type liveScorer interface {
+	predict.Scorer
+	Ready(context.Context) error
+}
+
+type customerStore interface {
+	predict.Customers
+	predict.CustomerStore
 }
 
 // wrapPorts gives an engine the ports of its back end as they are. Tests of
@@ -42,9 +74,9 @@ var wrapPorts = func(p modelswap.Ports) modelswap.Ports { return p }
 // trainingSeed makes training repeatable: the same data gives the same model.
 const trainingSeed = 1
 
-// openLocal wires the embedded platform: everything in the data dir and in
-// this process. On an error nothing is left open.
-func openLocal(ctx context.Context, cfg Config, log *slog.Logger) (_ *parts, err error) {
+// openParts wires a gateway on the platform that the settings name. On an error
+// nothing is left open.
+func openParts(ctx context.Context, cfg Config, log *slog.Logger) (_ *parts, err error) {
 	schema, err := cfg.schema()
 	if err != nil {
 		return nil, &usageError{err}
@@ -76,36 +108,38 @@ func openLocal(ctx context.Context, cfg Config, log *slog.Logger) (_ *parts, err
 	p.cleanups.add("database", p.store.Close)
 	p.registry.MustRegister(databaseMetrics{p.store, p.connector})
 
+	open := openLocal
+	if cfg.Platform == onSageMaker {
+		open = openAWS
+	}
+	if p.backEnd, err = open(ctx, cfg, p, log); err != nil {
+		return nil, err
+	}
 	if p.outbox, err = openOutbox(cfg, p, log); err != nil {
 		return nil, err
 	}
 	p.cleanups.add("outbox", p.outbox.Close)
 
-	files := local.NewFiles(p.dir.Path("."))
-	p.scorer = &local.Scorer{}
-	p.deployer = local.NewDeployer(p.store, files.FS(ctx), cfg.EndpointName, schema, p.scorer)
-	trainer := local.NewTrainer(files, trainingSeed)
-	p.cleanups.add("trainer", trainer.Close)
-
-	p.service = predict.NewService(schema, p.scorer, p.store, p.outbox, log, p.registry)
+	p.service = predict.NewService(schema, p.scorer, p.customers, p.outbox, log, p.registry)
 	if err := hashPersonal(cfg, p.dir, p.service, log); err != nil {
 		return nil, err
 	}
-	p.importer = predict.NewImporter(schema, p.store)
+	p.importer = predict.NewImporter(schema, p.customers)
 	p.keys = idempotency.New(p.store, idempotency.Options{TTL: cfg.IdempotencyTTL}, log, p.registry)
 	p.engine = modelswap.New(wrapPorts(modelswap.Ports{
 		Renewals:  p.store,
 		Models:    p.store,
 		Schedules: p.store,
 		Traffic:   p.store,
-		Exporter:  local.NewExporter(files, p.store, schema),
-		Files:     files,
-		Trainer:   trainer,
+		Exporter:  p.exporter,
+		Files:     p.files,
+		Trainer:   p.trainer,
 		Deployer:  p.deployer,
 		Scorer:    p.scorer,
 	}), modelswap.Options{
 		Schema:          schema,
 		Algorithm:       cfg.Training.Algorithm,
+		Custom:          cfg.Training.Algorithm == modelswap.CustomAlgorithm,
 		Hyperparameters: cfg.Training.Hyperparameters,
 		MaxRuntime:      cfg.Training.MaxRuntime,
 		Gate:            gate,
@@ -115,21 +149,48 @@ func openLocal(ctx context.Context, cfg Config, log *slog.Logger) (_ *parts, err
 		Outcomes:        cfg.Retrain.Outcomes,
 		Idle:            cfg.command,
 		Owner:           leaseOwner(cfg),
+		Poll:            p.poll,
 	}, log, p.registry)
+	return p, nil
+}
 
-	name, err := p.deployer.Restore(ctx)
+// openLocal is the back end in this process and in the data dir.
+func openLocal(ctx context.Context, cfg Config, p *parts, log *slog.Logger) (backEnd, error) {
+	files := local.NewFiles(p.dir.Path("."))
+	scorer := &local.Scorer{}
+	deployer := local.NewDeployer(p.store, files.FS(ctx), cfg.EndpointName, p.schema, scorer)
+	trainer := local.NewTrainer(files, trainingSeed)
+	p.cleanups.add("trainer", trainer.Close)
+
+	name, err := deployer.Restore(ctx)
 	switch {
 	case errors.Is(err, learn.ErrSchema):
 		// Not fatal: a renewal makes a model for the new schema. Until then
 		// /readyz is 503, because no model fits.
 		log.Warn("the model was made for another schema and cannot serve; renew it", "model", name, "error", err)
 	case err != nil:
-		return nil, err
+		return backEnd{}, err
 	case name != "":
 		log.Info("model restored", "model", name)
 	}
-	return p, nil
+	return backEnd{
+		scorer:    scorer,
+		exporter:  local.NewExporter(files, p.store, p.schema),
+		files:     files,
+		trainer:   trainer,
+		deployer:  deployer,
+		customers: p.store,
+		ledger:    p.store,
+		count:     p.store.CountCustomers,
+		follow: func(ctx context.Context, failed func(error)) {
+			deployer.Follow(ctx, followEvery, failed)
+		},
+	}, nil
 }
+
+// followEvery is how often a gateway looks which model another one has put
+// into service.
+const followEvery = 500 * time.Millisecond
 
 // leaseOwner names this process in leases. A data dir with a database of its
 // own has one process at a time: after a crash the next one bears the same

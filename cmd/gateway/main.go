@@ -29,6 +29,7 @@ type commands struct {
 	Predict predictCommand `cmd:"" help:"Score the customers in a CSV file; CSV out."`
 	Convert convertCommand `cmd:"" help:"Convert exported DynamoDB data (either format) to training CSV."`
 	Schema  schemaCommand  `cmd:"" help:"Draft, check and print feature schemas."`
+	Sandbox sandboxCommand `cmd:"" help:"Run a stand-in for AWS on this machine, to try the sagemaker platform."`
 	Config  configCommand  `cmd:"" help:"Print every setting: name, type, default, meaning."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }

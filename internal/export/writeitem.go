@@ -28,7 +28,7 @@ func appendItem(dst []byte, s *predict.Schema, c predict.Customer) ([]byte, erro
 		return dst, fmt.Errorf("features of customer %q: %w", shorten(c.ID), err)
 	}
 	if c.Label != nil {
-		spelling := spell(&s.Label, *c.Label)
+		spelling := s.Label.Spell(*c.Label)
 		kind := Number
 		if spelling.IsText {
 			kind = String
@@ -39,20 +39,6 @@ func appendItem(dst []byte, s *predict.Schema, c predict.Customer) ([]byte, erro
 		dst = appendAttribute(append(dst, ','), OutcomeAttribute, Number, strconv.FormatInt(c.Outcome, 10))
 	}
 	return append(dst, "}}\n"...), nil
-}
-
-// spell writes a label so that the schema reads it: as a number if it can be.
-func spell(l *predict.Label, label int) predict.Spelling {
-	spellings := l.Negative
-	if label == 1 {
-		spellings = l.Positive
-	}
-	for _, s := range spellings {
-		if !s.IsText {
-			return s
-		}
-	}
-	return spellings[0] // a schema has at least one of each
 }
 
 // appendFeatures appends the members of a JSON object of features as

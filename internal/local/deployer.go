@@ -170,9 +170,12 @@ func (d *Deployer) ScoreWith(ctx context.Context, name string, rows []predict.Ve
 	}
 	scores := make([]float64, len(rows))
 	for i, row := range rows {
+		if i%4096 == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
 		scores[i] = l.model.Score(row)
 	}
-	return scores, ctx.Err()
+	return scores, nil
 }
 
 // DeployModel implements modelswap.Deployer. The row comes first: if the

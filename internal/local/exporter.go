@@ -22,13 +22,13 @@ type Customers interface {
 // Exporter implements modelswap.Exporter: it writes the customer store as
 // DynamoDB would export its table, so that one converter reads both.
 type Exporter struct {
-	files     *Files
+	files     modelswap.Files
 	customers Customers
 	schema    *predict.Schema
 }
 
-// NewExporter makes an exporter that writes to files.
-func NewExporter(files *Files, customers Customers, schema *predict.Schema) *Exporter {
+// NewExporter makes an exporter that writes to files, this platform's or another's.
+func NewExporter(files modelswap.Files, customers Customers, schema *predict.Schema) *Exporter {
 	return &Exporter{files, customers, schema}
 }
 

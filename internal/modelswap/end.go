@@ -59,8 +59,13 @@ func (e *Engine) cancelled(ctx context.Context, r *Renewal) error {
 		}
 	}
 	if step.Name == Deploy || step.Name == Verify {
-		if err := e.putBack(ctx, r); err != nil {
+		wait, err := e.putBack(ctx, r)
+		if err != nil {
 			return err
+		}
+		if wait {
+			step.Detail["waiting"] = "the deployment that is under way has to end first"
+			return e.save(ctx, r, max(e.opts.Poll, holdTime+1)) // let go until then
 		}
 	}
 	for i := range r.Steps {
@@ -77,13 +82,17 @@ func (e *Engine) cancelled(ctx context.Context, r *Renewal) error {
 	return e.save(ctx, r, 0)
 }
 
-// putBack makes the champion serve again where the challenger does already.
-func (e *Engine) putBack(ctx context.Context, r *Renewal) error {
-	serving, _, err := e.ports.Deployer.Serving(ctx)
-	if err != nil || serving != r.State.Model || r.State.Champion == "" {
-		return err
+// putBack makes the champion serve again where the challenger does already. A
+// change that is under way cannot be stopped; it is waited for first.
+func (e *Engine) putBack(ctx context.Context, r *Renewal) (wait bool, err error) {
+	serving, changing, err := e.ports.Deployer.Serving(ctx)
+	if err != nil || changing {
+		return changing, err
 	}
-	return e.ports.Deployer.DeployModel(ctx, r.State.Champion)
+	if serving != r.State.Model || r.State.Champion == "" {
+		return false, nil
+	}
+	return false, e.ports.Deployer.DeployModel(ctx, r.State.Champion)
 }
 
 // publicText is what the renewal's record says about an error. Operators read

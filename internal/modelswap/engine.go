@@ -32,6 +32,7 @@ type Ports struct {
 type Options struct {
 	Schema          *predict.Schema
 	Algorithm       string            // empty: linear-learner
+	Custom          bool              // the platform has an image for the algorithm "custom"
 	Hyperparameters map[string]string // for Algorithm
 	MaxRuntime      time.Duration     // of a training job; zero: an hour
 	Gate            Gate              // the zero Gate lets every challenger pass
@@ -45,6 +46,9 @@ type Options struct {
 	Heartbeat       time.Duration     // between extensions of the lease; zero: a third of it
 	MaxPause        time.Duration     // bound on the pauses between tries; zero: as the class of error has it
 }
+
+// CustomAlgorithm is the name of an algorithm that only its image knows.
+const CustomAlgorithm = "custom"
 
 // Engine runs renewals. One Run loop works on them; the other methods may be
 // called from anywhere at any time.
@@ -161,6 +165,10 @@ func (e *Engine) check(req TriggerRequest) []predict.Violation {
 	case learn.LinearLearner, learn.XGBoost:
 		if err := learn.CheckHyperparameters(learn.Algorithm(algorithm), parameters); err != nil {
 			add("/overrides/hyperparameters", "%v", err)
+		}
+	case CustomAlgorithm:
+		if !e.opts.Custom { // what its hyperparameters are, only its image knows
+			add("/overrides/training/algorithm", "there is no image for %q", algorithm)
 		}
 	default:
 		add("/overrides/training/algorithm", "must be linear-learner or xgboost, not %q", algorithm)

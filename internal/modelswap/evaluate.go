@@ -106,16 +106,12 @@ func onlyLabel(labels []float64) string {
 	return fmt.Sprintf("all %d held-out rows have label %g", len(labels), labels[0])
 }
 
-// measure scores the rows with a model, some at a time, and evaluates them.
+// measure scores the rows with a model and evaluates them. All rows go in one
+// call: a back end for which a call is a job must not have to start many.
 func (x *run) measure(ctx context.Context, model string, rows []predict.Vector, labels []float64) (*learn.Metrics, error) {
-	const chunk = 1000
-	scores := make([]float64, 0, len(rows))
-	for start := 0; start < len(rows); start += chunk {
-		part, err := x.ports.Deployer.ScoreWith(ctx, model, rows[start:min(start+chunk, len(rows))])
-		if err != nil {
-			return nil, err
-		}
-		scores = append(scores, part...)
+	scores, err := x.ports.Deployer.ScoreWith(ctx, model, rows)
+	if err != nil {
+		return nil, err
 	}
 	metrics, err := learn.Evaluate(scores, labels, threshold)
 	if err != nil {

@@ -124,7 +124,10 @@ type TrainingJob struct {
 	Algorithm       string
 	Hyperparameters map[string]string
 	MaxRuntime      time.Duration
+	InstanceType    string // empty: as the platform has it set; so is a count of zero
+	InstanceCount   int
 	Train, Holdout  string   // CSV, label first, for Files
+	Rows            int      // of Train
 	Columns         []string // of the CSV, without the label
 	Schema          string   // fingerprint
 	Data            string   // SHA-256 of Train, hexadecimal

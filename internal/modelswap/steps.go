@@ -125,7 +125,8 @@ func (x *run) train(ctx context.Context) (time.Duration, error) {
 	job := TrainingJob{
 		Name: jobName(x.r, x.step), Model: state.Model,
 		Algorithm: algorithm, Hyperparameters: parameters, MaxRuntime: x.maxRuntime(x.r),
-		Train: state.Train, Holdout: state.Holdout, Columns: x.opts.Schema.Columns(),
+		InstanceType: x.r.Overrides.Training.InstanceType, InstanceCount: x.r.Overrides.Training.InstanceCount,
+		Train: state.Train, Holdout: state.Holdout, Rows: state.Rows, Columns: x.opts.Schema.Columns(),
 		Schema: x.opts.Schema.Fingerprint(), Data: state.Data,
 	}
 	status, err := x.ports.Trainer.TrainingStatus(ctx, job.Name)

@@ -51,6 +51,13 @@ type Customer struct {
 	Outcome  int64  // sequence number of the outcome that set Label; 0 if none did
 }
 
+// LabelledCustomer is a customer whose label an outcome set, and when that was
+// observed.
+type LabelledCustomer struct {
+	Customer
+	ObservedAt time.Time
+}
+
 // Request asks for one prediction: by features, by customer, or by both, where
 // the request's features win over the stored ones.
 type Request struct {

@@ -195,6 +195,21 @@ func (l *Label) FromText(text string) (label int, ok bool) {
 	return 0, false
 }
 
+// Spell writes a label, 0 or 1, so that FromText reads it: as a number if it
+// can be.
+func (l *Label) Spell(label int) Spelling {
+	spellings := l.Negative
+	if label == 1 {
+		spellings = l.Positive
+	}
+	for _, s := range spellings {
+		if !s.IsText {
+			return s
+		}
+	}
+	return spellings[0] // a schema has at least one of each
+}
+
 func sameNumber(a, b string) bool {
 	x, okX, _ := parseNumber(a)
 	y, okY, _ := parseNumber(b)

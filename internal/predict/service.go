@@ -1,6 +1,7 @@
 package predict
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -85,6 +86,11 @@ func (s *Service) PredictBatch(ctx context.Context, reqs []Request) []Result {
 	}
 	if len(rows) == 0 {
 		return results
+	}
+	if len(at) == 1 { // the call is for one prediction, and bears its name
+		one := &reqs[at[0]]
+		one.ID = cmp.Or(one.ID, NewID())
+		ctx = WithCallID(ctx, one.ID)
 	}
 	scores, err := s.Score(ctx, rows, explain)
 	if err != nil {

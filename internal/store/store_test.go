@@ -30,6 +30,7 @@ var conformance = []struct {
 	{"retention", testRetention},
 	{"outcomes", testOutcomes},
 	{"labels", testLabels},
+	{"labels for a store elsewhere", testPushedLabels},
 	{"renewals", testRenewals},
 	{"steps", testSteps},
 	{"leases", testLeases},

@@ -30,6 +30,8 @@ type Backend struct {
 	Score func(name string, row predict.Vector) float64
 	// Live overrides what the live path answers, for tests of `verify`.
 	Live func(predict.Scores) predict.Scores
+	// Changing tells whether a change of what serves is under way; nil: never.
+	Changing func() bool
 	// Before is called before each call of a port, with its name; an error
 	// fails the call.
 	Before func(call string) error
@@ -542,9 +544,10 @@ func (b *Backend) DeployModel(_ context.Context, name string) error {
 
 // Serving implements modelswap.Deployer.
 func (b *Backend) Serving(context.Context) (name string, changing bool, err error) {
+	changing = b.Changing != nil && b.Changing()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.serving, false, nil
+	return b.serving, changing, nil
 }
 
 // RemoveModel implements modelswap.Deployer.

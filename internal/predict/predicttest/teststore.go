@@ -17,6 +17,27 @@ type Ports interface {
 // TestStore checks what every store must do. open returns an empty store that
 // lives as long as the test.
 func TestStore(t *testing.T, open func(t *testing.T) Ports) {
+	TestStoreWithoutDemo(t, open)
+	t.Run("RemoveDemo removes the generated customers only", func(t *testing.T) {
+		s := open(t)
+		demo := predict.Customer{ID: "10001", Features: []byte(`{}`), Demo: true}
+		if _, _, err := s.PutCustomers(t.Context(), []predict.Customer{demo, {ID: "1", Features: []byte(`{}`)}}); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []int64{1, 0} {
+			if n, err := s.RemoveDemo(t.Context()); err != nil || n != want {
+				t.Errorf("removed %d, %v; want %d", n, err, want)
+			}
+		}
+		if found, _ := s.Features(t.Context(), []string{"1", "10001"}); len(found) != 1 || found["1"] == nil {
+			t.Errorf("left: %q", found)
+		}
+	})
+}
+
+// TestStoreWithoutDemo checks a store that takes no generated customers. The
+// features of the customers are none of a schema's but age, a number.
+func TestStoreWithoutDemo(t *testing.T, open func(t *testing.T) Ports) {
 	noon := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	customer := func(id, features string) predict.Customer {
 		return predict.Customer{ID: id, Features: []byte(features)}
@@ -69,20 +90,6 @@ func TestStore(t *testing.T, open func(t *testing.T) Ports) {
 		}
 		if found, _ := s.Features(t.Context(), []string{"1"}); string(found["1"]) != `{"age":35}` {
 			t.Errorf("got %q", found["1"])
-		}
-	})
-	t.Run("RemoveDemo removes the generated customers only", func(t *testing.T) {
-		s := open(t)
-		demo := customer("10001", `{}`)
-		demo.Demo = true
-		put(t, s, demo, customer("1", `{}`))
-		for _, want := range []int64{1, 0} {
-			if n, err := s.RemoveDemo(t.Context()); err != nil || n != want {
-				t.Errorf("removed %d, %v; want %d", n, err, want)
-			}
-		}
-		if found, _ := s.Features(t.Context(), []string{"1", "10001"}); len(found) != 1 || found["1"] == nil {
-			t.Errorf("left: %q", found)
 		}
 	})
 	t.Run("an outcome finds its prediction and the customer", func(t *testing.T) {

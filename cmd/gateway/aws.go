@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"gateway/internal/aws"
+	"gateway/internal/local"
+	"gateway/internal/modelswap"
+	"gateway/internal/store"
+)
+
+// followEndpoint is how often a gateway looks at an endpoint that is settled.
+// An answer that fits no known model makes it look at once, whatever this is.
+const followEndpoint = 10 * time.Second
+
+// openAWS is the back end on SageMaker, S3 and, if the settings name a table,
+// DynamoDB.
+func openAWS(ctx context.Context, cfg Config, p *parts, log *slog.Logger) (b backEnd, err error) {
+	api, err := aws.Connect(ctx, log)
+	if err != nil {
+		return b, &usageError{err}
+	}
+	if err := aws.CheckImage(cfg.Training.Algorithm, api.Region(), cfg.Training.Image); err != nil {
+		return b, &usageError{err}
+	}
+	files, err := aws.NewFiles(api, cfg.S3.Bucket, cfg.S3.Prefix, cfg.ExportFrom, p.schema.Fingerprint())
+	if err != nil {
+		return b, &usageError{fmt.Errorf("GATEWAY_EXPORT_FROM: %w", err)}
+	}
+	if err := startable(files.Check(ctx), log); err != nil {
+		return b, &usageError{fmt.Errorf("GATEWAY_S3_BUCKET: %w", err)}
+	}
+	endpoint := aws.NewEndpoint(api, files, cfg.EndpointName, p.schema, aws.Formats{ContentType: cfg.Model.ContentType, Accept: cfg.Model.Accept})
+	b = backEnd{
+		scorer: aws.NewScorer(endpoint, log),
+		files:  files,
+		trainer: aws.NewTrainer(api, files, aws.TrainingSettings{
+			Algorithm: cfg.Training.Algorithm, Image: cfg.Training.Image, Role: cfg.ExecutionRoleARN,
+			InstanceType: cfg.Training.InstanceType, InstanceCount: cfg.Training.InstanceCount, VolumeGB: cfg.Training.VolumeGB,
+			Spot: cfg.Training.Spot, SpotWait: spotWait,
+		}),
+		deployer: aws.NewDeployer(endpoint, aws.HostingSettings{
+			Role: cfg.ExecutionRoleARN, InstanceType: cfg.Hosting.InstanceType, InstanceCount: cfg.Hosting.InstanceCount,
+			Strategy: aws.Strategy(cfg.Deploy.Strategy), Alarms: cfg.Deploy.Alarms,
+		}, aws.Timing{Poll: cfg.RenewalPoll}, log),
+		follow: func(ctx context.Context, failed func(error)) { endpoint.Follow(ctx, followEndpoint, failed) },
+		poll:   cfg.RenewalPoll,
+	}
+	if cfg.CustomersTable == "" {
+		b.customers, b.ledger, b.count = p.store, p.store, p.store.CountCustomers
+		b.exporter = local.NewExporter(files, p.store, p.schema)
+		return b, nil
+	}
+	customers, err := aws.OpenCustomers(ctx, api, cfg.CustomersTable, p.schema)
+	if err != nil {
+		return b, &usageError{fmt.Errorf("GATEWAY_CUSTOMERS_TABLE: %w", err)}
+	}
+	labels := aws.NewLabels(p.store, customers, log)
+	b.customers, b.ledger = customers, labels
+	b.count = func(ctx context.Context) (store.Counts, error) {
+		n, err := customers.Count(ctx)
+		return store.Counts{Customers: n, Labelled: unknownCount}, err
+	}
+	b.exporter = aws.NewExporter(api, files, cfg.CustomersTable, labels)
+	if cfg.ExportFrom != "" {
+		b.exporter = aws.NewExistingExporter(files)
+	}
+	return b, nil
+}
+
+// spotWait is how long a training job may wait for spare machines.
+const spotWait = time.Hour
+
+// startable lets a gateway start while a service does not answer: what serves
+// can serve. A setting or a permission that is wrong stops it.
+func startable(err error, log *slog.Logger) error {
+	var fault *modelswap.Fault
+	if errors.As(err, &fault) && fault.Class != modelswap.Input {
+		log.Warn("a service does not answer; the gateway starts nevertheless", "error", err)
+		return nil
+	}
+	return err
+}

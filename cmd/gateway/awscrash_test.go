@@ -1,0 +1,46 @@
+package main
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"gateway/internal/aws/awstest"
+)
+
+// TestARenewalOnSageMakerSurvivesKill9 kills the gateway with SIGKILL before
+// and after each call that a renewal makes of the services, and in the middle
+// of each file, as TestARenewalSurvivesKill9 does. Besides, SageMaker must have
+// been asked for one training job and one evaluation for each renewal: they are
+// what costs money.
+func TestARenewalOnSageMakerSurvivesKill9(t *testing.T) {
+	s := awstest.Start(t, awstest.Options{Buckets: []string{"bank"}, Pace: awstest.RealPace().Faster(5000)})
+	awsConfig(t, s, "GATEWAY_RENEWAL_POLL", "5ms", "GATEWAY_TRAINING_MAX_RUNTIME", "24h")
+	file, schema := smallData(t)
+	v := newVictim(t, file, schema, "")
+	killed := 0
+	for _, point := range v.points() {
+		// What the engine does with its own records is the same on every platform.
+		if strings.HasPrefix(point, "save ") || strings.Contains(point, "Renewal") || strings.Contains(point, "Mark") ||
+			strings.Contains(point, "InsertModel") || strings.Contains(point, "RecentPredictions") {
+			continue
+		}
+		v.killAt(point)
+		killed++
+	}
+	for _, operation := range []string{"CreateTrainingJob", "CreateTransformJob"} {
+		made := 0
+		for _, c := range s.Calls(operation) {
+			if c.Status == http.StatusOK {
+				made++
+			}
+		}
+		if made != v.succeeded {
+			t.Errorf("%s was done %d times for %d renewals", operation, made, v.succeeded)
+		}
+	}
+	t.Logf("killed at %d points, in %d renewals", killed, v.succeeded)
+	if killed < 20 {
+		t.Errorf("only %d points: the test shows little", killed)
+	}
+}

@@ -1,0 +1,191 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+
+	sdk "github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"gateway/api"
+	"gateway/internal/aws/awstest"
+	"gateway/internal/demo"
+	"gateway/internal/modelswap"
+	"gateway/internal/predict"
+)
+
+// customersTable makes a table for customers, with point-in-time recovery.
+func customersTable(t *testing.T, s *awstest.Server) *dynamodb.Client {
+	t.Helper()
+	client := dynamodb.NewFromConfig(s.Config())
+	key := "customer_id"
+	_, err := client.CreateTable(t.Context(), &dynamodb.CreateTableInput{TableName: sdk.String("customers"), BillingMode: types.BillingModePayPerRequest,
+		KeySchema:            []types.KeySchemaElement{{AttributeName: &key, KeyType: types.KeyTypeHash}},
+		AttributeDefinitions: []types.AttributeDefinition{{AttributeName: &key, AttributeType: types.ScalarAttributeTypeS}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = client.UpdateContinuousBackups(t.Context(), &dynamodb.UpdateContinuousBackupsInput{TableName: sdk.String("customers"),
+		PointInTimeRecoverySpecification: &types.PointInTimeRecoverySpecification{PointInTimeRecoveryEnabled: sdk.Bool(true)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+// demoCSV is n generated customers as a CSV.
+func demoCSV(t *testing.T, n int) string {
+	t.Helper()
+	schema := predict.Bank()
+	customers, err := demo.Customers(schema, n, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	b.WriteString("customer_id")
+	for _, f := range schema.Features {
+		b.WriteString("," + f.Name)
+	}
+	b.WriteString(",y\n")
+	for _, c := range customers {
+		record, err := schema.DecodeStored(c.Features)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.WriteString(c.ID)
+		text := string(schema.AppendFeatures(nil, record, true))
+		for part := range strings.SplitSeq(strings.Trim(text, "{}"), ",") {
+			_, value, _ := strings.Cut(part, ":")
+			b.WriteString("," + strings.Trim(value, `"`))
+		}
+		label := ""
+		if c.Label != nil {
+			label = fmt.Sprint(*c.Label)
+		}
+		b.WriteString("," + label + "\n")
+	}
+	return b.String()
+}
+
+// TestTheLoopOnDynamoDBAndSageMaker is the whole platform: customers in a
+// table, its export, and a second model that has learned from an outcome.
+func TestTheLoopOnDynamoDBAndSageMaker(t *testing.T) {
+	s := standIn(t)
+	table := customersTable(t, s)
+	g := start(t, awsConfig(t, s, "GATEWAY_CUSTOMERS_TABLE", "customers"))
+	ctx := t.Context()
+	report, err := g.client.Import(ctx, "text/csv", strings.NewReader(demoCSV(t, 1500)), true, nil)
+	if err != nil || report.Imported != 1500 || report.Inserted != 1500 {
+		t.Fatalf("imported %+v (%v)", report, err)
+	}
+	first := g.renew(t, api.RetrainRequest{})
+	if first.Status != modelswap.Succeeded {
+		t.Fatalf("the first renewal is %s: %s", first.Status, first.Error)
+	}
+	g.ready(t)
+	known, err := g.client.Predict(ctx, api.PredictionRequest{CustomerID: "10042"})
+	if err != nil || known.Model != *first.Model {
+		t.Fatalf("got %+v (%v) for a stored customer", known, err)
+	}
+	if _, err := g.client.Outcome(ctx, api.Outcome{PredictionID: known.PredictionID, Outcome: 1}); err != nil {
+		t.Fatal(err)
+	}
+	newcomer, err := g.client.Predict(ctx, api.PredictionRequest{CustomerID: "newcomer", Features: sample()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := g.client.Outcome(ctx, api.Outcome{PredictionID: newcomer.PredictionID, Outcome: 1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	item, err := table.GetItem(ctx, &dynamodb.GetItemInput{TableName: sdk.String("customers"),
+		Key: map[string]types.AttributeValue{"customer_id": &types.AttributeValueMemberS{Value: "newcomer"}}})
+	if err != nil || item.Item["job"] == nil || item.Item["y"] == nil {
+		t.Fatalf("the newcomer's item is %v (%v)", item.Item, err)
+	}
+	second := g.renew(t, api.RetrainRequest{Force: true})
+	if second.Status != modelswap.Succeeded {
+		t.Fatalf("the second renewal is %s: %s", second.Status, second.Error)
+	}
+	before, after := first.Step(modelswap.Convert).Detail, second.Step(modelswap.Convert).Detail
+	if got := fmt.Sprint(after["new_labels"]); got != "2" {
+		t.Errorf("new_labels is %s, want the two outcomes", got)
+	}
+	if before["rows"].(float64)+1 > after["rows"].(float64) {
+		t.Errorf("the training data went from %v to %v rows, want the newcomer's too", before["rows"], after["rows"])
+	}
+	if p, err := g.client.Predict(ctx, api.PredictionRequest{CustomerID: "newcomer"}); err != nil || p.Model != *second.Model {
+		t.Errorf("got %+v (%v), want the second model", p, err)
+	}
+	// The export can be converted by hand, from the bucket into the bucket.
+	source := fmt.Sprintf("s3://bank/gateway/%v", second.Step(modelswap.Export).Detail["folder"])
+	if code, _, errs := command(t, "convert", source, "s3://bank/by-hand/train.csv"); code != exitOK || !strings.Contains(errs, "read 1501 items") {
+		t.Errorf("convert ended with %d: %s", code, errs)
+	}
+	object, err := s3.NewFromConfig(s.Config()).GetObject(ctx, &s3.GetObjectInput{Bucket: sdk.String("bank"), Key: sdk.String("by-hand/train.csv")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer object.Body.Close()
+	text, err := io.ReadAll(object.Body)
+	if n := strings.Count(string(text), "\n"); err != nil || fmt.Sprint(n) != fmt.Sprint(after["rows"]) {
+		t.Errorf("%d rows were converted (%v), want %v", n, err, after["rows"])
+	}
+	if code, _, errs := command(t, "convert", source, "s3://bank"); code != exitUsage || !strings.Contains(errs, "names a bucket") {
+		t.Errorf("convert into a bucket's root ended with %d: %s", code, errs)
+	}
+	if code, _, errs := command(t, "convert", "s3://bank/nothing", "s3://bank/x"); code != exitFailed || !strings.Contains(errs, "there is no nothing") {
+		t.Errorf("convert of nothing ended with %d: %s", code, errs)
+	}
+	if n := s.Count("CreateTrainingJob"); n != 2 {
+		t.Errorf("%d training jobs, want two", n)
+	}
+	// Every call of the endpoint for one prediction bears its name.
+	calls := s.Calls("InvokeEndpoint")
+	if !slices.ContainsFunc(calls, func(c awstest.Call) bool { return c.InferenceID == newcomer.PredictionID }) {
+		t.Error("no call bears the prediction's name")
+	}
+}
+
+// TestSettingsOfSageMakerStopTheStart holds each wrong setting to one line that
+// names it.
+func TestSettingsOfSageMakerStopTheStart(t *testing.T) {
+	tests := []struct{ name, setting, value, want string }{
+		{"no bucket", "GATEWAY_S3_BUCKET", "", "GATEWAY_S3_BUCKET: must name a bucket"},
+		{"a bucket that is not there", "GATEWAY_S3_BUCKET", "nowhere", "GATEWAY_S3_BUCKET: bucket nowhere: NoSuchBucket"},
+		{"no role", "GATEWAY_EXECUTION_ROLE_ARN", "admin", `GATEWAY_EXECUTION_ROLE_ARN: "admin" is not the ARN of a role`},
+		{"no region", "AWS_REGION", "", "AWS_REGION is not set"},
+		{"a region without images", "AWS_REGION", "mars-1", `GATEWAY_TRAINING_IMAGE: the image of linear-learner in region "mars-1" is not known`},
+		{"a canary of one", "GATEWAY_DEPLOY_STRATEGY", "canary", "GATEWAY_DEPLOY_STRATEGY: canary moves a part of the instances"},
+		{"a strategy that is none", "GATEWAY_DEPLOY_STRATEGY", "yolo", "GATEWAY_DEPLOY_STRATEGY"},
+		{"a custom algorithm without an image", "GATEWAY_TRAINING_ALGORITHM", "custom", "GATEWAY_TRAINING_IMAGE: must name the image"},
+		{"a table that is not there", "GATEWAY_CUSTOMERS_TABLE", "nobody", `GATEWAY_CUSTOMERS_TABLE: there is no table "nobody"`},
+		{"a machine that is none", "GATEWAY_HOSTING_INSTANCE_TYPE", "m5.large", "GATEWAY_HOSTING_INSTANCE_TYPE"},
+		{"no machines", "GATEWAY_TRAINING_INSTANCE_COUNT", "0", "GATEWAY_TRAINING_INSTANCE_COUNT"},
+		{"another way to convert", "GATEWAY_TRANSFORM", "athena", "GATEWAY_TRANSFORM"},
+		{"exports of others without a table", "GATEWAY_EXPORT_FROM", "s3://bank/backups", "GATEWAY_EXPORT_FROM"},
+	}
+	s := standIn(t)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			awsConfig(t, s)
+			t.Setenv(tt.setting, tt.value)
+			if tt.setting == "AWS_REGION" {
+				t.Setenv("AWS_DEFAULT_REGION", "")
+			}
+			code, _, errs := command(t, "serve")
+			if code != exitUsage || !strings.Contains(errs, tt.want) {
+				t.Errorf("it ended with %d: %s", code, errs)
+			}
+			if n := len(lines(errs)); n != 1 {
+				t.Errorf("%d lines: %s", n, errs)
+			}
+		})
+	}
+}

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"sync"
+	"testing"
+	"time"
+
+	"gateway/api"
+	"gateway/internal/aws/awstest"
+	"gateway/internal/demo"
+	"gateway/internal/modelswap"
+	"gateway/internal/predict"
+)
+
+// TestModelsAreSwappedOnSageMakerUnderLoad renews the model ten times while
+// clients predict at a steady rate. SageMaker takes two of the swaps back, one
+// of them without a word. Every answer must come, and its model must be the one
+// that answered, by the stand-in's own account; what SageMaker took back must
+// not be said to serve.
+func TestModelsAreSwappedOnSageMakerUnderLoad(t *testing.T) {
+	const swaps, clients, each = 10, 3, 20 * time.Millisecond
+	s := standIn(t)
+	cfg := awsConfig(t, s)
+	g := start(t, cfg)
+	few, err := demo.Customers(predict.Bank(), 1500, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := g.parts.customers.PutCustomers(t.Context(), few); err != nil {
+		t.Fatal(err)
+	}
+	if r := g.renew(t, api.RetrainRequest{}); r.Status != modelswap.Succeeded {
+		t.Fatalf("the first renewal is %s: %s", r.Status, r.Error)
+	}
+	g.ready(t)
+	s.ForgetCalls()
+
+	var (
+		mu      sync.Mutex
+		answers = map[string]string{} // prediction → model
+		load    sync.WaitGroup
+	)
+	ctx, stop := context.WithCancel(t.Context())
+	for c := range clients {
+		load.Go(func() {
+			tick := time.NewTicker(each)
+			defer tick.Stop()
+			for i := c; ctx.Err() == nil; i++ {
+				features := sample()
+				features["duration"], features["age"] = 40*(i%16), 20+i%16
+				p, err := g.client.Predict(context.Background(), api.PredictionRequest{Features: features})
+				if err != nil || p.Score < 0 || p.Score > 1 || math.IsNaN(p.Score) {
+					t.Errorf("a prediction failed: %+v, %v", p, err)
+					return
+				}
+				mu.Lock()
+				answers[p.PredictionID] = p.Model
+				mu.Unlock()
+				<-tick.C
+			}
+		})
+	}
+	algorithms := []string{"linear-learner", "xgboost"}
+	faults := map[int]awstest.Kind{3: awstest.RollBack, 6: awstest.RollBackSilently}
+	serving, takenBack := "", 0
+	for i := range swaps {
+		want := modelswap.Succeeded
+		if kind, ok := faults[i]; ok {
+			s.Order("UpdateEndpoint", awstest.Fault{Kind: kind, Reason: "the alarm went off"})
+			want = modelswap.Failed
+			takenBack++
+		}
+		r := g.renew(t, api.RetrainRequest{Force: true, Overrides: modelswap.Overrides{
+			Training:        modelswap.Training{Algorithm: algorithms[i%2]},
+			Hyperparameters: hyperparameters(algorithms[i%2], i)}})
+		if r.Status != want {
+			t.Fatalf("renewal %d is %s: %s; want %s", i, r.Status, r.Error, want)
+		}
+		if want == modelswap.Succeeded {
+			serving = *r.Model
+		}
+		name, err := g.parts.engine.Serving(t.Context())
+		if err != nil || name != serving {
+			t.Errorf("after renewal %d %q serves (%v), want %s", i, name, err, serving)
+		}
+	}
+	stop()
+	load.Wait()
+
+	models, both := map[string]int{}, 0
+	for _, c := range s.Calls("InvokeEndpoint") {
+		said, ok := answers[c.InferenceID]
+		if !ok {
+			continue // a call of `verify`
+		}
+		delete(answers, c.InferenceID)
+		models[c.Model]++
+		both++
+		if said != c.Model {
+			t.Errorf("prediction %s says %s, and %s answered", c.InferenceID, said, c.Model)
+		}
+	}
+	// A call that several predictions share bears another name.
+	if len(answers) > both/5 {
+		t.Errorf("%d predictions are not among the calls of the endpoint, and %d are", len(answers), both)
+	}
+	t.Logf("%d predictions by %d models, none failed; %d of %d swaps were taken back", both, len(models), takenBack, swaps)
+	// Those taken back answered too, for as long as the traffic was theirs.
+	if len(models) < swaps {
+		t.Errorf("only %d models answered: %v", len(models), fmt.Sprint(models))
+	}
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"gateway/internal/aws/awstest"
+)
+
+type sandboxCommand struct {
+	Addr   string  `default:"127.0.0.1:4599" help:"HOST:PORT to listen on; port 0 is any. All services are on it."`
+	Speed  float64 `default:"60" help:"How many times as fast as on AWS jobs run and endpoints come up."`
+	Moto   string  `placeholder:"URL" help:"A moto server that answers for DynamoDB, S3 and Secrets Manager instead of the sandbox itself."`
+	Bucket string  `default:"sandbox" help:"S3 bucket to make."`
+	Table  string  `default:"customers" help:"DynamoDB table of customers to make, with point-in-time recovery."`
+	Calls  bool    `help:"Log every call on standard error."`
+}
+
+// Help is what `gateway sandbox --help` says beside the flags.
+func (sandboxCommand) Help() string {
+	return `SageMaker (control plane and runtime), S3 and DynamoDB (exports included) in this process: jobs really train on what lies in the bucket, and endpoints answer with the model. Everything is in memory and gone afterwards. The lines on standard output are for the shell that runs the gateway:
+
+    gateway sandbox > sandbox.env &
+    . ./sandbox.env && gateway serve
+
+Things go wrong on request, over HTTP:
+
+    curl -d '{"operation": "InvokeEndpoint", "kind": "throttle", "times": 3}' URL/sandbox/faults
+    curl -d '{"operation": "UpdateEndpoint", "kind": "roll-back-silently"}' URL/sandbox/faults
+    curl -d '{"operation": "CreateTrainingJob", "kind": "fail", "at": "Training", "reason": "AlgorithmError: no"}' URL/sandbox/faults
+    curl -X DELETE URL/sandbox/faults                  (none any more; what sticks goes on)
+    curl 'URL/sandbox/calls?operation=InvokeEndpoint'  (who called what, and which model answered)
+    curl -X DELETE URL/sandbox/calls
+    curl -d '{"endpoint": "ServiceEndpoint", "variant": "AllTraffic", "count": 3}' URL/sandbox/scale
+    curl -d '{"endpoint": "ServiceEndpoint"}' URL/sandbox/maintain
+
+A fault has an operation (or a pattern: "*Endpoint"), a kind and, if need be, resource (a pattern of names), times (below 0: for ever), skip, attempt, delay ("1.5s"), status, code, message, at, reason, items. Its kind is one of:
+
+` + kindsOfFaults()
+}
+
+// kindsOfFaults lists them one a line; indented, so that kong leaves the lines.
+func kindsOfFaults() string {
+	var b strings.Builder
+	for _, k := range awstest.Kinds() {
+		fmt.Fprintf(&b, "    %-19s%s\n", k, k.Does())
+	}
+	return b.String()
+}
+
+// Run serves until the context ends.
+func (cmd sandboxCommand) Run(c *console) error {
+	if cmd.Speed <= 0 {
+		return &usageError{errors.New("--speed: must be above zero")}
+	}
+	var log sync.Mutex // one line at a time
+	o := awstest.Options{Addr: cmd.Addr, Pace: awstest.RealPace().Faster(cmd.Speed), Backend: cmd.Moto}
+	if cmd.Calls {
+		o.Observe = func(call awstest.Call) {
+			log.Lock()
+			defer log.Unlock()
+			fmt.Fprintf(c.stderr, "%s %s %s attempt %d: %d %s\n", call.At.UTC().Format("15:04:05.000"), call.Operation, call.Resource, call.Attempt, call.Status, call.Fault)
+		}
+	}
+	s, err := awstest.New(o)
+	if err != nil {
+		return fmt.Errorf("--addr %s, --moto %s: %w", cmd.Addr, cmd.Moto, err)
+	}
+	defer s.Close()
+	if err := s.Prepare(c.ctx, cmd.Bucket, cmd.Table); err != nil {
+		return err
+	}
+	lines := append(s.Environment(),
+		awstest.Variable{Name: envPrefix + "_PLATFORM", Value: "sagemaker"},
+		awstest.Variable{Name: envPrefix + "_S3_BUCKET", Value: cmd.Bucket},
+		awstest.Variable{Name: envPrefix + "_CUSTOMERS_TABLE", Value: cmd.Table},
+		awstest.Variable{Name: envPrefix + "_EXECUTION_ROLE_ARN", Value: awstest.Role})
+	for _, v := range lines {
+		if _, err := fmt.Fprintf(c.stdout, "export %s='%s'\n", v.Name, strings.ReplaceAll(v.Value, "'", `'\''`)); err != nil {
+			return err
+		}
+	}
+	log.Lock()
+	fmt.Fprintf(c.stderr, "gateway: the sandbox serves on %s, at %g times the speed of AWS, until it is interrupted; faults: gateway sandbox --help\n", s.URL, cmd.Speed)
+	log.Unlock()
+	<-c.ctx.Done()
+	return nil
+}

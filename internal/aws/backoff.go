@@ -1,0 +1,43 @@
+package aws
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"gateway/internal/modelswap"
+)
+
+// backOff waits between calls that DynamoDB did in part. That is no error, so
+// the SDK's retries do not see it.
+type backOff struct {
+	wait  time.Duration
+	empty int // calls in a row that did nothing
+}
+
+// Bounds of backOff.
+const (
+	firstPause = 50 * time.Millisecond
+	mostPause  = 5 * time.Second
+	mostEmpty  = 12
+)
+
+// after waits after a call that did so many; not at all where it did all.
+func (b *backOff) after(ctx context.Context, done int) error {
+	if done > 0 {
+		b.empty = 0
+	} else if b.empty++; b.empty > mostEmpty {
+		return &modelswap.Fault{Class: modelswap.Throttled, Err: fmt.Errorf("the table's capacity does not suffice: %d calls in a row did nothing", b.empty)}
+	}
+	b.wait = min(max(firstPause, 2*b.wait), mostPause)
+	if done > 0 {
+		b.wait = firstPause
+	}
+	select {
+	case <-time.After(b.wait/2 + rand.N(b.wait/2)):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

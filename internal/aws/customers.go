@@ -1,0 +1,342 @@
+package aws
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	sdk "github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"gateway/internal/export"
+	"gateway/internal/modelswap"
+	"gateway/internal/predict"
+)
+
+// Customers implements predict.Customers and predict.CustomerStore with a
+// DynamoDB table: one item a customer, an attribute for each feature. The table
+// may be shared with others: attributes that are not the schema's stay.
+type Customers struct {
+	api    *Clients
+	table  string
+	schema *predict.Schema
+}
+
+// observedAttribute is when the label's outcome was observed, in microseconds
+// since 1970. With export.OutcomeAttribute it says which outcome counts.
+const observedAttribute = "_observed"
+
+// OpenCustomers makes the store and holds the table against what it needs: a
+// key of one attribute, the schema's id, a string.
+func OpenCustomers(ctx context.Context, api *Clients, table string, schema *predict.Schema) (*Customers, error) {
+	out, err := api.dynamodb.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: &table})
+	if isMissing(err) {
+		return nil, fmt.Errorf("there is no table %q in %s", table, api.region)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("table %s: %w", table, plain(err))
+	}
+	t := out.Table
+	if len(t.KeySchema) != 1 || sdk.ToString(t.KeySchema[0].AttributeName) != schema.ID {
+		var has []string
+		for _, k := range t.KeySchema {
+			has = append(has, sdk.ToString(k.AttributeName))
+		}
+		return nil, fmt.Errorf("table %s has the key (%s); it must be %s alone", table, strings.Join(has, ", "), schema.ID)
+	}
+	for _, a := range t.AttributeDefinitions {
+		if sdk.ToString(a.AttributeName) == schema.ID && a.AttributeType != types.ScalarAttributeTypeS {
+			return nil, fmt.Errorf("table %s has %s of type %s; it must be S, a string", table, schema.ID, a.AttributeType)
+		}
+	}
+	for _, reserved := range []string{export.OutcomeAttribute, observedAttribute} {
+		if schema.Feature(reserved) >= 0 {
+			return nil, fmt.Errorf("the schema has a feature %q, in which the gateway keeps outcomes", reserved)
+		}
+	}
+	return &Customers{api: api, table: table, schema: schema}, nil
+}
+
+// Count is the number of customers. DynamoDB counts some hours late.
+func (c *Customers) Count(ctx context.Context) (int64, error) {
+	out, err := c.api.dynamodb.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: &c.table})
+	if err != nil {
+		return 0, fault("DescribeTable", err)
+	}
+	return sdk.ToInt64(out.Table.ItemCount), nil
+}
+
+func (c *Customers) key(id string) map[string]types.AttributeValue {
+	return map[string]types.AttributeValue{c.schema.ID: &types.AttributeValueMemberS{Value: id}}
+}
+
+// Features implements predict.Customers.
+func (c *Customers) Features(ctx context.Context, ids []string) (map[string][]byte, error) {
+	found := make(map[string][]byte, len(ids))
+	add := func(item map[string]types.AttributeValue) error {
+		id, ok := item[c.schema.ID].(*types.AttributeValueMemberS)
+		if !ok {
+			return nil
+		}
+		found[id.Value] = c.features(item)
+		return nil
+	}
+	if len(ids) == 1 {
+		if ids[0] == "" {
+			return found, nil
+		}
+		out, err := c.api.dynamodb.GetItem(ctx, &dynamodb.GetItemInput{TableName: &c.table, Key: c.key(ids[0])})
+		if err != nil {
+			return nil, tableError("GetItem", err)
+		}
+		if len(out.Item) == 0 {
+			return found, nil
+		}
+		return found, add(out.Item)
+	}
+	err := c.getItems(ctx, ids, false, add)
+	return found, err
+}
+
+// Bounds of the batch calls.
+const (
+	getAtOnce   = 100
+	writeAtOnce = 25
+	parallel    = 8 // calls at once, of an import
+)
+
+// getItems reads items, in no order, each once. What DynamoDB leaves undone is
+// asked for again, more slowly.
+func (c *Customers) getItems(ctx context.Context, ids []string, consistent bool, each func(map[string]types.AttributeValue) error) error {
+	seen := make(map[string]bool, len(ids))
+	var keys []map[string]types.AttributeValue
+	for _, id := range ids {
+		if id != "" && !seen[id] {
+			seen[id] = true
+			keys = append(keys, c.key(id))
+		}
+	}
+	var pause backOff
+	for len(keys) > 0 {
+		n := min(len(keys), getAtOnce)
+		out, err := c.api.dynamodb.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{RequestItems: map[string]types.KeysAndAttributes{
+			c.table: {Keys: keys[:n], ConsistentRead: &consistent}}})
+		if err != nil {
+			return tableError("BatchGetItem", err)
+		}
+		for _, item := range out.Responses[c.table] {
+			if err := each(item); err != nil {
+				return err
+			}
+		}
+		left := out.UnprocessedKeys[c.table].Keys
+		keys = append(left, keys[n:]...)
+		if len(left) == 0 {
+			continue
+		}
+		if err := pause.after(ctx, n-len(left)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// PutCustomers implements predict.CustomerStore. Customers that are known are
+// updated one by one, so that a label that an outcome sets at this moment
+// stays; new ones are written twenty-five at a time. An error may leave some
+// of them written; writing them again does no harm.
+func (c *Customers) PutCustomers(ctx context.Context, customers []predict.Customer) (inserted, updated int, err error) {
+	last := make(map[string]*predict.Customer, len(customers)) // of a repeated id the last row counts
+	ids := make([]string, 0, len(customers))
+	for i := range customers {
+		p := &customers[i]
+		switch {
+		case p.Demo:
+			return 0, 0, predict.Errorf(predict.Invalid, "generated customers do not go into table %s", c.table)
+		case p.ID == "":
+			return 0, 0, predict.Errorf(predict.Invalid, "a customer has no id")
+		case last[p.ID] == nil:
+			ids = append(ids, p.ID)
+		default:
+			updated++
+		}
+		last[p.ID] = p
+	}
+	known := make(map[string]bool)
+	if err := c.getItems(ctx, ids, true, func(item map[string]types.AttributeValue) error {
+		if id, ok := item[c.schema.ID].(*types.AttributeValueMemberS); ok {
+			known[id.Value] = true
+		}
+		return nil
+	}); err != nil {
+		return 0, 0, err
+	}
+	var writes []types.WriteRequest
+	var updates []*predict.Customer
+	for _, id := range ids {
+		p := last[id]
+		if known[id] {
+			updates = append(updates, p)
+			continue
+		}
+		item, err := c.item(p)
+		if err != nil {
+			return 0, 0, err
+		}
+		writes = append(writes, types.WriteRequest{PutRequest: &types.PutRequest{Item: item}})
+	}
+	if err := c.write(ctx, writes); err != nil {
+		return 0, 0, err
+	}
+	if err := inParallel(ctx, updates, c.update); err != nil {
+		return 0, 0, err
+	}
+	return len(writes), updated + len(updates), nil
+}
+
+// write writes items with BatchWriteItem.
+func (c *Customers) write(ctx context.Context, writes []types.WriteRequest) error {
+	var batches [][]types.WriteRequest
+	for len(writes) > 0 {
+		n := min(len(writes), writeAtOnce)
+		batches, writes = append(batches, writes[:n]), writes[n:]
+	}
+	return inParallel(ctx, batches, func(ctx context.Context, batch []types.WriteRequest) error {
+		var pause backOff
+		for len(batch) > 0 {
+			out, err := c.api.dynamodb.BatchWriteItem(ctx, &dynamodb.BatchWriteItemInput{RequestItems: map[string][]types.WriteRequest{c.table: batch}})
+			if err != nil {
+				return tableError("BatchWriteItem", err)
+			}
+			left := out.UnprocessedItems[c.table]
+			done := len(batch) - len(left)
+			if batch = left; len(batch) > 0 {
+				if err := pause.after(ctx, done); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// update replaces a known customer's features. Its label gives way to one that
+// the import has, unless an outcome set it.
+func (c *Customers) update(ctx context.Context, p *predict.Customer) error {
+	values, err := c.item(p)
+	if err != nil {
+		return err
+	}
+	delete(values, c.schema.ID)
+	u := update{set: values, remove: c.absent(values)}
+	if p.Label != nil {
+		u.condition, u.conditionNames = "attribute_not_exists(#outcome)", map[string]string{"#outcome": export.OutcomeAttribute}
+		if _, err = c.apply(ctx, p.ID, u); codeOf(err) != conditionFailed {
+			return err
+		}
+		delete(values, c.schema.Label.Name) // an outcome set the label
+		u.condition, u.conditionNames = "", nil
+	}
+	_, err = c.apply(ctx, p.ID, u)
+	return err
+}
+
+// conditionFailed is the code of a write whose condition was not met.
+const conditionFailed = "ConditionalCheckFailedException"
+
+// update is a change of one item.
+type update struct {
+	set             map[string]types.AttributeValue
+	remove          []string
+	condition       string
+	conditionNames  map[string]string
+	conditionValues map[string]types.AttributeValue
+}
+
+// apply changes an item. Names are always aliases: half of the bank's columns
+// are reserved words, and some have dots. Where the condition is not met, the
+// error has code conditionFailed, and old is the item as it is, nil if there is none.
+func (c *Customers) apply(ctx context.Context, id string, u update) (old map[string]types.AttributeValue, err error) {
+	names, values := make(map[string]string), make(map[string]types.AttributeValue)
+	maps.Copy(names, u.conditionNames)
+	maps.Copy(values, u.conditionValues)
+	var set, gone []string
+	for i, name := range slices.Sorted(maps.Keys(u.set)) {
+		alias := fmt.Sprint("s", i)
+		names["#"+alias], values[":"+alias] = name, u.set[name]
+		set = append(set, "#"+alias+" = :"+alias)
+	}
+	for i, name := range u.remove {
+		alias := fmt.Sprint("#r", i)
+		names[alias] = name
+		gone = append(gone, alias)
+	}
+	expression := ""
+	if len(set) > 0 {
+		expression = "SET " + strings.Join(set, ", ")
+	}
+	if len(gone) > 0 {
+		expression += " REMOVE " + strings.Join(gone, ", ")
+	}
+	if expression == "" {
+		return nil, nil
+	}
+	in := &dynamodb.UpdateItemInput{TableName: &c.table, Key: c.key(id), UpdateExpression: &expression, ExpressionAttributeNames: names}
+	if len(values) > 0 {
+		in.ExpressionAttributeValues = values
+	}
+	if u.condition != "" {
+		in.ConditionExpression = &u.condition
+		in.ReturnValuesOnConditionCheckFailure = types.ReturnValuesOnConditionCheckFailureAllOld
+	}
+	_, err = c.api.dynamodb.UpdateItem(ctx, in)
+	var failed *types.ConditionalCheckFailedException
+	if errors.As(err, &failed) {
+		return failed.Item, err
+	}
+	if err != nil {
+		return nil, tableError("UpdateItem", err)
+	}
+	return nil, nil
+}
+
+// RemoveDemo implements predict.CustomerStore: there are no generated
+// customers in a table.
+func (c *Customers) RemoveDemo(context.Context) (int64, error) { return 0, nil }
+
+// tableError says what an error of DynamoDB means: a renewal is told its class,
+// and whoever predicts that the store does not answer.
+func tableError(operation string, err error) error {
+	if isThrottle(err) {
+		return &modelswap.Fault{Class: modelswap.Throttled, Err: &predict.Error{Kind: predict.Unavailable, RetryAfter: waitThrottled,
+			Detail: "the customer store takes no more calls at the moment", Err: fmt.Errorf("%s: %w", operation, plain(err))}}
+	}
+	return fault(operation, err)
+}
+
+// inParallel calls do for each element, a few at once, and ends with the first error.
+func inParallel[T any](ctx context.Context, all []T, do func(context.Context, T) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var wait sync.WaitGroup
+	free := make(chan struct{}, parallel)
+	for _, one := range all {
+		free <- struct{}{}
+		if ctx.Err() != nil {
+			break
+		}
+		wait.Go(func() {
+			defer func() { <-free }()
+			if err := do(ctx, one); err != nil {
+				cancel(err)
+			}
+		})
+	}
+	wait.Wait()
+	return context.Cause(ctx)
+}

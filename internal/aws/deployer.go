@@ -1,0 +1,215 @@
+package aws
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"strings"
+	"time"
+
+	sdk "github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sagemaker"
+	"github.com/aws/aws-sdk-go-v2/service/sagemaker/types"
+
+	"gateway/internal/learn"
+	"gateway/internal/modelswap"
+	"gateway/internal/predict"
+)
+
+// HostingSettings say how models serve.
+type HostingSettings struct {
+	Role          string
+	InstanceType  string
+	InstanceCount int
+	Strategy      Strategy
+	Alarms        []string // CloudWatch alarms that make SageMaker roll a deployment back
+}
+
+// Timing is how long the deployer waits for the services. The zero Timing is
+// right for the real ones.
+type Timing struct {
+	Grace time.Duration // after an update was ordered, until its not having begun means that it was rolled back; zero: a minute
+	Poll  time.Duration // between looks at a batch transform job; zero: five seconds
+}
+
+const (
+	defaultGrace = time.Minute
+	defaultPoll  = 5 * time.Second
+)
+
+// Deployer implements modelswap.Deployer with SageMaker's models, endpoint
+// configurations and the endpoint.
+type Deployer struct {
+	api      *Clients
+	files    *Files
+	endpoint *Endpoint
+	schema   *predict.Schema
+	settings HostingSettings
+	timing   Timing
+	log      *slog.Logger
+
+	order chan struct{} // held by whoever orders a change
+	begun begun
+}
+
+// NewDeployer makes a deployer for an endpoint.
+func NewDeployer(endpoint *Endpoint, settings HostingSettings, timing Timing, log *slog.Logger) *Deployer {
+	if timing.Grace <= 0 {
+		timing.Grace = defaultGrace
+	}
+	if timing.Poll <= 0 {
+		timing.Poll = defaultPoll
+	}
+	return &Deployer{api: endpoint.api, files: endpoint.files, endpoint: endpoint, schema: endpoint.schema,
+		settings: settings, timing: timing, log: log, order: make(chan struct{}, 1)}
+}
+
+// modelName is what SageMaker takes as the name of a model. Names of endpoint
+// configurations are nine characters longer.
+var modelName = regexp.MustCompile(`^[a-zA-Z0-9]([-a-zA-Z0-9]{0,52}[a-zA-Z0-9])?$`)
+
+// RegisterModel implements modelswap.Deployer. The artifact is the name of the
+// training job; the model's image and file are the job's.
+func (d *Deployer) RegisterModel(ctx context.Context, name, artifact, schema string) error {
+	if !modelName.MatchString(name) {
+		return &modelswap.Fault{Class: modelswap.Input, Err: fmt.Errorf(
+			"%q cannot be the name of a model: at most 54 letters, digits and dashes; a shorter name of the schema makes a shorter one", name)}
+	}
+	job, err := d.api.sagemaker.DescribeTrainingJob(ctx, &sagemaker.DescribeTrainingJobInput{TrainingJobName: &artifact})
+	if err != nil {
+		return fault("DescribeTrainingJob", err)
+	}
+	has, err := readTags(ctx, d.api, sdk.ToString(job.TrainingJobArn))
+	if err != nil {
+		return err
+	}
+	switch {
+	case job.ModelArtifacts == nil || job.ModelArtifacts.S3ModelArtifacts == nil || job.AlgorithmSpecification == nil:
+		return &modelswap.Fault{Class: modelswap.Transient, Err: fmt.Errorf("training job %s has no artifact yet", artifact)}
+	case has[tagSchema] != schema:
+		return fmt.Errorf("training job %s was for schema %.12s, the gateway has %.12s: %w", artifact, has[tagSchema], schema, learn.ErrSchema)
+	case has[tagModel] != name:
+		return &modelswap.Fault{Class: modelswap.Bug, Err: fmt.Errorf("training job %s is that of model %q", artifact, has[tagModel])}
+	}
+	values := map[string]string{tagJob: artifact, tagSchema: schema, tagAlgorithm: has[tagAlgorithm], tagData: has[tagData]}
+	for _, m := range job.FinalMetricDataList {
+		// The metrics of the held-out rows, as the training job itself found them.
+		if metric, ok := strings.CutPrefix(sdk.ToString(m.MetricName), "test:"); ok && m.Value != nil && len(values) < 20 {
+			values["gateway-test-"+metric] = fmt.Sprint(*m.Value)
+		}
+	}
+	_, err = d.api.sagemaker.CreateModel(ctx, &sagemaker.CreateModelInput{
+		ModelName:        &name,
+		ExecutionRoleArn: &d.settings.Role,
+		PrimaryContainer: &types.ContainerDefinition{
+			Image: job.AlgorithmSpecification.TrainingImage, ModelDataUrl: job.ModelArtifacts.S3ModelArtifacts,
+		},
+		Tags: tags(values),
+	})
+	if isTaken(err) {
+		return d.sameModel(ctx, name, values)
+	}
+	return fault("CreateModel", err)
+}
+
+// sameModel accepts a model that exists if it is the one that was to be made.
+func (d *Deployer) sameModel(ctx context.Context, name string, want map[string]string) error {
+	out, err := d.api.sagemaker.DescribeModel(ctx, &sagemaker.DescribeModelInput{ModelName: &name})
+	if err != nil {
+		return fault("DescribeModel", err)
+	}
+	has, err := readTags(ctx, d.api, sdk.ToString(out.ModelArn))
+	if err != nil {
+		return err
+	}
+	for _, key := range []string{tagJob, tagSchema} {
+		if has[key] != want[key] {
+			return &modelswap.Fault{Class: modelswap.Bug, Err: fmt.Errorf("model %s exists and is another one: its tag %s is %q instead of %q",
+				name, key, has[key], want[key])}
+		}
+	}
+	return nil
+}
+
+// Serving implements modelswap.Deployer.
+func (d *Deployer) Serving(ctx context.Context) (name string, changing bool, err error) {
+	v, err := d.endpoint.look(ctx, time.Now())
+	if err != nil {
+		return "", false, err
+	}
+	if v.serving != nil && v.status != types.EndpointStatusCreating && v.status != types.EndpointStatusFailed {
+		name = v.serving.name
+	}
+	changing, err = d.settle(ctx, v)
+	return name, changing, err
+}
+
+// RemoveModel implements modelswap.Deployer: the model, its endpoint
+// configurations, what its training job left, and its evaluations.
+func (d *Deployer) RemoveModel(ctx context.Context, name string) error {
+	select { // not while this process makes it serve
+	case d.order <- struct{}{}:
+		defer func() { <-d.order }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	v, err := d.endpoint.look(ctx, time.Now())
+	if err != nil {
+		return err
+	}
+	for _, m := range []*model{v.serving, v.coming} {
+		if m != nil && m.name == name {
+			return predict.Errorf(predict.Conflict, "model %s serves, or is about to", name)
+		}
+	}
+	m, err := d.api.sagemaker.DescribeModel(ctx, &sagemaker.DescribeModelInput{ModelName: &name})
+	if isMissing(err) {
+		return d.files.RemoveAll(ctx, evaluationFolder(name))
+	}
+	if err != nil {
+		return fault("DescribeModel", err)
+	}
+	has, err := readTags(ctx, d.api, sdk.ToString(m.ModelArn))
+	if err != nil {
+		return err
+	}
+	if has[tagJob] == "" {
+		return predict.Errorf(predict.Conflict, "model %s was not made by a gateway, which leaves it alone", name)
+	}
+	if err := d.removeConfigs(ctx, name, v); err != nil {
+		return err
+	}
+	err = errors.Join(d.files.RemoveAll(ctx, evaluationFolder(name)), d.files.RemoveAll(ctx, artifactFolder(has[tagJob])))
+	if err != nil {
+		return err
+	}
+	// The model goes last: it is what the next try finds.
+	if _, err := d.api.sagemaker.DeleteModel(ctx, &sagemaker.DeleteModelInput{ModelName: &name}); err != nil && !isMissing(err) {
+		return fault("DeleteModel", err)
+	}
+	return nil
+}
+
+// removeConfigs removes a model's endpoint configurations, but none that the
+// endpoint names: without them SageMaker could neither update nor patch it.
+func (d *Deployer) removeConfigs(ctx context.Context, model string, v *view) error {
+	pages := sagemaker.NewListEndpointConfigsPaginator(d.api.sagemaker, &sagemaker.ListEndpointConfigsInput{NameContains: &model})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return fault("ListEndpointConfigs", err)
+		}
+		for _, c := range page.EndpointConfigs {
+			name := sdk.ToString(c.EndpointConfigName)
+			if name == v.config || name == v.pending || !isConfigOf(name, model) {
+				continue
+			}
+			if _, err := d.api.sagemaker.DeleteEndpointConfig(ctx, &sagemaker.DeleteEndpointConfigInput{EndpointConfigName: &name}); err != nil && !isMissing(err) {
+				return fault("DeleteEndpointConfig", err)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,317 @@
+package aws
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"strings"
+	"time"
+
+	sdk "github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sagemaker"
+	"github.com/aws/aws-sdk-go-v2/service/sagemaker/types"
+
+	"gateway/internal/learn"
+	"gateway/internal/modelswap"
+	"gateway/internal/predict"
+)
+
+// Files of an evaluation.
+const (
+	rowsFile   = "rows.csv"
+	scoresFile = rowsFile + ".out" // as batch transform names it
+)
+
+// evaluationFolder holds the evaluations of a model.
+func evaluationFolder(model string) string { return path.Join("evaluations", model) }
+
+// ScoreWith implements modelswap.Deployer. It takes the scores from where they
+// cost least: from an evaluation of the same rows that was made before; from
+// the endpoint, if the model is the one that serves; else from a batch
+// transform job, which runs the model in the container in which it will serve.
+func (d *Deployer) ScoreWith(ctx context.Context, name string, rows []predict.Vector) ([]float64, error) {
+	m, err := describeModel(ctx, d.api, name)
+	if isMissing(err) {
+		return nil, predict.Errorf(predict.NotFound, "SageMaker has no model %q", name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if m.schema != d.schema.Fingerprint() {
+		return nil, fmt.Errorf("model %s was made for schema %.12s, the gateway has %.12s: %w", name, m.schema, d.schema.Fingerprint(), learn.ErrSchema)
+	}
+	probes, err := d.probesFrom(ctx, rows)
+	if err != nil {
+		return nil, err
+	}
+	scores, err := d.evaluated(ctx, m, rows)
+	if scores == nil && err == nil {
+		scores, err = d.scoreLive(ctx, m, rows)
+	}
+	if scores == nil && err == nil {
+		scores, err = d.transform(ctx, m, rows, probes)
+	}
+	return scores, err
+}
+
+// probesFrom returns the schema's probes, which are made of the rows if these
+// are the first that are evaluated.
+func (d *Deployer) probesFrom(ctx context.Context, rows []predict.Vector) ([]predict.Vector, error) {
+	probes, err := readProbes(ctx, d.files, d.schema)
+	if probes != nil || err != nil {
+		return probes, err
+	}
+	return writeProbes(ctx, d.files, d.schema, makeProbes(d.schema, rows))
+}
+
+// knowScores sees to it that the model to come and the one that serves can be
+// told apart by their probes before both of them answer.
+func (d *Deployer) knowScores(ctx context.Context, v *view, m *model) error {
+	if v.serving == nil || v.status == types.EndpointStatusFailed {
+		return nil // nothing answers yet
+	}
+	unknown := func(why string) error {
+		return &modelswap.Fault{Class: modelswap.Input, Err: fmt.Errorf(
+			"model %s cannot take the place of %s: %s, so it could not be told which of them answers", m.name, v.serving.name, why)}
+	}
+	if v.probes == nil {
+		return unknown("no model has been evaluated for this schema yet")
+	}
+	if v.serving.scores == nil {
+		return unknown("it is not known how the model that serves scores the probes")
+	}
+	if m.scores == nil {
+		_, err := d.transform(ctx, m, nil, v.probes)
+		return err
+	}
+	return nil
+}
+
+// evaluated finds an evaluation of the model that begins with the rows; nil if
+// there is none. `verify` asks again about the first of those that `evaluate`
+// asked about.
+func (d *Deployer) evaluated(ctx context.Context, m *model, rows []predict.Vector) ([]float64, error) {
+	fsys, folder := d.files.FS(ctx), evaluationFolder(m.name)
+	entries, err := fs.ReadDir(fsys, folder)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	text := append(appendRows(nil, rows), '\n')
+	for _, e := range entries {
+		at := path.Join(folder, e.Name())
+		same, err := beginsWith(fsys, path.Join(at, rowsFile), text)
+		if err != nil || !same {
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return nil, err
+			}
+			continue
+		}
+		a, err := d.readScores(ctx, m, path.Join(at, scoresFile))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // it is not done
+		}
+		if err != nil {
+			return nil, err
+		}
+		if len(a.scores) >= len(rows) {
+			return a.scores[:len(rows)], nil
+		}
+	}
+	return nil, nil
+}
+
+func beginsWith(fsys fs.FS, name string, text []byte) (bool, error) {
+	f, err := fsys.Open(name)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	r := bufio.NewReaderSize(f, 64<<10)
+	part := make([]byte, 64<<10)
+	for len(text) > 0 {
+		n, err := r.Read(part[:min(len(part), len(text))])
+		if !bytes.Equal(part[:n], text[:n]) || errors.Is(err, io.EOF) && n < len(text) {
+			return false, nil
+		}
+		if err != nil && !errors.Is(err, io.EOF) {
+			return false, err
+		}
+		text = text[n:]
+	}
+	return true, nil
+}
+
+// liveRows is how many rows an evaluation asks the endpoint about at a time:
+// few enough not to stand in the way of predictions.
+const liveRows = 500
+
+// scoreLive asks the endpoint; nil if another model answers, or the endpoint
+// is changing.
+func (d *Deployer) scoreLive(ctx context.Context, m *model, rows []predict.Vector) ([]float64, error) {
+	v, err := d.endpoint.look(ctx, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	able := v.usable() == nil && !v.changing()
+	if !able || v.serving.name != m.name {
+		return nil, nil
+	}
+	live := &Scorer{endpoint: d.endpoint, log: d.log, maxRows: liveRows, maxBytes: maxCallBytes}
+	scores := make([]float64, 0, len(rows))
+	for len(rows) > 0 {
+		n := min(liveRows-1, len(rows)) // with the probe it is one call
+		out, err := live.Score(ctx, rows[:n], false)
+		if err != nil {
+			return nil, err
+		}
+		if out.Model != m.name {
+			return nil, nil
+		}
+		scores, rows = append(scores, out.Score...), rows[n:]
+	}
+	return scores, nil
+}
+
+// mostTransforms bounds the jobs of one evaluation: a job that failed keeps its
+// name for ever, and a new try is a new job.
+const mostTransforms = 3
+
+// transform runs a batch transform job on the rows and the probes, or finds
+// the one that an earlier call started, and tags the model with its scores of
+// the probes.
+func (d *Deployer) transform(ctx context.Context, m *model, rows, probes []predict.Vector) ([]float64, error) {
+	all := append(rows[:len(rows):len(rows)], probes...)
+	text := append(appendRows(nil, all), '\n')
+	sum := sha256.Sum256(text)
+	folder := path.Join(evaluationFolder(m.name), hex.EncodeToString(sum[:8]))
+	err := d.files.WriteFile(ctx, path.Join(folder, rowsFile), func(w io.Writer) error { _, err := w.Write(text); return err })
+	if err != nil {
+		return nil, err
+	}
+	if err := d.runTransform(ctx, m, folder); err != nil {
+		return nil, err
+	}
+	a, err := d.readScores(ctx, m, path.Join(folder, scoresFile))
+	if err != nil {
+		return nil, err
+	}
+	if len(a.scores) != len(all) {
+		return nil, &modelswap.Fault{Class: modelswap.Unfit, Err: fmt.Errorf("model %s answered %d rows with %d scores", m.name, len(all), len(a.scores))}
+	}
+	if err := tag(ctx, d.api, m.arn, map[string]string{tagScores: encodeScores(a.scores[len(rows):])}); err != nil {
+		return nil, err
+	}
+	return a.scores[:len(rows)], nil
+}
+
+// runTransform runs the job of a folder to its end.
+func (d *Deployer) runTransform(ctx context.Context, m *model, folder string) error {
+	reason := ""
+	for try := range mostTransforms {
+		name := transformName(folder, try)
+		status, why, err := d.transformStatus(ctx, name)
+		if err == nil && status == "" {
+			err = d.startTransform(ctx, m, folder, name)
+			status = types.TransformJobStatusInProgress
+		}
+		for err == nil && (status == types.TransformJobStatusInProgress || status == types.TransformJobStatusStopping) {
+			select {
+			case <-ctx.Done():
+				return ctx.Err() // the job goes on, and is found by its name
+			case <-time.After(d.timing.Poll):
+			}
+			status, why, err = d.transformStatus(ctx, name)
+		}
+		switch {
+		case err != nil:
+			return err
+		case status == types.TransformJobStatusCompleted:
+			return nil
+		}
+		reason = fmt.Sprintf("batch transform job %s is %s: %s", name, status, why)
+		if !strings.HasPrefix(why, "InternalServerError") {
+			break // the same would come of it again
+		}
+	}
+	return &modelswap.Fault{Class: modelswap.Unfit, Err: fmt.Errorf("model %s could not be evaluated: %s", m.name, reason)}
+}
+
+// transformName names the job of a folder, which holds the model and the rows.
+func transformName(folder string, try int) string {
+	sum := sha256.Sum256([]byte(folder))
+	return fmt.Sprintf("evaluation-%s-%d", hex.EncodeToString(sum[:12]), try)
+}
+
+// transformStatus returns the state of a job; empty if there is none.
+func (d *Deployer) transformStatus(ctx context.Context, name string) (types.TransformJobStatus, string, error) {
+	out, err := d.api.sagemaker.DescribeTransformJob(ctx, &sagemaker.DescribeTransformJobInput{TransformJobName: &name})
+	if isMissing(err) {
+		return "", "", nil
+	}
+	if err != nil {
+		return "", "", fault("DescribeTransformJob", err)
+	}
+	return out.TransformJobStatus, orUnknown(out.FailureReason), nil
+}
+
+func (d *Deployer) startTransform(ctx context.Context, m *model, folder, name string) error {
+	_, err := d.api.sagemaker.CreateTransformJob(ctx, &sagemaker.CreateTransformJobInput{
+		TransformJobName: &name,
+		ModelName:        &m.name,
+		BatchStrategy:    types.BatchStrategyMultiRecord,
+		MaxPayloadInMB:   sdk.Int32(3),
+		TransformInput: &types.TransformInput{
+			ContentType: sdk.String(d.endpoint.contentType()), SplitType: types.SplitTypeLine,
+			DataSource: &types.TransformDataSource{S3DataSource: &types.TransformS3DataSource{
+				S3DataType: types.S3DataTypeS3Prefix, S3Uri: sdk.String(d.files.uri(path.Join(folder, rowsFile)))}},
+		},
+		TransformOutput: &types.TransformOutput{
+			S3OutputPath: sdk.String(d.files.uri(folder)), AssembleWith: types.AssemblyTypeLine, Accept: sdk.String(d.lineType(m)),
+		},
+		TransformResources: &types.TransformResources{
+			InstanceType: types.TransformInstanceType(d.settings.InstanceType), InstanceCount: sdk.Int32(1),
+		},
+		Tags: tags(map[string]string{tagModel: m.name, tagSchema: m.schema}),
+	})
+	if isTaken(err) {
+		return nil
+	}
+	return fault("CreateTransformJob", err)
+}
+
+// lineType is the type of answers in lines, which can be put together.
+func (d *Deployer) lineType(m *model) string {
+	switch m.algorithm {
+	case string(learn.XGBoost):
+		return typeCSV
+	case string(learn.LinearLearner):
+		return typeJSONLines
+	}
+	if d.endpoint.formats.Accept == typeCSV {
+		return typeCSV
+	}
+	return typeJSONLines
+}
+
+// readScores reads what a transform job wrote.
+func (d *Deployer) readScores(ctx context.Context, m *model, name string) (answer, error) {
+	text, err := fs.ReadFile(d.files.FS(ctx), name)
+	if err != nil {
+		return answer{}, err
+	}
+	a, err := parseAnswer(d.lineType(m), text, anyRows)
+	if err != nil {
+		return answer{}, &modelswap.Fault{Class: modelswap.Unfit, Err: fmt.Errorf("%s: %w", name, err)}
+	}
+	return a, nil
+}

@@ -1,0 +1,216 @@
+package aws
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"gateway/internal/aws/awstest"
+	"gateway/internal/predict"
+)
+
+var updateDocs = flag.Bool("update", false, "write docs/faults.md anew")
+
+// faultTable is one table of docs/faults.md.
+type faultTable struct {
+	begin, end string // marks around it
+	lines      []string
+}
+
+// check holds the table in docs/faults.md to what the test saw.
+func (f *faultTable) check(t *testing.T) {
+	t.Helper()
+	name := filepath.Join("..", "..", "docs", "faults.md")
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, rest, found := strings.Cut(string(text), f.begin+"\n")
+	has, tail, found2 := strings.Cut(rest, f.end)
+	if !found || !found2 {
+		t.Fatalf("%s has no %q … %q", name, f.begin, f.end)
+	}
+	want := strings.Join(f.lines, "\n") + "\n"
+	if *updateDocs {
+		if err := os.WriteFile(name, []byte(head+f.begin+"\n"+want+f.end+tail), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if has != want {
+		t.Errorf("docs/faults.md differs from what happens (go test ./internal/aws -run Faults -update writes it anew):\n%s", want)
+	}
+}
+
+func statusOfKind(k predict.Kind) int {
+	return map[predict.Kind]int{predict.Unavailable: 503, predict.BadModel: 502, predict.Deadline: 504}[k]
+}
+
+func TestFaultsOfTheEndpointBecomeStatuses(t *testing.T) {
+	const secret = "1.7,0,1,2" // the rows, which a container may repeat
+	tests := []struct {
+		name     string
+		fault    awstest.Fault
+		kind     predict.Kind
+		attempts int
+		wait     bool // Retry-After
+	}{
+		{"throttled: 400 with a null message", awstest.Fault{Kind: awstest.Throttle}, predict.Unavailable, 3, true},
+		{"ThrottlingException (400)", awstest.Fault{Kind: awstest.Refuse, Code: "ThrottlingException", Message: "Rate exceeded"}, predict.Unavailable, 3, true},
+		{"429 without a code", awstest.Fault{Kind: awstest.HTML, Status: 429}, predict.Unavailable, 1, true},
+		{"ModelNotReadyException (429)", awstest.Fault{Kind: awstest.ModelNotReady}, predict.Unavailable, 3, true},
+		{"ModelError, the container took too long (original status 0)", awstest.Fault{Kind: awstest.ModelTimeout}, predict.Deadline, 1, false},
+		{"ModelError, the container answered 400", awstest.Fault{Kind: awstest.ModelError, Message: "bad payload " + secret}, predict.BadModel, 1, false},
+		{"ModelError, the container answered 500", awstest.Fault{Kind: awstest.ModelError, Status: 500, Message: "crashed on " + secret}, predict.BadModel, 3, false},
+		{"InternalFailure (500)", awstest.Fault{Kind: awstest.Internal}, predict.BadModel, 3, false},
+		{"ServiceUnavailable (503)", awstest.Fault{Kind: awstest.Unavailable}, predict.BadModel, 3, false},
+		{"InternalDependencyException (530)", awstest.Fault{Kind: awstest.Dependency}, predict.BadModel, 3, false},
+		{"AccessDeniedException (403)", awstest.Fault{Kind: awstest.Denied}, predict.BadModel, 1, false},
+		{"ExpiredTokenException (403)", awstest.Fault{Kind: awstest.Refuse, Status: 403, Code: "ExpiredTokenException", Message: "The security token included in the request is expired"}, predict.BadModel, 1, false},
+		{"ValidationError (400)", awstest.Fault{Kind: awstest.Refuse, Code: "ValidationError", Message: "Variant x not found for Request"}, predict.BadModel, 1, false},
+		{"ValidationError, the endpoint is not found", awstest.Fault{Kind: awstest.Refuse, Code: "ValidationError", Message: "Endpoint bank-endpoint of account 123456789012 not found."}, predict.Unavailable, 1, true},
+		{"413", awstest.Fault{Kind: awstest.HTML, Status: 413}, predict.BadModel, 1, false},
+		{"a proxy's page (502)", awstest.Fault{Kind: awstest.HTML}, predict.BadModel, 3, false},
+		{"a proxy's page (200)", awstest.Fault{Kind: awstest.HTML, Status: 200}, predict.BadModel, 1, false},
+		{"the connection is cut before an answer", awstest.Fault{Kind: awstest.Cut}, predict.BadModel, 3, false},
+		{"the answer is cut off", awstest.Fault{Kind: awstest.Truncate}, predict.BadModel, 3, false},
+		{"no answer", awstest.Fault{Kind: awstest.Hang}, predict.Deadline, 1, false},
+		{"204 and no body", awstest.Fault{Kind: awstest.NoContent}, predict.BadModel, 1, false},
+		{"200 and garbage", awstest.Fault{Kind: awstest.Garbage}, predict.BadModel, 1, false},
+		{"one score too few", awstest.Fault{Kind: awstest.WrongCount}, predict.BadModel, 1, false},
+		{"a score that is NaN", awstest.Fault{Kind: awstest.NotANumber}, predict.BadModel, 1, false},
+		{"a score that is null", awstest.Fault{Kind: awstest.NullScore}, predict.BadModel, 1, false},
+	}
+	s := start(t)
+	s.train("first", "linear-learner", 400)
+	s.deploy("first")
+	_, err := s.score(1)
+	s.must(err)
+	table := faultTable{begin: "<!-- runtime -->", end: "<!-- /runtime -->",
+		lines: []string{"| what InvokeEndpoint does | attempts | status | detail |", "|---|---|---|---|"}}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s.wireRuntime() // with a retry budget of its own
+			s.ForgetCalls()
+			order := tt.fault
+			order.Times = -1
+			o := s.Order("InvokeEndpoint", order)
+			defer o.Cancel()
+			ctx := t.Context()
+			if tt.fault.Kind == awstest.Hang {
+				ctx = withTimeout(t, 50*time.Millisecond)
+			}
+			all, _ := rows(3)
+			out, err := s.scorer.Score(ctx, all, false)
+			var e *predict.Error
+			if !errors.As(err, &e) || e.Kind != tt.kind || (e.RetryAfter > 0) != tt.wait {
+				t.Fatalf("got %+v, %v; want kind %v, Retry-After %v", out, err, tt.kind, tt.wait)
+			}
+			for s.Count("InvokeEndpoint") == 0 {
+				runtime.Gosched() // a call that hung is noted when its caller has left
+			}
+			if got := s.Invocations("InvokeEndpoint"); len(got) != 1 || got[0] != tt.attempts {
+				t.Errorf("attempts are %v, want %d", got, tt.attempts)
+			}
+			if strings.Contains(err.Error(), secret) {
+				t.Errorf("the error repeats rows: %v", err)
+			}
+			status := fmt.Sprint(statusOfKind(e.Kind))
+			if e.RetryAfter > 0 {
+				status += fmt.Sprintf(", Retry-After %.0f", e.RetryAfter.Seconds())
+			}
+			table.lines = append(table.lines, fmt.Sprintf("| %s | %d | %s | %s |", tt.name, tt.attempts, status, e.Detail))
+		})
+	}
+	table.check(t)
+	// Nothing of all that lasts.
+	if out, err := s.score(1); err != nil || out.Model != "first" {
+		t.Errorf("got %+v, %v after all faults", out, err)
+	}
+}
+
+// wireRuntime makes the runtime's client anew.
+func (s *stand) wireRuntime() {
+	s.t.Helper()
+	s.api.runtime = s.clients().runtime
+}
+
+func TestAPassingFaultCostsNoPrediction(t *testing.T) {
+	for _, kind := range []awstest.Kind{awstest.Throttle, awstest.Internal, awstest.Dependency, awstest.ModelNotReady, awstest.Cut, awstest.Truncate} {
+		t.Run(string(kind), func(t *testing.T) {
+			s := start(t)
+			s.train("first", "linear-learner", 400)
+			s.deploy("first")
+			s.Order("InvokeEndpoint", awstest.Fault{Kind: kind, Times: 2})
+			if out, err := s.score(2); err != nil || out.Model != "first" {
+				t.Errorf("got %+v, %v", out, err)
+			}
+		})
+	}
+}
+
+func TestRetriesEndWhenTheirBudgetIsSpent(t *testing.T) {
+	s := start(t)
+	s.train("first", "linear-learner", 400)
+	s.deploy("first")
+	s.ForgetCalls()
+	s.Order("InvokeEndpoint", awstest.Fault{Kind: awstest.ModelNotReady, Times: -1})
+	const calls = 200
+	for range calls {
+		if _, err := s.score(1); !isKind(err, predict.Unavailable) {
+			t.Fatalf("got %v", err)
+		}
+	}
+	// 500 tokens, five for each retry.
+	if n := s.Count("InvokeEndpoint"); n < calls+50 || n > calls+110 {
+		t.Errorf("%d calls made %d attempts, want about a hundred retries", calls, n)
+	}
+}
+
+func TestACallerWhoLeavesEndsTheCall(t *testing.T) {
+	s := start(t)
+	s.train("first", "linear-learner", 400)
+	s.deploy("first")
+	o := s.Order("InvokeEndpoint", awstest.Fault{Kind: awstest.Hang, Times: -1})
+	ctx, leave := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		all, _ := rows(1)
+		_, err := s.scorer.Score(ctx, all, false)
+		done <- err
+	}()
+	for o.Hits() == 0 {
+		runtime.Gosched() // until the call hangs
+	}
+	leave()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want the caller's own leaving", err)
+	}
+	if n := o.Hits(); n != 1 {
+		t.Errorf("%d attempts for a caller who left", n)
+	}
+}
+
+func TestACallBearsTheNameOfItsPrediction(t *testing.T) {
+	s := start(t)
+	s.train("first", "linear-learner", 400)
+	s.deploy("first")
+	id := predict.NewID()
+	all, _ := rows(1)
+	_, err := s.scorer.Score(predict.WithCallID(t.Context(), id), all, false)
+	s.must(err)
+	_, err = s.score(3)
+	s.must(err)
+	calls := s.Calls("InvokeEndpoint")
+	one, many := calls[len(calls)-2], calls[len(calls)-1]
+	if one.InferenceID != id || many.InferenceID == "" || many.InferenceID == id || one.ContentType != "text/csv" {
+		t.Errorf("calls are named %q and %q, want %q and a new name", one.InferenceID, many.InferenceID, id)
+	}
+}

@@ -1,0 +1,189 @@
+package aws
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"path"
+	"strings"
+
+	sdk "github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+)
+
+// Files implements modelswap.Files in a bucket, below a prefix.
+//
+// Names below "existing/" are those of exports that others made. They may lie
+// in another bucket, and are read only: what the gateway did not write it does
+// not remove.
+type Files struct {
+	api      *Clients
+	root     location
+	existing *location
+	metadata map[string]string // of every object written
+}
+
+// location is a place in S3. The prefix ends with a slash, or is empty.
+type location struct{ bucket, prefix string }
+
+// existingFolder is the folder below which exports of others appear.
+const existingFolder = "existing"
+
+// NewFiles keeps files in a bucket below a prefix. Every object is marked with
+// the schema's fingerprint. existing, an s3:// address, is where exports of
+// others lie; empty: nowhere.
+func NewFiles(api *Clients, bucket, prefix, existing, fingerprint string) (*Files, error) {
+	f := &Files{api: api, root: location{bucket, folderPrefix(prefix)}, metadata: map[string]string{tagSchema: fingerprint}}
+	if existing != "" {
+		at, err := parseLocation(existing)
+		if err != nil {
+			return nil, err
+		}
+		f.existing = &at
+	}
+	return f, nil
+}
+
+func folderPrefix(prefix string) string {
+	if prefix = strings.Trim(prefix, "/"); prefix != "" {
+		prefix += "/"
+	}
+	return prefix
+}
+
+// parseLocation reads s3://bucket/prefix.
+func parseLocation(address string) (location, error) {
+	rest, ok := strings.CutPrefix(address, "s3://")
+	bucket, prefix, _ := strings.Cut(rest, "/")
+	if !ok || bucket == "" {
+		return location{}, fmt.Errorf("%q is not an address such as s3://bucket/prefix", address)
+	}
+	return location{bucket, folderPrefix(prefix)}, nil
+}
+
+// at finds the place of a name.
+func (f *Files) at(name string) (location, string) {
+	if f.existing != nil {
+		if name == existingFolder {
+			return *f.existing, strings.TrimSuffix(f.existing.prefix, "/")
+		}
+		if rest, ok := strings.CutPrefix(name, existingFolder+"/"); ok {
+			return *f.existing, f.existing.prefix + rest
+		}
+	}
+	return f.root, f.root.prefix + name
+}
+
+// isExisting reports whether the name is one that others wrote.
+func isExisting(name string) bool {
+	return name == existingFolder || strings.HasPrefix(name, existingFolder+"/")
+}
+
+// uri is the s3:// address of a name.
+func (f *Files) uri(name string) string {
+	at, key := f.at(name)
+	return "s3://" + at.bucket + "/" + key
+}
+
+// FS implements modelswap.Files.
+func (f *Files) FS(ctx context.Context) fs.FS { return &bucketFS{ctx, f} }
+
+// WriteFile implements modelswap.Files. S3 shows an object only once it has
+// all of it; parts of one that failed are taken back.
+func (f *Files) WriteFile(ctx context.Context, name string, write func(io.Writer) error) error {
+	if err := f.own(name); err != nil {
+		return err
+	}
+	_, key := f.at(name)
+	u := &upload{ctx: ctx, api: f.api, bucket: f.root.bucket, key: key, metadata: f.metadata}
+	err := write(u)
+	if err == nil {
+		err = u.complete()
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", name, errors.Join(err, u.abort()))
+	}
+	return nil
+}
+
+// own refuses names that are none, or that others write.
+func (f *Files) own(name string) error {
+	if !fs.ValidPath(name) || name == "." || isExisting(name) {
+		return fmt.Errorf("file name %q is not valid", name)
+	}
+	return nil
+}
+
+// writeNew writes a small file unless there is one: fs.ErrExist then.
+func (f *Files) writeNew(ctx context.Context, name string, text []byte) error {
+	_, key := f.at(name)
+	_, err := f.api.s3.PutObject(ctx, &s3.PutObjectInput{Bucket: &f.root.bucket, Key: &key, Body: bytes.NewReader(text),
+		Metadata: f.metadata, IfNoneMatch: sdk.String("*")})
+	if status := statusOf(err); status == http.StatusPreconditionFailed || status == http.StatusConflict {
+		return &fs.PathError{Op: "write", Path: name, Err: fs.ErrExist}
+	}
+	if err != nil {
+		return fileError("write", name, err)
+	}
+	return nil
+}
+
+// RemoveAll implements modelswap.Files. What others wrote stays, without an
+// error: a renewal that read it may be tidied away like any other.
+func (f *Files) RemoveAll(ctx context.Context, name string) error {
+	if isExisting(name) {
+		return nil
+	}
+	if err := f.own(name); err != nil {
+		return fmt.Errorf("folder name %q is not valid", name)
+	}
+	_, key := f.at(name)
+	prefix := key + "/"
+	for {
+		// What has been deleted is not listed again, so no token is needed.
+		page, err := f.api.s3.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: &f.root.bucket, Prefix: &prefix})
+		if err != nil {
+			return fileError("list", name, err)
+		}
+		if len(page.Contents) == 0 {
+			return nil
+		}
+		objects := make([]types.ObjectIdentifier, len(page.Contents))
+		for i, o := range page.Contents {
+			objects[i].Key = o.Key
+		}
+		out, err := f.api.s3.DeleteObjects(ctx, &s3.DeleteObjectsInput{Bucket: &f.root.bucket,
+			Delete: &types.Delete{Objects: objects, Quiet: sdk.Bool(true)}})
+		if err != nil {
+			return fileError("remove", name, err)
+		}
+		if len(out.Errors) > 0 {
+			e := out.Errors[0]
+			return fault("remove "+name, fmt.Errorf("%d of %d objects: %s: %s", len(out.Errors), len(objects), sdk.ToString(e.Code), sdk.ToString(e.Message)))
+		}
+	}
+}
+
+// Check sees whether the bucket is there and may be read and written.
+func (f *Files) Check(ctx context.Context) error {
+	for _, at := range []*location{&f.root, f.existing} {
+		if at == nil {
+			continue
+		}
+		if _, err := f.api.s3.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: &at.bucket, Prefix: &at.prefix, MaxKeys: sdk.Int32(1)}); err != nil {
+			return fault("bucket "+at.bucket, err)
+		}
+	}
+	return nil
+}
+
+// relative returns the name of a key below the root.
+func (f *Files) relative(key string) (string, bool) {
+	name, ok := strings.CutPrefix(key, f.root.prefix)
+	return path.Clean(name), ok
+}

@@ -1,0 +1,272 @@
+package aws
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	sdk "github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sagemaker"
+	"github.com/aws/aws-sdk-go-v2/service/sagemaker/types"
+
+	"gateway/internal/aws/awstest"
+	"gateway/internal/learn"
+	"gateway/internal/modelswap"
+	"gateway/internal/predict"
+)
+
+const bucket = "bank"
+
+const smallSchema = `
+name: small
+id: customer_id
+label: {name: y, positive: [1, "yes"], negative: [0, "no"]}
+features:
+  - {name: x, type: number}
+  - {name: month, type: category, values: [may, jun]}
+  - {name: size, type: number, alias: [body.size], default: 1}
+`
+
+func parseSchema(t testing.TB, text string) *predict.Schema {
+	t.Helper()
+	s, err := predict.ParseSchema("schema.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// stand is the back end on a stand-in whose time stands still until Advance.
+type stand struct {
+	*awstest.Server
+	t        *testing.T
+	api      *Clients
+	schema   *predict.Schema
+	files    *Files
+	endpoint *Endpoint
+	scorer   *Scorer
+	trainer  *Trainer
+	deployer *Deployer
+	hosting  HostingSettings
+}
+
+func start(t *testing.T) *stand {
+	t.Helper()
+	return startWith(t, smallSchema, awstest.Options{Clock: awstest.NewManualClock()})
+}
+
+func startWith(t *testing.T, schema string, o awstest.Options) *stand {
+	t.Helper()
+	o.Buckets = append(o.Buckets, bucket)
+	s := &stand{Server: awstest.Start(t, o), t: t, schema: parseSchema(t, schema)}
+	s.api = s.clients()
+	s.hosting = HostingSettings{Role: awstest.Role, InstanceType: "ml.m5.large", InstanceCount: 1, Strategy: AllAtOnce}
+	s.wire(s.schema)
+	return s
+}
+
+func (s *stand) clients() *Clients {
+	s.t.Helper()
+	api, err := NewClients(s.Config())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return api
+}
+
+// wire makes the back end anew, as another process would.
+func (s *stand) wire(schema *predict.Schema) {
+	s.t.Helper()
+	var err error
+	if s.files, err = NewFiles(s.api, bucket, "gateway", "", schema.Fingerprint()); err != nil {
+		s.t.Fatal(err)
+	}
+	s.schema = schema
+	s.endpoint = NewEndpoint(s.api, s.files, "bank-endpoint", schema, Formats{})
+	s.scorer = NewScorer(s.endpoint, slog.New(slog.DiscardHandler))
+	s.trainer = NewTrainer(s.api, s.files, TrainingSettings{Algorithm: "linear-learner", Role: awstest.Role, InstanceType: "ml.m5.large", InstanceCount: 1, VolumeGB: 10})
+	s.deployer = NewDeployer(s.endpoint, s.hosting, Timing{Poll: time.Millisecond}, slog.New(slog.DiscardHandler))
+}
+
+// hurry lets time pass while do waits for something.
+func (s *stand) hurry(do func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- do() }()
+	for {
+		select {
+		case err := <-done:
+			return err
+		case <-time.After(time.Millisecond):
+			s.Advance(time.Minute)
+		}
+	}
+}
+
+func (s *stand) must(err error) {
+	s.t.Helper()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// rows are n rows of the schema, in which x decides.
+func rows(n int) (rows []predict.Vector, labels []int) {
+	for i := range n {
+		x := float64((i*37)%100) / 10
+		label := 0
+		if x+float64(i%7)/3 > 5.5 {
+			label = 1
+		}
+		rows = append(rows, predict.Vector{x, float64(i % 2), float64((i + 1) % 2), 1 + float64(i%5)})
+		labels = append(labels, label)
+	}
+	return rows, labels
+}
+
+func (s *stand) write(name, text string) {
+	s.t.Helper()
+	s.must(s.files.WriteFile(s.t.Context(), name, func(w io.Writer) error { _, err := io.WriteString(w, text); return err }))
+}
+
+// job writes training data and asks for a model of it; other data makes
+// another model.
+func (s *stand) job(model, algorithm string, n int) modelswap.TrainingJob {
+	s.t.Helper()
+	all, labels := rows(n)
+	var text strings.Builder
+	for i := range all {
+		text.Write(append(predict.AppendTrainingCSV(nil, labels[i], all[i]), '\n'))
+	}
+	folder := "renewals/" + model
+	s.write(folder+"/train.csv", text.String())
+	s.write(folder+"/holdout.csv", text.String())
+	parameters := map[string]string{}
+	if algorithm == string(learn.XGBoost) {
+		parameters["num_round"] = "5"
+	}
+	return modelswap.TrainingJob{Name: model + "-1", Model: model, Algorithm: algorithm, Hyperparameters: parameters, MaxRuntime: time.Hour,
+		Train: folder + "/train.csv", Holdout: folder + "/holdout.csv", Rows: n, Columns: s.schema.Columns(),
+		Schema: s.schema.Fingerprint(), Data: fmt.Sprintf("sha-of-%d", n)}
+}
+
+// train trains a model, registers and evaluates it.
+func (s *stand) train(model, algorithm string, n int) {
+	s.t.Helper()
+	s.trainOnly(model, algorithm, n)
+	held, _ := rows(50)
+	s.must(s.hurry(func() error { _, err := s.deployer.ScoreWith(s.t.Context(), model, held); return err }))
+}
+
+func (s *stand) trainOnly(model, algorithm string, n int) {
+	s.t.Helper()
+	job := s.job(model, algorithm, n)
+	s.must(s.trainer.StartTraining(s.t.Context(), job))
+	s.Advance(time.Hour)
+	status, err := s.trainer.TrainingStatus(s.t.Context(), job.Name)
+	if err != nil || status.State != modelswap.TrainingSucceeded {
+		s.t.Fatalf("training is %s: %s (%v)", status.State, status.Reason, err)
+	}
+	s.must(s.deployer.RegisterModel(s.t.Context(), model, status.Artifact, job.Schema))
+}
+
+// deploy makes a model serve.
+func (s *stand) deploy(model string) {
+	s.t.Helper()
+	s.must(s.deployer.DeployModel(s.t.Context(), model))
+	s.Advance(time.Hour)
+	s.serves(model, false)
+}
+
+// serves holds the deployer to what serves.
+func (s *stand) serves(model string, changing bool) {
+	s.t.Helper()
+	name, c, err := s.deployer.Serving(s.t.Context())
+	if err != nil || name != model || c != changing {
+		s.t.Fatalf("%q serves, changing is %v (%v); want %q, %v", name, c, err, model, changing)
+	}
+}
+
+func (s *stand) score(n int) (predict.Scores, error) {
+	all, _ := rows(n)
+	return s.scorer.Score(s.t.Context(), all, false)
+}
+
+// describe is the endpoint as SageMaker has it.
+func (s *stand) describe() *sagemaker.DescribeEndpointOutput {
+	s.t.Helper()
+	out, err := s.api.sagemaker.DescribeEndpoint(s.t.Context(), &sagemaker.DescribeEndpointInput{EndpointName: &s.endpoint.name})
+	s.must(err)
+	return out
+}
+
+// inShift brings an endpoint that is being updated to where both fleets answer.
+func (s *stand) inShift() {
+	s.t.Helper()
+	for range 1000 {
+		s.Advance(5 * time.Second)
+		before := len(s.Calls("InvokeEndpoint"))
+		for range 4 {
+			_, err := s.score(1)
+			s.must(err)
+		}
+		seen := make(map[string]bool)
+		for _, c := range s.Calls("InvokeEndpoint")[before:] {
+			seen[c.Model] = true
+		}
+		if len(seen) == 2 {
+			return
+		}
+	}
+	s.t.Fatal("both fleets never answered")
+}
+
+func isKind(err error, kind predict.Kind) bool {
+	var e *predict.Error
+	return errors.As(err, &e) && e.Kind == kind
+}
+
+// isFault holds an error to its class and to a part of its text.
+func isFault(t *testing.T, err error, class modelswap.Class, text string) {
+	t.Helper()
+	var f *modelswap.Fault
+	if !errors.As(err, &f) || f.Class != class || !strings.Contains(err.Error(), text) {
+		t.Errorf("got %v (%T), want class %s and %q", err, err, class, text)
+	}
+}
+
+// configOf is the endpoint configuration of the live endpoint.
+func (s *stand) configOf(name string) *sagemaker.DescribeEndpointConfigOutput {
+	s.t.Helper()
+	out, err := s.api.sagemaker.DescribeEndpointConfig(s.t.Context(), &sagemaker.DescribeEndpointConfigInput{EndpointConfigName: &name})
+	s.must(err)
+	return out
+}
+
+// byHand makes an endpoint configuration that no gateway made.
+func (s *stand) byHand(name, model string, change func(*sagemaker.CreateEndpointConfigInput)) {
+	s.t.Helper()
+	in := &sagemaker.CreateEndpointConfigInput{EndpointConfigName: &name, ProductionVariants: []types.ProductionVariant{{
+		VariantName: sdk.String(variantName), ModelName: &model, InstanceType: "ml.m5.large", InitialInstanceCount: sdk.Int32(1)}}}
+	if change != nil {
+		change(in)
+	}
+	_, err := s.api.sagemaker.CreateEndpointConfig(s.t.Context(), in)
+	s.must(err)
+}
+
+func (s *stand) updateByHand(config string) {
+	s.t.Helper()
+	_, err := s.api.sagemaker.UpdateEndpoint(s.t.Context(), &sagemaker.UpdateEndpointInput{EndpointName: &s.endpoint.name, EndpointConfigName: &config})
+	s.must(err)
+}
+
+func withTimeout(t *testing.T, d time.Duration) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	t.Cleanup(cancel)
+	return ctx
+}

@@ -1,0 +1,105 @@
+package aws
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"gateway/internal/predict"
+)
+
+// features returns an item's features as predict.AppendFeatures writes them. A
+// value that is none of its feature's counts as absent, as it does in any store.
+func (c *Customers) features(item map[string]types.AttributeValue) []byte {
+	record := c.schema.NewRecord()
+	for i := range c.schema.Features {
+		if text, ok := value(item, &c.schema.Features[i]); ok {
+			_ = c.schema.SetText(record, i, text)
+		}
+	}
+	return c.schema.AppendFeatures(nil, record, true)
+}
+
+// value finds the text of a feature's attribute, by its name or an alias.
+func value(item map[string]types.AttributeValue, f *predict.Feature) (text string, ok bool) {
+	for _, name := range append([]string{f.Name}, f.Aliases...) {
+		switch v := item[name].(type) {
+		case *types.AttributeValueMemberS:
+			return v.Value, true
+		case *types.AttributeValueMemberN:
+			return v.Value, true
+		case *types.AttributeValueMemberBOOL:
+			return strconv.FormatBool(v.Value), true
+		}
+	}
+	return "", false
+}
+
+// item returns the attributes of a customer: the id, features and label.
+func (c *Customers) item(p *predict.Customer) (map[string]types.AttributeValue, error) {
+	item := make(map[string]types.AttributeValue, len(c.schema.Features)+2)
+	if err := addFeatures(item, p.Features); err != nil {
+		return nil, fmt.Errorf("features of a customer: %w", err)
+	}
+	if p.Label != nil {
+		item[c.schema.Label.Name] = c.label(*p.Label)
+	}
+	item[c.schema.ID] = &types.AttributeValueMemberS{Value: p.ID}
+	return item, nil
+}
+
+// label is the label as an attribute: a number where the schema has one.
+func (c *Customers) label(label int) types.AttributeValue {
+	if s := c.schema.Label.Spell(label); s.IsText {
+		return &types.AttributeValueMemberS{Value: s.Value}
+	} else {
+		return &types.AttributeValueMemberN{Value: s.Value}
+	}
+}
+
+// absent lists the attributes of the schema's features that the item has not.
+func (c *Customers) absent(item map[string]types.AttributeValue) []string {
+	var out []string
+	for _, f := range c.schema.Features {
+		for _, name := range append([]string{f.Name}, f.Aliases...) {
+			if item[name] == nil {
+				out = append(out, name)
+			}
+		}
+	}
+	return out
+}
+
+// addFeatures reads a JSON object of features into an item.
+func addFeatures(item map[string]types.AttributeValue, features []byte) error {
+	if len(features) == 0 {
+		return nil
+	}
+	dec := jsontext.NewDecoder(bytes.NewReader(features))
+	if begin, err := dec.ReadToken(); err != nil || begin.Kind() != '{' {
+		return errors.Join(errors.New("not a JSON object"), err)
+	}
+	for dec.PeekKind() != '}' {
+		token, err := dec.ReadToken()
+		if err != nil {
+			return err
+		}
+		name := token.String()
+		if token, err = dec.ReadToken(); err != nil {
+			return err
+		}
+		switch token.Kind() {
+		case '"':
+			item[name] = &types.AttributeValueMemberS{Value: token.String()}
+		case '0':
+			item[name] = &types.AttributeValueMemberN{Value: token.String()}
+		default:
+			return fmt.Errorf("%q is neither a number nor a string", name)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,189 @@
+package aws
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strconv"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"gateway/internal/export"
+	"gateway/internal/predict"
+)
+
+// Outcomes is the ledger, which decides what an outcome means, and its record
+// of the labels that outcomes set. Package store has it.
+type Outcomes interface {
+	predict.Ledger
+	// PutCustomers makes customers known to the ledger.
+	PutCustomers(ctx context.Context, customers []predict.Customer) (inserted, updated int, err error)
+	// LabelsOf returns those of the customers whose label an outcome set.
+	LabelsOf(ctx context.Context, ids []string) ([]predict.LabelledCustomer, error)
+	// LabelsAfter returns those whose label was set by an outcome with a number
+	// above after, lowest number first, at most limit.
+	LabelsAfter(ctx context.Context, after int64, limit int) ([]predict.LabelledCustomer, error)
+	// Mark and SetMark keep a number under a name.
+	Mark(ctx context.Context, name string) (int64, error)
+	SetMark(ctx context.Context, name string, value int64) error
+}
+
+// Labels implements predict.Ledger where the customers live in a table: what
+// the ledger decides about a label goes to the table as well.
+//
+// The ledger comes first and is the truth. The table follows at once if it
+// can, and in any case before the next export, which is what reads it: each
+// label at least once, and twice does no harm.
+type Labels struct {
+	outcomes  Outcomes
+	customers *Customers
+	log       *slog.Logger
+}
+
+// NewLabels puts the ledger and the table together.
+func NewLabels(outcomes Outcomes, customers *Customers, log *slog.Logger) *Labels {
+	return &Labels{outcomes: outcomes, customers: customers, log: log}
+}
+
+// Append implements predict.Ledger.
+func (l *Labels) Append(ctx context.Context, predictions []predict.Prediction) error {
+	return l.outcomes.Append(ctx, predictions)
+}
+
+// RecordOutcomes implements predict.Ledger.
+func (l *Labels) RecordOutcomes(ctx context.Context, outcomes []predict.Outcome) ([]predict.Match, error) {
+	matches, err := l.outcomes.RecordOutcomes(ctx, outcomes)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.unpredicted(ctx, outcomes, matches); err != nil {
+		return nil, err
+	}
+	seen := make(map[string]bool)
+	var ids []string
+	for _, m := range matches {
+		if m.Found && !seen[m.CustomerID] {
+			seen[m.CustomerID] = true
+			ids = append(ids, m.CustomerID)
+		}
+	}
+	// From here on nothing is lost, so nothing fails the caller.
+	labels, err := l.outcomes.LabelsOf(ctx, ids)
+	if err == nil {
+		err = l.push(ctx, labels)
+	}
+	if err != nil {
+		l.log.Warn("labels were not set in the customers' table; they will be before the next export", "labels", len(ids), "error", err)
+	}
+	return matches, nil
+}
+
+// unpredicted makes known to the ledger the customers who are in the table,
+// were never predicted for, and now have an outcome; and records that.
+func (l *Labels) unpredicted(ctx context.Context, outcomes []predict.Outcome, matches []predict.Match) error {
+	var ids []string
+	for i, m := range matches {
+		if !m.Found && outcomes[i].PredictionID == "" {
+			ids = append(ids, outcomes[i].CustomerID)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	stored, err := l.customers.Features(ctx, ids)
+	if err != nil {
+		return err
+	}
+	var again []predict.Outcome
+	var at []int
+	var known []predict.Customer
+	for i, m := range matches {
+		id := outcomes[i].CustomerID
+		if _, ok := stored[id]; !ok || m.Found || outcomes[i].PredictionID != "" {
+			continue
+		}
+		again, at = append(again, outcomes[i]), append(at, i)
+		known = append(known, predict.Customer{ID: id, Features: []byte("{}")}) // the table has them
+	}
+	if len(again) == 0 {
+		return nil
+	}
+	if _, _, err := l.outcomes.PutCustomers(ctx, known); err != nil {
+		return err
+	}
+	found, err := l.outcomes.RecordOutcomes(ctx, again)
+	if err != nil {
+		return err
+	}
+	for k, i := range at {
+		matches[i] = found[k]
+	}
+	return nil
+}
+
+// pushedMark is the number of the newest outcome of which it is certain that
+// the table has it and all before it.
+const pushedMark = "labels in table"
+
+// syncPage is how many labels are read at a time.
+const syncPage = 500
+
+// Sync brings the table up to date with the ledger.
+func (l *Labels) Sync(ctx context.Context) error {
+	after, err := l.outcomes.Mark(ctx, pushedMark)
+	for err == nil {
+		var page []predict.LabelledCustomer
+		if page, err = l.outcomes.LabelsAfter(ctx, after, syncPage); err != nil || len(page) == 0 {
+			break
+		}
+		if err = l.push(ctx, page); err == nil {
+			after = page[len(page)-1].Outcome
+			err = l.outcomes.SetMark(ctx, pushedMark, after)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("bring the labels into the customers' table: %w", err)
+	}
+	return nil
+}
+
+func (l *Labels) push(ctx context.Context, labels []predict.LabelledCustomer) error {
+	return inParallel(ctx, labels, l.pushOne)
+}
+
+// pushOne sets a label unless the table has one that was observed later. A
+// customer whom the table lacks, because the prediction was anonymous or named
+// somebody new, is made from the features that were predicted with.
+func (l *Labels) pushOne(ctx context.Context, p predict.LabelledCustomer) error {
+	number := func(n int64) types.AttributeValue {
+		return &types.AttributeValueMemberN{Value: strconv.FormatInt(n, 10)}
+	}
+	names := map[string]string{"#id": l.customers.schema.ID, "#observed": observedAttribute, "#outcome": export.OutcomeAttribute}
+	at, outcome := number(p.ObservedAt.UnixMicro()), number(p.Outcome)
+	u := update{
+		set: map[string]types.AttributeValue{
+			l.customers.schema.Label.Name: l.customers.label(*p.Label), observedAttribute: at, export.OutcomeAttribute: outcome,
+		},
+		condition: "attribute_exists(#id) AND (attribute_not_exists(#observed) OR #observed < :observed" +
+			" OR (#observed = :observed AND #outcome < :outcome))",
+		conditionNames:  names,
+		conditionValues: map[string]types.AttributeValue{":observed": at, ":outcome": outcome},
+	}
+	old, err := l.customers.apply(ctx, p.ID, u)
+	if codeOf(err) != conditionFailed || len(old) > 0 {
+		if codeOf(err) == conditionFailed {
+			return nil // the table has this one, or a later one
+		}
+		return err
+	}
+	if err := addFeatures(u.set, p.Features); err != nil {
+		return fmt.Errorf("features of a customer: %w", err)
+	}
+	u.condition = "attribute_not_exists(#id)"
+	u.conditionNames, u.conditionValues = map[string]string{"#id": l.customers.schema.ID}, nil
+	_, err = l.customers.apply(ctx, p.ID, u)
+	if codeOf(err) == conditionFailed { // made just now by somebody else: once more, as an update
+		return l.pushOne(ctx, p)
+	}
+	return err
+}

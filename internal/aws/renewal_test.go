@@ -1,0 +1,205 @@
+package aws
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	sdk "github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"gateway/internal/aws/awstest"
+	"gateway/internal/local"
+	"gateway/internal/modelswap"
+	"gateway/internal/modelswap/modelswaptest"
+	"gateway/internal/predict"
+)
+
+// people is a customer store of n customers.
+type people int
+
+func (n people) EachCustomer(_ context.Context, each func(predict.Customer) error) error {
+	all, labels := rows(int(n))
+	for i, v := range all {
+		month := []string{"may", "jun"}[i%2]
+		if err := each(predict.Customer{ID: fmt.Sprint(i), Label: &labels[i],
+			Features: fmt.Appendf(nil, `{"x":%v,"month":%q,"size":%v}`, v[0], month, v[3])}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// renewing is an engine on a stand-in whose days are seconds. Its records are in
+// memory.
+type renewing struct {
+	*stand
+	*modelswaptest.Backend
+	engine *modelswap.Engine
+}
+
+func startRenewing(t *testing.T) *renewing {
+	t.Helper()
+	s := startWith(t, smallSchema, awstest.Options{Pace: awstest.RealPace().Faster(10_000)})
+	cfg := s.Config()
+	cfg.Retryer = func() sdk.Retryer { // the same number of attempts, without the waiting
+		return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts, o.MaxBackoff = 5, time.Millisecond })
+	}
+	var err error
+	s.api, err = NewClients(cfg)
+	s.must(err)
+	s.wire(s.schema)
+	s.deployer.timing.Grace = 300 * time.Millisecond
+	memory := modelswaptest.New(s.schema, nil)
+	ports := memory.Ports()
+	ports.Exporter = local.NewExporter(s.files, people(900), s.schema)
+	ports.Files, ports.Trainer, ports.Deployer, ports.Scorer = s.files, s.trainer, s.deployer, s.scorer
+	gate, err := modelswap.ParseGate("auc:-0.005")
+	s.must(err)
+	r := &renewing{stand: s, Backend: memory}
+	r.engine = modelswap.New(ports, modelswap.Options{Schema: s.schema, Gate: gate, MaxRuntime: 24 * time.Hour,
+		Poll: time.Millisecond, MaxPause: time.Millisecond}, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() { defer close(ended); r.engine.Run(ctx) }()
+	t.Cleanup(func() { cancel(); <-ended })
+	return r
+}
+
+func (r *renewing) renew(t *testing.T, req modelswap.TriggerRequest) *modelswap.Renewal {
+	t.Helper()
+	if _, err := r.engine.Trigger(t.Context(), req); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case done := <-r.Final():
+		return done
+	case <-time.After(2 * time.Minute):
+		t.Fatal("the renewal came to no end")
+		return nil
+	}
+}
+
+func TestFaultsOfTheServicesAndWhatBecomesOfTheRenewal(t *testing.T) {
+	type outcome struct {
+		step    modelswap.StepName // that failed; empty: the renewal succeeded
+		class   modelswap.Class
+		retries int // of the step
+	}
+	passes := outcome{}
+	fails := func(step modelswap.StepName, class modelswap.Class, retries int) outcome {
+		return outcome{step, class, retries}
+	}
+	tests := []struct {
+		name      string
+		operation string
+		fault     awstest.Fault
+		want      outcome
+		text      string // of the renewal's error
+	}{
+		{"throttled three times", "CreateTrainingJob", awstest.Fault{Kind: awstest.Throttle, Times: 3}, passes, ""},
+		{"throttled for good", "CreateTrainingJob", awstest.Fault{Kind: awstest.Throttle, Times: -1}, fails("train", modelswap.Throttled, 20), "ThrottlingException"},
+		{"done, and the answer is lost", "CreateTrainingJob", awstest.Fault{Kind: awstest.LoseAnswer}, passes, ""},
+		{"the quota is used up (ResourceLimitExceeded)", "CreateTrainingJob", awstest.Fault{Kind: awstest.Limit, Times: -1}, fails("train", modelswap.NoCapacity, 12), "ResourceLimitExceeded"},
+		{"403 AccessDeniedException", "CreateTrainingJob", awstest.Fault{Kind: awstest.Denied, Times: -1}, fails("train", modelswap.Input, 0), "AccessDeniedException"},
+		{"500 for good", "CreateTrainingJob", awstest.Fault{Kind: awstest.Internal, Times: -1}, fails("train", modelswap.Transient, 4), "InternalFailure"},
+		{"a proxy's page for good", "CreateTrainingJob", awstest.Fault{Kind: awstest.HTML, Times: -1}, fails("train", modelswap.Transient, 4), ""},
+		{"400 ValidationException", "CreateTrainingJob", awstest.Fault{Kind: awstest.Refuse, Code: "ValidationException", Message: "Could not assume role"}, fails("train", modelswap.Input, 0), "Could not assume role"},
+		{"the job fails", "CreateTrainingJob", awstest.Fault{Kind: awstest.Fail, Reason: "ClientError: bad data"}, fails("train", modelswap.Input, 0), "the training job failed: ClientError: bad data"},
+		{"the job gets no machine", "CreateTrainingJob", awstest.Fault{Kind: awstest.NoCapacity}, fails("train", modelswap.Input, 0), "CapacityError"},
+		{"the job takes too long", "CreateTrainingJob", awstest.Fault{Kind: awstest.ExceedRuntime}, fails("train", modelswap.Input, 0), "training took longer than the 24h0m0s allowed"},
+		{"throttled three times", "DescribeTrainingJob", awstest.Fault{Kind: awstest.Throttle, Times: 3}, passes, ""},
+		{"done, and the answer is lost", "CreateModel", awstest.Fault{Kind: awstest.LoseAnswer}, passes, ""},
+		{"the artifact cannot be read", "CreateModel", awstest.Fault{Kind: awstest.Refuse, Code: "ValidationException", Message: "Could not access model data at s3://…"}, fails("register", modelswap.Input, 0), "Could not access model data"},
+		{"done, and the answer is lost", "CreateTransformJob", awstest.Fault{Kind: awstest.LoseAnswer}, passes, ""},
+		{"the job fails", "CreateTransformJob", awstest.Fault{Kind: awstest.Fail, Reason: "AlgorithmError: out of memory"}, fails("evaluate", modelswap.Unfit, 0), "AlgorithmError: out of memory"},
+		{"done, and the answer is lost", "CreateEndpointConfig", awstest.Fault{Kind: awstest.LoseAnswer}, passes, ""},
+		{"does not see the configuration yet", "UpdateEndpoint", awstest.Fault{Kind: awstest.NotYetVisible, Times: 2}, passes, ""},
+		{"done, and the answer is lost", "UpdateEndpoint", awstest.Fault{Kind: awstest.LoseAnswer}, passes, ""},
+		{"the quota is used up (ResourceLimitExceeded)", "UpdateEndpoint", awstest.Fault{Kind: awstest.Limit, Times: -1}, fails("deploy", modelswap.NoCapacity, 12), "ResourceLimitExceeded"},
+		{"SageMaker rolls back", "UpdateEndpoint", awstest.Fault{Kind: awstest.RollBack, Reason: "the alarm went off"}, fails("deploy", modelswap.Unfit, 0), "the alarm went off"},
+		{"SageMaker rolls back and says nothing", "UpdateEndpoint", awstest.Fault{Kind: awstest.RollBackSilently}, fails("deploy", modelswap.Unfit, 0), "SageMaker gave no reason"},
+		{"SageMaker finds no machines", "UpdateEndpoint", awstest.Fault{Kind: awstest.NoCapacity}, fails("deploy", modelswap.Unfit, 0), ""},
+		{"throttled three times", "DescribeEndpoint", awstest.Fault{Kind: awstest.Throttle, Times: 3}, passes, ""},
+		{"403 AccessDeniedException", "DescribeEndpoint", awstest.Fault{Kind: awstest.Denied, Times: -1}, fails("convert", modelswap.Input, 0), "AccessDeniedException"},
+		{"the live model answers nonsense", "InvokeEndpoint", awstest.Fault{Kind: awstest.Garbage, Times: -1}, fails("verify", modelswap.Unfit, 0), "the live path does not score"},
+		{"403 AccessDenied", "PutObject", awstest.Fault{Kind: awstest.Denied, Times: -1}, fails("export", modelswap.Input, 0), "AccessDenied"},
+		{"503 SlowDown three times", "PutObject", awstest.Fault{Kind: awstest.Throttle, Times: 3}, passes, ""},
+		{"the answer is cut off twice", "GetObject", awstest.Fault{Kind: awstest.Truncate, Times: 2, Resource: "*/data/*"}, passes, ""},
+	}
+	table := faultTable{begin: "<!-- renewals -->", end: "<!-- /renewals -->", lines: []string{
+		"| operation | what it does | attempts | class | tries of the step | renewal | reason given |", "|---|---|---|---|---|---|---|"}}
+	r := startRenewing(t)
+	first := r.renew(t, modelswap.TriggerRequest{})
+	if first.Status != modelswap.Succeeded {
+		t.Fatalf("the first renewal is %s: %s", first.Status, first.Error)
+	}
+	serving := *first.Model
+	for i, tt := range tests {
+		t.Run(tt.operation+", "+tt.name, func(t *testing.T) {
+			r.CancelFaults()
+			r.ForgetCalls()
+			o := r.Order(tt.operation, tt.fault)
+			got := r.renew(t, modelswap.TriggerRequest{Force: true, Overrides: modelswap.Overrides{
+				// Another model each time: one like the one that serves has nothing to show.
+				Hyperparameters: modelswap.Hyperparameters{"wd": fmt.Sprintf("0.%03d", i+1)}}})
+			r.CancelFaults()
+			if o.Hits() == 0 {
+				t.Fatal("the fault never struck")
+			}
+			class, retries, renewal := "", "1", "succeeded"
+			if tt.want.step == "" {
+				if got.Status != modelswap.Succeeded {
+					t.Fatalf("the renewal is %s: %s", got.Status, got.Error)
+				}
+				serving = *got.Model
+			} else {
+				step := got.Step(tt.want.step)
+				if got.Status != modelswap.Failed || step.Status != modelswap.StepFailed || !strings.Contains(got.Error, tt.text) {
+					t.Fatalf("the renewal is %s: %s", got.Status, got.Error)
+				}
+				// As the row has it: numbers are float64.
+				n := 0.0
+				switch v := step.Detail["retries"].(type) {
+				case float64:
+					n = v
+				case int:
+					n = float64(v)
+				}
+				if fmt.Sprint(step.Detail["class"]) != string(tt.want.class) || int(n) != tt.want.retries {
+					t.Errorf("class %v after %v retries, want %s after %d (%s)", step.Detail["class"], n, tt.want.class, tt.want.retries, got.Error)
+				}
+				class, retries, renewal = string(tt.want.class), fmt.Sprint(tt.want.retries+1), fmt.Sprintf("failed at `%s`", tt.want.step)
+			}
+			// Whatever happens, one model serves, and it is the one that is said to.
+			deadline := time.After(time.Minute)
+			for {
+				name, changing, err := r.deployer.Serving(t.Context())
+				if err == nil && !changing && name == serving {
+					break
+				}
+				select {
+				case <-deadline:
+					t.Fatalf("%q serves (changing: %v, %v), want %s", name, changing, err, serving)
+				case <-time.After(time.Millisecond):
+				}
+			}
+			if out, err := r.score(1); err != nil || out.Model != serving {
+				t.Errorf("%s answers (%v), want %s", out.Model, err, serving)
+			}
+			if n := r.Count("CreateTrainingJob"); tt.operation != "CreateTrainingJob" && n != 1 && tt.want.step != "export" && tt.want.step != "convert" {
+				t.Errorf("%d training jobs were started", n)
+			}
+			most := 0
+			for _, n := range r.Invocations(tt.operation) {
+				most = max(most, n)
+			}
+			table.lines = append(table.lines, fmt.Sprintf("| %s | %s | %d | %s | %s | %s | %s |", tt.operation, tt.name, most, class, retries, renewal, tt.text))
+		})
+	}
+	table.check(t)
+}

@@ -1,0 +1,253 @@
+package aws
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/sagemakerruntime"
+
+	"gateway/internal/predict"
+)
+
+// Limits of one call of the endpoint, the probe included. The service takes 6
+// MiB, a serverless endpoint 4 MB.
+const (
+	maxCallRows  = 4000
+	maxCallBytes = 3_500_000
+)
+
+// Formats say how a model is spoken to. The zero Formats are those of the
+// built-in algorithms: CSV in, and out what the model's algorithm knows.
+type Formats struct {
+	ContentType, Accept string
+}
+
+// Scorer implements predict.Scorer with InvokeEndpoint.
+type Scorer struct {
+	endpoint *Endpoint
+	log      *slog.Logger
+	maxRows  int
+	maxBytes int
+}
+
+// NewScorer makes a scorer for an endpoint.
+func NewScorer(endpoint *Endpoint, log *slog.Logger) *Scorer {
+	return &Scorer{endpoint: endpoint, log: log, maxRows: maxCallRows, maxBytes: maxCallBytes}
+}
+
+// Ready returns an error until a model serves that the gateway can ask.
+func (s *Scorer) Ready(context.Context) error {
+	v := s.endpoint.view.Load()
+	if v == nil {
+		return predict.Errorf(predict.Unavailable, "the endpoint has not been looked at yet")
+	}
+	return v.usable()
+}
+
+// Score implements predict.Scorer. More rows than a call of the endpoint takes
+// are split; all of them are from one model nevertheless.
+func (s *Scorer) Score(ctx context.Context, rows []predict.Vector, _ bool) (predict.Scores, error) {
+	v, err := s.current(ctx)
+	if err != nil {
+		return predict.Scores{}, err
+	}
+	parts, err := split(rows, s.maxRows, s.maxBytes)
+	if err != nil {
+		return predict.Scores{}, err
+	}
+	answers := make([]named, len(parts))
+	for i, part := range parts {
+		if answers[i], err = s.ask(ctx, v, part); err != nil {
+			return predict.Scores{}, err
+		}
+	}
+	if err := s.agree(ctx, parts, answers); err != nil {
+		return predict.Scores{}, err
+	}
+	out := predict.Scores{Model: answers[0].model.name, Schema: answers[0].model.schema}
+	for _, a := range answers {
+		out.Score = append(out.Score, a.scores...)
+		for row := range a.scores {
+			out.Label = append(out.Label, a.label(row))
+		}
+	}
+	return out, nil
+}
+
+// current returns the endpoint as it is known, where it can be asked. Where it
+// cannot, that may be old news.
+func (s *Scorer) current(ctx context.Context) (*view, error) {
+	v := s.endpoint.view.Load()
+	if v != nil && (v.usable() == nil || time.Since(v.at) < lookChanging) {
+		return v, v.usable()
+	}
+	v, err := s.endpoint.look(ctx, time.Now().Add(-lookChanging))
+	if err != nil {
+		return nil, unseen(err)
+	}
+	return v, v.usable()
+}
+
+// unseen is the error of a prediction whose endpoint cannot be looked at.
+func unseen(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	kind := predict.Unavailable
+	if errors.Is(err, context.DeadlineExceeded) {
+		kind = predict.Deadline
+	}
+	return &predict.Error{Kind: kind, Detail: "it cannot be told which model serves", RetryAfter: waitNotReady, Err: err}
+}
+
+// named is an answer with the model that gave it.
+type named struct {
+	answer
+	model *model
+}
+
+// ask scores rows with one call, and finds out which model answered.
+func (s *Scorer) ask(ctx context.Context, v *view, rows []predict.Vector) (named, error) {
+	if v.probes == nil {
+		return s.askSettled(ctx, v, rows)
+	}
+	call := append(rows[:len(rows):len(rows)], v.probes[v.probe])
+	a, err := s.endpoint.invoke(ctx, v, call)
+	if err != nil {
+		return named{}, err
+	}
+	score := a.scores[len(rows)]
+	a.scores, a.labels = a.scores[:len(rows)], a.labels[:len(rows)]
+	if m := identify(v.models, v.probe, score); m != nil {
+		return named{a, m}, nil
+	}
+	// No model that is known: a swap has begun since the endpoint was looked
+	// at, by another gateway or by hand. The same probe, other models.
+	now, err := s.endpoint.look(ctx, time.Now())
+	if err != nil {
+		return named{}, unseen(err)
+	}
+	if m := identify(now.models, v.probe, score); m != nil {
+		return named{a, m}, now.usable()
+	}
+	if err := now.usable(); err != nil {
+		return named{}, err
+	}
+	s.log.Warn("an answer fits no model that the gateway knows", "endpoint", now.endpoint, "serving", now.serving.name, "status", now.status)
+	return named{}, &predict.Error{Kind: predict.Unavailable, RetryAfter: waitNotReady,
+		Detail: "the endpoint answered with a model that the gateway does not know"}
+}
+
+// askSettled scores before there are probes, which is before a second model
+// exists. The one that serves answers, as long as nobody changes the endpoint.
+func (s *Scorer) askSettled(ctx context.Context, v *view, rows []predict.Vector) (named, error) {
+	if v.changing() && v.coming != nil {
+		return named{}, &predict.Error{Kind: predict.Unavailable, RetryAfter: waitNotReady,
+			Detail: "the endpoint is being changed, and which model answers cannot be told"}
+	}
+	a, err := s.endpoint.invoke(ctx, v, rows)
+	return named{a, v.serving}, err
+}
+
+// mostAsked is how often a part is asked again whose answer came from another
+// model than the others'.
+const mostAsked = 10
+
+// agree asks parts again until all answers are from one model, the one that
+// gave most of them. During a swap two models answer.
+func (s *Scorer) agree(ctx context.Context, parts [][]predict.Vector, answers []named) error {
+	votes := make(map[string]int)
+	best := answers[0].model.name
+	for _, a := range answers {
+		votes[a.model.name]++
+		if votes[a.model.name] > votes[best] {
+			best = a.model.name
+		}
+	}
+	for i := range answers {
+		for tries := 0; answers[i].model.name != best; tries++ {
+			if tries == mostAsked {
+				return &predict.Error{Kind: predict.Unavailable, RetryAfter: waitNotReady,
+					Detail: "the model is being swapped, and the rows could not be scored by one model"}
+			}
+			v, err := s.current(ctx)
+			if err != nil {
+				return err
+			}
+			if answers[i], err = s.ask(ctx, v, parts[i]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// invoke asks the endpoint about rows, once; the client repeats what may be
+// repeated.
+func (e *Endpoint) invoke(ctx context.Context, v *view, rows []predict.Vector) (answer, error) {
+	id, accept := predict.CallID(ctx), cmp.Or(e.formats.Accept, v.accept())
+	contentType := e.contentType()
+	out, err := e.api.runtime.InvokeEndpoint(ctx, &sagemakerruntime.InvokeEndpointInput{
+		EndpointName: &e.name,
+		Body:         appendRows(nil, rows),
+		ContentType:  &contentType,
+		Accept:       &accept,
+		InferenceId:  &id,
+	})
+	if err != nil {
+		return answer{}, scoringError(err)
+	}
+	var mediaType string
+	if out.ContentType != nil {
+		mediaType = *out.ContentType
+	}
+	a, err := parseAnswer(mediaType, out.Body, len(rows))
+	if err != nil {
+		return answer{}, &predict.Error{Kind: predict.BadModel, Detail: "the model answered nonsense", Err: err}
+	}
+	return a, nil
+}
+
+func (e *Endpoint) contentType() string { return cmp.Or(e.formats.ContentType, typeCSV) }
+
+// appendRows appends rows of CSV, without a line end after the last.
+func appendRows(dst []byte, rows []predict.Vector) []byte {
+	for i, row := range rows {
+		if i > 0 {
+			dst = append(dst, '\n')
+		}
+		dst = predict.AppendCSV(dst, row)
+	}
+	return dst
+}
+
+// split cuts rows into parts that a call takes together with a probe.
+func split(rows []predict.Vector, maxRows, maxBytes int) ([][]predict.Vector, error) {
+	var parts [][]predict.Vector
+	var line []byte
+	begin, size, longest := 0, 0, 0
+	for i, row := range rows {
+		line = predict.AppendCSV(line[:0], row)
+		n := len(line) + 1
+		longest = max(longest, n)
+		if 2*n > maxBytes {
+			return nil, predict.Errorf(predict.Invalid, "row %d is larger than the endpoint takes", i+1)
+		}
+		// A probe is as long as a row; twice as long is safe.
+		if i > begin && (i-begin+1 >= maxRows || size+n+2*longest > maxBytes) {
+			parts, begin, size = append(parts, rows[begin:i]), i, 0
+		}
+		size += n
+	}
+	if begin < len(rows) {
+		parts = append(parts, rows[begin:])
+	}
+	if len(parts) == 0 {
+		return nil, fmt.Errorf("no rows to score")
+	}
+	return parts, nil
+}

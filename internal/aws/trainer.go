@@ -1,0 +1,156 @@
+package aws
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	sdk "github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sagemaker"
+	"github.com/aws/aws-sdk-go-v2/service/sagemaker/types"
+	"github.com/aws/smithy-go"
+
+	"gateway/internal/modelswap"
+)
+
+// TrainingSettings are what a training job is made of, besides the job's own.
+type TrainingSettings struct {
+	Algorithm     string // that Image belongs to
+	Image         string // empty: the built-in algorithm's, by region
+	Role          string // that SageMaker assumes
+	InstanceType  string
+	InstanceCount int
+	VolumeGB      int
+	Spot          bool          // on spare machines, which are cheaper and may be taken away
+	SpotWait      time.Duration // how long to wait for them, on top of the job's own time
+}
+
+// Trainer implements modelswap.Trainer with SageMaker's training jobs. A job
+// bears the name that the renewal gave it, so asking for it twice starts it once.
+type Trainer struct {
+	api      *Clients
+	files    *Files
+	settings TrainingSettings
+}
+
+// NewTrainer makes a trainer.
+func NewTrainer(api *Clients, files *Files, settings TrainingSettings) *Trainer {
+	return &Trainer{api: api, files: files, settings: settings}
+}
+
+// StartTraining implements modelswap.Trainer.
+func (t *Trainer) StartTraining(ctx context.Context, job modelswap.TrainingJob) error {
+	request, err := t.request(job)
+	if err != nil {
+		return &modelswap.Fault{Class: modelswap.Input, Err: err}
+	}
+	_, err = t.api.sagemaker.CreateTrainingJob(ctx, request)
+	if isTaken(err) {
+		return t.adopt(ctx, job)
+	}
+	return fault("CreateTrainingJob", err)
+}
+
+// adopt takes a job that exists for ours if it is: an earlier try may have
+// started it, whose answer was lost.
+func (t *Trainer) adopt(ctx context.Context, job modelswap.TrainingJob) error {
+	out, err := t.api.sagemaker.DescribeTrainingJob(ctx, &sagemaker.DescribeTrainingJobInput{TrainingJobName: &job.Name})
+	if err != nil {
+		return fault("DescribeTrainingJob", err)
+	}
+	has, err := readTags(ctx, t.api, sdk.ToString(out.TrainingJobArn))
+	if err != nil {
+		return err
+	}
+	for key, want := range jobTags(job) {
+		if has[key] != want {
+			return &modelswap.Fault{Class: modelswap.Bug, Err: fmt.Errorf(
+				"training job %s exists and is another one: its tag %s is %q instead of %q", job.Name, key, has[key], want)}
+		}
+	}
+	return nil
+}
+
+// TrainingStatus implements modelswap.Trainer. The artifact is the job's name:
+// what else a model needs, RegisterModel reads from the job.
+func (t *Trainer) TrainingStatus(ctx context.Context, name string) (modelswap.TrainingStatus, error) {
+	out, err := t.api.sagemaker.DescribeTrainingJob(ctx, &sagemaker.DescribeTrainingJobInput{TrainingJobName: &name})
+	if isMissing(err) {
+		return modelswap.TrainingStatus{State: modelswap.TrainingLost}, nil
+	}
+	if err != nil {
+		return modelswap.TrainingStatus{}, fault("DescribeTrainingJob", err)
+	}
+	status := modelswap.TrainingStatus{State: modelswap.TrainingRunning, Detail: jobDetail(out)}
+	switch out.TrainingJobStatus {
+	case types.TrainingJobStatusCompleted:
+		status.State, status.Artifact = modelswap.TrainingSucceeded, name
+	case types.TrainingJobStatusFailed:
+		status.State, status.Reason = modelswap.TrainingFailed, "the training job failed: "+orUnknown(out.FailureReason)
+	case types.TrainingJobStatusStopped:
+		// Not a success, even where a job that was stopped has left an artifact.
+		status.State, status.Reason = modelswap.TrainingFailed, stoppedBecause(out)
+	}
+	return status, nil
+}
+
+func stoppedBecause(out *sagemaker.DescribeTrainingJobOutput) string {
+	switch out.SecondaryStatus {
+	case types.SecondaryStatusMaxRuntimeExceeded:
+		limit := time.Duration(0)
+		if c := out.StoppingCondition; c != nil {
+			limit = time.Duration(sdk.ToInt32(c.MaxRuntimeInSeconds)) * time.Second
+		}
+		return fmt.Sprintf("training took longer than the %s allowed", limit)
+	case types.SecondaryStatusMaxWaitTimeExceeded:
+		return "no spare machine was to be had in the time allowed for training"
+	}
+	return "training was stopped"
+}
+
+func orUnknown(reason *string) string {
+	if text := strings.TrimSpace(sdk.ToString(reason)); text != "" {
+		return text
+	}
+	return "SageMaker gave no reason"
+}
+
+// jobDetail is what the renewal's record says about a job.
+func jobDetail(out *sagemaker.DescribeTrainingJobOutput) map[string]any {
+	detail := map[string]any{
+		"training_job":    sdk.ToString(out.TrainingJobName),
+		"training_status": string(out.SecondaryStatus),
+	}
+	if n := sdk.ToInt32(out.TrainingTimeInSeconds); n > 0 {
+		detail["training_seconds"] = n
+	}
+	if n := sdk.ToInt32(out.BillableTimeInSeconds); n > 0 {
+		detail["billable_seconds"] = n
+	}
+	if out.ModelArtifacts != nil && out.ModelArtifacts.S3ModelArtifacts != nil {
+		detail["artifact"] = *out.ModelArtifacts.S3ModelArtifacts
+	}
+	metrics := make(map[string]float32)
+	for _, m := range out.FinalMetricDataList {
+		if m.MetricName != nil && m.Value != nil {
+			metrics[*m.MetricName] = *m.Value
+		}
+	}
+	if len(metrics) > 0 {
+		detail["training_metrics"] = metrics
+	}
+	return detail
+}
+
+// StopTraining implements modelswap.Trainer. It does not wait for the end.
+func (t *Trainer) StopTraining(ctx context.Context, name string) error {
+	_, err := t.api.sagemaker.StopTrainingJob(ctx, &sagemaker.StopTrainingJobInput{TrainingJobName: &name})
+	var api smithy.APIError
+	ended := errors.As(err, &api) && api.ErrorCode() == "ValidationException" // it has ended, or never began
+	if ended || isMissing(err) {
+		return nil
+	}
+	return fault("StopTrainingJob", err)
+}

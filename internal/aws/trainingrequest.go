@@ -1,0 +1,130 @@
+package aws
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"path"
+	"strconv"
+	"time"
+
+	sdk "github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sagemaker"
+	"github.com/aws/aws-sdk-go-v2/service/sagemaker/types"
+
+	"gateway/internal/learn"
+	"gateway/internal/modelswap"
+)
+
+// request puts a training job together.
+func (t *Trainer) request(job modelswap.TrainingJob) (*sagemaker.CreateTrainingJobInput, error) {
+	s := t.settings
+	custom := ""
+	if job.Algorithm == s.Algorithm {
+		custom = s.Image
+	}
+	image, err := imageOf(job.Algorithm, t.api.region, custom)
+	if err != nil {
+		return nil, err
+	}
+	hosts := cmp.Or(job.InstanceCount, s.InstanceCount)
+	parameters, err := hyperparameters(job, hosts)
+	if err != nil {
+		return nil, err
+	}
+	request := &sagemaker.CreateTrainingJobInput{
+		TrainingJobName: &job.Name,
+		RoleArn:         &s.Role,
+		AlgorithmSpecification: &types.AlgorithmSpecification{
+			TrainingImage: &image, TrainingInputMode: types.TrainingInputModeFile,
+		},
+		HyperParameters: parameters,
+		InputDataConfig: []types.Channel{t.channel("train", job.Train)},
+		OutputDataConfig: &types.OutputDataConfig{
+			S3OutputPath: sdk.String(t.files.uri(trainingFolder)),
+		},
+		ResourceConfig: &types.ResourceConfig{
+			InstanceType:   types.TrainingInstanceType(cmp.Or(job.InstanceType, s.InstanceType)),
+			InstanceCount:  sdk.Int32(int32(hosts)),
+			VolumeSizeInGB: sdk.Int32(int32(s.VolumeGB)),
+		},
+		StoppingCondition: &types.StoppingCondition{MaxRuntimeInSeconds: seconds(job.MaxRuntime)},
+		// Only what failed on SageMaker's side is repeated.
+		RetryStrategy: &types.RetryStrategy{MaximumRetryAttempts: sdk.Int32(2)},
+		Tags:          tags(jobTags(job)),
+	}
+	if job.Algorithm == string(learn.LinearLearner) {
+		// The held-out rows as `test` give metrics and change nothing. As
+		// `validation` they would choose the threshold and the best of the models
+		// that are trained side by side, and then judge their own choice.
+		request.InputDataConfig = append(request.InputDataConfig, t.channel("test", job.Holdout))
+	}
+	if s.Spot {
+		request.EnableManagedSpotTraining = sdk.Bool(true)
+		request.StoppingCondition.MaxWaitTimeInSeconds = seconds(job.MaxRuntime + s.SpotWait)
+	}
+	return request, nil
+}
+
+// trainingFolder is where training jobs leave what they make, each in a folder
+// of its name.
+const trainingFolder = "training"
+
+// jobTags tell whose job it is.
+func jobTags(job modelswap.TrainingJob) map[string]string {
+	return map[string]string{tagModel: job.Model, tagSchema: job.Schema, tagData: job.Data, tagAlgorithm: job.Algorithm}
+}
+
+// channel is one file of training data, of which every host gets all.
+func (t *Trainer) channel(name, file string) types.Channel {
+	return types.Channel{
+		ChannelName: &name,
+		ContentType: sdk.String(typeCSV),
+		DataSource: &types.DataSource{S3DataSource: &types.S3DataSource{
+			S3DataType: types.S3DataTypeS3Prefix, S3Uri: sdk.String(t.files.uri(file)),
+			S3DataDistributionType: types.S3DataDistributionFullyReplicated,
+		}},
+	}
+}
+
+// hyperparameters completes those of the renewal with what the built-in
+// algorithms want to know and the gateway knows better than anybody.
+func hyperparameters(job modelswap.TrainingJob, hosts int) (map[string]string, error) {
+	out := maps.Clone(job.Hyperparameters)
+	if out == nil {
+		out = make(map[string]string)
+	}
+	preset := func(name, value string) {
+		if out[name] == "" {
+			out[name] = value
+		}
+	}
+	switch job.Algorithm {
+	case string(learn.LinearLearner):
+		preset("predictor_type", "binary_classifier")
+		preset("feature_dim", strconv.Itoa(len(job.Columns)))
+		batch := 1000
+		if text := out["mini_batch_size"]; text != "" && text != "auto" {
+			n, err := strconv.Atoi(text)
+			if err != nil || n < 1 {
+				return nil, fmt.Errorf("hyperparameter mini_batch_size: %q is not a number above zero", text)
+			}
+			batch = n
+		}
+		// A host with fewer rows than a batch has nothing to train on, and the
+		// job fails after it has been paid for.
+		out["mini_batch_size"] = strconv.Itoa(max(1, min(batch, job.Rows/max(1, hosts))))
+	case string(learn.XGBoost):
+		preset("objective", "binary:logistic")
+		preset("num_round", "100")
+	}
+	return out, nil
+}
+
+// seconds is a time as SageMaker wants it: whole, at least one.
+func seconds(d time.Duration) *int32 {
+	return sdk.Int32(int32(max(1, d/time.Second)))
+}
+
+// artifactFolder is the folder of what a training job made.
+func artifactFolder(job string) string { return path.Join(trainingFolder, job) }

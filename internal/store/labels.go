@@ -1,0 +1,83 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"gateway/internal/predict"
+)
+
+// Where customers live elsewhere, the rows of the customers' table here are
+// those with outcomes, and tell which labels to bring there.
+
+const (
+	labelColumnsSQL = `SELECT id, features, label, label_at, outcome FROM customers `
+
+	labelsAfterSQL = labelColumnsSQL + `WHERE outcome > $1 ORDER BY outcome LIMIT $2`
+
+	markSQLGet = `SELECT value FROM counters WHERE name = $1`
+	markSQLSet = `INSERT INTO counters (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value`
+)
+
+// LabelsAfter returns the customers whose label was set by an outcome with a
+// number above after, lowest number first, at most limit.
+func (s *Store) LabelsAfter(ctx context.Context, after int64, limit int) ([]predict.LabelledCustomer, error) {
+	all, err := s.labels(ctx, labelsAfterSQL, after, int64(limit))
+	return all, failed("labels after", err)
+}
+
+// LabelsOf returns those of the customers whose label an outcome set, in no order.
+func (s *Store) LabelsOf(ctx context.Context, ids []string) ([]predict.LabelledCustomer, error) {
+	var all []predict.LabelledCustomer
+	for len(ids) > 0 {
+		n := min(len(ids), idsPerQuery)
+		args := make([]any, n)
+		for i, id := range ids[:n] {
+			args[i] = id
+		}
+		some, err := s.labels(ctx, labelColumnsSQL+`WHERE outcome > 0 AND id IN (`+placeholders(n)+`)`, args...)
+		if err != nil {
+			return nil, failed("labels", err)
+		}
+		all, ids = append(all, some...), ids[n:]
+	}
+	return all, nil
+}
+
+func (s *Store) labels(ctx context.Context, query string, args ...any) ([]predict.LabelledCustomer, error) {
+	rows, err := s.read.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all []predict.LabelledCustomer
+	for rows.Next() {
+		var c predict.LabelledCustomer
+		var y sql.Null[int64]
+		var at int64
+		if err := rows.Scan(&c.ID, &c.Features, &y, &at, &c.Outcome); err != nil {
+			return nil, err
+		}
+		c.Label, c.ObservedAt = fromLabel(y), fromMicros(at)
+		all = append(all, c)
+	}
+	return all, rows.Err()
+}
+
+// Mark returns the number that SetMark keeps under a name; zero before that.
+func (s *Store) Mark(ctx context.Context, name string) (value int64, err error) {
+	err = s.read.QueryRowContext(ctx, markSQLGet, name).Scan(&value)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
+	}
+	return value, failed("mark", err)
+}
+
+// SetMark keeps a number under a name.
+func (s *Store) SetMark(ctx context.Context, name string, value int64) error {
+	return s.inWrite(ctx, "set mark", func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, markSQLSet, name, value)
+		return err
+	})
+}
