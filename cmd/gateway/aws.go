@@ -10,6 +10,7 @@ import (
 	"gateway/internal/aws"
 	"gateway/internal/local"
 	"gateway/internal/modelswap"
+	"gateway/internal/predict"
 	"gateway/internal/store"
 )
 
@@ -35,8 +36,16 @@ func openAWS(ctx context.Context, cfg Config, p *parts, log *slog.Logger) (b bac
 		return b, &usageError{fmt.Errorf("GATEWAY_S3_BUCKET: %w", err)}
 	}
 	endpoint := aws.NewEndpoint(api, files, cfg.EndpointName, p.schema, aws.Formats{ContentType: cfg.Model.ContentType, Accept: cfg.Model.Accept})
+	scorer := &batchedScorer{aws.NewScorer(endpoint, log), nil}
+	scorer.batch = predict.NewBatch(scorer.Scorer, predict.BatchOptions{MaxRows: cfg.Batch.MaxRows, MaxWait: cfg.Batch.MaxWait,
+		MaxBytes: aws.CallBytes, Timeout: cfg.PredictTimeout}, p.registry)
+	p.cleanups.add("batches", func() error {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.PredictTimeout)
+		defer cancel()
+		return scorer.batch.Stop(ctx)
+	})
 	b = backEnd{
-		scorer: aws.NewScorer(endpoint, log),
+		scorer: scorer,
 		files:  files,
 		trainer: aws.NewTrainer(api, files, aws.TrainingSettings{
 			Algorithm: cfg.Training.Algorithm, Image: cfg.Training.Image, Role: cfg.ExecutionRoleARN,
@@ -70,6 +79,17 @@ func openAWS(ctx context.Context, cfg Config, p *parts, log *slog.Logger) (b bac
 		b.exporter = aws.NewExistingExporter(files)
 	}
 	return b, nil
+}
+
+// batchedScorer asks the endpoint about rows of concurrent requests together.
+type batchedScorer struct {
+	*aws.Scorer
+	batch *predict.Batch
+}
+
+// Score implements predict.Scorer.
+func (s *batchedScorer) Score(ctx context.Context, rows []predict.Vector, explain bool) (predict.Scores, error) {
+	return s.batch.Score(ctx, rows, explain)
 }
 
 // spotWait is how long a training job may wait for spare machines.

@@ -26,6 +26,7 @@ type SageMakerConfig struct {
 	Transform        string `default:"inline" desc:"sagemaker: who converts the export: inline, the gateway"`
 	ExportFrom       string `split_words:"true" desc:"sagemaker: s3:// address below which others put exports of DynamoDB or backups of Data Pipeline, the newest of which is read; empty: the gateway exports"`
 	Model            ModelConfig
+	Batch            BatchConfig
 	RenewalPoll      time.Duration `split_words:"true" default:"10s" desc:"sagemaker: how often to look at exports, training and deployments"`
 }
 
@@ -33,6 +34,12 @@ type SageMakerConfig struct {
 type S3Config struct {
 	Bucket string `desc:"sagemaker: bucket of exports, training data and models"`
 	Prefix string `desc:"sagemaker: folder in the bucket; empty: its root"`
+}
+
+// BatchConfig bounds how requests share calls of the endpoint.
+type BatchConfig struct {
+	MaxRows int           `split_words:"true" default:"256" desc:"sagemaker: most rows of concurrent requests that share a call of the endpoint"`
+	MaxWait time.Duration `split_words:"true" default:"2ms" desc:"sagemaker: how long requests may wait for a free call, on average, before one call more at once is tried"`
 }
 
 // HostingConfig is what models serve on.
@@ -88,6 +95,12 @@ func (c *Config) validateSageMaker(fault func(name, format string, args ...any))
 	}
 	if c.Transform != "inline" {
 		fault("TRANSFORM", "%q must be inline", c.Transform)
+	}
+	if c.Batch.MaxRows < 1 || c.Batch.MaxRows > aws.CallRows {
+		fault("BATCH_MAX_ROWS", "%d must be between 1 and %d", c.Batch.MaxRows, aws.CallRows)
+	}
+	if c.Batch.MaxWait <= 0 {
+		fault("BATCH_MAX_WAIT", "%s must be above zero", c.Batch.MaxWait)
 	}
 	if c.RenewalPoll <= 0 {
 		fault("RENEWAL_POLL", "%s must be above zero", c.RenewalPoll)

@@ -38,9 +38,18 @@ func TestModelsAreSwappedOnSageMakerUnderLoad(t *testing.T) {
 	g.ready(t)
 	s.ForgetCalls()
 
+	const customers = 16
+	type pair struct {
+		model    string
+		customer int
+	}
+	type answer struct {
+		pair
+		score float64
+	}
 	var (
 		mu      sync.Mutex
-		answers = map[string]string{} // prediction → model
+		answers = map[string]answer{} // by prediction
 		load    sync.WaitGroup
 	)
 	ctx, stop := context.WithCancel(t.Context())
@@ -50,14 +59,14 @@ func TestModelsAreSwappedOnSageMakerUnderLoad(t *testing.T) {
 			defer tick.Stop()
 			for i := c; ctx.Err() == nil; i++ {
 				features := sample()
-				features["duration"], features["age"] = 40*(i%16), 20+i%16
+				features["duration"], features["age"] = 40*(i%customers), 20+i%customers
 				p, err := g.client.Predict(context.Background(), api.PredictionRequest{Features: features})
 				if err != nil || p.Score < 0 || p.Score > 1 || math.IsNaN(p.Score) {
 					t.Errorf("a prediction failed: %+v, %v", p, err)
 					return
 				}
 				mu.Lock()
-				answers[p.PredictionID] = p.Model
+				answers[p.PredictionID] = answer{pair{p.Model, i % customers}, p.Score}
 				mu.Unlock()
 				<-tick.C
 			}
@@ -90,24 +99,40 @@ func TestModelsAreSwappedOnSageMakerUnderLoad(t *testing.T) {
 	stop()
 	load.Wait()
 
-	models, both := map[string]int{}, 0
+	models, alone := map[string]int{}, 0
+	scores := map[pair]float64{}
 	for _, c := range s.Calls("InvokeEndpoint") {
-		said, ok := answers[c.InferenceID]
+		a, ok := answers[c.InferenceID]
 		if !ok {
-			continue // a call of `verify`
+			continue // of `verify`, or of several predictions
 		}
 		delete(answers, c.InferenceID)
 		models[c.Model]++
-		both++
-		if said != c.Model {
-			t.Errorf("prediction %s says %s, and %s answered", c.InferenceID, said, c.Model)
+		alone++
+		scores[a.pair] = a.score
+		if a.model != c.Model {
+			t.Errorf("prediction %s says %s, and %s answered", c.InferenceID, a.model, c.Model)
 		}
 	}
-	// A call that several predictions share bears another name.
-	if len(answers) > both/5 {
-		t.Errorf("%d predictions are not among the calls of the endpoint, and %d are", len(answers), both)
+	// The others shared calls. What a model said of a customer alone it must have
+	// said in company.
+	shared := 0
+	for id, a := range answers {
+		score, known := scores[a.pair]
+		if !known {
+			continue
+		}
+		shared++
+		models[a.model]++
+		if score != a.score {
+			t.Errorf("prediction %s of %s has score %v, and alone it gave %v", id, a.model, a.score, score)
+		}
 	}
-	t.Logf("%d predictions by %d models, none failed; %d of %d swaps were taken back", both, len(models), takenBack, swaps)
+	if unknown := len(answers) - shared; unknown > (alone+shared)/10 {
+		t.Errorf("%d predictions cannot be checked, and %d can", unknown, alone+shared)
+	}
+	t.Logf("%d predictions by %d models, none failed, %d of them in shared calls; %d of %d swaps were taken back",
+		alone+len(answers), len(models), len(answers), takenBack, swaps)
 	// Those taken back answered too, for as long as the traffic was theirs.
 	if len(models) < swaps {
 		t.Errorf("only %d models answered: %v", len(models), fmt.Sprint(models))

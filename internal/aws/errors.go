@@ -158,8 +158,14 @@ const (
 // prediction. Its cause is for the log. What the container said is left out of
 // both: it may repeat the rows.
 func scoringError(err error) error {
-	failed := func(kind predict.Kind, wait time.Duration, detail string) error {
+	failed := func(kind predict.Kind, wait time.Duration, detail string) *predict.Error {
 		return &predict.Error{Kind: kind, RetryAfter: wait, Detail: detail, Err: quiet(err)}
+	}
+	// No row is to blame: asking about fewer of them would not help.
+	general := func(detail string) error {
+		e := failed(predict.BadModel, 0, detail)
+		e.General = true
+		return e
 	}
 	var model *runtimetypes.ModelError
 	switch {
@@ -181,17 +187,19 @@ func scoringError(err error) error {
 	case code == "ModelNotReadyException":
 		return failed(predict.Unavailable, waitNotReady, "the model is being loaded")
 	case isThrottle(err):
-		return failed(predict.Unavailable, waitThrottled, "the endpoint takes no more calls at the moment")
+		e := failed(predict.Unavailable, waitThrottled, "the endpoint takes no more calls at the moment")
+		e.Throttled = true
+		return e
 	case isNoEndpoint(err):
 		return failed(predict.Unavailable, waitNoModel, "no model serves yet")
 	case statusOf(err) == http.StatusForbidden:
-		return failed(predict.BadModel, 0, "the endpoint refused the gateway")
+		return general("the endpoint refused the gateway")
 	case statusOf(err) >= 400:
-		return failed(predict.BadModel, 0, fmt.Sprintf("the endpoint failed (%d)", statusOf(err)))
+		return general(fmt.Sprintf("the endpoint failed (%d)", statusOf(err)))
 	case statusOf(err) != 0:
 		return failed(predict.BadModel, 0, "the endpoint's answer cannot be read")
 	}
-	return failed(predict.BadModel, 0, "the endpoint cannot be reached")
+	return general("the endpoint cannot be reached")
 }
 
 // isNoEndpoint reports whether the runtime knows no such endpoint.

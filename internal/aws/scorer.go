@@ -20,6 +20,13 @@ const (
 	maxCallBytes = 3_500_000
 )
 
+// CallRows and CallBytes, of rows as CSV, are what whoever puts rows together
+// may put into one call: with the probe it stays whole.
+const (
+	CallRows  = maxCallRows - 1
+	CallBytes = maxCallBytes - 100_000
+)
+
 // Formats say how a model is spoken to. The zero Formats are those of the
 // built-in algorithms: CSV in, and out what the model's algorithm knows.
 type Formats struct {

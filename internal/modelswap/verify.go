@@ -77,6 +77,9 @@ func (x *run) golden(ctx context.Context) error {
 // live asks the live path, which must be the new model.
 func (x *run) live(ctx context.Context, rows []predict.Vector) ([]float64, error) {
 	live, err := x.ports.Scorer.Score(ctx, rows, false)
+	if err == nil {
+		err = live.Err()
+	}
 	switch want := x.r.State.Model; {
 	case err != nil:
 		return nil, fmt.Errorf("the live path does not score: %w", err)

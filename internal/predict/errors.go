@@ -29,6 +29,8 @@ type Error struct {
 	Detail     string
 	Violations []Violation
 	RetryAfter time.Duration // for Unavailable; zero means unknown
+	Throttled  bool          // of Unavailable: the endpoint was sent more calls than it takes
+	General    bool          // of BadModel: no row is to blame, so asking about fewer would not help
 	Err        error
 }
 

@@ -21,6 +21,27 @@ type Scores struct {
 	Score         []float64   // by row: the probability that the label is 1
 	Label         []int       // by row: the predicted label, 0 or 1
 	Contributions [][]float64 // by row and column: what moved the log-odds; nil if unknown
+
+	// Errors says, by row, why a row has no score; nil if all have one. Only a
+	// Batch fills it: other Scorers score all rows or none.
+	Errors []error
+}
+
+// Err is the first of Errors, for callers who need all rows.
+func (s Scores) Err() error {
+	for _, err := range s.Errors {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s Scores) rowError(i int) error {
+	if s.Errors == nil {
+		return nil
+	}
+	return s.Errors[i]
 }
 
 // Customers looks up stored customers.

@@ -92,14 +92,14 @@ func (s *Service) PredictBatch(ctx context.Context, reqs []Request) []Result {
 		one.ID = cmp.Or(one.ID, NewID())
 		ctx = WithCallID(ctx, one.ID)
 	}
-	scores, err := s.Score(ctx, rows, explain)
+	scores, err := s.ask(ctx, rows, explain)
 	if err != nil {
 		for _, i := range at {
 			results[i].Err = err
 		}
 		return results
 	}
-	s.fill(reqs, results, at, scores, start)
+	at = s.fill(reqs, results, at, scores, start)
 	for i, caller := 0, CallerOf(ctx); i < len(at) && caller != ""; i++ {
 		results[at[i]].Prediction.Caller = caller
 	}
@@ -108,8 +108,20 @@ func (s *Service) PredictBatch(ctx context.Context, reqs []Request) []Result {
 }
 
 // Score asks the model about encoded rows and checks its answer: as many
-// scores as rows, all of them finite.
+// scores as rows, all of them finite. It is all of them or none.
 func (s *Service) Score(ctx context.Context, rows []Vector, explain bool) (Scores, error) {
+	scores, err := s.ask(ctx, rows, explain)
+	if err == nil {
+		err = scores.Err()
+	}
+	if err != nil {
+		return Scores{}, err
+	}
+	return scores, nil
+}
+
+// ask is Score, but for rows that have an error of their own.
+func (s *Service) ask(ctx context.Context, rows []Vector, explain bool) (Scores, error) {
 	start := time.Now()
 	scores, err := s.scorer.Score(ctx, rows, explain)
 	if err == nil {
@@ -123,7 +135,7 @@ func (s *Service) Score(ctx context.Context, rows []Vector, explain bool) (Score
 }
 
 func (s *Service) checkScores(scores Scores, rows int) error {
-	if len(scores.Score) != rows || len(scores.Label) != rows {
+	if len(scores.Score) != rows || len(scores.Label) != rows || (scores.Errors != nil && len(scores.Errors) != rows) {
 		return Errorf(BadModel, "the model answered %d rows with %d scores", rows, len(scores.Score))
 	}
 	for _, x := range scores.Score {
@@ -137,7 +149,10 @@ func (s *Service) checkScores(scores Scores, rows int) error {
 	if len(scores.Contributions) != rows {
 		return Errorf(BadModel, "the model explained %d of %d rows", len(scores.Contributions), rows)
 	}
-	for _, row := range scores.Contributions {
+	for i, row := range scores.Contributions {
+		if scores.rowError(i) != nil {
+			continue
+		}
 		if len(row) != s.schema.Width() {
 			return Errorf(BadModel, "the model explained %d columns where there are %d", len(row), s.schema.Width())
 		}
@@ -214,9 +229,17 @@ func (s *Service) lacks(r Record) bool {
 	return false
 }
 
-func (s *Service) fill(reqs []Request, results []Result, at []int, scores Scores, start time.Time) {
+// fill makes predictions of scores, and returns where they are: at, without
+// the rows that have no score.
+func (s *Service) fill(reqs []Request, results []Result, at []int, scores Scores, start time.Time) []int {
 	now, latency := time.Now().UTC(), time.Since(start)
+	filled := at[:0]
 	for k, i := range at {
+		if err := scores.rowError(k); err != nil {
+			results[i].Err = err
+			continue
+		}
+		filled = append(filled, i)
 		p := &results[i].Prediction
 		id := reqs[i].ID
 		if id == "" {
@@ -235,6 +258,7 @@ func (s *Service) fill(reqs []Request, results []Result, at []int, scores Scores
 			p.Reasons = s.reasons(scores.Contributions[k])
 		}
 	}
+	return filled
 }
 
 // record writes the predictions to the ledger before they are answered. A

@@ -1,0 +1,117 @@
+package predict
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// batchMetrics tell where the time of requests to a remote model goes: wait is
+// ours, call is the endpoint's.
+type batchMetrics struct {
+	rows           prometheus.Histogram
+	wait           prometheus.Histogram
+	scored, failed prometheus.Observer
+	full, hopeless prometheus.Counter
+	expired        prometheus.Counter
+	stopping       prometheus.Counter
+	left           prometheus.Counter
+	splits         prometheus.Counter
+	isolated       prometheus.Counter
+	remodelled     prometheus.Counter
+}
+
+func newBatchMetrics(reg prometheus.Registerer, b *Batch) *batchMetrics {
+	counter := func(name, help string) prometheus.Counter {
+		c := prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
+		reg.MustRegister(c)
+		return c
+	}
+	gauge := func(name, help string, value func(BatchStatus) int) {
+		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help},
+			func() float64 { return float64(value(b.Status())) }))
+	}
+	histogram := func(name, help string, buckets []float64) prometheus.Histogram {
+		h := prometheus.NewHistogram(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets})
+		reg.MustRegister(h)
+		return h
+	}
+	call := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "gateway_batch_call_seconds",
+		Help:    "How long calls of the endpoint took, by whether they were answered.",
+		Buckets: prometheus.ExponentialBuckets(0.0001, 2, 16),
+	}, []string{"outcome"})
+	shed := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "gateway_batch_shed_total",
+		Help: "Requests turned away before a call: full queue, too little time at arrival, time up in the queue, shutdown.",
+	}, []string{"reason"})
+	reg.MustRegister(call, shed)
+
+	gauge("gateway_batch_slots", "Calls that may be in flight at once, as learned.", func(s BatchStatus) int { return s.Slots })
+	gauge("gateway_batch_slots_max", "The most slots that may be learned.", func(s BatchStatus) int { return s.MaxSlots })
+	gauge("gateway_batch_slots_in_use", "Calls in flight.", func(s BatchStatus) int { return s.InFlight })
+	gauge("gateway_batch_queued_rows", "Rows that wait for a slot.", func(s BatchStatus) int { return s.Queued })
+	return &batchMetrics{
+		rows: histogram("gateway_batch_rows", "Rows of a call.", prometheus.ExponentialBuckets(1, 2, 11)),
+		wait: histogram("gateway_batch_wait_seconds", "How long requests waited for a slot; 0 where one was free.",
+			append([]float64{0}, prometheus.ExponentialBuckets(0.0001, 2, 15)...)),
+		scored: call.WithLabelValues("ok"), failed: call.WithLabelValues("failed"),
+		full: shed.WithLabelValues("full"), hopeless: shed.WithLabelValues("hopeless"),
+		expired: shed.WithLabelValues("expired"), stopping: shed.WithLabelValues("stopping"),
+		left:       counter("gateway_batch_left_total", "Requests whose caller left, or whose time ran out, before the answer."),
+		splits:     counter("gateway_batch_splits_total", "Calls that failed by their content and were split."),
+		isolated:   counter("gateway_batch_isolated_rows_total", "Rows that were found to be what a call failed by."),
+		remodelled: counter("gateway_batch_asked_again_total", "Parts of requests that were asked again, because another model scored the rest."),
+	}
+}
+
+// late counts a request that was not worth sending any more.
+func (m *batchMetrics) late(ctx context.Context) {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		m.left.Inc()
+	} else {
+		m.expired.Inc()
+	}
+}
+
+// leftError is what a caller gets who does not wait any longer.
+func leftError(ctx context.Context) error {
+	if err := ctx.Err(); errors.Is(err, context.Canceled) {
+		return &Error{Kind: Deadline, Detail: "the caller left before the model answered", Err: err}
+	}
+	return &Error{Kind: Deadline, Detail: "the model did not answer in the time allowed", Err: context.DeadlineExceeded}
+}
+
+// refuse says why a request cannot be taken, or nil. b.mu is held.
+func (b *Batch) refuse(ctx context.Context, rows int, now time.Time) error {
+	if ctx.Err() != nil {
+		b.metrics.late(ctx)
+		return leftError(ctx)
+	}
+	if b.stopping {
+		b.metrics.stopping.Inc()
+		return &Error{Kind: Unavailable, Detail: "the gateway is stopping", RetryAfter: time.Second}
+	}
+	busy := b.inFlight >= b.slots.limit || b.queue.rows > 0
+	wait := time.Duration(0)
+	if busy {
+		wait = b.slots.drain(b.queue.calls())
+	}
+	if b.queue.rows > 0 && b.queue.rows+rows > b.o.MaxQueued {
+		b.metrics.full.Inc()
+		return &Error{Kind: Unavailable, RetryAfter: max(wait, time.Millisecond),
+			Detail: "more requests wait for the model than it can answer"}
+	}
+	deadline, ok := ctx.Deadline()
+	if !ok || !busy || deadline.After(now.Add(wait+b.slots.best)) {
+		return nil
+	}
+	b.metrics.hopeless.Inc()
+	if deadline.After(now.Add(b.slots.best)) {
+		return &Error{Kind: Unavailable, RetryAfter: max(wait, time.Millisecond),
+			Detail: "so many requests wait for the model that this one cannot be answered in time"}
+	}
+	return &Error{Kind: Deadline, Detail: "the model needs longer than the time that is left"}
+}

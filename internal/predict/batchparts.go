@@ -1,0 +1,151 @@
+package predict
+
+import (
+	"context"
+	"time"
+)
+
+// join puts the answer to one request together from the answers to its parts.
+type join struct {
+	out    Scores
+	models []string // by row; empty where the row failed
+	schema map[string]string
+}
+
+func newJoin(rows int) *join {
+	return &join{
+		out:    Scores{Score: make([]float64, rows), Label: make([]int, rows), Errors: make([]error, rows)},
+		models: make([]string, rows), schema: make(map[string]string, 1),
+	}
+}
+
+func (j *join) put(from int, part Scores) {
+	copy(j.out.Score[from:], part.Score)
+	copy(j.out.Label[from:], part.Label)
+	if part.Contributions != nil {
+		if j.out.Contributions == nil {
+			j.out.Contributions = make([][]float64, len(j.out.Score))
+		}
+		copy(j.out.Contributions[from:], part.Contributions)
+	}
+	j.schema[part.Model] = part.Schema
+	for i := range part.Score {
+		j.out.Errors[from+i] = part.rowError(i)
+		j.models[from+i] = part.Model
+	}
+}
+
+func (j *join) fail(from, rows int, err error) {
+	for i := from; i < from+rows; i++ {
+		j.out.Errors[i] = err
+	}
+}
+
+// model is the one that scored the most rows; of equals the one that came last.
+func (j *join) model() string {
+	count := make(map[string]int, 1)
+	best := ""
+	for i, m := range j.models {
+		if j.out.Errors[i] != nil {
+			continue
+		}
+		if count[m]++; count[m] >= count[best] {
+			best = m
+		}
+	}
+	return best
+}
+
+// scores is the answer to the request: all scores are of one model, rows of
+// another one have an error. It is an error where no row has a score.
+func (j *join) scores() (Scores, error) {
+	model := j.model()
+	failed := 0
+	for i := range j.models {
+		if j.out.Errors[i] == nil && j.models[i] != model {
+			j.out.Errors[i] = &Error{Kind: Unavailable, RetryAfter: time.Second,
+				Detail: "the model was being replaced; the row was scored by another one than its neighbours"}
+		}
+		if j.out.Errors[i] != nil {
+			failed++
+			j.out.Score[i], j.out.Label[i] = 0, 0
+		}
+	}
+	switch failed {
+	case len(j.models):
+		return Scores{}, j.out.Errors[0]
+	case 0:
+		j.out.Errors = nil
+	}
+	if j.out.Contributions != nil {
+		for i, c := range j.out.Contributions {
+			if c == nil && j.out.rowError(i) == nil {
+				j.out.Contributions = nil // of some rows only: of none
+				break
+			}
+		}
+	}
+	j.out.Model, j.out.Schema = model, j.schema[model]
+	return j.out, nil
+}
+
+// askAgain is how often rows are asked about again whose model is not the one
+// that scored most rows of their request. With two models that each take half
+// of the calls, one part in sixteen fails even so; when one follows the other,
+// none does.
+const askAgain = 4
+
+// scoreParts scores a request of more rows than a call may have. Its parts
+// queue side by side, and what is asked again comes after them.
+func (b *Batch) scoreParts(ctx context.Context, rows []Vector, explain bool) (Scores, error) {
+	size := b.queue.rowsPerCall(rows)
+	j := newJoin(len(rows))
+	type part struct{ from, till int }
+	var todo []part
+	for from := 0; from < len(rows); from += size {
+		todo = append(todo, part{from, min(from+size, len(rows))})
+	}
+	for again := 0; len(todo) > 0; again++ {
+		sent := make([]*waiter, len(todo))
+		now := time.Now()
+		b.mu.Lock()
+		if again == 0 {
+			if err := b.refuse(ctx, len(rows), now); err != nil {
+				b.mu.Unlock()
+				return Scores{}, err
+			}
+		}
+		for i, p := range todo {
+			sent[i] = b.newWaiter(ctx, rows[p.from:p.till], explain, now)
+			b.queue.push(sent[i])
+		}
+		b.open()
+		b.mu.Unlock()
+		for i, p := range todo {
+			scores, err := b.wait(ctx, sent[i])
+			if err != nil {
+				j.fail(p.from, p.till-p.from, err)
+			} else {
+				j.put(p.from, scores)
+			}
+		}
+		if again == askAgain || ctx.Err() != nil {
+			break
+		}
+		model, other := j.model(), todo[:0]
+		for from := 0; from < len(rows); from += size {
+			for i := from; i < min(from+size, len(rows)); i++ {
+				if j.out.Errors[i] == nil && j.models[i] != model {
+					other = append(other, part{from, min(from+size, len(rows))})
+					break
+				}
+			}
+		}
+		todo = other
+		b.metrics.remodelled.Add(float64(len(todo)))
+	}
+	if err := ctx.Err(); err != nil {
+		return Scores{}, leftError(ctx)
+	}
+	return j.scores()
+}

@@ -1,0 +1,247 @@
+package predict_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"gateway/internal/predict"
+)
+
+func TestARequestOfManyRowsIsSplitAndJoinedInOrder(t *testing.T) {
+	onGate(t, predict.BatchOptions{MaxRows: 4, MaxCalls: 4}, func(t *testing.T, b *gated) {
+		a := b.ask(t.Context(), vectors(sequence(0, 10)...))
+		for _, i := range []int{2, 0, 1} { // in any order
+			b.call(t, i).ok()
+		}
+		a.wants(t, sequence(0, 10)...)
+		if a.scores.Errors != nil || a.scores.Model != "m" || a.scores.Schema != "s" {
+			t.Errorf("got %+v", a.scores)
+		}
+		if diff := cmp.Diff([]int{0, 1, 0, 1, 0, 1, 0, 1, 0, 1}, a.scores.Label); diff != "" {
+			t.Errorf("labels (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestAllScoresOfARequestAreOfOneModel(t *testing.T) {
+	onGate(t, predict.BatchOptions{MaxRows: 2, MaxCalls: 4}, func(t *testing.T, b *gated) {
+		a := b.ask(t.Context(), vectors(sequence(0, 6)...))
+		b.with(t, 0).as("old")
+		b.with(t, 2).as("new")
+		b.with(t, 4).as("new")
+		again := b.call(t, 3)
+		if got := again.firsts(); !slices.Equal(got, []float64{0, 1}) {
+			t.Errorf("asked again: %v", got)
+		}
+		again.as("new")
+		a.wants(t, sequence(0, 6)...)
+		if a.scores.Model != "new" || a.scores.Errors != nil {
+			t.Errorf("got %+v", a.scores)
+		}
+	})
+}
+
+func TestModelsThatNeverAgreeCostTheRowsOfTheFewerPart(t *testing.T) {
+	onGate(t, predict.BatchOptions{MaxRows: 2, MaxCalls: 4}, func(t *testing.T, b *gated) {
+		a := b.ask(t.Context(), vectors(sequence(0, 6)...))
+		b.with(t, 0).as("other")
+		b.with(t, 2).as("main")
+		b.with(t, 4).as("main")
+		for i := range 4 {
+			b.call(t, 3+i).as("other")
+		}
+		<-a.done
+		if b.count() != 7 {
+			t.Errorf("%d calls", b.count())
+		}
+		if a.err != nil || a.scores.Model != "main" || !slices.Equal(a.scores.Score[2:], sequence(2, 4)) {
+			t.Fatalf("got %+v, %v", a.scores, a.err)
+		}
+		for i, err := range a.scores.Errors {
+			var e *predict.Error
+			if bad := i < 2; bad != (errors.As(err, &e) && e.Kind == predict.Unavailable) || !bad && err != nil {
+				t.Errorf("row %d: %v", i, err)
+			}
+		}
+	})
+}
+
+func TestAPartThatFailsLeavesTheOthers(t *testing.T) {
+	onGate(t, predict.BatchOptions{MaxRows: 2, MaxCalls: 4}, func(t *testing.T, b *gated) {
+		a := b.ask(t.Context(), vectors(sequence(0, 6)...))
+		busy := &predict.Error{Kind: predict.Unavailable, Detail: "throttled"}
+		b.with(t, 0).ok()
+		b.with(t, 2).fail(busy)
+		b.with(t, 4).ok()
+		<-a.done
+		want := []error{nil, nil, busy, busy, nil, nil}
+		if a.err != nil || !slices.Equal(a.scores.Errors, want) || !slices.Equal(a.scores.Score, []float64{0, 1, 0, 0, 4, 5}) {
+			t.Errorf("got %+v, %v", a.scores, a.err)
+		}
+		if !errors.Is(a.scores.Err(), busy) {
+			t.Errorf("Err is %v", a.scores.Err())
+		}
+		none := b.ask(t.Context(), vectors(sequence(0, 3)...))
+		b.call(t, 3).fail(busy)
+		b.call(t, 4).fail(busy)
+		none.fails(t, predict.Unavailable)
+	})
+}
+
+func TestSmallRequestsGoBeforeLargeOnesWhichGetEveryFourthCall(t *testing.T) {
+	onGate(t, predict.BatchOptions{MaxRows: 20}, func(t *testing.T, b *gated) {
+		b.ask(t.Context(), vectors(0))
+		for i := range 2 {
+			b.ask(t.Context(), vectors(sequence(float64(1000*(i+1)), 20)...))
+		}
+		for i := range 7 {
+			b.ask(t.Context(), vectors(sequence(float64(20*i), 15)...)) // two do not fit in a call
+		}
+		var got []float64
+		for i := range 10 {
+			got = append(got, b.call(t, i).rows[0][0])
+			b.call(t, i).ok()
+		}
+		if diff := cmp.Diff([]float64{0, 0, 20, 40, 1000, 60, 80, 100, 2000, 120}, got); diff != "" {
+			t.Errorf("first rows of calls (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestRequestsWithExplainShareCallsOnlyWithTheirKind(t *testing.T) {
+	onGate(t, predict.BatchOptions{}, func(t *testing.T, b *gated) {
+		b.ask(t.Context(), vectors(0))
+		var all []*request
+		for i, explain := range []bool{false, true, false, true} {
+			time.Sleep(time.Millisecond)
+			all = append(all, b.send(t.Context(), vectors(float64(i+1)), explain))
+		}
+		b.call(t, 0).ok()
+		for i, want := range [][]float64{{1, 3}, {2, 4}} {
+			c := b.call(t, i+1)
+			if !slices.Equal(c.firsts(), want) || c.explain != (i == 1) {
+				t.Errorf("call %d has %v, explain %v", i+1, c.firsts(), c.explain)
+			}
+			c.ok()
+		}
+		for i, a := range all {
+			a.wants(t, float64(i+1))
+			if explained := a.scores.Contributions != nil; explained != (i%2 == 1) || explained && a.scores.Contributions[0][0] != float64(i+1) {
+				t.Errorf("request %d has contributions %v", i, a.scores.Contributions)
+			}
+		}
+	})
+}
+
+func TestStopAnswersWhatItHasAndRefusesTheRest(t *testing.T) {
+	onGate(t, predict.BatchOptions{}, func(t *testing.T, b *gated) {
+		first, second := b.ask(t.Context(), vectors(1)), b.ask(t.Context(), vectors(2))
+		stopped := make(chan error, 1)
+		go func() { stopped <- b.Stop(t.Context()) }()
+		synctest.Wait()
+		if e := b.ask(t.Context(), vectors(3)).fails(t, predict.Unavailable); e.RetryAfter == 0 {
+			t.Error("it does not say when to come back")
+		}
+		b.call(t, 0).ok()
+		first.wants(t, 1)
+		select {
+		case err := <-stopped:
+			t.Fatalf("stopped (%v), and a request waits", err)
+		default:
+		}
+		b.call(t, 1).ok()
+		second.wants(t, 2)
+		if err := <-stopped; err != nil {
+			t.Error(err)
+		}
+		if err := b.Stop(t.Context()); err != nil {
+			t.Errorf("the second time: %v", err)
+		}
+	})
+}
+
+func TestStopCutsOffWhatTakesTooLong(t *testing.T) {
+	onGate(t, predict.BatchOptions{Timeout: time.Minute}, func(t *testing.T, b *gated) {
+		b.ask(t.Context(), vectors(1))
+		second, third := b.ask(t.Context(), vectors(2)), b.ask(t.Context(), vectors(3))
+		b.call(t, 0).ok()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := b.Stop(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+		second.fails(t, predict.Deadline)
+		third.fails(t, predict.Deadline)
+	})
+}
+
+func TestASharedCallCanBeLinkedToItsRequests(t *testing.T) {
+	var linked []any
+	link := func(call context.Context, requests []context.Context) context.Context {
+		for _, r := range requests {
+			linked = append(linked, r.Value(key{}))
+		}
+		return context.WithValue(call, key{}, "shared")
+	}
+	onGate(t, predict.BatchOptions{Link: link}, func(t *testing.T, b *gated) {
+		var all []*request
+		for i := range 3 {
+			all = append(all, b.ask(context.WithValue(t.Context(), key{}, i), vectors(float64(i))))
+		}
+		b.call(t, 0).ok()
+		if got := b.call(t, 1).ctx.Value(key{}); got != "shared" || !slices.Equal(linked, []any{1, 2}) {
+			t.Errorf("the call has %v, linked to %v", got, linked)
+		}
+		b.call(t, 1).ok()
+		for i, a := range all {
+			a.wants(t, float64(i))
+		}
+	})
+}
+
+func TestAPanicOfTheScorerIsAnErrorOfItsRequests(t *testing.T) {
+	onGate(t, predict.BatchOptions{}, func(t *testing.T, b *gated) {
+		all := []*request{b.ask(t.Context(), vectors(1)), b.ask(t.Context(), vectors(2)), b.ask(t.Context(), vectors(3))}
+		for i := range 2 {
+			b.call(t, i).answer <- func(*predict.Scores) error { panic("a bug") }
+		}
+		for _, a := range all {
+			if <-a.done; a.err == nil || !strings.Contains(a.err.Error(), "panicked: a bug") {
+				t.Errorf("got %v", a.err)
+			}
+		}
+		synctest.Wait() // the slot is given back after the answers
+		if s := b.Status(); s.InFlight != 0 {
+			t.Errorf("status is %+v", s)
+		}
+	})
+}
+
+func TestNoRowsAreNoCall(t *testing.T) {
+	onGate(t, predict.BatchOptions{}, func(t *testing.T, b *gated) {
+		a := b.ask(t.Context(), nil)
+		a.wants(t)
+		if b.count() != 0 {
+			t.Errorf("%d calls", b.count())
+		}
+	})
+}
+
+func TestTwoBatchesHaveMetricsSideBySide(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	for _, variant := range []string{"a", "b"} {
+		predict.NewBatch(&gate{}, predict.BatchOptions{}, prometheus.WrapRegistererWith(prometheus.Labels{"variant": variant}, reg))
+	}
+	if problems, err := testutil.GatherAndLint(reg); err != nil || len(problems) > 0 {
+		t.Errorf("%v, %v", problems, err)
+	}
+}

@@ -1,0 +1,208 @@
+package predict
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// waiter is a request on its way: it waits, it is sent, it is answered. All but
+// done belongs to Batch.mu until the answer is there.
+type waiter struct {
+	ctx      context.Context
+	rows     []Vector // the caller's: not touched once it has left
+	explain  bool
+	since    time.Time
+	deadline time.Time // zero: none
+
+	state      waiterState
+	left       bool // sent, and nobody waits for the answer
+	call       *call
+	scores     Scores
+	err        error
+	done       chan struct{} // holds one token when there is an answer
+	prev, next *waiter
+	lane       *lane
+	home       *sync.Pool
+}
+
+type waiterState int
+
+const (
+	waiting waiterState = iota
+	sent
+	answered
+)
+
+func (b *Batch) newWaiter(ctx context.Context, rows []Vector, explain bool, now time.Time) *waiter {
+	w, ok := b.waiters.Get().(*waiter)
+	if !ok {
+		w = &waiter{done: make(chan struct{}, 1), home: &b.waiters}
+	}
+	w.ctx, w.rows, w.explain, w.since = ctx, rows, explain, now
+	w.deadline, _ = ctx.Deadline()
+	return w
+}
+
+// answer hands over what the caller gets, or drops it where nobody waits.
+func (w *waiter) answer(scores Scores, err error) {
+	if w.left {
+		w.release()
+		return
+	}
+	w.state, w.scores, w.err = answered, scores, err
+	w.done <- struct{}{}
+}
+
+// release keeps the waiter for another request.
+func (w *waiter) release() {
+	*w = waiter{done: w.done, home: w.home}
+	w.home.Put(w)
+}
+
+// lane is a list of waiters in the order in which they came. Whoever leaves is
+// taken out of the middle, so nobody's rows are kept who is not there.
+type lane struct {
+	head, tail *waiter
+	rows       int
+}
+
+func (l *lane) push(w *waiter) {
+	w.lane, w.prev = l, l.tail
+	if l.tail == nil {
+		l.head = w
+	} else {
+		l.tail.next = w
+	}
+	l.tail = w
+	l.rows += len(w.rows)
+}
+
+func (l *lane) remove(w *waiter) {
+	if w.prev == nil {
+		l.head = w.next
+	} else {
+		w.prev.next = w.next
+	}
+	if w.next == nil {
+		l.tail = w.prev
+	} else {
+		w.next.prev = w.prev
+	}
+	w.lane, w.prev, w.next = nil, nil, nil
+	l.rows -= len(w.rows)
+}
+
+// smallRows is the most rows of a request that goes before the large ones.
+const smallRows = 16
+
+// largeTurn is how often a call begins with the large requests while small
+// ones wait too: every fourth.
+const largeTurn = 4
+
+// cellBytes bounds a number of serving CSV with its comma: sign, 17 digits,
+// point, exponent.
+const cellBytes = 25
+
+// batchQueue holds the requests that wait for a slot.
+type batchQueue struct {
+	maxRows, maxBytes int
+
+	small, large, explain lane
+	rows                  int // in all lanes
+	turn                  int
+	late                  []*waiter // memory of cut's result
+}
+
+func (q *batchQueue) init(maxRows, maxBytes int) { q.maxRows, q.maxBytes = maxRows, maxBytes }
+
+// rowsPerCall is how many rows like these a call may have.
+func (q *batchQueue) rowsPerCall(rows []Vector) int {
+	if len(rows) <= 1 {
+		return 1
+	}
+	return max(1, min(q.maxRows, q.maxBytes/(cellBytes*max(1, len(rows[0])))))
+}
+
+// calls is how many calls it takes, at least, to empty the queue.
+func (q *batchQueue) calls() int { return (q.rows + q.maxRows - 1) / q.maxRows }
+
+func (q *batchQueue) push(w *waiter) {
+	switch {
+	case w.explain:
+		q.explain.push(w)
+	case len(w.rows) > smallRows:
+		q.large.push(w)
+	default:
+		q.small.push(w)
+	}
+	q.rows += len(w.rows)
+}
+
+func (q *batchQueue) remove(w *waiter) {
+	q.rows -= len(w.rows)
+	w.lane.remove(w)
+}
+
+// cut takes what leaves with the next call; nil if nobody waits. Who cannot be
+// answered at the time given, or has left, is in late instead.
+func (q *batchQueue) cut(soonest time.Time) (c *call, late []*waiter) {
+	q.late = q.late[:0]
+	for q.rows > 0 && c == nil { // again where all that was due came too late
+		c = newCall()
+		if q.explainIsDue() {
+			c.explain = true
+			q.take(c, &q.explain, soonest)
+		} else {
+			first, second := &q.small, &q.large
+			if q.small.head != nil && q.large.head != nil {
+				if q.turn++; q.turn%largeTurn == 0 {
+					first, second = second, first
+				}
+			}
+			q.take(c, first, soonest)
+			q.take(c, second, soonest)
+		}
+		if len(c.waiters) == 0 {
+			c.release()
+			c = nil
+		}
+	}
+	return c, q.late
+}
+
+// explainIsDue reports whether the oldest request is one with explain.
+func (q *batchQueue) explainIsDue() bool {
+	e := q.explain.head
+	if e == nil {
+		return false
+	}
+	for _, l := range []*lane{&q.small, &q.large} {
+		if l.head != nil && l.head.since.Before(e.since) {
+			return false
+		}
+	}
+	return true
+}
+
+// take moves requests from a lane to a call until one does not fit.
+func (q *batchQueue) take(c *call, l *lane, soonest time.Time) {
+	for w := l.head; w != nil; w = l.head {
+		lateNow := w.ctx.Err() != nil || (!w.deadline.IsZero() && !w.deadline.After(soonest))
+		if !lateNow && len(c.waiters) > 0 && c.size+len(w.rows) > min(q.maxRows, c.maxRows) {
+			return
+		}
+		q.remove(w)
+		if lateNow {
+			q.late = append(q.late, w)
+			continue
+		}
+		if len(c.waiters) == 0 && len(w.rows) > 0 {
+			c.maxRows = max(1, q.maxBytes/(cellBytes*max(1, len(w.rows[0]))))
+		}
+		w.state, w.call = sent, c
+		c.waiters = append(c.waiters, w)
+		c.size += len(w.rows)
+		c.present++
+	}
+}

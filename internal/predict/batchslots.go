@@ -1,0 +1,268 @@
+package predict
+
+import "time"
+
+// How many calls an endpoint takes at once is learned from what its callers
+// feel: how long a row takes, from its arrival to its answer.
+//
+// More slots shorten the wait in our queue, by at most that wait. Fewer slots
+// shorten the wait in the endpoint's queue, by at most as much as its calls take
+// longer than the best of them; and calls get larger, so that each costs less.
+// So when there is something to gain, the other number of slots is tried for a
+// round of calls, and kept if the time of a row says so:
+//
+//   - more slots must earn their keep: rows must take 2 % less time than before;
+//   - fewer slots need only do no harm.
+//
+// That is hill climbing, and it needs no model of the endpoint: whether it
+// serves four calls and queues the rest, shares one processor among all, or
+// takes longer for larger calls, the time of a row is what counts. An endpoint
+// with k servers ends at k slots or one more: below k rows wait here for servers
+// that are free, above k they wait there in smaller and smaller calls.
+//
+// At first, and after a stall, slots double until that does not pay. A try that
+// failed is repeated after 1, 2, 4, … 32 rounds; after 4 at most while rows wait
+// longer than maxWait; at once where the time of a row has changed by half,
+// because load or endpoint have.
+//
+// Two signals are stronger than the time of a row. An endpoint that throttles
+// has said how many calls are too many: slots go below that number and stay
+// there for a second, twice as long each time again, a minute at most. Calls
+// that the endpoint does not answer in time halve the slots.
+type slots struct {
+	limit, max int // calls in flight: how many there may be; how many may be learned
+	maxWait    time.Duration
+
+	best time.Duration // shortest call; forgotten slowly
+	mean time.Duration // of recent calls
+
+	epoch int   // changes with limit; calls that began in an earlier one teach nothing
+	skip  int   // calls of this epoch to pass over, which met calls of the earlier one
+	round round // what calls of this epoch said
+	// Rows that arrived before the last change say nothing either: a new slot
+	// shortens their wait once, by what it takes out of the queue.
+	changed time.Time
+
+	trial    int           // slots more (or, below zero, fewer) than before; 0: none
+	row      time.Duration // time of a row with the slots that are settled; 0: unknown
+	up, down try
+	doubling bool
+
+	refusedAt int // calls in flight that were too many; 0: unknown
+	hold      time.Duration
+	heldUntil time.Time
+}
+
+const (
+	firstSlots = 4
+	roundTime  = 10 * time.Millisecond
+	roundCalls = 8
+	longestGap = 32
+	urgentGap  = 4
+	firstHold  = time.Second
+	longHold   = time.Minute
+)
+
+// ticket is what is known of one call.
+type ticket struct {
+	begun    time.Time
+	inFlight int // when it began, itself included
+	epoch    int
+	rows     int
+	waited   time.Duration // in the queue, all rows together
+	took     time.Duration
+	outcome  callOutcome
+}
+
+// arrived is when the rows of the call arrived, on average.
+func (t *ticket) arrived() time.Time {
+	return t.begun.Add(-t.waited / time.Duration(max(1, t.rows)))
+}
+
+type callOutcome int
+
+const (
+	unknown   callOutcome = iota // it says nothing about the endpoint's capacity
+	scored                       // answered
+	throttled                    // refused, because there were too many
+	stalled                      // not answered in time
+)
+
+// round sums up calls.
+type round struct {
+	began            time.Time
+	calls, rows      int
+	waited, answered time.Duration // of all rows
+	peak             int           // most calls in flight
+}
+
+// try is a direction in which slots may be tried.
+type try struct{ in, gap int } // rounds until the next, and between the last two
+
+func (t *try) failed(longest int) { t.gap = min(max(1, 2*t.gap), longest); t.in = t.gap }
+
+func newSlots(most int, maxWait time.Duration) slots {
+	return slots{limit: min(firstSlots, most), max: most, maxWait: maxWait, doubling: true}
+}
+
+// begin makes the ticket of a call that goes out now.
+func (s *slots) begin(now time.Time, inFlight int) ticket {
+	return ticket{begun: now, inFlight: inFlight, epoch: s.epoch}
+}
+
+// drain is how long it takes, at best, until calls that wait have gone out.
+func (s *slots) drain(calls int) time.Duration {
+	return time.Duration(calls) * s.mean / time.Duration(s.limit)
+}
+
+// done learns from a call.
+func (s *slots) done(t *ticket) {
+	switch t.outcome {
+	case throttled:
+		s.throttled(t)
+	case stalled:
+		s.stalled(t)
+	case scored:
+		s.observe(t)
+	}
+}
+
+func (s *slots) observe(t *ticket) {
+	switch {
+	case s.best == 0 || t.took < s.best:
+		s.best = t.took
+	default:
+		s.best += (t.took - s.best) / 1024
+	}
+	switch {
+	case s.mean == 0:
+		s.mean = t.took
+	case t.took < s.mean: // good news at once: after a stall the mean is far off
+		s.mean = (s.mean + t.took) / 2
+	default:
+		s.mean += (t.took - s.mean) / 8
+	}
+	if t.epoch != s.epoch {
+		return
+	}
+	if s.skip > 0 || t.arrived().Before(s.changed) {
+		s.skip = max(0, s.skip-1)
+		return
+	}
+	r := &s.round
+	if r.calls == 0 {
+		r.began = t.begun
+	}
+	r.calls++
+	r.rows += t.rows
+	r.waited += t.waited
+	r.answered += t.took * time.Duration(t.rows)
+	r.peak = max(r.peak, t.inFlight)
+	now := t.begun.Add(t.took)
+	if r.calls < max(roundCalls, 2*s.limit) || now.Sub(r.began) < roundTime {
+		return
+	}
+	full := *r
+	s.round = round{}
+	s.judge(full, now)
+	s.propose(full, now)
+}
+
+// judge ends a trial, or notes what rows take without one.
+func (s *slots) judge(r round, now time.Time) {
+	row := (r.waited + r.answered) / time.Duration(r.rows)
+	switch {
+	case s.trial > 0 && row < s.row-s.row/50:
+		s.settle(row)
+		s.up = try{}
+	case s.trial > 0:
+		s.doubling = false
+		longest := longestGap
+		if r.waited/time.Duration(r.rows) > s.maxWait {
+			longest = urgentGap
+		}
+		s.up.failed(longest)
+		s.change(s.limit-s.trial, now)
+	case s.trial < 0 && row <= s.row+s.row/100:
+		s.settle(row)
+		s.down = try{}
+	case s.trial < 0:
+		s.down.failed(longestGap)
+		s.change(s.limit-s.trial, now)
+	case s.row == 0:
+		s.row = row
+	case row > s.row+s.row/2 || row < s.row-s.row/3:
+		s.row, s.up, s.down = row, try{}, try{}
+	default:
+		s.row += (row - s.row) / 4
+		s.up.in, s.down.in = s.up.in-1, s.down.in-1
+	}
+}
+
+func (s *slots) settle(row time.Duration) { s.row, s.trial = row, 0 }
+
+// propose begins a trial where there is something to gain.
+func (s *slots) propose(r round, now time.Time) {
+	if s.trial != 0 || s.row == 0 || s.skip > 0 {
+		return
+	}
+	wait := r.waited / time.Duration(r.rows)
+	excess := r.answered/time.Duration(r.rows) - s.best
+	most := s.max
+	if s.refusedAt > 0 && now.Before(s.heldUntil) {
+		most = min(most, s.refusedAt-1)
+	}
+	more := s.up.in <= 0 && s.limit < most && wait > s.row/50
+	less := s.down.in <= 0 && r.peak > 1 && excess > s.row/10
+	switch {
+	case more && (!less || wait > excess):
+		step := max(1, s.limit/4)
+		if s.doubling {
+			step = s.limit
+		}
+		s.begins(min(s.limit+step, most), now)
+	case less:
+		// As many as would be busy if calls took the shortest time, or half.
+		peak := min(s.limit, r.peak)
+		fit := int(int64(peak)*int64(s.best)/int64(s.best+excess)) + 1
+		s.begins(max(1, min(peak-1, max(fit, peak/2))), now)
+	}
+}
+
+func (s *slots) begins(limit int, now time.Time) {
+	trial := limit - s.limit
+	s.change(limit, now)
+	s.trial = trial
+}
+
+// change sets the limit and begins a new epoch.
+func (s *slots) change(limit int, now time.Time) {
+	s.limit, s.trial, s.changed = limit, 0, now
+	s.epoch++
+	s.skip = limit
+	s.round = round{}
+}
+
+func (s *slots) throttled(t *ticket) {
+	if t.epoch != s.epoch {
+		return
+	}
+	now := t.begun.Add(t.took)
+	if now.Sub(s.heldUntil) < s.hold {
+		s.hold = min(2*s.hold, longHold)
+	} else {
+		s.hold = firstHold
+	}
+	s.refusedAt = max(2, min(t.inFlight, s.limit))
+	s.heldUntil = now.Add(s.hold)
+	s.doubling = false
+	s.change(max(1, s.limit/2, s.refusedAt-1), now)
+}
+
+func (s *slots) stalled(t *ticket) {
+	if t.epoch != s.epoch || t.took < 4*s.mean {
+		return // a caller with little patience, or news from before
+	}
+	s.row, s.up, s.down, s.doubling = 0, try{}, try{}, true
+	s.change(max(1, s.limit/2), t.begun.Add(t.took))
+}
