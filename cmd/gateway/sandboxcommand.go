@@ -20,7 +20,7 @@ type sandboxCommand struct {
 
 // Help is what `gateway sandbox --help` says beside the flags.
 func (sandboxCommand) Help() string {
-	return `SageMaker (control plane and runtime), S3 and DynamoDB (exports included) in this process: jobs really train on what lies in the bucket, and endpoints answer with the model. Everything is in memory and gone afterwards. The lines on standard output are for the shell that runs the gateway:
+	return `SageMaker (control plane and runtime), S3, DynamoDB (exports included) and Secrets Manager in this process: jobs really train on what lies in the bucket, and endpoints answer with the model. Everything is in memory and gone afterwards. The lines on standard output are for the shell that runs the gateway:
 
     gateway sandbox > sandbox.env &
     . ./sandbox.env && gateway serve
@@ -56,7 +56,8 @@ func (cmd sandboxCommand) Run(c *console) error {
 		return &usageError{errors.New("--speed: must be above zero")}
 	}
 	var log sync.Mutex // one line at a time
-	o := awstest.Options{Addr: cmd.Addr, Pace: awstest.RealPace().Faster(cmd.Speed), Backend: cmd.Moto}
+	o := awstest.Options{Addr: cmd.Addr, Pace: awstest.RealPace().Faster(cmd.Speed), Backend: cmd.Moto,
+		SecretsManager: awstest.NewSecretsManager()}
 	if cmd.Calls {
 		o.Observe = func(call awstest.Call) {
 			log.Lock()

@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sagemaker"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/smithy-go"
 )
 
@@ -71,6 +72,15 @@ func TestTheSandboxPrintsWhatAnSDKNeedsToFindIt(t *testing.T) {
 		if _, err := s3.NewFromConfig(cfg).PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("sandbox"), Key: &key, Body: strings.NewReader("x")}); err != nil {
 			t.Errorf("the bucket does not take %s: %v", key, err)
 		}
+	}
+	secrets := secretsmanager.NewFromConfig(cfg)
+	_, err := secrets.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: aws.String("gateway/tokens"), SecretString: aws.String(`{"tokens": ["t"]}`)})
+	if err != nil {
+		t.Errorf("no secret can be made: %v", err)
+	}
+	secret, err := secrets.GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: aws.String("gateway/tokens"), VersionStage: aws.String("AWSCURRENT")})
+	if err != nil || *secret.SecretString != `{"tokens": ["t"]}` {
+		t.Errorf("the secret is %+v (%v)", secret, err)
 	}
 	backups, err := dynamodb.NewFromConfig(cfg).DescribeContinuousBackups(t.Context(), &dynamodb.DescribeContinuousBackupsInput{TableName: aws.String("people")})
 	if err != nil || backups.ContinuousBackupsDescription.PointInTimeRecoveryDescription.PointInTimeRecoveryStatus != "ENABLED" {
