@@ -1,0 +1,112 @@
+package modelswaptest
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"gateway/internal/modelswap"
+	"gateway/internal/predict"
+)
+
+// InsertModel implements modelswap.Models.
+func (b *Backend) InsertModel(_ context.Context, m modelswap.Model) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.models[m.Name] = m
+	return nil
+}
+
+// Model implements modelswap.Models.
+func (b *Backend) Model(_ context.Context, name string) (*modelswap.Model, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	m, ok := b.models[name]
+	if !ok {
+		return nil, predict.Errorf(predict.NotFound, "there is no model %q", name)
+	}
+	return &m, nil
+}
+
+// Models implements modelswap.Models.
+func (b *Backend) Models(context.Context) ([]modelswap.Model, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Collect(maps.Values(b.models)), nil
+}
+
+// MarkServing implements modelswap.Models.
+func (b *Backend) MarkServing(_ context.Context, name string, at time.Time) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	m := b.models[name]
+	m.DeployedAt = &at
+	b.models[name] = m
+	return nil
+}
+
+// MarkRemoved implements modelswap.Models.
+func (b *Backend) MarkRemoved(_ context.Context, name string, at time.Time) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	m := b.models[name]
+	m.RemovedAt = &at
+	b.models[name] = m
+	return nil
+}
+
+// Outcomes lets n outcomes come in.
+func (b *Backend) Outcomes(n int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.outcomes += n
+}
+
+// Ask lets recent traffic be these predictions.
+func (b *Backend) Ask(predictions []predict.Prediction) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.traffic = predictions
+}
+
+// Schedule implements modelswap.Schedules.
+func (b *Backend) Schedule(context.Context) (modelswap.Schedule, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.schedule, nil
+}
+
+// SaveSchedule implements modelswap.Schedules.
+func (b *Backend) SaveSchedule(_ context.Context, s modelswap.Schedule, r *modelswap.Renewal) error {
+	if err := b.before("SaveSchedule"); err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if s.Revision != b.schedule.Revision {
+		return modelswap.ErrStale
+	}
+	if r != nil {
+		if err := b.insert(r); err != nil {
+			return err
+		}
+	}
+	s.Revision++
+	b.schedule = s
+	return nil
+}
+
+// NewestOutcome implements modelswap.Schedules.
+func (b *Backend) NewestOutcome(context.Context) (int64, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.outcomes, nil
+}
+
+// RecentPredictions implements modelswap.Traffic.
+func (b *Backend) RecentPredictions(context.Context, string, int) ([]predict.Prediction, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.traffic, nil
+}
