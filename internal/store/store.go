@@ -72,7 +72,7 @@ func (s *Store) Close() error {
 // the writer.
 func (s *Store) Ping(ctx context.Context) error {
 	var value int64
-	err := s.read.QueryRowContext(ctx, `SELECT value FROM counters WHERE name = 'outcomes'`).Scan(&value)
+	err := s.read.QueryRowContext(ctx, newestOutcomeSQL).Scan(&value)
 	return failed("ping", err)
 }
 
