@@ -231,7 +231,7 @@ func TestADataDirMoves(t *testing.T) {
 	g := start(t, cfg)
 	g.model(t)
 	// SQLite has one writer: while somebody else is it, nothing is drained.
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(cfg.DataDir, "gateway.db")+"?_txlock=immediate")
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(cfg.DataDir, "gateway.db")+"?_txlock=immediate&_pragma=busy_timeout(5000)")
 	if err != nil {
 		t.Fatal(err)
 	}
