@@ -134,7 +134,6 @@ func New(d Deps, o Options) (public, admin http.Handler) {
 // request is listed from the outside in.
 func (a *api) router(groups ...func(chi.Router)) http.Handler {
 	r := chi.NewRouter()
-	r.Use(a.observe) // id, event, metrics: sees all that is answered
 	r.Use(recovered) // panics become problems
 	r.Use(secured)   // headers
 	r.Use(cors(a.o.CORSOrigins))
@@ -144,7 +143,7 @@ func (a *api) router(groups ...func(chi.Router)) http.Handler {
 	for _, group := range groups {
 		group(r)
 	}
-	return r
+	return observed{r, a} // id, event, metrics: sees all that is answered
 }
 
 func (a *api) health(r chi.Router) {

@@ -50,8 +50,17 @@ func isAdmin(path string) bool {
 func secured(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		h["X-Content-Type-Options"] = noSniff
+		h["Content-Security-Policy"] = noContent
 		next.ServeHTTP(w, r)
 	})
 }
+
+// Values of headers that every answer has. They are shared, so nobody may add
+// to them or change them in place; Set puts another one there.
+var (
+	noSniff   = []string{"nosniff"}
+	noContent = []string{"default-src 'none'; frame-ancestors 'none'"}
+	noStore   = []string{"no-store"}
+	jsonType  = []string{"application/json"}
+)

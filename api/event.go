@@ -17,7 +17,13 @@ import (
 // event is what one request leaves in the log: filled in on the way, written
 // once at the end. It holds no feature value, no path and no query, for each
 // of these may be personal.
+//
+// It is the request's context too, and holds the router's part of that, so
+// that a request costs one copy of itself and not three.
 type event struct {
+	context.Context // the server's
+	route           chi.Context
+
 	id      string
 	rows    int    // rows that were asked about or sent
 	model   string // that answered
@@ -30,10 +36,22 @@ type event struct {
 	problem     *Problem
 	err         error
 	stack       []byte // of a panic
-	out         *recorder
+	out         recorder
+	idHeader    [1]string
 }
 
 type eventKey struct{}
+
+// Value implements context.Context.
+func (e *event) Value(key any) any {
+	switch key {
+	case eventKey{}:
+		return e
+	case chi.RouteCtxKey:
+		return &e.route
+	}
+	return e.Context.Value(key)
+}
 
 // eventOf returns the request's event. Outside of a request, as in tests of
 // single functions, it returns one that nobody will read.
@@ -47,7 +65,7 @@ func eventOf(ctx context.Context) *event {
 func (e *event) failed(p *Problem, err error) { e.problem, e.err = p, err }
 
 // begun reports whether part of the answer is on its way already.
-func (e *event) begun() bool { return e.out != nil && e.out.status != 0 }
+func (e *event) begun() bool { return e.out.status != 0 }
 
 // status is what the log and the metrics say became of the request.
 func (e *event) status() int {
@@ -78,31 +96,35 @@ func (e *event) reason() string {
 	return e.err.Error()
 }
 
-// observe gives every request its id and its event, counts it, and logs it
-// once when it is over, whatever happened to it.
-func (a *api) observe(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		start := time.Now()
-		out := &recorder{ResponseWriter: w}
-		e := &event{id: requestID(r), out: out}
-		w.Header().Set("X-Request-Id", e.id)
-		a.metrics.inFlight.Inc()
-		returned := false
-		defer func() {
-			a.metrics.inFlight.Dec()
-			if !returned && e.err == nil {
-				e.err = http.ErrAbortHandler
-			}
-			a.finish(r, e, time.Since(start))
-		}()
-		r = r.WithContext(context.WithValue(r.Context(), eventKey{}, e))
-		next.ServeHTTP(out, r)
-		returned = true
-	})
+// observed is a router that gives every request its id and its event, counts
+// it, and logs it once when it is over, whatever happened to it.
+type observed struct {
+	chi.Router
+	a *api
 }
 
-func (a *api) finish(r *http.Request, e *event, took time.Duration) {
-	route, method, status := routeOf(r), knownMethod(r.Method), e.status()
+// ServeHTTP implements http.Handler.
+func (o observed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	start := time.Now()
+	e := &event{Context: r.Context(), id: requestID(r), out: recorder{ResponseWriter: w}}
+	e.route.Routes = o.Router
+	e.idHeader[0] = e.id
+	w.Header()["X-Request-Id"] = e.idHeader[:]
+	o.a.metrics.inFlight.Inc()
+	returned := false
+	defer func() {
+		o.a.metrics.inFlight.Dec()
+		if !returned && e.err == nil {
+			e.err = http.ErrAbortHandler
+		}
+		o.a.finish(e, r.Method, time.Since(start))
+	}()
+	o.Router.ServeHTTP(&e.out, r.WithContext(e))
+	returned = true
+}
+
+func (a *api) finish(e *event, method string, took time.Duration) {
+	route, method, status := patternOf(&e.route), knownMethod(method), e.status()
 	a.metrics.count(route, method, status, took)
 	if e.apiKey != "" {
 		a.metrics.countKey(e.apiKey, status)
@@ -115,7 +137,7 @@ func (a *api) finish(r *http.Request, e *event, took time.Duration) {
 	case status >= 500 || e.stack != nil || e.problem != nil && e.problem.Status >= 500:
 		level = slog.LevelError
 	}
-	if !a.d.Log.Enabled(r.Context(), level) {
+	if !a.d.Log.Enabled(e, level) {
 		return
 	}
 	attrs := make([]slog.Attr, 0, 12)
@@ -147,12 +169,14 @@ func (a *api) finish(r *http.Request, e *event, took time.Duration) {
 	if e.stack != nil {
 		attrs = append(attrs, slog.String("stack", string(e.stack)))
 	}
-	a.d.Log.LogAttrs(r.Context(), level, "request", attrs...)
+	a.d.Log.LogAttrs(e, level, "request", attrs...)
 }
 
 // routeOf returns the pattern that matched: a closed set, unlike the path.
-func routeOf(r *http.Request) string {
-	pattern := chi.RouteContext(r.Context()).RoutePattern()
+func routeOf(r *http.Request) string { return patternOf(chi.RouteContext(r.Context())) }
+
+func patternOf(route *chi.Context) string {
+	pattern := route.RoutePattern()
 	if pattern == "" || pattern == "/" || strings.HasSuffix(pattern, "/*") && pattern != docsPattern {
 		return "unmatched"
 	}

@@ -23,6 +23,10 @@ type document struct {
 	text       bytes.Buffer
 	dec        *jsontext.Decoder
 	violations []predict.Violation
+
+	// Memory of what the text is read into, and of the answer.
+	features predict.Record
+	answer   []byte
 }
 
 // documents keeps buffers for the next request. Large ones are let go.
@@ -61,10 +65,13 @@ func (a *api) readJSON(w http.ResponseWriter, r *http.Request, optional bool) (d
 		return nil, false, &http.MaxBytesError{Limit: a.o.MaxBody}
 	}
 	doc = a.documents.get()
-	if r.ContentLength > 0 {
+	body := r.Body
+	if r.ContentLength > 0 { // then the server reads no more than that
 		doc.text.Grow(int(r.ContentLength) + bytes.MinRead) // so that ReadFrom need not grow
+	} else {
+		body = http.MaxBytesReader(connection(w), body, a.o.MaxBody)
 	}
-	if _, err := doc.text.ReadFrom(http.MaxBytesReader(connection(w), r.Body, a.o.MaxBody)); err != nil {
+	if _, err := doc.text.ReadFrom(body); err != nil {
 		a.documents.release(doc)
 		return nil, false, bodyError(err)
 	}
@@ -147,9 +154,13 @@ func mediaTypeOf(r *http.Request, want ...string) (string, error) {
 // write sends an answer that is held in memory. An answer is nobody's to keep.
 func write(w http.ResponseWriter, status int, contentType string, body []byte) {
 	h := w.Header()
-	h.Set("Content-Type", contentType)
-	if h.Get("Cache-Control") == "" {
-		h.Set("Cache-Control", "no-store")
+	if contentType == jsonType[0] {
+		h["Content-Type"] = jsonType
+	} else {
+		h.Set("Content-Type", contentType)
+	}
+	if len(h["Cache-Control"]) == 0 {
+		h["Cache-Control"] = noStore
 	}
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // a caller who has gone is seen by net/http

@@ -1,8 +1,10 @@
 package api
 
 import (
+	"maps"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,6 +18,21 @@ type metrics struct {
 	keys     *prometheus.CounterVec
 	mu       sync.Mutex
 	keyNames map[string]bool // that have a label of their own
+
+	// counted is what the two vectors have, so that a request need not hash
+	// its labels. It is replaced, never changed.
+	counted atomic.Pointer[map[answerKind]answerCount]
+}
+
+// answerKind is what the labels of an answer are made of: a closed set.
+type answerKind struct {
+	route, method string
+	status        int
+}
+
+type answerCount struct {
+	requests prometheus.Counter
+	seconds  prometheus.Observer
 }
 
 // maxKeyNames bounds the names of keys that are labels. Names come and go with
@@ -41,6 +58,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}),
 	}
 	m.keyNames = make(map[string]bool)
+	m.counted.Store(&map[answerKind]answerCount{})
 	m.keys = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "gateway_api_key_requests_total",
 		Help: "Requests of apps, by the name of their key and by status; \"other\" are names beyond the first 200.",
@@ -50,9 +68,25 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 }
 
 func (m *metrics) count(route, method string, status int, took time.Duration) {
-	code := strconv.Itoa(status)
-	m.requests.WithLabelValues(route, method, code).Inc()
-	m.seconds.WithLabelValues(route, method, code[:1]+"xx").Observe(took.Seconds())
+	kind := answerKind{route, method, status}
+	c, known := (*m.counted.Load())[kind]
+	if !known {
+		c = m.add(kind)
+	}
+	c.requests.Inc()
+	c.seconds.Observe(took.Seconds())
+}
+
+func (m *metrics) add(kind answerKind) answerCount {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	code := strconv.Itoa(kind.status)
+	c := answerCount{m.requests.WithLabelValues(kind.route, kind.method, code),
+		m.seconds.WithLabelValues(kind.route, kind.method, code[:1]+"xx")}
+	counted := maps.Clone(*m.counted.Load())
+	counted[kind] = c
+	m.counted.Store(&counted)
+	return c
 }
 
 // countKey counts a request of the app with a key.

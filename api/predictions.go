@@ -42,15 +42,9 @@ func (a *api) predict(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer a.documents.release(doc)
-	req, err := a.instance(doc)
-	if err == nil {
-		err = doc.end()
-	}
+	req, err := a.request(doc)
 	if err != nil {
 		return err
-	}
-	if violations := doc.take(); len(violations) > 0 {
-		return a.d.Predict.Violated(violations)
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), a.o.PredictTimeout)
 	defer cancel()
@@ -61,8 +55,36 @@ func (a *api) predict(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	e.rows, e.model = 1, p.Model
-	write(w, http.StatusOK, "application/json", append(appendPrediction(nil, &p), '\n'))
+	doc.answer = append(appendPrediction(doc.answer[:0], &p), '\n')
+	write(w, http.StatusOK, "application/json", doc.answer)
 	return nil
+}
+
+// request reads a document that is one request: by the fast path if it takes
+// it, else by the strict one, which says what is wrong.
+func (a *api) request(doc *document) (predict.Request, error) {
+	schema := a.d.Predict.Schema()
+	req := predict.Request{Features: doc.record(schema)}
+	if schema.Scan(doc.text.Bytes(), &req) {
+		return req, nil
+	}
+	req, err := a.instance(doc, doc.record(schema))
+	if err == nil {
+		err = doc.end()
+	}
+	if violations := doc.take(); err == nil && len(violations) > 0 {
+		err = a.d.Predict.Violated(violations)
+	}
+	return req, err
+}
+
+// record is an empty record of the schema, there being one schema.
+func (d *document) record(schema *predict.Schema) predict.Record {
+	if d.features.IsZero() {
+		d.features = schema.NewRecord()
+	}
+	d.features.Reset()
+	return d.features
 }
 
 func (a *api) predictBatch(w http.ResponseWriter, r *http.Request) error {
@@ -163,7 +185,7 @@ func (a *api) instances(doc *document) (reqs []predict.Request, results []predic
 		outer := doc.take()
 		defer func() { doc.violations = append(outer, doc.violations...) }()
 		return doc.array("instances", a.o.MaxItems, func(int) error {
-			req, err := a.instance(doc)
+			req, err := a.instance(doc, a.d.Predict.Schema().NewRecord())
 			var result predict.Result
 			if violations := doc.take(); len(violations) > 0 {
 				result.Err = a.d.Predict.Violated(violations)
@@ -191,12 +213,14 @@ func (a *api) instances(doc *document) (reqs []predict.Request, results []predic
 	return nil, nil, a.d.Predict.Violated(violations)
 }
 
-// instance reads one request. Fields are named from the instance on.
-func (a *api) instance(doc *document) (predict.Request, error) {
+// instance reads one request into an empty record. Fields are named from the
+// instance on. Features may stand beside the other members too, as they do in
+// files: {"customer_id": …, "age": 34, …}.
+func (a *api) instance(doc *document, features predict.Record) (predict.Request, error) {
 	schema := a.d.Predict.Schema()
-	req := predict.Request{Features: schema.NewRecord()}
+	req := predict.Request{Features: features}
 	before := len(doc.violations)
-	stored := false
+	stored, prefix := false, "/features/"
 	err := doc.object("body", func(name string) (err error) {
 		switch name {
 		case "customer_id":
@@ -206,18 +230,27 @@ func (a *api) instance(doc *document) (predict.Request, error) {
 			req.Explain, err = doc.boolean(name)
 		case "features":
 			var violations []predict.Violation
-			req.Features, violations, err = schema.DecodeFeatures(doc.dec, "/features/")
-			if err != nil {
+			if violations, err = schema.DecodeFeatures(features, doc.dec, "/features/"); err != nil {
 				return doc.broken(err)
 			}
 			doc.violations = append(doc.violations, violations...)
 		default:
-			err = doc.unknown(pointer("", name), "customer_id", "features", "explain")
+			if schema.Feature(name) < 0 && prefix != "" {
+				return doc.unknown(pointer("", name), "customer_id", "features", "explain")
+			}
+			value, err := doc.dec.ReadValue()
+			if err != nil {
+				return doc.broken(err)
+			}
+			prefix = ""
+			if v := schema.SetMember(features, name, value); v != nil {
+				doc.violations = append(doc.violations, *v)
+			}
 		}
 		return err
 	})
-	if len(doc.violations) > before && !stored && !req.Features.IsEmpty() {
-		doc.violations = schema.AddMissing(doc.violations, req.Features, "/features/")
+	if len(doc.violations) > before && !stored && !features.IsEmpty() {
+		doc.violations = schema.AddMissing(doc.violations, features, prefix)
 	}
 	return req, err
 }
@@ -258,6 +291,15 @@ func appendPrediction(dst []byte, p *predict.Prediction) []byte {
 }
 
 func appendString(dst []byte, text string) []byte {
+	for i := range len(text) {
+		if b := text[i]; b < ' ' || b > '~' || b == '"' || b == '\\' {
+			return appendQuoted(dst, text)
+		}
+	}
+	return append(append(append(dst, '"'), text...), '"')
+}
+
+func appendQuoted(dst []byte, text string) []byte {
 	dst, _ = jsontext.AppendQuote(dst, text) // what is not UTF-8 becomes U+FFFD
 	return dst
 }

@@ -67,7 +67,7 @@ func TestProblems(t *testing.T) {
 				ctx = test.ctx
 			}
 			w := httptest.NewRecorder()
-			e := &event{id: "request-1", out: &recorder{ResponseWriter: w}}
+			e := &event{id: "request-1", out: recorder{ResponseWriter: w}}
 			r := httptest.NewRequestWithContext(context.WithValue(ctx, eventKey{}, e), "POST", path, nil)
 			func() {
 				defer func() {
@@ -75,7 +75,7 @@ func TestProblems(t *testing.T) {
 						panic(cause)
 					}
 				}()
-				fail(e.out, r, test.err)
+				fail(&e.out, r, test.err)
 			}()
 			if e.err == nil || e.problem == nil {
 				t.Errorf("%s: the event knows nothing of it", test.name)

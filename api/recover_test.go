@@ -9,7 +9,7 @@ import (
 
 func TestWhoBreaksOffOnPurposeIsLeftToNetHTTP(t *testing.T) {
 	w := httptest.NewRecorder()
-	e := &event{out: &recorder{ResponseWriter: w}}
+	e := &event{out: recorder{ResponseWriter: w}}
 	r := httptest.NewRequestWithContext(context.WithValue(t.Context(), eventKey{}, e), "GET", "/schema", nil)
 	defer func() {
 		if cause := recover(); cause != http.ErrAbortHandler {
@@ -19,5 +19,5 @@ func TestWhoBreaksOffOnPurposeIsLeftToNetHTTP(t *testing.T) {
 			t.Errorf("it was answered with %d, or logged as a fault", w.Code)
 		}
 	}()
-	recovered(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })).ServeHTTP(e.out, r)
+	recovered(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })).ServeHTTP(&e.out, r)
 }

@@ -4,20 +4,13 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// DecodeFeatures reads one JSON object of features from dec. Every member that
-// breaks the schema gives a violation, its field named after prefix (such as
-// "/features/"), and reading goes on; an error means that the JSON itself is
-// broken and nothing more can be read. dec must refuse duplicate names and
-// invalid UTF-8, as jsontext does unless told otherwise.
-func (s *Schema) DecodeFeatures(dec *jsontext.Decoder, prefix string) (Record, []Violation, error) {
-	r := s.NewRecord()
-	violations, err := s.decodeInto(r, dec, prefix)
-	return r, violations, err
-}
-
-// decodeInto is DecodeFeatures for a record that may have values already;
-// giving one of those again is a violation.
-func (s *Schema) decodeInto(r Record, dec *jsontext.Decoder, prefix string) ([]Violation, error) {
+// DecodeFeatures reads one JSON object of features from dec into r. Every
+// member that breaks the schema, or is there already, gives a violation, its
+// field named after prefix (such as "/features/"), and reading goes on; an
+// error means that the JSON itself is broken and nothing more can be read. dec
+// must refuse duplicate names and invalid UTF-8, as jsontext does unless told
+// otherwise.
+func (s *Schema) DecodeFeatures(r Record, dec *jsontext.Decoder, prefix string) ([]Violation, error) {
 	if kind := dec.PeekKind(); kind != '{' {
 		raw, err := dec.ReadValue()
 		if err != nil {
@@ -43,7 +36,7 @@ func (s *Schema) decodeInto(r Record, dec *jsontext.Decoder, prefix string) ([]V
 		if err != nil {
 			return nil, err
 		}
-		if v := s.setMember(r, name, raw); v != nil {
+		if v := s.SetMember(r, name, raw); v != nil {
 			v.Field = field(prefix, v.Field)
 			violations = append(violations, *v)
 		}
@@ -52,7 +45,9 @@ func (s *Schema) decodeInto(r Record, dec *jsontext.Decoder, prefix string) ([]V
 	return violations, err
 }
 
-func (s *Schema) setMember(r Record, name string, raw jsontext.Value) *Violation {
+// SetMember sets a feature by a member of a JSON object. It returns the
+// violation, if any, whose field is the name as it was given.
+func (s *Schema) SetMember(r Record, name string, raw jsontext.Value) *Violation {
 	i := s.Feature(name)
 	if i < 0 {
 		return &Violation{shorten(name), CodeUnknown, "is not a feature of the schema" + s.suggest(name)}
@@ -71,8 +66,8 @@ func (s *Schema) setMember(r Record, name string, raw jsontext.Value) *Violation
 // earlier schema: what this schema does not know is passed over, and a value
 // that it no longer allows counts as absent.
 func (s *Schema) DecodeStored(text []byte) (Record, error) {
-	dec := newDecoder(text)
-	r, _, err := s.DecodeFeatures(dec, "")
+	r := s.NewRecord()
+	_, err := s.DecodeFeatures(r, newDecoder(text), "")
 	return r, err
 }
 

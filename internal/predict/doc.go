@@ -21,7 +21,8 @@
 //
 //	schema := predict.Bank()
 //	service := predict.NewService(schema, scorer, customers, ledger, log, registry)
-//	record, violations, err := schema.DecodeFeatures(decoder, "/features/")
+//	record := schema.NewRecord()
+//	violations, err := schema.DecodeFeatures(record, decoder, "/features/")
 //	…
 //	prediction, err := service.Predict(ctx, predict.Request{Features: record})
 package predict

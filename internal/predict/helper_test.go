@@ -33,7 +33,9 @@ func readAll(t testing.TB, table predict.Table, each func(predict.Row)) int {
 
 // decode reads one JSON object of features.
 func decode(s *predict.Schema, text string) (predict.Record, []predict.Violation, error) {
-	return s.DecodeFeatures(jsontext.NewDecoder(bytes.NewReader([]byte(text))), "/features/")
+	r := s.NewRecord()
+	violations, err := s.DecodeFeatures(r, jsontext.NewDecoder(bytes.NewReader([]byte(text))), "/features/")
+	return r, violations, err
 }
 
 // record reads features that must be sound.

@@ -4,6 +4,7 @@ import "github.com/prometheus/client_golang/prometheus"
 
 type metrics struct {
 	scorer         *prometheus.HistogramVec
+	scored         prometheus.Observer // of scorer: what was answered
 	violations     *prometheus.CounterVec
 	mapped         *prometheus.CounterVec
 	outcomes       *prometheus.CounterVec
@@ -34,6 +35,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Help: "Predictions that were answered but could not be recorded.",
 		}),
 	}
+	m.scored = m.scorer.WithLabelValues("ok")
 	reg.MustRegister(m.scorer, m.violations, m.mapped, m.outcomes, m.ledgerFailures)
 	return m
 }

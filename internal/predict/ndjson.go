@@ -67,7 +67,7 @@ func (t *ndjsonTable) read(row *Row, text []byte) error {
 		}
 		name := token.String()
 		if name == "features" && s.Feature(name) < 0 {
-			violations, err := s.decodeInto(row.Features, dec, "/features/")
+			violations, err := s.DecodeFeatures(row.Features, dec, "/features/")
 			if err != nil {
 				return err
 			}
@@ -116,7 +116,7 @@ func (t *ndjsonTable) setMember(row *Row, name string, raw jsontext.Value) *Viol
 		row.Explain = raw.Kind() == 't'
 		return nil
 	}
-	return s.setMember(row.Features, name, raw)
+	return s.SetMember(row.Features, name, raw)
 }
 
 // FromJSON reads the label from a JSON value: a number or a string, as the

@@ -85,8 +85,8 @@ func isInteger(text string, x float64) bool {
 // appendNumber appends the shortest decimal that reads back as x, without an
 // exponent at everyday magnitudes, so that no formatting ever changes a value.
 func appendNumber(dst []byte, x float64) []byte {
-	if x == 0 {
-		return append(dst, '0')
+	if n := int64(x); float64(n) == x && -maxInteger <= n && n <= maxInteger {
+		return strconv.AppendInt(dst, n, 10) // the same text, for less
 	}
 	if abs := math.Abs(x); abs < 1e-6 || abs >= 1e21 {
 		return strconv.AppendFloat(dst, x, 'e', -1, 64)

@@ -54,9 +54,9 @@ type Customers interface {
 // Ledger remembers predictions and what became of them.
 type Ledger interface {
 	// Append records predictions, those that it does not have by their id. They
-	// are durable when it returns nil. An *Error of kind Unavailable means that
-	// they must not be answered; any other, that they are answered without a
-	// record.
+	// are durable when it returns nil, and their memory is the caller's again. An
+	// *Error of kind Unavailable means that they must not be answered; any other,
+	// that they are answered without a record.
 	Append(ctx context.Context, predictions []Prediction) error
 	// RecordOutcomes records outcomes and sets the customers' labels, each once
 	// however often it is sent. Match i belongs to outcome i.
@@ -94,8 +94,8 @@ type Prediction struct {
 	CustomerID string // empty for an anonymous prediction
 	CreatedAt  time.Time
 	Caller     string // as CallerOf names it; empty for an unknown one
-	Features   []byte // as AppendFeatures writes them, personal ones left out
-	Personal   []byte // a JSON object of hashes of the personal ones; nil without a PersonalHash
+	Features   []byte // for the ledger alone: as AppendFeatures writes them, personal ones left out
+	Personal   []byte // for the ledger alone: a JSON object of hashes of the personal ones; nil without a PersonalHash
 	Score      float64
 	Label      int
 	Model      string

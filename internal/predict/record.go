@@ -33,6 +33,12 @@ func (s *Schema) NewRecord() Record {
 	return Record{values: make([]float64, n), origin: make([]origin, n)}
 }
 
+// IsZero reports whether r is the zero Record, which belongs to no schema yet.
+func (r Record) IsZero() bool { return r.origin == nil }
+
+// Reset makes the record empty, to be used again.
+func (r Record) Reset() { clear(r.origin) }
+
 // IsEmpty reports whether no feature has a value.
 func (r Record) IsEmpty() bool {
 	for _, o := range r.origin {

@@ -9,6 +9,7 @@ import (
 	"math"
 	"sort"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -27,12 +28,14 @@ type Service struct {
 	metrics   *metrics
 	feature   []int // encoded column → index into schema.Features
 	personal  *PersonalHash
+	works     sync.Pool   // of *work
 	unwritten atomic.Bool // the ledger took nothing the last time
 }
 
 // NewService wires a Service. Its metrics are registered with reg.
 func NewService(schema *Schema, scorer Scorer, customers Customers, ledger Ledger, log *slog.Logger, reg prometheus.Registerer) *Service {
 	s := &Service{schema: schema, scorer: scorer, customers: customers, ledger: ledger, log: log, metrics: newMetrics(reg)}
+	s.works.New = func() any { return new(work) }
 	for i := range schema.Features {
 		f := &schema.Features[i]
 		columns := 1
@@ -55,21 +58,56 @@ func (s *Service) HashPersonal(h *PersonalHash) { s.personal = h }
 // Schema returns the schema that requests are held against.
 func (s *Service) Schema() *Schema { return s.schema }
 
-// Predict answers one request. It takes over the request's record.
+// Predict answers one request. It may change the request's record, and keeps
+// nothing of it.
 func (s *Service) Predict(ctx context.Context, req Request) (Prediction, error) {
-	r := s.PredictBatch(ctx, []Request{req})[0]
-	return r.Prediction, r.Err
+	w := s.works.Get().(*work)
+	defer s.giveBack(w)
+	w.req[0], w.result[0] = req, Result{}
+	s.predict(ctx, w, w.req[:], w.result[:])
+	return w.result[0].Prediction, w.result[0].Err
 }
 
 // PredictBatch answers many requests, each with its own result, in order. It
-// takes over the requests' records.
+// may change the requests' records, and keeps nothing of them.
 func (s *Service) PredictBatch(ctx context.Context, reqs []Request) []Result {
-	start := time.Now()
+	w := s.works.Get().(*work)
+	defer s.giveBack(w)
 	results := make([]Result, len(reqs))
-	s.addStored(ctx, reqs, results)
+	s.predict(ctx, w, reqs, results)
+	return results
+}
 
-	rows := make([]Vector, 0, len(reqs))
-	at := make([]int, 0, len(reqs)) // rows[k] belongs to reqs[at[k]]
+// work is the memory that answering takes. It is used again, so no result may
+// hold any of it.
+type work struct {
+	req         [1]Request
+	result      [1]Result
+	rows        []Vector
+	at          []int     // rows[k] belongs to request at[k]
+	numbers     []float64 // behind rows
+	predictions []Prediction
+	text        []byte // behind the predictions' features
+}
+
+// keepRows is how many rows' memory is kept for the next call.
+const keepRows = 256
+
+func (s *Service) giveBack(w *work) {
+	if cap(w.at) > keepRows {
+		return
+	}
+	w.req[0], w.result[0] = Request{}, Result{}
+	clear(w.rows)
+	clear(w.predictions)
+	w.rows, w.at, w.numbers, w.predictions, w.text = w.rows[:0], w.at[:0], w.numbers[:0], w.predictions[:0], w.text[:0]
+	s.works.Put(w)
+}
+
+// predict fills results, which are as many as reqs.
+func (s *Service) predict(ctx context.Context, w *work, reqs []Request, results []Result) {
+	start := time.Now()
+	s.addStored(ctx, reqs, results)
 	explain := false
 	for i := range reqs {
 		if results[i].Err != nil {
@@ -81,30 +119,28 @@ func (s *Service) PredictBatch(ctx context.Context, reqs []Request) []Result {
 		}
 		reqs[i].Features.Mapped(func(f int) { s.metrics.mapped.WithLabelValues(s.schema.Features[f].Name).Inc() })
 		explain = explain || reqs[i].Explain
-		rows = append(rows, s.schema.Encode(reqs[i].Features))
-		at = append(at, i)
+		from := len(w.numbers)
+		w.numbers = s.schema.AppendVector(w.numbers, reqs[i].Features)
+		w.rows = append(w.rows, w.numbers[from:len(w.numbers):len(w.numbers)])
+		w.at = append(w.at, i)
 	}
-	if len(rows) == 0 {
-		return results
+	if len(w.rows) == 0 {
+		return
 	}
-	if len(at) == 1 { // the call is for one prediction, and bears its name
-		one := &reqs[at[0]]
+	if len(w.at) == 1 { // the call is for one prediction, and bears its name
+		one := &reqs[w.at[0]]
 		one.ID = cmp.Or(one.ID, NewID())
 		ctx = WithCallID(ctx, one.ID)
 	}
-	scores, err := s.ask(ctx, rows, explain)
+	scores, err := s.ask(ctx, w.rows, explain)
 	if err != nil {
-		for _, i := range at {
+		for _, i := range w.at {
 			results[i].Err = err
 		}
-		return results
+		return
 	}
-	at = s.fill(reqs, results, at, scores, start)
-	for i, caller := 0, CallerOf(ctx); i < len(at) && caller != ""; i++ {
-		results[at[i]].Prediction.Caller = caller
-	}
-	s.record(ctx, results, at)
-	return results
+	s.fill(ctx, w, reqs, results, scores, start)
+	s.record(ctx, w, results)
 }
 
 // Score asks the model about encoded rows and checks its answer: as many
@@ -127,10 +163,11 @@ func (s *Service) ask(ctx context.Context, rows []Vector, explain bool) (Scores,
 	if err == nil {
 		err = s.checkScores(scores, len(rows))
 	}
-	s.metrics.scorer.WithLabelValues(outcomeOf(err)).Observe(time.Since(start).Seconds())
 	if err != nil {
+		s.metrics.scorer.WithLabelValues(outcomeOf(err)).Observe(time.Since(start).Seconds())
 		return Scores{}, err
 	}
+	s.metrics.scored.Observe(time.Since(start).Seconds())
 	return scores, nil
 }
 
@@ -229,55 +266,54 @@ func (s *Service) lacks(r Record) bool {
 	return false
 }
 
-// fill makes predictions of scores, and returns where they are: at, without
-// the rows that have no score.
-func (s *Service) fill(reqs []Request, results []Result, at []int, scores Scores, start time.Time) []int {
-	now, latency := time.Now().UTC(), time.Since(start)
-	filled := at[:0]
-	for k, i := range at {
+// fill makes predictions of scores, for the ledger in w and for the caller in
+// results. Afterwards w.at has only those requests that have one.
+func (s *Service) fill(ctx context.Context, w *work, reqs []Request, results []Result, scores Scores, start time.Time) {
+	now, latency, caller := time.Now().UTC(), time.Since(start), CallerOf(ctx)
+	filled := w.at[:0]
+	for k, i := range w.at {
 		if err := scores.rowError(k); err != nil {
 			results[i].Err = err
 			continue
 		}
 		filled = append(filled, i)
 		p := &results[i].Prediction
-		id := reqs[i].ID
-		if id == "" {
-			id = NewID()
-		}
 		*p = Prediction{
-			ID: id, CustomerID: reqs[i].CustomerID, CreatedAt: now,
-			Features: s.schema.AppendFeatures(nil, reqs[i].Features, false),
-			Score:    scores.Score[k], Label: scores.Label[k],
+			ID: reqs[i].ID, CustomerID: reqs[i].CustomerID, CreatedAt: now, Caller: caller,
+			Score: scores.Score[k], Label: scores.Label[k],
 			Model: scores.Model, Schema: scores.Schema, Latency: latency,
 		}
-		if s.personal != nil {
-			p.Personal = s.personal.append(nil, s.schema, reqs[i].Features)
+		if p.ID == "" {
+			p.ID = NewID()
 		}
 		if reqs[i].Explain && scores.Contributions != nil {
 			p.Reasons = s.reasons(scores.Contributions[k])
 		}
+		w.predictions = append(w.predictions, *p)
+		row := &w.predictions[len(w.predictions)-1]
+		from := len(w.text)
+		w.text = s.schema.AppendFeatures(w.text, reqs[i].Features, false)
+		row.Features = w.text[from:len(w.text):len(w.text)]
+		if s.personal != nil {
+			row.Personal = s.personal.append(nil, s.schema, reqs[i].Features)
+		}
 	}
-	return filled
+	w.at = filled
 }
 
 // record writes the predictions to the ledger before they are answered. A
 // ledger that fails costs no caller the answer, unless it says that it must: it
 // is counted, and logged when it begins and when it ends.
-func (s *Service) record(ctx context.Context, results []Result, at []int) {
-	predictions := make([]Prediction, len(at))
-	for k, i := range at {
-		predictions[k] = results[i].Prediction
-	}
+func (s *Service) record(ctx context.Context, w *work, results []Result) {
 	// What was scored is recorded even if the caller has left by now.
 	deadline, bounded := ctx.Deadline()
 	ctx = context.WithoutCancel(ctx)
-	if bounded && len(at) > 1 { // the ledger may make many rows wait
+	if bounded && len(w.at) > 1 { // the ledger may make many rows wait
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, deadline)
 		defer cancel()
 	}
-	err := s.ledger.Append(ctx, predictions)
+	err := s.ledger.Append(ctx, w.predictions)
 	if err == nil {
 		if s.unwritten.Load() && s.unwritten.CompareAndSwap(true, false) {
 			s.log.Info("predictions are recorded again")
@@ -285,14 +321,14 @@ func (s *Service) record(ctx context.Context, results []Result, at []int) {
 		return
 	}
 	if e := (*Error)(nil); errors.As(err, &e) && e.Kind == Unavailable {
-		for _, i := range at {
+		for _, i := range w.at {
 			results[i] = Result{Err: err}
 		}
 		return
 	}
-	s.metrics.ledgerFailures.Add(float64(len(at)))
+	s.metrics.ledgerFailures.Add(float64(len(w.at)))
 	if s.unwritten.CompareAndSwap(false, true) {
-		s.log.Error("predictions are answered without being recorded", "rows", len(at), "error", err)
+		s.log.Error("predictions are answered without being recorded", "rows", len(w.at), "error", err)
 	}
 }
 
@@ -363,11 +399,10 @@ func lastToken(pointer string) string {
 	return strings.NewReplacer("~1", "/", "~0", "~").Replace(pointer[i+1:])
 }
 
+// outcomeOf names how a call failed.
 func outcomeOf(err error) string {
 	var e *Error
 	switch {
-	case err == nil:
-		return "ok"
 	case errors.Is(err, context.Canceled):
 		return "cancelled"
 	case errors.Is(err, context.DeadlineExceeded):

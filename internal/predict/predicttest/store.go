@@ -1,6 +1,7 @@
 package predicttest
 
 import (
+	"bytes"
 	"context"
 	"slices"
 	"sync"
@@ -122,6 +123,7 @@ func (s *Store) Append(ctx context.Context, predictions []predict.Prediction) er
 	for _, p := range predictions {
 		if !s.ids[p.ID] {
 			s.ids[p.ID] = true
+			p.Features, p.Personal = bytes.Clone(p.Features), bytes.Clone(p.Personal) // they are the caller's
 			s.predictions = append(s.predictions, p)
 		}
 	}
