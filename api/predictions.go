@@ -220,7 +220,7 @@ func (a *api) instance(doc *document, features predict.Record) (predict.Request,
 	schema := a.d.Predict.Schema()
 	req := predict.Request{Features: features}
 	before := len(doc.violations)
-	stored, prefix := false, "/features/"
+	stored, flat := false, false
 	err := doc.object("body", func(name string) (err error) {
 		switch name {
 		case "customer_id":
@@ -235,14 +235,14 @@ func (a *api) instance(doc *document, features predict.Record) (predict.Request,
 			}
 			doc.violations = append(doc.violations, violations...)
 		default:
-			if schema.Feature(name) < 0 && prefix != "" {
+			if schema.Feature(name) < 0 && !flat {
 				return doc.unknown(pointer("", name), "customer_id", "features", "explain")
 			}
 			value, err := doc.dec.ReadValue()
 			if err != nil {
 				return doc.broken(err)
 			}
-			prefix = ""
+			flat = true
 			if v := schema.SetMember(features, name, value); v != nil {
 				doc.violations = append(doc.violations, *v)
 			}
@@ -250,7 +250,7 @@ func (a *api) instance(doc *document, features predict.Record) (predict.Request,
 		return err
 	})
 	if len(doc.violations) > before && !stored && !features.IsEmpty() {
-		doc.violations = schema.AddMissing(doc.violations, features, prefix)
+		doc.violations = schema.AddMissing(doc.violations, features, "/features/")
 	}
 	return req, err
 }

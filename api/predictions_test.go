@@ -41,6 +41,9 @@ func TestPredict(t *testing.T) {
 		{"the request's features win over the stored ones", `{"customer_id":"10042","features":{"age":50}}`, .5, false},
 		{"space around the value", " \n{\"customer_id\" : \"10042\"}\n ", .34, false},
 		{"with reasons", `{"customer_id":"10042","explain":true}`, .34, true},
+		{"features beside the other members", `{"explain":false,` + technician[1:], .34, false},
+		{"features beside a customer_id", `{"age":50,"customer_id":"10042"}`, .5, false},
+		{"features here and there", `{"age":50,"features":` + with("age", "") + `}`, .5, false},
 		{"an absent feature takes the schema's default", `{"features":` + with("pdays", "") + `}`, .34, false},
 		{"an alias", `{"features":` + strings.Replace(technician, "emp_var_rate", "emp.var.rate", 1) + `}`, .34, false},
 	} {
@@ -105,6 +108,10 @@ func TestWhatPredictRefuses(t *testing.T) {
 		{"an unknown category", features("contact", `"fax"`), 422, "/features/contact unknown_category"},
 		{"a feature under its name and an alias", features("emp.var.rate", "1"), 422, "/features/emp.var.rate duplicate"},
 		{"a feature that is missing", features("age", ""), 422, "/features/age missing"},
+		{"a feature here and there", `{"age":34,"features":` + technician + `}`, 422, "/features/age duplicate"},
+		{"features beside the other members, some bad", `{"explain":false,"shoe":44,` + strings.Replace(with("age", "340"), `"contact":"cellular",`, "", 1)[1:], 422,
+			"/features/contact missing, age out_of_range, shoe unknown_field"},
+		{"features beside the other members, one missing", with("age", ""), 422, "/features/age missing"},
 		{"everything at once", `{"customer":1,"explain":"yes","features":` +
 			strings.Replace(strings.Replace(with("age", "340"), `"jun"`, `"June"`, 1), `"contact":"cellular",`, "", 1) + `}`, 422,
 			"/features/age out_of_range, /features/contact missing, /features/month unknown_category, customer unknown_field, explain type"},
