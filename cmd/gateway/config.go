@@ -88,7 +88,7 @@ type TrainingConfig struct {
 type OutboxConfig struct {
 	MaxSize Bytes  `split_words:"true" default:"1GiB" desc:"how much may wait on local disk for the database"`
 	Policy  string `default:"drop-oldest" desc:"what happens beyond that: drop-oldest (predictions go on, the ledger loses its oldest) or refuse (503)"`
-	Sync    string `default:"always" desc:"always: a prediction is flushed to disk before it is answered; interval: once a second, which survives a kill but not a power cut"`
+	Sync    string `default:"interval" desc:"interval: a prediction is written before it is answered and flushed once a second, which survives a kill but not a power cut; always: it is flushed before it is answered"`
 }
 
 // LedgerConfig is what the ledger keeps, and for how long.

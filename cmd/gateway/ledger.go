@@ -31,6 +31,7 @@ func openOutbox(cfg Config, p *parts, log *slog.Logger) (*outbox.Outbox, error) 
 		MaxBytes: int64(cfg.Outbox.MaxSize),
 		Policy:   outbox.Policy(cfg.Outbox.Policy),
 		Sync:     outbox.Sync(cfg.Outbox.Sync),
+		Inside:   cfg.DBSecretID == "",
 		Shared:   cfg.DBSecretID != "",
 	}, log, p.registry)
 }

@@ -148,7 +148,7 @@ func TestManyRowsGoAtThePaceOfTheDatabase(t *testing.T) {
 // TestCallsThatWaitTogetherShareOneFlush holds the lead, so that what comes
 // meanwhile must end up in one group: nothing depends on timing.
 func TestCallsThatWaitTogetherShareOneFlush(t *testing.T) {
-	b := setup(t, Options{})
+	b := setup(t, Options{Sync: Always})
 	b.mustAppend(t, newPrediction(1000)) // the segment is there
 	size := b.journal.segments[0].size
 	hold, held := make(chan struct{}), make(chan struct{})

@@ -23,6 +23,9 @@ const (
 	storeTimeout = 10 * time.Second
 	// After a failure the drain pauses, each time for twice as long.
 	leastPause, mostPause = 100 * time.Millisecond, 5 * time.Second
+	// leastShare is how much of the drainer's time is work while the outbox has
+	// room, and leastShareInside where the database is in this process.
+	leastShare, leastShareInside = 0.5, 0.1
 	// suspectNext is how many rows are tried to see whether the one before them
 	// is at fault or the database.
 	suspectNext = 4
@@ -46,8 +49,10 @@ func newDrain() drain { return drain{rows: leastBatch, pause: leastPause} }
 // Run drains the outbox until ctx ends.
 //
 // It stores one batch at a time and then rests for as long as the batch took,
-// so that the database has half its time free of us whatever its speed; only an
-// outbox that is more than half full is drained without rest.
+// so that the database has half its time free of us whatever its speed. Where
+// the database is in this process it rests for nine times as long: predictions
+// come first, and in a peak the outbox is where they wait. From half full on it
+// rests less and less, and from three quarters on not at all.
 func (o *Outbox) Run(ctx context.Context) {
 	o.running.Store(true)
 	defer o.running.Store(false)
@@ -88,22 +93,32 @@ func (o *Outbox) Run(ctx context.Context) {
 			case n == 0:
 				waiting = false
 			default:
-				wait.Reset(o.rest(n, time.Since(start)))
+				wait.Reset(o.rest(time.Since(start)))
 			}
 		}
 	}
 }
 
-// rest is how long to wait after a batch of n rows that took so long.
-func (o *Outbox) rest(n int, took time.Duration) time.Duration {
+// rest is how long to wait after a batch that took so long.
+func (o *Outbox) rest(took time.Duration) time.Duration {
 	l := o.journal.level()
-	switch {
-	case l.bytes > o.options.MaxBytes/2:
-		return 0
-	case l.rows < o.drain.rows:
-		return max(took, linger)
+	share := o.share(float64(l.bytes) / float64(o.options.MaxBytes))
+	rest := time.Duration(float64(took) * (1/share - 1))
+	if l.rows < o.drain.rows && share < 1 {
+		return max(rest, linger)
 	}
-	return took
+	return rest
+}
+
+// share is how much of the drainer's time is work, given how full the outbox
+// is.
+func (o *Outbox) share(full float64) float64 {
+	least := leastShare
+	if o.options.Inside {
+		least = leastShareInside
+	}
+	const most = 0.75
+	return min(1, least+(1-least)*max(0, full-0.5)/(most-0.5))
 }
 
 // Drain drains what is left, without rest, until the outbox is empty or ctx

@@ -256,3 +256,39 @@ func Example_format() {
 	fmt.Println(segmentName(42), segmentNumber("0000000000000042.seg"), segmentNumber("position"))
 	// Output: 0000000000000042.seg 42 0
 }
+
+// TestADatabaseInsideTakesTurnsWithPredictions holds how much of the time is
+// the drain's, by how full the outbox is.
+func TestADatabaseInsideTakesTurnsWithPredictions(t *testing.T) {
+	for _, tt := range []struct {
+		full        float64
+		inside      bool
+		least, most float64 // share of the time
+	}{
+		{full: 0.2, inside: true, least: 0.09, most: 0.101},
+		{full: 0.49, inside: true, least: 0.09, most: 0.101},
+		{full: 0.65, inside: true, least: 0.4, most: 0.65},
+		{full: 0.9, inside: true, least: 0.99, most: 1},
+		{full: 0.2, least: 0.49, most: 0.501},
+		{full: 0.9, least: 0.99, most: 1},
+	} {
+		t.Run(fmt.Sprintf("%v full, inside: %v", tt.full, tt.inside), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const rows = 10 * mostBatch
+				b := setup(t, Options{Inside: tt.inside})
+				b.mustAppend(t, newPredictions(0, rows)...)
+				b.options.MaxBytes = int64(float64(b.Stats().Bytes) / tt.full)
+				b.drain.rows = mostBatch
+				b.db.delay = 20 * time.Millisecond
+				defer b.run(t)()
+				time.Sleep(time.Hour)
+				synctest.Wait()
+				b.stored(t, newPredictions(0, rows)...)
+				share := float64(b.db.delay) / float64(b.db.calls[1].at.Sub(b.db.calls[0].at))
+				if share < tt.least || share > tt.most {
+					t.Errorf("of the time %.3f is work, want %v to %v", share, tt.least, tt.most)
+				}
+			})
+		})
+	}
+}

@@ -3,6 +3,7 @@ package outbox
 import (
 	"errors"
 	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -18,10 +19,11 @@ var (
 // drained at the other.
 //
 // Appending needs no goroutine of its own. Who comes while nobody writes leads:
-// writes and flushes its group, which is itself alone. Who comes meanwhile
-// joins the next group, and the leader hands the lead to one of them. So a lone
-// append is written at once, and under load groups grow by themselves to what
-// the disk needs; there is no window to tune.
+// it gives way once, so that whoever is ready to append at this moment comes
+// along, and writes and flushes. Who comes meanwhile joins the next group, and
+// the leader hands the lead to one of them. So a lone append is written at once,
+// and under load groups grow by themselves to what the disk needs; there is no
+// window to tune.
 type journal struct {
 	dir         string
 	limit       int64 // of bytes that are not drained
@@ -35,6 +37,7 @@ type journal struct {
 	segments  []*segment // oldest first
 	next      uint64     // number of the next segment
 	gathering *group     // joined while another is written
+	spare     batch      // memory of the next group
 	leading   bool       // somebody writes
 	closed    bool
 	rows      int           // not drained, whether written yet or not
@@ -80,9 +83,18 @@ func (j *journal) append(b *batch) error {
 	if !j.leading {
 		j.leading = true
 		j.mu.Unlock()
-		err := j.write(b)
-		j.handOver()
-		return err
+		runtime.Gosched()
+		j.mu.Lock()
+		if j.gathering == nil {
+			j.mu.Unlock()
+			err := j.write(b)
+			j.handOver(batch{})
+			return err
+		}
+		g := j.join(b)
+		g.oldest = b.oldest
+		j.mu.Unlock()
+		return j.lead(g)
 	}
 	g := j.join(b)
 	j.mu.Unlock()
@@ -90,20 +102,36 @@ func (j *journal) append(b *batch) error {
 	case <-g.done:
 		return g.err
 	case <-g.lead:
+		return j.lead(g)
 	}
+}
+
+// lead writes the group that has gathered.
+func (j *journal) lead(g *group) error {
+	memory := j.writeGroup(g)
+	j.handOver(memory)
+	return g.err
+}
+
+// writeGroup writes the group that has gathered, tells those who joined, and
+// returns its memory.
+func (j *journal) writeGroup(g *group) (memory batch) {
 	j.mu.Lock()
 	j.gathering = nil // from here on nobody joins
 	j.mu.Unlock()
-	g.err = j.write(&g.batch)
+	if len(g.keys) > 0 {
+		g.err = j.write(&g.batch)
+	}
+	memory, g.batch = g.batch, batch{}
 	close(g.done)
-	j.handOver()
-	return g.err
+	return memory
 }
 
 // join adds the batch to the group that is written next.
 func (j *journal) join(b *batch) *group {
 	if j.gathering == nil {
-		j.gathering = &group{done: make(chan struct{}), lead: make(chan struct{}, 1)}
+		j.gathering = &group{batch: j.spare, done: make(chan struct{}), lead: make(chan struct{}, 1)}
+		j.spare = batch{}
 	}
 	g := j.gathering
 	if len(g.keys) == 0 {
@@ -118,10 +146,14 @@ func (j *journal) join(b *batch) *group {
 	return g
 }
 
-// handOver makes one of the gathered group lead, or nobody.
-func (j *journal) handOver() {
+// handOver makes one of the gathered group lead, or nobody. The memory of a
+// group that is done is kept for another one.
+func (j *journal) handOver(memory batch) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if n := cap(memory.frames); n > cap(j.spare.frames) && n <= keepMemory {
+		j.spare = batch{frames: memory.frames[:0], keys: memory.keys[:0]}
+	}
 	if j.gathering != nil {
 		j.gathering.lead <- struct{}{}
 		return
@@ -291,21 +323,15 @@ func (j *journal) exclusively(fn func() error) error {
 		case <-g.lead:
 		}
 		// The lead came to us, and with it the group of those who joined.
-		j.mu.Lock()
-		j.gathering = nil
-		j.mu.Unlock()
-		if len(g.keys) > 0 {
-			g.err = j.write(&g.batch)
-		}
-		close(g.done)
+		memory := j.writeGroup(g)
 		err := fn()
-		j.handOver()
+		j.handOver(memory)
 		return err
 	}
 	j.leading = true
 	j.mu.Unlock()
 	err := fn()
-	j.handOver()
+	j.handOver(batch{})
 	return err
 }
 

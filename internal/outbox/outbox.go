@@ -48,8 +48,11 @@ type Options struct {
 	MaxBytes int64
 	// Policy is what happens there. Zero: DropOldest.
 	Policy Policy
-	// Sync is when the disk is told to flush. Zero: Always.
+	// Sync is when the disk is told to flush. Zero: Interval.
 	Sync Sync
+	// Inside says that the database is in this process, so that what it takes
+	// is taken from the predictions.
+	Inside bool
 	// Shared says that other outboxes drain to the same database, so that a
 	// prediction that is nowhere may be in one of them.
 	Shared bool
@@ -58,7 +61,7 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	o.MaxBytes = cmp.Or(o.MaxBytes, 1<<30)
 	o.Policy = cmp.Or(o.Policy, DropOldest)
-	o.Sync = cmp.Or(o.Sync, Always)
+	o.Sync = cmp.Or(o.Sync, Interval)
 	return o
 }
 
