@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"strings"
@@ -18,7 +19,10 @@ func (serveCommand) Run(c *console) error {
 	if err != nil {
 		return &usageError{err}
 	}
-	log := newLogger(c, cfg)
+	lines := newLogWriter(c.stderr)
+	defer func() { _ = lines.Close() }()
+	log := newLogger(cfg, lines, isTerminal(c.stderr))
+	tuneCollector(log)
 	a, err := newApp(c.ctx, cfg, log, func(format string, args ...any) { log.Info(fmt.Sprintf(format, args...)) })
 	if err != nil {
 		return err
@@ -26,19 +30,19 @@ func (serveCommand) Run(c *console) error {
 	return a.serve(c.ctx)
 }
 
-// newLogger logs to standard error: text for people, JSON for machines.
-func newLogger(c *console, cfg Config) *slog.Logger {
+// newLogger logs text for people, JSON for machines.
+func newLogger(cfg Config, w io.Writer, terminal bool) *slog.Logger {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(cfg.LogLevel)) // checked by validate
 	opts := &slog.HandlerOptions{Level: level}
 	format := cmp.Or(cfg.LogFormat, "json")
-	if cfg.LogFormat == "" && isTerminal(c.stderr) {
+	if cfg.LogFormat == "" && terminal {
 		format = "text"
 	}
 	if format == "text" {
-		return slog.New(slog.NewTextHandler(c.stderr, opts))
+		return slog.New(slog.NewTextHandler(w, opts))
 	}
-	return slog.New(slog.NewJSONHandler(c.stderr, opts))
+	return slog.New(slog.NewJSONHandler(w, opts))
 }
 
 func isTerminal(w any) bool {
