@@ -6,9 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
-
-	"github.com/aws/aws-sdk-go-v2/service/sagemakerruntime"
 
 	"gateway/internal/predict"
 )
@@ -193,26 +192,24 @@ func (s *Scorer) agree(ctx context.Context, parts [][]predict.Vector, answers []
 	return nil
 }
 
+// bodies are buffers of rows.
+var bodies = sync.Pool{New: func() any { return new([]byte) }}
+
 // invoke asks the endpoint about rows, once; the client repeats what may be
 // repeated.
 func (e *Endpoint) invoke(ctx context.Context, v *view, rows []predict.Vector) (answer, error) {
-	id, accept := predict.CallID(ctx), cmp.Or(e.formats.Accept, v.accept())
-	contentType := e.contentType()
-	out, err := e.api.runtime.InvokeEndpoint(ctx, &sagemakerruntime.InvokeEndpointInput{
-		EndpointName: &e.name,
-		Body:         appendRows(nil, rows),
-		ContentType:  &contentType,
-		Accept:       &accept,
-		InferenceId:  &id,
-	})
+	buffer := bodies.Get().(*[]byte)
+	*buffer = appendRows((*buffer)[:0], rows)
+	r, err := e.api.runtime.invoke(ctx, &invocation{endpoint: e.name, contentType: e.contentType(),
+		accept: cmp.Or(e.formats.Accept, v.accept()), id: predict.CallID(ctx), body: *buffer})
+	if cap(*buffer) <= mostRequest {
+		bodies.Put(buffer)
+	}
 	if err != nil {
 		return answer{}, scoringError(err)
 	}
-	var mediaType string
-	if out.ContentType != nil {
-		mediaType = *out.ContentType
-	}
-	a, err := parseAnswer(mediaType, out.Body, len(rows))
+	defer r.release()
+	a, err := parseAnswer(string(r.contentType), r.body, len(rows))
 	if err != nil {
 		return answer{}, &predict.Error{Kind: predict.BadModel, Detail: "the model answered nonsense", Err: err}
 	}
