@@ -28,7 +28,7 @@ func endOfHead(in []byte, from int) int {
 func (a *Answer) parse(head []byte) (length int, ok bool) {
 	*a = Answer{}
 	line, rest, _ := bytes.Cut(head, []byte("\r\n"))
-	if len(line) < len("HTTP/1.1 200") || string(line[:10]) != "HTTP/1.1 2" || len(line) > 12 && line[12] != ' ' {
+	if len(line) < len("HTTP/1.1 200") || string(line[:10]) != "HTTP/1.1 2" || !isText(line) || len(line) > 12 && line[12] != ' ' {
 		return 0, false
 	}
 	status := 200
@@ -48,7 +48,7 @@ func (a *Answer) parse(head []byte) (length int, ok bool) {
 			return 0, false
 		}
 		colon := bytes.IndexByte(line, ':')
-		if colon <= 0 || line[0] == ' ' || line[0] == '\t' || line[colon-1] == ' ' || line[colon-1] == '\t' || bytes.IndexByte(line, '\n') >= 0 {
+		if colon <= 0 || !isToken(line[:colon]) || !isText(line[colon+1:]) {
 			return 0, false
 		}
 		name, value := line[:colon], bytes.Trim(line[colon+1:], " \t")
@@ -74,6 +74,26 @@ func (a *Answer) parse(head []byte) (length int, ok bool) {
 	}
 	a.Status, a.ContentType = status, contentType
 	return length, true
+}
+
+// isToken reports whether all bytes can stand in a name.
+func isToken(name []byte) bool {
+	for _, b := range name {
+		if !('a' <= b && b <= 'z' || 'A' <= b && b <= 'Z' || b == '-' || '0' <= b && b <= '9' || b == '_') {
+			return false // net/http knows the few others
+		}
+	}
+	return true
+}
+
+// isText reports whether all bytes can stand in a value.
+func isText(value []byte) bool {
+	for _, b := range value {
+		if b < ' ' && b != '\t' || b == 0x7f {
+			return false
+		}
+	}
+	return true
 }
 
 // named compares without regard to case; want is in lower case.
