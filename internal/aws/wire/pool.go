@@ -52,9 +52,12 @@ func (p *Pool) Do(ctx context.Context, request []byte) (*Conn, error) {
 	return c, nil
 }
 
+// busy is how short a connection may have been idle to be taken for alive.
+const busy = 10 * time.Millisecond
+
 // reuse returns an idle connection, or nil. The newest is the most likely to
 // be alive, and lets the others grow old. One that its server has closed shows
-// it before anything is sent.
+// it before anything is sent, and is looked at unless it was in use just now.
 func (p *Pool) reuse() *Conn {
 	for {
 		p.mu.Lock()
@@ -67,7 +70,7 @@ func (p *Pool) reuse() *Conn {
 		p.idle[last] = nil
 		p.idle = p.idle[:last]
 		p.mu.Unlock()
-		if c.alive() {
+		if time.Since(c.since) < busy || c.alive() {
 			return c
 		}
 		c.close()

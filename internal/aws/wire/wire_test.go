@@ -73,6 +73,19 @@ func (h *host) pool() *Pool {
 	return NewPool(Options{Dial: h.dial, MaxIdle: 2, IdleTime: time.Minute, MaxHeader: 4096, MaxBody: 100_000})
 }
 
+// count tells how many connections are idle.
+func (p *Pool) count() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.idle)
+}
+
+func (h *host) seen() (opened, requests int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.opened, h.requests
+}
+
 // saying is a host that always gives the same answer, whole or by the byte.
 func saying(answer string, piece int) *host {
 	return &host{answer: func(to net.Conn, _ int) bool {
@@ -128,7 +141,7 @@ func TestAnswersAreRead(t *testing.T) {
 					}
 					synctest.Wait() // what comes late has come
 					c.Release()
-					if kept := len(pool.idle) == 1; kept != tt.kept && (piece > 1<<10 || tt.kept) {
+					if kept := pool.count() == 1; kept != tt.kept && (piece > 1<<10 || tt.kept) {
 						t.Errorf("the connection was kept: %v", kept)
 					}
 				})
@@ -161,7 +174,7 @@ func TestBrokenAnswersAreErrors(t *testing.T) {
 				if err == nil || !strings.Contains(err.Error(), tt.want) {
 					t.Errorf("got %+v, %v; want an error that says %q", c, err, tt.want)
 				}
-				if len(pool.idle) > 0 {
+				if pool.count() > 0 {
 					t.Error("the connection was kept")
 				}
 			})
@@ -182,7 +195,7 @@ func TestABodyThatIsCutOffSaysSo(t *testing.T) {
 			if err != nil || !errors.Is(c.Err, io.ErrUnexpectedEOF) || string(c.Body) != "0.5" || c.Header == nil {
 				t.Fatalf("got %+v, %v", c, err)
 			}
-			if c.Release(); len(pool.idle) > 0 {
+			if c.Release(); pool.count() > 0 {
 				t.Error("the connection was kept")
 			}
 		})
@@ -200,7 +213,7 @@ func TestAnAnswerBeforeTheWholeRequestIsTaken(t *testing.T) {
 	if err != nil || c.Status != 413 {
 		t.Fatalf("got %+v, %v", c, err)
 	}
-	if c.Release(); len(pool.idle) > 0 {
+	if c.Release(); pool.count() > 0 {
 		t.Error("the connection was kept")
 	}
 }
@@ -240,8 +253,9 @@ func TestTheCallersTimeEndsACall(t *testing.T) {
 				if c, err := pool.Do(ctx, []byte(request)); !errors.Is(err, context.Canceled) || time.Since(begun) != 2*time.Second {
 					t.Errorf("got %+v, %v after %v", c, err, time.Since(begun))
 				}
-				if _, err := pool.Do(ctx, []byte(request)); !errors.Is(err, context.Canceled) || h.opened != 2 || len(pool.idle) > 0 {
-					t.Errorf("%v; %d connections were opened, %d are kept", err, h.opened, len(pool.idle))
+				_, err := pool.Do(ctx, []byte(request))
+				if n, _ := h.seen(); !errors.Is(err, context.Canceled) || n != 2 || pool.count() > 0 {
+					t.Errorf("%v; %d connections were opened, %d are kept", err, n, pool.count())
 				}
 			})
 		})
@@ -271,8 +285,8 @@ func TestConnectionsAreKeptForAWhile(t *testing.T) {
 		}
 		see := func(opened, idle int) {
 			t.Helper()
-			if h.opened != opened || len(pool.idle) != idle {
-				t.Errorf("%d connections were opened and %d are idle, want %d and %d", h.opened, len(pool.idle), opened, idle)
+			if n, _ := h.seen(); n != opened || pool.count() != idle {
+				t.Errorf("%d connections were opened and %d are idle, want %d and %d", n, pool.count(), opened, idle)
 			}
 		}
 		do(1)
@@ -330,9 +344,10 @@ func TestADeadConnectionIsNotUsed(t *testing.T) {
 		for c.alive() {
 			runtime.Gosched() // until the end of the connection has arrived
 		}
+		c.since = c.since.Add(-busy)
 	}
-	if h.opened != 5 || h.requests != 5 {
-		t.Errorf("%d connections, %d requests", h.opened, h.requests)
+	if opened, requests := h.seen(); opened != 5 || requests != 5 {
+		t.Errorf("%d connections, %d requests", opened, requests)
 	}
 }
 
@@ -347,6 +362,7 @@ func TestALivingConnectionIsUsedAfterItsDeadline(t *testing.T) {
 		}
 		c.net.SetDeadline(time.Unix(1, 0)) // as if it had passed
 		c.Release()
+		c.since = c.since.Add(-busy)
 		cancel()
 	}
 	if n := server.opened.Load(); n != 1 {
