@@ -23,7 +23,7 @@ import (
 // may be throttled, takes nothing from them.
 type Clients struct {
 	sagemaker *sagemaker.Client
-	runtime   *Runtime
+	runtime   *invoker
 	dynamodb  *dynamodb.Client
 	s3        *s3.Client
 	region    string
@@ -60,7 +60,7 @@ func newClients(cfg sdk.Config, log *slog.Logger) (*Clients, error) {
 	}
 	return &Clients{
 		sagemaker: sagemaker.NewFromConfig(cfg),
-		runtime:   newRuntime(cfg, log),
+		runtime:   newInvoker(cfg, log),
 		dynamodb:  dynamodb.NewFromConfig(cfg),
 		s3: s3.NewFromConfig(cfg, func(o *s3.Options) {
 			// A host of its own per bucket needs DNS that a stand-in lacks.

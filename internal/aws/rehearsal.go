@@ -43,21 +43,21 @@ type forms struct {
 
 // form returns how a call is written and where it goes; nil where the SDK must
 // make it.
-func (r *Runtime) form(ctx context.Context, in *invocation) (*wire.Form, *wire.Pool) {
-	if r.dialer == nil {
-		r.stepAside(errors.New("its HTTP client is given"))
+func (i *invoker) form(ctx context.Context, in *invocation) (*wire.Form, *wire.Pool) {
+	if i.dialer == nil {
+		i.stepAside(errors.New("its HTTP client is given"))
 		return nil, nil
 	}
-	if r.credentials == nil {
-		r.stepAside(errors.New("there are no credentials"))
+	if i.credentials == nil {
+		i.stepAside(errors.New("there are no credentials"))
 		return nil, nil
 	}
-	c, err := r.credentials.Retrieve(ctx)
+	c, err := i.credentials.Retrieve(ctx)
 	if err != nil {
 		return nil, nil // the SDK will say it better
 	}
 	kind := kindOfCall{in.endpoint, in.contentType, in.accept}
-	if all := r.forms.all.Load(); all != nil {
+	if all := i.forms.all.Load(); all != nil {
 		for _, f := range *all {
 			if f.kindOfCall == kind && f.id == c.AccessKeyID && f.token == c.SessionToken {
 				return f.form, f.pool
@@ -65,13 +65,13 @@ func (r *Runtime) form(ctx context.Context, in *invocation) (*wire.Form, *wire.P
 		}
 	}
 	f := &formOf{kindOfCall: kind, id: c.AccessKeyID, token: c.SessionToken}
-	if f.form, f.pool, err = r.rehearse(ctx, in, c); err != nil {
+	if f.form, f.pool, err = i.rehearse(ctx, in, c); err != nil {
 		if errors.Is(err, errNotNow) {
 			return nil, nil
 		}
-		r.stepAside(err) // until the credentials change
+		i.stepAside(err) // until the credentials change
 	}
-	r.forms.add(f)
+	i.forms.add(f)
 	return f.form, f.pool
 }
 
@@ -90,9 +90,9 @@ func (f *forms) add(one *formOf) {
 }
 
 // stepAside notes, once for each reason, that the SDK makes the calls.
-func (r *Runtime) stepAside(why error) {
-	if _, known := r.aside.LoadOrStore(why.Error(), true); !known {
-		r.log.Info("predictions call the endpoint with the AWS SDK's own client, which costs more", "reason", why)
+func (i *invoker) stepAside(why error) {
+	if _, known := i.aside.LoadOrStore(why.Error(), true); !known {
+		i.log.Info("predictions call the endpoint with the AWS SDK's own client, which costs more", "reason", why)
 	}
 }
 
@@ -102,12 +102,12 @@ var errNotNow = errors.New("no request to learn from")
 // rehearse lets the SDK build and sign a call, which is not sent, and cuts the
 // form of all like it from that. So the address, the headers and the scope of
 // the signature are the SDK's, whatever settings they come from.
-func (r *Runtime) rehearse(ctx context.Context, in *invocation, c sdk.Credentials) (*wire.Form, *wire.Pool, error) {
+func (i *invoker) rehearse(ctx context.Context, in *invocation, c sdk.Credentials) (*wire.Form, *wire.Pool, error) {
 	body := []byte("0")
 	model := *in
 	model.body = body
 	var captured capture
-	_, err := r.client.InvokeEndpoint(ctx, model.input(), func(o *sagemakerruntime.Options) {
+	_, err := i.runtime.InvokeEndpoint(ctx, model.input(), func(o *sagemakerruntime.Options) {
 		o.HTTPClient = &captured
 		o.Retryer = singleAttempt{o.Retryer}
 	})
@@ -115,7 +115,7 @@ func (r *Runtime) rehearse(ctx context.Context, in *invocation, c sdk.Credential
 	if signed == nil {
 		return nil, nil, fmt.Errorf("%w: %w", errNotNow, err)
 	}
-	if proxy, err := r.dialer.proxy(signed); proxy != nil || err != nil {
+	if proxy, err := i.dialer.proxy(signed); proxy != nil || err != nil {
 		return nil, nil, fmt.Errorf("it is reached through a proxy")
 	}
 	if signed.URL.Scheme != "http" && signed.URL.Scheme != "https" {
@@ -125,7 +125,7 @@ func (r *Runtime) rehearse(ctx context.Context, in *invocation, c sdk.Credential
 	if err != nil {
 		return nil, nil, err
 	}
-	return form, r.forms.poolOf(signed.URL, r.dialer), nil
+	return form, i.forms.poolOf(signed.URL, i.dialer), nil
 }
 
 // singleAttempt is a retryer that makes no second attempt, and says of the

@@ -12,13 +12,14 @@ import (
 	"time"
 )
 
-// Answer is what came back. Its slices are the connection's until Release.
+// Answer is what came back. The slices of a plain answer lie in the buffer of
+// its connection until Release.
 type Answer struct {
 	Status      int
 	ContentType []byte
 	Body        []byte
 	// Header is nil for an answer that is plain: 2xx, its length told, its body
-	// as it is.
+	// whole and as it is.
 	Header http.Header
 	// Err says why the body ends early; nil if it is whole.
 	Err error

@@ -3,9 +3,10 @@ package aws
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
+	"encoding/binary"
 	"encoding/hex"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -21,7 +22,7 @@ import (
 	"gateway/internal/aws/wire"
 )
 
-// Runtime calls InvokeEndpoint: the fast path of a prediction.
+// invoker calls InvokeEndpoint: the fast path of a prediction.
 //
 // The SDK's client costs 46 µs and 321 allocations a call, and net/http's wakes
 // two goroutines for it. That is more than all the rest of the gateway. But
@@ -35,9 +36,9 @@ import (
 // clock, makes that attempt by itself, and its errors are what the caller gets.
 // So there is one reading of errors and one retry layer, and this path knows
 // nothing but success. Decision 0017.
-type Runtime struct {
-	client      *sagemakerruntime.Client
-	credentials sdk.CredentialsProvider // the client's
+type invoker struct {
+	runtime     *sagemakerruntime.Client
+	credentials sdk.CredentialsProvider // of runtime
 	budget      *retryBudget
 	log         *slog.Logger
 	dialer      *dialer // nil: the SDK makes all calls
@@ -53,29 +54,29 @@ const (
 	idleTime = 5 * time.Minute
 )
 
-func newRuntime(cfg sdk.Config, log *slog.Logger) *Runtime {
-	r := &Runtime{budget: newRetryBudget(), log: log}
+func newInvoker(cfg sdk.Config, log *slog.Logger) *invoker {
+	i := &invoker{budget: newRetryBudget(), log: log}
 	// A pool of its own: a renewal, whose calls are slow, takes no connection
 	// from predictions. By default ten are kept, and a gateway with more calls
 	// in flight would open new ones all the time.
-	client := cfg.HTTPClient
-	if client == nil {
-		client = awshttp.NewBuildableClient()
+	connections := cfg.HTTPClient
+	if connections == nil {
+		connections = awshttp.NewBuildableClient()
 	}
-	if b, ok := client.(*awshttp.BuildableClient); ok {
+	if b, ok := connections.(*awshttp.BuildableClient); ok {
 		b = b.WithTransportOptions(func(t *http.Transport) {
 			t.MaxIdleConns, t.MaxIdleConnsPerHost = 0, mostIdle
 			t.IdleConnTimeout = idleTime
 			t.ResponseHeaderTimeout = 0 // the caller's deadline
 		})
-		client, r.dialer = b, newDialer(b.GetTransport())
+		connections, i.dialer = b, newDialer(b.GetTransport())
 	}
-	r.client = sagemakerruntime.NewFromConfig(cfg, func(o *sagemakerruntime.Options) {
-		o.HTTPClient = client
-		o.Retryer = invokeRetryer(r.budget)
+	client := sagemakerruntime.NewFromConfig(cfg, func(o *sagemakerruntime.Options) {
+		o.HTTPClient = connections
+		o.Retryer = invokeRetryer(i.budget)
 	})
-	r.credentials = r.client.Options().Credentials
-	return r
+	i.runtime, i.credentials = client, client.Options().Credentials
+	return i
 }
 
 // invocation is a call of an endpoint.
@@ -106,12 +107,12 @@ const mostRequest = 256 << 10
 
 // invoke makes a call, with attempts as the retry layer allows. Its errors are
 // the SDK's, or the context's.
-func (r *Runtime) invoke(ctx context.Context, in *invocation) (reply, error) {
-	r.budget.earn()
-	form, pool := r.form(ctx, in)
-	v := wire.Values{Time: time.Now().Add(time.Duration(r.skew.Load())), Invocation: newInvocationID(), Inference: in.id}
+func (i *invoker) invoke(ctx context.Context, in *invocation) (reply, error) {
+	i.budget.earn()
+	form, pool := i.form(ctx, in)
+	v := wire.Values{Time: time.Now().Add(time.Duration(i.skew.Load())), Invocation: newInvocationID(), Inference: in.id}
 	if form == nil || !v.Fits() || len(in.body) == 0 {
-		return r.full(ctx, in, v.Invocation, nil)
+		return i.full(ctx, in, v.Invocation, nil)
 	}
 	buffer := requests.Get().(*[]byte)
 	*buffer = form.Append((*buffer)[:0], &v, in.body)
@@ -123,22 +124,23 @@ func (r *Runtime) invoke(ctx context.Context, in *invocation) (reply, error) {
 	case err != nil && ctx.Err() != nil:
 		return reply{}, err
 	case err != nil:
-		return r.full(ctx, in, v.Invocation, &outcome{err: err})
-	case conn.Header.Get("Content-Encoding") != "", conn.Header.Get("Location") != "":
-		// Packed, or elsewhere: the SDK's client knows what to do.
+		return i.full(ctx, in, v.Invocation, &outcome{err: err})
+	case conn.Header.Get("Content-Encoding") != "":
+		// Packed without being asked: net/http's client unpacks.
 		conn.Release()
-		return r.full(ctx, in, v.Invocation, nil)
+		return i.full(ctx, in, v.Invocation, nil)
 	case conn.Err == nil && conn.Status < http.StatusMultipleChoices:
 		return reply{contentType: conn.ContentType, body: conn.Body, conn: conn}, nil
 	}
-	defer conn.Release()
-	return r.full(ctx, in, v.Invocation, &outcome{answer: &conn.Answer})
+	answer := conn.Answer // which does not lie in the connection's buffer, or that is not used again
+	conn.Release()
+	return i.full(ctx, in, v.Invocation, &outcome{answer: &answer})
 }
 
 // full makes a call with the SDK's client. A first attempt that was made
 // already is not made again.
-func (r *Runtime) full(ctx context.Context, in *invocation, invocation string, first *outcome) (reply, error) {
-	out, err := r.client.InvokeEndpoint(ctx, in.input(), sameCall(invocation), func(o *sagemakerruntime.Options) {
+func (i *invoker) full(ctx context.Context, in *invocation, invocation string, first *outcome) (reply, error) {
+	out, err := i.runtime.InvokeEndpoint(ctx, in.input(), sameCall(invocation), func(o *sagemakerruntime.Options) {
 		if first != nil {
 			first.next, o.HTTPClient = o.HTTPClient, first
 		}
@@ -146,7 +148,7 @@ func (r *Runtime) full(ctx context.Context, in *invocation, invocation string, f
 	if err != nil {
 		return reply{}, err
 	}
-	r.learnSkew(out.ResultMetadata)
+	i.learnSkew(out.ResultMetadata)
 	return reply{contentType: []byte(sdk.ToString(out.ContentType)), body: out.Body}, nil
 }
 
@@ -163,7 +165,7 @@ func (in *invocation) input() *sagemakerruntime.InvokeEndpointInput {
 const leastSkew = time.Minute
 
 // learnSkew takes over what the SDK has found out about the service's clock.
-func (r *Runtime) learnSkew(m middleware.Metadata) {
+func (i *invoker) learnSkew(m middleware.Metadata) {
 	skew, ok := awsmiddleware.GetAttemptSkew(m)
 	if !ok {
 		return
@@ -171,28 +173,25 @@ func (r *Runtime) learnSkew(m middleware.Metadata) {
 	if skew.Abs() < leastSkew {
 		skew = 0
 	}
-	if time.Duration(r.skew.Swap(int64(skew))) != skew && skew != 0 {
-		r.log.Warn("the clock differs from the service's, and requests are signed with the difference", "difference", skew.Round(time.Second))
+	if before := time.Duration(i.skew.Swap(int64(skew))); (before - skew).Abs() >= leastSkew {
+		i.log.Warn("requests are signed for the time of the service's clock", "ahead", skew.Round(time.Second))
 	}
 }
 
 // newInvocationID makes a UUID (version 4), as the SDK names its calls.
 func newInvocationID() string {
 	var id [16]byte
-	_, _ = rand.Read(id[:]) // never fails
+	binary.NativeEndian.PutUint64(id[:8], rand.Uint64())
+	binary.NativeEndian.PutUint64(id[8:], rand.Uint64())
 	id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80
-	var text [36]byte
-	at := 0
-	for i, n := range [...]int{4, 2, 2, 2, 6} {
+	text := make([]byte, 0, 36)
+	for i, part := range [...][]byte{id[:4], id[4:6], id[6:8], id[8:10], id[10:]} {
 		if i > 0 {
-			text[at] = '-'
-			at++
+			text = append(text, '-')
 		}
-		from := (at - i) / 2
-		hex.Encode(text[at:], id[from:from+n])
-		at += 2 * n
+		text = hex.AppendEncode(text, part)
 	}
-	return string(text[:])
+	return string(text)
 }
 
 // sameCall gives the SDK's call a name that was used already.

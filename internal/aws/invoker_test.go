@@ -26,7 +26,7 @@ import (
 )
 
 // byTheSDK makes a runtime whose calls are all the SDK's own.
-func byTheSDK(r *Runtime) *Runtime {
+func byTheSDK(r *invoker) *invoker {
 	r.dialer = nil
 	return r
 }
@@ -87,8 +87,8 @@ func TestEveryFaultEndsAsWithTheSDK(t *testing.T) {
 			for _, times := range []int{1, 2, -1} {
 				fault := o.fault
 				fault.Times = times
-				fast := s.outcome(newRuntime(inMemory(s.Server), slog.New(slog.DiscardHandler)), fault)
-				slow := s.outcome(byTheSDK(newRuntime(inMemory(s.Server), slog.New(slog.DiscardHandler))), fault)
+				fast := s.outcome(newInvoker(inMemory(s.Server), slog.New(slog.DiscardHandler)), fault)
+				slow := s.outcome(byTheSDK(newInvoker(inMemory(s.Server), slog.New(slog.DiscardHandler))), fault)
 				if diff := cmp.Diff(slow, fast, cmpopts.EquateErrors()); diff != "" {
 					t.Errorf("%s, %d times: the fast path differs:\n%s", o.name, times, diff)
 				}
@@ -98,7 +98,7 @@ func TestEveryFaultEndsAsWithTheSDK(t *testing.T) {
 }
 
 // outcome makes a call under a fault, after one that went well.
-func (s *stand) outcome(r *Runtime, fault awstest.Fault) outcomeOf {
+func (s *stand) outcome(r *invoker, fault awstest.Fault) outcomeOf {
 	s.t.Helper()
 	s.api.runtime = r
 	_, err := s.score(1)
@@ -211,7 +211,7 @@ func sentBy(t *testing.T, with func(*sdk.Config), full bool, call *invocation, i
 	cfg.HTTPClient = awshttp.NewBuildableClient().WithTransportOptions(func(tr *http.Transport) {
 		tr.DialContext, tr.DialTLSContext = p.dial, p.dial
 	})
-	r := newRuntime(cfg, slog.New(slog.DiscardHandler))
+	r := newInvoker(cfg, slog.New(slog.DiscardHandler))
 	calls := 2
 	if full {
 		calls = 1

@@ -104,7 +104,7 @@ func BenchmarkCall(b *testing.B) {
 	for _, path := range []string{"fast", "sdk"} {
 		for _, n := range []int{1, 32} {
 			b.Run(fmt.Sprintf("%s/%d", path, n), func(b *testing.B) {
-				r := newRuntime(configFor(quickEndpoint(b, answerFor(n))), slog.New(slog.DiscardHandler))
+				r := newInvoker(configFor(quickEndpoint(b, answerFor(n))), slog.New(slog.DiscardHandler))
 				if path == "sdk" {
 					r = byTheSDK(r)
 				}
@@ -126,9 +126,9 @@ func BenchmarkSign(b *testing.B) {
 	for _, n := range []int{1, 32} {
 		body := appendRows(nil, bankRows(n))
 		c := capture{}
-		r := newRuntime(configFor("http://127.0.0.1:1"), slog.New(slog.DiscardHandler))
+		r := newInvoker(configFor("http://127.0.0.1:1"), slog.New(slog.DiscardHandler))
 		in := invocation{"bank-endpoint", typeCSV, typeJSON, predict.NewID(), body}
-		if _, err := r.client.InvokeEndpoint(b.Context(), in.input(), useClient(&c)); err != nil {
+		if _, err := r.runtime.InvokeEndpoint(b.Context(), in.input(), useClient(&c)); err != nil {
 			b.Fatal(err)
 		}
 		b.Run(fmt.Sprintf("wire/%d", n), func(b *testing.B) {
@@ -177,12 +177,12 @@ func BenchmarkEncodeRows(b *testing.B) {
 func BenchmarkSDKStack(b *testing.B) {
 	for _, n := range []int{1, 32} {
 		b.Run(strconv.Itoa(n), func(b *testing.B) {
-			r := newRuntime(configFor("http://127.0.0.1:1"), slog.New(slog.DiscardHandler))
+			r := newInvoker(configFor("http://127.0.0.1:1"), slog.New(slog.DiscardHandler))
 			in := invocation{"bank-endpoint", typeCSV, typeJSON, predict.NewID(), appendRows(nil, bankRows(n))}
 			client := useClient(atOnce(answerFor(n)))
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := r.client.InvokeEndpoint(b.Context(), in.input(), client); err != nil {
+				if _, err := r.runtime.InvokeEndpoint(b.Context(), in.input(), client); err != nil {
 					b.Fatal(err)
 				}
 			}
