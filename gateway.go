@@ -21,6 +21,7 @@
 //	internal/outbox      predictions on local disk, until the database has them
 //	internal/local       the back end in this process: scorer, trainer, deployer
 //	internal/aws         the back end on SageMaker, DynamoDB, S3 and Secrets Manager
+//	internal/aws/wire    requests to the model endpoint, written and signed by hand
 //	internal/demo        generated customers for a first start
 //	internal/aws/awstest a stand-in for AWS: tests, and `gateway sandbox`
 //

@@ -27,7 +27,7 @@ var mayImport = map[string][]string{
 		"internal/modelswap", "internal/idempotency", "internal/export", "internal/learn", "internal/secrets", "internal/predict"},
 	"api": {"internal/modelswap", "internal/idempotency", "internal/predict"},
 
-	"internal/aws":       {"internal/modelswap", "internal/export", "internal/learn", "internal/secrets", "internal/predict"},
+	"internal/aws":       {"internal/aws/wire", "internal/modelswap", "internal/export", "internal/learn", "internal/secrets", "internal/predict"},
 	"internal/local":     {"internal/modelswap", "internal/export", "internal/learn", "internal/secrets", "internal/predict"},
 	"internal/store":     {"internal/modelswap", "internal/idempotency", "internal/learn", "internal/predict"},
 	"internal/outbox":    {"internal/predict"},
@@ -40,6 +40,8 @@ var mayImport = map[string][]string{
 	"internal/predict": {},
 	"internal/secrets": {},
 	"internal/learn":   {},
+
+	"internal/aws/wire": {}, // HTTP/1.1 and signatures by hand; no SDK
 
 	// Conformance suites, fakes and stand-ins, for tests alone.
 	"internal/aws/awstest":             {"internal/learn"},

@@ -19,12 +19,14 @@ const (
 	typeJSONLines = "application/jsonlines"
 )
 
-// answer is what a model said, by row. A label of -1 is none: XGBoost gives
-// scores alone.
+// answer is what a model said, by row.
 type answer struct {
 	scores []float64
-	labels []int
+	labels []int // or noLabel
 }
+
+// noLabel is the label where a model says none: XGBoost gives scores alone.
+const noLabel = -1
 
 // anyRows lets parseAnswer take any number of scores.
 const anyRows = -1
@@ -33,14 +35,21 @@ const anyRows = -1
 // probability for each row is an error, so that no score can come to stand
 // beside the wrong row. Errors repeat nothing of the body.
 func parseAnswer(mediaType string, body []byte, rows int) (a answer, err error) {
-	base, _, _ := mime.ParseMediaType(mediaType) // what it cannot read, the first byte tells
+	base := mediaType
+	if base != typeJSON && base != typeCSV {
+		base, _, _ = mime.ParseMediaType(mediaType) // what it cannot read, the first byte tells
+	}
 	text := bytes.TrimSpace(body)
 	if len(text) == 0 {
 		return a, errors.New("the answer is empty")
 	}
+	if rows > 0 && rows <= len(text) {
+		a = answer{make([]float64, 0, rows), make([]int, 0, rows)}
+	}
 	switch {
 	case base == typeJSONLines:
 		err = a.fromJSONLines(text)
+	case text[0] == '{' && a.scan(text):
 	case text[0] == '{':
 		err = a.fromJSON(text)
 	case base == typeCSV || text[0] == '-' || (text[0] >= '0' && text[0] <= '9'):
@@ -108,7 +117,7 @@ func (a *answer) add(value jsontext.Value) error {
 	if err != nil || p.Score == nil {
 		return errors.New("there is no score")
 	}
-	label := -1
+	label := noLabel
 	if p.Label != nil {
 		if *p.Label != 0 && *p.Label != 1 {
 			return errors.New("the predicted label is neither 0 nor 1")
@@ -129,7 +138,7 @@ func (a *answer) fromCSV(text []byte) error {
 			return fmt.Errorf("score %d is not a number", len(a.scores)+1)
 		}
 		a.scores = append(a.scores, x)
-		a.labels = append(a.labels, -1)
+		a.labels = append(a.labels, noLabel)
 	}
 	return nil
 }
@@ -137,7 +146,7 @@ func (a *answer) fromCSV(text []byte) error {
 // label is the predicted label of a row: the model's own, which knows its
 // threshold, else by one half.
 func (a *answer) label(row int) int {
-	if a.labels[row] >= 0 {
+	if a.labels[row] != noLabel {
 		return a.labels[row]
 	}
 	if a.scores[row] >= 0.5 {

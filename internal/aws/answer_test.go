@@ -2,7 +2,6 @@ package aws
 
 import (
 	"fmt"
-	"math"
 	"strings"
 	"testing"
 
@@ -95,21 +94,68 @@ func FuzzParseAnswer(f *testing.F) {
 	})
 }
 
-func BenchmarkParseAnswer(b *testing.B) {
-	var text strings.Builder
-	text.WriteString(`{"predictions": [`)
-	for i := range 257 {
-		if i > 0 {
-			text.WriteString(", ")
+// TestUsualAnswersAreScanned shows that the short way is taken, which no result
+// would.
+func TestUsualAnswersAreScanned(t *testing.T) {
+	for _, text := range []string{
+		`{"predictions": [{"score": 0.25, "predicted_label": 1.0}, {"score": 1e-07, "predicted_label": 0}]}`,
+		`{"predictions":[{"predicted_label":1,"score":0.25},{"score":0.5}]}`,
+		"{\n \"predictions\" : [ 0.25 , 1 ]\t}\r\n",
+	} {
+		if a := new(answer); !a.scan([]byte(text)) || len(a.scores) != 2 || len(a.labels) != 2 {
+			t.Errorf("%s: got %+v", text, a)
 		}
-		fmt.Fprintf(&text, `{"score": %v, "predicted_label": 1.0}`, float64(float32(math.Sqrt(float64(i))/17)))
 	}
-	text.WriteString("]}")
-	body := []byte(text.String())
-	b.SetBytes(int64(len(body)))
-	for b.Loop() {
-		if _, err := parseAnswer(typeJSON, body, 257); err != nil {
-			b.Fatal(err)
+}
+
+// FuzzScan holds the scan to the JSON library: what it takes the library takes,
+// and reads the same.
+func FuzzScan(f *testing.F) {
+	for _, text := range []string{
+		`{"predictions": [{"score": 0.25, "predicted_label": 1.0}, {"score": 1e-07}]}`, `{"predictions":[]}`, `{"predictions":[0.5,-0,1E+2]}`,
+		`{"predictions":[{"score":01}]}`, `{"predictions":[{"score":.5}]}`, `{"predictions":[{"score":1.}]}`, `{"predictions":[{"score":+1}]}`,
+		`{"predictions":[{"score":0x1p-2}]}`, `{"predictions":[{"score":1_0}]}`, `{"predictions":[{"score":1e999}]}`, `{"predictions":[{"score":1,}]}`,
+		`{"predictions":[{"score":1,"score":1}]}`, `{"predictions":[{"predicted_label":1}]}`, `{"predictions":[1]}{}`, `{"predictions":[1],"a":2}`,
+		`{"predictions":[1]`, `{"predictions":[{"score":1}`, `{"predictions":[1,]}`, `{"predictions":[{"score":1,"predicted_label":2}]}`, `{"predictions":[infinity]}`,
+	} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var scanned, read answer
+		if !scanned.scan(text) {
+			if len(scanned.scores)+len(scanned.labels) > 0 {
+				t.Errorf("%q: something is left of it: %+v", text, scanned)
+			}
+			return
 		}
+		if err := read.fromJSON(text); err != nil {
+			t.Fatalf("%q was read as %+v, and is wrong: %v", text, scanned, err)
+		}
+		if diff := cmp.Diff(read, scanned, cmp.AllowUnexported(answer{})); diff != "" {
+			t.Errorf("%q: %s", text, diff)
+		}
+	})
+}
+
+func BenchmarkParseAnswer(b *testing.B) {
+	for _, n := range []int{1, 32, 256} {
+		body := answerFor(n)
+		b.Run(fmt.Sprintf("scan/%d", n), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := parseAnswer(typeJSON, body, n); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(fmt.Sprintf("library/%d", n), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				var a answer
+				if err := a.fromJSON(body); err != nil || len(a.scores) != n {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

@@ -10,7 +10,8 @@
 //	trainer.go    modelswap.Trainer: training jobs (request.go, images.go)
 //	deployer.go   modelswap.Deployer: models, endpoint configurations, the
 //	              endpoint (deploy.go), batch transform jobs (evaluate.go)
-//	scorer.go     predict.Scorer: InvokeEndpoint (answer.go)
+//	scorer.go     predict.Scorer: InvokeEndpoint (answer.go); the call itself is
+//	              invoker.go, the fast path (rehearsal.go, replay.go, retry.go)
 //	customers.go  predict.Customers and predict.CustomerStore (item.go)
 //	labels.go     outcomes into the customers' table
 //	secrets.go    secrets.Source: Secrets Manager

@@ -272,7 +272,7 @@ func readTags(ctx context.Context, api *Clients, arn string) (map[string]string,
 // does not say so: no gateway evaluated it. It asks the endpoint, and holds
 // the answer to be that model's only if nothing changed meanwhile.
 func (e *Endpoint) calibrate(ctx context.Context, v *view) (*view, error) {
-	a, err := e.invoke(ctx, v, v.probes)
+	a, err := e.invoke(ctx, v, v.probes, nil)
 	if err != nil {
 		return v, nil //nolint:nilerr // it may be the model that fails; the next look tries again
 	}

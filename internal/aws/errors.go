@@ -155,10 +155,14 @@ const (
 )
 
 // scoringError says what an error of InvokeEndpoint means to the caller of a
-// prediction. Its cause is for the log. What the container said is left out of
+// prediction. Where there is use in waiting, it is for as long as the service
+// asks at least. Its cause is for the log. What the container said is left out of
 // both: it may repeat the rows.
 func scoringError(err error) error {
 	failed := func(kind predict.Kind, wait time.Duration, detail string) *predict.Error {
+		if wait > 0 {
+			wait = max(wait, retryAfter(err))
+		}
 		return &predict.Error{Kind: kind, RetryAfter: wait, Detail: detail, Err: quiet(err)}
 	}
 	// No row is to blame: asking about fewer of them would not help.

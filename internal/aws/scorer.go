@@ -6,9 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
-
-	"github.com/aws/aws-sdk-go-v2/service/sagemakerruntime"
 
 	"gateway/internal/predict"
 )
@@ -62,6 +61,13 @@ func (s *Scorer) Score(ctx context.Context, rows []predict.Vector, _ bool) (pred
 	if err != nil {
 		return predict.Scores{}, err
 	}
+	if s.fitsOneCall(rows) {
+		a, err := s.ask(ctx, v, rows)
+		if err != nil {
+			return predict.Scores{}, err
+		}
+		return a.scored(), nil
+	}
 	parts, err := split(rows, s.maxRows, s.maxBytes)
 	if err != nil {
 		return predict.Scores{}, err
@@ -75,14 +81,26 @@ func (s *Scorer) Score(ctx context.Context, rows []predict.Vector, _ bool) (pred
 	if err := s.agree(ctx, parts, answers); err != nil {
 		return predict.Scores{}, err
 	}
-	out := predict.Scores{Model: answers[0].model.name, Schema: answers[0].model.schema}
-	for _, a := range answers {
-		out.Score = append(out.Score, a.scores...)
-		for row := range a.scores {
-			out.Label = append(out.Label, a.label(row))
-		}
+	out := answers[0].scored()
+	for _, a := range answers[1:] {
+		more := a.scored()
+		out.Score, out.Label = append(out.Score, more.Score...), append(out.Label, more.Label...)
 	}
 	return out, nil
+}
+
+// longestNumber is longer than any number in CSV, its comma included.
+const longestNumber = 32
+
+// fitsOneCall reports whether rows certainly go into one call, together with a
+// probe, which is as long as the longest. Nearly all do, and need not be
+// encoded to be measured.
+func (s *Scorer) fitsOneCall(rows []predict.Vector) bool {
+	width := 0
+	for _, row := range rows {
+		width = max(width, len(row))
+	}
+	return len(rows) > 0 && len(rows) < s.maxRows && (len(rows)+1)*width*longestNumber <= s.maxBytes
 }
 
 // current returns the endpoint as it is known, where it can be asked. Where it
@@ -117,13 +135,20 @@ type named struct {
 	model *model
 }
 
+// scored is the answer with a label for each row.
+func (n named) scored() predict.Scores {
+	for row := range n.labels {
+		n.labels[row] = n.label(row)
+	}
+	return predict.Scores{Model: n.model.name, Schema: n.model.schema, Score: n.scores, Label: n.labels}
+}
+
 // ask scores rows with one call, and finds out which model answered.
 func (s *Scorer) ask(ctx context.Context, v *view, rows []predict.Vector) (named, error) {
 	if v.probes == nil {
 		return s.askSettled(ctx, v, rows)
 	}
-	call := append(rows[:len(rows):len(rows)], v.probes[v.probe])
-	a, err := s.endpoint.invoke(ctx, v, call)
+	a, err := s.endpoint.invoke(ctx, v, rows, v.probes[v.probe])
 	if err != nil {
 		return named{}, err
 	}
@@ -156,7 +181,7 @@ func (s *Scorer) askSettled(ctx context.Context, v *view, rows []predict.Vector)
 		return named{}, &predict.Error{Kind: predict.Unavailable, RetryAfter: waitNotReady,
 			Detail: "the endpoint is being changed, and which model answers cannot be told"}
 	}
-	a, err := s.endpoint.invoke(ctx, v, rows)
+	a, err := s.endpoint.invoke(ctx, v, rows, nil)
 	return named{a, v.serving}, err
 }
 
@@ -193,30 +218,44 @@ func (s *Scorer) agree(ctx context.Context, parts [][]predict.Vector, answers []
 	return nil
 }
 
-// invoke asks the endpoint about rows, once; the client repeats what may be
-// repeated.
-func (e *Endpoint) invoke(ctx context.Context, v *view, rows []predict.Vector) (answer, error) {
-	id, accept := predict.CallID(ctx), cmp.Or(e.formats.Accept, v.accept())
-	contentType := e.contentType()
-	out, err := e.api.runtime.InvokeEndpoint(ctx, &sagemakerruntime.InvokeEndpointInput{
-		EndpointName: &e.name,
-		Body:         appendRows(nil, rows),
-		ContentType:  &contentType,
-		Accept:       &accept,
-		InferenceId:  &id,
-	})
+// bodies are buffers of rows.
+var bodies = sync.Pool{New: func() any { return new([]byte) }}
+
+// invoke asks the endpoint about rows, and about a probe after them if there is
+// one, once; the client repeats what may be repeated.
+func (e *Endpoint) invoke(ctx context.Context, v *view, rows []predict.Vector, probe predict.Vector) (answer, error) {
+	buffer := bodies.Get().(*[]byte)
+	*buffer = appendRows((*buffer)[:0], rows)
+	due := len(rows)
+	if probe != nil {
+		*buffer = predict.AppendCSV(append(*buffer, '\n'), probe)
+		due++
+	}
+	r, err := e.api.runtime.invoke(ctx, &invocation{endpoint: e.name, contentType: e.contentType(),
+		accept: cmp.Or(e.formats.Accept, v.accept()), id: predict.CallID(ctx), body: *buffer})
+	if cap(*buffer) <= mostRequest {
+		bodies.Put(buffer)
+	}
 	if err != nil {
 		return answer{}, scoringError(err)
 	}
-	var mediaType string
-	if out.ContentType != nil {
-		mediaType = *out.ContentType
-	}
-	a, err := parseAnswer(mediaType, out.Body, len(rows))
+	defer r.release()
+	a, err := parseAnswer(mediaType(r.contentType), r.body, due)
 	if err != nil {
 		return answer{}, &predict.Error{Kind: predict.BadModel, Detail: "the model answered nonsense", Err: err}
 	}
 	return a, nil
+}
+
+// mediaType is string, without a new one for what is usual.
+func mediaType(text []byte) string {
+	switch string(text) {
+	case typeJSON:
+		return typeJSON
+	case typeCSV:
+		return typeCSV
+	}
+	return string(text)
 }
 
 func (e *Endpoint) contentType() string { return cmp.Or(e.formats.ContentType, typeCSV) }

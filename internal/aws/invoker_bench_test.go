@@ -1,0 +1,206 @@
+package aws
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"testing"
+	"time"
+
+	sdk "github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/sagemakerruntime"
+
+	"gateway/internal/aws/wire"
+	"gateway/internal/predict"
+)
+
+// bankRows are rows as wide as the bank's, with as many zeros.
+func bankRows(n int) []predict.Vector {
+	out := make([]predict.Vector, n)
+	for i := range out {
+		row := make(predict.Vector, 63)
+		row[0], row[1], row[2], row[3], row[4] = float64(20+i%60), -1.8, 93.994, -36.4, 4.857
+		row[10], row[20], row[30], row[40], row[50] = 1, 1, 1, 1, 1
+		out[i] = row
+	}
+	return out
+}
+
+// answerFor is what linear-learner says to so many rows.
+func answerFor(n int) []byte {
+	var b bytes.Buffer
+	b.WriteString(`{"predictions": [`)
+	for i := range n {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, `{"score": %v, "predicted_label": 0.0}`, float64(float32(i+1)/float32(n+2)))
+	}
+	b.WriteString("]}")
+	return b.Bytes()
+}
+
+// quickEndpoint is an endpoint on the loopback interface that costs hardly
+// anything: it reads a request by its length, and answers.
+func quickEndpoint(tb testing.TB, answer []byte) string {
+	tb.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { listener.Close() })
+	head := fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\nx-Amzn-Invoked-Production-Variant: AllTraffic\r\nx-amzn-RequestId: 3f2b6a0e-6a4e-4b53-9d0c-0c52f1a8f6a1\r\nDate: Thu, 26 Nov 2026 21:00:00 GMT\r\n\r\n", len(answer))
+	whole := append(head, answer...)
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				in := make([]byte, 0, 1<<20)
+				for {
+					n, err := conn.Read(in[len(in):cap(in)])
+					if err != nil {
+						return
+					}
+					in = in[:len(in)+n]
+					end := bytes.Index(in, []byte("\r\n\r\n"))
+					if end < 0 {
+						continue
+					}
+					_, rest, _ := bytes.Cut(in[:end], []byte("Content-Length: "))
+					text, _, _ := bytes.Cut(rest, []byte("\r\n"))
+					if length, _ := strconv.Atoi(string(text)); len(in) < end+4+length {
+						continue
+					}
+					in = in[:0]
+					if _, err := conn.Write(whole); err != nil {
+						return
+					}
+				}
+			}()
+		}
+	}()
+	return "http://" + listener.Addr().String()
+}
+
+func configFor(url string) sdk.Config {
+	return sdk.Config{Region: "eu-central-1", BaseEndpoint: &url, Credentials: credentials.NewStaticCredentialsProvider("AKIABENCH", "secret", "")}
+}
+
+// BenchmarkCall is a whole call over the loopback interface, from rows to
+// scores, the endpoint's part included.
+func BenchmarkCall(b *testing.B) {
+	for _, path := range []string{"fast", "sdk"} {
+		for _, n := range []int{1, 32} {
+			b.Run(fmt.Sprintf("%s/%d", path, n), func(b *testing.B) {
+				r := newInvoker(configFor(quickEndpoint(b, answerFor(n))), slog.New(slog.DiscardHandler))
+				if path == "sdk" {
+					r = byTheSDK(r)
+				}
+				e := &Endpoint{api: &Clients{runtime: r}, name: "bank-endpoint", formats: Formats{Accept: typeJSON}}
+				rows := bankRows(n)
+				b.ReportAllocs()
+				for b.Loop() {
+					if _, err := e.invoke(b.Context(), &view{}, rows, nil); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
+
+// BenchmarkSign signs a call of so many rows.
+func BenchmarkSign(b *testing.B) {
+	for _, n := range []int{1, 32} {
+		body := appendRows(nil, bankRows(n))
+		c := capture{}
+		r := newInvoker(configFor("http://127.0.0.1:1"), slog.New(slog.DiscardHandler))
+		in := invocation{"bank-endpoint", typeCSV, typeJSON, predict.NewID(), body}
+		if _, err := r.runtime.InvokeEndpoint(b.Context(), in.input(), useClient(&c)); err != nil {
+			b.Fatal(err)
+		}
+		b.Run(fmt.Sprintf("wire/%d", n), func(b *testing.B) {
+			form, err := wire.Cut(c.request, body, "secret")
+			if err != nil {
+				b.Fatal(err)
+			}
+			var request []byte
+			b.ReportAllocs()
+			for b.Loop() {
+				v := wire.Values{Time: time.Now(), Invocation: newInvocationID(), Inference: in.id}
+				request = form.Append(request[:0], &v, body)
+			}
+		})
+		b.Run(fmt.Sprintf("sdk/%d", n), func(b *testing.B) {
+			signer := v4.NewSigner()
+			signed := c.request.Clone(b.Context())
+			b.ReportAllocs()
+			for b.Loop() {
+				sum := sha256Hex(body)
+				err := signer.SignHTTP(b.Context(), sdk.Credentials{AccessKeyID: "AKIABENCH", SecretAccessKey: "secret"}, signed, sum, "sagemaker", "eu-central-1", time.Now())
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkEncodeRows encodes rows as CSV.
+func BenchmarkEncodeRows(b *testing.B) {
+	for _, n := range []int{1, 32} {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			rows := bankRows(n)
+			var body []byte
+			b.ReportAllocs()
+			for b.Loop() {
+				body = appendRows(body[:0], rows)
+			}
+		})
+	}
+}
+
+// BenchmarkSDKStack is the SDK's client on a transport that answers at once:
+// what a call costs before anything is sent.
+func BenchmarkSDKStack(b *testing.B) {
+	for _, n := range []int{1, 32} {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			r := newInvoker(configFor("http://127.0.0.1:1"), slog.New(slog.DiscardHandler))
+			in := invocation{"bank-endpoint", typeCSV, typeJSON, predict.NewID(), appendRows(nil, bankRows(n))}
+			client := useClient(atOnce(answerFor(n)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := r.runtime.InvokeEndpoint(b.Context(), in.input(), client); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+type atOnce []byte
+
+func (a atOnce) Do(r *http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {typeJSON}}, Body: io.NopCloser(bytes.NewReader(a)), Request: r}, nil
+}
+
+func useClient(c sdk.HTTPClient) func(*sagemakerruntime.Options) {
+	return func(o *sagemakerruntime.Options) { o.HTTPClient = c }
+}
+
+func sha256Hex(body []byte) string {
+	sum := sha256.Sum256(body)
+	return hex.EncodeToString(sum[:])
+}

@@ -1,0 +1,231 @@
+package aws
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"sync"
+	"sync/atomic"
+
+	sdk "github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sagemakerruntime"
+
+	"gateway/internal/aws/wire"
+)
+
+// kindOfCall is what calls have in common that share a form.
+type kindOfCall struct{ endpoint, contentType, accept string }
+
+// formOf is the form of a kind of calls with some credentials. It never changes.
+type formOf struct {
+	kindOfCall
+	id, token string // of the credentials
+	form      *wire.Form
+	pool      *wire.Pool
+}
+
+// mostForms bounds the forms that are kept: an endpoint has one, or two while
+// models of two algorithms take turns.
+const mostForms = 8
+
+// forms are the forms in use, the newest first.
+type forms struct {
+	all   atomic.Pointer[[]*formOf]
+	mu    sync.Mutex
+	pools map[string]*wire.Pool // by scheme and host
+}
+
+// form returns how a call is written and where it goes; nil where the SDK must
+// make it.
+func (i *invoker) form(ctx context.Context, in *invocation) (*wire.Form, *wire.Pool) {
+	if i.dialer == nil {
+		i.stepAside(errors.New("its HTTP client is given"))
+		return nil, nil
+	}
+	if i.credentials == nil {
+		i.stepAside(errors.New("there are no credentials"))
+		return nil, nil
+	}
+	c, err := i.credentials.Retrieve(ctx)
+	if err != nil {
+		return nil, nil // the SDK will say it better
+	}
+	kind := kindOfCall{in.endpoint, in.contentType, in.accept}
+	if all := i.forms.all.Load(); all != nil {
+		for _, f := range *all {
+			if f.kindOfCall == kind && f.id == c.AccessKeyID && f.token == c.SessionToken {
+				return f.form, f.pool
+			}
+		}
+	}
+	f := &formOf{kindOfCall: kind, id: c.AccessKeyID, token: c.SessionToken}
+	if f.form, f.pool, err = i.rehearse(ctx, in, c); err != nil {
+		if errors.Is(err, errNotNow) {
+			return nil, nil
+		}
+		i.stepAside(err) // until the credentials change
+	}
+	i.forms.add(f)
+	return f.form, f.pool
+}
+
+func (f *forms) add(one *formOf) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	kept := []*formOf{one}
+	if all := f.all.Load(); all != nil {
+		for _, other := range *all {
+			if other.kindOfCall != one.kindOfCall && len(kept) < mostForms {
+				kept = append(kept, other)
+			}
+		}
+	}
+	f.all.Store(&kept)
+}
+
+// stepAside notes, once for each reason, that the SDK makes the calls.
+func (i *invoker) stepAside(why error) {
+	if _, known := i.aside.LoadOrStore(why.Error(), true); !known {
+		i.log.Info("predictions call the endpoint with the AWS SDK's own client, which costs more", "reason", why)
+	}
+}
+
+// errNotNow is a rehearsal that tells nothing: the SDK could not make a request.
+var errNotNow = errors.New("no request to learn from")
+
+// rehearse lets the SDK build and sign a call, which is not sent, and cuts the
+// form of all like it from that. So the address, the headers and the scope of
+// the signature are the SDK's, whatever settings they come from.
+func (i *invoker) rehearse(ctx context.Context, in *invocation, c sdk.Credentials) (*wire.Form, *wire.Pool, error) {
+	body := []byte("0")
+	model := *in
+	model.body = body
+	var captured capture
+	_, err := i.runtime.InvokeEndpoint(ctx, model.input(), func(o *sagemakerruntime.Options) {
+		o.HTTPClient = &captured
+		o.Retryer = singleAttempt{o.Retryer}
+	})
+	signed := captured.request
+	if signed == nil {
+		return nil, nil, fmt.Errorf("%w: %w", errNotNow, err)
+	}
+	if proxy, err := i.dialer.proxy(signed); proxy != nil || err != nil {
+		return nil, nil, fmt.Errorf("it is reached through a proxy")
+	}
+	if signed.URL.Scheme != "http" && signed.URL.Scheme != "https" {
+		return nil, nil, fmt.Errorf("the scheme of its address is %q", signed.URL.Scheme)
+	}
+	form, err := wire.Cut(signed, body, c.SecretAccessKey)
+	if err != nil {
+		return nil, nil, err
+	}
+	return form, i.forms.poolOf(signed.URL, i.dialer), nil
+}
+
+// singleAttempt is a retryer that makes no second attempt, and says of the
+// first what the other would: the maximum is in a header.
+type singleAttempt struct{ sdk.Retryer }
+
+// IsErrorRetryable implements aws.Retryer.
+func (singleAttempt) IsErrorRetryable(error) bool { return false }
+
+// capture is an HTTP client that sends nothing.
+type capture struct{ request *http.Request }
+
+// Do implements aws.HTTPClient.
+func (c *capture) Do(r *http.Request) (*http.Response, error) {
+	c.request = r.Clone(context.WithoutCancel(r.Context()))
+	return &http.Response{StatusCode: http.StatusNoContent, Header: http.Header{}, Body: io.NopCloser(bytes.NewReader(nil)), Request: r}, nil
+}
+
+// Bounds of an answer: the service's own is 6 MiB.
+const (
+	mostAnswerHeader = 64 << 10
+	mostAnswer       = 8 << 20
+)
+
+func (f *forms) poolOf(u *url.URL, d *dialer) *wire.Pool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	key := u.Scheme + "://" + u.Host
+	if f.pools[key] == nil {
+		if f.pools == nil {
+			f.pools = make(map[string]*wire.Pool)
+		}
+		address, secure := *u, u.Scheme == "https"
+		f.pools[key] = wire.NewPool(wire.Options{
+			Dial:    func(ctx context.Context) (net.Conn, error) { return d.dial(ctx, &address, secure) },
+			MaxIdle: mostIdle, IdleTime: idleTime, MaxHeader: mostAnswerHeader, MaxBody: mostAnswer,
+		})
+	}
+	return f.pools[key]
+}
+
+// dialer opens connections as the SDK's HTTP client does: with its time-outs,
+// its roots (AWS_CA_BUNDLE) and its least version of TLS.
+type dialer struct {
+	transport *http.Transport
+	sessions  tls.ClientSessionCache
+}
+
+func newDialer(t *http.Transport) *dialer {
+	return &dialer{transport: t, sessions: tls.NewLRUClientSessionCache(0)}
+}
+
+func (d *dialer) proxy(r *http.Request) (*url.URL, error) {
+	if d.transport.Proxy == nil {
+		return nil, nil
+	}
+	return d.transport.Proxy(r)
+}
+
+func (d *dialer) dial(ctx context.Context, u *url.URL, secure bool) (net.Conn, error) {
+	port := u.Port()
+	if port == "" {
+		port = "80"
+		if secure {
+			port = "443"
+		}
+	}
+	address := net.JoinHostPort(u.Hostname(), port)
+	if dial := d.transport.DialTLSContext; secure && dial != nil {
+		return dial(ctx, "tcp", address)
+	}
+	conn, err := d.transport.DialContext(ctx, "tcp", address)
+	if err != nil || !secure {
+		return conn, err
+	}
+	cfg := d.transport.TLSClientConfig.Clone()
+	if cfg == nil {
+		cfg = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	if cfg.ServerName == "" {
+		cfg.ServerName = u.Hostname()
+	}
+	cfg.NextProtos = []string{"http/1.1"}
+	if cfg.ClientSessionCache == nil {
+		cfg.ClientSessionCache = d.sessions
+	}
+	shaking, cancel := ctx, func() {}
+	if t := d.transport.TLSHandshakeTimeout; t > 0 {
+		shaking, cancel = context.WithTimeoutCause(ctx, t, errSlowHandshake)
+	}
+	defer cancel()
+	secured := tls.Client(conn, cfg)
+	if err := secured.HandshakeContext(shaking); err != nil {
+		_ = conn.Close()
+		if ctx.Err() == nil && errors.Is(context.Cause(shaking), errSlowHandshake) {
+			err = errSlowHandshake
+		}
+		return nil, err
+	}
+	return secured, nil
+}
+
+var errSlowHandshake = errors.New("the TLS handshake took too long")

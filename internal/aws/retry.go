@@ -1,0 +1,160 @@
+package aws
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	sdk "github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	runtimetypes "github.com/aws/aws-sdk-go-v2/service/sagemakerruntime/types"
+	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+)
+
+// Bounds of the retries of predictions.
+const (
+	invokeAttempts  = 3
+	firstInvokeWait = 25 * time.Millisecond
+)
+
+// predictionRetryer is the one retry layer of predictions: the SDK's standard
+// one with shorter waits, within the caller's deadline and a budget.
+type predictionRetryer struct{ *retry.Standard }
+
+func invokeRetryer(budget *retryBudget) sdk.Retryer {
+	return predictionRetryer{retry.NewStandard(func(o *retry.StandardOptions) {
+		o.MaxAttempts = invokeAttempts
+		o.RateLimiter = budget
+		o.Backoff = retry.BackoffDelayerFunc(func(attempt int, err error) (time.Duration, error) {
+			most := firstInvokeWait << min(attempt, 4)
+			return max(most/2+rand.N(most/2+1), retryAfter(err)), nil
+		})
+		// After the SDK's own rules, which never repeat what was cancelled.
+		o.Retryables = append(o.Retryables, retry.IsErrorRetryableFunc(retryInvocation))
+	})}
+}
+
+// errTooLate is why a call is not repeated whose caller would be gone before.
+var errTooLate = errors.New("the deadline is nearer than another attempt")
+
+// GetRetryToken implements aws.Retryer. It refuses an attempt that the deadline
+// would end before it begins, so that the caller learns what happened instead.
+func (r predictionRetryer) GetRetryToken(ctx context.Context, err error) (func(error) error, error) {
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < max(firstInvokeWait, retryAfter(err)) {
+		return nil, errTooLate
+	}
+	return r.Standard.GetRetryToken(ctx, err)
+}
+
+// retryInvocation adds to the SDK's rules what is worth another try because a
+// model has no memory: asking it twice does no harm.
+func retryInvocation(err error) sdk.Ternary {
+	var model *runtimetypes.ModelError
+	var api smithy.APIError
+	switch {
+	case errors.As(err, &model):
+		// The container failed. That it did not answer in time (0) means that it
+		// is overloaded or the rows are too many: more calls make it worse.
+		return sdk.BoolTernary(originalStatus(model) >= http.StatusInternalServerError)
+	case errors.As(err, &api):
+		switch api.ErrorCode() {
+		case "ModelNotReadyException", "InternalDependencyException":
+			return sdk.TrueTernary
+		}
+		if isThrottle(err) {
+			return sdk.TrueTernary
+		}
+	case errors.Is(err, io.ErrUnexpectedEOF): // the answer was cut off
+		return sdk.TrueTernary
+	}
+	return sdk.UnknownTernary
+}
+
+// mostRetryAfter bounds what a service may ask for.
+const mostRetryAfter = time.Minute
+
+// retryAfter is how long the service asks to wait; zero where it does not.
+func retryAfter(err error) time.Duration {
+	var response *smithyhttp.ResponseError
+	if !errors.As(err, &response) || response.Response == nil {
+		return 0
+	}
+	text := response.Response.Header.Get("Retry-After")
+	if text == "" {
+		return 0
+	}
+	var wait time.Duration
+	if seconds, err := strconv.Atoi(text); err == nil {
+		wait = time.Duration(min(seconds, int(mostRetryAfter/time.Second))) * time.Second
+	} else if at, err := http.ParseTime(text); err == nil {
+		wait = time.Until(at)
+	}
+	return min(max(0, wait), mostRetryAfter)
+}
+
+// Costs in tokens of the retry budget: a call earns one, a retry costs ten, so
+// of the traffic at most a tenth is added by retries. The reserve is for a
+// gateway with few calls; it is full at the start.
+const (
+	retryCost    = 10
+	mostRetryFor = 10 * retryCost
+)
+
+// retryBudget bounds the retries of all predictions. Unlike the SDK's own, it
+// gives nothing back for a retry that succeeds: an endpoint that throttles
+// every other call would see half as many calls again, for ever.
+type retryBudget struct {
+	tokens   atomic.Int64
+	shedding atomic.Pointer[func() bool]
+}
+
+func newRetryBudget() *retryBudget {
+	b := new(retryBudget)
+	b.tokens.Store(mostRetryFor)
+	return b
+}
+
+// earn notes a call.
+func (b *retryBudget) earn() {
+	for {
+		has := b.tokens.Load()
+		if has >= mostRetryFor || b.tokens.CompareAndSwap(has, has+1) {
+			return
+		}
+	}
+}
+
+// Why calls are made once.
+var (
+	errNoBudget = errors.New("retries are a tenth of all calls already")
+	errShedding = errors.New("load is being shed")
+)
+
+// GetToken implements the SDK's retry.RateLimiter.
+func (b *retryBudget) GetToken(context.Context, uint) (func() error, error) {
+	if shedding := b.shedding.Load(); shedding != nil && (*shedding)() {
+		return nil, errShedding
+	}
+	for {
+		has := b.tokens.Load()
+		if has < retryCost {
+			return nil, errNoBudget
+		}
+		if b.tokens.CompareAndSwap(has, has-retryCost) {
+			return func() error { return nil }, nil
+		}
+	}
+}
+
+// AddTokens implements the SDK's retry.RateLimiter. Calls are what earns.
+func (b *retryBudget) AddTokens(uint) error { return nil }
+
+// NoRetriesWhile stops the repeating of predictions' calls while shedding
+// reports true: who turns callers away has no calls to spare.
+func (c *Clients) NoRetriesWhile(shedding func() bool) { c.runtime.budget.shedding.Store(&shedding) }

@@ -1,0 +1,266 @@
+package wire
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// Values are what changes from request to request, the body aside.
+type Values struct {
+	Time       time.Time
+	Invocation string // Amz-Sdk-Invocation-Id
+	Inference  string // X-Amzn-Sagemaker-Inference-Id
+}
+
+// slot is a place in a text for a value.
+type slot byte
+
+const (
+	none slot = iota
+	length
+	stamp // 20261126T213000Z
+	day   // 20261126
+	invocation
+	inference
+	signature
+)
+
+// slots are the headers whose values change, by their canonical names.
+var slots = map[string]slot{
+	"Content-Length":                length,
+	"X-Amz-Date":                    stamp,
+	"Amz-Sdk-Invocation-Id":         invocation,
+	"X-Amzn-Sagemaker-Inference-Id": inference,
+}
+
+// text is a piece that never changes, and the slot after it.
+type text struct {
+	fixed string
+	slot  slot
+}
+
+// Form is a request of which only Values and body change. It is safe for
+// concurrent use.
+type Form struct {
+	head      []text // of the request, to the blank line
+	canonical []text // request to the payload's hash
+	scope     string // /region/service/aws4_request
+	secret    string
+	keys      atomic.Pointer[keys]
+}
+
+const algorithm = "AWS4-HMAC-SHA256"
+
+// timeFormat is X-Amz-Date's.
+const timeFormat = "20060102T150405Z"
+
+// Cut makes the form of a request that was signed with secret for the time in
+// its header. It signs that request itself, and refuses the form if the
+// signatures differ: what it does not understand it cannot get wrong.
+func Cut(signed *http.Request, body []byte, secret string) (*Form, error) {
+	credential, names, theirs, err := authorization(signed.Header.Get("Authorization"))
+	if err != nil {
+		return nil, err
+	}
+	id, scope, _ := strings.Cut(credential, "/")
+	date, scope, found := strings.Cut(scope, "/")
+	v, err := valuesOf(signed)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case !found || date != v.Time.Format(timeFormat[:len("20060102")]):
+		return nil, fmt.Errorf("the credential's scope is %q", credential)
+	case signed.Method != http.MethodPost || signed.URL.RawQuery != "" || len(signed.TransferEncoding) > 0 || len(signed.Trailer) > 0:
+		return nil, fmt.Errorf("the request is not of the kind that can be written by hand")
+	case len(body) == 0 || signed.ContentLength != int64(len(body)):
+		return nil, fmt.Errorf("the request's body has %d bytes, its length says %d", len(body), signed.ContentLength)
+	}
+	f := &Form{scope: "/" + scope, secret: secret}
+	var canonical, head writer
+	canonical.fix("POST\n" + canonicalPath(signed.URL) + "\n\n")
+	// In the order of net/http, whose requests these were.
+	head.fix("POST " + signed.URL.RequestURI() + " HTTP/1.1\r\nHost: " + hostOf(signed) + "\r\n")
+	headers := signed.Header.Clone()
+	headers.Set("Content-Length", strconv.Itoa(len(body)))
+	order := []string{"User-Agent", "Content-Length"}
+	for _, name := range sortedKeys(headers) {
+		if !slices.Contains(order, name) {
+			order = append(order, name)
+		}
+	}
+	for _, name := range order {
+		values := headers[name]
+		switch {
+		case len(values) == 0:
+			continue
+		case len(values) > 1 || !sane(name) || !sane(values[0]):
+			return nil, fmt.Errorf("the header %s is not one line", name)
+		}
+		head.fix(name + ": ")
+		switch {
+		case name == "Authorization":
+			head.fix(algorithm + " Credential=" + id + "/")
+			head.leave(day)
+			head.fix("/" + scope + ", SignedHeaders=" + names + ", Signature=")
+			head.leave(signature)
+		case slots[name] != none:
+			head.leave(slots[name])
+		default:
+			head.fix(values[0])
+		}
+		head.fix("\r\n")
+	}
+	head.fix("\r\n")
+	for name := range strings.SplitSeq(names, ";") {
+		canonical.fix(name + ":")
+		switch key := http.CanonicalHeaderKey(name); {
+		case name == "host":
+			canonical.fix(hostOf(signed))
+		case slots[key] != none:
+			canonical.leave(slots[key])
+		default:
+			canonical.fix(strings.Join(strings.Fields(headers.Get(key)), " "))
+		}
+		canonical.fix("\n")
+	}
+	canonical.fix("\n" + names + "\n")
+	f.head, f.canonical = head.texts, canonical.texts
+
+	if _, ours := f.sign(v, body); string(ours[:]) != theirs {
+		return nil, fmt.Errorf("the signature made by hand differs from the one that was to be")
+	}
+	return f, nil
+}
+
+// authorization takes an Authorization header apart.
+func authorization(header string) (credential, names, signature string, err error) {
+	rest, ok := strings.CutPrefix(header, algorithm+" ")
+	for part := range strings.SplitSeq(rest, ", ") {
+		switch name, value, _ := strings.Cut(part, "="); name {
+		case "Credential":
+			credential = value
+		case "SignedHeaders":
+			names = value
+		case "Signature":
+			signature = value
+		default:
+			ok = false
+		}
+	}
+	if !ok || credential == "" || names == "" || signature == "" {
+		return "", "", "", fmt.Errorf("the request is not signed with %s", algorithm)
+	}
+	return credential, names, signature, nil
+}
+
+func valuesOf(signed *http.Request) (*Values, error) {
+	at, err := time.Parse(timeFormat, signed.Header.Get("X-Amz-Date"))
+	if err != nil {
+		return nil, fmt.Errorf("the request's date: %w", err)
+	}
+	return &Values{Time: at, Invocation: signed.Header.Get("Amz-Sdk-Invocation-Id"), Inference: signed.Header.Get("X-Amzn-Sagemaker-Inference-Id")}, nil
+}
+
+func hostOf(r *http.Request) string {
+	if r.Host != "" {
+		return r.Host
+	}
+	return r.URL.Host
+}
+
+// canonicalPath is the path, escaped once more than on the wire, as all
+// services but S3 want it.
+func canonicalPath(u *url.URL) string {
+	path := u.EscapedPath()
+	if path == "" {
+		return "/"
+	}
+	return strings.ReplaceAll(path, "%", "%25")
+}
+
+func sortedKeys(h http.Header) []string {
+	names := make([]string, 0, len(h))
+	for name := range h {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// sane reports whether a text can stand in a header.
+func sane(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+// writer collects texts.
+type writer struct{ texts []text }
+
+func (w *writer) fix(s string) {
+	if n := len(w.texts); n > 0 && w.texts[n-1].slot == none {
+		w.texts[n-1].fixed += s
+		return
+	}
+	w.texts = append(w.texts, text{fixed: s})
+}
+
+func (w *writer) leave(s slot) {
+	w.fix("")
+	w.texts[len(w.texts)-1].slot = s
+}
+
+// Fits reports whether the values can stand in a request.
+func (v *Values) Fits() bool { return word(v.Invocation) && word(v.Inference) }
+
+// word reports whether s is visible ASCII without blanks.
+func word(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// Append appends the signed request to dst.
+func (f *Form) Append(dst []byte, v *Values, body []byte) []byte {
+	at, signed := f.sign(v, body)
+	dst = fill(dst, f.head, v, len(body), &at, &signed)
+	return append(dst, body...)
+}
+
+// stamped is a time as X-Amz-Date bears it.
+type stamped [len(timeFormat)]byte
+
+func fill(dst []byte, texts []text, v *Values, size int, at *stamped, signed *[64]byte) []byte {
+	for _, t := range texts {
+		dst = append(dst, t.fixed...)
+		switch t.slot {
+		case length:
+			dst = strconv.AppendInt(dst, int64(size), 10)
+		case stamp:
+			dst = append(dst, at[:]...)
+		case day:
+			dst = append(dst, at[:8]...)
+		case invocation:
+			dst = append(dst, v.Invocation...)
+		case inference:
+			dst = append(dst, v.Inference...)
+		case signature:
+			dst = append(dst, signed[:]...)
+		case none:
+		}
+	}
+	return dst
+}

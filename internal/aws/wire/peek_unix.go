@@ -1,0 +1,47 @@
+//go:build unix
+
+package wire
+
+import (
+	"crypto/tls"
+	"net"
+	"syscall"
+)
+
+// peeker looks whether there is something to be read, without waiting and
+// without taking it.
+type peeker struct {
+	raw   syscall.RawConn
+	look  func(fd uintptr)
+	found *bool
+}
+
+func newPeeker(conn net.Conn) peeker {
+	if t, ok := conn.(*tls.Conn); ok {
+		conn = t.NetConn()
+	}
+	sc, ok := conn.(syscall.Conn)
+	if !ok {
+		return peeker{}
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return peeker{}
+	}
+	found := new(bool)
+	return peeker{raw: raw, found: found, look: func(fd uintptr) {
+		var one [1]byte
+		_, _, err := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		// Nothing yet is what an idle connection should say. An end, a byte or
+		// an error is something.
+		*found = err != syscall.EAGAIN && err != syscall.EWOULDBLOCK && err != syscall.EINTR //nolint:errorlint // the call returns the bare number
+	}}
+}
+
+func (p peeker) readable() bool {
+	if p.raw == nil {
+		return false
+	}
+	*p.found = true
+	return p.raw.Control(p.look) != nil || *p.found
+}
