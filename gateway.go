@@ -23,6 +23,7 @@
 //	internal/aws         the back end on SageMaker, DynamoDB, S3 and Secrets Manager
 //	internal/demo        generated customers for a first start
 //	internal/aws/awstest a stand-in for AWS: tests, and `gateway sandbox`
+//	internal/loadtest    a program that loads a gateway and measures: `make load`
 //
 // What the domain packages need of a back end they declare as small
 // interfaces, their ports: [gateway/internal/predict.Scorer],
@@ -44,6 +45,7 @@
 //	demo        ──► predict
 //	idempotency ──► predict
 //	awstest     ──► learn
+//	loadtest    ──► awstest, demo, learn, predict
 //	predict, learn, secrets ──► nobody of ours
 //
 // # One request
