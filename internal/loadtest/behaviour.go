@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// behaviour is how the runtime is to be have: its size and its faults. The zero
+// behaviour is how the runtime is to behave: its size and its faults. The zero
 // behaviour answers at once, as many calls as come.
 type behaviour struct {
 	Latency    time.Duration // of a call
@@ -50,7 +50,6 @@ type tally struct {
 	behaviour behaviour
 	counts    counts
 	turns     [3]float64 // of throttle, reset, bad
-	serving   int
 }
 
 type verdict int

@@ -17,7 +17,7 @@ type target struct {
 	request func(n int) []byte
 	// right tells whether an answer to the n-th request is as it must be. Nil:
 	// every answer is.
-	right func(n int, status int, body []byte) bool
+	right func(n int, m *message) bool
 	// kind of the n-th request, for those who count by it. May be nil.
 	kind func(n int) uint8
 }
@@ -191,7 +191,9 @@ func (r *run) busy() bool {
 	})
 }
 
+// close ends a run of which nobody wants to know any more.
 func (r *run) close() {
+	r.ending.Store(true)
 	for _, c := range r.conns {
 		c.mu.Lock()
 		c.gone = true
@@ -235,7 +237,7 @@ func (c *conn) read(ctx context.Context) {
 			got := record{due: due, took: now - due, kind: c.run.kind(n)}
 			if err == nil {
 				got.status = int16(m.status())
-				got.wrong = c.run.target.right != nil && !c.run.target.right(n, m.status(), m.body)
+				got.wrong = c.run.target.right != nil && !c.run.target.right(n, &m)
 			}
 			c.records = append(c.records, got)
 		}

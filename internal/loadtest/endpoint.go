@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -139,20 +138,7 @@ func ask(ctx context.Context, method, url, token string, body []byte) ([]byte, e
 	defer res.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(res.Body, maxBody))
 	if err == nil && res.StatusCode >= 300 {
-		err = &statusError{res.StatusCode, fmt.Sprintf("%s %s: %s: %.300s", method, url, res.Status, text)}
+		err = fmt.Errorf("%s %s: %s: %.300s", method, url, res.Status, text)
 	}
 	return text, err
-}
-
-type statusError struct {
-	status int
-	text   string
-}
-
-func (e *statusError) Error() string { return e.text }
-
-// hasStatus reports whether a request failed with that status.
-func hasStatus(err error, status int) bool {
-	var e *statusError
-	return errors.As(err, &e) && e.status == status
 }

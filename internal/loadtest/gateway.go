@@ -21,14 +21,15 @@ type gateway struct {
 	addr, url, data, token string
 }
 
-// start starts a gateway on a new data dir, before an endpoint, and waits until
-// it is ready with a model. settings win over those that it is given.
-func startGateway(ctx context.Context, binary, dir string, e *endpoint, settings ...string) (*gateway, error) {
+// startGateway starts a gateway on a new data dir, before an endpoint, and waits
+// until it is ready with a model. settings win over those that it is given; the
+// token is for operators, where the settings have one.
+func startGateway(ctx context.Context, binary, dir string, e *endpoint, token string, settings []string) (*gateway, error) {
 	addr, err := freePort()
 	if err != nil {
 		return nil, err
 	}
-	g := &gateway{addr: addr, url: "http://" + addr, data: filepath.Join(dir, "data")}
+	g := &gateway{addr: addr, url: "http://" + addr, data: filepath.Join(dir, "data"), token: token}
 	cmd := exec.Command(binary, "serve") //nolint:noctx // it is ended by stop
 	// Whatever else the environment says of gateways and AWS is not for this one.
 	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool {

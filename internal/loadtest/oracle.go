@@ -29,6 +29,10 @@ func rowsOf(schema *predict.Schema) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
+	return encode(schema, customers, "load-")
+}
+
+func encode(schema *predict.Schema, customers []predict.Customer, prefix string) ([]row, error) {
 	rows := make([]row, len(customers))
 	for i, c := range customers {
 		record, err := schema.DecodeStored(c.Features)
@@ -36,7 +40,7 @@ func rowsOf(schema *predict.Schema) ([]row, error) {
 			return nil, err
 		}
 		v := schema.Encode(record)
-		rows[i] = row{id: "load-" + c.ID, features: c.Features, csv: predict.AppendCSV(nil, v), vector: v}
+		rows[i] = row{id: prefix + c.ID, features: c.Features, csv: predict.AppendCSV(nil, v), vector: v}
 	}
 	return rows, nil
 }
@@ -96,7 +100,7 @@ func scoreIs(body []byte, want float64) bool {
 		return false
 	}
 	got, err := strconv.ParseFloat(string(bytes.TrimSpace(text)), 64)
-	return err == nil && got == want //nolint:staticcheck // the very same number
+	return err == nil && got == want // the very same number
 }
 
 // member finds what follows the name in JSON that is known to be flat.

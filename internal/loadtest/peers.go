@@ -18,7 +18,7 @@ type peer struct {
 // peers measures what the gateway costs beside those that do less, and what it
 // makes of a small endpoint.
 func peers(ctx context.Context, o options, r *report) (err error) {
-	s, err := newStage(ctx, o, r)
+	s, err := newStage(ctx, o, r, nil)
 	if err != nil {
 		return err
 	}
@@ -51,8 +51,8 @@ func (s *stage) peers(ctx context.Context) ([]peer, error) {
 	invocations := s.oracle.invocations()
 	raw := target{addr: s.endpoint.Runtime,
 		request: func(n int) []byte { return invocations[n%len(invocations)] },
-		right: func(n, status int, body []byte) bool {
-			return status == 200 && s.oracle.raw(ctx, model, n, body)
+		right: func(n int, m *message) bool {
+			return m.status() == 200 && s.oracle.raw(ctx, model, n, m.body)
 		}}
 	proxied, bare := raw, s.through(ctx)
 	proxyProcess, addr, err := s.play("proxy", s.endpoint.Runtime)

@@ -71,7 +71,7 @@ func (p *process) stop() error {
 	}
 	var exit *exec.ExitError
 	if errors.As(p.err, &exit) && exit.ExitCode() != 0 && exit.ExitCode() != -1 {
-		return fmt.Errorf("%s ended with %v: %s", p.name, p.err, tail(p.log))
+		return fmt.Errorf("%s ended: %w: %s", p.name, p.err, tail(p.log))
 	}
 	return nil
 }
@@ -80,7 +80,7 @@ func (p *process) stop() error {
 func (p *process) alive() error {
 	select {
 	case <-p.ended:
-		return fmt.Errorf("%s has ended by itself (%v): %s", p.name, p.err, tail(p.log))
+		return errors.Join(fmt.Errorf("%s has ended by itself: %s", p.name, tail(p.log)), p.err)
 	default:
 		return nil
 	}

@@ -90,7 +90,7 @@ func (rs records) recovered(after, normal time.Duration) time.Duration {
 		for n < len(sorted) && sorted[n].due < from+window {
 			n++
 		}
-		well := sorted[:n].quantile(.5) <= normal
+		well := n > 0 && sorted[:n].quantile(.5) <= normal
 		for i := range sorted[:n] {
 			well = well && sorted[i].status == 200 && !sorted[i].wrong
 		}

@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
 
@@ -35,9 +37,10 @@ type stage struct {
 	started  []*process // oldest first
 }
 
-// newStage starts the endpoint, and the gateway with these settings.
-func newStage(ctx context.Context, o options, r *report, settings ...string) (s *stage, err error) {
-	s = &stage{o: o, report: r}
+// newStage starts the endpoint, and the gateway. Where settings is not nil it
+// is asked for those of the gateway and for the operators' token among them.
+func newStage(ctx context.Context, o options, r *report, settings func(dir string) (list []string, token string, err error)) (_ *stage, err error) {
+	s := &stage{o: o, report: r}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.close())
@@ -55,7 +58,14 @@ func newStage(ctx context.Context, o options, r *report, settings ...string) (s 
 	s.oracle = &oracle{rows: s.rows, read: func(ctx context.Context, model string) (*learn.Artifact, error) {
 		return s.endpoint.artifact(ctx, model)
 	}}
-	s.gateway, err = startGateway(ctx, o.gateway, s.dir, s.endpoint, settings...)
+	var list []string
+	var token string
+	if settings != nil {
+		if list, token, err = settings(s.dir); err != nil {
+			return nil, err
+		}
+	}
+	s.gateway, err = startGateway(ctx, o.gateway, s.dir, s.endpoint, token, list)
 	if s.gateway != nil {
 		s.started = append(s.started, s.gateway.process)
 	}
@@ -127,14 +137,28 @@ func (s *stage) through(ctx context.Context) target {
 	requests := s.oracle.predictions("/predict", "")
 	return target{addr: s.gateway.addr,
 		request: func(n int) []byte { return requests[n%len(requests)] },
-		right: func(n, status int, body []byte) bool {
-			return status != 200 || s.oracle.right(ctx, n, body)
+		right: func(n int, m *message) bool {
+			if m.status() == http.StatusOK {
+				return s.oracle.right(ctx, n, m.body)
+			}
+			return honest(m)
 		}}
+}
+
+// honest tells whether an answer that is none is as it must be: a problem of
+// the same status, which says when to try again where that may help.
+func honest(m *message) bool {
+	status := m.status()
+	if (status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests) && !m.retry {
+		return false
+	}
+	told, found := member(m.body, `"status":`, ',')
+	return found && string(told) == strconv.Itoa(status)
 }
 
 // serving asks the gateway which model answers.
 func (s *stage) serving(ctx context.Context) (string, error) {
-	text, err := ask(ctx, "POST", s.gateway.url+"/predict", "", []byte(`{"features":`+string(s.rows[0].features)+`}`))
+	text, err := ask(ctx, http.MethodPost, s.gateway.url+"/predict", "", []byte(`{"features":`+string(s.rows[0].features)+`}`))
 	if err != nil {
 		return "", err
 	}

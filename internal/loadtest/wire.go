@@ -19,11 +19,12 @@ type reader struct {
 
 // message is a message; its slices are good until the next one is read.
 type message struct {
-	line      []byte
-	body      []byte
-	close     bool   // the sender closes the connection after it
-	attempt   []byte // of an SDK's call
-	inference bool   // it bears an inference id, as every call of the gateway does
+	line    []byte
+	body    []byte
+	close   bool   // the sender closes the connection after it
+	retry   bool   // it says when to try again
+	attempt []byte // of an SDK's call
+	model   []byte // in the custom attributes of an answer of the gateway
 }
 
 const maxBody = 64 << 20
@@ -67,8 +68,12 @@ func (r *reader) next() (m message, err error) {
 			m.close = is(value, "close")
 		case is(name, "Amz-Sdk-Request"):
 			m.attempt = bytes.Clone(value)
-		case is(name, "X-Amzn-Sagemaker-Inference-Id"):
-			m.inference = true
+		case is(name, "Retry-After"):
+			m.retry = true
+		case is(name, "X-Amzn-Sagemaker-Custom-Attributes"):
+			if model, found := bytes.CutPrefix(value, []byte("model=")); found {
+				m.model = bytes.Clone(model)
+			}
 		}
 	}
 	m.line = r.line
