@@ -60,7 +60,7 @@ func batch(ctx context.Context, o options, r *report) (err error) {
 		from, to time.Duration
 	}{{"alone", time.Second, from}, {"beside the batch", from, to}, {"a second after it", to + time.Second, to + 3*time.Second}} {
 		rs := all.within(phase.from, phase.to)
-		rows = append(rows, []string{phase.name, count(len(rs)), ms(rs.quantile(.5)), ms(rs.quantile(.99)), times2(rs.quantile(.99), first.quantile(.99)),
+		rows = append(rows, []string{phase.name, count(len(rs)), ms(rs.quantile(.5)), ms(rs.quantile(.99)), times(float64(rs.quantile(.99)), float64(first.quantile(.99))),
 			count(len(rs) - len(rs.answered(http.StatusOK))), mib(grown.most(phase.from+shift, phase.to+shift))})
 	}
 	r.table([]string{"single predictions", "requests", "p50 ms", "p99 ms", "× alone", "not 200", "most memory MiB"}, rows)

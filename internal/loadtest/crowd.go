@@ -47,7 +47,7 @@ func crowd(ctx context.Context, o options, r *report) (err error) {
 			return err
 		}
 		rows = append(rows, []string{name, ms(m.records.quantile(.5)), ms(m.records.quantile(.99)),
-			times2(m.records.quantile(.99), alone.records.quantile(.99)), m.failures(), mib(u.rss), rate(g["go_goroutines"]), count(u.connections)})
+			times(float64(m.records.quantile(.99)), float64(alone.records.quantile(.99))), m.failures(), mib(u.rss), rate(g["go_goroutines"]), count(u.connections)})
 		return nil
 	}
 	if err := phase("alone"); err != nil {

@@ -8,45 +8,76 @@ import (
 	"time"
 )
 
-// overload offers four times what the endpoint can do. A load that the endpoint
-// can do goes on before, during and after it, and tells how that feels to those
-// who were there before.
+// surge is an overload under way or over: a load that the endpoint can do goes
+// on all the time, and for a while much more comes on top of it.
+type surge struct {
+	capacity float64 // rows a second that the endpoint can do
+	before   time.Duration
+	from, to time.Duration // of the overload, since the load began
+	after    time.Duration
+	usual    records // of the load that goes on
+	all      records // of both
+	memory   history
+	shift    time.Duration // from the load's clock to that of memory
+}
+
+// overload offers four times what the endpoint can do, and tells how that feels
+// to those who were there before.
+//
+// Calls of at most eight rows bound what the endpoint can do: with 4 calls at
+// once of 40 ms each, 800 rows a second.
 func overload(ctx context.Context, o options, r *report) (err error) {
-	s, err := newStage(ctx, o, r, nil)
+	const at, rowsEach, takes = 4, 8, 40 * time.Millisecond
+	s, err := newStage(ctx, o, r, func(string) ([]string, string, error) {
+		return []string{fmt.Sprint("GATEWAY_BATCH_MAX_ROWS=", rowsEach)}, "", nil
+	})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
-	small := behaviour{Latency: 20 * time.Millisecond, Concurrent: 4}
-	if err := s.endpoint.become(ctx, small); err != nil {
+	if err := s.endpoint.become(ctx, behaviour{Latency: takes, Concurrent: at}); err != nil {
 		return err
 	}
-	before, long, after := 10*time.Second, time.Minute, 10*time.Second
+	before, long, after := 15*time.Second, time.Minute, 10*time.Second
 	if o.quick {
-		before, long, after = 4*time.Second, 10*time.Second, 4*time.Second
+		before, long, after = 6*time.Second, 10*time.Second, 4*time.Second
 	}
-	full, err := s.measure(ctx, s.gateway.process, s.through(ctx), 64, 0, before/2, before)
-	if err != nil {
+	u := &surge{capacity: at * rowsEach / takes.Seconds(), before: before / 3, after: after}
+	if err := u.run(ctx, s, before, long, after); err != nil {
 		return err
 	}
-	capacity := float64(len(full.records.answered(http.StatusOK))) / full.window.Seconds()
+	r.wrong += u.all.wrong()
+	r.head("Overload")
+	r.note("Endpoint: %v a call of at most %d rows, %d calls at once, so %.0f rows a second at most: its capacity. "+
+		"%.0f %% of it in an open loop, and on top of that for %v so much that it is %d times the capacity. "+
+		"Answered counts what was answered in the phase, times are those of what was due in it.", takes, rowsEach, at, u.capacity, 100*usualShare, long, overloaded)
+	u.tell(r)
+	return s.gateway.alive()
+}
 
+const (
+	usualShare = 0.75 // of the capacity
+	overloaded = 4    // times the capacity
+)
+
+func (u *surge) run(ctx context.Context, s *stage, before, long, after time.Duration) error {
 	memory := watch(ctx, s.gateway.pid)
 	defer memory.stop()
-	const usual, times = 0.75, 4
-	base, err := start(ctx, s.through(ctx), 1024, usual*capacity)
+	base, err := start(ctx, s.through(ctx), 1024, usualShare*u.capacity)
 	if err != nil {
 		return err
 	}
 	defer base.close()
-	if err := wait(ctx, before/2+before); err != nil {
+	if err := wait(ctx, before); err != nil {
 		return err
 	}
-	flood, err := start(ctx, s.through(ctx), 2048, (times-usual)*capacity)
+	flood, err := start(ctx, s.through(ctx), 2048, (overloaded-usualShare)*u.capacity)
 	if err != nil {
 		return err
 	}
 	defer flood.close()
+	u.from = flood.began.Sub(base.began)
+	u.to = u.from + long
 	if err := wait(ctx, long); err != nil {
 		return err
 	}
@@ -54,50 +85,55 @@ func overload(ctx context.Context, o options, r *report) (err error) {
 	if err := wait(ctx, after); err != nil {
 		return err
 	}
-	all := base.stop()
-	grown := memory.stop()
-	r.wrong += all.wrong() + flooded.wrong()
-	from := flood.began.Sub(base.began)
-	to := from + long
-	for i := range flooded {
-		flooded[i].due += from
+	u.usual = base.stop()
+	u.memory, u.shift = memory.stop(), base.began.Sub(memory.began)
+	u.all = append(u.all, u.usual...)
+	for _, r := range flooded {
+		r.due += u.from
+		u.all = append(u.all, r)
 	}
-	normal := all.within(before/2, from)
-	during := append(all.within(from, to), flooded.within(from, to)...)
-	calm := all.within(to+time.Second, to+after)
-	r.head("Overload")
-	r.note("Endpoint: 20 ms a call of at most 8 rows, 4 calls at once: %.0f rows a second, of which a closed loop of 64 connections gets %.0f through the gateway: its capacity. Then %.0f %% of it in an open loop, and for %v four times as much as it can do.", 4*8/.020, capacity, 100*usual, long)
-	var rows [][]string
-	for _, phase := range []struct {
-		name    string
-		records records
-		long    time.Duration
-	}{{"before", normal, from - before/2}, {"overload", during, to - from}, {"1 s after", calm, after - time.Second}} {
-		good := phase.records.answered(http.StatusOK)
-		refused := phase.records.answered(http.StatusTooManyRequests, http.StatusServiceUnavailable)
-		persec := float64(len(good)) / phase.long.Seconds()
-		rows = append(rows, []string{phase.name, rate(float64(len(phase.records)) / phase.long.Seconds()), rate(persec),
-			percent(persec, capacity), ms(good.quantile(.5)), ms(good.quantile(.99)), rate(float64(len(refused)) / phase.long.Seconds()),
-			ms(refused.quantile(.5)), ms(refused.quantile(.99)), count(len(phase.records) - len(good) - len(refused)), count(phase.records.wrong())})
-	}
-	r.table([]string{"phase", "offered/s", "answered/s", "of capacity", "p50 ms", "p99 ms", "refused/s", "p50 ms", "p99 ms", "other", "wrong"}, rows)
-	good := during.answered(http.StatusOK)
-	refused := during.answered(http.StatusTooManyRequests, http.StatusServiceUnavailable)
-	goodput := float64(len(good)) / (to - from).Seconds()
-	most, least := good.quantile(.99), normal.answered(http.StatusOK).quantile(.99)
-	recovery := all.recovered(to, least)
-	early := grown.at(from + (to-from)/4 + base.began.Sub(memory.began))
-	end := grown.at(to + base.began.Sub(memory.began))
-	r.bounds([]bound{
-		{"goodput, of capacity", percent(goodput, capacity), "≥ 95 %", goodput >= .95*capacity},
-		{"p99 of what is answered, against before", times2(most, least), "≤ 2", most <= 2*least},
-		{"p99 of refusals", ms(refused.quantile(.99)) + " ms", "≤ 5 ms", refused.quantile(.99) <= 5*time.Millisecond},
-		{"memory at the end, against a quarter of the way", fmt.Sprintf("%s to %s MiB", mib(end.rss), mib(early.rss)), "≤ 1.2", float64(end.rss) <= 1.2*float64(early.rss)},
-		{"all is normal again after", seconds(recovery), "≤ 1 s", recovery >= 0 && recovery <= time.Second},
-		{"answers that were neither right nor an honest refusal", count(during.wrong()), "0", during.wrong() == 0},
-	})
-	return s.gateway.alive()
+	return nil
 }
 
-// times2 is one duration as a multiple of another.
-func times2(a, b time.Duration) string { return times(float64(a), float64(b)) }
+// perSecond is how many were answered with a prediction in a stretch of time.
+func (u *surge) perSecond(from, to time.Duration) float64 {
+	n := len(u.all.where(func(r *record) bool { return r.status == http.StatusOK && r.end() >= from && r.end() < to }))
+	return float64(n) / (to - from).Seconds()
+}
+
+func (u *surge) tell(r *report) {
+	var rows [][]string
+	for _, phase := range []struct {
+		name     string
+		from, to time.Duration
+	}{{"before", u.before, u.from}, {"overload", u.from, u.to}, {"a second after", u.to + time.Second, u.to + u.after}} {
+		long := (phase.to - phase.from).Seconds()
+		due := u.all.within(phase.from, phase.to)
+		good, refused := due.answered(http.StatusOK), due.where(turnedAway)
+		done := u.perSecond(phase.from, phase.to)
+		rows = append(rows, []string{phase.name, rate(float64(len(due)) / long), rate(done), percent(done, u.capacity),
+			ms(good.quantile(.5)), ms(good.quantile(.99)), rate(float64(len(refused)) / long), ms(refused.quantile(.5)), ms(refused.quantile(.99)),
+			count(len(due) - len(good) - len(refused)), count(due.wrong())})
+	}
+	r.table([]string{"phase", "offered/s", "answered/s", "of capacity", "p50 ms", "p99 ms", "refused/s", "p50 ms", "p99 ms", "other", "wrong"}, rows)
+
+	during := u.all.within(u.from, u.to)
+	good, refused := during.answered(http.StatusOK), during.where(turnedAway)
+	goodput := u.perSecond(u.from, u.to)
+	normal := u.usual.within(u.before, u.from).answered(http.StatusOK).quantile(.99)
+	again := u.usual.recovered(u.to, normal)
+	early, late := u.memory.at(u.from+(u.to-u.from)/4+u.shift), u.memory.at(u.to+u.shift)
+	r.bounds([]bound{
+		{"goodput, of capacity", percent(goodput, u.capacity), "≥ 95 %", goodput >= .95*u.capacity},
+		{"p99 of what is answered, against before", times(float64(good.quantile(.99)), float64(normal)), "≤ 2", good.quantile(.99) <= 2*normal},
+		{"p99 of refusals", ms(refused.quantile(.99)) + " ms", "≤ 5 ms", refused.quantile(.99) <= 5*time.Millisecond},
+		{"memory a quarter of the way and at the end, MiB", mib(early.rss) + " to " + mib(late.rss), "≤ 1.2", float64(late.rss) <= 1.2*float64(early.rss)},
+		{"all is normal again after", seconds(again), "≤ 1 s", again >= 0 && again <= time.Second},
+		{"answers that were neither right nor an honest refusal", count(during.wrong()), "0", during.wrong() == 0},
+	})
+}
+
+// turnedAway tells those who were told to come again.
+func turnedAway(r *record) bool {
+	return r.status == http.StatusTooManyRequests || r.status == http.StatusServiceUnavailable
+}
