@@ -23,7 +23,7 @@ func batch(ctx context.Context, o options, r *report) (err error) {
 	}
 	many, alone := 1_000_000, 15*time.Second
 	if o.quick {
-		many, alone = 30_000, 4*time.Second
+		many, alone = 30_000, 3*time.Second
 	}
 	memory := watch(ctx, s.gateway.pid)
 	defer memory.stop()

@@ -42,7 +42,7 @@ func faults(ctx context.Context, o options, r *report) (err error) {
 	defer func() { err = errors.Join(err, s.close()) }()
 	before, long, after := 3*time.Second, 10*time.Second, 8*time.Second
 	if o.quick {
-		before, long, after = time.Second, 2*time.Second, 3*time.Second
+		before, long, after = time.Second/2, 3*time.Second/2, 5*time.Second/2
 	}
 	r.head("Faults")
 	const perSecond = 300

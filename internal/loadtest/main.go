@@ -16,7 +16,7 @@ import (
 
 func main() {
 	if name := os.Getenv(roleVariable); name != "" {
-		if err := play(name, os.Args[1:]); err != nil {
+		if err := play(name, os.Args[2:]); err != nil {
 			fmt.Fprintln(os.Stderr, name+":", err)
 			os.Exit(1)
 		}

@@ -40,7 +40,7 @@ func overload(ctx context.Context, o options, r *report) (err error) {
 	}
 	before, long, after := 15*time.Second, time.Minute, 10*time.Second
 	if o.quick {
-		before, long, after = 6*time.Second, 10*time.Second, 4*time.Second
+		before, long, after = 6*time.Second, 8*time.Second, 4*time.Second
 	}
 	u := &surge{capacity: at * rowsEach / takes.Seconds(), before: before / 3, after: after}
 	if err := u.run(ctx, s, before, long, after); err != nil {

@@ -95,14 +95,14 @@ func tail(file string) string {
 	return string(bytes.TrimSpace(text[max(0, len(text)-2000):]))
 }
 
-// role starts this program again, as what its first argument says. It ends when
-// its standard input does, so that none outlives us.
+// role starts this program again to play a role. It ends when its standard input
+// does, so that none outlives us.
 func role(dir, name string, args ...string) (*process, io.ReadCloser, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, nil, err
 	}
-	cmd := exec.Command(self, args...) //nolint:noctx // it is ended by stop
+	cmd := exec.Command(self, append([]string{name}, args...)...) //nolint:noctx // it is ended by stop
 	cmd.Env = append(os.Environ(), roleVariable+"="+name)
 	in, err := cmd.StdinPipe()
 	if err != nil {

@@ -31,7 +31,7 @@ func soak(ctx context.Context, o options, r *report) (err error) {
 	defer func() { err = errors.Join(err, s.close()) }()
 	long, rest := o.soak, 15*time.Second
 	if o.quick {
-		long, rest = min(long, 25*time.Second), 5*time.Second
+		long, rest = min(long, 20*time.Second), 3*time.Second
 	}
 	x, err := newMix(ctx, s.oracle)
 	if err != nil {
