@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -139,6 +140,12 @@ func ask(ctx context.Context, method, url, token string, body []byte) ([]byte, e
 	text, err := io.ReadAll(io.LimitReader(res.Body, maxBody))
 	if err == nil && res.StatusCode >= 300 {
 		err = fmt.Errorf("%s %s: %s: %.300s", method, url, res.Status, text)
+		if res.StatusCode == http.StatusServiceUnavailable {
+			err = fmt.Errorf("%w: %w", errUnavailable, err)
+		}
 	}
 	return text, err
 }
+
+// errUnavailable is a 503: asking again may help.
+var errUnavailable = errors.New("come again")

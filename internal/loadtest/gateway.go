@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -88,11 +89,17 @@ type renewal struct {
 
 // renew starts a renewal and waits for its end, whatever that is.
 func (g *gateway) renew(ctx context.Context) (r renewal, err error) {
-	text, err := ask(ctx, http.MethodPost, g.url+"/admin/retrain", g.token, []byte(`{"force": true, "reason": "load"}`))
+	err = until(ctx, "a renewal can be started", time.Minute, func() (bool, error) {
+		text, err := ask(ctx, http.MethodPost, g.url+"/admin/retrain", g.token, []byte(`{"force": true, "reason": "load"}`))
+		if errors.Is(err, errUnavailable) {
+			return false, g.alive()
+		}
+		if err != nil {
+			return false, err
+		}
+		return true, json.Unmarshal(text, &r)
+	})
 	if err != nil {
-		return r, err
-	}
-	if err := json.Unmarshal(text, &r); err != nil {
 		return r, err
 	}
 	return r, until(ctx, "renewal "+r.ID+" has ended", 5*time.Minute, func() (bool, error) {
