@@ -18,7 +18,7 @@ PARALLEL     ?= 2
 BUILD = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X main.version=$(VERSION)"
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check format vet modules lint bench fuzz image clean
+.PHONY: help run build test check format vet modules lint bench load fuzz image clean
 
 help: ## print this list
 	@echo 'usage: make TARGET'
@@ -62,6 +62,12 @@ $(LINT):
 
 bench: ## run all benchmarks (one: BENCH=Name)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -p 1 ./...
+
+# ARGS are flags: make load SCENARIO='quick soak' ARGS='-race -pin'
+load: ## put load on a gateway, beside peers (some: SCENARIO='quick faults'; ARGS=--help)
+	@mkdir -p bin
+	@CGO_ENABLED=0 $(GO) build -o bin/loadtest ./internal/loadtest
+	@exec bin/loadtest $(ARGS) $(SCENARIO)
 
 fuzz: ## fuzz each fuzz target for FUZZTIME (10s)
 	@set -e; \

@@ -24,6 +24,7 @@
 //	internal/aws/wire    requests to the model endpoint, written and signed by hand
 //	internal/demo        generated customers for a first start
 //	internal/aws/awstest a stand-in for AWS: tests, and `gateway sandbox`
+//	internal/loadtest    a program that loads a gateway and measures: `make load`
 //
 // What the domain packages need of a back end they declare as small
 // interfaces, their ports: [gateway/internal/predict.Scorer],
@@ -45,6 +46,7 @@
 //	demo        ──► predict
 //	idempotency ──► predict
 //	awstest     ──► learn
+//	loadtest    ──► awstest, demo, learn, predict
 //	predict, learn, secrets ──► nobody of ours
 //
 // # One request

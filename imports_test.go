@@ -43,6 +43,9 @@ var mayImport = map[string][]string{
 
 	"internal/aws/wire": {}, // HTTP/1.1 and signatures by hand; no SDK
 
+	// A program of its own, which knows the gateway by its interfaces to the outside.
+	"internal/loadtest": {"internal/aws/awstest", "internal/demo", "internal/learn", "internal/predict"},
+
 	// Conformance suites, fakes and stand-ins, for tests alone.
 	"internal/aws/awstest":             {"internal/learn"},
 	"internal/pgtest":                  {},
@@ -54,7 +57,7 @@ var mayImport = map[string][]string{
 // mayUse says which packages may import each module of others, subpackages
 // included. One that is not here may be imported by tests only.
 var mayUse = map[string][]string{
-	"github.com/go-chi/chi/v5":  {"api"},
+	"github.com/go-chi/chi/v5":  {"api", "internal/loadtest"},
 	"github.com/swaggest/swgui": {"api"},
 
 	"github.com/alecthomas/kong":           {"cmd/gateway"},

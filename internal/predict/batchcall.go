@@ -64,7 +64,7 @@ func (b *Batch) do(c *call) ticket {
 	b.mu.Unlock()
 	if abandoned {
 		t.outcome = unknown
-		b.deliver(c.waiters, Scores{}, ctx.Err())
+		b.deliver(c.waiters, Scores{}, context.Canceled) // to nobody; the call's own time has not ended
 		c.release()
 		return t
 	}

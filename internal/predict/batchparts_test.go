@@ -245,3 +245,34 @@ func TestTwoBatchesHaveMetricsSideBySide(t *testing.T) {
 		t.Errorf("%v, %v", problems, err)
 	}
 }
+
+func TestASharedCallIsNotMadeWhereAllHaveLeftBeforeItBegins(t *testing.T) {
+	var leave func()
+	link := func(call context.Context, _ []context.Context) context.Context {
+		leave() // between the cut and the call
+		return call
+	}
+	onGate(t, predict.BatchOptions{Link: link}, func(t *testing.T, b *gated) {
+		first := b.ask(t.Context(), vectors(1))
+		second, third := b.ask(t.Context(), vectors(2)), b.ask(t.Context(), vectors(3))
+		leave = func() {
+			for _, a := range []*request{second, third} {
+				a.cancel()
+				<-a.done
+			}
+		}
+		b.call(t, 0).ok()
+		first.wants(t, 1)
+		for _, a := range []*request{second, third} {
+			if <-a.done; !errors.Is(a.err, context.Canceled) {
+				t.Errorf("who has left got %v", a.err)
+			}
+		}
+		if n := b.count(); n != 1 {
+			t.Errorf("%d calls were made, want the first alone", n)
+		}
+		last := b.ask(t.Context(), vectors(4)) // the slot is free again
+		b.call(t, 1).ok()
+		last.wants(t, 4)
+	})
+}

@@ -181,8 +181,7 @@ func parseRow(line string) ([]float64, error) {
 	return row, nil
 }
 
-// predictions scores rows and writes them as the container does. Scores are of
-// single precision, as those of the real containers.
+// predictions scores rows and writes them as the container does.
 func predictions(c *call, rows [][]float64, v *variant) (*answer, *Error) {
 	if len(rows) == 0 {
 		return newAnswer(http.StatusNoContent, "", nil), nil
@@ -191,16 +190,7 @@ func predictions(c *call, rows [][]float64, v *variant) (*answer, *Error) {
 	labels := make([]string, len(rows))
 	boosted := v.scorer.Algorithm == learn.XGBoost
 	for i, row := range rows {
-		p := v.scorer.Model.Score(row)
-		// linear-learner prints its float32 with the digits of a float64.
-		scores[i] = decimal(float64(float32(p)), 64)
-		if boosted {
-			scores[i] = decimal(p, 32)
-		}
-		labels[i] = "0.0"
-		if p >= v.scorer.Model.Threshold() {
-			labels[i] = "1.0"
-		}
+		scores[i], labels[i] = scored(row, v.scorer)
 		if c.kind() == IntegerLabels {
 			labels[i] = labels[i][:1]
 		}

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+)
+
+// batch sends a million rows in one request, and reads and checks the answer to
+// each, beside a load of single predictions.
+func batch(ctx context.Context, o options, r *report) (err error) {
+	s, err := newStage(ctx, o, r, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	if err := s.endpoint.become(ctx, behaviour{Latency: 5 * time.Millisecond, PerRow: 20 * time.Microsecond, Concurrent: 4}); err != nil {
+		return err
+	}
+	many, alone := 1_000_000, 15*time.Second
+	if o.quick {
+		many, alone = 30_000, 3*time.Second
+	}
+	memory := watch(ctx, s.gateway.pid)
+	defer memory.stop()
+	const perSecond = 200
+	load, err := start(ctx, s.through(ctx), 256, perSecond)
+	if err != nil {
+		return err
+	}
+	defer load.close()
+	if err := wait(ctx, time.Second+alone); err != nil {
+		return err
+	}
+	from := load.now()
+	wrong, failed, broken := s.stream(ctx, many)
+	to := load.now()
+	if err := wait(ctx, 3*time.Second); err != nil {
+		return err
+	}
+	all := load.stop()
+	grown := memory.stop()
+	r.wrong += all.wrong() + wrong
+
+	r.head("A large batch")
+	r.note("Open loop of %d requests a second, beside %d rows of NDJSON in one request, each answer read and checked: %.0f rows a second, %d without a prediction, %d wrong. Endpoint: 5 ms a call and 20 µs a row, 4 calls at once.",
+		perSecond, many, float64(many)/(to-from).Seconds(), failed, wrong)
+	if broken != nil {
+		r.note("**The batch failed**: %v", broken)
+	}
+	shift := load.began.Sub(memory.began)
+	var rows [][]string
+	first := all.within(time.Second, from)
+	for _, phase := range []struct {
+		name     string
+		from, to time.Duration
+	}{{"alone", time.Second, from}, {"beside the batch", from, to}, {"a second after it", to + time.Second, to + 3*time.Second}} {
+		rs := all.within(phase.from, phase.to)
+		rows = append(rows, []string{phase.name, count(len(rs)), ms(rs.quantile(.5)), ms(rs.quantile(.99)), times(float64(rs.quantile(.99)), float64(first.quantile(.99))),
+			count(len(rs) - len(rs.answered(http.StatusOK))), mib(grown.most(phase.from+shift, phase.to+shift))})
+	}
+	r.table([]string{"single predictions", "requests", "p50 ms", "p99 ms", "× alone", "not 200", "most memory MiB"}, rows)
+	return s.gateway.alive()
+}
+
+// stream sends so many rows and checks the answers, in order.
+func (s *stage) stream(ctx context.Context, many int) (wrong, failed int, err error) {
+	body, out := io.Pipe()
+	go func() {
+		buffer := bufio.NewWriterSize(out, 64<<10)
+		for n := range many {
+			row := &s.rows[n%len(s.rows)]
+			if _, err := fmt.Fprintf(buffer, "{\"customer_id\":%q,\"features\":%s}\n", row.id, row.features); err != nil {
+				return // the reader has said why
+			}
+		}
+		_ = out.CloseWithError(buffer.Flush())
+	}()
+	defer body.Close()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.gateway.url+"/predict/batch", body)
+	if err != nil {
+		return 0, 0, err
+	}
+	req.Header.Set("Content-Type", "application/x-ndjson")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(res.Body, 1000))
+		return 0, 0, fmt.Errorf("the batch was refused: %s: %s", res.Status, text)
+	}
+	lines := bufio.NewScanner(res.Body)
+	n := 0
+	for ; lines.Scan(); n++ {
+		if _, bad := member(lines.Bytes(), `{"error":`, '}'); bad {
+			failed++
+			continue
+		}
+		if !s.oracle.right(ctx, n, lines.Bytes()) {
+			wrong++
+		}
+	}
+	switch end := res.Trailer.Get("X-Stream-End"); {
+	case lines.Err() != nil:
+		return wrong, failed, fmt.Errorf("the answer to the batch broke off after %d of %d rows: %w", n, many, lines.Err())
+	case n != many || end != "complete":
+		return wrong, failed, fmt.Errorf("the batch has %d answers to %d rows, and its end is %q", n, many, end)
+	}
+	return wrong, failed, nil
+}

@@ -1,0 +1,278 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// target is what a run asks, and how it knows a right answer.
+type target struct {
+	addr string
+	// request returns the n-th request, whole. It is called by many at once.
+	request func(n int) []byte
+	// right tells whether an answer to the n-th request is as it must be. Nil:
+	// every answer is.
+	right func(n int, m *message) bool
+	// kind of the n-th request, for those who count by it. May be nil.
+	kind func(n int) uint8
+}
+
+// run is a load under way: closed loop at rate zero, else open.
+type run struct {
+	target target
+	rate   float64
+	began  time.Time
+	conns  []*conn
+	sent   atomic.Int64
+	ending atomic.Bool // nothing more is sent
+	work   sync.WaitGroup
+
+	mu      sync.Mutex
+	free    []*conn
+	backlog []time.Duration // due, and no connection was free
+	lost    records         // never sent, or without an answer at the end
+}
+
+// conn is a connection and the goroutine that reads from it.
+type conn struct {
+	run     *run
+	from    net.IP
+	records records
+
+	mu   sync.Mutex
+	tcp  net.Conn
+	in   *reader
+	due  time.Duration // of the request in flight; below zero: none
+	n    int           // which one it is
+	gone bool
+}
+
+// start opens so many connections and begins. Each has a goroutine that reads;
+// in an open loop one thread more writes what is due.
+func start(ctx context.Context, t target, conns int, rate float64) (*run, error) {
+	r := &run{target: t, rate: rate}
+	for i := range conns {
+		c := &conn{run: r, from: source(i), due: -1}
+		if err := c.dial(ctx); err != nil {
+			r.close()
+			return nil, err
+		}
+		r.conns = append(r.conns, c)
+	}
+	r.began = time.Now()
+	r.free = slices.Clone(r.conns)
+	for _, c := range r.conns {
+		r.work.Go(func() { c.read(ctx) })
+	}
+	if rate > 0 {
+		r.work.Go(func() { r.pace(ctx) })
+		return r, nil
+	}
+	for range conns {
+		r.next(r.now())
+	}
+	return r, nil
+}
+
+// source spreads connections over the addresses of the loopback interface: one
+// address has some 28,000 ports.
+func source(i int) net.IP {
+	const each = 20_000
+	if i < each {
+		return nil
+	}
+	return net.IPv4(127, 0, 0, byte(1+i/each))
+}
+
+func dialFrom(ctx context.Context, from net.IP, addr string) (net.Conn, error) {
+	d := net.Dialer{Timeout: 5 * time.Second}
+	if from != nil {
+		d.LocalAddr = &net.TCPAddr{IP: from}
+	}
+	return d.DialContext(ctx, "tcp", addr)
+}
+
+func (r *run) now() time.Duration { return time.Since(r.began) }
+
+// pace sends what is due, at its time. It has a thread of its own, for a
+// goroutine's sleep may be a millisecond late.
+func (r *run) pace(ctx context.Context) {
+	defer ownThread()()
+	gap := float64(time.Second) / r.rate
+	for i := 0; !r.ending.Load() && ctx.Err() == nil; i++ {
+		due := time.Duration(float64(i) * gap)
+		for r.now() < due && !r.ending.Load() {
+			pause(min(due-r.now(), 50*time.Millisecond))
+		}
+		r.next(due)
+	}
+}
+
+// next sends one request on a free connection, or puts it down as late.
+func (r *run) next(due time.Duration) {
+	if r.ending.Load() {
+		return
+	}
+	r.mu.Lock()
+	if len(r.free) == 0 {
+		r.backlog = append(r.backlog, due)
+		r.mu.Unlock()
+		return
+	}
+	c := r.free[len(r.free)-1]
+	r.free = r.free[:len(r.free)-1]
+	r.mu.Unlock()
+	c.send(due)
+}
+
+// again gives a connection that has its answer the next request, if one is due.
+func (r *run) again(c *conn) {
+	if r.ending.Load() {
+		return
+	}
+	due := r.now()
+	if r.rate > 0 {
+		r.mu.Lock()
+		if len(r.backlog) == 0 {
+			r.free = append(r.free, c)
+			r.mu.Unlock()
+			return
+		}
+		due = r.backlog[0]
+		r.backlog = r.backlog[1:]
+		r.mu.Unlock()
+	}
+	c.send(due)
+}
+
+// patience is how long an answer may take until the client gives up.
+const patience = 20 * time.Second
+
+// stop sends nothing more, waits until what is under way has its answer, and
+// returns what became of all requests. One without an answer counts as lost.
+func (r *run) stop() records {
+	r.ending.Store(true)
+	for wait := time.Now().Add(patience); time.Now().Before(wait) && r.busy(); {
+		time.Sleep(5 * time.Millisecond)
+	}
+	now := r.now()
+	r.close()
+	r.work.Wait()
+	all := r.lost
+	for _, c := range r.conns {
+		all = append(all, c.records...)
+		if c.due >= 0 {
+			all = append(all, record{due: c.due, took: now - c.due, kind: r.kind(c.n)})
+		}
+	}
+	for _, due := range r.backlog {
+		all = append(all, record{due: due, took: now - due})
+	}
+	return all
+}
+
+func (r *run) kind(n int) uint8 {
+	if r.target.kind == nil {
+		return 0
+	}
+	return r.target.kind(n)
+}
+
+func (r *run) busy() bool {
+	return slices.ContainsFunc(r.conns, func(c *conn) bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.due >= 0
+	})
+}
+
+// close ends a run of which nobody wants to know any more.
+func (r *run) close() {
+	r.ending.Store(true)
+	for _, c := range r.conns {
+		c.mu.Lock()
+		c.gone = true
+		_ = c.tcp.Close()
+		c.mu.Unlock()
+	}
+}
+
+func (c *conn) dial(ctx context.Context) error {
+	tcp, err := dialFrom(ctx, c.from, c.run.target.addr)
+	if err != nil {
+		return fmt.Errorf("connecting to %s: %w", c.run.target.addr, err)
+	}
+	c.tcp, c.in = tcp, newReader(tcp)
+	return nil
+}
+
+func (c *conn) send(due time.Duration) {
+	n := int(c.run.sent.Add(1)) - 1
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.due, c.n = due, n
+	// What cannot be written the reader finds out.
+	_, _ = c.tcp.Write(c.run.target.request(n))
+}
+
+// read takes answers, and makes a new connection when one has ended.
+func (c *conn) read(ctx context.Context) {
+	for {
+		m, err := c.in.next()
+		now := c.run.now()
+		c.mu.Lock()
+		due, n := c.due, c.n
+		if c.gone {
+			c.mu.Unlock()
+			return
+		}
+		c.due = -1
+		c.mu.Unlock()
+		if due >= 0 {
+			got := record{due: due, took: now - due, kind: c.run.kind(n)}
+			if err == nil {
+				got.status = int16(m.status())
+				got.wrong = c.run.target.right != nil && !c.run.target.right(n, &m)
+			}
+			c.records = append(c.records, got)
+		}
+		if (err != nil || m.close) && !c.renew(ctx) {
+			return
+		}
+		if due >= 0 {
+			c.run.again(c)
+		}
+	}
+}
+
+// renew replaces a connection that has ended, be it free or not.
+func (c *conn) renew(ctx context.Context) bool {
+	for {
+		c.mu.Lock()
+		_ = c.tcp.Close()
+		gone := c.gone || ctx.Err() != nil
+		var err error
+		if !gone {
+			err = c.dial(ctx)
+		}
+		again := c.due // sent meanwhile to the one that had ended
+		if err == nil && !gone && again >= 0 {
+			_, _ = c.tcp.Write(c.run.target.request(c.n))
+		}
+		c.mu.Unlock()
+		switch {
+		case gone:
+			return false
+		case err == nil:
+			return true
+		case c.run.ending.Load():
+			return false
+		}
+		pause(10 * time.Millisecond)
+	}
+}

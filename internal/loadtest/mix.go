@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+
+	"gateway/internal/demo"
+	"gateway/internal/predict"
+)
+
+// mix is the load of a day: every route that apps have, with right and wrong
+// requests. The n-th request is of kind n modulo the length of kinds.
+type mix struct {
+	kinds  []kind
+	names  []string // of the different kinds
+	oracle *oracle  // of rows that are sent
+	stored *oracle  // of customers that the gateway has stored
+	key    atomic.Pointer[string]
+}
+
+// kind is a sort of request, and what must come of it when all is well.
+type kind struct {
+	name    string
+	status  int
+	request func(n int, headers string) []byte
+	right   func(n int, m *message) bool // an answer of that status; nil: always
+	refused func(m *message) bool        // one of another status; nil: honest
+}
+
+// batchRows is how many rows the batches of the mix have.
+const batchRows = 5
+
+func newMix(ctx context.Context, o *oracle) (*mix, error) {
+	stored, err := storedRows()
+	if err != nil {
+		return nil, err
+	}
+	x := &mix{oracle: o, stored: &oracle{rows: stored, read: o.read}}
+	single := func(n int) string {
+		r := o.rows[n%len(o.rows)]
+		return `{"customer_id":"` + r.id + `","features":` + string(r.features) + `}`
+	}
+	predictions := kind{"a prediction", http.StatusOK,
+		func(n int, headers string) []byte {
+			return post("/predict", headers, "application/json", []byte(single(n)))
+		},
+		func(n int, m *message) bool { return o.right(ctx, n, m.body) }, nil}
+	once := kind{"with a key of its own", http.StatusOK,
+		func(n int, headers string) []byte {
+			return post("/predict", headers+fmt.Sprintf("Idempotency-Key: load-%d\r\n", n), "application/json", []byte(single(n)))
+		}, predictions.right, nil}
+	customers := kind{"a stored customer", http.StatusOK,
+		func(n int, headers string) []byte {
+			return post("/predict", headers, "application/json", []byte(`{"customer_id":"`+stored[n%len(stored)].id+`"}`))
+		},
+		func(n int, m *message) bool { return x.stored.right(ctx, n, m.body) }, nil}
+	batches := kind{"a batch", http.StatusOK,
+		func(n int, headers string) []byte {
+			var all []string
+			for i := range batchRows {
+				all = append(all, single(n+i))
+			}
+			return post("/predict/batch", headers, "application/json", []byte(`{"instances":[`+strings.Join(all, ",")+`]}`))
+		},
+		func(n int, m *message) bool {
+			parts := strings.Split(string(m.body), `{"prediction_id"`)
+			if len(parts) != batchRows+1 || !strings.Contains(string(m.body), `"failed":0`) {
+				return false
+			}
+			for i, part := range parts[1:] {
+				if !o.right(ctx, n+i, []byte(part)) {
+					return false
+				}
+			}
+			return true
+		}, nil}
+	invocations := kind{"an invocation", http.StatusOK,
+		func(n int, headers string) []byte {
+			return post("/endpoints/"+endpointName+"/invocations", headers, "text/csv", o.rows[n%len(o.rows)].csv)
+		},
+		func(n int, m *message) bool { return o.raw(ctx, string(m.model), n, m.body) },
+		func(m *message) bool { return strings.Contains(string(m.body), `"message":`) }} // as AWS says it
+	outcomes := kind{"an outcome", http.StatusAccepted,
+		func(n int, headers string) []byte {
+			c := stored[n%len(stored)].id
+			return post("/outcomes", headers, "application/json", []byte(`{"customer_id":"`+c+`","outcome":`+strconv.Itoa(n/len(stored)%2)+`}`))
+		}, nil, nil}
+	faulty := kind{"a bad request", http.StatusUnprocessableEntity,
+		func(_ int, headers string) []byte {
+			return post("/predict", headers, "application/json", []byte(`{"features":{"age":-1,"colour":"red"}}`))
+		},
+		func(_ int, m *message) bool { return strings.Contains(string(m.body), `"/features/colour"`) }, nil}
+	stranger := kind{"without a key", http.StatusUnauthorized,
+		func(n int, _ string) []byte { return post("/predict", "", "application/json", []byte(single(n))) }, nil, nil}
+	for _, part := range []struct {
+		kind
+		share int
+	}{{predictions, 10}, {once, 1}, {customers, 3}, {batches, 2}, {invocations, 1}, {outcomes, 1}, {faulty, 1}, {stranger, 1}} {
+		x.names = append(x.names, part.name)
+		for range part.share {
+			x.kinds = append(x.kinds, part.kind)
+		}
+	}
+	return x, nil
+}
+
+// storedRows are the customers that the gateway has generated for its demo.
+func storedRows() ([]row, error) {
+	const seed = 1 // the gateway's
+	customers, err := demo.Customers(predict.Bank(), mostDistinct, seed)
+	if err != nil {
+		return nil, err
+	}
+	return encode(predict.Bank(), customers, "")
+}
+
+func (x *mix) of(n int) *kind { return &x.kinds[n%len(x.kinds)] }
+
+// target is the mix as a load, with the key that is current when a request is
+// sent.
+func (x *mix) target(addr string) target {
+	return target{addr: addr,
+		request: func(n int) []byte { return x.of(n).request(n, "X-Api-Key: "+*x.key.Load()+"\r\n") },
+		right: func(n int, m *message) bool {
+			k := x.of(n)
+			switch {
+			case m.status() == k.status:
+				return k.right == nil || k.right(n, m)
+			case k.refused != nil:
+				return k.refused(m)
+			}
+			return honest(m)
+		},
+		kind: func(n int) uint8 { return uint8(slices.Index(x.names, x.of(n).name)) },
+	}
+}
+
+// status that a record's request gets when all is well.
+func (x *mix) status(r *record) int {
+	at := slices.IndexFunc(x.kinds, func(k kind) bool { return k.name == x.names[r.kind] })
+	return x.kinds[at].status
+}

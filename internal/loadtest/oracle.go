@@ -1,0 +1,138 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strconv"
+	"sync"
+
+	"gateway/internal/demo"
+	"gateway/internal/learn"
+	"gateway/internal/predict"
+)
+
+// row is one customer's data: as apps send it, and as the runtime does.
+type row struct {
+	id       string
+	features []byte // JSON
+	csv      []byte
+	vector   predict.Vector
+}
+
+// mostDistinct is how many different rows are sent.
+const mostDistinct = 1024
+
+// rowsOf generates customers that no gateway has stored.
+func rowsOf(schema *predict.Schema) ([]row, error) {
+	customers, err := demo.Customers(schema, mostDistinct, 6)
+	if err != nil {
+		return nil, err
+	}
+	return encode(schema, customers, "load-")
+}
+
+func encode(schema *predict.Schema, customers []predict.Customer, prefix string) ([]row, error) {
+	rows := make([]row, len(customers))
+	for i, c := range customers {
+		record, err := schema.DecodeStored(c.Features)
+		if err != nil {
+			return nil, err
+		}
+		v := schema.Encode(record)
+		rows[i] = row{id: prefix + c.ID, features: c.Features, csv: predict.AppendCSV(nil, v), vector: v}
+	}
+	return rows, nil
+}
+
+// oracle knows which score is right: that of the model that an answer names,
+// read from its artifact, for the row that was asked about.
+type oracle struct {
+	rows []row
+	read func(ctx context.Context, model string) (*learn.Artifact, error)
+
+	known sync.Map // model → []float64, by row
+	mu    sync.Mutex
+}
+
+// scores of a model for all rows. A model that is new is read once.
+func (o *oracle) scores(ctx context.Context, model string) ([]float64, error) {
+	if known, found := o.known.Load(model); found {
+		return known.([]float64), nil
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if known, found := o.known.Load(model); found {
+		return known.([]float64), nil
+	}
+	a, err := o.read(ctx, model)
+	if err != nil {
+		return nil, fmt.Errorf("model %s: %w", model, err)
+	}
+	scores := make([]float64, len(o.rows))
+	for i, r := range o.rows {
+		scores[i] = float64(float32(a.Model.Score(r.vector))) // as the containers compute
+	}
+	o.known.Store(model, scores)
+	return scores, nil
+}
+
+// right reports whether an answer of the gateway has the score of the n-th row
+// under the model that it names.
+func (o *oracle) right(ctx context.Context, n int, body []byte) bool {
+	model, found := member(body, `"model":"`, '"')
+	if !found {
+		return false
+	}
+	scores, err := o.scores(ctx, string(model))
+	return err == nil && scoreIs(body, scores[n%len(scores)])
+}
+
+// raw reports whether an answer of the runtime has a row's score under a model.
+func (o *oracle) raw(ctx context.Context, model string, n int, body []byte) bool {
+	scores, err := o.scores(ctx, model)
+	return err == nil && scoreIs(body, scores[n%len(scores)])
+}
+
+func scoreIs(body []byte, want float64) bool {
+	text, found := member(body, `"score":`, ',')
+	if !found {
+		return false
+	}
+	got, err := strconv.ParseFloat(string(bytes.TrimSpace(text)), 64)
+	return err == nil && got == want // the very same number
+}
+
+// member finds what follows the name in JSON that is known to be flat.
+func member(body []byte, name string, end byte) (value []byte, found bool) {
+	at := bytes.Index(body, []byte(name))
+	if at < 0 {
+		return nil, false
+	}
+	value, _, found = bytes.Cut(body[at+len(name):], []byte{end})
+	return value, found
+}
+
+// predictions are the requests of one prediction each.
+func (o *oracle) predictions(path, headers string) [][]byte {
+	out := make([][]byte, len(o.rows))
+	for i, r := range o.rows {
+		out[i] = post(path, headers, "application/json", []byte(`{"customer_id":"`+r.id+`","features":`+string(r.features)+`}`))
+	}
+	return out
+}
+
+// invocations are those of the runtime itself, for whoever has no gateway.
+func (o *oracle) invocations() [][]byte {
+	out := make([][]byte, len(o.rows))
+	for i, r := range o.rows {
+		out[i] = post("/endpoints/"+endpointName+"/invocations", "", "text/csv", r.csv)
+	}
+	return out
+}
+
+// post is a whole request.
+func post(path, headers, contentType string, body []byte) []byte {
+	return fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: load\r\n%sContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s",
+		path, headers, contentType, len(body), body)
+}

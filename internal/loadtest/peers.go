@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// peer is one that takes the load in turn.
+type peer struct {
+	name   string
+	target target
+	proc   *process
+	calls  bool // it calls the runtime
+}
+
+// peers measures what the gateway costs beside those that do less, and what it
+// makes of a small endpoint.
+func peers(ctx context.Context, o options, r *report) (err error) {
+	s, err := newStage(ctx, o, r, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	all, err := s.peers(ctx)
+	if err != nil {
+		return err
+	}
+	warm, long := time.Second, 4*time.Second
+	many := []int{1, 64, 256}
+	rates := []float64{500, 2000}
+	if o.quick {
+		warm, long, many, rates = 500*time.Millisecond, 1500*time.Millisecond, []int{64}, []float64{500}
+	}
+	r.head("Beside peers")
+	if err := s.closedLoop(ctx, all, many, warm, long); err != nil {
+		return err
+	}
+	if err := s.smallEndpoint(ctx, all, many, warm, long); err != nil {
+		return err
+	}
+	return s.openLoop(ctx, all, rates, warm, long)
+}
+
+func (s *stage) peers(ctx context.Context) ([]peer, error) {
+	model, err := s.serving(ctx)
+	if err != nil {
+		return nil, err
+	}
+	invocations := s.oracle.invocations()
+	raw := target{addr: s.endpoint.Runtime,
+		request: func(n int) []byte { return invocations[n%len(invocations)] },
+		right: func(n int, m *message) bool {
+			return m.status() == 200 && s.oracle.raw(ctx, model, n, m.body)
+		}}
+	proxied, bare := raw, s.through(ctx)
+	proxyProcess, addr, err := s.play("proxy", s.endpoint.Runtime)
+	if err != nil {
+		return nil, err
+	}
+	proxied.addr = addr
+	floorProcess, addr, err := s.play("floor")
+	if err != nil {
+		return nil, err
+	}
+	bare.addr, bare.right = addr, nil
+	if err := errors.Join(s.pin(proxyProcess), s.pin(floorProcess)); err != nil {
+		return nil, err
+	}
+	return []peer{
+		{"direct", raw, s.endpoint.process, true},
+		{"bare chi", bare, floorProcess, false},
+		{"ReverseProxy", proxied, proxyProcess, true},
+		{"gateway", s.through(ctx), s.gateway.process, true},
+	}, nil
+}
+
+func (s *stage) closedLoop(ctx context.Context, all []peer, many []int, warm, long time.Duration) error {
+	if err := s.endpoint.become(ctx, behaviour{}); err != nil {
+		return err
+	}
+	s.report.note("Closed loop, endpoint without latency. Processor time is that of the process named; × is against bare chi.")
+	var rows [][]string
+	for _, conns := range many {
+		var floor *measured
+		for _, p := range all {
+			m, err := s.measure(ctx, p.proc, p.target, conns, 0, warm, long)
+			if err != nil {
+				return err
+			}
+			if p.name == "bare chi" {
+				floor = m
+			}
+			cost := "–"
+			if floor != nil {
+				cost = times(float64(m.perRequest()), float64(floor.perRequest()))
+			}
+			rows = append(rows, []string{p.name, count(conns), rate(m.perSecond()), us(m.perRequest()), cost,
+				ms(m.records.quantile(.5)), ms(m.records.quantile(.99)), m.rowsPerCall(p), m.failures()})
+		}
+	}
+	s.report.table([]string{"peer", "connections", "requests/s", "µs CPU a request", "×", "p50 ms", "p99 ms", "rows a call", "not 200"}, rows)
+	return nil
+}
+
+func (s *stage) smallEndpoint(ctx context.Context, all []peer, many []int, warm, long time.Duration) error {
+	if err := s.endpoint.become(ctx, behaviour{Latency: 5 * time.Millisecond, Concurrent: 4}); err != nil {
+		return err
+	}
+	s.report.note("Closed loop, small endpoint: 5 ms a call, 4 calls at once. × is against direct.")
+	var rows [][]string
+	for _, conns := range many {
+		if conns == 1 {
+			continue
+		}
+		var direct *measured
+		for _, p := range all {
+			if !p.calls {
+				continue
+			}
+			m, err := s.measure(ctx, p.proc, p.target, conns, 0, warm, long)
+			if err != nil {
+				return err
+			}
+			if direct == nil {
+				direct = m
+			}
+			rows = append(rows, []string{p.name, count(conns), rate(m.perSecond()), times(m.perSecond(), direct.perSecond()),
+				us(m.perRequest()), ms(m.records.quantile(.5)), ms(m.records.quantile(.99)), m.rowsPerCall(p), m.failures()})
+		}
+	}
+	s.report.table([]string{"peer", "connections", "requests/s", "×", "µs CPU a request", "p50 ms", "p99 ms", "rows a call", "not 200"}, rows)
+	return nil
+}
+
+func (s *stage) openLoop(ctx context.Context, all []peer, rates []float64, warm, long time.Duration) error {
+	if err := s.endpoint.become(ctx, behaviour{Latency: 5 * time.Millisecond}); err != nil {
+		return err
+	}
+	s.report.note("Open loop, endpoint 5 ms. Above: what is added to direct.")
+	var rows [][]string
+	for _, perSecond := range rates {
+		var p50, p99 time.Duration
+		for _, p := range all {
+			if !p.calls {
+				continue
+			}
+			m, err := s.measure(ctx, p.proc, p.target, 256, perSecond, warm, long)
+			if err != nil {
+				return err
+			}
+			half, most := m.records.quantile(.5), m.records.quantile(.99)
+			if p.name == "direct" {
+				p50, p99 = half, most
+			}
+			rows = append(rows, []string{p.name, rate(perSecond), ms(half), ms(most), ms(half - p50), ms(most - p99),
+				us(m.perRequest()), m.rowsPerCall(p), m.failures()})
+		}
+	}
+	s.report.table([]string{"peer", "requests/s", "p50 ms", "p99 ms", "p50 above", "p99 above", "µs CPU a request", "rows a call", "not 200"}, rows)
+	return nil
+}
+
+// rowsPerCall counts the customers' rows; the gateway's probe is none.
+func (m *measured) rowsPerCall(p peer) string {
+	if !p.calls || m.seen.Calls == 0 {
+		return "–"
+	}
+	rows := m.seen.Rows
+	if p.name == "gateway" {
+		rows -= m.seen.Calls
+	}
+	return fmt.Sprintf("%.1f", float64(rows)/float64(m.seen.Calls))
+}
+
+// failures of those due in the window, wrong answers among them.
+func (m *measured) failures() string {
+	return count(len(m.records) - len(m.records.answered(200)))
+}

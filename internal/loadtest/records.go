@@ -1,0 +1,108 @@
+package main
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// record is what became of one request.
+type record struct {
+	due    time.Duration // since the run began
+	took   time.Duration // from then on
+	kind   uint8         // of the request, where there are several
+	status int16         // 0: the connection broke
+	wrong  bool          // the answer is not the one that is right
+}
+
+func (r *record) end() time.Duration { return r.due + r.took }
+
+// records are those of a run.
+type records []record
+
+// within returns those that were due in [from, to).
+func (rs records) within(from, to time.Duration) records {
+	return rs.where(func(r *record) bool { return r.due >= from && r.due < to })
+}
+
+// answered returns those with a status.
+func (rs records) answered(status ...int) records {
+	return rs.where(func(r *record) bool { return slices.Contains(status, int(r.status)) })
+}
+
+func (rs records) where(keep func(*record) bool) records {
+	var out records
+	for i := range rs {
+		if keep(&rs[i]) {
+			out = append(out, rs[i])
+		}
+	}
+	return out
+}
+
+func (rs records) wrong() (n int) {
+	for i := range rs {
+		if rs[i].wrong {
+			n++
+		}
+	}
+	return n
+}
+
+// statuses counts by status.
+func (rs records) statuses() map[int]int {
+	out := make(map[int]int)
+	for i := range rs {
+		out[int(rs[i].status)]++
+	}
+	return out
+}
+
+// quantile returns the time that so large a share took at most: exactly, from
+// all of them.
+func (rs records) quantile(q float64) time.Duration {
+	if len(rs) == 0 {
+		return 0
+	}
+	took := make([]time.Duration, len(rs))
+	for i := range rs {
+		took[i] = rs[i].took
+	}
+	slices.Sort(took)
+	return took[min(int(q*float64(len(took))), len(took)-1)]
+}
+
+// window is how finely recovery is told.
+const window = 100 * time.Millisecond
+
+// recovered returns how long after a moment all was well again: from then on,
+// for a second, every request was answered with 200 and half of those of each
+// window took no longer than is normal. Below zero: it never was.
+func (rs records) recovered(after, normal time.Duration) time.Duration {
+	sorted := slices.Clone(rs)
+	slices.SortFunc(sorted, func(a, b record) int { return cmp.Compare(a.due, b.due) })
+	begin, _ := slices.BinarySearchFunc(sorted, after, func(r record, at time.Duration) int { return cmp.Compare(r.due, at) })
+	sorted = sorted[begin:]
+	const windows = int(time.Second / window)
+	good, from := 0, after
+	for len(sorted) > 0 {
+		n := 0
+		for n < len(sorted) && sorted[n].due < from+window {
+			n++
+		}
+		well := n > 0 && sorted[:n].quantile(.5) <= normal
+		for i := range sorted[:n] {
+			well = well && sorted[i].status == 200 && !sorted[i].wrong
+		}
+		good++
+		if !well {
+			good = 0
+		}
+		from += window
+		if good == windows {
+			return from - after - time.Duration(windows)*window
+		}
+		sorted = sorted[n:]
+	}
+	return -1
+}

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+)
+
+// roleVariable makes this program one of the others that run beside it.
+const roleVariable = "LOADTEST_ROLE"
+
+// play plays a role until standard input ends, which it does with the client.
+func play(name string, args []string) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		cancel()
+	}()
+	switch name {
+	case "endpoint":
+		return serveEndpoint(ctx, os.Stdout)
+	case "floor":
+		return servePeer(ctx, os.Stdout, floor())
+	case "proxy":
+		handler, err := proxy(args)
+		if err != nil {
+			return err
+		}
+		return servePeer(ctx, os.Stdout, handler)
+	}
+	return fmt.Errorf("there is no role %q", name)
+}
+
+// servePeer says on out where it listens.
+func servePeer(ctx context.Context, out io.Writer, handler http.Handler) error {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	go func() { _ = server.Serve(l) }()
+	if _, err := fmt.Fprintln(out, l.Addr()); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return server.Close()
+}
+
+// floor is what a gateway cannot be cheaper than on net/http: the router, a
+// fixed answer, and a body that nobody looks at.
+func floor() http.Handler {
+	answer := []byte(`{"prediction_id":"00000000-0000-7000-8000-000000000000","score":0.5,"predicted_label":1,"model":"none","schema":"none"}` + "\n")
+	r := chi.NewRouter()
+	r.Post("/predict", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(answer)
+	})
+	return r
+}
+
+// proxy is the standard library's, with as many idle connections as there can
+// be requests.
+func proxy(args []string) (http.Handler, error) {
+	if len(args) != 1 {
+		return nil, fmt.Errorf("the proxy wants the address of what is behind it")
+	}
+	to := &url.URL{Scheme: "http", Host: args[0]}
+	return &httputil.ReverseProxy{
+		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(to) },
+		Transport: &http.Transport{MaxIdleConnsPerHost: 1024},
+		ErrorLog:  log.New(io.Discard, "", 0),
+	}, nil
+}

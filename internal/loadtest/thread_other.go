@@ -1,0 +1,18 @@
+//go:build !linux
+
+package main
+
+import (
+	"errors"
+	"syscall"
+	"time"
+)
+
+func ownThread() (release func()) { return func() {} }
+
+func pause(d time.Duration) { time.Sleep(d) }
+
+func pin(int, ...int) error { return errors.New("processes can be pinned on Linux only") }
+
+// dying leaves a process alone: if we are killed, it stays.
+func dying() *syscall.SysProcAttr { return nil }

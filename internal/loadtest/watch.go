@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// watcher notes, several times a second, what a process uses.
+type watcher struct {
+	began   time.Time
+	stop    func() history
+	cancel  context.CancelFunc
+	stopped chan struct{}
+	seen    history
+}
+
+// history is what was noted, oldest first.
+type history []moment
+
+type moment struct {
+	at time.Duration // since the watcher began
+	usage
+}
+
+func watch(ctx context.Context, pid int) *watcher {
+	ctx, cancel := context.WithCancel(ctx)
+	w := &watcher{began: time.Now(), cancel: cancel, stopped: make(chan struct{})}
+	go func() {
+		defer close(w.stopped)
+		for {
+			if u, err := use(pid); err == nil {
+				w.seen = append(w.seen, moment{time.Since(w.began), u})
+			}
+			if wait(ctx, 250*time.Millisecond) != nil {
+				return
+			}
+		}
+	}()
+	w.stop = sync.OnceValue(func() history {
+		w.cancel()
+		<-w.stopped
+		return w.seen
+	})
+	return w
+}
+
+// at returns what was noted last before a moment.
+func (h history) at(t time.Duration) (u usage) {
+	for _, m := range h {
+		if m.at > t {
+			break
+		}
+		u = m.usage
+	}
+	return u
+}
+
+// most is the most memory in a stretch of time.
+func (h history) most(from, to time.Duration) (rss int64) {
+	for _, m := range h {
+		if m.at >= from && m.at < to {
+			rss = max(rss, m.rss)
+		}
+	}
+	return rss
+}
