@@ -41,6 +41,9 @@ var mayImport = map[string][]string{
 	"internal/secrets": {},
 	"internal/learn":   {},
 
+	// For scripts alone.
+	"scripts/customers": {"internal/demo", "internal/export", "internal/predict"},
+
 	// Conformance suites, fakes and stand-ins, for tests alone.
 	"internal/aws/awstest":             {"internal/learn"},
 	"internal/pgtest":                  {},
