@@ -46,6 +46,9 @@ var mayImport = map[string][]string{
 	// A program of its own, which knows the gateway by its interfaces to the outside.
 	"internal/loadtest": {"internal/aws/awstest", "internal/demo", "internal/learn", "internal/predict"},
 
+	// For scripts alone.
+	"scripts/customers": {"internal/demo", "internal/export", "internal/predict"},
+
 	// Conformance suites, fakes and stand-ins, for tests alone.
 	"internal/aws/awstest":             {"internal/learn"},
 	"internal/pgtest":                  {},

@@ -239,11 +239,36 @@ func (d *Deployer) runTransform(ctx context.Context, m *model, folder string) er
 			return nil
 		}
 		reason = fmt.Sprintf("batch transform job %s is %s: %s", name, status, why)
-		if !strings.HasPrefix(why, "InternalServerError") {
+		if status != types.TransformJobStatusStopped && !strings.HasPrefix(why, "InternalServerError") {
 			break // the same would come of it again
 		}
 	}
 	return &modelswap.Fault{Class: modelswap.Unfit, Err: fmt.Errorf("model %s could not be evaluated: %s", m.name, reason)}
+}
+
+// StopScoring implements modelswap.Deployer: it stops the batch transform jobs
+// of the model's evaluations, and does not wait for their end.
+func (d *Deployer) StopScoring(ctx context.Context, name string) error {
+	folder := evaluationFolder(name)
+	entries, err := fs.ReadDir(d.files.FS(ctx), folder)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, e := range entries {
+		for try := range mostTransforms {
+			job := transformName(path.Join(folder, e.Name()), try)
+			switch status, _, err := d.transformStatus(ctx, job); {
+			case err != nil:
+				return err
+			case status == types.TransformJobStatusInProgress:
+				_, err := d.api.sagemaker.StopTransformJob(ctx, &sagemaker.StopTransformJobInput{TransformJobName: &job})
+				if err := stopped("StopTransformJob", err); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // transformName names the job of a folder, which holds the model and the rows.

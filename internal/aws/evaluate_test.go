@@ -104,6 +104,43 @@ func TestAnEvaluationThatWasBegunIsFound(t *testing.T) {
 	}
 }
 
+func TestAnEvaluationThatIsStoppedIsMadeAgainWhenAskedFor(t *testing.T) {
+	s := start(t)
+	s.trainOnly("first", "linear-learner", 300)
+	for range 2 { // as often as a renewal may be cancelled here and resumed
+		ctx, cancel := context.WithCancel(t.Context())
+		held, _ := rows(40)
+		done := make(chan error, 1)
+		s.ForgetCalls()
+		go func() {
+			_, err := s.deployer.ScoreWith(ctx, "first", held)
+			done <- err
+		}()
+		for s.Count("CreateTransformJob") == 0 {
+			select {
+			case err := <-done:
+				t.Fatal(err)
+			case <-time.After(time.Millisecond):
+			}
+		}
+		cancel() // the renewal is cancelled
+		<-done
+		for range 2 {
+			s.must(s.deployer.StopScoring(t.Context(), "first"))
+		}
+		if n := s.Count("StopTransformJob"); n != 1 {
+			t.Fatalf("%d jobs were stopped, want the one that ran", n)
+		}
+	}
+	s.ForgetCalls()
+	if scores, err := s.scoreWith("first", 40); err != nil || len(scores) != 40 {
+		t.Fatalf("%d scores, %v", len(scores), err)
+	}
+	if n := s.Count("CreateTransformJob"); n != 1 {
+		t.Errorf("%d jobs were started, want one more", n)
+	}
+}
+
 func TestEvaluationsThatFail(t *testing.T) {
 	s := start(t)
 	s.trainOnly("first", "linear-learner", 300)

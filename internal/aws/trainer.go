@@ -147,10 +147,16 @@ func jobDetail(out *sagemaker.DescribeTrainingJobOutput) map[string]any {
 // StopTraining implements modelswap.Trainer. It does not wait for the end.
 func (t *Trainer) StopTraining(ctx context.Context, name string) error {
 	_, err := t.api.sagemaker.StopTrainingJob(ctx, &sagemaker.StopTrainingJobInput{TrainingJobName: &name})
+	return stopped("StopTrainingJob", err)
+}
+
+// stopped is what came of stopping a job; that it has ended, or never began,
+// is no fault.
+func stopped(operation string, err error) error {
 	var api smithy.APIError
-	ended := errors.As(err, &api) && api.ErrorCode() == "ValidationException" // it has ended, or never began
+	ended := errors.As(err, &api) && api.ErrorCode() == "ValidationException"
 	if ended || isMissing(err) {
 		return nil
 	}
-	return fault("StopTrainingJob", err)
+	return fault(operation, err)
 }

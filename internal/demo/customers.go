@@ -23,16 +23,29 @@ var errForeign = errors.New("demo customers can be made for the bank schema only
 // Customers generates n customers of the schema, with ids from "10001" on.
 // The same seed gives the same customers, and a larger n only adds to them.
 func Customers(schema *predict.Schema, n int, seed uint64) ([]predict.Customer, error) {
+	customers := make([]predict.Customer, 0, n)
+	err := Each(schema, n, seed, func(c predict.Customer) error {
+		customers = append(customers, c)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return customers, nil
+}
+
+// Each calls do with each of those customers, and ends at its first error. It
+// keeps none, so n may be any number.
+func Each(schema *predict.Schema, n int, seed uint64, do func(predict.Customer) error) error {
 	if !Fits(schema) {
-		return nil, errForeign
+		return errForeign
 	}
 	writers := make([]func(*person) string, len(schema.Features))
 	for i := range schema.Features {
 		writers[i] = attributes[find(schema.Features[i].Name)].write
 	}
 	random := rand.New(rand.NewPCG(seed, 0x64656d6f)) // "demo"
-	customers := make([]predict.Customer, n)
-	for k := range customers {
+	for k := range n {
 		p := newPerson(random)
 		subscribed := p.subscribes(random)
 		unlabelled := random.IntN(100) < unlabelledPercent
@@ -40,7 +53,7 @@ func Customers(schema *predict.Schema, n int, seed uint64) ([]predict.Customer, 
 		record := schema.NewRecord()
 		for i, write := range writers {
 			if v := schema.SetText(record, i, write(&p)); v != nil {
-				return nil, errors.New(v.Field + " " + v.Detail) // Fits has seen to it that this cannot be
+				return errors.New(v.Field + " " + v.Detail) // Fits has seen to it that this cannot be
 			}
 		}
 		c := predict.Customer{ID: strconv.Itoa(firstID + k), Features: schema.AppendFeatures(nil, record, true), Demo: true}
@@ -51,9 +64,11 @@ func Customers(schema *predict.Schema, n int, seed uint64) ([]predict.Customer, 
 			}
 			c.Label = &label
 		}
-		customers[k] = c
+		if err := do(c); err != nil {
+			return err
+		}
 	}
-	return customers, nil
+	return nil
 }
 
 // Fits reports whether Customers can make customers of the schema: it knows

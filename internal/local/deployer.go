@@ -178,6 +178,9 @@ func (d *Deployer) ScoreWith(ctx context.Context, name string, rows []predict.Ve
 	return scores, nil
 }
 
+// StopScoring implements modelswap.Deployer. Nothing goes on after ScoreWith.
+func (d *Deployer) StopScoring(context.Context, string) error { return nil }
+
 // DeployModel implements modelswap.Deployer. The row comes first: if the
 // process dies after it, Restore finishes the work at the next start.
 func (d *Deployer) DeployModel(ctx context.Context, name string) error {

@@ -58,6 +58,7 @@ func (e *Engine) cancelled(ctx context.Context, r *Renewal) error {
 			step.Detail["not_stopped"] = publicText(err)
 		}
 	}
+	e.stopScoring(ctx, r, step)
 	if step.Name == Deploy || step.Name == Verify {
 		wait, err := e.putBack(ctx, r)
 		if err != nil {
@@ -80,6 +81,23 @@ func (e *Engine) cancelled(ctx context.Context, r *Renewal) error {
 	e.metrics.renewals.WithLabelValues(string(Cancelled)).Inc()
 	e.log.Info("renewal cancelled", "renewal", r.ID, "step", step.Name)
 	return e.save(ctx, r, 0)
+}
+
+// stopScoring stops the evaluations that a cancelled step has left going on. One
+// that cannot be stopped ends by itself, and costs money until then.
+func (e *Engine) stopScoring(ctx context.Context, r *Renewal, step *Step) {
+	if step.Status != StepRunning || step.Name != Evaluate && step.Name != Deploy && step.Name != Verify {
+		return
+	}
+	for _, model := range []string{r.State.Model, r.State.Champion} {
+		if model == "" {
+			continue
+		}
+		if err := e.ports.Deployer.StopScoring(ctx, model); err != nil {
+			e.log.Error("an evaluation could not be stopped", "renewal", r.ID, "model", model, "error", err)
+			step.Detail["not_stopped"] = publicText(err)
+		}
+	}
 }
 
 // putBack makes the champion serve again where the challenger does already. A

@@ -158,6 +158,9 @@ func TestCancelInAnyStepLeavesTheChampionServing(t *testing.T) {
 			if call == "TrainingStatus" && b.Calls("StopTraining") == 0 {
 				t.Error("the training job was not stopped")
 			}
+			if call == "ScoreWith" && b.Calls("StopScoring") != 2 {
+				t.Errorf("%d evaluations were stopped, want those of challenger and champion", b.Calls("StopScoring"))
+			}
 			for _, s := range end.Steps {
 				if s.Status == modelswap.StepRunning || s.Status == modelswap.StepPending {
 					t.Errorf("step %s is left %s", s.Name, s.Status)

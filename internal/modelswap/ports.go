@@ -170,6 +170,9 @@ type Deployer interface {
 	RegisterModel(ctx context.Context, name, artifact, schema string) error
 	// ScoreWith scores rows with a registered model, whether it serves or not.
 	ScoreWith(ctx context.Context, name string, rows []predict.Vector) ([]float64, error)
+	// StopScoring ends what ScoreWith began elsewhere for the model and did not
+	// see through. Where nothing goes on, that is no error.
+	StopScoring(ctx context.Context, name string) error
 	// DeployModel begins to make a registered model the one that serves.
 	DeployModel(ctx context.Context, name string) error
 	// Serving tells which model serves: its name, empty for none, and whether a

@@ -6,6 +6,7 @@ type metrics struct {
 	scorer         *prometheus.HistogramVec
 	scored         prometheus.Observer // of scorer: what was answered
 	violations     *prometheus.CounterVec
+	stored         *prometheus.CounterVec
 	mapped         *prometheus.CounterVec
 	outcomes       *prometheus.CounterVec
 	ledgerFailures prometheus.Counter
@@ -22,6 +23,10 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "gateway_violations_total",
 			Help: "Values of requests that broke the schema, by feature and code.",
 		}, []string{"feature", "code"}),
+		stored: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "gateway_stored_values_ignored_total",
+			Help: "Values of stored customers that broke the schema and were taken as absent, by feature and code.",
+		}, []string{"feature", "code"}),
 		mapped: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "gateway_unknown_categories_total",
 			Help: "Unlisted categories that were taken as the schema's unknown value, by feature.",
@@ -36,6 +41,6 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}),
 	}
 	m.scored = m.scorer.WithLabelValues("ok")
-	reg.MustRegister(m.scorer, m.violations, m.mapped, m.outcomes, m.ledgerFailures)
+	reg.MustRegister(m.scorer, m.violations, m.stored, m.mapped, m.outcomes, m.ledgerFailures)
 	return m
 }

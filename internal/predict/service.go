@@ -231,7 +231,7 @@ func (s *Service) addStored(ctx context.Context, reqs []Request, results []Resul
 		case err != nil:
 			// The request holds all that has no default.
 		case found:
-			base, err := s.schema.DecodeStored(text)
+			base, err := s.stored(text)
 			if err != nil {
 				results[i].Err = fmt.Errorf("stored features of a customer: %w", err)
 				continue

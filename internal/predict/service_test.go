@@ -286,6 +286,20 @@ func TestTheCustomerStoreIsDown(t *testing.T) {
 	}
 }
 
+func TestStoredValuesThatTheSchemaDoesNotAllowAreCounted(t *testing.T) {
+	b := setup(t, small)
+	b.put(t, "old", `{"age":150,"job":"services","month":"jun","rate":"x","gone":1}`)
+	for name, features := range map[string]string{"takes defaults": `{"age":20}`, "lacks what has none": `{"rate":1}`} {
+		_, err := b.Predict(t.Context(), b.request(t, "old", features))
+		if want := strings.HasPrefix(name, "lacks"); want != (err != nil) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	const name = "gateway_stored_values_ignored_total"
+	b.metrics(t, name, "Values of stored customers that broke the schema and were taken as absent, by feature and code.", "counter",
+		name+`{code="out_of_range",feature="age"} 2`, name+`{code="type",feature="rate"} 2`, name+`{code="unknown_category",feature="month"} 2`)
+}
+
 func TestStoredFeaturesThatAreBroken(t *testing.T) {
 	b := setup(t, small)
 	b.put(t, "bad", `{"age":5`)

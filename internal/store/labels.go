@@ -14,7 +14,8 @@ import (
 const (
 	labelColumnsSQL = `SELECT id, features, label, label_at, outcome FROM customers `
 
-	labelsAfterSQL = labelColumnsSQL + `WHERE outcome > $1 ORDER BY outcome LIMIT $2`
+	// The first condition follows from the second, and lets the partial index be used.
+	labelsAfterSQL = labelColumnsSQL + `WHERE outcome > 0 AND outcome > $1 ORDER BY outcome LIMIT $2`
 
 	markSQLGet = `SELECT value FROM counters WHERE name = $1`
 	markSQLSet = `INSERT INTO counters (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value`

@@ -3,11 +3,45 @@ package store
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"gateway/internal/predict"
 )
+
+// plan is how the engine would run a query if the tables were large.
+func plan(t *testing.T, s *Store, query string) string {
+	t.Helper()
+	tx, err := s.read.BeginTx(t.Context(), nil)
+	must(t, err)
+	defer tx.Rollback()
+	rows, err := tx.QueryContext(t.Context(), `EXPLAIN QUERY PLAN `+query)
+	if err != nil { // PostgreSQL
+		must(t, tx.Rollback())
+		tx, err = s.read.BeginTx(t.Context(), nil)
+		must(t, err)
+		defer tx.Rollback()
+		_, err = tx.ExecContext(t.Context(), `SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off`)
+		must(t, err)
+		rows, err = tx.QueryContext(t.Context(), `EXPLAIN `+query)
+		must(t, err)
+	}
+	defer rows.Close()
+	columns, err := rows.Columns()
+	must(t, err)
+	var lines []string
+	for rows.Next() {
+		cells := make([]any, len(columns))
+		for i := range cells {
+			cells[i] = new(any)
+		}
+		must(t, rows.Scan(cells...))
+		lines = append(lines, fmt.Sprint(*cells[len(cells)-1].(*any))) // SQLite's text is the last column
+	}
+	must(t, rows.Err())
+	return strings.Join(lines, "\n")
+}
 
 func testPushedLabels(t *testing.T, open opener) {
 	ctx := context.Background()
@@ -45,6 +79,13 @@ func testPushedLabels(t *testing.T, open opener) {
 			}
 		}
 		want(t, "labels after the first", ids, []string{"2", "1", "0"})
+	})
+	t.Run("labels by number are found by an index, in its order", func(t *testing.T) {
+		t.Parallel()
+		plan := plan(t, open(t), strings.NewReplacer("$1", "7", "$2", "100").Replace(labelsAfterSQL))
+		if !strings.Contains(plan, "customers_by_outcome") || strings.Contains(plan, "Sort") || strings.Contains(plan, "TEMP B-TREE") {
+			t.Errorf("the plan is\n%s", plan)
+		}
 	})
 	t.Run("a mark is kept by name", func(t *testing.T) {
 		t.Parallel()

@@ -140,7 +140,8 @@ func TestBoto3RaisesItsOwnExceptions(t *testing.T) {
 	}
 }
 
-// moto starts a moto server that ends with the test.
+// moto starts a moto server that ends with the test. Where it is installed it
+// must come up: a test that is skipped then would hide that.
 func moto(t *testing.T) string {
 	t.Helper()
 	server := tool(t, "moto_server")
@@ -153,8 +154,15 @@ func moto(t *testing.T) string {
 	cmd := exec.CommandContext(t.Context(), server, "-H", host, "-p", port)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 10 * time.Second
+	output := filepath.Join(t.TempDir(), "moto.log")
+	log, err := os.Create(output)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close() // moto has its own
+	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
-		t.Skipf("moto does not run: %v", err)
+		t.Fatalf("moto is installed and does not run: %v", err)
 	}
 	t.Cleanup(func() { _ = cmd.Process.Signal(os.Interrupt); _ = cmd.Wait() })
 	url := "http://" + net.JoinHostPort(host, port)
@@ -164,7 +172,8 @@ func moto(t *testing.T) string {
 			return url
 		}
 	}
-	t.Skip("moto did not come up within a minute")
+	text, _ := os.ReadFile(output)
+	t.Fatalf("moto is installed and did not come up within a minute:\n%s", text)
 	return ""
 }
 

@@ -119,18 +119,23 @@ func (s *Server) settleAll() {
 	for {
 		s.settle()
 		s.mu.Lock()
-		var pending []*job
+		var pending []<-chan struct{}
 		for _, j := range s.jobs {
 			if j.work != nil && !j.work.done() && j.wants(s, s.clock.Now()) {
-				pending = append(pending, j)
+				pending = append(pending, j.work.finished)
+			}
+		}
+		for _, e := range s.exports {
+			if !e.isRead() {
+				pending = append(pending, e.read)
 			}
 		}
 		s.mu.Unlock()
 		if len(pending) == 0 {
 			return
 		}
-		for _, j := range pending {
-			<-j.work.finished
+		for _, finished := range pending {
+			<-finished
 		}
 	}
 }

@@ -16,7 +16,8 @@ import (
 )
 
 // tableExport is an export of a table. Its data are those of the moment of the
-// request: the stand-in keeps no history, whatever ExportTime says.
+// request: the stand-in keeps no history, whatever ExportTime says. A backend's
+// are read from then on, which may take minutes.
 type tableExport struct {
 	id, arn    string
 	in         *exportInput
@@ -26,7 +27,9 @@ type tableExport struct {
 	status     string
 	code       string // FailureCode
 	message    string
+	read       chan struct{} // closed once items, or unread, are there
 	items      []item
+	unread     error
 	billed     int64
 	manifest   string
 	fault      *Ordered
@@ -72,16 +75,19 @@ func (s *Server) exportTable(c *call, in *exportInput) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	items, err := s.scanAll(c.request.Context(), name)
-	if err != nil {
-		return nil, err
-	}
 	now := s.clock.Now()
 	id := fmt.Sprintf("%014d-%s", now.UnixMilli(), uuid.NewString()[:8])
 	request := *in
 	request.ClientToken = token
 	e := &tableExport{id: id, arn: tableARN(name) + "/export/" + id, in: &request, tableID: tableID, begun: now, due: now.Add(s.pace.Exporting),
-		status: "IN_PROGRESS", items: items, fault: c.fault}
+		status: "IN_PROGRESS", fault: c.fault, read: make(chan struct{})}
+	read := func() {
+		defer close(e.read)
+		e.items, e.unread = s.scanAll(s.ctx, name)
+	}
+	if s.backend == nil {
+		read()
+	}
 	// A bucket that is not there shows only when the export fails.
 	_ = s.upload(c.request.Context(), in.S3Bucket, e.folder()+"/_started", nil)
 	s.mu.Lock()
@@ -90,6 +96,9 @@ func (s *Server) exportTable(c *call, in *exportInput) (any, error) {
 		return found, err // the same request, at the same time
 	}
 	s.exports[e.arn] = e
+	if s.backend != nil {
+		s.work.Go(read)
+	}
 	return struct{ ExportDescription any }{e.describe()}, nil
 }
 
@@ -183,7 +192,7 @@ func (s *Server) database(ctx context.Context, operation string, in, out any) er
 func (s *Server) dueExports(now time.Time) (due []*tableExport) {
 	for _, e := range s.exports {
 		stuck := e.fault != nil && e.fault.Kind == Stick && e.fault.sticks()
-		if e.status == "IN_PROGRESS" && !e.claimed && !stuck && !now.Before(e.due) {
+		if e.status == "IN_PROGRESS" && !e.claimed && !stuck && !now.Before(e.due) && e.isRead() {
 			e.claimed = true
 			due = append(due, e)
 		}
@@ -191,11 +200,23 @@ func (s *Server) dueExports(now time.Time) (due []*tableExport) {
 	return due
 }
 
+func (e *tableExport) isRead() bool {
+	select {
+	case <-e.read:
+		return true
+	default:
+		return false
+	}
+}
+
 // finishExport writes the files of an export and completes it.
 func (s *Server) finishExport(e *tableExport) {
 	code, message := "", ""
 	if e.fault != nil && e.fault.Kind == Fail {
 		code, message = cmp.Or(e.fault.Code, "UNKNOWN"), cmp.Or(e.fault.Reason, "The export failed for an unknown reason.")
+	}
+	if code == "" && e.unread != nil {
+		code, message = "UNKNOWN", "The table could not be read: "+e.unread.Error()
 	}
 	var manifest string
 	if code == "" {

@@ -82,7 +82,7 @@ type Server struct {
 	backend *httputil.ReverseProxy
 	closed  chan struct{}
 	once    sync.Once
-	work    sync.WaitGroup // training
+	work    sync.WaitGroup // training, and reading for exports
 	ctx     context.Context
 	stop    context.CancelFunc
 

@@ -105,6 +105,9 @@ func TestPlatform(t *testing.T, open func(t *testing.T) Platform) {
 		if err := p.Trainer.StopTraining(t.Context(), "nothing"); err != nil {
 			t.Errorf("stopping no job: %v", err)
 		}
+		if err := p.Deployer.StopScoring(t.Context(), "nothing"); err != nil {
+			t.Errorf("stopping the evaluations of no model: %v", err)
+		}
 	})
 	t.Run("models are trained, registered, evaluated and swapped, each step twice", func(t *testing.T) {
 		p := open(t)

@@ -111,6 +111,9 @@ func (b *Backend) ScoreWith(_ context.Context, name string, rows []predict.Vecto
 	return scores, nil
 }
 
+// StopScoring implements modelswap.Deployer.
+func (b *Backend) StopScoring(context.Context, string) error { return b.before("StopScoring") }
+
 func (b *Backend) score(name string, row predict.Vector) float64 {
 	if b.Score != nil {
 		return b.Score(name, row)
