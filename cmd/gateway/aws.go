@@ -10,6 +10,7 @@ import (
 	"gateway/internal/aws"
 	"gateway/internal/local"
 	"gateway/internal/modelswap"
+	"gateway/internal/overload"
 	"gateway/internal/predict"
 	"gateway/internal/store"
 )
@@ -37,7 +38,11 @@ func openAWS(ctx context.Context, cfg Config, p *parts, log *slog.Logger) (b bac
 	}
 	endpoint := aws.NewEndpoint(api, files, cfg.EndpointName, p.schema, aws.Formats{ContentType: cfg.Model.ContentType, Accept: cfg.Model.Accept})
 	scorer := &batchedScorer{aws.NewScorer(endpoint, log), nil}
-	scorer.batch = predict.NewBatch(scorer.Scorer, predict.BatchOptions{MaxRows: cfg.Batch.MaxRows, MaxWait: cfg.Batch.MaxWait,
+	breaker := overload.NewBreaker(scorer.Scorer, overload.BreakerOptions{Failures: cfg.Breaker.Failures, Open: cfg.Breaker.Open,
+		Timeout: cfg.PredictTimeout, Mixed: scorer.Mixed, Changed: func(state string, failures int) {
+			log.Warn("the circuit breaker before the endpoint is "+state, "endpoint", cfg.EndpointName, "failures", failures)
+		}}, p.registry)
+	scorer.batch = predict.NewBatch(breaker, predict.BatchOptions{MaxRows: cfg.Batch.MaxRows, MaxWait: cfg.Batch.MaxWait,
 		MaxBytes: aws.CallBytes, Timeout: cfg.PredictTimeout}, p.registry)
 	p.cleanups.add("batches", func() error {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.PredictTimeout)
@@ -56,8 +61,10 @@ func openAWS(ctx context.Context, cfg Config, p *parts, log *slog.Logger) (b bac
 			Role: cfg.ExecutionRoleARN, InstanceType: cfg.Hosting.InstanceType, InstanceCount: cfg.Hosting.InstanceCount,
 			Strategy: aws.Strategy(cfg.Deploy.Strategy), Alarms: cfg.Deploy.Alarms,
 		}, aws.Timing{Poll: cfg.RenewalPoll}, log),
-		follow: func(ctx context.Context, failed func(error)) { endpoint.Follow(ctx, followEndpoint, failed) },
-		poll:   cfg.RenewalPoll,
+		queue:   overload.QueueOf(scorer.batch, cfg.Batch.MaxRows),
+		breaker: breaker,
+		follow:  func(ctx context.Context, failed func(error)) { endpoint.Follow(ctx, followEndpoint, failed) },
+		poll:    cfg.RenewalPoll,
 	}
 	if cfg.CustomersTable == "" {
 		b.customers, b.ledger, b.count = p.store, p.store, p.store.CountCustomers
