@@ -203,9 +203,10 @@ var details = [reasons]string{
 func (l *Limit) refuse(s *share, class Class, weight int, now time.Time) error {
 	l.queue.refresh(now)
 	limit := l.adaptive.Limit()
-	reserve := 0
-	if l.shares.several() {
-		reserve = limit / 8 // for those who have little
+	reserve, callers := 0, l.shares.count()
+	several := l.shares.several()
+	if several {
+		reserve, callers = limit/8, max(2, callers) // for those who have little, and may come yet
 	}
 	l.pressed.Store(l.taken+weight > limit-reserve || l.queue.full)
 	switch {
@@ -213,9 +214,9 @@ func (l *Limit) refuse(s *share, class Class, weight int, now time.Time) error {
 		return l.refused(noPlace, s, class, l.mean)
 	case class == Outcome:
 		return nil
-	case l.taken+weight > limit-reserve && s.taken+weight > limit/l.shares.count():
+	case l.taken+weight > limit-reserve && s.taken+weight > limit/callers:
 		return l.refused(overShare, s, class, l.mean)
-	case l.queue.tooLong(l.shares.several() && s.taken*l.shares.count() < l.taken):
+	case l.queue.tooLong(several && s.taken*callers < l.taken):
 		return l.refused(queueLong, s, class, l.queue.wait)
 	}
 	return nil

@@ -67,7 +67,7 @@ func (s *shares) kindOf(one *share, taken int) string {
 	switch {
 	case one.anonymous:
 		return withoutKey
-	case one.taken*s.count() > taken:
+	case one.taken*max(2, s.count()) > taken:
 		return beyondShare
 	}
 	return withinShare

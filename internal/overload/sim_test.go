@@ -202,19 +202,71 @@ func TestASmallEndpointIsNotThrottledByTheLimit(t *testing.T) {
 	}
 }
 
-func TestOverloadKeepsTheGoodputAndTheTimes(t *testing.T) {
+// TestOverloadKeepsGoodputAndTimes offers four times what the endpoint can do.
+func TestOverloadKeepsGoodputAndTimes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newGate(t, newEndpoint(4, 5*time.Millisecond), 8, overload.Options{})
 		const capacity = 4 * 8 / 0.005
+		g := newGate(t, newEndpoint(4, 5*time.Millisecond), 8, overload.Options{})
 		normal := g.open("", 0.8*capacity, 5*time.Second)
-		first := g.open("", 4*capacity, time.Second)
-		t.Logf("first second %s %v %s", first.p99(), first.refused, first.slowNo)
-		over := g.open("", 4*capacity, 20*time.Second)
-		goodput := float64(len(over.answered)) / 20 / capacity
-		t.Logf("normal p99 %s, refused %v; overload p99 %s, goodput %.3f, slowest refusal %s, refused %v, limit %+v %+v",
-			normal.p99(), normal.refused, over.p99(), goodput, over.slowNo, over.refused, g.limit.Status(), g.batch.Status())
-		time.Sleep(time.Second)
+		if n := normal.turnedAway(); n > 0 {
+			t.Errorf("of normal load %d were turned away: %v", n, normal.refused)
+		}
+		g.open("", 4*capacity, time.Second) // the burst with which it begins may queue
+		over := g.open("", 4*capacity, 10*time.Second)
+		goodput := float64(len(over.answered)) / 10 / capacity
+		if goodput < .95 {
+			t.Errorf("%.2f of the endpoint's capacity was used", goodput)
+		}
+		if over.p99() > 2*normal.p99() {
+			t.Errorf("p99 is %s, normally %s", over.p99(), normal.p99())
+		}
+		if over.slowNo > 0 {
+			t.Errorf("somebody was turned away after %s", over.slowNo)
+		}
+		time.Sleep(100 * time.Millisecond)
 		after := g.open("", 0.8*capacity, time.Second)
-		t.Logf("after %v %v", after.p99(), after.refused)
+		if n := after.turnedAway(); n > 0 || after.p99() > normal.p99()*3/2 {
+			t.Errorf("a moment later %d were turned away (%v), and p99 is %s", n, after.refused, after.p99())
+		}
+		t.Logf("goodput %.3f, p99 %s (normally %s, afterwards %s), %d turned away", goodput, over.p99(), normal.p99(), after.p99(), over.turnedAway())
+	})
+}
+
+// TestAStallEndsWithoutAStorm lets an endpoint hang for ten seconds, under load.
+func TestAStallEndsWithoutAStorm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newEndpoint(4, 5*time.Millisecond)
+		g := newGate(t, e, 64, overload.Options{})
+		const perSecond = 2000
+		before := g.open("", perSecond, 2*time.Second)
+		if n := before.turnedAway(); n > 0 {
+			t.Fatalf("%d were turned away before: %v", n, before.refused)
+		}
+		calls := e.callsMade()
+		done := make(chan *tally)
+		go func() { done <- g.open("", perSecond, 10*time.Second) }()
+		e.stall(10 * time.Second)
+		thawed := time.Now()
+		stalled, made := <-done, e.callsMade()-calls
+		// Four calls hang until their time is up; then two find out, again and again.
+		if made > 40 {
+			t.Errorf("%d calls were made of an endpoint that hangs", made)
+		}
+		if asked := stalled.turnedAway() + len(stalled.answered); asked < 9*perSecond {
+			t.Errorf("%d requests in ten seconds", asked)
+		}
+		if d := time.Since(thawed); d > 100*time.Millisecond {
+			time.Sleep(time.Second - d)
+		}
+		g.open("", perSecond, time.Second-time.Since(thawed))
+		calls = e.callsMade()
+		after := g.open("", perSecond, 2*time.Second)
+		if n := after.turnedAway(); n > 0 || after.p99() > before.p99()*3/2 {
+			t.Errorf("one second after the stall %d were turned away (%v), and p99 is %s, before %s", n, after.refused, after.p99(), before.p99())
+		}
+		if per := float64(e.callsMade()-calls) / float64(len(after.answered)); per > 1 {
+			t.Errorf("%.2f calls a request", per)
+		}
+		t.Logf("%d calls during the stall; callers saw %v and %d answers; then p99 %s, before %s", made, stalled.refused, len(stalled.answered), after.p99(), before.p99())
 	})
 }
