@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -153,7 +154,7 @@ func (a *app) server(handler http.Handler) {
 		ReadHeaderTimeout: a.cfg.ReadTimeout,
 		ReadTimeout:       a.cfg.ReadTimeout, // streams move their own deadlines
 		// It begins when the headers are there, and must not cut off who is served.
-		WriteTimeout:   a.cfg.ReadTimeout + max(a.cfg.PredictTimeout, mostHandling) + a.cfg.WriteTimeout,
+		WriteTimeout:   a.cfg.ReadTimeout + max(a.cfg.PredictTimeout, cmp.Or(a.cfg.mostHandling, mostHandling)) + a.cfg.WriteTimeout,
 		IdleTimeout:    a.cfg.IdleTimeout,
 		MaxHeaderBytes: 32 << 10,
 		ErrorLog:       slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),

@@ -64,7 +64,7 @@ type Config struct {
 	LogFormat      string        `split_words:"true" desc:"text or json; empty: text on a terminal, else json"`
 	LogLevel       string        `split_words:"true" default:"info" desc:"debug, info, warn or error"`
 
-	secretRefresh, dbLifetime time.Duration // shorter in tests; zero: the packages' own
+	secretRefresh, dbLifetime, mostHandling time.Duration // shorter in tests; zero: the packages' own
 
 	waiting func() // called when the start has to wait for a secret
 

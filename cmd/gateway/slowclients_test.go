@@ -169,7 +169,7 @@ func TestLargeBodiesOnTheirWayAreBounded(t *testing.T) {
 
 // TestSlowReadersAreDropped asks for much and reads nothing.
 func TestSlowReadersAreDropped(t *testing.T) {
-	g := besieged(t, func(cfg *Config) { cfg.ReadTimeout, cfg.PredictTimeout = time.Second, time.Second })
+	g := besieged(t, func(cfg *Config) { cfg.mostHandling, cfg.PredictTimeout = time.Second, time.Second })
 	before := g.idleGoroutines(t)
 	small := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
 		return c.Control(func(fd uintptr) { _ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 4096) })
