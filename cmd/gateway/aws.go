@@ -42,7 +42,12 @@ func openAWS(ctx context.Context, cfg Config, p *parts, log *slog.Logger) (b bac
 		Timeout: cfg.PredictTimeout, Mixed: scorer.Mixed, Changed: func(state string, failures int) {
 			log.Warn("the circuit breaker before the endpoint is "+state, "endpoint", cfg.EndpointName, "failures", failures)
 		}}, p.registry)
-	scorer.batch = predict.NewBatch(breaker, predict.BatchOptions{MaxRows: cfg.Batch.MaxRows, MaxWait: cfg.Batch.MaxWait,
+	var asked predict.Scorer = breaker
+	if on, after, _ := cfg.hedge(); on {
+		// Rows that wait want the slots that hedges would take from the endpoint.
+		asked = overload.NewHedge(breaker, after, func() bool { return breaker.Closed() && scorer.batch.Status().Queued == 0 }, p.registry)
+	}
+	scorer.batch = predict.NewBatch(asked, predict.BatchOptions{MaxRows: cfg.Batch.MaxRows, MaxWait: cfg.Batch.MaxWait,
 		MaxBytes: aws.CallBytes, Timeout: cfg.PredictTimeout}, p.registry)
 	p.cleanups.add("batches", func() error {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.PredictTimeout)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"regexp"
 	"time"
@@ -28,6 +29,7 @@ type SageMakerConfig struct {
 	Model            ModelConfig
 	Batch            BatchConfig
 	Breaker          BreakerConfig
+	Hedge            string `default:"off" desc:"sagemaker: when a call of the endpoint is made a second time because the first takes long, for endpoints of several instances: off, p95 (longer than all but a twentieth of recent calls) or a time such as 50ms; at most one call in ten"`
 	RenewalPoll      time.Duration `split_words:"true" default:"10s" desc:"sagemaker: how often to look at exports, training and deployments"`
 }
 
@@ -65,6 +67,21 @@ type DeployConfig struct {
 type ModelConfig struct {
 	ContentType string `split_words:"true" desc:"sagemaker: media type of the rows for a custom model; empty: text/csv"`
 	Accept      string `desc:"sagemaker: media type of a custom model's answers; empty: application/json, or text/csv where XGBoost serves"`
+}
+
+// hedge reads the setting: whether to hedge, and after how long; zero means p95.
+func (c *SageMakerConfig) hedge() (on bool, after time.Duration, err error) {
+	switch c.Hedge {
+	case "", "off":
+		return false, 0, nil
+	case "p95":
+		return true, 0, nil
+	}
+	after, err = time.ParseDuration(c.Hedge)
+	if err != nil || after <= 0 {
+		return false, 0, fmt.Errorf("%q must be off, p95 or a time such as 50ms", c.Hedge)
+	}
+	return true, after, nil
 }
 
 var (
@@ -111,6 +128,9 @@ func (c *Config) validateSageMaker(fault func(name, format string, args ...any))
 	}
 	if c.Breaker.Failures < 1 {
 		fault("BREAKER_FAILURES", "must be at least 1")
+	}
+	if _, _, err := c.hedge(); err != nil {
+		fault("HEDGE", "%v", err)
 	}
 	if c.Breaker.Open <= 0 {
 		fault("BREAKER_OPEN", "%s must be above zero", c.Breaker.Open)
