@@ -29,7 +29,7 @@ type SageMakerConfig struct {
 	Model            ModelConfig
 	Batch            BatchConfig
 	Breaker          BreakerConfig
-	Hedge            string `default:"off" desc:"sagemaker: when a call of the endpoint is made a second time because the first takes long, for endpoints of several instances: off, p95 (longer than all but a twentieth of recent calls) or a time such as 50ms; at most one call in ten"`
+	Hedge            string        `default:"off" desc:"sagemaker: when a call of the endpoint is made a second time because the first takes long, for endpoints of several instances: off, p95 (longer than all but a twentieth of recent calls) or a time such as 50ms; at most one call in ten"`
 	RenewalPoll      time.Duration `split_words:"true" default:"10s" desc:"sagemaker: how often to look at exports, training and deployments"`
 }
 
