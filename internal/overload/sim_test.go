@@ -190,10 +190,10 @@ func TestASmallEndpointIsNotThrottledByTheLimit(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			const direct = 4 / 0.005
 			g := newGate(t, newEndpoint(4, 5*time.Millisecond), 256, overload.Options{})
-			g.closed("", 1, time.Second) // a quiet time before
-			g.closed("", customers, time.Second)
-			got := g.closed("", customers, 3*time.Second)
-			times := float64(len(got.answered)) / 3 / direct
+			g.closed("", 1, 500*time.Millisecond) // a quiet time before
+			g.closed("", customers, 500*time.Millisecond)
+			got := g.closed("", customers, time.Second)
+			times := float64(len(got.answered)) / direct
 			t.Logf("%d customers: %.1f times direct, %d refused, limit %+v, batch %+v", customers, times, got.turnedAway(), g.limit.Status(), g.batch.Status())
 			if want := 0.6 * float64(customers) / 4; times < want || got.turnedAway() > 0 {
 				t.Errorf("%.1f times as many as directly, want %.0f; %v", times, want, got.refused)
