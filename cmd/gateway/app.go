@@ -79,6 +79,9 @@ func newApp(ctx context.Context, cfg Config, log *slog.Logger, say func(format s
 	}
 	limit := overload.NewLimit(overload.Options{Floor: cfg.Limit.Min, Ceiling: cfg.Limit.Max,
 		Patience: cfg.PredictTimeout / 4, Queue: a.parts.queue}, a.parts.registry)
+	if hold := a.parts.noRetriesWhile; hold != nil {
+		hold(func() bool { return limit.Shedding() || !a.parts.breaker.Closed() })
+	}
 	deps := api.Deps{
 		Limit:    limit,
 		Predict:  a.parts.service,

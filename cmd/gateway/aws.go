@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"gateway/internal/aws"
 	"gateway/internal/local"
 	"gateway/internal/modelswap"
@@ -42,6 +44,7 @@ func openAWS(ctx context.Context, cfg Config, p *parts, log *slog.Logger) (b bac
 		Timeout: cfg.PredictTimeout, Mixed: scorer.Mixed, Changed: func(state string, failures int) {
 			log.Warn("the circuit breaker before the endpoint is "+state, "endpoint", cfg.EndpointName, "failures", failures)
 		}}, p.registry)
+	measureRetries(p.registry, api)
 	var asked predict.Scorer = breaker
 	if on, after, _ := cfg.hedge(); on {
 		// Rows that wait want the slots that hedges would take from the endpoint.
@@ -67,9 +70,9 @@ func openAWS(ctx context.Context, cfg Config, p *parts, log *slog.Logger) (b bac
 			Strategy: aws.Strategy(cfg.Deploy.Strategy), Alarms: cfg.Deploy.Alarms,
 		}, aws.Timing{Poll: cfg.RenewalPoll}, log),
 		queue:   overload.QueueOf(scorer.batch, cfg.Batch.MaxRows),
-		breaker: breaker,
-		follow:  func(ctx context.Context, failed func(error)) { endpoint.Follow(ctx, followEndpoint, failed) },
-		poll:    cfg.RenewalPoll,
+		breaker: breaker, noRetriesWhile: api.NoRetriesWhile,
+		follow: func(ctx context.Context, failed func(error)) { endpoint.Follow(ctx, followEndpoint, failed) },
+		poll:   cfg.RenewalPoll,
 	}
 	if cfg.CustomersTable == "" {
 		b.customers, b.ledger, b.count = p.store, p.store, p.store.CountCustomers
@@ -91,6 +94,20 @@ func openAWS(ctx context.Context, cfg Config, p *parts, log *slog.Logger) (b bac
 		b.exporter = aws.NewExistingExporter(files)
 	}
 	return b, nil
+}
+
+// measureRetries tells what became of calls that could be repeated.
+func measureRetries(reg prometheus.Registerer, api *aws.Clients) {
+	for result, value := range map[string]func(aws.Retries) int64{
+		"made":        func(r aws.Retries) int64 { return r.Made },
+		"over_budget": func(r aws.Retries) int64 { return r.OverBudget },
+		"held":        func(r aws.Retries) int64 { return r.Held },
+	} {
+		reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "gateway_endpoint_retries_total", ConstLabels: prometheus.Labels{"result": result},
+			Help: "Calls of the endpoint that failed and could be repeated: made again; not, because a tenth of all calls were already; not, because load was being shed or the breaker was not closed.",
+		}, func() float64 { return float64(value(api.Retries())) }))
+	}
 }
 
 // batchedScorer asks the endpoint about rows of concurrent requests together.

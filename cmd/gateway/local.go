@@ -52,9 +52,11 @@ type backEnd struct {
 	// when that begins to fail, with nil when it works again.
 	follow func(ctx context.Context, failed func(error))
 	// queue tells of the queue for the model, and breaker of the circuit before
-	// it. Nil: the model is in this process.
+	// it. Nil, as the next: the model is in this process.
 	queue   func() overload.Queue
 	breaker *overload.Breaker
+	// noRetriesWhile stops the repeating of its calls while a function says so.
+	noRetriesWhile func(func() bool)
 	// poll is how often to look at work that takes time; zero: the engine's own.
 	poll time.Duration
 }
