@@ -12,6 +12,7 @@
 //	cmd/gateway          the one binary: settings, wiring, commands
 //	api                  HTTP: routes, wire types, problems, a client
 //	internal/predict     the heart: feature schema, validation, encoding, Service
+//	internal/overload    what keeps it steady: the limit, the circuit breaker
 //	internal/idempotency keys under which a request is handled once
 //	internal/modelswap   renewals: the steps, the engine that runs them, the gate
 //	internal/learn       models trained in Go: logistic regression, boosted trees
@@ -36,7 +37,7 @@
 // Imports point down this list and never up; imports_test.go holds the code to it.
 //
 //	cmd/gateway ──► everything below
-//	api         ──► modelswap, idempotency, predict
+//	api         ──► modelswap, idempotency, overload, predict
 //	local       ──► modelswap, export, learn, secrets, predict
 //	aws         ──► modelswap, export, learn, secrets, predict
 //	store       ──► modelswap, idempotency, learn, predict
@@ -45,6 +46,7 @@
 //	export      ──► predict
 //	demo        ──► predict
 //	idempotency ──► predict
+//	overload    ──► predict
 //	awstest     ──► learn
 //	loadtest    ──► awstest, demo, learn, predict
 //	predict, learn, secrets ──► nobody of ours

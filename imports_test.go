@@ -24,8 +24,8 @@ var mayImport = map[string][]string{
 	".": {}, // the overview and openapi.yaml
 
 	"cmd/gateway": {".", "api", "internal/aws", "internal/aws/awstest", "internal/local", "internal/store", "internal/outbox", "internal/demo",
-		"internal/modelswap", "internal/idempotency", "internal/export", "internal/learn", "internal/secrets", "internal/predict"},
-	"api": {"internal/modelswap", "internal/idempotency", "internal/predict"},
+		"internal/overload", "internal/modelswap", "internal/idempotency", "internal/export", "internal/learn", "internal/secrets", "internal/predict"},
+	"api": {"internal/overload", "internal/modelswap", "internal/idempotency", "internal/predict"},
 
 	"internal/aws":       {"internal/aws/wire", "internal/modelswap", "internal/export", "internal/learn", "internal/secrets", "internal/predict"},
 	"internal/local":     {"internal/modelswap", "internal/export", "internal/learn", "internal/secrets", "internal/predict"},
@@ -35,6 +35,7 @@ var mayImport = map[string][]string{
 	"internal/export":    {"internal/predict"},
 	"internal/demo":      {"internal/predict"},
 
+	"internal/overload":    {"internal/predict"},
 	"internal/idempotency": {"internal/predict"},
 
 	"internal/predict": {},
@@ -72,6 +73,8 @@ var mayUse = map[string][]string{
 	"github.com/aws/smithy-go":     {"internal/aws"},
 	"golang.org/x/time":            {"api"},
 
+	"github.com/failsafe-go/failsafe-go": {"internal/overload"},
+
 	"modernc.org/sqlite":                  {"internal/store"},
 	"github.com/jackc/pgx/v5":             {"internal/store", "internal/pgtest"},
 	"github.com/pressly/goose/v3":         {"internal/store"},
@@ -81,7 +84,7 @@ var mayUse = map[string][]string{
 	"github.com/robfig/cron":              {"internal/modelswap"},
 	"golang.org/x/sync":                   {"cmd/gateway", "api", "internal/local", "internal/store", "internal/modelswap"},
 	"github.com/go-json-experiment/json":  {"cmd/gateway", "api", "internal/aws", "internal/aws/awstest", "internal/export", "internal/predict"},
-	"github.com/prometheus/client_golang": {"cmd/gateway", "api", "internal/outbox", "internal/modelswap", "internal/idempotency", "internal/secrets", "internal/predict"},
+	"github.com/prometheus/client_golang": {"cmd/gateway", "api", "internal/outbox", "internal/modelswap", "internal/idempotency", "internal/overload", "internal/secrets", "internal/predict"},
 }
 
 // TestImports holds every file but tests to the two tables.

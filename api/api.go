@@ -10,6 +10,7 @@ import (
 
 	"gateway/internal/idempotency"
 	"gateway/internal/modelswap"
+	"gateway/internal/overload"
 	"gateway/internal/predict"
 
 	"github.com/go-chi/chi/v5"
@@ -44,6 +45,9 @@ type Deps struct {
 	Status func(context.Context) map[string]any
 	// OpenAPI is the text of openapi.yaml.
 	OpenAPI []byte
+	// Limit is how many requests of apps are handled at once. Nil: one with
+	// Options.MaxInFlight and no queue behind it.
+	Limit *overload.Limit
 	// Registry is where the metrics are registered and what /metrics shows.
 	Registry *prometheus.Registry
 	Log      *slog.Logger
@@ -80,8 +84,8 @@ type Options struct {
 	PredictTimeout time.Duration
 	// StreamIdle is how long a stream may stand still in both directions. Zero: 30 s.
 	StreamIdle time.Duration
-	// MaxInFlight is how many requests of apps are answered at once; more are
-	// refused with 503. Zero: 1,024.
+	// MaxInFlight is how many requests of apps are handled at once, where there
+	// is no Deps.Limit; more are refused with 503. Zero: 1,024.
 	MaxInFlight int
 	// KeyRate is how many requests a second each key may make, and in one burst.
 	// Zero: any number.
@@ -100,7 +104,6 @@ func (o Options) withDefaults() Options {
 	o.MaxSpool = cmp.Or(o.MaxSpool, 1<<30)
 	o.PredictTimeout = cmp.Or(o.PredictTimeout, 2*time.Second)
 	o.StreamIdle = cmp.Or(o.StreamIdle, 30*time.Second)
-	o.MaxInFlight = cmp.Or(o.MaxInFlight, 1024)
 	return o
 }
 
@@ -112,6 +115,8 @@ type api struct {
 	d         Deps
 	o         Options
 	metrics   *metrics
+	limit     *overload.Limit
+	bodies    bodies
 	readiness *readiness
 	documents documents
 	shutdowns shutdowns
@@ -124,6 +129,9 @@ type api struct {
 func New(d Deps, o Options) (public, admin http.Handler) {
 	a := &api{d: d, o: o.withDefaults(), metrics: newMetrics(d.Registry),
 		readiness: newReadiness(d.Dependencies, d.Log), started: time.Now().UTC()}
+	if a.limit = d.Limit; a.limit == nil {
+		a.limit = overload.NewLimit(overload.Options{Ceiling: o.MaxInFlight}, d.Registry)
+	}
 	if !o.SeparateAdmin {
 		return a.router(a.health, a.apps, a.operators), nil
 	}
@@ -157,20 +165,18 @@ func (a *api) apps(r chi.Router) {
 	schema.fingerprint = a.d.Predict.Schema().Fingerprint()
 	openAPI := newStatic("application/yaml", a.d.OpenAPI)
 	r.Group(func(r chi.Router) {
-		r.Use(limited(a.o.MaxInFlight))
-		r.Group(func(r chi.Router) {
-			r.Use(a.wantsKey())
-			r.Method(http.MethodPost, "/predict", a.keyed(a.o.predictKeys(), a.predict))
-			r.Method(http.MethodPost, "/predict/batch", handler(a.predictBatch))
-			r.Method(http.MethodPost, "/outcomes", a.keyed(outcomeKeys, a.outcomes))
-			r.Method(http.MethodPost, invocationsPrefix+"{name}/invocations", handler(a.invocations))
-			r.Method(http.MethodGet, "/schema", handler(schema.serve))
-		})
-		// The same everywhere, and for browsers, which have no key.
-		r.Method(http.MethodGet, "/openapi.yaml", handler(openAPI.serve))
-		r.Method(http.MethodGet, "/docs", handler(a.toDocs))
-		r.Method(http.MethodGet, docsPattern, a.docs())
+		r.Use(a.wantsKey())
+		predictions := r.With(a.limited(overload.Prediction))
+		predictions.Method(http.MethodPost, "/predict", a.keyed(a.o.predictKeys(), a.predict))
+		predictions.Method(http.MethodPost, "/predict/batch", handler(a.predictBatch))
+		predictions.Method(http.MethodPost, invocationsPrefix+"{name}/invocations", handler(a.invocations))
+		r.With(a.limited(overload.Outcome)).Method(http.MethodPost, "/outcomes", a.keyed(outcomeKeys, a.outcomes))
+		r.Method(http.MethodGet, "/schema", handler(schema.serve))
 	})
+	// The same everywhere, and for browsers, which have no key.
+	r.Method(http.MethodGet, "/openapi.yaml", handler(openAPI.serve))
+	r.Method(http.MethodGet, "/docs", handler(a.toDocs))
+	r.Method(http.MethodGet, docsPattern, a.docs())
 }
 
 // operators' routes are a router of their own, so that the token is wanted for

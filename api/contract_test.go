@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -516,13 +517,24 @@ func TestACallerWhoOnlyListensGetsNoEmptyAnswer(t *testing.T) {
 
 // load sends to a gateway that is full already.
 func (c *contract) load() {
-	b := c.setup(withOptions(func(o *api.Options) { o.MaxInFlight = -1 }))
+	entered, release := make(chan struct{}), make(chan struct{})
+	b := c.setup(withOptions(func(o *api.Options) { o.MaxInFlight, o.PredictTimeout = 1, time.Minute }),
+		withScorer(scorerFunc(func(_ context.Context, rows []predict.Vector) (predict.Scores, error) {
+			close(entered)
+			<-release
+			return halves(rows), nil
+		})))
+	var first sync.WaitGroup
+	first.Go(func() { b.post("/predict", `{"features":`+technician+`}`).want(200) })
+	defer first.Wait()
+	<-entered
+	defer close(release)
 	for operation, o := range c.operations {
 		status := 0
 		switch {
-		case slices.Contains(o.operation.Tags, "predictions"), slices.Contains(o.operation.Tags, "description"):
+		case slices.Contains(o.operation.Tags, "predictions"):
 			status = 503
-		case operation == "livez", operation == "readyz", operation == "getStatus":
+		case operation == "livez", operation == "readyz", operation == "getStatus", operation == "getSchema":
 			status = 200 // an overloaded gateway must still be seen
 		default:
 			continue

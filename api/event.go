@@ -33,6 +33,7 @@ type event struct {
 	subject string // id that what is asked for must bear; empty: a new one
 	// idempotency is what became of a request with an Idempotency-Key.
 	idempotency string
+	place       place // among the requests that are handled at once
 	problem     *Problem
 	err         error
 	stack       []byte // of a panic

@@ -134,15 +134,9 @@ func keyProblem(err error) error {
 
 // readAgain reads the whole body, for a handler that will read it again.
 func (a *api) readAgain(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	if r.ContentLength > a.o.MaxBody {
-		return nil, &http.MaxBytesError{Limit: a.o.MaxBody}
-	}
 	var body bytes.Buffer
-	if r.ContentLength > 0 {
-		body.Grow(int(r.ContentLength) + bytes.MinRead)
-	}
-	if _, err := body.ReadFrom(http.MaxBytesReader(connection(w), r.Body, a.o.MaxBody)); err != nil {
-		return nil, bodyError(err)
+	if err := a.readBody(w, r, &body, a.o.MaxBody); err != nil {
+		return nil, err
 	}
 	return body.Bytes(), nil
 }

@@ -44,13 +44,10 @@ func (a *api) invocations(w http.ResponseWriter, r *http.Request) error {
 	if err := mediaType(r, csvType); err != nil {
 		return err
 	}
-	if r.ContentLength > invocationsBody {
-		return &http.MaxBytesError{Limit: invocationsBody}
-	}
 	doc := a.documents.get()
 	defer a.documents.release(doc)
-	if _, err := doc.text.ReadFrom(http.MaxBytesReader(connection(w), r.Body, invocationsBody)); err != nil {
-		return bodyError(err)
+	if err := a.readBody(w, r, &doc.text, invocationsBody); err != nil {
+		return err
 	}
 	rows, err := a.servingRows(doc.text.Bytes())
 	if err != nil {

@@ -61,19 +61,10 @@ func (a *api) readJSON(w http.ResponseWriter, r *http.Request, optional bool) (d
 	if mediaErr != nil && !optional {
 		return nil, false, mediaErr
 	}
-	if r.ContentLength > a.o.MaxBody {
-		return nil, false, &http.MaxBytesError{Limit: a.o.MaxBody}
-	}
 	doc = a.documents.get()
-	body := r.Body
-	if r.ContentLength > 0 { // then the server reads no more than that
-		doc.text.Grow(int(r.ContentLength) + bytes.MinRead) // so that ReadFrom need not grow
-	} else {
-		body = http.MaxBytesReader(connection(w), body, a.o.MaxBody)
-	}
-	if _, err := doc.text.ReadFrom(body); err != nil {
+	if err := a.readBody(w, r, &doc.text, a.o.MaxBody); err != nil {
 		a.documents.release(doc)
-		return nil, false, bodyError(err)
+		return nil, false, err
 	}
 	switch {
 	case doc.text.Len() == 0 && optional:

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 
+	"gateway/internal/overload"
 	"gateway/internal/predict"
 )
 
@@ -21,6 +22,11 @@ func (a *api) predictStream(w http.ResponseWriter, r *http.Request, given string
 	if err := plainEncoding(r); err != nil {
 		return err
 	}
+	e := eventOf(r.Context())
+	if err := e.enter(overload.Stream, 0); err != nil {
+		w.Header().Set("Connection", "close")
+		return err
+	}
 	s := a.newStream(w, r)
 	defer s.cancel()
 	table, err := a.table(given, s)
@@ -32,7 +38,6 @@ func (a *api) predictStream(w http.ResponseWriter, r *http.Request, given string
 	if given == csvType {
 		prefix = ""
 	}
-	e := eventOf(r.Context())
 	// A body that breaks off cancels the request, yet what came before it is
 	// answered. Who has gone is noticed by writing.
 	ctx := context.WithoutCancel(r.Context())

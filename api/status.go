@@ -23,6 +23,7 @@ func (a *api) status(w http.ResponseWriter, r *http.Request) error {
 		"model":          nil,
 		"renewal":        nil,
 		"schedule":       nil,
+		"limit":          a.limit.Status(),
 	}
 	unknown := []string{}
 	if ready, err := a.readiness.get(ctx); err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"gateway/api"
 	"gateway/internal/demo"
 	"gateway/internal/modelswap"
+	"gateway/internal/overload"
 	"gateway/internal/predict"
 )
 
@@ -53,6 +55,7 @@ func newApp(ctx context.Context, cfg Config, log *slog.Logger, say func(format s
 		if err != nil {
 			return nil, &usageError{fmt.Errorf("GATEWAY_%s: %w", l.setting, err)}
 		}
+		bound.most = mostConnections(cfg.MaxConnections)
 		undo.add("listener", bound.Close)
 		a.listen = append(a.listen, bound)
 	}
@@ -74,7 +77,13 @@ func newApp(ctx context.Context, cfg Config, log *slog.Logger, say func(format s
 	if made != "" {
 		say("admin token made in %s", made)
 	}
+	limit := overload.NewLimit(overload.Options{Floor: cfg.Limit.Min, Ceiling: cfg.Limit.Max,
+		Patience: cfg.PredictTimeout / 4, Queue: a.parts.queue}, a.parts.registry)
+	if hold := a.parts.noRetriesWhile; hold != nil {
+		hold(func() bool { return limit.Shedding() || !a.parts.breaker.Closed() })
+	}
 	deps := api.Deps{
+		Limit:    limit,
 		Predict:  a.parts.service,
 		Renewals: a.parts.engine,
 		Importer: a.parts.importer,
@@ -94,6 +103,9 @@ func newApp(ctx context.Context, cfg Config, log *slog.Logger, say func(format s
 		Log:      log,
 		SpoolDir: a.parts.dir.Path("."),
 	}
+	if b := a.parts.breaker; b != nil {
+		deps.Dependencies = append(deps.Dependencies, api.Dependency{Name: "endpoint", Check: b.Check})
+	}
 	if keys != nil {
 		deps.APIKeys, deps.RenewAPIKeys = keys.valid, keys.renew
 	}
@@ -107,6 +119,7 @@ func newApp(ctx context.Context, cfg Config, log *slog.Logger, say func(format s
 		KeyRate:          cfg.APIKeyRate,
 		CORSOrigins:      cfg.CORSOrigins,
 	})
+	measureListeners(a.parts.registry, a.listen)
 	if err := lobby.close(); err != nil {
 		return nil, err
 	}
@@ -134,16 +147,20 @@ func metricsOpen(cfg Config) bool {
 	return host == "localhost" || (ip != nil && ip.IsLoopback())
 }
 
+// mostHandling is how long a request that predicts nothing may be handled.
+const mostHandling = 10 * time.Second
+
 // server makes the server for the next listener.
 func (a *app) server(handler http.Handler) {
 	a.servers = append(a.servers, &http.Server{
 		Handler:           a.sayGoodbye(handler),
-		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       time.Minute, // streams move their own deadlines
-		WriteTimeout:      2 * time.Minute,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
+		ReadHeaderTimeout: a.cfg.ReadTimeout,
+		ReadTimeout:       a.cfg.ReadTimeout, // streams move their own deadlines
+		// It begins when the headers are there, and must not cut off who is served.
+		WriteTimeout:   a.cfg.ReadTimeout + max(a.cfg.PredictTimeout, cmp.Or(a.cfg.mostHandling, mostHandling)) + a.cfg.WriteTimeout,
+		IdleTimeout:    a.cfg.IdleTimeout,
+		MaxHeaderBytes: 32 << 10,
+		ErrorLog:       slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
 	})
 }
 
@@ -295,6 +312,9 @@ func (a *app) status(ctx context.Context) map[string]any {
 		"endpoint": a.cfg.EndpointName,
 		"outbox":   outboxStatus(a.cfg, a.parts.outbox.Stats()),
 		"secrets":  a.parts.vault.States(),
+	}
+	if b := a.parts.breaker; b != nil {
+		out["breaker"] = b.Status()
 	}
 	if count, err := a.parts.count(ctx); err == nil {
 		customers := map[string]any{"total": count.Customers}

@@ -7,9 +7,12 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"gateway/internal/aws"
 	"gateway/internal/local"
 	"gateway/internal/modelswap"
+	"gateway/internal/overload"
 	"gateway/internal/predict"
 	"gateway/internal/store"
 )
@@ -37,7 +40,17 @@ func openAWS(ctx context.Context, cfg Config, p *parts, log *slog.Logger) (b bac
 	}
 	endpoint := aws.NewEndpoint(api, files, cfg.EndpointName, p.schema, aws.Formats{ContentType: cfg.Model.ContentType, Accept: cfg.Model.Accept})
 	scorer := &batchedScorer{aws.NewScorer(endpoint, log), nil}
-	scorer.batch = predict.NewBatch(scorer.Scorer, predict.BatchOptions{MaxRows: cfg.Batch.MaxRows, MaxWait: cfg.Batch.MaxWait,
+	breaker := overload.NewBreaker(scorer.Scorer, overload.BreakerOptions{Failures: cfg.Breaker.Failures, Open: cfg.Breaker.Open,
+		Timeout: cfg.PredictTimeout, Mixed: scorer.Mixed, Changed: func(state string, failures int) {
+			log.Warn("the circuit breaker before the endpoint is "+state, "endpoint", cfg.EndpointName, "failures", failures)
+		}}, p.registry)
+	measureRetries(p.registry, api)
+	var asked predict.Scorer = breaker
+	if on, after, _ := cfg.hedge(); on {
+		// Rows that wait want the slots that hedges would take from the endpoint.
+		asked = overload.NewHedge(breaker, after, func() bool { return breaker.Closed() && scorer.batch.Status().Queued == 0 }, p.registry)
+	}
+	scorer.batch = predict.NewBatch(asked, predict.BatchOptions{MaxRows: cfg.Batch.MaxRows, MaxWait: cfg.Batch.MaxWait,
 		MaxBytes: aws.CallBytes, Timeout: cfg.PredictTimeout}, p.registry)
 	p.cleanups.add("batches", func() error {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.PredictTimeout)
@@ -56,6 +69,8 @@ func openAWS(ctx context.Context, cfg Config, p *parts, log *slog.Logger) (b bac
 			Role: cfg.ExecutionRoleARN, InstanceType: cfg.Hosting.InstanceType, InstanceCount: cfg.Hosting.InstanceCount,
 			Strategy: aws.Strategy(cfg.Deploy.Strategy), Alarms: cfg.Deploy.Alarms,
 		}, aws.Timing{Poll: cfg.RenewalPoll}, log),
+		queue:   overload.QueueOf(scorer.batch, cfg.Batch.MaxRows),
+		breaker: breaker, noRetriesWhile: api.NoRetriesWhile,
 		follow: func(ctx context.Context, failed func(error)) { endpoint.Follow(ctx, followEndpoint, failed) },
 		poll:   cfg.RenewalPoll,
 	}
@@ -79,6 +94,20 @@ func openAWS(ctx context.Context, cfg Config, p *parts, log *slog.Logger) (b bac
 		b.exporter = aws.NewExistingExporter(files)
 	}
 	return b, nil
+}
+
+// measureRetries tells what became of calls that could be repeated.
+func measureRetries(reg prometheus.Registerer, api *aws.Clients) {
+	for result, value := range map[string]func(aws.Retries) int64{
+		"made":        func(r aws.Retries) int64 { return r.Made },
+		"over_budget": func(r aws.Retries) int64 { return r.OverBudget },
+		"held":        func(r aws.Retries) int64 { return r.Held },
+	} {
+		reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "gateway_endpoint_retries_total", ConstLabels: prometheus.Labels{"result": result},
+			Help: "Calls of the endpoint that failed and could be repeated: made again; not, because a tenth of all calls were already; not, because load was being shed or the breaker was not closed.",
+		}, func() float64 { return float64(value(api.Retries())) }))
+	}
 }
 
 // batchedScorer asks the endpoint about rows of concurrent requests together.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"regexp"
 	"time"
@@ -27,6 +28,8 @@ type SageMakerConfig struct {
 	ExportFrom       string `split_words:"true" desc:"sagemaker: s3:// address below which others put exports of DynamoDB or backups of Data Pipeline, the newest of which is read; empty: the gateway exports"`
 	Model            ModelConfig
 	Batch            BatchConfig
+	Breaker          BreakerConfig
+	Hedge            string        `default:"off" desc:"sagemaker: when a call of the endpoint is made a second time because the first takes long, for endpoints of several instances: off, p95 (longer than all but a twentieth of recent calls) or a time such as 50ms; at most one call in ten"`
 	RenewalPoll      time.Duration `split_words:"true" default:"10s" desc:"sagemaker: how often to look at exports, training and deployments"`
 }
 
@@ -40,6 +43,12 @@ type S3Config struct {
 type BatchConfig struct {
 	MaxRows int           `split_words:"true" default:"256" desc:"sagemaker: most rows of concurrent requests that share a call of the endpoint"`
 	MaxWait time.Duration `split_words:"true" default:"2ms" desc:"sagemaker: how long requests may wait for a free call, on average, before one call more at once is tried"`
+}
+
+// BreakerConfig is when an endpoint that does not answer is left alone.
+type BreakerConfig struct {
+	Failures int           `default:"20" desc:"sagemaker: failures of the endpoint in a row after which it is not asked for a while; a call without an answer in time counts for a fifth of them"`
+	Open     time.Duration `default:"500ms" desc:"sagemaker: how long it is not asked, before two calls find out whether it answers again"`
 }
 
 // HostingConfig is what models serve on.
@@ -58,6 +67,21 @@ type DeployConfig struct {
 type ModelConfig struct {
 	ContentType string `split_words:"true" desc:"sagemaker: media type of the rows for a custom model; empty: text/csv"`
 	Accept      string `desc:"sagemaker: media type of a custom model's answers; empty: application/json, or text/csv where XGBoost serves"`
+}
+
+// hedge reads the setting: whether to hedge, and after how long; zero means p95.
+func (c *SageMakerConfig) hedge() (on bool, after time.Duration, err error) {
+	switch c.Hedge {
+	case "", "off":
+		return false, 0, nil
+	case "p95":
+		return true, 0, nil
+	}
+	after, err = time.ParseDuration(c.Hedge)
+	if err != nil || after <= 0 {
+		return false, 0, fmt.Errorf("%q must be off, p95 or a time such as 50ms", c.Hedge)
+	}
+	return true, after, nil
 }
 
 var (
@@ -101,6 +125,15 @@ func (c *Config) validateSageMaker(fault func(name, format string, args ...any))
 	}
 	if c.Batch.MaxWait <= 0 {
 		fault("BATCH_MAX_WAIT", "%s must be above zero", c.Batch.MaxWait)
+	}
+	if c.Breaker.Failures < 1 {
+		fault("BREAKER_FAILURES", "must be at least 1")
+	}
+	if _, _, err := c.hedge(); err != nil {
+		fault("HEDGE", "%v", err)
+	}
+	if c.Breaker.Open <= 0 {
+		fault("BREAKER_OPEN", "%s must be above zero", c.Breaker.Open)
 	}
 	if c.RenewalPoll <= 0 {
 		fault("RENEWAL_POLL", "%s must be above zero", c.RenewalPoll)

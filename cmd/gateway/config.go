@@ -51,6 +51,11 @@ type Config struct {
 	Retrain        RetrainConfig
 	Outbox         OutboxConfig
 	Ledger         LedgerConfig
+	Limit          LimitConfig
+	MaxConnections int           `split_words:"true" default:"16384" desc:"most open connections of each listener; further ones are closed with a 503. At most what the process may open, less 512"`
+	ReadTimeout    time.Duration `split_words:"true" default:"10s" desc:"how long the headers and the body of a request may take to arrive; streams have rules of their own"`
+	WriteTimeout   time.Duration `split_words:"true" default:"10s" desc:"how long a caller may take to read an answer that is ready; streams have rules of their own"`
+	IdleTimeout    time.Duration `split_words:"true" default:"2m" desc:"how long a connection may be kept without a request"`
 	PredictTimeout time.Duration `split_words:"true" default:"2s" desc:"a prediction's whole time"`
 	MaxBody        Bytes         `split_words:"true" default:"1MiB" desc:"largest JSON body"`
 	IdempotencyTTL time.Duration `split_words:"true" default:"24h" desc:"how long the answer to a request with an Idempotency-Key is given to those who repeat it"`
@@ -59,11 +64,17 @@ type Config struct {
 	LogFormat      string        `split_words:"true" desc:"text or json; empty: text on a terminal, else json"`
 	LogLevel       string        `split_words:"true" default:"info" desc:"debug, info, warn or error"`
 
-	secretRefresh, dbLifetime time.Duration // shorter in tests; zero: the packages' own
+	secretRefresh, dbLifetime, mostHandling time.Duration // shorter in tests; zero: the packages' own
 
 	waiting func() // called when the start has to wait for a secret
 
 	command bool // this gateway runs for one command: it starts no renewals by itself
+}
+
+// LimitConfig bounds how many requests are handled at once.
+type LimitConfig struct {
+	Min int `default:"256" desc:"requests of apps that are handled at once at least, whatever is learned; a large body counts for several"`
+	Max int `default:"1024" desc:"requests of apps that are handled at once at most; further ones get a 503"`
 }
 
 // RetrainConfig is what starts renewals besides operators.
@@ -291,6 +302,18 @@ func (c *Config) validate() error {
 	if c.Ledger.Personal == ledgerHash && c.DBSecretID != "" && c.Ledger.KeySecretID == "" {
 		fault("LEDGER_KEY_SECRET_ID", "gateways that share a database must hash with one key: name the file that all of them have")
 	}
+	if c.Limit.Min < 1 {
+		fault("LIMIT_MIN", "must be at least 1")
+	}
+	if c.Limit.Max < c.Limit.Min {
+		fault("LIMIT_MAX", "%d must not be below GATEWAY_LIMIT_MIN (%d)", c.Limit.Max, c.Limit.Min)
+	}
+	if c.MaxConnections < 1 {
+		fault("MAX_CONNECTIONS", "must be at least 1")
+	}
+	positive("READ_TIMEOUT", c.ReadTimeout)
+	positive("WRITE_TIMEOUT", c.WriteTimeout)
+	positive("IDLE_TIMEOUT", c.IdleTimeout)
 	positive("PREDICT_TIMEOUT", c.PredictTimeout)
 	if c.IdempotencyTTL < time.Minute {
 		fault("IDEMPOTENCY_TTL", "%s must be at least a minute", c.IdempotencyTTL)

@@ -20,7 +20,9 @@ type drainListener struct {
 	idle    chan struct{} // closed when fetch has ended
 	stopped chan struct{} // closed when nothing more will be handed over
 	stop    sync.Once
+	most    int64 // open connections; 0: any number
 
+	turned   atomic.Int64 // away, because there were too many
 	stopping atomic.Bool
 	draining atomic.Bool
 	early    atomic.Int64 // open connections from before draining
@@ -54,8 +56,16 @@ func (d *drainListener) fetch() {
 	}
 }
 
+// open is how many connections there are.
+func (d *drainListener) open() int64 { return d.early.Load() + d.late.Load() }
+
 // hand counts a connection and waits until the server takes it.
 func (d *drainListener) hand(conn net.Conn) {
+	if d.most > 0 && d.open() >= d.most {
+		d.turned.Add(1)
+		turnAway(conn)
+		return
+	}
 	count := &d.early
 	if d.draining.Load() {
 		count = &d.late

@@ -7,6 +7,16 @@ import (
 	"syscall"
 )
 
+// handleLimit is how many files the process may have open. Go has raised it to
+// what the system allows.
+func handleLimit() int64 {
+	var limit syscall.Rlimit
+	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) != nil {
+		return 0
+	}
+	return int64(min(limit.Cur, 1<<40))
+}
+
 // takeQueued fetches the connections that wait in the kernel and in the same
 // breath makes it refuse further ones. Whoever connects between the two calls,
 // a microsecond apart, is reset.

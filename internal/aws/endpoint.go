@@ -339,6 +339,12 @@ const (
 	lookChanging = time.Second
 )
 
+// Mixed reports whether two models may answer, because the endpoint is changing.
+func (s *Scorer) Mixed() bool {
+	v := s.endpoint.view.Load()
+	return v != nil && v.changing()
+}
+
 // accept is what answers are to be written in: linear-learner knows no CSV, and
 // XGBoost knows JSON too, so JSON is for both.
 func (v *view) accept() string {

@@ -182,7 +182,9 @@ func scoringError(err error) error {
 		case status == 0:
 			return failed(predict.Deadline, 0, "the model did not answer in time")
 		case status < http.StatusInternalServerError:
-			return failed(predict.BadModel, 0, fmt.Sprintf("the model refused the rows (%d)", status))
+			e := failed(predict.BadModel, 0, fmt.Sprintf("the model refused the rows (%d)", status))
+			e.Refused = true
+			return e
 		default:
 			return failed(predict.BadModel, 0, fmt.Sprintf("the model failed (%d)", status))
 		}

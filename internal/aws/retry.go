@@ -111,6 +111,7 @@ const (
 // every other call would see half as many calls again, for ever.
 type retryBudget struct {
 	tokens   atomic.Int64
+	counts   struct{ made, overBudget, held atomic.Int64 }
 	shedding atomic.Pointer[func() bool]
 }
 
@@ -139,14 +140,17 @@ var (
 // GetToken implements the SDK's retry.RateLimiter.
 func (b *retryBudget) GetToken(context.Context, uint) (func() error, error) {
 	if shedding := b.shedding.Load(); shedding != nil && (*shedding)() {
+		b.counts.held.Add(1)
 		return nil, errShedding
 	}
 	for {
 		has := b.tokens.Load()
 		if has < retryCost {
+			b.counts.overBudget.Add(1)
 			return nil, errNoBudget
 		}
 		if b.tokens.CompareAndSwap(has, has-retryCost) {
+			b.counts.made.Add(1)
 			return func() error { return nil }, nil
 		}
 	}
@@ -154,6 +158,19 @@ func (b *retryBudget) GetToken(context.Context, uint) (func() error, error) {
 
 // AddTokens implements the SDK's retry.RateLimiter. Calls are what earns.
 func (b *retryBudget) AddTokens(uint) error { return nil }
+
+// Retries are what became of calls of InvokeEndpoint that could be repeated.
+type Retries struct {
+	Made       int64
+	OverBudget int64 // not repeated: the budget was spent
+	Held       int64 // not repeated: load was being shed
+}
+
+// Retries tells how often it was what.
+func (c *Clients) Retries() Retries {
+	n := &c.runtime.budget.counts
+	return Retries{Made: n.made.Load(), OverBudget: n.overBudget.Load(), Held: n.held.Load()}
+}
 
 // NoRetriesWhile stops the repeating of predictions' calls while shedding
 // reports true: who turns callers away has no calls to spare.

@@ -31,6 +31,7 @@ type Error struct {
 	RetryAfter time.Duration // for Unavailable; zero means unknown
 	Throttled  bool          // of Unavailable: the endpoint was sent more calls than it takes
 	General    bool          // of BadModel: no row is to blame, so asking about fewer would not help
+	Refused    bool          // of BadModel: the model works, and refused these rows
 	Err        error
 }
 

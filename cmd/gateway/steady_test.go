@@ -1,0 +1,127 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"gateway/api"
+	"gateway/internal/aws/awstest"
+	"gateway/internal/demo"
+	"gateway/internal/modelswap"
+	"gateway/internal/overload"
+	"gateway/internal/predict"
+)
+
+// onSageMakerWithAModel is a gateway whose model an endpoint of the stand-in serves.
+func onSageMakerWithAModel(t *testing.T, s *awstest.Server, change func(*Config)) *gatewayUnderTest {
+	t.Helper()
+	cfg := awsConfig(t, s)
+	if change != nil {
+		change(&cfg)
+	}
+	g := start(t, cfg)
+	few, err := demo.Customers(predict.Bank(), 1500, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := g.parts.customers.PutCustomers(t.Context(), few); err != nil {
+		t.Fatal(err)
+	}
+	if r := g.renew(t, api.RetrainRequest{}); r.Status != modelswap.Succeeded {
+		t.Fatalf("the first renewal is %s: %s", r.Status, r.Error)
+	}
+	g.ready(t)
+	return g
+}
+
+// breakerState asks GET /admin/status.
+func (g *gatewayUnderTest) breakerState(t *testing.T) string {
+	t.Helper()
+	req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, g.url+"/admin/status", nil)
+	req.Header.Set("Authorization", "Bearer "+g.client.Token)
+	res, err := g.client.HTTP.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	var page struct{ Breaker *overload.BreakerStatus }
+	if err := json.NewDecoder(res.Body).Decode(&page); err != nil || page.Breaker == nil {
+		t.Fatalf("no breaker in the status: %v", err)
+	}
+	return page.Breaker.State
+}
+
+// TestAnEndpointThatFailsIsLeftAlone, said so, and found to be well again.
+func TestAnEndpointThatFailsIsLeftAlone(t *testing.T) {
+	s := standIn(t)
+	g := onSageMakerWithAModel(t, s, nil)
+	if state := g.breakerState(t); state != "closed" {
+		t.Fatalf("the breaker is %s", state)
+	}
+	ask := func() *api.Problem {
+		_, err := g.client.Predict(t.Context(), api.PredictionRequest{Features: sample()})
+		var p *api.Problem
+		if err != nil && !errors.As(err, &p) {
+			t.Errorf("got %v", err)
+		}
+		return p
+	}
+	order := s.Order("InvokeEndpoint", awstest.Fault{Kind: awstest.Unavailable, Times: -1})
+	defer order.Cancel()
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for {
+				p := ask()
+				if p == nil || p.Status != http.StatusBadGateway && p.Status != http.StatusServiceUnavailable {
+					t.Errorf("got %v of an endpoint that fails", p)
+					return
+				}
+				if strings.Contains(p.Detail, "not asked") {
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	if state := g.breakerState(t); state == "closed" {
+		t.Errorf("the breaker is %s", state)
+	}
+	eventually(t, "/readyz is 200 and says so", func() bool {
+		ready, err := g.client.Ready(t.Context())
+		return err == nil && ready.Status == "degraded" && ready.Dependencies["endpoint"].State == "degraded"
+	})
+	// Nobody is asked for a while, whoever comes.
+	if p := ask(); p == nil || p.Status != http.StatusServiceUnavailable && p.Status != http.StatusBadGateway {
+		t.Errorf("got %v", p)
+	}
+	order.Cancel()
+	eventually(t, "predictions are answered again", func() bool { return ask() == nil })
+	if state := g.breakerState(t); state != "closed" {
+		t.Errorf("the breaker is %s", state)
+	}
+	eventually(t, "/readyz is ok", func() bool {
+		ready, err := g.client.Ready(t.Context())
+		return err == nil && ready.Status == "ok"
+	})
+	if !strings.Contains(g.logs.String(), "the circuit breaker before the endpoint is open") {
+		t.Error("the log does not say so")
+	}
+}
+
+// TestASlowCallOfTheEndpointIsHedged, where the setting says so.
+func TestASlowCallOfTheEndpointIsHedged(t *testing.T) {
+	s := standIn(t)
+	g := onSageMakerWithAModel(t, s, func(cfg *Config) { cfg.Hedge = "100ms" })
+	for range 20 {
+		g.predicts(t)
+	}
+	s.ForgetCalls()
+	s.Order("InvokeEndpoint", awstest.Fault{Kind: awstest.Hang, Times: 1})
+	g.predicts(t) // else it would be a 504
+	eventually(t, "two calls were made", func() bool { return s.Count("InvokeEndpoint") == 2 })
+}

@@ -1,0 +1,256 @@
+package overload
+
+import (
+	"cmp"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/failsafe-go/failsafe-go/adaptivelimiter"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"gateway/internal/predict"
+)
+
+// Class says what a request is, for not all are shed alike.
+type Class int
+
+// The classes. Health checks, metrics and operators are in none: they do not
+// come past a Limit.
+const (
+	Prediction Class = iota // shed when places or the model's queue run short
+	Outcome                 // asks no model, and is shed only when no place is left at all
+	Stream                  // as Prediction; as long as the caller likes, so that nothing is learned from it
+	classes
+)
+
+func (c Class) String() string { return [classes]string{"prediction", "outcome", "stream"}[c] }
+
+// Queue is what a Limit wants to know of the queue behind it.
+type Queue struct {
+	Rows int           // that wait
+	Wait time.Duration // until they have left, as far as is known
+	Call time.Duration // that a call takes
+}
+
+// Options set up a Limit. A zero value means the default.
+type Options struct {
+	// Floor and Ceiling bound what may be learned: 256 and 1,024 places. A
+	// ceiling below the floor lowers it.
+	Floor, Ceiling int
+	// Patience is how long a request may wait in the queue at most. 500 ms.
+	Patience time.Duration
+	// Queue tells of the queue behind. It is asked once in a millisecond. Nil:
+	// there is none.
+	Queue func() Queue
+}
+
+func (o Options) withDefaults() Options {
+	o.Ceiling = cmp.Or(max(0, o.Ceiling), 1024)
+	o.Floor = min(cmp.Or(max(0, o.Floor), 256), o.Ceiling)
+	o.Patience = cmp.Or(max(0, o.Patience), 500*time.Millisecond)
+	return o
+}
+
+// Limit is how many requests are handled at once, and who may be among them.
+// It is safe for concurrent use.
+type Limit struct {
+	o        Options
+	adaptive adaptivelimiter.AdaptiveLimiter[any]
+	metrics  *limitMetrics
+	pressed  atomic.Bool  // somebody might be refused, so Check is worth its lock
+	shed     atomic.Int64 // when somebody was, for the last time
+
+	mu     sync.Mutex
+	shares shares
+	queue  standing
+	taken  int
+	mean   time.Duration // that a request holds its place
+}
+
+// NewLimit makes a Limit whose metrics are registered with reg.
+func NewLimit(o Options, reg prometheus.Registerer) *Limit {
+	o = o.withDefaults()
+	l := &Limit{o: o, shares: newShares(), queue: standing{look: o.Queue, patience: o.Patience}}
+	l.adaptive = adaptivelimiter.NewBuilder[any]().
+		WithLimits(uint(o.Floor), uint(o.Ceiling), uint(o.Ceiling)).
+		// As many as allowed while nothing speaks against it: by default the
+		// limit follows what is in use, and a burst after a quiet hour is refused.
+		WithMaxLimitFunc(func(int) float64 { return float64(o.Ceiling) }).
+		WithRecentWindow(100*time.Millisecond, time.Second, 50).
+		WithBaselineWindow(100).
+		Build()
+	l.metrics = newLimitMetrics(reg, l)
+	return l
+}
+
+// Place is what a request holds while it is handled. The zero Place is none.
+type Place struct {
+	limit  *Limit
+	permit adaptivelimiter.Permit
+	share  *share
+	class  Class
+	weight int
+	since  time.Time
+}
+
+// Held reports whether it is a place.
+func (p *Place) Held() bool { return p.limit != nil }
+
+// placeBytes is how much of a body a place is for. What is made of a body takes
+// many times its size, so a large one takes more than one place.
+const placeBytes = 16 << 10
+
+// streamWeight is what a stream takes, for its buffers.
+const streamWeight = 8
+
+// Check tells, before a body is read, whether the request would be refused
+// now. It takes no place: a body that comes slowly must not hold one.
+func (l *Limit) Check(key string, class Class) error {
+	if !l.pressed.Load() {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	s := l.shares.of(key, now)
+	if err := l.refuse(s, class, 1, now); err != nil {
+		return err
+	}
+	return nil
+}
+
+// Enter takes a place for a request with so many bytes, or says why there is
+// none. The key tells callers apart: those with the same share what one may have.
+func (l *Limit) Enter(key string, class Class, bytes int) (Place, error) {
+	weight := 1 + bytes/placeBytes
+	if class == Stream {
+		weight = streamWeight
+	}
+	weight = min(weight, max(1, l.o.Floor/4)) // so that the largest body has its turn
+	now := time.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.shares.of(key, now)
+	if err := l.refuse(s, class, weight, now); err != nil {
+		return Place{}, err
+	}
+	permit, ok := l.adaptive.TryAcquirePermit()
+	if !ok { // the limit has sunk since refuse looked
+		return Place{}, l.refused(noPlace, s, class, l.mean)
+	}
+	l.taken += weight
+	s.taken += weight
+	return Place{limit: l, permit: permit, share: s, class: class, weight: weight, since: now}, nil
+}
+
+// RefuseBody is the error of a request whose large body is not read, because too
+// many others are.
+func (l *Limit) RefuseBody(key string, class Class, wait time.Duration) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.refused(bodies, l.shares.of(key, time.Now()), class, wait)
+}
+
+// Leave gives the place back. It may be called again.
+//
+// The limit learns from how long places are held, but not where rows wait for
+// the endpoint: that wait is the queue's to bound, and shows neither that the
+// gateway has too much to do nor that fewer requests would be better off.
+func (p *Place) Leave() {
+	l := p.limit
+	if l == nil {
+		return
+	}
+	p.limit = nil
+	took := time.Since(p.since)
+	l.mu.Lock()
+	l.taken -= p.weight
+	p.share.taken -= p.weight
+	waited := !l.queue.busy.Before(p.since)
+	if p.class != Stream {
+		l.mean += (took - l.mean) / 16
+	}
+	l.mu.Unlock()
+	if waited || p.class != Prediction || p.weight > 1 {
+		p.permit.Drop()
+	} else {
+		p.permit.Record()
+	}
+}
+
+// reason is why a request was shed.
+type reason int
+
+const (
+	noPlace   reason = iota // all places are taken
+	overShare               // few are left, and this caller has more than its share
+	queueLong               // the queue for the model does not get shorter
+	bodies                  // too many large bodies are on their way
+	reasons
+)
+
+func (r reason) String() string { return [reasons]string{"places", "share", "queue", "bodies"}[r] }
+
+var details = [reasons]string{
+	noPlace:   "the service has as many requests as it can take",
+	overShare: "the service is nearly full, and this key has more than its share of requests in it",
+	queueLong: "more requests come than the model can answer",
+	bodies:    "the service receives as many large bodies as it can take",
+}
+
+// refuse says why a request cannot be let in, or nil. l.mu is held.
+func (l *Limit) refuse(s *share, class Class, weight int, now time.Time) error {
+	l.queue.refresh(now)
+	limit := l.adaptive.Limit()
+	reserve, callers := 0, l.shares.count()
+	several := l.shares.several()
+	if several {
+		reserve, callers = limit/8, max(2, callers) // for those who have little, and may come yet
+	}
+	l.pressed.Store(l.taken+weight > limit-reserve || l.queue.full)
+	switch {
+	case l.taken+weight > limit && l.taken > 0:
+		return l.refused(noPlace, s, class, l.mean)
+	case class == Outcome:
+		return nil
+	case l.taken+weight > limit-reserve && s.taken+weight > limit/callers:
+		return l.refused(overShare, s, class, l.mean)
+	case l.queue.tooLong(several && s.taken*callers < l.taken):
+		return l.refused(queueLong, s, class, l.queue.wait)
+	}
+	return nil
+}
+
+// refused counts and words a refusal. Whoever comes back after the time given
+// finds that what is here now has gone.
+func (l *Limit) refused(why reason, s *share, class Class, wait time.Duration) error {
+	l.shed.Store(time.Now().UnixNano())
+	l.metrics.shed(why, class, l.shares.kindOf(s, l.taken))
+	return &predict.Error{Kind: predict.Unavailable, Detail: details[why], RetryAfter: max(wait, time.Millisecond)}
+}
+
+// Shedding reports whether somebody was turned away within the last second.
+// Meanwhile nobody should make calls that are not needed.
+func (l *Limit) Shedding() bool { return time.Since(time.Unix(0, l.shed.Load())) < time.Second }
+
+// LimitStatus is what an operator asks of a Limit.
+type LimitStatus struct {
+	Places    int  `json:"places"` // as learned
+	Floor     int  `json:"floor"`
+	Ceiling   int  `json:"ceiling"`
+	InUse     int  `json:"in_use"`
+	Callers   int  `json:"callers"`    // who hold places, or asked within a second
+	QueueFull bool `json:"queue_full"` // requests are shed because the model has too many
+}
+
+// Status tells how things are now.
+func (l *Limit) Status() LimitStatus {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	l.queue.refresh(now)
+	l.shares.sweep(now)
+	return LimitStatus{Places: l.adaptive.Limit(), Floor: l.o.Floor, Ceiling: l.o.Ceiling, InUse: l.taken,
+		Callers: len(l.shares.all), QueueFull: l.queue.full}
+}

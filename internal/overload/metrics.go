@@ -1,0 +1,59 @@
+package overload
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// limitMetrics tell what is let in, and what is not and why.
+type limitMetrics struct {
+	shedTotal *prometheus.CounterVec
+}
+
+func newLimitMetrics(reg prometheus.Registerer, l *Limit) *limitMetrics {
+	gauge := func(name, help string, value func(LimitStatus) int) {
+		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help},
+			func() float64 { return float64(value(l.Status())) }))
+	}
+	gauge("gateway_limit_places", "Places for requests of apps, as learned.", func(s LimitStatus) int { return s.Places })
+	gauge("gateway_limit_places_max", "The most places that may be learned.", func(s LimitStatus) int { return s.Ceiling })
+	gauge("gateway_limit_places_in_use", "Places that are taken; a large body takes several.", func(s LimitStatus) int { return s.InUse })
+	gauge("gateway_limit_callers", "Callers with requests now, told apart by their keys.", func(s LimitStatus) int { return s.Callers })
+	m := &limitMetrics{shedTotal: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "gateway_shed_total",
+		Help: "Requests of apps that were turned away because there was too much to do, by reason, by what they asked for, and by whether the caller had more than its share.",
+	}, []string{"reason", "class", "caller"})}
+	reg.MustRegister(m.shedTotal)
+	return m
+}
+
+func (m *limitMetrics) shed(why reason, class Class, caller string) {
+	m.shedTotal.WithLabelValues(why.String(), class.String(), caller).Inc()
+}
+
+// breakerMetrics tell of a model that is not asked.
+type breakerMetrics struct {
+	transitions *prometheus.CounterVec
+	refused     prometheus.Counter
+}
+
+func newBreakerMetrics(reg prometheus.Registerer, b *Breaker) *breakerMetrics {
+	for _, state := range []string{"closed", "open", "half-open"} {
+		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "gateway_breaker_state", Help: "1 for the state of the circuit breaker before the model, 0 for the others.",
+			ConstLabels: prometheus.Labels{"state": state},
+		}, func() float64 {
+			if stateName(b.circuit.State()) == state {
+				return 1
+			}
+			return 0
+		}))
+	}
+	m := &breakerMetrics{
+		transitions: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "gateway_breaker_transitions_total", Help: "Changes of the circuit breaker's state, by the new one.",
+		}, []string{"to"}),
+		refused: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "gateway_breaker_refused_total", Help: "Calls of the model that were not made because the circuit breaker was open.",
+		}),
+	}
+	reg.MustRegister(m.transitions, m.refused)
+	return m
+}

@@ -1,0 +1,272 @@
+package overload_test
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"gateway/internal/overload"
+	"gateway/internal/predict"
+)
+
+// endpoint is a model behind servers that each answer one call at a time; the
+// rest waits. Calls hang while it is stalled.
+type endpoint struct {
+	servers chan struct{}
+	base    time.Duration // of a call
+	perRow  time.Duration
+
+	mu    sync.Mutex
+	thaw  chan struct{} // nil: not stalled
+	calls int
+}
+
+func newEndpoint(servers int, base time.Duration) *endpoint {
+	return &endpoint{servers: make(chan struct{}, servers), base: base}
+}
+
+func (e *endpoint) Score(ctx context.Context, rows []predict.Vector, _ bool) (predict.Scores, error) {
+	e.mu.Lock()
+	e.calls++
+	thaw := e.thaw
+	e.mu.Unlock()
+	late := func() (predict.Scores, error) {
+		return predict.Scores{}, &predict.Error{Kind: predict.Deadline, Detail: "the endpoint did not answer in time", Err: ctx.Err()}
+	}
+	if thaw != nil {
+		select {
+		case <-thaw:
+		case <-ctx.Done():
+			return late()
+		}
+	}
+	select {
+	case e.servers <- struct{}{}:
+	case <-ctx.Done():
+		return late()
+	}
+	defer func() { <-e.servers }()
+	select {
+	case <-time.After(e.base + time.Duration(len(rows))*e.perRow):
+	case <-ctx.Done():
+		return late()
+	}
+	return scores(len(rows)), nil
+}
+
+func scores(rows int) predict.Scores {
+	return predict.Scores{Model: "m", Score: slices.Repeat([]float64{.5}, rows), Label: make([]int, rows)}
+}
+
+func (e *endpoint) stall(during time.Duration) {
+	thaw := make(chan struct{})
+	e.mu.Lock()
+	e.thaw = thaw
+	e.mu.Unlock()
+	time.Sleep(during)
+	e.mu.Lock()
+	e.thaw = nil
+	e.mu.Unlock()
+	close(thaw)
+}
+
+func (e *endpoint) callsMade() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.calls
+}
+
+// gate is a gateway in small: the limit, the queue, the breaker, the endpoint.
+type gate struct {
+	t        *testing.T
+	endpoint *endpoint
+	limit    *overload.Limit
+	breaker  *overload.Breaker
+	batch    *predict.Batch
+	timeout  time.Duration
+}
+
+func newGate(t *testing.T, e *endpoint, maxRows int, o overload.Options) *gate {
+	g := &gate{t: t, endpoint: e, timeout: 2 * time.Second}
+	reg := prometheus.NewRegistry()
+	g.breaker = overload.NewBreaker(e, overload.BreakerOptions{Timeout: g.timeout}, reg)
+	g.batch = predict.NewBatch(g.breaker, predict.BatchOptions{MaxRows: maxRows, Timeout: g.timeout}, reg)
+	o.Queue = overload.QueueOf(g.batch, maxRows)
+	g.limit = overload.NewLimit(o, reg)
+	return g
+}
+
+// ask is one request for one row.
+func (g *gate) ask(key string) (took time.Duration, err error) {
+	began := time.Now()
+	place, err := g.limit.Enter(key, overload.Prediction, 600)
+	if err == nil {
+		defer place.Leave()
+		ctx, cancel := context.WithTimeout(context.Background(), g.timeout)
+		defer cancel()
+		_, err = g.batch.Score(ctx, []predict.Vector{{1}}, false)
+	}
+	return time.Since(began), err
+}
+
+// tally is what callers saw.
+type tally struct {
+	mu       sync.Mutex
+	answered []time.Duration
+	refused  map[string]int
+	slowNo   time.Duration // the slowest refusal
+}
+
+func (a *tally) add(took time.Duration, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err == nil {
+		a.answered = append(a.answered, took)
+		return
+	}
+	if a.refused == nil {
+		a.refused = make(map[string]int)
+	}
+	a.refused[err.Error()]++
+	a.slowNo = max(a.slowNo, took)
+}
+
+func (a *tally) p99() time.Duration {
+	slices.Sort(a.answered)
+	return a.answered[len(a.answered)*99/100]
+}
+
+func (a *tally) turnedAway() (n int) {
+	for _, count := range a.refused {
+		n += count
+	}
+	return n
+}
+
+// closed lets customers ask, each again as soon as it has its answer.
+func (g *gate) closed(key string, customers int, during time.Duration) *tally {
+	var all sync.WaitGroup
+	out := &tally{}
+	end := time.Now().Add(during)
+	for range customers {
+		all.Go(func() {
+			for time.Now().Before(end) {
+				took, err := g.ask(key)
+				out.add(took, err)
+				if err != nil {
+					time.Sleep(time.Millisecond)
+				}
+			}
+		})
+	}
+	all.Wait()
+	return out
+}
+
+// open lets requests come at a rate, at random times, whatever becomes of them.
+func (g *gate) open(key string, perSecond float64, during time.Duration) *tally {
+	random := rand.New(rand.NewPCG(1, 2))
+	var all sync.WaitGroup
+	out := &tally{}
+	for end := time.Now().Add(during); time.Now().Before(end); {
+		time.Sleep(time.Duration(random.ExpFloat64() / perSecond * float64(time.Second)))
+		all.Go(func() { out.add(g.ask(key)) })
+	}
+	all.Wait()
+	return out
+}
+
+// TestASmallEndpointIsNotThrottledByTheLimit: 256 connections at an endpoint of
+// four calls at a time make long waits for slots, and rows that are worth them.
+// The limit must not take that for overload.
+func TestASmallEndpointIsNotThrottledByTheLimit(t *testing.T) {
+	for _, customers := range []int{64, 256, 1000} {
+		synctest.Test(t, func(t *testing.T) {
+			const direct = 4 / 0.005
+			g := newGate(t, newEndpoint(4, 5*time.Millisecond), 256, overload.Options{})
+			g.closed("", 1, 500*time.Millisecond) // a quiet time before
+			g.closed("", customers, 500*time.Millisecond)
+			got := g.closed("", customers, time.Second)
+			times := float64(len(got.answered)) / direct
+			t.Logf("%d customers: %.1f times direct, %d refused, limit %+v, batch %+v", customers, times, got.turnedAway(), g.limit.Status(), g.batch.Status())
+			if want := 0.6 * float64(customers) / 4; times < want || got.turnedAway() > 0 {
+				t.Errorf("%.1f times as many as directly, want %.0f; %v", times, want, got.refused)
+			}
+		})
+	}
+}
+
+// TestOverloadKeepsGoodputAndTimes offers four times what the endpoint can do.
+func TestOverloadKeepsGoodputAndTimes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const capacity = 4 * 8 / 0.005
+		g := newGate(t, newEndpoint(4, 5*time.Millisecond), 8, overload.Options{})
+		normal := g.open("", 0.8*capacity, 5*time.Second)
+		if n := normal.turnedAway(); n > 0 {
+			t.Errorf("of normal load %d were turned away: %v", n, normal.refused)
+		}
+		g.open("", 4*capacity, time.Second) // the burst with which it begins may queue
+		over := g.open("", 4*capacity, 10*time.Second)
+		goodput := float64(len(over.answered)) / 10 / capacity
+		if goodput < .95 {
+			t.Errorf("%.2f of the endpoint's capacity was used", goodput)
+		}
+		if over.p99() > 2*normal.p99() {
+			t.Errorf("p99 is %s, normally %s", over.p99(), normal.p99())
+		}
+		if over.slowNo > 0 {
+			t.Errorf("somebody was turned away after %s", over.slowNo)
+		}
+		time.Sleep(100 * time.Millisecond)
+		after := g.open("", 0.8*capacity, time.Second)
+		if n := after.turnedAway(); n > 0 || after.p99() > normal.p99()*3/2 {
+			t.Errorf("a moment later %d were turned away (%v), and p99 is %s", n, after.refused, after.p99())
+		}
+		t.Logf("goodput %.3f, p99 %s (normally %s, afterwards %s), %d turned away", goodput, over.p99(), normal.p99(), after.p99(), over.turnedAway())
+	})
+}
+
+// TestAStallEndsWithoutAStorm lets an endpoint hang for ten seconds, under load.
+func TestAStallEndsWithoutAStorm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newEndpoint(4, 5*time.Millisecond)
+		g := newGate(t, e, 64, overload.Options{})
+		const perSecond = 2000
+		before := g.open("", perSecond, 2*time.Second)
+		if n := before.turnedAway(); n > 0 {
+			t.Fatalf("%d were turned away before: %v", n, before.refused)
+		}
+		calls := e.callsMade()
+		done := make(chan *tally)
+		go func() { done <- g.open("", perSecond, 10*time.Second) }()
+		e.stall(10 * time.Second)
+		thawed := time.Now()
+		stalled, made := <-done, e.callsMade()-calls
+		// Four calls hang until their time is up; then two find out, again and again.
+		if made > 40 {
+			t.Errorf("%d calls were made of an endpoint that hangs", made)
+		}
+		if asked := stalled.turnedAway() + len(stalled.answered); asked < 9*perSecond {
+			t.Errorf("%d requests in ten seconds", asked)
+		}
+		if d := time.Since(thawed); d > 100*time.Millisecond {
+			time.Sleep(time.Second - d)
+		}
+		g.open("", perSecond, time.Second-time.Since(thawed))
+		calls = e.callsMade()
+		after := g.open("", perSecond, 2*time.Second)
+		if n := after.turnedAway(); n > 0 || after.p99() > before.p99()*3/2 {
+			t.Errorf("one second after the stall %d were turned away (%v), and p99 is %s, before %s", n, after.refused, after.p99(), before.p99())
+		}
+		if per := float64(e.callsMade()-calls) / float64(len(after.answered)); per > 1 {
+			t.Errorf("%.2f calls a request", per)
+		}
+		t.Logf("%d calls during the stall; callers saw %v and %d answers; then p99 %s, before %s", made, stalled.refused, len(stalled.answered), after.p99(), before.p99())
+	})
+}

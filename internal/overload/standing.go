@@ -1,0 +1,73 @@
+package overload
+
+import "time"
+
+// A queue that is long for a moment is what queues are for: a burst is answered
+// a little later. A queue that stays long is overload: it makes everybody wait
+// and nobody faster. So, as in CoDel (RFC 8289), what counts is for how long it
+// has been longer than it should.
+//
+// It should be no longer than a call takes: then as many calls wait as are in
+// flight, enough to keep the endpoint busy. Where it has been longer for
+// standingFor it is standing, and nobody is let in who would wait for longer
+// than that, until for standingFor nobody had to be refused. At other times
+// callers' patience is the bound.
+const (
+	standingFor = 100 * time.Millisecond
+	leastWait   = 5 * time.Millisecond // below that a queue is nobody's trouble
+	lookEvery   = time.Millisecond
+)
+
+// standing watches a queue. It is guarded by its Limit.
+type standing struct {
+	look     func() Queue
+	patience time.Duration
+
+	looked   time.Time
+	busy     time.Time // when somebody waited, for the last time
+	good     time.Time // when it was no longer than it should be, for the last time
+	bad      time.Time // when it was
+	standing bool
+	wait     time.Duration
+	most     time.Duration // that it may be now
+	full     bool
+}
+
+// refresh looks at the queue, unless that was done a moment ago.
+func (q *standing) refresh(now time.Time) {
+	since := now.Sub(q.looked)
+	if q.look == nil || since < lookEvery {
+		return
+	}
+	if since >= standingFor { // nobody has come for so long
+		q.good, q.standing = now, false
+	}
+	state := q.look()
+	q.looked, q.wait = now, state.Wait
+	if state.Rows > 0 {
+		q.busy = now
+	}
+	target := max(leastWait, state.Call)
+	if q.wait <= target {
+		q.good = now
+	} else {
+		q.bad = now
+	}
+	if q.standing {
+		q.standing = now.Sub(q.bad) < standingFor
+	} else {
+		q.standing = now.Sub(q.good) >= standingFor
+	}
+	q.most = max(target, q.patience)
+	if q.standing {
+		q.most = target
+	}
+	q.full = q.wait > q.most
+}
+
+// tooLong reports whether a request should not join the queue. A caller who
+// has less than its share of what is here is not the cause, and may join one
+// that is up to four times as long.
+func (q *standing) tooLong(modest bool) bool {
+	return q.full && (!modest || q.wait > 4*q.most)
+}
