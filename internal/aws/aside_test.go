@@ -26,6 +26,7 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"gateway/internal/predict"
 )
@@ -104,6 +105,9 @@ func TestTheSDKMakesWhatIsUnusual(t *testing.T) {
 			tr.Proxy = func(r *http.Request) (*url.URL, error) { return nil, errors.New("no") }
 		}, "proxy"},
 		{"no credentials", func(c *sdk.Config) { c.Credentials = sdk.AnonymousCredentials{} }, nil, "no credentials"},
+		{"a middleware's header", func(c *sdk.Config) {
+			c.APIOptions = append(c.APIOptions, smithyhttp.AddHeaderValue("X-Trace", "1"))
+		}, nil, "X-Trace"},
 		{"a client that is given", func(c *sdk.Config) {
 			inner := c.HTTPClient
 			c.HTTPClient = given{inner}
@@ -178,8 +182,10 @@ func TestTheClockIsCorrected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var ahead atomic.Int64
 		var attempts int
+		var request string
 		r := answering(t, func(w http.ResponseWriter, req *http.Request) {
 			attempts++
+			request = req.Header.Get("Amz-Sdk-Request")
 			now := time.Now().Add(time.Duration(ahead.Load()))
 			w.Header().Set("Date", now.UTC().Format(http.TimeFormat))
 			signed, _ := time.Parse("20060102T150405Z", req.Header.Get("X-Amz-Date"))
@@ -206,6 +212,19 @@ func TestTheClockIsCorrected(t *testing.T) {
 			}
 			out.release()
 		}
+		// A form that is cut now has nothing of the hour or of this deadline in it.
+		ahead.Store(int64(time.Hour))
+		for _, accept := range []string{typeJSON, typeCSV, typeCSV} {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			in := oneRow()
+			in.accept = accept
+			out, err := r.invoke(ctx, in)
+			if err != nil || accept == typeCSV && (out.conn == nil || request != "attempt=1; max=3") {
+				t.Errorf("got %+v, %v for a request of %q", out, err, request)
+			}
+			out.release()
+			cancel()
+		}
 	})
 }
 
@@ -230,10 +249,12 @@ func TestNewCredentialsMakeANewForm(t *testing.T) {
 			out.release()
 		}
 		call()
+		key.Store(&sdk.Credentials{AccessKeyID: "AKIAONE", SecretAccessKey: "one", SessionToken: "token-two"})
+		call()
 		key.Store(&sdk.Credentials{AccessKeyID: "AKIATWO", SecretAccessKey: "two"})
 		call()
 		call()
-		if got := strings.Join(seen, ","); got != "AKIAONE token-one,AKIATWO ,AKIATWO " {
+		if got := strings.Join(seen, ","); got != "AKIAONE token-one,AKIAONE token-two,AKIATWO ,AKIATWO " {
 			t.Errorf("calls were signed by %s", got)
 		}
 		if n := len(*r.forms.all.Load()); n != 1 {

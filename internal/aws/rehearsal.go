@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -96,6 +97,11 @@ func (i *invoker) stepAside(why error) {
 	}
 }
 
+// knownHeaders are those of a call as the SDK makes it today. What they mean is
+// known: which are the same for all calls, and which a form fills in.
+var knownHeaders = []string{"Accept", "Amz-Sdk-Invocation-Id", "Amz-Sdk-Request", "Authorization", "Content-Length", "Content-Type",
+	"User-Agent", "X-Amz-Date", "X-Amz-Security-Token", "X-Amzn-Sagemaker-Inference-Id"}
+
 // errNotNow is a rehearsal that tells nothing: the SDK could not make a request.
 var errNotNow = errors.New("no request to learn from")
 
@@ -107,7 +113,8 @@ func (i *invoker) rehearse(ctx context.Context, in *invocation, c sdk.Credential
 	model := *in
 	model.body = body
 	var captured capture
-	_, err := i.runtime.InvokeEndpoint(ctx, model.input(), func(o *sagemakerruntime.Options) {
+	// Without the caller's deadline, which the SDK may write into a header.
+	_, err := i.runtime.InvokeEndpoint(context.WithoutCancel(ctx), model.input(), func(o *sagemakerruntime.Options) {
 		o.HTTPClient = &captured
 		o.Retryer = singleAttempt{o.Retryer}
 	})
@@ -120,6 +127,11 @@ func (i *invoker) rehearse(ctx context.Context, in *invocation, c sdk.Credential
 	}
 	if signed.URL.Scheme != "http" && signed.URL.Scheme != "https" {
 		return nil, nil, fmt.Errorf("the scheme of its address is %q", signed.URL.Scheme)
+	}
+	for name := range signed.Header {
+		if !slices.Contains(knownHeaders, name) {
+			return nil, nil, fmt.Errorf("it is to be sent a header %s, which may differ from call to call", name)
+		}
 	}
 	form, err := wire.Cut(signed, body, c.SecretAccessKey)
 	if err != nil {
