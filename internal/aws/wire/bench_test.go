@@ -96,6 +96,26 @@ func BenchmarkDo(b *testing.B) {
 	b.ReportMetric(float64(writes)/float64(calls), "writes/op")
 }
 
+// BenchmarkBare is the least that BenchmarkDo can cost: the same bytes over the
+// same connection, and nothing else.
+func BenchmarkBare(b *testing.B) {
+	conn, err := net.Dial("tcp", newLoopback(b).listener.Addr().String())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer conn.Close()
+	in := make([]byte, 4096)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := conn.Write([]byte(request)); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := conn.Read(in); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 // BenchmarkAlive looks at an idle connection.
 func BenchmarkAlive(b *testing.B) {
 	pool := newLoopback(b).pool()

@@ -1,14 +1,12 @@
 package wire
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"time"
 )
 
@@ -69,12 +67,9 @@ func (c *Conn) Release() {
 
 func (c *Conn) close() { _ = c.net.Close() }
 
-// roundTrip fills in the answer.
+// roundTrip fills in the answer. The end of ctx ends it; the connection has no
+// deadline of its own, which would be a second timer for the same moment.
 func (c *Conn) roundTrip(ctx context.Context, request []byte) error {
-	deadline, _ := ctx.Deadline() // none is zero, which is none
-	if err := c.net.SetDeadline(deadline); err != nil {
-		return err
-	}
 	c.Answer, c.in, c.reusable = Answer{}, c.in[:0], false
 	var err error
 	if ctx.Done() == nil {
@@ -86,14 +81,7 @@ func (c *Conn) roundTrip(ctx context.Context, request []byte) error {
 			c.reusable = false // interrupt may still come
 		}
 	}
-	cause := cmp.Or(err, c.Err)
-	switch {
-	case cause == nil:
-		return nil
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case errors.Is(cause, os.ErrDeadlineExceeded):
-		<-ctx.Done() // the connection's timer was the first
+	if (err != nil || c.Err != nil) && ctx.Err() != nil {
 		return ctx.Err()
 	}
 	return err

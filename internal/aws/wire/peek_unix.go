@@ -34,7 +34,7 @@ func newPeeker(conn net.Conn) peeker {
 		_, _, err := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
 		// Nothing yet is what an idle connection should say. An end, a byte or
 		// an error is something.
-		*found = err != syscall.EAGAIN && err != syscall.EWOULDBLOCK && err != syscall.EINTR //nolint:errorlint // the call returns the bare number
+		*found = err != syscall.EAGAIN && err != syscall.EWOULDBLOCK && err != syscall.EINTR
 	}}
 }
 

@@ -4,10 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"strings"
 	"sync"
@@ -333,13 +335,10 @@ func TestADeadConnectionIsNotUsed(t *testing.T) {
 		return new(net.Dialer).DialContext(ctx, "tcp", listener.Addr().String())
 	}, MaxIdle: 2, IdleTime: time.Minute, MaxHeader: 4096, MaxBody: 4096})
 	for range 5 {
-		// A deadline that has passed when the connection is looked at again.
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		c, err := pool.Do(ctx, []byte(request))
+		c, err := pool.Do(t.Context(), []byte(request))
 		if err != nil {
 			t.Fatal(err)
 		}
-		cancel()
 		c.Release()
 		for c.alive() {
 			runtime.Gosched() // until the end of the connection has arrived
@@ -351,7 +350,7 @@ func TestADeadConnectionIsNotUsed(t *testing.T) {
 	}
 }
 
-func TestALivingConnectionIsUsedAfterItsDeadline(t *testing.T) {
+func TestALivingConnectionIsUsed(t *testing.T) {
 	server := newLoopback(t)
 	pool := server.pool()
 	for range 3 {
@@ -360,13 +359,41 @@ func TestALivingConnectionIsUsedAfterItsDeadline(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.net.SetDeadline(time.Unix(1, 0)) // as if it had passed
 		c.Release()
+		cancel() // of a call that is over
 		c.since = c.since.Add(-busy)
-		cancel()
 	}
 	if n := server.opened.Load(); n != 1 {
 		t.Errorf("%d connections for three calls", n)
+	}
+}
+
+func TestALivingConnectionOverTLSIsUsed(t *testing.T) {
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "0.5") }))
+	defer server.Close()
+	var opened int
+	pool := NewPool(Options{Dial: func(ctx context.Context) (net.Conn, error) {
+		opened++
+		d := tls.Dialer{Config: server.Client().Transport.(*http.Transport).TLSClientConfig}
+		return d.DialContext(ctx, "tcp", server.Listener.Addr().String())
+	}, MaxIdle: 2, IdleTime: time.Minute, MaxHeader: 4096, MaxBody: 4096})
+	for range 3 {
+		c, err := pool.Do(t.Context(), []byte(request))
+		if err != nil || string(c.Body) != "0.5" {
+			t.Fatalf("got %+v, %v", c, err)
+		}
+		c.Release()
+		c.since = c.since.Add(-busy) // or it would not be looked at
+	}
+	if opened != 1 {
+		t.Errorf("%d connections for three calls", opened)
+	}
+	server.CloseClientConnections()
+	for c := pool.idle[0]; c.alive(); {
+		runtime.Gosched() // until the end of the connection has arrived
+	}
+	if c, err := pool.Do(t.Context(), []byte(request)); err != nil || opened != 2 {
+		t.Errorf("got %+v, %v over %d connections", c, err, opened)
 	}
 }
 
