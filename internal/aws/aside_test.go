@@ -446,3 +446,21 @@ func TestNothingIsRetriedWhileLoadIsShed(t *testing.T) {
 func pemOf(s *httptest.Server) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
 }
+
+func TestAHandshakeHasItsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		go io.Copy(io.Discard, far) // and it never answers
+		d := newDialer(awshttp.NewBuildableClient().WithTransportOptions(func(tr *http.Transport) {
+			tr.DialContext = func(context.Context, string, string) (net.Conn, error) { return near, nil }
+		}).GetTransport())
+		begun := time.Now()
+		u, _ := url.Parse("https://stand-in.internal")
+		if _, err := d.dial(t.Context(), u, true); !errors.Is(err, errSlowHandshake) || time.Since(begun) != awshttp.DefaultHTTPTransportTLSHandleshakeTimeout {
+			t.Errorf("got %v after %v", err, time.Since(begun))
+		}
+		if _, err := near.Write([]byte{0}); err == nil {
+			t.Error("the connection was left open")
+		}
+	})
+}
