@@ -18,11 +18,11 @@ PARALLEL     ?= 2
 BUILD = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X main.version=$(VERSION)"
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check format vet modules lint bench load fuzz image clean
+.PHONY: help run build test check format vet modules lint bench benchconvert load trial fuzz image clean
 
 help: ## print this list
 	@echo 'usage: make TARGET'
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-10s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-15s %s\n", $$1, $$2 }'
 
 run: build ## build the gateway and run it (arguments: ARGS='…')
 	@exec bin/gateway $(ARGS)
@@ -46,6 +46,7 @@ format:
 
 vet:
 	$(GO) vet ./...
+	@for script in scripts/*.sh; do bash -n $$script || exit 1; done
 
 modules:
 	$(GO) mod verify
@@ -63,11 +64,17 @@ $(LINT):
 bench: ## run all benchmarks (one: BENCH=Name)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -p 1 ./...
 
+benchconvert: ## measure convert against jq and DuckDB, on ROWS (1000000) customers
+	scripts/benchconvert.sh $(ROWS)
+
 # ARGS are flags: make load SCENARIO='quick soak' ARGS='-race -pin'
 load: ## put load on a gateway, beside peers (some: SCENARIO='quick faults'; ARGS=--help)
 	@mkdir -p bin
 	@CGO_ENABLED=0 $(GO) build -o bin/loadtest ./internal/loadtest
 	@exec bin/loadtest $(ARGS) $(SCENARIO)
+
+trial: ## try the sagemaker platform with moto and PostgreSQL (a CSV of customers: CSV=…)
+	scripts/trial.sh $(CSV)
 
 fuzz: ## fuzz each fuzz target for FUZZTIME (10s)
 	@set -e; \
