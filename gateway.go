@@ -23,6 +23,7 @@
 //	internal/local       the back end in this process: scorer, trainer, deployer
 //	internal/aws         the back end on SageMaker, DynamoDB, S3 and Secrets Manager
 //	internal/aws/wire    requests to the model endpoint, written and signed by hand
+//	internal/tracing     OpenTelemetry: spans of requests, calls and renewals
 //	internal/demo        generated customers for a first start
 //	internal/aws/awstest a stand-in for AWS: tests, and `gateway sandbox`
 //	internal/loadtest    a program that loads a gateway and measures: `make load`
@@ -42,6 +43,7 @@
 //	aws         ──► modelswap, export, learn, secrets, predict
 //	store       ──► modelswap, idempotency, learn, predict
 //	outbox      ──► predict
+//	tracing     ──► modelswap, predict
 //	modelswap   ──► export, learn, predict
 //	export      ──► predict
 //	demo        ──► predict

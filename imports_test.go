@@ -24,13 +24,14 @@ var mayImport = map[string][]string{
 	".": {}, // the overview and openapi.yaml
 
 	"cmd/gateway": {".", "api", "internal/aws", "internal/aws/awstest", "internal/local", "internal/store", "internal/outbox", "internal/demo",
-		"internal/overload", "internal/modelswap", "internal/idempotency", "internal/export", "internal/learn", "internal/secrets", "internal/predict"},
+		"internal/overload", "internal/modelswap", "internal/idempotency", "internal/export", "internal/learn", "internal/secrets", "internal/tracing", "internal/predict"},
 	"api": {"internal/overload", "internal/modelswap", "internal/idempotency", "internal/predict"},
 
 	"internal/aws":       {"internal/aws/wire", "internal/modelswap", "internal/export", "internal/learn", "internal/secrets", "internal/predict"},
 	"internal/local":     {"internal/modelswap", "internal/export", "internal/learn", "internal/secrets", "internal/predict"},
 	"internal/store":     {"internal/modelswap", "internal/idempotency", "internal/learn", "internal/predict"},
 	"internal/outbox":    {"internal/predict"},
+	"internal/tracing":   {"internal/modelswap", "internal/predict"},
 	"internal/modelswap": {"internal/export", "internal/learn", "internal/predict"},
 	"internal/export":    {"internal/predict"},
 	"internal/demo":      {"internal/predict"},
@@ -54,6 +55,7 @@ var mayImport = map[string][]string{
 	"internal/aws/awstest":             {"internal/learn"},
 	"internal/pgtest":                  {},
 	"internal/secrets/secretstest":     {"internal/secrets"},
+	"internal/tracing/tracetest":       {},
 	"internal/predict/predicttest":     {"internal/predict"},
 	"internal/modelswap/modelswaptest": {"internal/modelswap", "internal/export", "internal/learn", "internal/predict"},
 }
@@ -84,7 +86,10 @@ var mayUse = map[string][]string{
 	"github.com/robfig/cron":              {"internal/modelswap"},
 	"golang.org/x/sync":                   {"cmd/gateway", "api", "internal/local", "internal/store", "internal/modelswap"},
 	"github.com/go-json-experiment/json":  {"cmd/gateway", "api", "internal/aws", "internal/aws/awstest", "internal/export", "internal/predict"},
-	"github.com/prometheus/client_golang": {"cmd/gateway", "api", "internal/outbox", "internal/modelswap", "internal/idempotency", "internal/overload", "internal/secrets", "internal/predict"},
+	"github.com/prometheus/client_golang": {"cmd/gateway", "api", "internal/outbox", "internal/modelswap", "internal/idempotency", "internal/overload", "internal/secrets", "internal/tracing", "internal/predict"},
+	"go.opentelemetry.io/otel":            {"internal/tracing"},
+	"go.opentelemetry.io/proto/otlp":      {"internal/tracing/tracetest"},
+	"google.golang.org/protobuf":          {"internal/tracing/tracetest"},
 }
 
 // TestImports holds every file but tests to the two tables.

@@ -51,6 +51,8 @@ type Deps struct {
 	// Registry is where the metrics are registered and what /metrics shows.
 	Registry *prometheus.Registry
 	Log      *slog.Logger
+	// Tracer gives requests a span. Nil: they have none.
+	Tracer Tracer
 	// SpoolDir is where the backlog of streamed answers goes, in files without
 	// a name. Empty: the system's directory for temporary files.
 	SpoolDir string
@@ -142,6 +144,9 @@ func New(d Deps, o Options) (public, admin http.Handler) {
 // request is listed from the outside in.
 func (a *api) router(groups ...func(chi.Router)) http.Handler {
 	r := chi.NewRouter()
+	if a.d.Tracer != nil {
+		r.Use(a.traced)
+	}
 	r.Use(recovered) // panics become problems
 	r.Use(secured)   // headers
 	r.Use(cors(a.o.CORSOrigins))

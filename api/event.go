@@ -25,6 +25,8 @@ type event struct {
 	route           chi.Context
 
 	id      string
+	start   time.Time
+	trace   string // id of the trace that it is part of, where there are traces
 	rows    int    // rows that were asked about or sent
 	model   string // that answered
 	apiKey  string // name of the app's key, once it was found valid
@@ -107,7 +109,7 @@ type observed struct {
 // ServeHTTP implements http.Handler.
 func (o observed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
-	e := &event{Context: r.Context(), id: requestID(r), out: recorder{ResponseWriter: w}}
+	e := &event{Context: r.Context(), id: requestID(r), start: start, out: recorder{ResponseWriter: w}}
 	e.route.Routes = o.Router
 	e.idHeader[0] = e.id
 	w.Header()["X-Request-Id"] = e.idHeader[:]
@@ -149,6 +151,9 @@ func (a *api) finish(e *event, method string, took time.Duration) {
 		slog.Int("status", status),
 		slog.Float64("latency_ms", float64(took.Microseconds())/1000),
 		slog.Int64("bytes", e.out.bytes))
+	if e.trace != "" {
+		attrs = append(attrs, slog.String("trace_id", e.trace))
+	}
 	if e.rows > 0 {
 		attrs = append(attrs, slog.Int("rows", e.rows))
 	}

@@ -106,6 +106,9 @@ func newApp(ctx context.Context, cfg Config, log *slog.Logger, say func(format s
 	if b := a.parts.breaker; b != nil {
 		deps.Dependencies = append(deps.Dependencies, api.Dependency{Name: "endpoint", Check: b.Check})
 	}
+	if a.parts.tracing != nil {
+		deps.Tracer = a.parts.tracing
+	}
 	if keys != nil {
 		deps.APIKeys, deps.RenewAPIKeys = keys.valid, keys.renew
 	}
@@ -217,7 +220,9 @@ func (a *app) serve(ctx context.Context) error {
 	err = errors.Join(err, a.stopServers(grace))
 	stopWork()
 	background.Wait()
+	background.Go(func() { closeTraces(grace, a.parts.tracing, a.log) })
 	a.drainOutbox(grace)
+	background.Wait()
 	return errors.Join(err, a.parts.cleanups.run(a.log))
 }
 

@@ -40,7 +40,8 @@ func openAWS(ctx context.Context, cfg Config, p *parts, log *slog.Logger) (b bac
 	}
 	endpoint := aws.NewEndpoint(api, files, cfg.EndpointName, p.schema, aws.Formats{ContentType: cfg.Model.ContentType, Accept: cfg.Model.Accept})
 	scorer := &batchedScorer{aws.NewScorer(endpoint, log), nil}
-	breaker := overload.NewBreaker(scorer.Scorer, overload.BreakerOptions{Failures: cfg.Breaker.Failures, Open: cfg.Breaker.Open,
+	traced, link := p.traceCalls(scorer.Scorer)
+	breaker := overload.NewBreaker(traced, overload.BreakerOptions{Failures: cfg.Breaker.Failures, Open: cfg.Breaker.Open,
 		Timeout: cfg.PredictTimeout, Mixed: scorer.Mixed, Changed: func(state string, failures int) {
 			log.Warn("the circuit breaker before the endpoint is "+state, "endpoint", cfg.EndpointName, "failures", failures)
 		}}, p.registry)
@@ -51,7 +52,7 @@ func openAWS(ctx context.Context, cfg Config, p *parts, log *slog.Logger) (b bac
 		asked = overload.NewHedge(breaker, after, func() bool { return breaker.Closed() && scorer.batch.Status().Queued == 0 }, p.registry)
 	}
 	scorer.batch = predict.NewBatch(asked, predict.BatchOptions{MaxRows: cfg.Batch.MaxRows, MaxWait: cfg.Batch.MaxWait,
-		MaxBytes: aws.CallBytes, Timeout: cfg.PredictTimeout}, p.registry)
+		MaxBytes: aws.CallBytes, Timeout: cfg.PredictTimeout, Link: link}, p.registry)
 	p.cleanups.add("batches", func() error {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.PredictTimeout)
 		defer cancel()

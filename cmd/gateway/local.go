@@ -17,6 +17,7 @@ import (
 	"gateway/internal/overload"
 	"gateway/internal/predict"
 	"gateway/internal/store"
+	"gateway/internal/tracing"
 )
 
 // parts is every piece of a gateway, wired, with nothing running yet.
@@ -24,6 +25,7 @@ type parts struct {
 	backEnd
 	schema    *predict.Schema
 	registry  *prometheus.Registry
+	tracing   *tracing.Tracing // nil: nobody wants traces
 	vault     *vault
 	store     *store.Store
 	connector *store.Connector // nil for SQLite
@@ -101,6 +103,8 @@ func openParts(ctx context.Context, cfg Config, log *slog.Logger) (_ *parts, err
 	p.registry.MustRegister(collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
+	openTracing(ctx, cfg, p, log)
+
 	if p.dir, err = local.OpenDataDir(cfg.DataDir); err != nil {
 		return nil, err
 	}
@@ -157,6 +161,7 @@ func openParts(ctx context.Context, cfg Config, log *slog.Logger) (_ *parts, err
 		Idle:            cfg.command,
 		Owner:           leaseOwner(cfg),
 		Poll:            p.poll,
+		Ended:           p.traceRenewals(),
 	}, log, p.registry)
 	return p, nil
 }

@@ -72,7 +72,7 @@ func newInvoker(cfg sdk.Config, log *slog.Logger) *invoker {
 		connections, i.dialer = b, newDialer(b.GetTransport())
 	}
 	client := sagemakerruntime.NewFromConfig(cfg, func(o *sagemakerruntime.Options) {
-		o.HTTPClient = connections
+		o.HTTPClient = tracedClient{connections}
 		o.Retryer = invokeRetryer(i.budget)
 	})
 	i.runtime, i.credentials = client, client.Options().Credentials
@@ -110,7 +110,7 @@ const mostRequest = 256 << 10
 func (i *invoker) invoke(ctx context.Context, in *invocation) (reply, error) {
 	i.budget.earn()
 	form, pool := i.form(ctx, in)
-	v := wire.Values{Time: time.Now().Add(time.Duration(i.skew.Load())), Invocation: newInvocationID(), Inference: in.id}
+	v := wire.Values{Time: time.Now().Add(time.Duration(i.skew.Load())), Invocation: newInvocationID(), Inference: in.id, Unsigned: traceFields(ctx)}
 	if form == nil || !v.Fits() || len(in.body) == 0 {
 		return i.full(ctx, in, v.Invocation, nil)
 	}

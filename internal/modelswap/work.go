@@ -183,5 +183,9 @@ func (e *Engine) save(ctx context.Context, r *Renewal, wait time.Duration) error
 	// What has been done is saved even if the work is being stopped.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTime)
 	defer cancel()
-	return e.ports.Renewals.UpdateRenewal(ctx, r)
+	err := e.ports.Renewals.UpdateRenewal(ctx, r)
+	if err == nil && r.Status.Final() && e.opts.Ended != nil {
+		e.opts.Ended(r)
+	}
+	return err
 }

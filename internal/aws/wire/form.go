@@ -16,7 +16,11 @@ type Values struct {
 	Time       time.Time
 	Invocation string // Amz-Sdk-Invocation-Id
 	Inference  string // X-Amzn-Sagemaker-Inference-Id
+	Unsigned   []Field
 }
+
+// Field is a header that is sent besides those of the form, and not signed.
+type Field struct{ Name, Value string }
 
 // slot is a place in a text for a value.
 type slot byte
@@ -29,6 +33,7 @@ const (
 	invocation
 	inference
 	signature
+	unsigned
 )
 
 // slots are the headers whose values change, by their canonical names.
@@ -117,6 +122,7 @@ func Cut(signed *http.Request, body []byte, secret string) (*Form, error) {
 		}
 		head.fix("\r\n")
 	}
+	head.leave(unsigned)
 	head.fix("\r\n")
 	for name := range strings.SplitSeq(names, ";") {
 		canonical.fix(name + ":")
@@ -221,7 +227,14 @@ func (w *writer) leave(s slot) {
 }
 
 // Fits reports whether the values can stand in a request.
-func (v *Values) Fits() bool { return word(v.Invocation) && word(v.Inference) }
+func (v *Values) Fits() bool {
+	for _, field := range v.Unsigned {
+		if !word(field.Name) || !sane(field.Value) {
+			return false
+		}
+	}
+	return word(v.Invocation) && word(v.Inference)
+}
 
 // word reports whether s is visible ASCII without blanks.
 func word(s string) bool {
@@ -259,6 +272,10 @@ func fill(dst []byte, texts []text, v *Values, size int, at *stamped, signed *[6
 			dst = append(dst, v.Inference...)
 		case signature:
 			dst = append(dst, signed[:]...)
+		case unsigned:
+			for _, field := range v.Unsigned {
+				dst = append(append(append(append(dst, field.Name...), ": "...), field.Value...), "\r\n"...)
+			}
 		case none:
 		}
 	}

@@ -1,0 +1,92 @@
+package api_test
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"gateway/api"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// tracer keeps what it is told of spans.
+type tracer struct {
+	mu    sync.Mutex
+	ended []ended
+}
+
+type ended struct {
+	ID, Method, Route string
+	Status, Rows      int
+	Model             string
+}
+
+type traceKey struct{}
+
+// Begin implements api.Tracer.
+func (*tracer) Begin(r *http.Request) (context.Context, string) {
+	id := "trace-of-" + r.Header.Get("Traceparent")
+	return context.WithValue(r.Context(), traceKey{}, id), id
+}
+
+// End implements api.Tracer.
+func (t *tracer) End(ctx context.Context, method, route string, status, rows int, model string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.ended = append(t.ended, ended{ctx.Value(traceKey{}).(string), method, route, status, rows, model})
+}
+
+func (t *tracer) all() []ended {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return append([]ended(nil), t.ended...)
+}
+
+func TestEachRequestButProbesHasASpanAndItsTraceIsInTheLog(t *testing.T) {
+	spans := &tracer{}
+	b := setup(t, func(b *bundle, _ *api.Options, _ *parts) { b.deps.Tracer = spans })
+	b.do(http.MethodPost, "/predict", `{"features":`+technician+`}`, "Content-Type: application/json", "Traceparent: a")
+	b.do(http.MethodPost, "/predict", `{`, "Content-Type: application/json", "Traceparent: b")
+	b.do(http.MethodGet, "/admin/renewals/anna?x=anna", "", "Authorization: Bearer "+token, "Traceparent: c")
+	b.do("BREW", "/anna", "", "Traceparent: d")
+	for _, probe := range []string{"/livez", "/readyz", "/healthz", "/metrics"} {
+		b.do(http.MethodGet, probe, "")
+	}
+	b.scorer.Fail(errTest)
+	b.do(http.MethodPost, "/predict", `{"features":`+technician+`}`, "Content-Type: application/json", "Traceparent: e")
+	want := []ended{
+		{"trace-of-a", "POST", "/predict", 200, 1, "m1"},
+		{"trace-of-b", "POST", "/predict", 400, 0, ""},
+		{"trace-of-c", "GET", "/admin/renewals/{id}", 404, 0, ""},
+		{"trace-of-d", "other", "unmatched", 405, 0, ""},
+		{"trace-of-e", "POST", "/predict", 500, 0, ""},
+	}
+	if diff := cmp.Diff(want, spans.all()); diff != "" {
+		t.Errorf("spans (-want +got):\n%s", diff)
+	}
+	logs := b.logs.String()
+	for _, span := range want {
+		if strings.Count(logs, `"trace_id":"`+span.ID+`"`) != 1 {
+			t.Errorf("the log has not one line of %s:\n%s", span.ID, logs)
+		}
+	}
+}
+
+func TestWithoutATracerRequestsPassNothingMore(t *testing.T) {
+	b := setup(t)
+	installed := func() int {
+		b.deps.Registry = prometheus.NewRegistry()
+		h, _ := api.New(b.deps, api.Options{})
+		return len(h.(chi.Routes).Middlewares())
+	}
+	without := installed()
+	b.deps.Tracer = &tracer{}
+	if with := installed(); with != without+1 {
+		t.Errorf("a tracer makes %d pieces of middleware %d, want one more", without, with)
+	}
+}

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"gateway/internal/modelswap"
+	"gateway/internal/predict"
+	"gateway/internal/tracing"
+)
+
+// openTracing begins tracing if OpenTelemetry's variables ask for it. A gateway
+// that runs for one command has no traces.
+func openTracing(ctx context.Context, cfg Config, p *parts, log *slog.Logger) {
+	if cfg.command {
+		return
+	}
+	p.tracing = tracing.Open(ctx, tracing.Options{Version: version, Log: log, Registry: p.registry})
+	p.cleanups.add("traces", func() error { // where the start fails; else they are closed by now
+		closeTraces(context.WithoutCancel(ctx), p.tracing, log)
+		return nil
+	})
+}
+
+// lastTraces bounds how long a gateway that stops waits for the collector.
+const lastTraces = 5 * time.Second
+
+// closeTraces sends the last spans. That they are lost is no reason to call a
+// stop a failure.
+func closeTraces(ctx context.Context, t *tracing.Tracing, log *slog.Logger) {
+	if t == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, lastTraces)
+	defer cancel()
+	if err := t.Close(ctx); err != nil {
+		log.Warn("traces are lost", "error", err)
+	}
+}
+
+// traceCalls is what makes spans of the calls of an endpoint.
+func (p *parts) traceCalls(scorer predict.Scorer) (predict.Scorer, func(context.Context, []context.Context) context.Context) {
+	if p.tracing == nil {
+		return scorer, nil
+	}
+	return p.tracing.Scorer(scorer), p.tracing.Link
+}
+
+// traceRenewals is what makes spans of renewals.
+func (p *parts) traceRenewals() func(*modelswap.Renewal) {
+	if p.tracing == nil {
+		return nil
+	}
+	return p.tracing.Renewal
+}

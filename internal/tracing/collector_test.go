@@ -1,0 +1,82 @@
+package tracing_test
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+)
+
+func TestACollectorThatFailsIsLoggedWhenItBeginsAndWhenItEnds(t *testing.T) {
+	b := setup(t, "OTEL_BSP_SCHEDULE_DELAY", "5")
+	b.collector.Answer(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no room", http.StatusInsufficientStorage) })
+	for range 3 {
+		before := b.collector.Calls()
+		b.request(200)
+		eventually(t, "the collector was asked", func() bool { return b.collector.Calls() > before })
+	}
+	b.collector.Answer(nil)
+	b.request(200)
+	eventually(t, "the collector has a span", func() bool { return len(b.collector.Spans()) > 0 })
+	b.sent()
+	logs := b.logs.String()
+	if strings.Count(logs, "traces cannot be sent and are lost") != 1 || strings.Count(logs, "traces can be sent again") != 1 ||
+		!strings.Contains(logs, "no room") {
+		t.Errorf("the log is %s\nwant one line when it begins, and one when it ends", logs)
+	}
+	err := testutil.GatherAndCompare(b.registry, strings.NewReader(`
+# HELP gateway_trace_spans_total Spans for the collector, by what became of them: ended, sent or failed. What ended and was neither waits, or found the queue full.
+# TYPE gateway_trace_spans_total counter
+gateway_trace_spans_total{state="ended"} 4
+gateway_trace_spans_total{state="failed"} 3
+gateway_trace_spans_total{state="sent"} 1
+`))
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// A request that had to wait for the collector would wait for the test's end,
+// for until then the collector does not answer.
+func TestACollectorThatHangsMakesNobodyWait(t *testing.T) {
+	b := setup(t, "OTEL_BSP_SCHEDULE_DELAY", "1", "OTEL_BSP_MAX_QUEUE_SIZE", "8", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "4")
+	left := make(chan struct{})
+	b.collector.Answer(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // else the server does not notice
+		<-r.Context().Done()               // that the gateway gives up
+		close(left)
+	})
+	for range 10_000 {
+		b.request(200)
+	}
+	eventually(t, "the collector was asked", func() bool { return b.collector.Calls() > 0 })
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := b.Close(ctx); err == nil || !strings.Contains(err.Error(), "the last traces could not be sent") {
+		t.Errorf("closing says %v, want that traces are lost", err)
+	}
+	select {
+	case <-left:
+	case <-time.After(patience):
+		t.Error("the call of the collector goes on after closing")
+	}
+	if calls := b.collector.Calls(); calls != 1 {
+		t.Errorf("the collector was asked %d times, want one call at a time", calls)
+	}
+}
+
+// patience bounds what a test waits for. It is far above what anything takes.
+const patience = time.Minute
+
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !is(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("after %s it is still not so that %s", patience, what)
+		}
+	}
+}
