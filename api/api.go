@@ -205,6 +205,10 @@ func (a *api) operators(r chi.Router) {
 		r.Method(http.MethodGet, "/status", handler(a.status))
 		r.Method(http.MethodGet, "/audit", handler(a.audit))
 	})
+	r.Route("/debug/pprof", func(r chi.Router) {
+		r.Use(token)
+		a.profiles(r)
+	})
 	show := promhttp.HandlerFor(a.d.Registry, promhttp.HandlerOpts{ErrorHandling: promhttp.PanicOnError}) // so that a fault is a problem
 	if !a.o.AdminOpenMetrics {
 		show = token(show)
