@@ -49,6 +49,7 @@ func (a *api) predict(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := context.WithTimeout(r.Context(), a.o.PredictTimeout)
 	defer cancel()
 	e := eventOf(r.Context())
+	a.d.Predict.HasRead(e.start)
 	req.ID = e.subject
 	p, err := a.d.Predict.Predict(ctx, req)
 	if err != nil {
@@ -106,6 +107,7 @@ func (a *api) predictBatch(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), a.o.PredictTimeout)
 	defer cancel()
+	a.d.Predict.HasRead(eventOf(r.Context()).start)
 	a.answer(ctx, reqs, results)
 	return a.writeBatch(w, r, results)
 }

@@ -1,6 +1,10 @@
 package predict
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 type metrics struct {
 	scorer         *prometheus.HistogramVec
@@ -10,6 +14,8 @@ type metrics struct {
 	mapped         *prometheus.CounterVec
 	outcomes       *prometheus.CounterVec
 	ledgerFailures prometheus.Counter
+
+	read, prepare, record prometheus.Observer // stages, besides scorer's
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -41,6 +47,17 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}),
 	}
 	m.scored = m.scorer.WithLabelValues("ok")
-	reg.MustRegister(m.scorer, m.violations, m.stored, m.mapped, m.outcomes, m.ledgerFailures)
+	stages := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "gateway_request_stage_seconds",
+		Help:    "Where the time of predictions went, besides the model's (gateway_scorer_seconds): to read them, to prepare the rows (stored features, checks, encoding), to record what was predicted.",
+		Buckets: prometheus.ExponentialBuckets(0.000005, 4, 10),
+	}, []string{"stage"})
+	m.read, m.prepare, m.record = stages.WithLabelValues("read"), stages.WithLabelValues("prepare"), stages.WithLabelValues("record")
+	reg.MustRegister(m.scorer, m.violations, m.stored, m.mapped, m.outcomes, m.ledgerFailures, stages)
 	return m
 }
+
+// HasRead notes how long it took to read a request that began to come then.
+// Each stage costs a look at the clock and a few atomic additions, a tenth of a
+// microsecond.
+func (s *Service) HasRead(begun time.Time) { s.metrics.read.Observe(time.Since(begun).Seconds()) }

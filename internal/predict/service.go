@@ -127,6 +127,7 @@ func (s *Service) predict(ctx context.Context, w *work, reqs []Request, results 
 	if len(w.rows) == 0 {
 		return
 	}
+	s.metrics.prepare.Observe(time.Since(start).Seconds())
 	if len(w.at) == 1 { // the call is for one prediction, and bears its name
 		one := &reqs[w.at[0]]
 		one.ID = cmp.Or(one.ID, NewID())
@@ -313,7 +314,9 @@ func (s *Service) record(ctx context.Context, w *work, results []Result) {
 		ctx, cancel = context.WithDeadline(ctx, deadline)
 		defer cancel()
 	}
+	begun := time.Now()
 	err := s.ledger.Append(ctx, w.predictions)
+	s.metrics.record.Observe(time.Since(begun).Seconds())
 	if err == nil {
 		if s.unwritten.Load() && s.unwritten.CompareAndSwap(true, false) {
 			s.log.Info("predictions are recorded again")
