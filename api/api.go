@@ -134,6 +134,7 @@ func New(d Deps, o Options) (public, admin http.Handler) {
 	if a.limit = d.Limit; a.limit == nil {
 		a.limit = overload.NewLimit(overload.Options{Ceiling: o.MaxInFlight}, d.Registry)
 	}
+	d.Registry.MustRegister(dependencyUp{a.readiness})
 	if !o.SeparateAdmin {
 		return a.router(a.health, a.apps, a.operators), nil
 	}

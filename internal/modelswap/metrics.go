@@ -55,6 +55,9 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Help: "Outcomes that no renewal has taken up, where enough of them start one.",
 		}),
 	}
+	for _, end := range []Status{Succeeded, Failed, Rejected, Cancelled} {
+		m.renewals.WithLabelValues(string(end)) // from 0 on, so that the first one is an increase
+	}
 	reg.MustRegister(m.renewals, m.stepSeconds, m.working, m.lastSuccess, m.modelCreated, m.quality, m.nextRun, m.outcomesWaiting)
 	return m
 }

@@ -138,6 +138,8 @@ func (b *Batch) report(t *ticket, err error) {
 	switch {
 	case e != nil && e.Kind == Unavailable && e.Throttled:
 		t.outcome = throttled
+		b.metrics.throttled.Observe(t.took.Seconds())
+		return
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), e != nil && e.Kind == Deadline:
 		t.outcome = stalled
 	default:

@@ -14,6 +14,7 @@ type batchMetrics struct {
 	rows           prometheus.Histogram
 	wait           prometheus.Histogram
 	scored, failed prometheus.Observer
+	throttled      prometheus.Observer
 	full, hopeless prometheus.Counter
 	expired        prometheus.Counter
 	stopping       prometheus.Counter
@@ -40,7 +41,7 @@ func newBatchMetrics(reg prometheus.Registerer, b *Batch) *batchMetrics {
 	}
 	call := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "gateway_batch_call_seconds",
-		Help:    "How long calls of the endpoint took, by whether they were answered.",
+		Help:    "How long calls of the endpoint took, by how they ended: ok, throttled or failed.",
 		Buckets: prometheus.ExponentialBuckets(0.0001, 2, 16),
 	}, []string{"outcome"})
 	shed := prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -57,7 +58,7 @@ func newBatchMetrics(reg prometheus.Registerer, b *Batch) *batchMetrics {
 		rows: histogram("gateway_batch_rows", "Rows of a call.", prometheus.ExponentialBuckets(1, 2, 11)),
 		wait: histogram("gateway_batch_wait_seconds", "How long requests waited for a slot; 0 where one was free.",
 			append([]float64{0}, prometheus.ExponentialBuckets(0.0001, 2, 15)...)),
-		scored: call.WithLabelValues("ok"), failed: call.WithLabelValues("failed"),
+		scored: call.WithLabelValues("ok"), failed: call.WithLabelValues("failed"), throttled: call.WithLabelValues("throttled"),
 		full: shed.WithLabelValues("full"), hopeless: shed.WithLabelValues("hopeless"),
 		expired: shed.WithLabelValues("expired"), stopping: shed.WithLabelValues("stopping"),
 		left:       counter("gateway_batch_left_total", "Requests whose caller left, or whose time ran out, before the answer."),
