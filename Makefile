@@ -18,7 +18,7 @@ PARALLEL     ?= 2
 BUILD = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X main.version=$(VERSION)"
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check format vet modules lint bench benchconvert load trial fuzz image clean
+.PHONY: help run build test check format vet modules lint monitoring bench benchconvert load trial fuzz image clean
 
 help: ## print this list
 	@echo 'usage: make TARGET'
@@ -39,7 +39,7 @@ test: ## run all tests, with the race detector where there is a C compiler
 	fi; \
 	set -x; $(GO) test $$race -p $(PARALLEL) -timeout $(TEST_TIMEOUT) ./...
 
-check: format vet modules lint test ## everything that CI checks
+check: format vet modules lint monitoring test ## everything that CI checks
 
 format:
 	@files=$$(gofmt -l .); if [ -n "$$files" ]; then echo "not gofmt-ed:"; echo "$$files"; exit 1; fi
@@ -54,6 +54,10 @@ modules:
 
 lint: $(LINT) ## run the linters that .golangci.yml names
 	$(LINT) run ./...
+
+# A module of its own, so that Prometheus is none of the gateway's dependencies.
+monitoring: ## hold alert rules and dashboard to Prometheus' own parser and engine
+	cd docs/monitoring/check && $(GO) vet ./... && $(GO) test ./...
 
 # Built from source, at one version for everybody; the first time takes minutes.
 $(LINT):
