@@ -1,6 +1,7 @@
 package aws
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -8,7 +9,6 @@ import (
 
 	sdk "github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/sagemakerruntime"
 
 	"gateway/internal/predict"
 )
@@ -18,7 +18,7 @@ func TestATracesContextGoesAlongWithACallAndIsNotSigned(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		got = append(got, r.Header)
 		if len(got) == 1 {
-			w.WriteHeader(http.StatusInternalServerError) // the second attempt takes it along too
+			w.WriteHeader(http.StatusInternalServerError) // so the SDK makes a second attempt
 		}
 	}))
 	defer server.Close()
@@ -27,15 +27,15 @@ func TestATracesContextGoesAlongWithACallAndIsNotSigned(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	name := "endpoint"
-	call := sagemakerruntime.InvokeEndpointInput{EndpointName: &name, Body: []byte("1")}
+	call := invocation{endpoint: "endpoint", contentType: typeCSV, accept: "application/json", id: "one", body: []byte("1")}
 	const parent, state = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "vendor=1"
 	traced := predict.WithTraceContext(t.Context(), predict.TraceContext{Parent: parent, State: state})
-	if _, err := clients.runtime.InvokeEndpoint(traced, &call); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := clients.runtime.InvokeEndpoint(t.Context(), &call); err != nil {
-		t.Fatal(err)
+	for _, ctx := range []context.Context{traced, t.Context()} {
+		answer, err := clients.runtime.invoke(ctx, &call)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.release()
 	}
 	if len(got) != 3 {
 		t.Fatalf("%d attempts, want 3", len(got))
@@ -43,6 +43,9 @@ func TestATracesContextGoesAlongWithACallAndIsNotSigned(t *testing.T) {
 	for i, header := range got[:2] {
 		if header.Get("Traceparent") != parent || header.Get("Tracestate") != state {
 			t.Errorf("attempt %d took %q and %q along", i, header.Get("Traceparent"), header.Get("Tracestate"))
+		}
+		if i == 0 && header.Get("Amz-Sdk-Request") != "attempt=1; max=3" || i == 1 && !strings.HasPrefix(header.Get("Amz-Sdk-Request"), "attempt=2") {
+			t.Errorf("attempt %d says that it is %s", i, header.Get("Amz-Sdk-Request"))
 		}
 		if signed := header.Get("Authorization"); signed == "" || strings.Contains(signed, "trace") {
 			t.Errorf("attempt %d is signed by %q: a proxy that changes the context would break it", i, signed)
