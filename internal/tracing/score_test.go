@@ -2,6 +2,7 @@ package tracing_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -98,9 +99,11 @@ func TestACallOfTheEndpointIsASpanInTheRequestsTrace(t *testing.T) {
 }
 
 // One call is on its way, and the requests that come meanwhile share the next.
+// By itself no trace is kept: those that are, are so because their callers say
+// so, and the shared call is because theirs are.
 func TestASharedCallLinksItsRequests(t *testing.T) {
 	const sharing = 200 // more than the SDK lets a span name by itself
-	b, e := setup(t), &endpoint{may: make(chan struct{})}
+	b, e := setup(t, "OTEL_TRACES_SAMPLER", "parentbased_always_off"), &endpoint{may: make(chan struct{})}
 	batch := predict.NewBatch(b.Scorer(e), predict.BatchOptions{MaxCalls: 1, Timeout: patience, Link: b.Link}, prometheus.NewRegistry())
 	var asking sync.WaitGroup
 	ask := func(parent string) {
@@ -110,10 +113,11 @@ func TestASharedCallLinksItsRequests(t *testing.T) {
 			}
 		})
 	}
-	ask("")
+	kept := func(i int) string { return fmt.Sprintf("00-%032x-b7ad6b7169203331-01", i+1) }
+	ask(kept(sharing))
 	eventually(t, "the first call is on its way", func() bool { return len(e.calls()) == 1 })
-	for range sharing {
-		ask("")
+	for i := range sharing {
+		ask(kept(i))
 	}
 	ask("00-aaaaaaaaaaaaaaaa8448eb211c80319c-b7ad6b7169203331-00") // nobody keeps this trace
 	eventually(t, "the others wait", func() bool { return batch.Status().Queued == sharing+1 })
