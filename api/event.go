@@ -175,7 +175,10 @@ func (a *api) finish(e *event, method string, took time.Duration) {
 	if e.stack != nil {
 		attrs = append(attrs, slog.String("stack", string(e.stack)))
 	}
-	a.d.Log.LogAttrs(e, level, "request", attrs...)
+	// Not by Logger, which looks up the caller's line for each record.
+	record := slog.NewRecord(time.Now(), level, "request", 0)
+	record.AddAttrs(attrs...)
+	_ = a.d.Log.Handler().Handle(e, record)
 }
 
 // routeOf returns the pattern that matched: a closed set, unlike the path.

@@ -265,8 +265,8 @@ func TestADatabaseInsideTakesTurnsWithPredictions(t *testing.T) {
 		inside      bool
 		least, most float64 // share of the time
 	}{
-		{full: 0.2, inside: true, least: 0.09, most: 0.101},
-		{full: 0.49, inside: true, least: 0.09, most: 0.101},
+		{full: 0.2, inside: true, least: 0.045, most: 0.0501},
+		{full: 0.49, inside: true, least: 0.045, most: 0.0501},
 		{full: 0.65, inside: true, least: 0.4, most: 0.65},
 		{full: 0.9, inside: true, least: 0.99, most: 1},
 		{full: 0.2, least: 0.49, most: 0.501},
