@@ -267,7 +267,7 @@ func TestADatabaseInsideTakesTurnsWithPredictions(t *testing.T) {
 	}{
 		{full: 0.2, inside: true, least: 0.045, most: 0.0501},
 		{full: 0.49, inside: true, least: 0.045, most: 0.0501},
-		{full: 0.65, inside: true, least: 0.4, most: 0.65},
+		{full: 0.65, inside: true, least: 0.3, most: 0.65},
 		{full: 0.9, inside: true, least: 0.99, most: 1},
 		{full: 0.2, least: 0.49, most: 0.501},
 		{full: 0.9, least: 0.99, most: 1},
