@@ -195,6 +195,9 @@ func TestASmallEndpointIsNotThrottledByTheLimit(t *testing.T) {
 			got := g.closed("", customers, time.Second)
 			times := float64(len(got.answered)) / direct
 			t.Logf("%d customers: %.1f times direct, %d refused, limit %+v, batch %+v", customers, times, got.turnedAway(), g.limit.Status(), g.batch.Status())
+			if places := g.limit.Status().Places; places < 998 {
+				t.Errorf("the limit has sunk to %d places", places)
+			}
 			if want := 0.6 * float64(customers) / 4; times < want || got.turnedAway() > 0 {
 				t.Errorf("%.1f times as many as directly, want %.0f; %v", times, want, got.refused)
 			}
