@@ -2,7 +2,6 @@ package api
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -53,7 +52,10 @@ func (a *api) invocations(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), a.o.PredictTimeout)
+	ctx, cancel, err := a.inTime(r)
+	if err != nil {
+		return err
+	}
 	defer cancel()
 	scores, err := a.d.Predict.Score(ctx, rows, false)
 	if err != nil {

@@ -92,7 +92,7 @@ func TestARefusalKeepsTheConnection(t *testing.T) {
 
 // TestEveryPlaceIsGivenBack, whatever became of its request.
 func TestEveryPlaceIsGivenBack(t *testing.T) {
-	b := setup(t)
+	b := setup(t, withKeys(sqliteKeys(t)))
 	b.store10042()
 	good := `{"features":` + technician + `}`
 	for _, key := range []string{"", "k1", "k1"} {
@@ -132,4 +132,22 @@ func dialBundle(t *testing.T, b *bundle) net.Conn {
 func withRequest(res *http.Response) *http.Response {
 	res.Request, _ = http.NewRequest(http.MethodPost, "/predict", nil)
 	return res
+}
+
+func TestACallersTimeBoundsItsPrediction(t *testing.T) {
+	b := setup(t, withScorer(untilDone), withKeys(sqliteKeys(t)), withOptions(func(o *api.Options) { o.PredictTimeout = time.Minute }))
+	prediction := `{"features":` + technician + `}`
+	soon := "X-Request-Timeout: 0.01"
+	b.post("/predict", prediction, soon).problem(504)
+	b.post("/predict", prediction, soon, "Idempotency-Key: soon").problem(504)
+	b.post("/predict/batch", `{"instances":[`+prediction+`]}`, soon).problem(504)
+	for _, bad := range []string{"0", "-1", "soon", "NaN", "", "1s"} {
+		if p := b.post("/predict", prediction, "X-Request-Timeout: "+bad).problem(400); !strings.Contains(p.Detail, "X-Request-Timeout") {
+			t.Errorf("%q: %s", bad, p.Detail)
+		}
+	}
+	ours := setup(t, withScorer(untilDone), withOptions(func(o *api.Options) { o.PredictTimeout = 10 * time.Millisecond }))
+	for _, more := range []string{"3600", "1e300", "Inf"} { // than the gateway gives anybody
+		ours.post("/predict", prediction, "X-Request-Timeout: "+more).problem(504)
+	}
 }

@@ -46,7 +46,10 @@ func (a *api) predict(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), a.o.PredictTimeout)
+	ctx, cancel, err := a.inTime(r)
+	if err != nil {
+		return err
+	}
 	defer cancel()
 	e := eventOf(r.Context())
 	a.d.Predict.HasRead(e.start)
@@ -105,7 +108,10 @@ func (a *api) predictBatch(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), a.o.PredictTimeout)
+	ctx, cancel, err := a.inTime(r)
+	if err != nil {
+		return err
+	}
 	defer cancel()
 	a.d.Predict.HasRead(eventOf(r.Context()).start)
 	a.answer(ctx, reqs, results)

@@ -229,6 +229,7 @@ func TestAHalfOpenBreakerFindsOutWithFewCalls(t *testing.T) {
 			})
 		}
 		time.Sleep(time.Second)
+		synctest.Wait()
 		c.wantState("half-open")
 		if c.model.calls != 2 || len(refused) != 48 {
 			t.Errorf("%d calls were let through, %d refused", c.model.calls, len(refused))

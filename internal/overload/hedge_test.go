@@ -108,12 +108,11 @@ func TestHedgesAreBounded(t *testing.T) {
 
 func TestWhenToHedgeIsLearned(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		random := rand.New(rand.NewPCG(1, 2))
 		i := &instances{call: func(n int64) (time.Duration, error) {
 			if n%100 == 0 {
 				return time.Second, nil
 			}
-			return time.Millisecond + time.Duration(random.Int64N(int64(9*time.Millisecond))), nil
+			return time.Millisecond + time.Duration(rand.Int64N(int64(9*time.Millisecond))), nil
 		}}
 		h := newHedge(i, 0, always)
 		slow := 0

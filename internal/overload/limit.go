@@ -98,8 +98,9 @@ type Place struct {
 func (p *Place) Held() bool { return p.limit != nil }
 
 // placeBytes is how much of a body a place is for. What is made of a body takes
-// many times its size, so a large one takes more than one place.
-const placeBytes = 16 << 10
+// many times its size, some 50 MB for a list of 10,000, so a large one takes more
+// than one place.
+const placeBytes = 4 << 10
 
 // streamWeight is what a stream takes, for its buffers.
 const streamWeight = 8
@@ -127,7 +128,7 @@ func (l *Limit) Enter(key string, class Class, bytes int) (Place, error) {
 	if class == Stream {
 		weight = streamWeight
 	}
-	weight = min(weight, max(1, l.o.Floor/4)) // so that the largest body has its turn
+	weight = min(weight, max(1, l.o.Floor/2)) // so that the largest body has its turn
 	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -66,7 +66,7 @@ func TestPlacesAreGivenOutAndBack(t *testing.T) {
 
 func TestALargeBodyTakesSeveralPlaces(t *testing.T) {
 	l := newLimit(overload.Options{Floor: 64, Ceiling: 64})
-	p, err := l.Enter("", overload.Prediction, 160<<10)
+	p, err := l.Enter("", overload.Prediction, 40<<10)
 	if err != nil || l.Status().InUse != 11 {
 		t.Fatalf("got %v, %+v", err, l.Status())
 	}

@@ -243,11 +243,18 @@ func JSONKind(k jsontext.Kind) string {
 	return "something else"
 }
 
+// To and from the tokens of a JSON Pointer. They are made once: a list of bad
+// rows has a hundred thousand of them.
+var (
+	escaper   = strings.NewReplacer("~", "~0", "/", "~1")
+	unescaper = strings.NewReplacer("~1", "/", "~0", "~")
+)
+
 // field joins a prefix such as "/features/" with a name; where there is a
 // prefix the result is a JSON Pointer (RFC 6901) and the name is escaped so.
 func field(prefix, name string) string {
 	if prefix == "" {
 		return name
 	}
-	return prefix + strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
+	return prefix + escaper.Replace(name)
 }

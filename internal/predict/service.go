@@ -399,7 +399,7 @@ func lastToken(pointer string) string {
 	if i < 0 {
 		return pointer
 	}
-	return strings.NewReplacer("~1", "/", "~0", "~").Replace(pointer[i+1:])
+	return unescaper.Replace(pointer[i+1:])
 }
 
 // outcomeOf names how a call failed.
