@@ -51,8 +51,8 @@ func newDrain() drain { return drain{rows: leastBatch, pause: leastPause} }
 // It stores one batch at a time and then rests for as long as the batch took,
 // so that the database has half its time free of us whatever its speed. Where
 // the database is in this process it rests nineteen times as long: predictions
-// come first, and in a peak the outbox is where they wait. From half full on it
-// rests less and less, and from three quarters on not at all.
+// come first, and in a peak the outbox is where they wait. From three eighths
+// full on it rests less and less, and from a half on not at all.
 func (o *Outbox) Run(ctx context.Context) {
 	o.running.Store(true)
 	defer o.running.Store(false)
@@ -117,8 +117,8 @@ func (o *Outbox) share(full float64) float64 {
 	if o.options.Inside {
 		least = leastShareInside
 	}
-	const most = 0.75
-	return min(1, least+(1-least)*max(0, full-0.5)/(most-0.5))
+	const from, till = 0.375, 0.5 // beyond a half, calls of many rows wait for the drain
+	return min(1, least+(1-least)*max(0, full-from)/(till-from))
 }
 
 // Drain drains what is left, without rest, until the outbox is empty or ctx

@@ -266,11 +266,11 @@ func TestADatabaseInsideTakesTurnsWithPredictions(t *testing.T) {
 		least, most float64 // share of the time
 	}{
 		{full: 0.2, inside: true, least: 0.045, most: 0.0501},
-		{full: 0.49, inside: true, least: 0.045, most: 0.0501},
-		{full: 0.65, inside: true, least: 0.3, most: 0.65},
-		{full: 0.9, inside: true, least: 0.99, most: 1},
+		{full: 0.37, inside: true, least: 0.045, most: 0.0501},
+		{full: 0.48, inside: true, least: 0.3, most: 0.7},
+		{full: 0.6, inside: true, least: 0.99, most: 1},
 		{full: 0.2, least: 0.49, most: 0.501},
-		{full: 0.9, least: 0.99, most: 1},
+		{full: 0.6, least: 0.99, most: 1},
 	} {
 		t.Run(fmt.Sprintf("%v full, inside: %v", tt.full, tt.inside), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
