@@ -174,7 +174,5 @@ func (m *measured) rowsPerCall(p peer) string {
 	return fmt.Sprintf("%.1f", float64(rows)/float64(m.seen.Calls))
 }
 
-// failures of those due in the window, wrong answers among them.
-func (m *measured) failures() string {
-	return count(len(m.records) - len(m.records.answered(200)))
-}
+// failures of those due in the window.
+func (m *measured) failures() string { return failures(m.records.where(notOK)) }

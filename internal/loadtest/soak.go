@@ -182,7 +182,7 @@ func (w *weather) tell(r *report, all records, long time.Duration, o options) {
 		failed := well.where(func(r *record) bool { return !as(r) })
 		unexpected += len(failed)
 		ill := kind.where(faulty)
-		rows = append(rows, []string{name, count(len(kind)), ms(well.quantile(.5)), ms(well.quantile(.99)), count(len(failed)) + statuses(failed),
+		rows = append(rows, []string{name, count(len(kind)), ms(well.quantile(.5)), ms(well.quantile(.99)), failures(failed),
 			count(len(ill)), percent(float64(len(ill.where(as))), float64(len(ill))), count(kind.wrong())})
 	}
 	r.table([]string{"kind", "requests", "p50 ms", "p99 ms", "failed without a fault", "in faults", "of them answered", "wrong"}, rows)
@@ -190,14 +190,6 @@ func (w *weather) tell(r *report, all records, long time.Duration, o options) {
 		{"failed without a fault", count(unexpected), "0", unexpected == 0},
 		{"answers that were wrong", count(all.wrong()), "0", all.wrong() == 0},
 	})
-}
-
-// statuses lists which there were, and how many of each.
-func statuses(rs records) (text string) {
-	for status, n := range rs.statuses() {
-		text += fmt.Sprintf(" %d×%d", n, status)
-	}
-	return text
 }
 
 // held is what a process holds.
