@@ -37,7 +37,7 @@ func soak(ctx context.Context, o options, r *report) (err error) {
 	if err != nil {
 		return err
 	}
-	x.key.Store(&secrets.key)
+	x.key.Store(secrets.key)
 	w := &weather{stage: s, secrets: secrets, mix: x}
 
 	// One turn of everything first, so that what is only ever made once is there.
@@ -119,7 +119,7 @@ func (w *weather) happen(ctx context.Context, i int, e *event) error {
 		if err := w.secrets.rotate(); err != nil {
 			return err
 		}
-		w.mix.key.Store(&w.secrets.key)
+		w.mix.key.Store(w.secrets.key)
 		w.stage.gateway.token = w.secrets.token
 		return nil
 	case 1:
