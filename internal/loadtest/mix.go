@@ -19,9 +19,9 @@ import (
 // requests. The n-th request is of kind n modulo the length of kinds.
 type mix struct {
 	kinds  []kind
-	names  []string // of the different kinds
-	oracle *oracle  // of rows that are sent
-	stored *oracle  // of customers that the gateway has stored
+	names  []string     // of the different kinds
+	oracle *oracle      // of rows that are sent
+	stored *oracle      // of customers that the gateway has stored
 	key    atomic.Value // string
 }
 
