@@ -44,7 +44,8 @@ func batch(ctx context.Context, o options, r *report) (err error) {
 	}
 	all := load.stop()
 	grown := memory.stop()
-	r.wrong += all.wrong() + wrong
+	r.judge(load, all)
+	r.wrong += wrong
 
 	r.head("A large batch")
 	r.note("Open loop of %d requests a second, beside %d rows of NDJSON in one request, each answer read and checked: %.0f rows a second, %d without a prediction, %d wrong. Endpoint: 5 ms a call and 20 µs a row, 4 calls at once.",

@@ -48,7 +48,6 @@ func overload(ctx context.Context, o options, r *report) (err error) {
 	if err := u.run(ctx, s, before, long, after); err != nil {
 		return err
 	}
-	r.wrong += u.all.wrong()
 	r.head("Overload")
 	r.note("Endpoint: %v a call of at most %d rows, %d calls at once, so %.0f rows a second at most: its capacity. "+
 		"%.0f %% of it in an open loop, and on top of that for %v so much that it is %d times the capacity. "+
@@ -88,6 +87,8 @@ func (u *surge) run(ctx context.Context, s *stage, before, long, after time.Dura
 		return err
 	}
 	u.usual = base.stop()
+	s.report.judge(base, u.usual)
+	s.report.judge(flood, flooded)
 	u.memory, u.shift = memory.stop(), base.began.Sub(memory.began)
 	u.all = append(u.all, u.usual...)
 	for _, r := range flooded {

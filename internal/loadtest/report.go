@@ -17,6 +17,14 @@ type report struct {
 	wrong int // answers, in all scenarios
 }
 
+// judge counts a run's wrong answers, and shows the first of them.
+func (r *report) judge(load *run, all records) {
+	r.wrong += all.wrong()
+	for _, sample := range load.samples {
+		r.note("**Wrong**: %s", sample)
+	}
+}
+
 func (r *report) head(text string) { fmt.Fprintf(r.out, "\n## %s\n", text) }
 
 func (r *report) note(format string, args ...any) {

@@ -57,7 +57,6 @@ func soak(ctx context.Context, o options, r *report) (err error) {
 	if err != nil {
 		return err
 	}
-	r.wrong += all.wrong()
 	w.tell(r, all, long, o)
 	return tellHeld(r, begin, end, s)
 }
@@ -103,7 +102,9 @@ func (w *weather) load(ctx context.Context, perSecond float64, long time.Duratio
 	if err := wait(ctx, pause); err != nil {
 		return nil, err
 	}
-	return load.stop(), nil
+	all := load.stop()
+	w.stage.report.judge(load, all)
+	return all, nil
 }
 
 func (w *weather) sound() behaviour { return behaviour{Latency: 5 * time.Millisecond, Concurrent: 8} }
