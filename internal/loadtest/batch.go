@@ -44,7 +44,8 @@ func batch(ctx context.Context, o options, r *report) (err error) {
 	}
 	all := load.stop()
 	grown := memory.stop()
-	r.wrong += all.wrong() + wrong
+	r.judge(load, all)
+	r.wrong += wrong
 
 	r.head("A large batch")
 	r.note("Open loop of %d requests a second, beside %d rows of NDJSON in one request, each answer read and checked: %.0f rows a second, %d without a prediction, %d wrong. Endpoint: 5 ms a call and 20 µs a row, 4 calls at once.",
@@ -61,9 +62,15 @@ func batch(ctx context.Context, o options, r *report) (err error) {
 	}{{"alone", time.Second, from}, {"beside the batch", from, to}, {"a second after it", to + time.Second, to + 3*time.Second}} {
 		rs := all.within(phase.from, phase.to)
 		rows = append(rows, []string{phase.name, count(len(rs)), ms(rs.quantile(.5)), ms(rs.quantile(.99)), times(float64(rs.quantile(.99)), float64(first.quantile(.99))),
-			count(len(rs) - len(rs.answered(http.StatusOK))), mib(grown.most(phase.from+shift, phase.to+shift))})
+			failures(rs.where(notOK)), mib(grown.most(phase.from+shift, phase.to+shift))})
 	}
 	r.table([]string{"single predictions", "requests", "p50 ms", "p99 ms", "× alone", "not 200", "most memory MiB"}, rows)
+	beside := all.within(from, to).quantile(.99)
+	usual := first.quantile(.99)
+	r.bounds([]bound{
+		{"rows answered and right", count(many - failed - wrong), count(many), broken == nil && failed == 0 && wrong == 0},
+		{"p99 beside the batch, against alone", times(float64(beside), float64(usual)), "≤ 2", beside <= 2*usual},
+	})
 	return s.gateway.alive()
 }
 

@@ -26,16 +26,17 @@ type target struct {
 type run struct {
 	target target
 	rate   float64
+	most   int // connections
 	began  time.Time
-	conns  []*conn
 	sent   atomic.Int64
 	ending atomic.Bool // nothing more is sent
 	work   sync.WaitGroup
 
 	mu      sync.Mutex
+	conns   []*conn
 	free    []*conn
 	backlog []time.Duration // due, and no connection was free
-	lost    records         // never sent, or without an answer at the end
+	samples []string        // of wrong answers
 }
 
 // conn is a connection and the goroutine that reads from it.
@@ -52,31 +53,52 @@ type conn struct {
 	gone bool
 }
 
-// start opens so many connections and begins. Each has a goroutine that reads;
-// in an open loop one thread more writes what is due.
+// start begins a load over at most so many connections. Each has a goroutine
+// that reads; in an open loop one thread more writes what is due. There a
+// connection is made when none is free, as clients do: one that is kept unused
+// would be closed by the server sooner or later.
 func start(ctx context.Context, t target, conns int, rate float64) (*run, error) {
-	r := &run{target: t, rate: rate}
-	for i := range conns {
-		c := &conn{run: r, from: source(i), due: -1}
-		if err := c.dial(ctx); err != nil {
+	r := &run{target: t, rate: rate, most: conns, began: time.Now()}
+	first := conns
+	if rate > 0 {
+		first = 1
+	}
+	for range first {
+		c, err := r.connect(ctx)
+		if err != nil {
 			r.close()
 			return nil, err
 		}
-		r.conns = append(r.conns, c)
+		r.free = append(r.free, c)
 	}
 	r.began = time.Now()
-	r.free = slices.Clone(r.conns)
-	for _, c := range r.conns {
-		r.work.Go(func() { c.read(ctx) })
-	}
 	if rate > 0 {
 		r.work.Go(func() { r.pace(ctx) })
 		return r, nil
 	}
 	for range conns {
-		r.next(r.now())
+		r.next(ctx, r.now())
 	}
 	return r, nil
+}
+
+// connect makes one connection more.
+func (r *run) connect(ctx context.Context) (*conn, error) {
+	r.mu.Lock()
+	c := &conn{run: r, from: source(len(r.conns)), due: -1}
+	r.conns = append(r.conns, c)
+	r.mu.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.gone { // the run has been ended meanwhile
+		return nil, net.ErrClosed
+	}
+	if err := c.dial(ctx); err != nil {
+		c.gone = true
+		return nil, err
+	}
+	r.work.Go(func() { c.read(ctx) })
+	return c, nil
 }
 
 // source spreads connections over the addresses of the loopback interface: one
@@ -109,25 +131,37 @@ func (r *run) pace(ctx context.Context) {
 		for r.now() < due && !r.ending.Load() {
 			pause(min(due-r.now(), 50*time.Millisecond))
 		}
-		r.next(due)
+		r.next(ctx, due)
 	}
 }
 
-// next sends one request on a free connection, or puts it down as late.
-func (r *run) next(due time.Duration) {
+// next sends one request on a connection that is free or new, or puts it down
+// as late.
+func (r *run) next(ctx context.Context, due time.Duration) {
 	if r.ending.Load() {
 		return
 	}
 	r.mu.Lock()
-	if len(r.free) == 0 {
+	if n := len(r.free); n > 0 {
+		c := r.free[n-1]
+		r.free = r.free[:n-1]
+		r.mu.Unlock()
+		c.send(due)
+		return
+	}
+	if len(r.conns) >= r.most {
 		r.backlog = append(r.backlog, due)
 		r.mu.Unlock()
 		return
 	}
-	c := r.free[len(r.free)-1]
-	r.free = r.free[:len(r.free)-1]
 	r.mu.Unlock()
-	c.send(due)
+	if c, err := r.connect(ctx); err == nil {
+		c.send(due)
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.backlog = append(r.backlog, due)
 }
 
 // again gives a connection that has its answer the next request, if one is due.
@@ -163,7 +197,7 @@ func (r *run) stop() records {
 	now := r.now()
 	r.close()
 	r.work.Wait()
-	all := r.lost
+	var all records
 	for _, c := range r.conns {
 		all = append(all, c.records...)
 		if c.due >= 0 {
@@ -176,6 +210,16 @@ func (r *run) stop() records {
 	return all
 }
 
+// sample keeps the first wrong answers, for whoever has to find out why.
+func (r *run) sample(n int, m *message) {
+	const most = 3
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.samples) < most {
+		r.samples = append(r.samples, fmt.Sprintf("request %d, after %v: %s %.400s", n, r.now().Round(time.Millisecond), m.line, m.body))
+	}
+}
+
 func (r *run) kind(n int) uint8 {
 	if r.target.kind == nil {
 		return 0
@@ -184,20 +228,28 @@ func (r *run) kind(n int) uint8 {
 }
 
 func (r *run) busy() bool {
-	return slices.ContainsFunc(r.conns, func(c *conn) bool {
+	return slices.ContainsFunc(r.all(), func(c *conn) bool {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		return c.due >= 0
 	})
 }
 
+func (r *run) all() []*conn {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.conns)
+}
+
 // close ends a run of which nobody wants to know any more.
 func (r *run) close() {
 	r.ending.Store(true)
-	for _, c := range r.conns {
+	for _, c := range r.all() {
 		c.mu.Lock()
 		c.gone = true
-		_ = c.tcp.Close()
+		if c.tcp != nil {
+			_ = c.tcp.Close()
+		}
 		c.mu.Unlock()
 	}
 }
@@ -237,7 +289,10 @@ func (c *conn) read(ctx context.Context) {
 			got := record{due: due, took: now - due, kind: c.run.kind(n)}
 			if err == nil {
 				got.status = int16(m.status())
-				got.wrong = c.run.target.right != nil && !c.run.target.right(n, &m)
+				if c.run.target.right != nil && !c.run.target.right(n, &m) {
+					got.wrong = true
+					c.run.sample(n, &m)
+				}
 			}
 			c.records = append(c.records, got)
 		}

@@ -31,6 +31,7 @@ func crowd(ctx context.Context, o options, r *report) (err error) {
 	r.note("Open loop of %d requests a second, endpoint 5 ms: alone; beside %d idle connections, each of which has been used once; and beside %d more that send a request at a byte a second, half of them its head and half its body.", perSecond, many, slow)
 	var rows [][]string
 	var alone *measured
+	var worst time.Duration // p99 beside others
 	phase := func(name string) error {
 		m, err := s.measure(ctx, s.gateway.process, s.through(ctx), 64, perSecond, time.Second, long)
 		if err != nil {
@@ -39,6 +40,7 @@ func crowd(ctx context.Context, o options, r *report) (err error) {
 		if alone == nil {
 			alone = m
 		}
+		worst = max(worst, m.records.quantile(.99))
 		u, err := use(s.gateway.pid)
 		if err != nil {
 			return err
@@ -73,8 +75,15 @@ func crowd(ctx context.Context, o options, r *report) (err error) {
 		return err
 	}
 	r.table([]string{"predictions", "p50 ms", "p99 ms", "× alone", "not 200", "memory MiB", "goroutines", "connections"}, rows)
-	r.note("%d of %d idle connections could still be used; %d of %d slow writers were cut off, the first after %s.",
-		usable, many, writers.cut.Load(), slow, seconds(time.Duration(writers.first.Load())))
+	if cut := writers.cut.Load(); cut > 0 {
+		r.note("%d of %d slow writers were cut off, the first after %s.", cut, slow, seconds(time.Duration(writers.first.Load())))
+	} else {
+		r.note("None of the slow writers was cut off in that time.")
+	}
+	r.bounds([]bound{
+		{"p99 beside the crowd, against alone", times(float64(worst), float64(alone.records.quantile(.99))), "≤ 2", worst <= 2*alone.records.quantile(.99)},
+		{"idle connections that could still be used", count(usable), count(many), usable == many},
+	})
 	return s.gateway.alive()
 }
 

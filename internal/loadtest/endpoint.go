@@ -69,14 +69,18 @@ func (r *front) steering() http.Handler {
 	mux.HandleFunc("POST /counts", func(w http.ResponseWriter, _ *http.Request) {
 		_ = json.NewEncoder(w).Encode(r.tally.anew())
 	})
-	// The artifact of a model that has answered, if it has been removed or not.
+	// The artifact of a model that is there, or was when it answered.
 	mux.HandleFunc("GET /artifact/{model}", func(w http.ResponseWriter, req *http.Request) {
-		known, found := r.scores.Load(req.PathValue("model"))
-		if !found {
-			http.NotFound(w, req)
+		model := req.PathValue("model")
+		artifact, err := r.aws.Artifact(model)
+		if known, found := r.scores.Load(model); found {
+			artifact, err = known.(*scored).artifact, nil
+		}
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusNotFound)
 			return
 		}
-		if err := known.(*scored).artifact.Encode(w); err != nil {
+		if err := artifact.Encode(w); err != nil {
 			panic(http.ErrAbortHandler)
 		}
 	})
@@ -108,7 +112,7 @@ func (e *endpoint) counts(ctx context.Context) (c counts, err error) {
 	return c, err
 }
 
-// artifact reads a model that has answered.
+// artifact reads a model by its name.
 func (e *endpoint) artifact(ctx context.Context, model string) (*learn.Artifact, error) {
 	text, err := ask(ctx, http.MethodGet, e.Steering+"/artifact/"+url.PathEscape(model), "", nil)
 	if err != nil {

@@ -127,7 +127,7 @@ func (s *stage) fault(ctx context.Context, f faulty, perSecond float64, before, 
 		return nil, err
 	}
 	all := load.stop()
-	s.report.wrong += all.wrong()
+	s.report.judge(load, all)
 	sane := all.within(before/2, from).answered(http.StatusOK)
 	normal := max(2*sane.quantile(.5), sane.quantile(.99))
 	during := all.within(from, to)

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,6 +21,7 @@ import (
 type gateway struct {
 	*process
 	addr, url, data, token string
+	renewals               atomic.Int64
 }
 
 // startGateway starts a gateway on a new data dir, before an endpoint, and waits
@@ -87,10 +89,12 @@ type renewal struct {
 	Model             *string
 }
 
-// renew starts a renewal and waits for its end, whatever that is.
+// renew starts a renewal and waits for its end, whatever that is. Each is told
+// to regularize a little differently, so that its model has scores of its own.
 func (g *gateway) renew(ctx context.Context) (r renewal, err error) {
+	body := fmt.Appendf(nil, `{"force": true, "reason": "load", "overrides": {"hyperparameters": {"wd": "%g"}}}`, 0.001*float64(g.renewals.Add(1)))
 	err = until(ctx, "a renewal can be started", time.Minute, func() (bool, error) {
-		text, err := ask(ctx, http.MethodPost, g.url+"/admin/retrain", g.token, []byte(`{"force": true, "reason": "load"}`))
+		text, err := ask(ctx, http.MethodPost, g.url+"/admin/retrain", g.token, body)
 		if errors.Is(err, errUnavailable) {
 			return false, g.alive()
 		}

@@ -121,8 +121,7 @@ func TestEveryAnswerOfAGatewayUnderLoadIsChecked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	key := "unused"
-	x.key.Store(&key)
+	x.key.Store("unused")
 	for _, r := range fire(t, x.target(s.gateway.addr), 4, 200) {
 		want := x.status(&r)
 		if x.names[r.kind] == "without a key" {

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -17,10 +19,10 @@ import (
 // requests. The n-th request is of kind n modulo the length of kinds.
 type mix struct {
 	kinds  []kind
-	names  []string // of the different kinds
-	oracle *oracle  // of rows that are sent
-	stored *oracle  // of customers that the gateway has stored
-	key    atomic.Pointer[string]
+	names  []string     // of the different kinds
+	oracle *oracle      // of rows that are sent
+	stored *oracle      // of customers that the gateway has stored
+	key    atomic.Value // string
 }
 
 // kind is a sort of request, and what must come of it when all is well.
@@ -68,16 +70,22 @@ func newMix(ctx context.Context, o *oracle) (*mix, error) {
 			return post("/predict/batch", headers, "application/json", []byte(`{"instances":[`+strings.Join(all, ",")+`]}`))
 		},
 		func(n int, m *message) bool {
-			parts := strings.Split(string(m.body), `{"prediction_id"`)
-			if len(parts) != batchRows+1 || !strings.Contains(string(m.body), `"failed":0`) {
+			var answer struct {
+				Predictions []json.RawMessage
+				Failed      int
+			}
+			if json.Unmarshal(m.body, &answer) != nil || len(answer.Predictions) != batchRows {
 				return false
 			}
-			for i, part := range parts[1:] {
-				if !o.right(ctx, n+i, []byte(part)) {
+			failed := 0
+			for i, item := range answer.Predictions {
+				if bytes.HasPrefix(item, []byte(`{"error":{"type":`)) {
+					failed++ // as a row may, where the endpoint fails
+				} else if !o.right(ctx, n+i, item) {
 					return false
 				}
 			}
-			return true
+			return failed == answer.Failed
 		}, nil}
 	invocations := kind{"an invocation", http.StatusOK,
 		func(n int, headers string) []byte {
@@ -125,7 +133,7 @@ func (x *mix) of(n int) *kind { return &x.kinds[n%len(x.kinds)] }
 // sent.
 func (x *mix) target(addr string) target {
 	return target{addr: addr,
-		request: func(n int) []byte { return x.of(n).request(n, "X-Api-Key: "+*x.key.Load()+"\r\n") },
+		request: func(n int) []byte { return x.of(n).request(n, "X-Api-Key: "+x.key.Load().(string)+"\r\n") },
 		right: func(n int, m *message) bool {
 			k := x.of(n)
 			switch {

@@ -15,8 +15,10 @@ type surge struct {
 	before   time.Duration
 	from, to time.Duration // of the overload, since the load began
 	after    time.Duration
-	usual    records // of the load that goes on
-	all      records // of both
+	usual    records       // of the load that goes on
+	all      records       // of both
+	takes    time.Duration // a call
+	seen     [3]counts     // by the runtime: before, meanwhile and after
 	memory   history
 	shift    time.Duration // from the load's clock to that of memory
 }
@@ -42,11 +44,10 @@ func overload(ctx context.Context, o options, r *report) (err error) {
 	if o.quick {
 		before, long, after = 6*time.Second, 8*time.Second, 4*time.Second
 	}
-	u := &surge{capacity: at * rowsEach / takes.Seconds(), before: before / 3, after: after}
+	u := &surge{capacity: at * rowsEach / takes.Seconds(), before: before / 3, after: after, takes: takes}
 	if err := u.run(ctx, s, before, long, after); err != nil {
 		return err
 	}
-	r.wrong += u.all.wrong()
 	r.head("Overload")
 	r.note("Endpoint: %v a call of at most %d rows, %d calls at once, so %.0f rows a second at most: its capacity. "+
 		"%.0f %% of it in an open loop, and on top of that for %v so much that it is %d times the capacity. "+
@@ -68,7 +69,7 @@ func (u *surge) run(ctx context.Context, s *stage, before, long, after time.Dura
 		return err
 	}
 	defer base.close()
-	if err := wait(ctx, before); err != nil {
+	if err := s.endpoint.over(ctx, before-u.before, u.before, &u.seen[0]); err != nil {
 		return err
 	}
 	flood, err := start(ctx, s.through(ctx), 2048, (overloaded-usualShare)*u.capacity)
@@ -78,14 +79,16 @@ func (u *surge) run(ctx context.Context, s *stage, before, long, after time.Dura
 	defer flood.close()
 	u.from = flood.began.Sub(base.began)
 	u.to = u.from + long
-	if err := wait(ctx, long); err != nil {
+	if err := s.endpoint.over(ctx, long, 0, &u.seen[1]); err != nil {
 		return err
 	}
 	flooded := flood.stop()
-	if err := wait(ctx, after); err != nil {
+	if err := s.endpoint.over(ctx, after-time.Second, time.Second, &u.seen[2]); err != nil {
 		return err
 	}
 	u.usual = base.stop()
+	s.report.judge(base, u.usual)
+	s.report.judge(flood, flooded)
 	u.memory, u.shift = memory.stop(), base.began.Sub(memory.began)
 	u.all = append(u.all, u.usual...)
 	for _, r := range flooded {
@@ -93,6 +96,22 @@ func (u *surge) run(ctx context.Context, s *stage, before, long, after time.Dura
 		u.all = append(u.all, r)
 	}
 	return nil
+}
+
+// over waits for a while after a delay, and tells what the runtime saw in it.
+func (e *endpoint) over(ctx context.Context, long, delay time.Duration, seen *counts) error {
+	if err := wait(ctx, delay); err != nil {
+		return err
+	}
+	if _, err := e.counts(ctx); err != nil {
+		return err
+	}
+	if err := wait(ctx, long); err != nil {
+		return err
+	}
+	var err error
+	*seen, err = e.counts(ctx)
+	return err
 }
 
 // perSecond is how many were answered with a prediction in a stretch of time.
@@ -103,7 +122,7 @@ func (u *surge) perSecond(from, to time.Duration) float64 {
 
 func (u *surge) tell(r *report) {
 	var rows [][]string
-	for _, phase := range []struct {
+	for i, phase := range []struct {
 		name     string
 		from, to time.Duration
 	}{{"before", u.before, u.from}, {"overload", u.from, u.to}, {"a second after", u.to + time.Second, u.to + u.after}} {
@@ -113,9 +132,11 @@ func (u *surge) tell(r *report) {
 		done := u.perSecond(phase.from, phase.to)
 		rows = append(rows, []string{phase.name, rate(float64(len(due)) / long), rate(done), percent(done, u.capacity),
 			ms(good.quantile(.5)), ms(good.quantile(.99)), rate(float64(len(refused)) / long), ms(refused.quantile(.5)), ms(refused.quantile(.99)),
-			count(len(due) - len(good) - len(refused)), count(due.wrong())})
+			count(len(due) - len(good) - len(refused)), count(due.wrong()),
+			fmt.Sprintf("%.1f", float64(u.seen[i].Rows-u.seen[i].Calls)/float64(max(1, u.seen[i].Calls))),
+			fmt.Sprintf("%.1f", float64(u.seen[i].Calls)*u.takes.Seconds()/long)})
 	}
-	r.table([]string{"phase", "offered/s", "answered/s", "of capacity", "p50 ms", "p99 ms", "refused/s", "p50 ms", "p99 ms", "other", "wrong"}, rows)
+	r.table([]string{"phase", "offered/s", "answered/s", "of capacity", "p50 ms", "p99 ms", "refused/s", "p50 ms", "p99 ms", "other", "wrong", "rows a call", "calls at once"}, rows)
 
 	during := u.all.within(u.from, u.to)
 	good, refused := during.answered(http.StatusOK), during.where(turnedAway)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -34,13 +35,20 @@ func peers(ctx context.Context, o options, r *report) (err error) {
 		warm, long, many, rates = 500*time.Millisecond, 1500*time.Millisecond, []int{64}, []float64{500}
 	}
 	r.head("Beside peers")
-	if err := s.closedLoop(ctx, all, many, warm, long); err != nil {
+	closed, err := s.closedLoop(ctx, all, many, warm, long)
+	if err != nil {
 		return err
 	}
-	if err := s.smallEndpoint(ctx, all, many, warm, long); err != nil {
+	small, err := s.smallEndpoint(ctx, all, many, warm, long)
+	if err != nil {
 		return err
 	}
-	return s.openLoop(ctx, all, rates, warm, long)
+	open, err := s.openLoop(ctx, all, rates, warm, long)
+	if err != nil {
+		return err
+	}
+	r.bounds(slices.Concat(closed, small, open))
+	return s.gateway.alive()
 }
 
 func (s *stage) peers(ctx context.Context) ([]peer, error) {
@@ -76,21 +84,26 @@ func (s *stage) peers(ctx context.Context) ([]peer, error) {
 	}, nil
 }
 
-func (s *stage) closedLoop(ctx context.Context, all []peer, many []int, warm, long time.Duration) error {
+func (s *stage) closedLoop(ctx context.Context, all []peer, many []int, warm, long time.Duration) (held []bound, err error) {
 	if err := s.endpoint.become(ctx, behaviour{}); err != nil {
-		return err
+		return nil, err
 	}
 	s.report.note("Closed loop, endpoint without latency. Processor time is that of the process named; × is against bare chi.")
 	var rows [][]string
 	for _, conns := range many {
-		var floor *measured
+		var floor, proxied *measured
 		for _, p := range all {
 			m, err := s.measure(ctx, p.proc, p.target, conns, 0, warm, long)
 			if err != nil {
-				return err
+				return nil, err
 			}
-			if p.name == "bare chi" {
+			switch p.name {
+			case "bare chi":
 				floor = m
+			case "ReverseProxy":
+				proxied = m
+			case "gateway":
+				held = append(held, m.besidePeers(conns, floor, proxied))
 			}
 			cost := "–"
 			if floor != nil {
@@ -101,12 +114,26 @@ func (s *stage) closedLoop(ctx context.Context, all []peer, many []int, warm, lo
 		}
 	}
 	s.report.table([]string{"peer", "connections", "requests/s", "µs CPU a request", "×", "p50 ms", "p99 ms", "rows a call", "not 200"}, rows)
-	return nil
+	return held, nil
 }
 
-func (s *stage) smallEndpoint(ctx context.Context, all []peer, many []int, warm, long time.Duration) error {
+// besidePeers is what is to be reached in a closed loop: by one connection the
+// proxy's throughput, by many a cost near that of HTTP itself.
+func (m *measured) besidePeers(conns int, floor, proxied *measured) bound {
+	if conns == 1 {
+		return bound{"1 connection: requests/s, against ReverseProxy", times(m.perSecond(), proxied.perSecond()), "≥ 1", m.perSecond() >= proxied.perSecond()}
+	}
+	most := 1.6
+	if conns > 64 {
+		most = 1.5
+	}
+	cost := float64(m.perRequest()) / float64(floor.perRequest())
+	return bound{fmt.Sprintf("%d connections: CPU a request, against bare chi", conns), fmt.Sprintf("%.2f", cost), fmt.Sprintf("≤ %.1f", most), cost <= most}
+}
+
+func (s *stage) smallEndpoint(ctx context.Context, all []peer, many []int, warm, long time.Duration) (held []bound, err error) {
 	if err := s.endpoint.become(ctx, behaviour{Latency: 5 * time.Millisecond, Concurrent: 4}); err != nil {
-		return err
+		return nil, err
 	}
 	s.report.note("Closed loop, small endpoint: 5 ms a call, 4 calls at once. × is against direct.")
 	var rows [][]string
@@ -121,22 +148,30 @@ func (s *stage) smallEndpoint(ctx context.Context, all []peer, many []int, warm,
 			}
 			m, err := s.measure(ctx, p.proc, p.target, conns, 0, warm, long)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			if direct == nil {
 				direct = m
+			}
+			if p.name == "gateway" {
+				least := 12.0
+				if conns > 64 {
+					least = 40
+				}
+				held = append(held, bound{fmt.Sprintf("small endpoint, %d connections: requests/s, against direct", conns),
+					times(m.perSecond(), direct.perSecond()), fmt.Sprintf("≥ %g", least), m.perSecond() >= least*direct.perSecond()})
 			}
 			rows = append(rows, []string{p.name, count(conns), rate(m.perSecond()), times(m.perSecond(), direct.perSecond()),
 				us(m.perRequest()), ms(m.records.quantile(.5)), ms(m.records.quantile(.99)), m.rowsPerCall(p), m.failures()})
 		}
 	}
 	s.report.table([]string{"peer", "connections", "requests/s", "×", "µs CPU a request", "p50 ms", "p99 ms", "rows a call", "not 200"}, rows)
-	return nil
+	return held, nil
 }
 
-func (s *stage) openLoop(ctx context.Context, all []peer, rates []float64, warm, long time.Duration) error {
+func (s *stage) openLoop(ctx context.Context, all []peer, rates []float64, warm, long time.Duration) (held []bound, err error) {
 	if err := s.endpoint.become(ctx, behaviour{Latency: 5 * time.Millisecond}); err != nil {
-		return err
+		return nil, err
 	}
 	s.report.note("Open loop, endpoint 5 ms. Above: what is added to direct.")
 	var rows [][]string
@@ -148,18 +183,34 @@ func (s *stage) openLoop(ctx context.Context, all []peer, rates []float64, warm,
 			}
 			m, err := s.measure(ctx, p.proc, p.target, 256, perSecond, warm, long)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			half, most := m.records.quantile(.5), m.records.quantile(.99)
 			if p.name == "direct" {
 				p50, p99 = half, most
+			}
+			if p.name == "gateway" {
+				held = append(held, aboveDirect(perSecond, half-p50, most-p99)...)
 			}
 			rows = append(rows, []string{p.name, rate(perSecond), ms(half), ms(most), ms(half - p50), ms(most - p99),
 				us(m.perRequest()), m.rowsPerCall(p), m.failures()})
 		}
 	}
 	s.report.table([]string{"peer", "requests/s", "p50 ms", "p99 ms", "p50 above", "p99 above", "µs CPU a request", "rows a call", "not 200"}, rows)
-	return nil
+	return held, nil
+}
+
+// aboveDirect is what a gateway may add to the time of a request.
+func aboveDirect(perSecond float64, p50, p99 time.Duration) []bound {
+	half, most := 120*time.Microsecond, 200*time.Microsecond
+	if perSecond > 500 {
+		half, most = 200*time.Microsecond, time.Millisecond
+	}
+	what := fmt.Sprintf("%.0f requests/s: added to direct, ", perSecond)
+	return []bound{
+		{what + "p50", ms(p50) + " ms", "≤ " + ms(half) + " ms", p50 <= half},
+		{what + "p99", ms(p99) + " ms", "≤ " + ms(most) + " ms", p99 <= most},
+	}
 }
 
 // rowsPerCall counts the customers' rows; the gateway's probe is none.
@@ -174,7 +225,5 @@ func (m *measured) rowsPerCall(p peer) string {
 	return fmt.Sprintf("%.1f", float64(rows)/float64(m.seen.Calls))
 }
 
-// failures of those due in the window, wrong answers among them.
-func (m *measured) failures() string {
-	return count(len(m.records) - len(m.records.answered(200)))
-}
+// failures of those due in the window.
+func (m *measured) failures() string { return failures(m.records.where(notOK)) }

@@ -3,6 +3,10 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -11,6 +15,14 @@ import (
 type report struct {
 	out   io.Writer
 	wrong int // answers, in all scenarios
+}
+
+// judge counts a run's wrong answers, and shows the first of them.
+func (r *report) judge(load *run, all records) {
+	r.wrong += all.wrong()
+	for _, sample := range load.samples {
+		r.note("**Wrong**: %s", sample)
+	}
 }
 
 func (r *report) head(text string) { fmt.Fprintf(r.out, "\n## %s\n", text) }
@@ -74,5 +86,26 @@ func percent(part, whole float64) string {
 }
 
 func count[N int | int64](n N) string { return fmt.Sprint(n) }
+
+// failures counts records, all of which failed, and says how.
+func failures(rs records) string {
+	text := count(len(rs))
+	by := rs.statuses()
+	for i, status := range slices.Sorted(maps.Keys(by)) {
+		sep := ", "
+		if i == 0 {
+			sep = ": "
+		}
+		what := strconv.Itoa(status)
+		if status == 0 {
+			what = "lost"
+		}
+		text += fmt.Sprintf("%s%d × %s", sep, by[status], what)
+	}
+	return text
+}
+
+// notOK keeps those without a prediction.
+func notOK(r *record) bool { return r.status != http.StatusOK }
 
 func rate(perSecond float64) string { return fmt.Sprintf("%.0f", perSecond) }

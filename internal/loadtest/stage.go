@@ -224,7 +224,7 @@ func (s *stage) measure(ctx context.Context, p *process, t target, conns int, ra
 		}
 	}
 	m.records = all.within(m.begin, end)
-	s.report.wrong += all.wrong()
+	s.report.judge(r, all)
 	return m, nil
 }
 

@@ -61,3 +61,14 @@ func scored(row []float64, a *learn.Artifact) (score, label string) {
 	}
 	return score, label
 }
+
+// Artifact reads a model by its name, whether it serves or not.
+func (s *Server) Artifact(model string) (*learn.Artifact, error) {
+	s.mu.Lock()
+	m, err := s.findModel(model)
+	s.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	return s.load(s.ctx, m.in.PrimaryContainer.ModelDataUrl)
+}
