@@ -14,6 +14,8 @@ const (
 	// linger is how long rows gather before a batch is drained, unless there
 	// are enough for a full one.
 	linger = 100 * time.Millisecond
+	// glance is how long the drainer rests until it looks whether it still should.
+	glance = 20 * time.Millisecond
 	// leastBatch is how many rows are stored at once after a failure. Each
 	// success doubles that, up to mostBatch, so that a database that has just
 	// come back is not met with all that waits.
@@ -39,6 +41,8 @@ const (
 type drain struct {
 	rows    int           // of the next batch
 	pause   time.Duration // after the next failure
+	took    time.Duration // the last batch; 0 if it failed
+	ended   time.Time     // that batch
 	buf     []byte
 	decoder decoder
 	taken   []predict.Prediction // the rows of the chunk that is out
@@ -85,29 +89,39 @@ func (o *Outbox) Run(ctx context.Context) {
 			wait.Reset(linger)
 			waiting = true
 		case <-wait.C:
+			if rest := o.rest(); rest > 0 {
+				wait.Reset(min(rest, glance)) // the outbox may fill meanwhile
+				continue
+			}
 			start := time.Now()
 			n, err := o.store(ctx)
+			o.drain.ended, o.drain.took = time.Now(), time.Since(start)
 			switch {
 			case err != nil:
+				o.drain.took = 0
 				wait.Reset(o.failed(ctx, err))
 			case n == 0:
 				waiting = false
 			default:
-				wait.Reset(o.rest(time.Since(start)))
+				wait.Reset(min(o.rest(), glance))
 			}
 		}
 	}
 }
 
-// rest is how long to wait after a batch that took so long.
-func (o *Outbox) rest(took time.Duration) time.Duration {
-	l := o.journal.level()
-	share := o.share(float64(l.bytes) / float64(o.options.MaxBytes))
-	rest := time.Duration(float64(took) * (1/share - 1))
-	if l.rows < o.drain.rows && share < 1 {
-		return max(rest, linger)
+// rest is how long it still is to the next batch: the last one was a share of
+// the time since it began. Less than a full batch waits for more rows as well.
+func (o *Outbox) rest() time.Duration {
+	d, l := &o.drain, o.journal.level()
+	if d.took == 0 {
+		return 0
 	}
-	return rest
+	share := o.share(float64(l.bytes) / float64(o.options.MaxBytes))
+	rest := time.Duration(float64(d.took) * (1/share - 1))
+	if l.rows < d.rows && share < 1 {
+		rest = max(rest, linger)
+	}
+	return rest - time.Since(d.ended)
 }
 
 // share is how much of the drainer's time is work, given how full the outbox
