@@ -20,7 +20,9 @@ const (
 	// success doubles that, up to mostBatch, so that a database that has just
 	// come back is not met with all that waits.
 	leastBatch, mostBatch = 64, 1024
-	batchBytes            = 4 << 20
+	// insideBatch is the most of a database in this process, while there is room.
+	insideBatch = 128
+	batchBytes  = 4 << 20
 	// storeTimeout is how long the database may take for a batch.
 	storeTimeout = 10 * time.Second
 	// After a failure the drain pauses, each time for twice as long.
@@ -112,16 +114,30 @@ func (o *Outbox) Run(ctx context.Context) {
 // rest is how long it still is to the next batch: the last one was a share of
 // the time since it began. Less than a full batch waits for more rows as well.
 func (o *Outbox) rest() time.Duration {
-	d, l := &o.drain, o.journal.level()
+	d := &o.drain
 	if d.took == 0 {
 		return 0
 	}
-	share := o.share(float64(l.bytes) / float64(o.options.MaxBytes))
+	share := o.share(o.filled())
 	rest := time.Duration(float64(d.took) * (1/share - 1))
-	if l.rows < d.rows && share < 1 {
+	if o.journal.level().rows < o.batchRows() && share < 1 {
 		rest = max(rest, linger)
 	}
 	return rest - time.Since(d.ended)
+}
+
+// batchRows is how many rows the next batch may have. Predictions wait while a
+// database in this process has the processor, so it gets it for short.
+func (o *Outbox) batchRows() int {
+	if o.options.Inside && o.share(o.filled()) < 1 {
+		return min(o.drain.rows, insideBatch)
+	}
+	return o.drain.rows
+}
+
+// filled is how full the outbox is, from 0 to 1.
+func (o *Outbox) filled() float64 {
+	return float64(o.journal.level().bytes) / float64(o.options.MaxBytes)
 }
 
 // share is how much of the drainer's time is work, given how full the outbox
@@ -153,7 +169,7 @@ func (o *Outbox) Drain(ctx context.Context) error {
 // store drains one batch and returns how many rows it had.
 func (o *Outbox) store(ctx context.Context) (int, error) {
 	d := &o.drain
-	c, buf, err := o.journal.take(d.rows, batchBytes, d.buf)
+	c, buf, err := o.journal.take(o.batchRows(), batchBytes, d.buf)
 	d.buf = buf
 	n := len(c.records)
 	if n == 0 || err != nil {
