@@ -176,7 +176,7 @@ func (a *api) finish(e *event, method string, took time.Duration) {
 		attrs = append(attrs, slog.String("stack", string(e.stack)))
 	}
 	// Not by Logger, which looks up the caller's line for each record.
-	record := slog.NewRecord(time.Now(), level, "request", 0)
+	record := slog.NewRecord(e.start.Add(took), level, "request", 0)
 	record.AddAttrs(attrs...)
 	_ = a.d.Log.Handler().Handle(e, record)
 }

@@ -35,7 +35,7 @@ import (
 // BreakerOptions set up a Breaker. A zero value means the default.
 type BreakerOptions struct {
 	Failures int           // in a row that open it; 20
-	Hanging  int           // calls in a row, not answered in time, that open it; 4
+	Hanging  int           // calls in a row, not answered in time, that open it; 2
 	Open     time.Duration // how long it stays open; 500ms
 	Timeout  time.Duration // that calls have; one with less than half of it cannot hang; 2s
 	// Mixed reports whether two models answer. Nil: never.
@@ -67,7 +67,7 @@ const (
 // several, wrap reg with a label that tells them apart.
 func NewBreaker(scorer predict.Scorer, o BreakerOptions, reg prometheus.Registerer) *Breaker {
 	o.Failures = cmp.Or(max(0, o.Failures), 20)
-	o.Hanging = cmp.Or(max(0, o.Hanging), 4)
+	o.Hanging = cmp.Or(max(0, o.Hanging), 2)
 	o.Open = cmp.Or(max(0, o.Open), 500*time.Millisecond)
 	o.Timeout = cmp.Or(max(0, o.Timeout), 2*time.Second)
 	b := &Breaker{scorer: scorer, o: o, weight: (o.Failures + o.Hanging - 1) / o.Hanging}
