@@ -2,6 +2,7 @@ package predict_test
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
 	"testing"
 
@@ -17,6 +18,37 @@ func BenchmarkDecode(b *testing.B) {
 	for b.Loop() {
 		if _, violations, err := decode(s, sample); err != nil || len(violations) > 0 {
 			b.Fatal(err, violations)
+		}
+	}
+}
+
+// The usual request, decoded and validated in one pass.
+func BenchmarkScan(b *testing.B) {
+	s := predict.Bank()
+	text := []byte(`{"customer_id":"10042","features":` + sample + `}`)
+	r := predict.Request{Features: s.NewRecord()}
+	b.SetBytes(int64(len(text)))
+	b.ReportAllocs()
+	for b.Loop() {
+		r.Features.Reset()
+		if !s.Scan(text, &r) {
+			b.Fatal("not read")
+		}
+	}
+}
+
+// What the standard library takes to read the same, without looking at it.
+func BenchmarkDecodeUnchecked(b *testing.B) {
+	text := []byte(`{"customer_id":"10042","features":` + sample + `}`)
+	b.SetBytes(int64(len(text)))
+	b.ReportAllocs()
+	for b.Loop() {
+		var v struct {
+			CustomerID string         `json:"customer_id"`
+			Features   map[string]any `json:"features"`
+		}
+		if err := json.Unmarshal(text, &v); err != nil {
+			b.Fatal(err)
 		}
 	}
 }
