@@ -51,11 +51,10 @@ func newApp(ctx context.Context, cfg Config, log *slog.Logger, say func(format s
 		if l.addr == "" {
 			continue
 		}
-		bound, err := listen(l.addr)
+		bound, err := listen(l.addr, mostConnections(cfg.MaxConnections))
 		if err != nil {
 			return nil, &usageError{fmt.Errorf("GATEWAY_%s: %w", l.setting, err)}
 		}
-		bound.most = mostConnections(cfg.MaxConnections)
 		undo.add("listener", bound.Close)
 		a.listen = append(a.listen, bound)
 	}

@@ -29,13 +29,13 @@ type drainListener struct {
 	late     atomic.Int64 // and from after
 }
 
-// listen opens a listener on a TCP address.
-func listen(addr string) (*drainListener, error) {
+// listen opens a listener on a TCP address, with so many connections at most.
+func listen(addr string, most int64) (*drainListener, error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, err
 	}
-	d := &drainListener{tcp: l.(*net.TCPListener), fetched: make(chan net.Conn),
+	d := &drainListener{tcp: l.(*net.TCPListener), most: most, fetched: make(chan net.Conn),
 		idle: make(chan struct{}), stopped: make(chan struct{})}
 	go d.fetch()
 	return d, nil
