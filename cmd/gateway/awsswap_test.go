@@ -10,9 +10,7 @@ import (
 
 	"gateway/api"
 	"gateway/internal/aws/awstest"
-	"gateway/internal/demo"
 	"gateway/internal/modelswap"
-	"gateway/internal/predict"
 )
 
 // TestModelsAreSwappedOnSageMakerUnderLoad renews the model ten times while
@@ -25,17 +23,7 @@ func TestModelsAreSwappedOnSageMakerUnderLoad(t *testing.T) {
 	s := standIn(t)
 	cfg := awsConfig(t, s)
 	g := start(t, cfg)
-	few, err := demo.Customers(predict.Bank(), 1500, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := g.parts.customers.PutCustomers(t.Context(), few); err != nil {
-		t.Fatal(err)
-	}
-	if r := g.renew(t, api.RetrainRequest{}); r.Status != modelswap.Succeeded {
-		t.Fatalf("the first renewal is %s: %s", r.Status, r.Error)
-	}
-	g.ready(t)
+	g.model(t)
 	s.ForgetCalls()
 
 	const customers = 16

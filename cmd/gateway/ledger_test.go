@@ -140,14 +140,15 @@ func wantOnce(t *testing.T, answered map[string]bool, ledger map[string]int) {
 	}
 }
 
-// model puts customers and a model into the gateway.
+// model puts customers and a model into the gateway; fewer customers than the
+// demo has, for what matters is what becomes of the model.
 func (g *gatewayUnderTest) model(t *testing.T) {
 	t.Helper()
 	few, err := demo.Customers(predict.Bank(), 1500, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := g.parts.store.PutCustomers(t.Context(), few); err != nil {
+	if _, _, err := g.parts.customers.PutCustomers(t.Context(), few); err != nil {
 		t.Fatal(err)
 	}
 	if r := g.renew(t, api.RetrainRequest{}); r.Status != modelswap.Succeeded {

@@ -11,7 +11,6 @@ import (
 	"testing"
 
 	"gateway/api"
-	"gateway/internal/demo"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
 )
@@ -98,17 +97,7 @@ func TestModelsAreSwappedUnderLoad(t *testing.T) {
 	cfg := config(t)
 	cfg.Demo, cfg.KeepModels = false, swaps // to ask each of them in the end
 	g := start(t, cfg)
-	few, err := demo.Customers(predict.Bank(), 1500, 1) // fewer than the demo has: the swaps matter here
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := g.parts.store.PutCustomers(t.Context(), few); err != nil {
-		t.Fatal(err)
-	}
-	if r := g.renew(t, api.RetrainRequest{}); r.Status != modelswap.Succeeded {
-		t.Fatalf("the first renewal is %s: %s", r.Status, r.Error)
-	}
-	g.ready(t)
+	g.model(t)
 
 	type answer struct {
 		customer int

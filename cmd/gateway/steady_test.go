@@ -10,10 +10,7 @@ import (
 
 	"gateway/api"
 	"gateway/internal/aws/awstest"
-	"gateway/internal/demo"
-	"gateway/internal/modelswap"
 	"gateway/internal/overload"
-	"gateway/internal/predict"
 )
 
 // onSageMakerWithAModel is a gateway whose model an endpoint of the stand-in serves.
@@ -24,17 +21,7 @@ func onSageMakerWithAModel(t *testing.T, s *awstest.Server, change func(*Config)
 		change(&cfg)
 	}
 	g := start(t, cfg)
-	few, err := demo.Customers(predict.Bank(), 1500, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := g.parts.customers.PutCustomers(t.Context(), few); err != nil {
-		t.Fatal(err)
-	}
-	if r := g.renew(t, api.RetrainRequest{}); r.Status != modelswap.Succeeded {
-		t.Fatalf("the first renewal is %s: %s", r.Status, r.Error)
-	}
-	g.ready(t)
+	g.model(t)
 	return g
 }
 
