@@ -21,8 +21,9 @@ import (
 // It is the request's context too, and holds the router's part of that, so
 // that a request costs one copy of itself and not three.
 type event struct {
-	context.Context // the server's
+	context.Context // the server's: ends when the caller leaves
 	route           chi.Context
+	limit           timeLimit
 
 	id      string
 	start   time.Time
@@ -33,6 +34,7 @@ type event struct {
 	token   string // name of the operator's token, once it was found valid
 	target  string // renewal or model that an operator's act was about
 	subject string // id that what is asked for must bear; empty: a new one
+	callID  string // of the one prediction that is asked for
 	// idempotency is what became of a request with an Idempotency-Key.
 	idempotency string
 	place       place // among the requests that are handled at once
@@ -44,17 +46,6 @@ type event struct {
 }
 
 type eventKey struct{}
-
-// Value implements context.Context.
-func (e *event) Value(key any) any {
-	switch key {
-	case eventKey{}:
-		return e
-	case chi.RouteCtxKey:
-		return &e.route
-	}
-	return e.Context.Value(key)
-}
 
 // eventOf returns the request's event. Outside of a request, as in tests of
 // single functions, it returns one that nobody will read.
@@ -109,7 +100,11 @@ type observed struct {
 // ServeHTTP implements http.Handler.
 func (o observed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
-	e := &event{Context: r.Context(), id: requestID(r), start: start, out: recorder{ResponseWriter: w}}
+	e := &event{Context: r.Context(), id: givenID(r), start: start, out: recorder{ResponseWriter: w}}
+	if e.id == "" {
+		e.id = predict.NewID()
+		e.callID = e.id
+	}
 	e.route.Routes = o.Router
 	e.idHeader[0] = e.id
 	w.Header()["X-Request-Id"] = e.idHeader[:]
@@ -149,7 +144,7 @@ func (a *api) finish(e *event, method string, took time.Duration) {
 		slog.String("method", method),
 		slog.String("route", route),
 		slog.Int("status", status),
-		slog.Float64("latency_ms", float64(took.Microseconds())/1000),
+		slog.Int64("latency_us", took.Microseconds()), // the handler makes JSON of a float by reflection
 		slog.Int64("bytes", e.out.bytes))
 	if e.trace != "" {
 		attrs = append(attrs, slog.String("trace_id", e.trace))

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -53,7 +54,12 @@ func (a *api) predict(w http.ResponseWriter, r *http.Request) error {
 	defer cancel()
 	e := eventOf(r.Context())
 	a.d.Predict.HasRead(e.start)
-	req.ID = e.subject
+	// A request without an id of its own has the id of its prediction.
+	e.callID = cmp.Or(e.subject, e.callID)
+	if e.callID == "" {
+		e.callID = predict.NewID()
+	}
+	req.ID = e.callID
 	p, err := a.d.Predict.Predict(ctx, req)
 	if err != nil {
 		return err

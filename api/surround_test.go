@@ -333,7 +333,7 @@ func TestOneLineInTheLogForEachRequest(t *testing.T) {
 	b.post("/predict", `{"features":`+technician+`}`, "X-Request-Id: r1").want(200)
 	line := b.logs.String()
 	for _, want := range []string{`"level":"INFO"`, `"msg":"request"`, `"request_id":"r1"`, `"method":"POST"`, `"route":"/predict"`,
-		`"status":200`, `"latency_ms":`, `"bytes":`, `"rows":1`, `"model":"m1"`} {
+		`"status":200`, `"latency_us":`, `"bytes":`, `"rows":1`, `"model":"m1"`} {
 		if !strings.Contains(line, want) {
 			t.Errorf("no %s in %s", want, line)
 		}

@@ -286,9 +286,18 @@ func (b *Batch) cut() *call {
 
 // wait waits for the answer, for as long as the caller does.
 func (b *Batch) wait(ctx context.Context, w *waiter) (Scores, error) {
+	late := w.untilDeadline(ctx)
+	answered := false
 	select {
 	case <-w.done:
-	case <-ctx.Done():
+		answered = true
+	case <-w.gone:
+	case <-late:
+	}
+	if late != nil {
+		w.timer.Stop()
+	}
+	if !answered {
 		if b.leave(w) {
 			return Scores{}, leftError(ctx)
 		}

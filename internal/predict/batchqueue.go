@@ -13,7 +13,9 @@ type waiter struct {
 	rows     []Vector // the caller's: not touched once it has left
 	explain  bool
 	since    time.Time
-	deadline time.Time // zero: none
+	deadline time.Time       // zero: none
+	gone     <-chan struct{} // closed when the caller has left
+	timer    *time.Timer     // for the deadline, where gone does not tell; of the caller's goroutine
 
 	state      waiterState
 	left       bool // sent, and nobody waits for the answer
@@ -41,7 +43,37 @@ func (b *Batch) newWaiter(ctx context.Context, rows []Vector, explain bool, now 
 	}
 	w.ctx, w.rows, w.explain, w.since = ctx, rows, explain, now
 	w.deadline, _ = ctx.Deadline()
+	if p, ok := ctx.(Patient); ok {
+		w.gone = p.Left()
+	} else {
+		w.gone = ctx.Done()
+	}
 	return w
+}
+
+// hasLeft reports whether the caller has left already.
+func (w *waiter) hasLeft() bool {
+	select {
+	case <-w.gone:
+		return true
+	default:
+		return false
+	}
+}
+
+// untilDeadline is for a caller whose context would have to make a timer. That
+// of the waiter is used again.
+func (w *waiter) untilDeadline(ctx context.Context) <-chan time.Time {
+	if _, ok := ctx.(Patient); !ok || w.deadline.IsZero() {
+		return nil
+	}
+	left := time.Until(w.deadline)
+	if w.timer == nil {
+		w.timer = time.NewTimer(left)
+	} else {
+		w.timer.Reset(left)
+	}
+	return w.timer.C
 }
 
 // answer hands over what the caller gets, or drops it where nobody waits.
@@ -56,7 +88,7 @@ func (w *waiter) answer(scores Scores, err error) {
 
 // release keeps the waiter for another request.
 func (w *waiter) release() {
-	*w = waiter{done: w.done, home: w.home}
+	*w = waiter{done: w.done, timer: w.timer, home: w.home}
 	w.home.Put(w)
 }
 
@@ -188,7 +220,7 @@ func (q *batchQueue) explainIsDue() bool {
 // take moves requests from a lane to a call until one does not fit.
 func (q *batchQueue) take(c *call, l *lane, soonest time.Time) {
 	for w := l.head; w != nil; w = l.head {
-		lateNow := w.ctx.Err() != nil || (!w.deadline.IsZero() && !w.deadline.After(soonest))
+		lateNow := w.hasLeft() || (!w.deadline.IsZero() && !w.deadline.After(soonest))
 		if !lateNow && len(c.waiters) > 0 && c.size+len(w.rows) > min(q.maxRows, c.maxRows) {
 			return
 		}

@@ -1,12 +1,13 @@
 package predict
 
 import (
-	"cmp"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math"
+	"math/rand/v2"
 	"sort"
 	"strings"
 	"sync"
@@ -127,27 +128,30 @@ func (s *Service) predict(ctx context.Context, w *work, reqs []Request, results 
 	if len(w.rows) == 0 {
 		return
 	}
-	s.metrics.prepare.Observe(time.Since(start).Seconds())
+	prepared := time.Now()
+	s.metrics.prepare.Observe(prepared.Sub(start).Seconds())
 	if len(w.at) == 1 { // the call is for one prediction, and bears its name
 		one := &reqs[w.at[0]]
-		one.ID = cmp.Or(one.ID, NewID())
+		if one.ID == "" {
+			one.ID = NewID()
+		}
 		ctx = WithCallID(ctx, one.ID)
 	}
-	scores, err := s.ask(ctx, w.rows, explain)
+	scores, answered, err := s.ask(ctx, w.rows, explain, prepared)
 	if err != nil {
 		for _, i := range w.at {
 			results[i].Err = err
 		}
 		return
 	}
-	s.fill(ctx, w, reqs, results, scores, start)
-	s.record(ctx, w, results)
+	s.fill(ctx, w, reqs, results, scores, start, answered)
+	s.record(ctx, w, results, answered)
 }
 
 // Score asks the model about encoded rows and checks its answer: as many
 // scores as rows, all of them finite. It is all of them or none.
 func (s *Service) Score(ctx context.Context, rows []Vector, explain bool) (Scores, error) {
-	scores, err := s.ask(ctx, rows, explain)
+	scores, _, err := s.ask(ctx, rows, explain, time.Now())
 	if err == nil {
 		err = scores.Err()
 	}
@@ -157,19 +161,21 @@ func (s *Service) Score(ctx context.Context, rows []Vector, explain bool) (Score
 	return scores, nil
 }
 
-// ask is Score, but for rows that have an error of their own.
-func (s *Service) ask(ctx context.Context, rows []Vector, explain bool) (Scores, error) {
-	start := time.Now()
-	scores, err := s.scorer.Score(ctx, rows, explain)
+// ask is Score, but for rows that have an error of their own. It begins now, and
+// tells when the answer was there: the clock is read on every request, and takes
+// as long as a feature.
+func (s *Service) ask(ctx context.Context, rows []Vector, explain bool, now time.Time) (scores Scores, answered time.Time, err error) {
+	scores, err = s.scorer.Score(ctx, rows, explain)
 	if err == nil {
 		err = s.checkScores(scores, len(rows))
 	}
+	answered = time.Now()
 	if err != nil {
-		s.metrics.scorer.WithLabelValues(outcomeOf(err)).Observe(time.Since(start).Seconds())
-		return Scores{}, err
+		s.metrics.scorer.WithLabelValues(outcomeOf(err)).Observe(answered.Sub(now).Seconds())
+		return Scores{}, answered, err
 	}
-	s.metrics.scored.Observe(time.Since(start).Seconds())
-	return scores, nil
+	s.metrics.scored.Observe(answered.Sub(now).Seconds())
+	return scores, answered, nil
 }
 
 func (s *Service) checkScores(scores Scores, rows int) error {
@@ -269,8 +275,8 @@ func (s *Service) lacks(r Record) bool {
 
 // fill makes predictions of scores, for the ledger in w and for the caller in
 // results. Afterwards w.at has only those requests that have one.
-func (s *Service) fill(ctx context.Context, w *work, reqs []Request, results []Result, scores Scores, start time.Time) {
-	now, latency, caller := time.Now().UTC(), time.Since(start), CallerOf(ctx)
+func (s *Service) fill(ctx context.Context, w *work, reqs []Request, results []Result, scores Scores, start, answered time.Time) {
+	now, latency, caller := answered.UTC(), answered.Sub(start), CallerOf(ctx)
 	filled := w.at[:0]
 	for k, i := range w.at {
 		if err := scores.rowError(k); err != nil {
@@ -304,8 +310,9 @@ func (s *Service) fill(ctx context.Context, w *work, reqs []Request, results []R
 
 // record writes the predictions to the ledger before they are answered. A
 // ledger that fails costs no caller the answer, unless it says that it must: it
-// is counted, and logged when it begins and when it ends.
-func (s *Service) record(ctx context.Context, w *work, results []Result) {
+// is counted, and logged when it begins and when it ends. Its time counts from
+// the answer of the model, so that what the ledger is given is part of it.
+func (s *Service) record(ctx context.Context, w *work, results []Result, answered time.Time) {
 	// What was scored is recorded even if the caller has left by now.
 	deadline, bounded := ctx.Deadline()
 	ctx = context.WithoutCancel(ctx)
@@ -314,9 +321,8 @@ func (s *Service) record(ctx context.Context, w *work, results []Result) {
 		ctx, cancel = context.WithDeadline(ctx, deadline)
 		defer cancel()
 	}
-	begun := time.Now()
 	err := s.ledger.Append(ctx, w.predictions)
-	s.metrics.record.Observe(time.Since(begun).Seconds())
+	s.metrics.record.Observe(time.Since(answered).Seconds())
 	if err == nil {
 		if s.unwritten.Load() && s.unwritten.CompareAndSwap(true, false) {
 			s.log.Info("predictions are recorded again")
@@ -420,11 +426,24 @@ func outcomeOf(err error) string {
 
 // NewID returns a new id that sorts by time: a UUID of version 7 (RFC 9562).
 func NewID() string {
-	id, err := uuid.NewV7()
+	id, err := uuid.NewV7FromReader(randomness{})
 	if err != nil {
-		panic(err) // the system's random source failed; nothing can go on
+		panic(err) // randomness never fails
 	}
 	return id.String()
+}
+
+// randomness is the runtime's generator, a ChaCha8 that the system seeds. An id
+// has to be unique, which takes no system call each.
+type randomness struct{}
+
+func (randomness) Read(p []byte) (int, error) {
+	for i := 0; i < len(p); i += 8 {
+		var word [8]byte
+		binary.NativeEndian.PutUint64(word[:], rand.Uint64())
+		copy(p[i:], word[:])
+	}
+	return len(p), nil
 }
 
 // IDTime is when an id that NewID made was made, to the millisecond. It is

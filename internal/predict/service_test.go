@@ -695,7 +695,7 @@ func TestTheLedgerKnowsTheCaller(t *testing.T) {
 	for _, name := range []string{"", "shop"} {
 		ctx := t.Context()
 		if name != "" {
-			ctx = predict.WithCaller(ctx, name)
+			ctx = context.WithValue(ctx, predict.CallerKey{}, name)
 		}
 		if _, err := b.Predict(ctx, b.request(t, "", complete)); err != nil {
 			t.Fatal(err)
