@@ -12,8 +12,9 @@ import (
 
 const (
 	// linger is how long rows gather before a batch is drained, unless there
-	// are enough for a full one.
-	linger = 100 * time.Millisecond
+	// are enough for a full one. A database in this process flushes the disk for
+	// each, which also holds up who appends to the outbox: it is given fewer.
+	linger, lingerInside = 100 * time.Millisecond, 500 * time.Millisecond
 	// glance is how long the drainer rests until it looks whether it still should.
 	glance = 20 * time.Millisecond
 	// leastBatch is how many rows are stored at once after a failure. Each
@@ -21,7 +22,7 @@ const (
 	// come back is not met with all that waits.
 	leastBatch, mostBatch = 64, 1024
 	// insideBatch is the most of a database in this process, while there is room.
-	insideBatch = 128
+	insideBatch = 512
 	batchBytes  = 4 << 20
 	// storeTimeout is how long the database may take for a batch.
 	storeTimeout = 10 * time.Second
@@ -88,7 +89,7 @@ func (o *Outbox) Run(ctx context.Context) {
 				o.log.Error("a drained outbox segment could not be closed", "error", err)
 			}
 		case <-arrived:
-			wait.Reset(linger)
+			wait.Reset(o.linger())
 			waiting = true
 		case <-wait.C:
 			if rest := o.rest(); rest > 0 {
@@ -121,13 +122,20 @@ func (o *Outbox) rest() time.Duration {
 	share := o.share(o.filled())
 	rest := time.Duration(float64(d.took) * (1/share - 1))
 	if o.journal.level().rows < o.batchRows() && share < 1 {
-		rest = max(rest, linger)
+		rest = max(rest, o.linger())
 	}
 	return rest - time.Since(d.ended)
 }
 
-// batchRows is how many rows the next batch may have. Predictions wait while a
-// database in this process has the processor, so it gets it for short.
+func (o *Outbox) linger() time.Duration {
+	if o.options.Inside {
+		return lingerInside
+	}
+	return linger
+}
+
+// batchRows is how many rows the next batch may have. While a database in this
+// process stores them, nobody else can write to it: outcomes wait.
 func (o *Outbox) batchRows() int {
 	if o.options.Inside && o.share(o.filled()) < 1 {
 		return min(o.drain.rows, insideBatch)

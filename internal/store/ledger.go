@@ -14,11 +14,29 @@ import (
 // predictionColumns is how many values a row of the ledger has when it is made.
 const predictionColumns = 11
 
-// insertSizes are how many rows one statement inserts: a call is cut into the
-// largest that fit. So there are few texts to prepare, and a thousand rows are
-// some thirty round trips to a server. More rows would not do: to SQLite $1 is a
-// name, and its driver goes through all names for each value that it binds.
-var insertSizes = []int{32, 8, 1}
+// inserts is how rows are inserted into an engine.
+type inserts struct {
+	// sizes are how many rows one statement inserts: a call is cut into the
+	// largest that fit, so that there are few texts to prepare.
+	sizes []int
+	// inside says that the engine works in this process, so that after each
+	// statement others get the processor.
+	inside bool
+}
+
+var (
+	// To SQLite $1 is a name, and its driver goes through all names for each
+	// value that it binds: four rows are the fastest. They take some 100 µs.
+	sqliteInserts = inserts{sizes: []int{4, 1}, inside: true}
+	// A thousand rows are some thirty round trips.
+	postgresInserts = inserts{sizes: []int{32, 8, 1}}
+)
+
+// breath is how long an engine inside rests between statements. A batch takes
+// milliseconds, and on one processor every prediction would wait for all of it.
+// To give way by Gosched does not help: the scheduler comes back at once where
+// nobody is ready, and asks the network who is only when it has nothing to run.
+const breath = 20 * time.Microsecond
 
 // insertPredictionsSQL inserts so many rows.
 func insertPredictionsSQL(rows int) string {
@@ -59,9 +77,9 @@ func (s *Store) Append(ctx context.Context, predictions []predict.Prediction) er
 }
 
 func (s *Store) insertPredictions(ctx context.Context, tx *sql.Tx, predictions []predict.Prediction) error {
-	args := make([]any, 0, predictionColumns*min(len(predictions), insertSizes[0]))
+	args := make([]any, 0, predictionColumns*min(len(predictions), s.inserts.sizes[0]))
 	for rest := predictions; len(rest) > 0; {
-		size := insertSizes[slices.IndexFunc(insertSizes, func(n int) bool { return n <= len(rest) })]
+		size := s.inserts.sizes[slices.IndexFunc(s.inserts.sizes, func(n int) bool { return n <= len(rest) })]
 		args = args[:0]
 		for i := range rest[:size] {
 			p := &rest[i]
@@ -72,15 +90,17 @@ func (s *Store) insertPredictions(ctx context.Context, tx *sql.Tx, predictions [
 		if _, err := insert.ExecContext(ctx, args...); err != nil {
 			return err
 		}
-		rest = rest[size:]
+		if rest = rest[size:]; s.inserts.inside {
+			time.Sleep(breath)
+		}
 	}
 	return nil
 }
 
-// prepareInserts prepares a statement for each of insertSizes.
-func prepareInserts(ctx context.Context, db *sql.DB) (map[int]*sql.Stmt, error) {
+// prepareInserts prepares a statement for each of these numbers of rows.
+func prepareInserts(ctx context.Context, db *sql.DB, sizes []int) (map[int]*sql.Stmt, error) {
 	statements := make(map[int]*sql.Stmt)
-	for _, rows := range insertSizes {
+	for _, rows := range sizes {
 		statement, err := db.PrepareContext(ctx, insertPredictionsSQL(rows)) //nolint:sqlclosecheck // the store keeps it for as long as it lives
 		if err != nil {
 			return nil, err

@@ -53,7 +53,7 @@ func OpenPostgres(ctx context.Context, connector driver.Connector, o PostgresOpt
 		db.SetConnMaxIdleTime(postgresLifetime)
 		return db
 	}
-	return newStore(ctx, pool(postgresWriters), pool(postgresReaders))
+	return newStore(ctx, pool(postgresWriters), pool(postgresReaders), postgresInserts)
 }
 
 // migrateAsOwner migrates over connections of its own, which end with it.

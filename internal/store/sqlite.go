@@ -55,7 +55,7 @@ func OpenSQLite(ctx context.Context, path string) (*Store, error) {
 	}
 	read.SetMaxOpenConns(readConnections)
 	read.SetMaxIdleConns(readConnections)
-	return newStore(ctx, write, read)
+	return newStore(ctx, write, read, sqliteInserts)
 }
 
 // writerDSN is the writer's data source name.

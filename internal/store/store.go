@@ -34,6 +34,7 @@ type Store struct {
 	// both are several that can do either.
 	write, read *sql.DB
 
+	inserts              inserts
 	insertPredictionRows map[int]*sql.Stmt // on write, by the number of rows
 	featuresOfOne        *sql.Stmt         // on read
 
@@ -46,10 +47,10 @@ type Store struct {
 
 // newStore wires a Store over migrated databases. It takes them over: where it
 // fails it closes them.
-func newStore(ctx context.Context, write, read *sql.DB) (*Store, error) {
-	s := &Store{write: write, read: read, streams: make(chan struct{}, maxStreams), now: time.Now}
+func newStore(ctx context.Context, write, read *sql.DB, how inserts) (*Store, error) {
+	s := &Store{write: write, read: read, inserts: how, streams: make(chan struct{}, maxStreams), now: time.Now}
 	var err error
-	if s.insertPredictionRows, err = prepareInserts(ctx, write); err == nil {
+	if s.insertPredictionRows, err = prepareInserts(ctx, write, how.sizes); err == nil {
 		s.featuresOfOne, err = read.PrepareContext(ctx, featuresOfOneSQL)
 	}
 	if err != nil {
