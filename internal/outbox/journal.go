@@ -261,11 +261,12 @@ func (j *journal) put(frames []byte) error {
 	if !j.flush {
 		return nil
 	}
-	if err := j.sync(); err != nil {
+	if err := j.sync(j.file); err != nil {
 		// What a disk holds after a flush that failed nobody knows, and the next
 		// flush would not say so: this file is not written any more.
 		return errors.Join(err, j.file.Truncate(j.active.size), j.seal())
 	}
+	j.dirty = false
 	return nil
 }
 
@@ -290,7 +291,7 @@ func (j *journal) seal() error {
 	}
 	var err error
 	if j.dirty {
-		err = j.sync()
+		err = j.sync(j.file)
 		j.dirty = false // an answer to a flush that fails comes once
 	}
 	err = errors.Join(err, j.file.Close())
@@ -300,13 +301,10 @@ func (j *journal) seal() error {
 	return err
 }
 
-func (j *journal) sync() error {
+func (j *journal) sync(file *os.File) error {
 	start := time.Now()
-	err := j.file.Sync()
+	err := file.Sync()
 	j.metrics.fsync.Observe(time.Since(start).Seconds())
-	if err == nil {
-		j.dirty = false
-	}
 	return err
 }
 
@@ -335,13 +333,31 @@ func (j *journal) exclusively(fn func() error) error {
 	return err
 }
 
-// flushNow flushes what was written without a flush.
+// flushNow flushes what was written without a flush. Meanwhile appends go on;
+// what they write is for the next flush.
 func (j *journal) flushNow() error {
-	return j.exclusively(func() error {
-		if j.file == nil || !j.dirty {
-			return nil
+	var file *os.File
+	var size int64
+	err := j.exclusively(func() error {
+		if j.dirty {
+			file, size = j.file, j.active.size
 		}
-		return j.sync()
+		return nil
+	})
+	if err != nil || file == nil {
+		return err
+	}
+	switch err := j.sync(file); {
+	case errors.Is(err, os.ErrClosed):
+		return nil // whoever sealed the segment has flushed it
+	case err != nil:
+		return err
+	}
+	return j.exclusively(func() error {
+		if j.file == file && j.active.size == size {
+			j.dirty = false
+		}
+		return nil
 	})
 }
 
