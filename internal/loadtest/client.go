@@ -49,6 +49,7 @@ type conn struct {
 	tcp  net.Conn
 	in   *reader
 	due  time.Duration // of the request in flight; below zero: none
+	late time.Duration // that it was sent after that
 	n    int           // which one it is
 	gone bool
 }
@@ -267,7 +268,7 @@ func (c *conn) send(due time.Duration) {
 	n := int(c.run.sent.Add(1)) - 1
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.due, c.n = due, n
+	c.due, c.n, c.late = due, n, c.run.now()-due
 	// What cannot be written the reader finds out.
 	_, _ = c.tcp.Write(c.run.target.request(n))
 }
@@ -278,7 +279,7 @@ func (c *conn) read(ctx context.Context) {
 		m, err := c.in.next()
 		now := c.run.now()
 		c.mu.Lock()
-		due, n := c.due, c.n
+		due, n, late := c.due, c.n, c.late
 		if c.gone {
 			c.mu.Unlock()
 			return
@@ -286,7 +287,7 @@ func (c *conn) read(ctx context.Context) {
 		c.due = -1
 		c.mu.Unlock()
 		if due >= 0 {
-			got := record{due: due, took: now - due, kind: c.run.kind(n)}
+			got := record{due: due, took: now - due, late: late, kind: c.run.kind(n)}
 			if err == nil {
 				got.status = int16(m.status())
 				if c.run.target.right != nil && !c.run.target.right(n, &m) {

@@ -35,7 +35,14 @@ func TestAnOverloadIsHeldToWhatIsToBeReached(t *testing.T) {
 		missing []string // what is not reached
 	}{
 		{"as it should be", overloaded100(2*time.Millisecond, 15*time.Millisecond, 98), nil},
-		{"slow refusals", overloaded100(7*time.Millisecond, 15*time.Millisecond, 98), []string{"p99 of refusals"}},
+		{"slow refusals", overloaded100(7*time.Millisecond, 15*time.Millisecond, 98), []string{"p99 of refusals", "the same from"}},
+		{"a slow client", func() *surge {
+			u := overloaded100(7*time.Millisecond, 15*time.Millisecond, 98)
+			for i := range u.all {
+				u.all[i].late = 3 * time.Millisecond
+			}
+			return u
+		}(), []string{"p99 of refusals"}},
 		{"answers that waited", overloaded100(2*time.Millisecond, 200*time.Millisecond, 98), []string{"p99 of what is answered"}},
 		{"few answers", overloaded100(2*time.Millisecond, 15*time.Millisecond, 90), []string{"goodput"}},
 		{"memory", func() *surge {

@@ -10,6 +10,7 @@ import (
 type record struct {
 	due    time.Duration // since the run began
 	took   time.Duration // from then on
+	late   time.Duration // of which it was not sent yet: the client was late, or no connection free
 	kind   uint8         // of the request, where there are several
 	status int16         // 0: the connection broke
 	wrong  bool          // the answer is not the one that is right
@@ -61,15 +62,24 @@ func (rs records) statuses() map[int]int {
 // quantile returns the time that so large a share took at most: exactly, from
 // all of them.
 func (rs records) quantile(q float64) time.Duration {
+	return rs.quantileOf(q, func(r *record) time.Duration { return r.took })
+}
+
+// onceSent is quantile, but counted from when the request was sent.
+func (rs records) onceSent(q float64) time.Duration {
+	return rs.quantileOf(q, func(r *record) time.Duration { return r.took - r.late })
+}
+
+func (rs records) quantileOf(q float64, of func(*record) time.Duration) time.Duration {
 	if len(rs) == 0 {
 		return 0
 	}
-	took := make([]time.Duration, len(rs))
+	all := make([]time.Duration, len(rs))
 	for i := range rs {
-		took[i] = rs[i].took
+		all[i] = of(&rs[i])
 	}
-	slices.Sort(took)
-	return took[min(int(q*float64(len(took))), len(took)-1)]
+	slices.Sort(all)
+	return all[min(int(q*float64(len(all))), len(all)-1)]
 }
 
 // window is how finely recovery is told.

@@ -22,7 +22,7 @@ const (
 	// come back is not met with all that waits.
 	leastBatch, mostBatch = 64, 1024
 	// insideBatch is the most of a database in this process, while there is room.
-	insideBatch = 512
+	insideBatch = 256
 	batchBytes  = 4 << 20
 	// storeTimeout is how long the database may take for a batch.
 	storeTimeout = 10 * time.Second
