@@ -34,74 +34,81 @@ func (a *api) inTime(r *http.Request) (context.Context, context.CancelFunc, erro
 		ctx, cancel := context.WithTimeout(r.Context(), timeout)
 		return ctx, cancel, nil
 	}
-	e.limit.until = time.Now().Add(timeout)
-	return e, e.limit.release, nil
+	e.limit.begin(timeout)
+	return e, e.limit.end, nil
 }
 
-// timeLimit is the deadline of a request. It makes a context with a timer only
-// for those who need one: most requests are answered without (see
-// predict.Patient).
+// timeLimit is the deadline of a request while its prediction is made. It makes
+// a context with a timer only for those who need one: most requests are answered
+// without (see predict.Patient). The zero value is no limit, and so is one that
+// has ended.
 type timeLimit struct {
-	until time.Time // zero: none. Set before anybody else has the request's context
-
 	mu     sync.Mutex
+	until  time.Time
 	timed  context.Context // nil until it is needed
 	cancel context.CancelFunc
 }
 
-// context returns parent with the deadline, where there is one.
-func (l *timeLimit) context(parent context.Context) context.Context {
+func (l *timeLimit) begin(timeout time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.until = time.Now().Add(timeout)
+}
+
+// end ends what has been begun for the prediction. The request's own context
+// goes on: it has to be answered yet.
+func (l *timeLimit) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.cancel != nil {
+		l.cancel()
+	}
+	l.until, l.timed, l.cancel = time.Time{}, nil, nil
+}
+
+// state returns the deadline, if there is one, and the context that has it, if
+// somebody needed that already.
+func (l *timeLimit) state() (until time.Time, timed context.Context) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.until, l.timed
+}
+
+// over returns parent with the deadline, if there is one.
+func (l *timeLimit) over(parent context.Context) context.Context {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.until.IsZero() {
 		return parent
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	if l.timed == nil {
 		l.timed, l.cancel = context.WithDeadline(parent, l.until)
 	}
 	return l.timed
 }
 
-// made returns the context with the deadline if there is one already, else parent.
-func (l *timeLimit) made(parent context.Context) context.Context {
-	if l.until.IsZero() {
-		return parent
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.timed == nil {
-		return parent
-	}
-	return l.timed
-}
-
-func (l *timeLimit) release() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.cancel != nil {
-		l.cancel()
-	}
-}
-
 var _ predict.Patient = (*event)(nil)
 
 // Deadline implements context.Context.
 func (e *event) Deadline() (time.Time, bool) {
-	if e.limit.until.IsZero() {
-		return e.Context.Deadline()
+	if until, _ := e.limit.state(); !until.IsZero() {
+		return until, true // the server's context has none
 	}
-	return e.limit.until, true // the server's context has none
+	return e.Context.Deadline()
 }
 
 // Done implements context.Context.
-func (e *event) Done() <-chan struct{} { return e.limit.context(e.Context).Done() }
+func (e *event) Done() <-chan struct{} { return e.limit.over(e.Context).Done() }
 
 // Err implements context.Context.
 func (e *event) Err() error {
-	if err := e.limit.made(e.Context).Err(); err != nil {
-		return err
-	}
-	if until := e.limit.until; !until.IsZero() && !time.Now().Before(until) {
+	until, timed := e.limit.state()
+	switch {
+	case timed != nil:
+		return timed.Err()
+	case e.Context.Err() != nil:
+		return e.Context.Err()
+	case !until.IsZero() && !time.Now().Before(until):
 		return context.DeadlineExceeded
 	}
 	return nil
@@ -122,5 +129,8 @@ func (e *event) Value(key any) any {
 	case predict.CallerKey{}:
 		return e.apiKey
 	}
-	return e.limit.made(e.Context).Value(key)
+	if _, timed := e.limit.state(); timed != nil {
+		return timed.Value(key) // package context asks for its own
+	}
+	return e.Context.Value(key)
 }

@@ -446,3 +446,67 @@ func TestAFullQueueSaysWhenToComeBack(t *testing.T) {
 		large.wants(t, sequence(100, 30)...)
 	})
 }
+
+// patient is a context that must not be asked for a timer.
+type patient struct {
+	context.Context
+	t        *testing.T
+	deadline time.Time
+	left     chan struct{}
+}
+
+func (p *patient) Deadline() (time.Time, bool) { return p.deadline, true }
+func (p *patient) Left() <-chan struct{}       { return p.left }
+
+func (p *patient) Done() <-chan struct{} {
+	p.t.Error("it is asked for a channel, which takes a timer")
+	return nil
+}
+
+func (p *patient) Err() error {
+	select {
+	case <-p.left:
+		return context.Canceled
+	default:
+	}
+	if !time.Now().Before(p.deadline) {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+func TestAPatientCallerNeedsNoTimerAndIsHeardAllTheSame(t *testing.T) {
+	onGate(t, predict.BatchOptions{}, func(t *testing.T, b *gated) {
+		join := func(first float64, until time.Duration) (*request, *patient) {
+			ctx := &patient{Context: t.Context(), t: t, deadline: time.Now().Add(until), left: make(chan struct{})}
+			a := &request{cancel: func() {}, done: make(chan struct{})}
+			begun := time.Now()
+			go func() {
+				defer close(a.done)
+				a.scores, a.err = b.Batch.Score(ctx, vectors(first), false)
+				a.took = time.Since(begun)
+			}()
+			synctest.Wait()
+			return a, ctx
+		}
+		for range 2 { // the second time with timers that have been used
+			first := b.ask(t.Context(), vectors(1))
+			hasty, _ := join(2, 300*time.Millisecond)
+			leaver, ctx := join(3, time.Second)
+			stays, _ := join(4, time.Second)
+			stays2, _ := join(5, time.Second)
+			if hasty.fails(t, predict.Deadline); hasty.took != 300*time.Millisecond {
+				t.Errorf("told after %v", hasty.took)
+			}
+			close(ctx.left)
+			if e := leaver.fails(t, predict.Deadline); !errors.Is(e, context.Canceled) {
+				t.Errorf("got %v", e)
+			}
+			b.with(t, 1).ok()
+			first.wants(t, 1)
+			b.with(t, 4).ok()
+			stays.wants(t, 4)
+			stays2.wants(t, 5)
+		}
+	})
+}

@@ -1,0 +1,61 @@
+package api_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"gateway/api"
+	"gateway/internal/predict"
+)
+
+// A request's context has the deadline only while its prediction is made, and
+// makes a timer for those alone who need one. Its end must not look like a
+// caller who has left.
+func TestTheDeadlineOfAPredictionEndsWithIt(t *testing.T) {
+	contexts, children := make(chan context.Context, 1), make(chan context.Context, 1)
+	b := setup(t, withOptions(func(o *api.Options) { o.PredictTimeout = time.Minute }), withScorer(scorerFunc(
+		func(ctx context.Context, _ []predict.Vector) (predict.Scores, error) {
+			if until, ok := ctx.Deadline(); !ok || time.Until(until) > time.Minute || time.Until(until) < 50*time.Second {
+				t.Errorf("the deadline is %v, %v", until, ok)
+			}
+			child, cancel := context.WithTimeout(ctx, time.Hour) // needs ctx.Done
+			t.Cleanup(cancel)
+			if until, _ := child.Deadline(); time.Until(until) > time.Minute || child.Err() != nil {
+				t.Errorf("a context made from it ends at %v, with %v", until, child.Err())
+			}
+			contexts <- ctx
+			children <- child
+			return predict.Scores{}, predict.Errorf(predict.BadModel, "nonsense")
+		})))
+	b.post("/predict", `{"features":`+technician+`}`).problem(502)
+	b.logs.await(t, `"status":502`)
+	child := <-children
+	<-child.Done()
+	if _, ok := (<-contexts).Deadline(); ok || !errors.Is(child.Err(), context.Canceled) {
+		t.Errorf("afterwards there is a deadline: %v; a context made from it ended with %v", ok, child.Err())
+	}
+}
+
+func TestAPredictionEndsWhenItsCallerLeaves(t *testing.T) {
+	begun, ended := make(chan bool), make(chan error, 1)
+	b := setup(t, withScorer(scorerFunc(func(ctx context.Context, _ []predict.Vector) (predict.Scores, error) {
+		if p, ok := ctx.(predict.Patient); !ok || p.Left() == nil {
+			t.Error("the context does not tell when the caller leaves")
+		}
+		close(begun)
+		<-ctx.Done()
+		ended <- ctx.Err()
+		return predict.Scores{}, ctx.Err()
+	})))
+	conn, body := dialBundle(t, b), `{"features":`+technician+`}`
+	fmt.Fprintf(conn, "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	<-begun
+	_ = conn.Close()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("it ended with %v", err)
+	}
+	b.logs.await(t, `"status":499`)
+}
