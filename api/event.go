@@ -26,6 +26,7 @@ type event struct {
 	limit           timeLimit
 
 	id      string
+	fresh   bool // the id is new, not the caller's
 	start   time.Time
 	trace   string // id of the trace that it is part of, where there are traces
 	rows    int    // rows that were asked about or sent
@@ -102,8 +103,7 @@ func (o observed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	e := &event{Context: r.Context(), id: givenID(r), start: start, out: recorder{ResponseWriter: w}}
 	if e.id == "" {
-		e.id = predict.NewID()
-		e.callID = e.id
+		e.id, e.fresh = predict.NewID(), true
 	}
 	e.route.Routes = o.Router
 	e.idHeader[0] = e.id

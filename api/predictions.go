@@ -1,7 +1,6 @@
 package api
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -54,12 +53,8 @@ func (a *api) predict(w http.ResponseWriter, r *http.Request) error {
 	defer cancel()
 	e := eventOf(r.Context())
 	a.d.Predict.HasRead(e.start)
-	// A request without an id of its own has the id of its prediction.
-	e.callID = cmp.Or(e.subject, e.callID)
-	if e.callID == "" {
-		e.callID = predict.NewID()
-	}
-	req.ID = e.callID
+	req.ID = e.predictionID()
+	e.callID = req.ID
 	p, err := a.d.Predict.Predict(ctx, req)
 	if err != nil {
 		return err
@@ -68,6 +63,18 @@ func (a *api) predict(w http.ResponseWriter, r *http.Request) error {
 	doc.answer = append(appendPrediction(doc.answer[:0], &p), '\n')
 	write(w, http.StatusOK, "application/json", doc.answer)
 	return nil
+}
+
+// predictionID is the id of the one prediction that is asked for. A request that
+// came without an id shares it.
+func (e *event) predictionID() string {
+	switch {
+	case e.subject != "":
+		return e.subject
+	case e.fresh:
+		return e.id
+	}
+	return predict.NewID()
 }
 
 // request reads a document that is one request: by the fast path if it takes

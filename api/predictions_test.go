@@ -233,3 +233,27 @@ func TestBatchIsOneCall(t *testing.T) {
 		t.Errorf("%d calls of the model", calls)
 	}
 }
+
+// A request that came without an id shares that of its prediction, and so does
+// the call of the model; a call for many predictions has a name of its own.
+func TestAPredictionSharesTheIDOfItsRequest(t *testing.T) {
+	calls := make(chan string, 1)
+	b := setup(t, withScorer(scorerFunc(func(ctx context.Context, rows []predict.Vector) (predict.Scores, error) {
+		calls <- predict.CallID(ctx)
+		return halves(rows), nil
+	})))
+	prediction := `{"features":` + technician + `}`
+	for _, header := range []string{"Accept: */*", "X-Request-Id: mine", "X-Request-Id: no\u00a0good"} {
+		a := b.post("/predict", prediction, header).want(200)
+		var p api.Prediction
+		a.decode(&p)
+		request, call := a.header.Get("X-Request-Id"), <-calls
+		if shared := header != "X-Request-Id: mine"; (p.PredictionID == request) != shared || call != p.PredictionID || len(call) != 36 {
+			t.Errorf("%q: request %q, prediction %q, call %q", header, request, p.PredictionID, call)
+		}
+	}
+	a := b.post("/predict/batch", `{"instances":[`+prediction+`,`+prediction+`]}`).want(200)
+	if call := <-calls; len(call) != 36 || strings.Contains(a.body, call) || call == a.header.Get("X-Request-Id") {
+		t.Errorf("the call for two predictions is named %q", call)
+	}
+}
