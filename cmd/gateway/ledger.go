@@ -27,13 +27,16 @@ const (
 
 // openOutbox opens the outbox in the data dir, before the platform's ledger.
 func openOutbox(cfg Config, p *parts, log *slog.Logger) (*outbox.Outbox, error) {
-	return outbox.Open(p.dir.Path("outbox"), p.ledger, outbox.Options{
+	options := outbox.Options{
 		MaxBytes: int64(cfg.Outbox.MaxSize),
 		Policy:   outbox.Policy(cfg.Outbox.Policy),
 		Sync:     outbox.Sync(cfg.Outbox.Sync),
-		Inside:   cfg.DBSecretID == "",
 		Shared:   cfg.DBSecretID != "",
-	}, log, p.registry)
+	}
+	if cfg.DBSecretID == "" {
+		options.Flush = p.store.Flush
+	}
+	return outbox.Open(p.dir.Path("outbox"), p.ledger, options, log, p.registry)
 }
 
 // ledgerKeyFile is where the data dir keeps the key for personal features: not

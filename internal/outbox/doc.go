@@ -17,7 +17,9 @@
 // that each hold one prediction and its checksum. Only the newest segment is
 // written; one that is drained is removed. The file "position" says how far the
 // drain is. It may be behind, for draining twice is harmless, so it is never
-// flushed. Nothing in the folder names the machine or the path: it can be moved
+// flushed; it is never ahead of the database's disk. A database in this process
+// takes rows without flushing them, is told to flush once a second, and only
+// then are they let go of. Nothing in the folder names the machine or the path: it can be moved
 // with its data dir.
 //
 // # What may go wrong

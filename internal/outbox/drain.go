@@ -12,8 +12,7 @@ import (
 
 const (
 	// linger is how long rows gather before a batch is drained, unless there
-	// are enough for a full one. A database in this process flushes the disk for
-	// each, which also holds up who appends to the outbox: it is given fewer.
+	// are enough for a full one.
 	linger, lingerInside = 100 * time.Millisecond, 500 * time.Millisecond
 	// glance is how long the drainer rests until it looks whether it still should.
 	glance = 20 * time.Millisecond
@@ -21,8 +20,9 @@ const (
 	// success doubles that, up to mostBatch, so that a database that has just
 	// come back is not met with all that waits.
 	leastBatch, mostBatch = 64, 1024
-	// insideBatch is the most of a database in this process, while there is room.
-	insideBatch = 256
+	// insideBatch is the most of a database in this process. On one processor
+	// everybody waits for all of a batch: predictions, and outcomes for its turn.
+	insideBatch = 16
 	batchBytes  = 4 << 20
 	// storeTimeout is how long the database may take for a batch.
 	storeTimeout = 10 * time.Second
@@ -34,7 +34,7 @@ const (
 	// suspectNext is how many rows are tried to see whether the one before them
 	// is at fault or the database.
 	suspectNext = 4
-	// flushEvery is Sync Interval.
+	// flushEvery is Sync Interval, and how often a database in this process flushes.
 	flushEvery = time.Second
 	// retireAfter is how long a segment that is drained stays open for more.
 	retireAfter = time.Minute
@@ -63,12 +63,8 @@ func newDrain() drain { return drain{rows: leastBatch, pause: leastPause} }
 func (o *Outbox) Run(ctx context.Context) {
 	o.running.Store(true)
 	defer o.running.Store(false)
-	var flush <-chan time.Time
-	if o.options.Sync == Interval {
-		ticker := time.NewTicker(flushEvery)
-		defer ticker.Stop()
-		flush = ticker.C
-	}
+	flush := time.NewTicker(flushEvery)
+	defer flush.Stop()
 	retire := time.NewTicker(retireAfter)
 	defer retire.Stop()
 	wait := time.NewTimer(0) // until the next batch
@@ -82,8 +78,11 @@ func (o *Outbox) Run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-flush:
-			o.disk.note(o.journal.flushNow())
+		case <-flush.C:
+			if o.options.Sync == Interval {
+				o.disk.note(o.journal.flushNow())
+			}
+			o.settle(ctx)
 		case <-retire.C:
 			if err := o.journal.retire(); err != nil {
 				o.log.Error("a drained outbox segment could not be closed", "error", err)
@@ -127,17 +126,19 @@ func (o *Outbox) rest() time.Duration {
 	return rest - time.Since(d.ended)
 }
 
+// inside reports whether the database is in this process.
+func (o *Outbox) inside() bool { return o.options.Flush != nil }
+
 func (o *Outbox) linger() time.Duration {
-	if o.options.Inside {
+	if o.inside() {
 		return lingerInside
 	}
 	return linger
 }
 
-// batchRows is how many rows the next batch may have. While a database in this
-// process stores them, nobody else can write to it: outcomes wait.
+// batchRows is how many rows the next batch may have.
 func (o *Outbox) batchRows() int {
-	if o.options.Inside && o.share(o.filled()) < 1 {
+	if o.inside() {
 		return min(o.drain.rows, insideBatch)
 	}
 	return o.drain.rows
@@ -152,7 +153,7 @@ func (o *Outbox) filled() float64 {
 // is.
 func (o *Outbox) share(full float64) float64 {
 	least := leastShare
-	if o.options.Inside {
+	if o.inside() {
 		least = leastShareInside
 	}
 	const from, till = 0.375, 0.5 // beyond a half, calls of many rows wait for the drain
@@ -168,10 +169,27 @@ func (o *Outbox) Drain(ctx context.Context) error {
 			return fmt.Errorf("outbox: %w", err)
 		}
 		if n == 0 {
+			o.settle(ctx)
 			return nil
 		}
 	}
 	return ctx.Err()
+}
+
+// settle lets go of the rows that the database has, once they are on its disk.
+func (o *Outbox) settle(ctx context.Context) {
+	if !o.journal.unsettled() {
+		return
+	}
+	if o.inside() {
+		ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+		defer cancel()
+		if err := o.options.Flush(ctx); err != nil {
+			o.kept.set(true, err)
+			return
+		}
+	}
+	o.kept.note(o.journal.settle())
 }
 
 // store drains one batch and returns how many rows it had.
@@ -206,6 +224,9 @@ func (o *Outbox) store(ctx context.Context) (int, error) {
 	}
 	o.metrics.drainSeconds.Observe(time.Since(start).Seconds())
 	o.recovered()
+	if !o.inside() {
+		o.settle(ctx)
+	}
 	return n, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -215,6 +216,73 @@ func TestStoppingDrainsWhatTheTimeAllows(t *testing.T) {
 	next.stored(t, newPredictions(0, 3010)...)
 }
 
+// A database in this process has its last second in memory only: at a power
+// cut, whenever it comes, the outbox has what the database loses.
+func TestAPowerCutLosesNothingThatTheDatabaseHadNotFlushed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		options := Options{MaxBytes: 8 << 20}
+		b := setup(t, options)
+		b.options.Flush = b.db.Flush
+		b.journal.segmentSize = 32 << 10 // several are drained between two flushes
+		all := newPredictions(0, 5000)
+		b.mustAppendEach(t, all)
+		defer b.run(t)()
+		least := len(b.files(t, ""))
+		for lost, cuts := 0, 0; b.Stats().Rows > 0 || lost > 0; cuts++ {
+			time.Sleep(137 * time.Millisecond)
+			synctest.Wait()
+			kept := b.db.Flushed()
+			lost = len(b.db.Predictions()) - len(kept)
+			after := b.crash(t, options)
+			after.db = newDatabase()
+			after.ledger = after.db
+			if err := after.db.Append(t.Context(), kept); err != nil {
+				t.Fatal(err)
+			}
+			after.mustDrain(t)
+			after.stored(t, all...)
+			least = min(least, len(b.files(t, "")))
+			if cuts > 1000 {
+				t.Fatal("it is not drained")
+			}
+		}
+		if least > 1 {
+			t.Errorf("there were always %d segments: none was removed once it was flushed", least)
+		}
+	})
+}
+
+func TestRowsStayWhileTheDatabaseDoesNotFlush(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t, Options{MaxBytes: 8 << 20})
+		var works atomic.Bool
+		b.options.Flush = func(context.Context) error {
+			if !works.Load() {
+				return errors.New("the disk is full")
+			}
+			return nil
+		}
+		b.journal.segmentSize = 32 << 10
+		b.mustAppendEach(t, newPredictions(0, 1000))
+		defer b.run(t)()
+		segments := len(b.files(t, ""))
+		time.Sleep(retireAfter / 2)
+		synctest.Wait()
+		if got := len(b.files(t, "")); got != segments || b.Stats().Rows != 0 {
+			t.Errorf("of %d segments %d are left, and %d rows wait; want all, and none", segments, got, b.Stats().Rows)
+		}
+		if n := b.said("keeps rows"); n != 1 {
+			t.Errorf("it was said %d times, want once", n)
+		}
+		works.Store(true)
+		time.Sleep(flushEvery)
+		synctest.Wait()
+		if got := len(b.files(t, "")); got != 1 || b.said("lets go again") != 1 {
+			t.Errorf("%d segments are left after a flush, want the one that is written", got)
+		}
+	})
+}
+
 func TestIntervalFlushesEachSecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := setup(t, Options{Sync: Interval})
@@ -274,8 +342,12 @@ func TestADatabaseInsideTakesTurnsWithPredictions(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%v full, inside: %v", tt.full, tt.inside), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				const rows = 10 * mostBatch
-				b := setup(t, Options{Inside: tt.inside})
+				rows := 10 * mostBatch
+				b := setup(t, Options{})
+				if tt.inside {
+					rows = 40 * insideBatch
+					b.options.Flush = b.db.Flush
+				}
 				b.mustAppend(t, newPredictions(0, rows)...)
 				b.options.MaxBytes = int64(float64(b.Stats().Bytes) / tt.full)
 				b.drain.rows = mostBatch

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -43,6 +44,22 @@ type database struct {
 	calls  []call                         // of Append
 	refuse func(predict.Prediction) error // nil: takes all
 	delay  time.Duration
+	// flushed is how many rows it had when Flush was called.
+	flushed int
+}
+
+func (d *database) Flush(context.Context) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.flushed = len(d.Predictions())
+	return nil
+}
+
+// Flushed returns the rows that a power cut leaves.
+func (d *database) Flushed() []predict.Prediction {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.Predictions()[:d.flushed]
 }
 
 // call is a call of Append that came through.
@@ -128,6 +145,14 @@ func (b *bench) mustAppend(t testing.TB, rows ...predict.Prediction) {
 	t.Helper()
 	if err := b.Append(context.Background(), rows); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// mustAppendEach appends rows in several calls, as each goes into one segment.
+func (b *bench) mustAppendEach(t testing.TB, rows []predict.Prediction) {
+	t.Helper()
+	for chunk := range slices.Chunk(rows, 50) {
+		b.mustAppend(t, chunk...)
 	}
 }
 

@@ -43,6 +43,8 @@ type journal struct {
 	rows      int           // not drained, whether written yet or not
 	bytes     int64         // of those
 	freed     chan struct{} // closed, and made anew, when rows were drained
+	drained   position      // all before it is in the database
+	settled   position      // all before it is on the database's disk: what the file says
 
 	dropped atomic.Int64 // rows since the start
 

@@ -50,9 +50,10 @@ type Options struct {
 	Policy Policy
 	// Sync is when the disk is told to flush. Zero: Interval.
 	Sync Sync
-	// Inside says that the database is in this process, so that what it takes
-	// is taken from the predictions.
-	Inside bool
+	// Flush puts on disk what the ledger in the database was given. Nil: it is
+	// there when Append returns. Whoever needs it is taken for a database in this
+	// process: what it takes is taken from the predictions, so it gets little.
+	Flush func(context.Context) error
 	// Shared says that other outboxes drain to the same database, so that a
 	// prediction that is nowhere may be in one of them.
 	Shared bool
@@ -82,6 +83,7 @@ type Outbox struct {
 	batches sync.Pool // of *batch
 
 	full, disk condition    // the bound is reached; the disk does not take rows
+	kept       condition    // rows that the database has cannot be let go of
 	running    atomic.Bool  // Run does
 	failing    atomic.Int64 // since when the drain fails, in microseconds; 0: it does not
 
@@ -97,7 +99,7 @@ func Open(dir string, ledger predict.Ledger, options Options, log *slog.Logger, 
 	o := &Outbox{options: options, ledger: ledger, log: log}
 	o.metrics = newMetrics(reg, o)
 	o.batches.New = func() any { return new(batch) }
-	o.full.say, o.disk.say = o.sayFull, o.sayDisk
+	o.full.say, o.disk.say, o.kept.say = o.sayFull, o.sayDisk, o.sayKept
 	o.drain = newDrain()
 	o.journal = journal{
 		dir: dir, limit: options.MaxBytes, segmentSize: min(maxSegment, options.MaxBytes/8),
@@ -284,6 +286,14 @@ func (o *Outbox) sayDisk(now bool, err error) {
 		return
 	}
 	o.log.Info("the outbox can be written again", "dropped", o.journal.dropped.Load())
+}
+
+func (o *Outbox) sayKept(now bool, err error) {
+	if now {
+		o.log.Error("the outbox keeps rows that the database has: it has not flushed them, or they cannot be removed", "error", err)
+		return
+	}
+	o.log.Info("the outbox lets go again of rows that the database has")
 }
 
 // condition is a state of affairs that is said when it begins and when it ends.

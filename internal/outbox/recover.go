@@ -22,10 +22,12 @@ func (j *journal) open(report func(damage)) error {
 	}
 	text, err := readFile(path, nil)
 	if err == nil {
-		err = j.recover(text, report)
+		j.settled = decodePosition(text)
+		j.drained = j.settled
+		err = j.recover(report)
 	}
 	if err == nil && len(text) == 0 {
-		_, err = j.position.WriteAt(encodePosition(0, 0), 0) // takes its room
+		_, err = j.position.WriteAt(position{}.encode(), 0) // takes its room
 	}
 	if err != nil {
 		return errors.Join(err, j.position.Close())
@@ -40,8 +42,7 @@ type damage struct {
 	tail  bool // only its end, which was never acknowledged, and has been cut off
 }
 
-func (j *journal) recover(position []byte, report func(damage)) error {
-	number, offset := decodePosition(position)
+func (j *journal) recover(report func(damage)) error {
 	entries, err := os.ReadDir(j.dir) // sorted by name, and so by number
 	if err != nil {
 		return err
@@ -56,7 +57,7 @@ func (j *journal) recover(position []byte, report func(damage)) error {
 		}
 		j.next = max(j.next, n+1)
 		path := filepath.Join(j.dir, entry.Name())
-		if n < number { // drained, and then killed before it was removed
+		if n < j.settled.segment { // drained, and then killed before it was removed
 			if err := os.Remove(path); err != nil {
 				return err
 			}
@@ -74,8 +75,8 @@ func (j *journal) recover(position []byte, report func(damage)) error {
 			last.damaged = true
 			report(damage{path: path, bytes: int64(g.to - g.from)})
 		}
-		if n == number {
-			for last.drained < len(last.keys) && last.keys[last.drained].offset < offset {
+		if n == j.settled.segment {
+			for last.drained < len(last.keys) && last.keys[last.drained].offset < j.settled.offset {
 				last.drained++
 			}
 		}

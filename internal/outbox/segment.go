@@ -174,23 +174,29 @@ func syncDir(path string) error {
 	return dir.Sync()
 }
 
-// The position is how far the drain is: segment, offset, checksum.
-const positionSize = 20
-
-func encodePosition(number uint64, offset uint32) []byte {
-	text := binary.LittleEndian.AppendUint64(make([]byte, 0, positionSize), number)
-	text = binary.LittleEndian.AppendUint32(text, offset)
-	return binary.LittleEndian.AppendUint64(text, number^uint64(offset)^uint64(0x6f7574626f78)) // "outbox"
+// position is how far the drain is: all before an offset of a segment.
+type position struct {
+	segment uint64 // number
+	offset  uint32
 }
 
-// decodePosition returns zeros, the beginning, for what is no position.
-func decodePosition(text []byte) (number uint64, offset uint32) {
+// positionSize is that of a position on disk: segment, offset, checksum.
+const positionSize = 20
+
+func (p position) encode() []byte {
+	text := binary.LittleEndian.AppendUint64(make([]byte, 0, positionSize), p.segment)
+	text = binary.LittleEndian.AppendUint32(text, p.offset)
+	return binary.LittleEndian.AppendUint64(text, p.segment^uint64(p.offset)^uint64(0x6f7574626f78)) // "outbox"
+}
+
+// decodePosition returns the zero position, the beginning, for what is none.
+func decodePosition(text []byte) position {
 	if len(text) != positionSize {
-		return 0, 0
+		return position{}
 	}
-	number, offset = binary.LittleEndian.Uint64(text), binary.LittleEndian.Uint32(text[8:])
-	if string(encodePosition(number, offset)) != string(text) {
-		return 0, 0
+	p := position{binary.LittleEndian.Uint64(text), binary.LittleEndian.Uint32(text[8:])}
+	if string(p.encode()) != string(text) {
+		return position{}
 	}
-	return number, offset
+	return p
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 )
 
 // chunk is some rows from the drain's end of the journal, all of one segment.
@@ -27,9 +28,9 @@ func (c *chunk) length(i int) int64 {
 // so many, or none. They stay until done is called for them. Only one chunk is
 // out at a time. The records are in buf, or in a larger one, which is returned.
 func (j *journal) take(maxRows int, maxBytes int64, buf []byte) (chunk, []byte, error) {
-	c, to, err := j.claim(maxRows, maxBytes)
-	if c.segment == nil || err != nil {
-		return chunk{}, buf, err
+	c, to := j.claim(maxRows, maxBytes)
+	if c.segment == nil {
+		return chunk{}, buf, nil
 	}
 	data, err := readRange(c.segment.path, c.from, to, buf)
 	if err != nil {
@@ -46,23 +47,15 @@ func (j *journal) take(maxRows int, maxBytes int64, buf []byte) (chunk, []byte, 
 	return c, data, nil
 }
 
-// claim chooses the rows, and removes segments that have none left. to is where
-// the last of them ends.
-func (j *journal) claim(maxRows int, maxBytes int64) (c chunk, to int64, err error) {
+// claim chooses the rows. to is where the last of them ends.
+func (j *journal) claim(maxRows int, maxBytes int64) (c chunk, to int64) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	for len(j.segments) > 0 && j.segments[0].rows() == 0 {
-		if j.segments[0] == j.active {
-			return chunk{}, 0, nil
-		}
-		if err := j.remove(); err != nil {
-			return chunk{}, 0, err
-		}
+	first := slices.IndexFunc(j.segments, func(s *segment) bool { return s.rows() > 0 })
+	if first < 0 {
+		return chunk{}, 0
 	}
-	if len(j.segments) == 0 {
-		return chunk{}, 0, nil
-	}
-	s := j.segments[0]
+	s := j.segments[first]
 	from := int64(s.keys[s.drained].offset)
 	for i := s.drained; i < len(s.keys) && len(c.ends) < maxRows && to-from < maxBytes; i++ {
 		to = s.end(i)
@@ -70,7 +63,36 @@ func (j *journal) claim(maxRows int, maxBytes int64) (c chunk, to int64, err err
 	}
 	s.taken = len(c.ends)
 	c.segment, c.from, c.records = s, from, make([][]byte, len(c.ends))
-	return c, to, nil
+	return c, to
+}
+
+// unsettled reports whether there is anything to settle.
+func (j *journal) unsettled() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.drained != j.settled || j.empty()
+}
+
+// empty reports whether the oldest segment is drained and not written any more.
+func (j *journal) empty() bool {
+	return len(j.segments) > 0 && j.segments[0].rows() == 0 && j.segments[0] != j.active
+}
+
+// settle makes how far the drain is the position, and removes the segments
+// before it. The database must have on disk what it was given until now.
+func (j *journal) settle() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	// Where it fails the position is behind, as it may be: see the package's
+	// doc. It takes no room that it did not have, so a full disk does not matter.
+	_, _ = j.position.WriteAt(j.drained.encode(), 0)
+	j.settled = j.drained
+	for j.empty() {
+		if err := j.remove(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // remove takes the oldest segment, which is drained, from the disk, or sets it
@@ -90,10 +112,11 @@ func (j *journal) remove() error {
 	return nil
 }
 
-// done notes that the first n rows of the chunk need no longer be kept, the
-// last of them made at created (0: unknown), and makes that the position.
+// done notes that the database has the first n rows of the chunk, the last of
+// them made at created (0: unknown). They are kept until settle.
 func (j *journal) done(c *chunk, n int, created int64) {
 	j.mu.Lock()
+	defer j.mu.Unlock()
 	s := c.segment
 	s.taken -= n
 	before := s.bytes()
@@ -105,15 +128,11 @@ func (j *journal) done(c *chunk, n int, created int64) {
 	if created > 0 {
 		s.oldest = created // the next was hardly made earlier
 	}
-	number, offset := s.number, c.ends[n-1]
-	c.from = int64(offset)
+	j.drained = position{s.number, c.ends[n-1]}
+	c.from = int64(j.drained.offset)
 	c.records, c.ends = c.records[n:], c.ends[n:]
 	close(j.freed)
 	j.freed = make(chan struct{})
-	j.mu.Unlock()
-	// Where it fails the position is behind, as it may be: see the package's
-	// doc. It takes no room that it did not have, so a full disk does not matter.
-	_, _ = j.position.WriteAt(encodePosition(number, offset), 0)
 }
 
 // release leaves what is left of the chunk to be taken again, and reports

@@ -30,7 +30,7 @@ func benchCustomers(n int) []predict.Customer {
 
 func BenchmarkAppend(b *testing.B) {
 	ctx := context.Background()
-	for _, rows := range []int{1, 64, 1024} {
+	for _, rows := range []int{1, 16, 64, 1024} {
 		b.Run(fmt.Sprintf("rows=%d", rows), func(b *testing.B) {
 			s := openTestSQLite(b)
 			batch := make([]predict.Prediction, rows)

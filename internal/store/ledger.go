@@ -19,24 +19,17 @@ type inserts struct {
 	// sizes are how many rows one statement inserts: a call is cut into the
 	// largest that fit, so that there are few texts to prepare.
 	sizes []int
-	// inside says that the engine works in this process, so that after each
-	// statement others get the processor.
-	inside bool
+	// unflushed says that the commits of Append are left to Flush.
+	unflushed bool
 }
 
 var (
 	// To SQLite $1 is a name, and its driver goes through all names for each
-	// value that it binds: four rows are the fastest. They take some 100 µs.
-	sqliteInserts = inserts{sizes: []int{4, 1}, inside: true}
+	// value that it binds: four rows are the fastest.
+	sqliteInserts = inserts{sizes: []int{4, 1}, unflushed: true}
 	// A thousand rows are some thirty round trips.
 	postgresInserts = inserts{sizes: []int{32, 8, 1}}
 )
-
-// breath is how long an engine inside rests between statements. A batch takes
-// milliseconds, and on one processor every prediction would wait for all of it.
-// To give way by Gosched does not help: the scheduler comes back at once where
-// nobody is ready, and asks the network who is only when it has nothing to run.
-const breath = 20 * time.Microsecond
 
 // insertPredictionsSQL inserts so many rows.
 func insertPredictionsSQL(rows int) string {
@@ -59,15 +52,19 @@ VALUES `)
 	return b.String()
 }
 
-// Append records predictions, in one transaction: all or none. They are on disk
-// when it returns nil. A prediction whose id is known is ignored, so that a
-// call may be repeated. Reasons are not recorded. Where the tables refuse a row
-// the error is of kind Invalid.
+// Append records predictions, in one transaction: all or none. A killed process
+// loses none of them once it returns nil, and a power cut none after Flush. A
+// prediction whose id is known is ignored, so that a call may be repeated.
+// Reasons are not recorded. Where the tables refuse a row the error is of kind
+// Invalid.
 func (s *Store) Append(ctx context.Context, predictions []predict.Prediction) error {
 	if len(predictions) == 0 {
 		return nil
 	}
 	insert := func(tx *sql.Tx) error { return s.insertPredictions(ctx, tx, predictions) }
+	if s.inserts.unflushed {
+		return s.inUnflushed(ctx, "append predictions", insert)
+	}
 	err := s.inWrite(ctx, "append predictions", insert)
 	if lostRace(err) {
 		// Another process appends some of the same rows in another order.
@@ -90,11 +87,22 @@ func (s *Store) insertPredictions(ctx context.Context, tx *sql.Tx, predictions [
 		if _, err := insert.ExecContext(ctx, args...); err != nil {
 			return err
 		}
-		if rest = rest[size:]; s.inserts.inside {
-			time.Sleep(breath)
-		}
+		rest = rest[size:]
 	}
 	return nil
+}
+
+// flushedMark is what Flush writes, there being nothing else to write.
+const flushedMark = "flushed"
+
+// Flush puts on disk what Append was given before. With PostgreSQL it is there
+// already.
+func (s *Store) Flush(ctx context.Context) error {
+	if !s.inserts.unflushed {
+		return nil
+	}
+	// SQLite's log is one file: a commit that flushes it flushes those before.
+	return s.SetMark(ctx, flushedMark, micros(s.now()))
 }
 
 // prepareInserts prepares a statement for each of these numbers of rows.

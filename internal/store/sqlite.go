@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"net/url"
 	"os"
@@ -62,13 +63,44 @@ func OpenSQLite(ctx context.Context, path string) (*Store, error) {
 func writerDSN(path string) string {
 	return dsn(path, url.Values{
 		"_journal_mode": {"WAL"},  // readers and the writer do not wait for each other
-		"_synchronous":  {"FULL"}, // flush at every commit; NORMAL would survive a kill but not a power cut
+		"_synchronous":  {"FULL"}, // flush at every commit; see inUnflushed
 		"_txlock":       {"immediate"},
 		"_pragma": {
 			"journal_size_limit(67108864)", // give back what a long read made the log grow
 			"cache_size(-16384)",           // KiB
 		},
 	})
+}
+
+// inUnflushed is inWrite with a commit that is not flushed. What is written in
+// this way and what others write is in one order: a power cut takes the end of it.
+func (s *Store) inUnflushed(ctx context.Context, operation string, fn func(tx *sql.Tx) error) (err error) {
+	conn, err := s.write.Conn(ctx)
+	if err != nil {
+		return failed(operation, err)
+	}
+	defer conn.Close()
+	// It is over soon, and each statement of a context that may end has a
+	// goroutine that watches it.
+	ctx = context.WithoutCancel(ctx)
+	if _, err := conn.ExecContext(ctx, "PRAGMA synchronous = NORMAL"); err != nil {
+		return failed(operation, err)
+	}
+	defer func() {
+		if _, fault := conn.ExecContext(ctx, "PRAGMA synchronous = FULL"); fault != nil {
+			_ = conn.Raw(func(any) error { return driver.ErrBadConn }) // nobody gets it like this
+			err = errors.Join(err, failed(operation, fault))
+		}
+	}()
+	tx, err := conn.BeginTx(ctx, nil)
+	if err != nil {
+		return failed(operation, err)
+	}
+	defer tx.Rollback() // after a commit it does nothing
+	if err := fn(tx); err != nil {
+		return failed(operation, err)
+	}
+	return failed(operation, tx.Commit())
 }
 
 // readerDSN is the readers' data source name.

@@ -171,3 +171,58 @@ func TestSQLiteFullDisk(t *testing.T) {
 	must(t, s.write.QueryRow(`PRAGMA max_page_count = 100000`).Scan(&pages))
 	must(t, s.Append(ctx, []predict.Prediction{large}))
 }
+
+// What Append leaves to Flush, all others do not.
+func TestOnlyAppendIsNotFlushed(t *testing.T) {
+	s := openTestSQLite(t)
+	ctx := t.Context()
+	const normal, full = 1, 2 // PRAGMA synchronous
+	level := func(q interface {
+		QueryRowContext(context.Context, string, ...any) *sql.Row
+	},
+	) (level int) {
+		t.Helper()
+		must(t, q.QueryRowContext(ctx, "PRAGMA synchronous").Scan(&level))
+		return level
+	}
+	fault := errors.New("a fault")
+	for _, fails := range []error{nil, fault} {
+		err := s.inUnflushed(ctx, "test", func(tx *sql.Tx) error {
+			if got := level(tx); got != normal {
+				t.Errorf("in Append the level is %d, want %d", got, normal)
+			}
+			return fails
+		})
+		if !errors.Is(err, fails) {
+			t.Errorf("got %v, want %v", err, fails)
+		}
+		if got := level(s.write); got != full {
+			t.Errorf("after an Append that ends with %v the level is %d, want %d", fails, got, full)
+		}
+	}
+	bad := predictionFor(predict.NewID(), "10042", epoch)
+	bad.Caller, bad.Label = "shop", 2
+	if err := s.Append(ctx, []predict.Prediction{bad}); err == nil {
+		t.Error("a label of 2 was stored")
+	}
+	before := flushedAt(t, s)
+	must(t, s.Append(ctx, []predict.Prediction{predictionFor(predict.NewID(), "10042", epoch)}))
+	must(t, s.inWrite(ctx, "test", func(tx *sql.Tx) error {
+		if got := level(tx); got != full {
+			t.Errorf("in another transaction the level is %d, want %d", got, full)
+		}
+		return nil
+	}))
+	must(t, s.Flush(ctx))
+	if flushedAt(t, s) == before {
+		t.Error("Flush wrote nothing that could be flushed")
+	}
+}
+
+// flushedAt is what Flush leaves.
+func flushedAt(t *testing.T, s *Store) int64 {
+	t.Helper()
+	value, err := s.Mark(t.Context(), flushedMark)
+	must(t, err)
+	return value
+}
