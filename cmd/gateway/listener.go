@@ -71,7 +71,7 @@ func (d *drainListener) hand(conn net.Conn) {
 		count = &d.late
 	}
 	count.Add(1)
-	d.fetched <- &countedConn{Conn: conn, count: count}
+	d.fetched <- newClientConn(conn, count)
 }
 
 // Accept implements net.Listener.
@@ -147,16 +147,4 @@ func waitUntil(ctx context.Context, done func() bool) {
 		case <-tick.C:
 		}
 	}
-}
-
-// countedConn takes itself off the count when it is closed.
-type countedConn struct {
-	net.Conn
-	count *atomic.Int64
-	once  sync.Once
-}
-
-func (c *countedConn) Close() error {
-	defer c.once.Do(func() { c.count.Add(-1) })
-	return c.Conn.Close()
 }
