@@ -30,7 +30,7 @@ const (
 	leastPause, mostPause = 100 * time.Millisecond, 5 * time.Second
 	// leastShare is how much of the drainer's time is work while the outbox has
 	// room, and leastShareInside where the database is in this process.
-	leastShare, leastShareInside = 0.5, 0.05
+	leastShare, leastShareInside = 0.5, 0.03
 	// suspectNext is how many rows are tried to see whether the one before them
 	// is at fault or the database.
 	suspectNext = 4
@@ -57,7 +57,7 @@ func newDrain() drain { return drain{rows: leastBatch, pause: leastPause} }
 //
 // It stores one batch at a time and then rests for as long as the batch took,
 // so that the database has half its time free of us whatever its speed. Where
-// the database is in this process it rests nineteen times as long: predictions
+// the database is in this process it rests thirty times as long: predictions
 // come first, and in a peak the outbox is where they wait. From three eighths
 // full on it rests less and less, and from a half on not at all.
 func (o *Outbox) Run(ctx context.Context) {

@@ -333,8 +333,8 @@ func TestADatabaseInsideTakesTurnsWithPredictions(t *testing.T) {
 		inside      bool
 		least, most float64 // share of the time
 	}{
-		{full: 0.2, inside: true, least: 0.045, most: 0.0501},
-		{full: 0.37, inside: true, least: 0.045, most: 0.0501},
+		{full: 0.2, inside: true, least: 0.028, most: 0.0301},
+		{full: 0.37, inside: true, least: 0.028, most: 0.0301},
 		{full: 0.44, inside: true, least: 0.44, most: 0.48}, // 0.429 after the first batch
 		{full: 0.6, inside: true, least: 0.99, most: 1},
 		{full: 0.2, least: 0.49, most: 0.501},
