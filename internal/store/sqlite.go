@@ -92,15 +92,7 @@ func (s *Store) inUnflushed(ctx context.Context, operation string, fn func(tx *s
 			err = errors.Join(err, failed(operation, fault))
 		}
 	}()
-	tx, err := conn.BeginTx(ctx, nil)
-	if err != nil {
-		return failed(operation, err)
-	}
-	defer tx.Rollback() // after a commit it does nothing
-	if err := fn(tx); err != nil {
-		return failed(operation, err)
-	}
-	return failed(operation, tx.Commit())
+	return transact(ctx, conn, operation, fn)
 }
 
 // readerDSN is the readers' data source name.

@@ -90,7 +90,16 @@ func (s *Store) Connections() (open, inUse int) {
 // inWrite runs fn in a write transaction and commits it if fn returns nil. The
 // error names the operation.
 func (s *Store) inWrite(ctx context.Context, operation string, fn func(tx *sql.Tx) error) error {
-	tx, err := s.write.BeginTx(ctx, nil)
+	return transact(ctx, s.write, operation, fn)
+}
+
+// beginner is a database, or one connection to it.
+type beginner interface {
+	BeginTx(ctx context.Context, options *sql.TxOptions) (*sql.Tx, error)
+}
+
+func transact(ctx context.Context, on beginner, operation string, fn func(tx *sql.Tx) error) error {
+	tx, err := on.BeginTx(ctx, nil)
 	if err != nil {
 		return failed(operation, err)
 	}
