@@ -331,16 +331,18 @@ func TestADatabaseInsideTakesTurnsWithPredictions(t *testing.T) {
 	for _, tt := range []struct {
 		full        float64
 		inside      bool
+		slow        bool    // a batch takes longer than the drainer rests at most
 		least, most float64 // share of the time
 	}{
 		{full: 0.2, inside: true, least: 0.028, most: 0.0301},
 		{full: 0.37, inside: true, least: 0.028, most: 0.0301},
 		{full: 0.44, inside: true, least: 0.44, most: 0.48}, // 0.429 after the first batch
 		{full: 0.6, inside: true, least: 0.99, most: 1},
+		{full: 0.2, inside: true, slow: true, least: 0.49, most: 0.501},
 		{full: 0.2, least: 0.49, most: 0.501},
 		{full: 0.6, least: 0.99, most: 1},
 	} {
-		t.Run(fmt.Sprintf("%v full, inside: %v", tt.full, tt.inside), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%v full, inside: %v, slow: %v", tt.full, tt.inside, tt.slow), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				rows := 10 * mostBatch
 				b := setup(t, Options{})
@@ -352,6 +354,9 @@ func TestADatabaseInsideTakesTurnsWithPredictions(t *testing.T) {
 				b.options.MaxBytes = int64(float64(b.Stats().Bytes) / tt.full)
 				b.drain.rows = mostBatch
 				b.db.delay = 20 * time.Millisecond
+				if tt.inside && !tt.slow {
+					b.db.delay = 500 * time.Microsecond
+				}
 				defer b.run(t)()
 				time.Sleep(time.Hour)
 				synctest.Wait()
