@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"encoding/hex"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
@@ -17,7 +18,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sagemakerruntime"
 	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
-	"github.com/google/uuid"
 
 	"gateway/internal/aws/wire"
 )
@@ -178,14 +178,20 @@ func (i *invoker) learnSkew(m middleware.Metadata) {
 	}
 }
 
-// newInvocationID makes a UUID (version 4), as the SDK names its calls. It need
-// not be secret, so it takes no system call.
+// newInvocationID makes a UUID (version 4), as the SDK names its calls.
 func newInvocationID() string {
-	var id uuid.UUID
+	var id [16]byte
 	binary.NativeEndian.PutUint64(id[:8], rand.Uint64())
 	binary.NativeEndian.PutUint64(id[8:], rand.Uint64())
-	id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80 // version and variant
-	return id.String()
+	id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80
+	text := make([]byte, 0, 36)
+	for i, part := range [...][]byte{id[:4], id[4:6], id[6:8], id[8:10], id[10:]} {
+		if i > 0 {
+			text = append(text, '-')
+		}
+		text = hex.AppendEncode(text, part)
+	}
+	return string(text)
 }
 
 // sameCall gives the SDK's call a name that was used already.
