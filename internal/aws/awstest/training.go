@@ -271,7 +271,7 @@ func (s *Server) describeTrainingJob(_ *call, in *jobName) (any, error) {
 	out["TrainingJobArn"] = j.arn
 	out["TrainingJobStatus"] = j.status
 	out["SecondaryStatus"] = j.secondary
-	out["SecondaryStatusTransitions"] = j.transitions
+	out["SecondaryStatusTransitions"] = slices.Clone(j.transitions) // the answer is written when the job may go on
 	out["CreationTime"] = epoch(j.created)
 	out["LastModifiedTime"] = epoch(j.entered)
 	artifacts := map[string]string{}
