@@ -19,8 +19,8 @@
 // drain is. It may be behind, for draining twice is harmless, so it is never
 // flushed; it is never ahead of the database's disk. A database in this process
 // takes rows without flushing them, is told to flush once a second, and only
-// then are they let go of. Nothing in the folder names the machine or the path: it can be moved
-// with its data dir.
+// then are they let go of. Nothing in the folder names the machine or the path:
+// it can be moved with its data dir.
 //
 // # What may go wrong
 //

@@ -31,8 +31,8 @@ const (
 	// leastShare is how much of the drainer's time is work while the outbox has
 	// room, and leastShareInside where the database is in this process.
 	leastShare, leastShareInside = 0.5, 0.03
-	// mostRestInside bounds that, so that the ledger has what was asked lately
-	// also where the processor is slow: a renewal looks at it.
+	// mostRestInside is the longest rest there, so that the ledger has what was
+	// asked lately also where the processor is slow: a renewal looks at it.
 	mostRestInside = 20 * time.Millisecond
 	// suspectNext is how many rows are tried to see whether the one before them
 	// is at fault or the database.
@@ -61,8 +61,8 @@ func newDrain() drain { return drain{rows: leastBatch, pause: leastPause} }
 // It stores one batch at a time and then rests for as long as the batch took,
 // so that the database has half its time free of us whatever its speed. Where
 // the database is in this process it rests thirty times as long, if that is not
-// too long: predictions come first, and in a peak the outbox is where they wait. From three eighths
-// full on it rests less and less, and from a half on not at all.
+// too long: predictions come first, and in a peak the outbox is where they wait.
+// From three eighths full on it rests less and less, and from a half on not at all.
 func (o *Outbox) Run(ctx context.Context) {
 	o.running.Store(true)
 	defer o.running.Store(false)

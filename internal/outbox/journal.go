@@ -43,8 +43,6 @@ type journal struct {
 	rows      int           // not drained, whether written yet or not
 	bytes     int64         // of those
 	freed     chan struct{} // closed, and made anew, when rows were drained
-	drained   position      // all before it is in the database
-	settled   position      // all before it is on the database's disk: what the file says
 
 	dropped atomic.Int64 // rows since the start
 
@@ -53,7 +51,10 @@ type journal struct {
 	file   *os.File // of active
 	dirty  bool     // file holds what was not flushed
 
-	position *os.File // belongs to the drainer
+	// These belong to the drainer.
+	position *os.File
+	drained  position // all before it is in the database
+	settled  position // all before it is on the database's disk: what the file says
 }
 
 // batch is what one call appends: frames, and their keys with offsets from the

@@ -25,8 +25,9 @@ func (c *chunk) length(i int) int64 {
 }
 
 // take returns the oldest rows, at most so many and not many more bytes than
-// so many, or none. They stay until done is called for them. Only one chunk is
-// out at a time. The records are in buf, or in a larger one, which is returned.
+// so many, or none. They are taken again unless done is called for them. Only
+// one chunk is out at a time. The records are in buf, or in a larger one, which
+// is returned.
 func (j *journal) take(maxRows int, maxBytes int64, buf []byte) (chunk, []byte, error) {
 	c, to := j.claim(maxRows, maxBytes)
 	if c.segment == nil {
@@ -68,12 +69,16 @@ func (j *journal) claim(maxRows int, maxBytes int64) (c chunk, to int64) {
 
 // unsettled reports whether there is anything to settle.
 func (j *journal) unsettled() bool {
+	if j.drained != j.settled {
+		return true
+	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.drained != j.settled || j.empty()
+	return j.empty()
 }
 
 // empty reports whether the oldest segment is drained and not written any more.
+// j.mu is held.
 func (j *journal) empty() bool {
 	return len(j.segments) > 0 && j.segments[0].rows() == 0 && j.segments[0] != j.active
 }
@@ -81,12 +86,12 @@ func (j *journal) empty() bool {
 // settle makes how far the drain is the position, and removes the segments
 // before it. The database must have on disk what it was given until now.
 func (j *journal) settle() error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
 	// Where it fails the position is behind, as it may be: see the package's
 	// doc. It takes no room that it did not have, so a full disk does not matter.
 	_, _ = j.position.WriteAt(j.drained.encode(), 0)
 	j.settled = j.drained
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	for j.empty() {
 		if err := j.remove(); err != nil {
 			return err
