@@ -36,7 +36,8 @@ type run struct {
 	conns   []*conn
 	free    []*conn
 	backlog []time.Duration // due, and no connection was free
-	samples []string        // of wrong answers
+	wrong   []string        // the first wrong answers
+	lost    []string        // the first requests without one
 }
 
 // conn is a connection and the goroutine that reads from it.
@@ -202,8 +203,12 @@ func (r *run) stop() records {
 	for _, c := range r.conns {
 		all = append(all, c.records...)
 		if c.due >= 0 {
+			r.sample(&r.lost, "request %d, due at %v and sent %v later: no answer", c.n, c.due, c.late)
 			all = append(all, record{due: c.due, took: now - c.due, kind: r.kind(c.n)})
 		}
+	}
+	if len(r.backlog) > 0 {
+		r.sample(&r.lost, "%d never sent, as no connection was free, the first due at %v", len(r.backlog), r.backlog[0])
 	}
 	for _, due := range r.backlog {
 		all = append(all, record{due: due, took: now - due})
@@ -211,13 +216,13 @@ func (r *run) stop() records {
 	return all
 }
 
-// sample keeps the first wrong answers, for whoever has to find out why.
-func (r *run) sample(n int, m *message) {
+// sample keeps the first of a kind, for whoever has to find out why.
+func (r *run) sample(of *[]string, format string, args ...any) {
 	const most = 3
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.samples) < most {
-		r.samples = append(r.samples, fmt.Sprintf("request %d, after %v: %s %.400s", n, r.now().Round(time.Millisecond), m.line, m.body))
+	if len(*of) < most {
+		*of = append(*of, fmt.Sprintf("after %v, ", r.now().Round(time.Millisecond))+fmt.Sprintf(format, args...))
 	}
 }
 
@@ -292,8 +297,10 @@ func (c *conn) read(ctx context.Context) {
 				got.status = int16(m.status())
 				if c.run.target.right != nil && !c.run.target.right(n, &m) {
 					got.wrong = true
-					c.run.sample(n, &m)
+					c.run.sample(&c.run.wrong, "request %d: %s %.400s", n, m.line, m.body)
 				}
+			} else {
+				c.run.sample(&c.run.lost, "request %d, due at %v and sent %v later: %v", n, due, late, err)
 			}
 			c.records = append(c.records, got)
 		}

@@ -17,11 +17,15 @@ type report struct {
 	wrong int // answers, in all scenarios
 }
 
-// judge counts a run's wrong answers, and shows the first of them.
+// judge counts a run's wrong answers, and shows the first of them and of the
+// requests without an answer.
 func (r *report) judge(load *run, all records) {
 	r.wrong += all.wrong()
-	for _, sample := range load.samples {
+	for _, sample := range load.wrong {
 		r.note("**Wrong**: %s", sample)
+	}
+	for _, sample := range load.lost {
+		r.note("**Lost**: %s", sample)
 	}
 }
 
