@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"gateway/internal/local"
+	"gateway/internal/modelswap"
 	"gateway/internal/outbox"
 	"gateway/internal/predict"
 	"gateway/internal/store"
@@ -37,6 +38,33 @@ func openOutbox(cfg Config, p *parts, log *slog.Logger) (*outbox.Outbox, error) 
 		options.Flush = p.store.Flush
 	}
 	return outbox.Open(p.dir.Path("outbox"), p.ledger, options, log, p.registry)
+}
+
+// recentTraffic is what models were asked lately: what waits in the outbox, and
+// before that what the database has.
+type recentTraffic struct {
+	outbox   *outbox.Outbox
+	database modelswap.Traffic
+}
+
+// RecentPredictions implements modelswap.Traffic.
+func (t recentTraffic) RecentPredictions(ctx context.Context, model string, limit int) ([]predict.Prediction, error) {
+	const look = 10_000 // of any model, as the database does
+	recent, err := t.outbox.Recent(model, limit, look)
+	if err != nil || len(recent) >= limit {
+		return recent, err
+	}
+	waiting := make(map[string]bool, len(recent))
+	for i := range recent {
+		waiting[recent[i].ID] = true
+	}
+	stored, err := t.database.RecentPredictions(ctx, model, limit)
+	for i := range stored {
+		if len(recent) < limit && !waiting[stored[i].ID] { // else it has been drained in this moment
+			recent = append(recent, stored[i])
+		}
+	}
+	return recent, err
 }
 
 // ledgerKeyFile is where the data dir keeps the key for personal features: not

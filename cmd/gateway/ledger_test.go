@@ -22,6 +22,8 @@ import (
 	"gateway/internal/demo"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
+
+	"golang.org/x/time/rate"
 )
 
 // load is clients that predict by features, and what they were answered.
@@ -40,6 +42,12 @@ type load struct {
 // startLoad lets clients predict until end is called, or until they find
 // nobody, if the gateway may be killed.
 func startLoad(url string, clients int, mayDie bool) *load {
+	return startPaced(url, clients, rate.Inf, mayDie)
+}
+
+// startPaced is startLoad with so many predictions a second at most.
+func startPaced(url string, clients int, perSecond rate.Limit, mayDie bool) *load {
+	pace := rate.NewLimiter(perSecond, clients)
 	l := &load{url: url, stop: make(chan struct{}), answered: map[string]bool{}}
 	transport := &http.Transport{MaxIdleConnsPerHost: clients}
 	body, _ := json.Marshal(map[string]any{"features": sample()})
@@ -52,6 +60,7 @@ func startLoad(url string, clients int, mayDie bool) *load {
 					return
 				default:
 				}
+				_ = pace.Wait(context.Background())
 				id, err := predictOnce(&http.Client{Transport: transport}, url, body)
 				switch {
 				case err == nil:

@@ -141,7 +141,7 @@ func openParts(ctx context.Context, cfg Config, log *slog.Logger) (_ *parts, err
 		Renewals:  p.store,
 		Models:    p.store,
 		Schedules: p.store,
-		Traffic:   p.store,
+		Traffic:   recentTraffic{p.outbox, p.store},
 		Exporter:  p.exporter,
 		Files:     p.files,
 		Trainer:   p.trainer,

@@ -91,7 +91,8 @@ func newMistreated(t *testing.T, size int) *mistreated {
 	cfg.DBSecretID = "file:" + databaseAs(t, m.server.URL(), "gateway", "gateway-password")
 	m.gatewayUnderTest = start(t, cfg)
 	m.ready(t)
-	m.load = startLoad(m.url, 4, false)
+	const perSecond = 1000 // which the database can take, so that it catches up
+	m.load = startPaced(m.url, 4, perSecond, false)
 	return m
 }
 

@@ -20,8 +20,9 @@ const (
 	// success doubles that, up to mostBatch, so that a database that has just
 	// come back is not met with all that waits.
 	leastBatch, mostBatch = 64, 1024
-	// insideBatch is the most of a database in this process. On one processor
-	// everybody waits for all of a batch: predictions, and outcomes for its turn.
+	// insideBatch is the most of a database in this process while the outbox has
+	// room. On one processor everybody waits for all of a batch: predictions, and
+	// outcomes for its turn.
 	insideBatch = 16
 	batchBytes  = 4 << 20
 	// storeTimeout is how long the database may take for a batch.
@@ -31,8 +32,8 @@ const (
 	// leastShare is how much of the drainer's time is work while the outbox has
 	// room, and leastShareInside where the database is in this process.
 	leastShare, leastShareInside = 0.5, 0.03
-	// mostRestInside is the longest rest there, so that the ledger has what was
-	// asked lately also where the processor is slow: a renewal looks at it.
+	// mostRestInside is the longest rest there, so that the ledger is not too far
+	// behind where the processor is slow.
 	mostRestInside = 20 * time.Millisecond
 	// suspectNext is how many rows are tried to see whether the one before them
 	// is at fault or the database.
@@ -47,8 +48,10 @@ const (
 type drain struct {
 	rows    int           // of the next batch
 	pause   time.Duration // after the next failure
-	took    time.Duration // the last batch; 0 if it failed
+	arrived time.Time     // the first row after there was none
+	took    time.Duration // the last batch
 	ended   time.Time     // that batch
+	failed  bool          // that batch
 	buf     []byte
 	decoder decoder
 	taken   []predict.Prediction // the rows of the chunk that is out
@@ -62,7 +65,8 @@ func newDrain() drain { return drain{rows: leastBatch, pause: leastPause} }
 // so that the database has half its time free of us whatever its speed. Where
 // the database is in this process it rests thirty times as long, if that is not
 // too long: predictions come first, and in a peak the outbox is where they wait.
-// From three eighths full on it rests less and less, and from a half on not at all.
+// From three eighths full on it rests less and less, and from a half on not at
+// all, with batches that grow as the rests shrink: a large one costs less for each row.
 func (o *Outbox) Run(ctx context.Context) {
 	o.running.Store(true)
 	defer o.running.Store(false)
@@ -91,7 +95,8 @@ func (o *Outbox) Run(ctx context.Context) {
 				o.log.Error("a drained outbox segment could not be closed", "error", err)
 			}
 		case <-arrived:
-			wait.Reset(o.linger())
+			o.drain.arrived = time.Now()
+			wait.Reset(glance)
 			waiting = true
 		case <-wait.C:
 			if rest := o.rest(); rest > 0 {
@@ -100,10 +105,9 @@ func (o *Outbox) Run(ctx context.Context) {
 			}
 			start := time.Now()
 			n, err := o.store(ctx)
-			o.drain.ended, o.drain.took = time.Now(), time.Since(start)
+			o.drain.ended, o.drain.took, o.drain.failed = time.Now(), time.Since(start), err != nil
 			switch {
 			case err != nil:
-				o.drain.took = 0
 				wait.Reset(o.failed(ctx, err))
 			case n == 0:
 				waiting = false
@@ -118,7 +122,7 @@ func (o *Outbox) Run(ctx context.Context) {
 // the time since it began. Less than a full batch waits for more rows as well.
 func (o *Outbox) rest() time.Duration {
 	d := &o.drain
-	if d.took == 0 {
+	if d.failed {
 		return 0
 	}
 	share := o.share(o.filled())
@@ -126,10 +130,12 @@ func (o *Outbox) rest() time.Duration {
 	if o.inside() {
 		rest = min(rest, mostRestInside)
 	}
+	since := time.Since(d.ended)
 	if o.journal.level().rows < o.batchRows() && share < 1 {
 		rest = max(rest, o.linger())
+		since = min(since, time.Since(d.arrived))
 	}
-	return rest - time.Since(d.ended)
+	return rest - since
 }
 
 // inside reports whether the database is in this process.
@@ -145,7 +151,7 @@ func (o *Outbox) linger() time.Duration {
 // batchRows is how many rows the next batch may have.
 func (o *Outbox) batchRows() int {
 	if o.inside() {
-		return min(o.drain.rows, insideBatch)
+		return min(o.drain.rows, int(insideBatch*o.share(o.filled())/leastShareInside))
 	}
 	return o.drain.rows
 }

@@ -344,10 +344,9 @@ func TestADatabaseInsideTakesTurnsWithPredictions(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%v full, inside: %v, slow: %v", tt.full, tt.inside, tt.slow), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				rows := 10 * mostBatch
+				const rows = 10 * mostBatch
 				b := setup(t, Options{})
 				if tt.inside {
-					rows = 40 * insideBatch
 					b.options.Flush = b.db.Flush
 				}
 				b.mustAppend(t, newPredictions(0, rows)...)
@@ -364,6 +363,40 @@ func TestADatabaseInsideTakesTurnsWithPredictions(t *testing.T) {
 				share := float64(b.db.delay) / float64(b.db.calls[1].at.Sub(b.db.calls[0].at))
 				if share < tt.least || share > tt.most {
 					t.Errorf("of the time %.3f is work, want %v to %v", share, tt.least, tt.most)
+				}
+				if first := b.db.calls[0].rows; first > mostBatch || tt.inside && tt.full < 0.4 != (first == insideBatch) {
+					t.Errorf("the first batch has %d rows", first)
+				}
+			})
+		})
+	}
+}
+
+// Rows gather for a while, unless there are enough for a full batch.
+func TestAFullBatchDoesNotLinger(t *testing.T) {
+	for _, tt := range []struct {
+		rows   int
+		inside bool
+		within time.Duration
+	}{
+		{1, false, linger}, {leastBatch - 1, false, linger}, {leastBatch, false, glance},
+		{1, true, lingerInside}, {insideBatch - 1, true, lingerInside}, {insideBatch, true, glance},
+	} {
+		t.Run(fmt.Sprintf("%d rows, inside: %v", tt.rows, tt.inside), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := setup(t, Options{})
+				if tt.inside {
+					b.options.Flush = b.db.Flush
+				}
+				defer b.run(t)()
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				b.mustAppend(t, newPredictions(0, tt.rows)...)
+				start := time.Now()
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				if got := b.db.calls[0].at.Sub(start); got != tt.within {
+					t.Errorf("they were stored after %v, want %v", got, tt.within)
 				}
 			})
 		})

@@ -2,11 +2,7 @@ package outbox
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
 	"time"
 
 	"gateway/internal/predict"
@@ -117,8 +113,6 @@ type search struct {
 	predictions, customers map[string]bool // sought by id; by customer
 	hashes                 map[uint32]int  // of those, and how many have it
 	found                  []predict.Prediction
-	decoder                decoder
-	buf                    []byte
 }
 
 func newSearch(outcomes []predict.Outcome) *search {
@@ -153,35 +147,10 @@ func (s *search) got(set map[string]bool, id string) {
 
 func (s *search) over() bool { return len(s.hashes) == 0 }
 
-// look goes through the rows of a segment, the newest first.
+// look goes through the rows of a segment.
 func (s *search) look(l look) error {
-	var file *os.File
-	defer func() {
-		if file != nil {
-			_ = file.Close() // it was only read
-		}
-	}()
-	for i := len(l.keys) - 1; i >= 0 && !s.over(); i-- {
-		k := l.keys[i]
-		if s.hashes[k.id] == 0 && s.hashes[k.customer] == 0 {
-			continue
-		}
-		if file == nil {
-			var err error
-			if file, err = os.Open(l.path); errors.Is(err, fs.ErrNotExist) {
-				return nil // drained meanwhile, so the database has its rows
-			} else if err != nil {
-				return err
-			}
-		}
-		record, err := s.read(file, int64(k.offset))
-		if err != nil {
-			return err
-		}
-		p, err := s.decoder.decode(record)
-		if err != nil {
-			continue // the drainer sets it aside
-		}
+	may := func(k key) bool { return s.hashes[k.id] > 0 || s.hashes[k.customer] > 0 }
+	return l.walk(may, func(p predict.Prediction) bool {
 		wanted := s.predictions[p.ID] || s.customers[p.CustomerID]
 		if s.predictions[p.ID] {
 			s.got(s.predictions, p.ID)
@@ -192,26 +161,6 @@ func (s *search) look(l look) error {
 		if wanted {
 			s.found = append(s.found, p)
 		}
-	}
-	return nil
-}
-
-// read reads the record at an offset; nil if it is damaged.
-func (s *search) read(file *os.File, offset int64) ([]byte, error) {
-	const usual = 4 << 10
-	if s.buf == nil {
-		s.buf = make([]byte, usual)
-	}
-	n, err := file.ReadAt(s.buf, offset)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
-	}
-	if record, ok := frameAt(s.buf[:n]); ok {
-		return record, nil
-	}
-	if len(s.buf) == usual { // perhaps a large one
-		s.buf = make([]byte, frameHeader+maxRecord)
-		return s.read(file, offset)
-	}
-	return nil, nil
+		return !s.over()
+	})
 }

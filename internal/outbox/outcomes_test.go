@@ -3,6 +3,7 @@ package outbox
 import (
 	"context"
 	"errors"
+	"reflect"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -183,4 +184,38 @@ func TestAnotherGatewaysPredictionIsWaitedFor(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestRecentPredictionsAreThoseThatWait(t *testing.T) {
+	b := setup(t, Options{MaxBytes: MinBytes}) // so that there are several segments
+	all := newPredictions(0, 2000)
+	for i := range all {
+		all[i].Model = []string{"champion", "challenger"}[i%2]
+	}
+	for i := 0; i < len(all); i += 100 {
+		b.mustAppend(t, all[i:i+100]...)
+	}
+	ask := func(model string, limit, look int, want ...int) {
+		t.Helper()
+		found, err := b.Recent(model, limit, look)
+		if err != nil || len(found) != len(want) {
+			t.Fatalf("found %d (%v), want %d", len(found), err, len(want))
+		}
+		for i, w := range want {
+			if !reflect.DeepEqual(found[i], all[w]) {
+				t.Errorf("the %d. is %+v, want %+v", i, found[i], all[w])
+			}
+		}
+	}
+	ask("champion", 3, 2000, 1998, 1996, 1994)
+	ask("challenger", 3, 2000, 1999, 1997, 1995)
+	ask("champion", 3, 4, 1998, 1996)
+	ask("nobody", 3, 2000)
+	if found, err := b.Recent("champion", 1500, 5000); err != nil || len(found) != 1000 {
+		t.Errorf("found %d (%v) of all, want 1000", len(found), err)
+	}
+	if err := b.Drain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ask("champion", 3, 2000)
 }
