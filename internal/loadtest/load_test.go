@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -122,7 +123,7 @@ func TestEveryAnswerOfAGatewayUnderLoadIsChecked(t *testing.T) {
 		t.Fatal(err)
 	}
 	x.key.Store("unused")
-	for _, r := range fire(t, x.target(s.gateway.addr), 4, 200) {
+	for _, r := range fire(t, x.target(s.gateway.addr, slices.Concat(x.plain, x.others)), 4, 200) {
 		want := x.status(&r)
 		if x.names[r.kind] == "without a key" {
 			want = http.StatusOK // this gateway wants none

@@ -16,9 +16,12 @@ import (
 )
 
 // mix is the load of a day: every route that apps have, with right and wrong
-// requests. The n-th request is of kind n modulo the length of kinds.
+// requests. Those that are plain are a load of their own, over connections of
+// their own, for the gateway has another way of reading these. The n-th request
+// of a load is of kind n modulo their number.
 type mix struct {
-	kinds  []kind
+	plain  []kind
+	others []kind
 	names  []string     // of the different kinds
 	oracle *oracle      // of rows that are sent
 	stored *oracle      // of customers that the gateway has stored
@@ -111,7 +114,11 @@ func newMix(ctx context.Context, o *oracle) (*mix, error) {
 	}{{predictions, 10}, {once, 1}, {customers, 3}, {batches, 2}, {invocations, 1}, {outcomes, 1}, {faulty, 1}, {stranger, 1}} {
 		x.names = append(x.names, part.name)
 		for range part.share {
-			x.kinds = append(x.kinds, part.kind)
+			if part.name == batches.name {
+				x.others = append(x.others, part.kind)
+			} else {
+				x.plain = append(x.plain, part.kind)
+			}
 		}
 	}
 	return x, nil
@@ -127,15 +134,31 @@ func storedRows() ([]row, error) {
 	return encode(predict.Bank(), customers, "")
 }
 
-func (x *mix) of(n int) *kind { return &x.kinds[n%len(x.kinds)] }
+// start begins both loads, with so many requests a second in all.
+func (x *mix) start(ctx context.Context, addr string, perSecond float64) (loads []*run, err error) {
+	const most = 512 // connections of each
+	for _, kinds := range [][]kind{x.plain, x.others} {
+		share := perSecond * float64(len(kinds)) / float64(len(x.plain)+len(x.others))
+		load, err := start(ctx, x.target(addr, kinds), most, share)
+		if err != nil {
+			for _, l := range loads {
+				l.close()
+			}
+			return nil, err
+		}
+		loads = append(loads, load)
+	}
+	return loads, nil
+}
 
-// target is the mix as a load, with the key that is current when a request is
+// target is some kinds as a load, with the key that is current when a request is
 // sent.
-func (x *mix) target(addr string) target {
+func (x *mix) target(addr string, kinds []kind) target {
+	of := func(n int) *kind { return &kinds[n%len(kinds)] }
 	return target{addr: addr,
-		request: func(n int) []byte { return x.of(n).request(n, "X-Api-Key: "+x.key.Load().(string)+"\r\n") },
+		request: func(n int) []byte { return of(n).request(n, "X-Api-Key: "+x.key.Load().(string)+"\r\n") },
 		right: func(n int, m *message) bool {
-			k := x.of(n)
+			k := of(n)
 			switch {
 			case m.status() == k.status:
 				return k.right == nil || k.right(n, m)
@@ -144,12 +167,16 @@ func (x *mix) target(addr string) target {
 			}
 			return honest(m)
 		},
-		kind: func(n int) uint8 { return uint8(slices.Index(x.names, x.of(n).name)) },
+		kind: func(n int) uint8 { return uint8(slices.Index(x.names, of(n).name)) },
 	}
 }
 
 // status that a record's request gets when all is well.
 func (x *mix) status(r *record) int {
-	at := slices.IndexFunc(x.kinds, func(k kind) bool { return k.name == x.names[r.kind] })
-	return x.kinds[at].status
+	for _, k := range slices.Concat(x.plain, x.others) {
+		if k.name == x.names[r.kind] {
+			return k.status
+		}
+	}
+	return 0
 }

@@ -81,29 +81,36 @@ func (w *weather) load(ctx context.Context, perSecond float64, long time.Duratio
 	if err := w.stage.endpoint.become(ctx, w.sound()); err != nil {
 		return nil, err
 	}
-	load, err := start(ctx, w.mix.target(w.stage.gateway.addr), 1024, perSecond)
+	loads, err := w.mix.start(ctx, w.stage.gateway.addr, perSecond)
 	if err != nil {
 		return nil, err
 	}
-	defer load.close()
+	for _, load := range loads {
+		defer load.close()
+	}
 	// Between two events there is time to see that all is well.
 	pause := max(long/100, time.Second)
-	for i := 0; load.now() < long; i++ {
+	now := loads[0].now
+	for i := 0; now() < long; i++ {
 		if err := wait(ctx, pause); err != nil {
 			return nil, err
 		}
-		e := event{from: load.now()}
+		e := event{from: now()}
 		if err := w.happen(ctx, i, &e); err != nil {
 			return nil, errors.Join(fmt.Errorf("%s: %w", e.name, err), w.stage.gateway.alive())
 		}
-		e.to = load.now()
+		e.to = now()
 		w.events = append(w.events, e)
 	}
 	if err := wait(ctx, pause); err != nil {
 		return nil, err
 	}
-	all := load.stop()
-	w.stage.report.judge(load, all)
+	var all records
+	for _, load := range loads {
+		of := load.stop()
+		w.stage.report.judge(load, of)
+		all = append(all, of...)
+	}
 	return all, nil
 }
 
