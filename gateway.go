@@ -23,6 +23,7 @@
 //	internal/local       the back end in this process: scorer, trainer, deployer
 //	internal/aws         the back end on SageMaker, DynamoDB, S3 and Secrets Manager
 //	internal/aws/wire    requests to the model endpoint, written and signed by hand
+//	internal/http1       plain requests of apps, read and answered by hand
 //	internal/tracing     OpenTelemetry: spans of requests, calls and renewals
 //	internal/demo        generated customers for a first start
 //	internal/aws/awstest a stand-in for AWS: tests, and `gateway sandbox`
@@ -40,7 +41,7 @@
 //	cmd/gateway ──► everything below
 //	api         ──► modelswap, idempotency, overload, predict
 //	local       ──► modelswap, export, learn, secrets, predict
-//	aws         ──► modelswap, export, learn, secrets, predict
+//	aws         ──► wire, modelswap, export, learn, secrets, predict
 //	store       ──► modelswap, idempotency, learn, predict
 //	outbox      ──► predict
 //	tracing     ──► modelswap, predict
@@ -51,11 +52,11 @@
 //	overload    ──► predict
 //	awstest     ──► learn
 //	loadtest    ──► awstest, demo, learn, predict
-//	predict, learn, secrets ──► nobody of ours
+//	predict, learn, secrets, wire, http1 ──► nobody of ours
 //
 // # One request
 //
-// api gives it an id, bounds it and decodes it strictly. predict.Service lays
+// http1 or, if it is not plain, net/http reads it. api gives it an id, bounds it and decodes it strictly. predict.Service lays
 // it over the stored customer, checks it against the schema, naming every
 // fault at once, and encodes it as a Vector. The Scorer answers with a score
 // and the name of the model that made it. The Ledger has the prediction before

@@ -24,7 +24,7 @@ var mayImport = map[string][]string{
 	".": {}, // the overview and openapi.yaml
 
 	"cmd/gateway": {".", "api", "internal/aws", "internal/aws/awstest", "internal/local", "internal/store", "internal/outbox", "internal/demo",
-		"internal/overload", "internal/modelswap", "internal/idempotency", "internal/export", "internal/learn", "internal/secrets", "internal/tracing", "internal/predict"},
+		"internal/http1", "internal/overload", "internal/modelswap", "internal/idempotency", "internal/export", "internal/learn", "internal/secrets", "internal/tracing", "internal/predict"},
 	"api": {"internal/overload", "internal/modelswap", "internal/idempotency", "internal/predict"},
 
 	"internal/aws":       {"internal/aws/wire", "internal/modelswap", "internal/export", "internal/learn", "internal/secrets", "internal/predict"},
@@ -44,6 +44,7 @@ var mayImport = map[string][]string{
 	"internal/learn":   {},
 
 	"internal/aws/wire": {}, // HTTP/1.1 and signatures by hand; no SDK
+	"internal/http1":    {}, // the server's side of HTTP/1.1 by hand
 
 	// A program of its own, which knows the gateway by its interfaces to the outside.
 	"internal/loadtest": {"internal/aws/awstest", "internal/demo", "internal/learn", "internal/predict"},

@@ -15,6 +15,7 @@ import (
 	"gateway"
 	"gateway/api"
 	"gateway/internal/demo"
+	"gateway/internal/http1"
 	"gateway/internal/modelswap"
 	"gateway/internal/overload"
 	"gateway/internal/predict"
@@ -28,8 +29,9 @@ type app struct {
 	parts    *parts
 	servers  []*http.Server
 	listen   []*drainListener
-	url      string      // of the listener for operators
-	draining atomic.Bool // set when the service is about to stop
+	fronts   []*http1.Listener // before the servers: for what is asked most
+	url      string            // of the listener for operators
+	draining atomic.Bool       // set when the service is about to stop
 	// drainTime is how long a stopping service goes on taking requests while
 	// clients hold connections that they may use at any moment.
 	drainTime time.Duration
@@ -121,15 +123,15 @@ func newApp(ctx context.Context, cfg Config, log *slog.Logger, say func(format s
 		KeyRate:          cfg.APIKeyRate,
 		CORSOrigins:      cfg.CORSOrigins,
 	})
-	measureListeners(a.parts.registry, a.listen)
 	if err := lobby.close(); err != nil {
 		return nil, err
 	}
-	a.server(public)
+	a.server(public, "/predict", "/outcomes", "/endpoints/"+cfg.EndpointName+"/invocations")
 	url := a.listen[0].url()
 	if admin != nil {
 		a.server(admin)
 	}
+	measureListeners(a.parts.registry, a.listen, a.fronts)
 	a.url = a.listen[len(a.listen)-1].url()
 	if err := a.parts.dir.Announce(a.url); err != nil {
 		return nil, err
@@ -152,9 +154,10 @@ func metricsOpen(cfg Config) bool {
 // mostHandling is how long a request that predicts nothing may be handled.
 const mostHandling = 10 * time.Second
 
-// server makes the server for the next listener.
-func (a *app) server(handler http.Handler) {
-	a.servers = append(a.servers, &http.Server{
+// server makes the server for the next listener. Requests to the paths that are
+// named are answered before it, if they are plain (package http1).
+func (a *app) server(handler http.Handler, paths ...string) {
+	server := &http.Server{
 		Handler:           a.sayGoodbye(handler),
 		ReadHeaderTimeout: a.cfg.ReadTimeout,
 		ReadTimeout:       a.cfg.ReadTimeout, // streams move their own deadlines
@@ -163,7 +166,17 @@ func (a *app) server(handler http.Handler) {
 		IdleTimeout:    a.cfg.IdleTimeout,
 		MaxHeaderBytes: 32 << 10,
 		ErrorLog:       slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
-	})
+	}
+	a.fronts = append(a.fronts, http1.Listen(a.listen[len(a.servers)], http1.Options{
+		Handler:      handler,
+		Paths:        paths,
+		Leave:        a.draining.Load, // then each answer says goodbye
+		IdleTimeout:  server.IdleTimeout,
+		ReadTimeout:  server.ReadTimeout,
+		WriteTimeout: server.WriteTimeout,
+		ErrorLog:     server.ErrorLog,
+	}))
+	a.servers = append(a.servers, server)
 }
 
 // sayGoodbye asks clients, while the service drains, to take their next
@@ -203,7 +216,7 @@ func (a *app) serve(ctx context.Context) error {
 	failed := make(chan error, len(a.servers))
 	for i, server := range a.servers {
 		go func() {
-			if err := server.Serve(a.listen[i]); !errors.Is(err, http.ErrServerClosed) {
+			if err := server.Serve(a.fronts[i]); !errors.Is(err, http.ErrServerClosed) {
 				failed <- err
 			}
 		}()
@@ -259,7 +272,7 @@ func (a *app) stopServers(ctx context.Context) error {
 		// From Shutdown on the server drops requests that it has only just read,
 		// so it must not begin before those have been answered.
 		within(a.listen[i].settle)
-		if err := server.Shutdown(ctx); err != nil {
+		if err := errors.Join(a.fronts[i].Shutdown(ctx), server.Shutdown(ctx)); err != nil {
 			faults = append(faults, fmt.Errorf("requests were cut off after %s: %w", a.cfg.ShutdownGrace, err), server.Close())
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"net"
 	"time"
 
+	"gateway/internal/http1"
+
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -53,13 +55,17 @@ func turnAway(conn net.Conn) {
 	}()
 }
 
-// measureListeners tells of the connections of each listener.
-func measureListeners(reg prometheus.Registerer, listeners []*drainListener) {
+// measureListeners tells of the connections of each listener, and of how many
+// of them are read before net/http.
+func measureListeners(reg prometheus.Registerer, listeners []*drainListener, fronts []*http1.Listener) {
 	for i, l := range listeners {
 		labels := prometheus.Labels{"listener": []string{"public", "admin"}[i]}
 		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "gateway_connections", Help: "Open connections of clients.", ConstLabels: labels,
 		}, func() float64 { return float64(l.open()) }))
+		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "gateway_connections_plain", Help: "Those of them on which all requests have been plain so far, which makes them cheap.", ConstLabels: labels,
+		}, func() float64 { return float64(fronts[i].Open()) }))
 		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "gateway_connections_max", Help: "The most connections that may be open.", ConstLabels: labels,
 		}, func() float64 { return float64(l.most) }))

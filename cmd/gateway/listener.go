@@ -71,7 +71,19 @@ func (d *drainListener) hand(conn net.Conn) {
 		count = &d.late
 	}
 	count.Add(1)
-	d.fetched <- newClientConn(conn, count)
+	d.fetched <- &countedConn{TCPConn: conn.(*net.TCPConn), count: count}
+}
+
+// countedConn takes itself off the count when it is closed.
+type countedConn struct {
+	*net.TCPConn
+	count *atomic.Int64
+	once  sync.Once
+}
+
+func (c *countedConn) Close() error {
+	defer c.once.Do(func() { c.count.Add(-1) })
+	return c.TCPConn.Close()
 }
 
 // Accept implements net.Listener.

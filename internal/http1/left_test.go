@@ -1,4 +1,4 @@
-package main
+package http1
 
 import (
 	"bufio"
@@ -8,13 +8,12 @@ import (
 	"net/http"
 	"os"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 )
 
 // connPair is a connection as the server has it, and its client's end.
-func connPair(t *testing.T) (*clientConn, net.Conn) {
+func connPair(t *testing.T) (*left, net.Conn) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -30,13 +29,13 @@ func connPair(t *testing.T) (*clientConn, net.Conn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := newClientConn(conn, new(atomic.Int64))
+	c := newLeft(conn, nil)
 	t.Cleanup(func() { c.Close() })
 	return c, client
 }
 
 // waits reads one byte, as net/http does, and returns once it waits.
-func (c *clientConn) waits() (result <-chan error, first *byte) {
+func (c *left) waits() (result <-chan error, first *byte) {
 	waiting, ended, b := make(chan struct{}), make(chan error, 1), make([]byte, 1)
 	look := c.look
 	c.look = func(fd uintptr) bool {
@@ -86,10 +85,11 @@ func TestAWaitForTheClientEnds(t *testing.T) {
 
 // Requests of which one comes while another is handled are all answered.
 func TestRequestsThatComeEarlyAreAnswered(t *testing.T) {
-	l, err := listen("127.0.0.1:0", 0)
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
+	l := Listen(inner, Options{})
 	began, goOn := make(chan struct{}), make(chan struct{})
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)

@@ -1,28 +1,25 @@
-package main
+package http1
 
 import (
 	"net"
-	"sync"
-	"sync/atomic"
 	"syscall"
 )
 
-// clientConn is a connection of a client. It takes itself off the count when it
-// is closed, and waits for the client to leave at less cost than others.
-type clientConn struct {
+// left is a connection that net/http serves, with what had been read of it. It
+// waits for the client to leave at less cost than others.
+type left struct {
 	net.Conn
-	count *atomic.Int64
-	once  sync.Once
+	rest []byte
 
 	raw    syscall.RawConn
 	look   func(fd uintptr) bool // of raw.Read
 	looked bool                  // once, since the reader came
 }
 
-func newClientConn(conn net.Conn, count *atomic.Int64) *clientConn {
-	c := &clientConn{Conn: conn, count: count}
-	if tcp, ok := conn.(*net.TCPConn); ok {
-		if raw, err := tcp.SyscallConn(); err == nil {
+func newLeft(conn net.Conn, rest []byte) *left {
+	c := &left{Conn: conn, rest: rest}
+	if socket, ok := conn.(syscall.Conn); ok {
+		if raw, err := socket.SyscallConn(); err == nil {
 			c.raw = raw
 		}
 	}
@@ -42,7 +39,14 @@ func newClientConn(conn net.Conn, count *atomic.Int64) *clientConn {
 // only once the kernel has news of the connection. News that came between the
 // request and this call is not noticed: who leaves in that moment is answered in
 // vain. Whatever else the client sends is read when the next request is.
-func (c *clientConn) Read(b []byte) (int, error) {
+func (c *left) Read(b []byte) (int, error) {
+	if len(c.rest) > 0 {
+		n := copy(b, c.rest)
+		if c.rest = c.rest[n:]; len(c.rest) == 0 {
+			c.rest = nil
+		}
+		return n, nil
+	}
 	if len(b) == 1 && c.raw != nil {
 		c.looked = false
 		if err := c.raw.Read(c.look); err != nil { // by a deadline, when the answer is made
@@ -52,7 +56,11 @@ func (c *clientConn) Read(b []byte) (int, error) {
 	return c.Conn.Read(b)
 }
 
-func (c *clientConn) Close() error {
-	defer c.once.Do(func() { c.count.Add(-1) })
-	return c.Conn.Close()
+// CloseWrite lets net/http close a connection in two steps, so that a client
+// which still sends can read its answer.
+func (c *left) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
 }

@@ -1,0 +1,235 @@
+package http1
+
+import (
+	"bytes"
+	"net/http"
+	"net/textproto"
+	"net/url"
+	"sync"
+	"time"
+)
+
+const (
+	// mostBytes is what a plain request has at most, header and body.
+	mostBytes = 4 << 10
+	// mostHeaders is how many headers it has at most.
+	mostHeaders = 32
+)
+
+// request is a plain request. Its memory is used again.
+type request struct {
+	http.Request // as handlers see it
+	at           time.Time
+
+	in     []byte // what has been read, of which so much
+	end    int    // belongs to this request, and the rest to the next ones
+	blank  *http.Request
+	target url.URL
+	header http.Header
+	values [mostHeaders]string
+	body   body
+}
+
+var requests sync.Pool // of *request, free
+
+// requestFor returns a request of which nothing has been read; it will be like
+// blank, but for what is.
+func requestFor(blank *http.Request) *request {
+	r, ok := requests.Get().(*request)
+	if !ok {
+		r = &request{in: make([]byte, 0, mostBytes), header: make(http.Header)}
+	}
+	r.blank = blank
+	return r
+}
+
+// free gives the memory to another request.
+func (r *request) free() {
+	r.Request, r.blank, r.in = http.Request{}, nil, r.in[:0]
+	r.body.Reset(nil)
+	clear(r.header)
+	clear(r.values[:])
+	requests.Put(r)
+}
+
+// body is a request's body. It can be closed, which changes nothing.
+type body struct{ bytes.Reader }
+
+func (*body) Close() error { return nil }
+
+// verdict is what is thought of the bytes that have been read.
+type verdict byte
+
+const (
+	unfinished verdict = iota // they are no plain request yet
+	plain                     // they begin with one
+	other                     // they never will
+)
+
+// parse looks at what has been read. If it is plain, the request is filled in.
+func (r *request) parse(paths map[string]string) verdict {
+	head := bytes.Index(r.in, []byte("\r\n\r\n"))
+	if head < 0 {
+		return unfinishedWithin(len(r.in))
+	}
+	head += len("\r\n\r\n")
+	line, rest, _ := bytes.Cut(r.in[:head], []byte("\r\n"))
+	target, ok := bytes.CutPrefix(line, []byte("POST "))
+	if !ok {
+		return other
+	}
+	if target, ok = bytes.CutSuffix(target, []byte(" HTTP/1.1")); !ok {
+		return other
+	}
+	path, ok := paths[string(target)]
+	if !ok {
+		return other
+	}
+	r.Request = *r.blank
+	clear(r.header) // when more of the body was due, this has been done before
+	length, ok := r.readHeaders(string(rest[:len(rest)-len("\r\n")]))
+	switch {
+	case !ok || length > mostBytes:
+		return other
+	case len(r.in) < head+length:
+		return unfinishedWithin(head + length)
+	}
+	r.end = head + length
+	r.target = url.URL{Path: path}
+	r.body.Reset(r.in[head:r.end])
+	r.Method, r.URL, r.RequestURI = http.MethodPost, &r.target, path
+	r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/1.1", 1, 1
+	r.Header, r.Body, r.ContentLength = r.header, &r.body, int64(length)
+	return plain
+}
+
+// unfinishedWithin is a verdict on what needs so many bytes at least.
+func unfinishedWithin(size int) verdict {
+	if size >= mostBytes {
+		return other
+	}
+	return unfinished
+}
+
+// readHeaders reads lines that each end with CR and LF. It returns what they
+// say of the body's length, which is above zero. The text is kept.
+func (r *request) readHeaders(text string) (length int, ok bool) {
+	for n := 0; text != ""; n++ {
+		name, value, rest, ok := cutLine(text)
+		if !ok || n == mostHeaders {
+			return 0, false
+		}
+		text = rest
+		key := canonical(name)
+		before, again := r.header[key]
+		switch key {
+		case "Host":
+			if r.Host != "" || !isHost(value) {
+				return 0, false
+			}
+			r.Host = value
+			continue // net/http takes it out of the others
+		case "Content-Length":
+			if length = decimal(value); length <= 0 || again {
+				return 0, false
+			}
+		case "Connection":
+			if value != "keep-alive" && value != "Keep-Alive" {
+				return 0, false
+			}
+		case "Transfer-Encoding", "Trailer", "Expect", "Upgrade", "Pragma":
+			return 0, false
+		}
+		if again {
+			r.header[key] = append(before, value)
+			continue
+		}
+		r.values[n] = value
+		r.header[key] = r.values[n : n+1 : n+1] // appending to it does not reach the next one
+	}
+	return length, r.Host != "" && length > 0
+}
+
+// cutLine takes the first line off a text, as a name and a value without the
+// space around it.
+func cutLine(text string) (name, value, rest string, ok bool) {
+	i := 0
+	for i < len(text) && isToken[text[i]] {
+		i++
+	}
+	if i == 0 || i == len(text) || text[i] != ':' {
+		return "", "", "", false
+	}
+	name = text[:i]
+	for i++; i < len(text) && (text[i] == ' ' || text[i] == '\t'); {
+		i++
+	}
+	begin, end := i, i // of the value
+	for ; i < len(text) && (text[i] >= ' ' && text[i] != 0x7f || text[i] == '\t'); i++ {
+		if text[i] != ' ' && text[i] != '\t' {
+			end = i + 1
+		}
+	}
+	if i+1 >= len(text) || text[i] != '\r' || text[i+1] != '\n' {
+		return "", "", "", false
+	}
+	return name, text[begin:end], text[i+2:], true
+}
+
+// isToken says which bytes a header's name may have (RFC 9110, 5.6.2).
+var isToken = func() (table [256]bool) {
+	for b := range table {
+		table[b] = 'a' <= b && b <= 'z' || 'A' <= b && b <= 'Z' || '0' <= b && b <= '9'
+	}
+	for _, b := range []byte("!#$%&'*+-.^_`|~") {
+		table[b] = true
+	}
+	return table
+}()
+
+// isHost reports whether a host is so plain that nobody could find fault with it.
+func isHost(host string) bool {
+	for i := range len(host) {
+		b := host[i]
+		if !('a' <= b && b <= 'z' || 'A' <= b && b <= 'Z' || '0' <= b && b <= '9' || b == '.' || b == '-' || b == ':' || b == '[' || b == ']') {
+			return false
+		}
+	}
+	return host != ""
+}
+
+// decimal is the value of a number of at most nine digits, else below zero.
+func decimal(text string) (n int) {
+	if text == "" || len(text) > 9 {
+		return -1
+	}
+	for i := range len(text) {
+		if text[i] < '0' || text[i] > '9' {
+			return -1
+		}
+		n = 10*n + int(text[i]-'0')
+	}
+	return n
+}
+
+// canonical is textproto.CanonicalMIMEHeaderKey, at once for what is usual.
+func canonical(name string) string {
+	if key, known := usual[name]; known {
+		return key
+	}
+	return textproto.CanonicalMIMEHeaderKey(name)
+}
+
+// usual are headers that clients and the proxies before the gateway send, as
+// they write them.
+var usual = func() map[string]string {
+	names := make(map[string]string)
+	for _, name := range []string{"host", "user-agent", "accept", "accept-encoding", "accept-language", "content-length", "content-type",
+		"connection", "authorization", "x-api-key", "x-request-id", "x-request-timeout", "idempotency-key", "traceparent", "tracestate",
+		"x-forwarded-for", "x-forwarded-proto", "x-forwarded-port", "x-forwarded-host", "x-real-ip", "x-amzn-trace-id", "x-envoy-external-address",
+		"origin", "referer", "cookie", "cache-control", "forwarded", "via"} {
+		key := textproto.CanonicalMIMEHeaderKey(name)
+		names[name], names[key] = key, key
+	}
+	return names
+}()
