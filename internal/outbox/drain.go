@@ -34,7 +34,7 @@ const (
 	leastShare, leastShareInside = 0.5, 0.03
 	// mostRestInside is the longest rest there, so that the ledger is not too far
 	// behind where the processor is slow.
-	mostRestInside = 20 * time.Millisecond
+	mostRestInside = 50 * time.Millisecond
 	// suspectNext is how many rows are tried to see whether the one before them
 	// is at fault or the database.
 	suspectNext = 4

@@ -353,7 +353,10 @@ func TestADatabaseInsideTakesTurnsWithPredictions(t *testing.T) {
 				b.options.MaxBytes = int64(float64(b.Stats().Bytes) / tt.full)
 				b.drain.rows = mostBatch
 				b.db.delay = 20 * time.Millisecond
-				if tt.inside && !tt.slow {
+				switch {
+				case tt.slow:
+					b.db.delay = mostRestInside
+				case tt.inside:
 					b.db.delay = 500 * time.Microsecond
 				}
 				defer b.run(t)()
