@@ -83,7 +83,7 @@ const (
 func (c *conn) read() (rest []byte, others bool) {
 	now := time.Now()
 	by := now.Add(c.l.o.ReadTimeout) // as in net/http
-	_ = c.Conn.SetReadDeadline(by)
+	c.waitUntil(by)
 	r := requestFor(c.blank)
 	for waits := forFirst; ; {
 		switch r.parse(c.l.paths) {
@@ -105,11 +105,11 @@ func (c *conn) read() (rest []byte, others bool) {
 		switch idle := c.l.o.IdleTimeout; {
 		case len(r.in) > 0 && waits != forRest:
 			waits, by = forRest, now.Add(together)
-			_ = c.Conn.SetReadDeadline(by)
-		case len(r.in) == 0 && waits != forFirst && (waits != forNext || by.Sub(now) < idle-idle/8):
+			c.waitUntil(by)
+		case len(r.in) == 0 && waits != forFirst && (waits != forNext || by.Sub(now) < idle):
 			// Not for each request: to set it costs more than to look at it.
-			waits, by = forNext, now.Add(idle)
-			_ = c.Conn.SetReadDeadline(by)
+			waits, by = forNext, now.Add(idle+idle/8)
+			c.waitUntil(by)
 		}
 		n, err := c.Conn.Read(r.in[len(r.in):cap(r.in)])
 		r.in = r.in[:len(r.in)+n]
@@ -130,6 +130,16 @@ func (c *conn) read() (rest []byte, others bool) {
 		}
 	}
 }
+
+// waitUntil sets the reader's deadline, unless the connection is over.
+func (c *conn) waitUntil(by time.Time) {
+	_ = c.Conn.SetReadDeadline(by)
+	if c.over.Load() { // else whoever says so sets it after this
+		c.sayGoodbye()
+	}
+}
+
+func (c *conn) sayGoodbye() { _ = c.Conn.SetReadDeadline(time.Now().Add(goodbye)) }
 
 // hand waits until the request before has been answered, and hands over one.
 func (c *conn) hand(r *request) {
@@ -179,6 +189,6 @@ func (c *conn) handle(r *request) {
 		if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 			_ = half.CloseWrite()
 		}
-		_ = c.Conn.SetReadDeadline(time.Now().Add(goodbye))
+		c.sayGoodbye()
 	}
 }

@@ -21,8 +21,8 @@ type Options struct {
 	// Leave is asked before each request whether it is to be left to the other
 	// server. Nil: it never is.
 	Leave func() bool
-	// IdleTimeout is how long a connection is kept without a request, or a little
-	// less. Zero: two minutes.
+	// IdleTimeout is how long a connection is kept without a request, or up to an
+	// eighth longer. Zero: two minutes.
 	IdleTimeout time.Duration
 	// ReadTimeout is how long a client may take from connecting to its first
 	// request. Zero: ten seconds.
