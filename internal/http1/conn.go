@@ -170,7 +170,8 @@ func (c *conn) handle(r *request) {
 		if done {
 			return
 		}
-		if cause := recover(); cause != nil && cause != http.ErrAbortHandler {
+		cause := recover()
+		if err, _ := cause.(error); cause != nil && !errors.Is(err, http.ErrAbortHandler) {
 			c.l.logf("panic serving %s: %v\n%s", r.RemoteAddr, cause, debug.Stack())
 		}
 		c.over.Store(true)
