@@ -126,8 +126,7 @@ func TestResumingOnTheCommandLine(t *testing.T) {
 			t.Errorf("%v ended with %d: %s", args, code, errs)
 		}
 	}
-	g := start(t, config(t))
-	g.ready(t)
+	g := trained(t, 3000)
 	failed := g.renew(t, api.RetrainRequest{Overrides: modelswap.Overrides{
 		Training: modelswap.Training{Algorithm: "xgboost"}, Hyperparameters: modelswap.Hyperparameters{"num_round": "0"}}})
 	if failed.Status != modelswap.Failed {
