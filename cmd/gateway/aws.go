@@ -42,8 +42,8 @@ func openAWS(ctx context.Context, cfg Config, p *parts, log *slog.Logger) (b bac
 	scorer := &batchedScorer{aws.NewScorer(endpoint, log), nil}
 	traced, link := p.traceCalls(scorer.Scorer)
 	breaker := overload.NewBreaker(traced, overload.BreakerOptions{Failures: cfg.Breaker.Failures, Open: cfg.Breaker.Open,
-		Timeout: cfg.PredictTimeout, Mixed: scorer.Mixed, Changed: func(state string, failures int) {
-			log.Warn("the circuit breaker before the endpoint is "+state, "endpoint", cfg.EndpointName, "failures", failures)
+		Timeout: cfg.PredictTimeout, Mixed: scorer.Mixed, Changed: func(state string) {
+			log.Warn("the circuit breaker before the endpoint is "+state, "endpoint", cfg.EndpointName)
 		}}, p.registry)
 	measureRetries(p.registry, api)
 	var asked predict.Scorer = breaker
@@ -70,7 +70,7 @@ func openAWS(ctx context.Context, cfg Config, p *parts, log *slog.Logger) (b bac
 			Role: cfg.ExecutionRoleARN, InstanceType: cfg.Hosting.InstanceType, InstanceCount: cfg.Hosting.InstanceCount,
 			Strategy: aws.Strategy(cfg.Deploy.Strategy), Alarms: cfg.Deploy.Alarms,
 		}, aws.Timing{Poll: cfg.RenewalPoll}, log),
-		queue:   overload.QueueOf(scorer.batch, cfg.Batch.MaxRows),
+		queue:   overload.QueueOf(scorer.batch, cfg.Batch.MaxRows, breaker),
 		breaker: breaker, noRetriesWhile: api.NoRetriesWhile,
 		follow: func(ctx context.Context, failed func(error)) { endpoint.Follow(ctx, followEndpoint, failed) },
 		poll:   cfg.RenewalPoll,

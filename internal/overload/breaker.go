@@ -21,8 +21,9 @@ import (
 //   - A failure is an error of the model or the way to it. Rows that a model
 //     refused, throttling and callers who left are none: in the first case it has
 //     answered, the second is for the slots of predict.Batch to learn.
-//   - A call that was not answered in time counts for several, because such
-//     calls are few and each has cost its callers all of their time. With too
+//   - A call that was not answered in time opens it by itself where no other
+//     call was answered meanwhile: then the endpoint has said nothing for all of
+//     a call's time, and the next call would cost its callers as much. With too
 //     little time to begin with, it counts for nothing.
 //   - While two models answer, during a swap, calls that fail at once say nothing
 //     about the endpoint: they may be those of the new model, and there is no
@@ -35,13 +36,12 @@ import (
 // BreakerOptions set up a Breaker. A zero value means the default.
 type BreakerOptions struct {
 	Failures int           // in a row that open it; 20
-	Hanging  int           // calls in a row, not answered in time, that open it; 2
 	Open     time.Duration // how long it stays open; 500ms
-	Timeout  time.Duration // that calls have; one with less than half of it cannot hang; 2s
+	Timeout  time.Duration // that calls have; one with less than three quarters of it cannot hang; 2s
 	// Mixed reports whether two models answer. Nil: never.
 	Mixed func() bool
 	// Changed is told of each new state, by its name. May be nil.
-	Changed func(state string, failures int)
+	Changed func(state string)
 }
 
 // Breaker is a predict.Scorer before another one, of one endpoint. It is safe
@@ -49,10 +49,11 @@ type BreakerOptions struct {
 type Breaker struct {
 	scorer  predict.Scorer
 	o       BreakerOptions
-	weight  int // of a call that hangs, in failures
 	circuit circuitbreaker.CircuitBreaker[any]
 	epoch   atomic.Int64 // changes with the state: calls from before say nothing about the new one
 	since   atomic.Pointer[time.Time]
+	made    time.Time
+	heard   atomic.Int64 // how long after that the endpoint has answered, for the last time
 	metrics *breakerMetrics
 }
 
@@ -67,10 +68,9 @@ const (
 // several, wrap reg with a label that tells them apart.
 func NewBreaker(scorer predict.Scorer, o BreakerOptions, reg prometheus.Registerer) *Breaker {
 	o.Failures = cmp.Or(max(0, o.Failures), 20)
-	o.Hanging = cmp.Or(max(0, o.Hanging), 2)
 	o.Open = cmp.Or(max(0, o.Open), 500*time.Millisecond)
 	o.Timeout = cmp.Or(max(0, o.Timeout), 2*time.Second)
-	b := &Breaker{scorer: scorer, o: o, weight: (o.Failures + o.Hanging - 1) / o.Hanging}
+	b := &Breaker{scorer: scorer, o: o, made: time.Now()}
 	b.circuit = circuitbreaker.NewBuilder[any]().
 		WithFailureThreshold(uint(o.Failures)).
 		WithDelay(o.Open).
@@ -88,7 +88,7 @@ func (b *Breaker) changed(event circuitbreaker.StateChangedEvent) {
 	state := stateName(event.NewState)
 	b.metrics.transitions.WithLabelValues(state).Inc()
 	if b.o.Changed != nil {
-		b.o.Changed(state, int(event.Metrics().Failures()))
+		b.o.Changed(state)
 	}
 }
 
@@ -104,7 +104,10 @@ func (b *Breaker) Score(ctx context.Context, rows []predict.Vector, explain bool
 	defer func() { b.record(said, probing, epoch) }()
 	begun := time.Now()
 	out, err := b.scorer.Score(ctx, rows, explain)
-	said = b.judge(err, time.Since(begun))
+	ended := time.Now()
+	if said = b.judge(err, begun, ended); said == good {
+		b.heard.Store(int64(ended.Sub(b.made)))
+	}
 	return out, err
 }
 
@@ -124,10 +127,11 @@ const (
 	none verdict = iota
 	good         // it answers
 	bad
-	hung
+	silent // it answers nobody
 )
 
-func (b *Breaker) judge(err error, took time.Duration) verdict {
+// judge is told of a call when it has ended.
+func (b *Breaker) judge(err error, begun, ended time.Time) verdict {
 	var e *predict.Error
 	switch {
 	case err == nil:
@@ -135,10 +139,13 @@ func (b *Breaker) judge(err error, took time.Duration) verdict {
 	case errors.Is(err, context.Canceled):
 		return none
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &e) && e.Kind == predict.Deadline:
-		if took >= b.o.Timeout/2 {
-			return hung
+		switch {
+		case ended.Sub(begun) < b.o.Timeout*3/4: // its caller had little time
+			return none
+		case b.heard.Load() > int64(begun.Sub(b.made)): // others were answered
+			return bad
 		}
-		return none // its caller had little time
+		return silent
 	case e == nil: // an internal fault
 		return bad
 	case e.Kind == predict.Unavailable && e.Throttled, e.Kind == predict.BadModel && e.Refused:
@@ -163,8 +170,8 @@ func (b *Breaker) record(said verdict, probing bool, epoch int64) {
 		return
 	case said == none && !probing:
 		return
-	case said == hung:
-		times = b.weight
+	case said == silent:
+		times = b.o.Failures
 	}
 	for ; times > 0 && b.epoch.Load() == epoch; times-- {
 		b.circuit.RecordFailure()
@@ -175,7 +182,7 @@ func (b *Breaker) record(said verdict, probing bool, epoch int64) {
 type BreakerStatus struct {
 	State    string     `json:"state"` // closed, open or half-open
 	Since    *time.Time `json:"since,omitzero"`
-	Failures int        `json:"failures"` // in a row; a call that hung counts for several
+	Failures int        `json:"failures"` // in a row
 	// RetryAfter is how long nobody will be asked, in seconds.
 	RetryAfter float64 `json:"retry_after_seconds,omitzero"`
 }

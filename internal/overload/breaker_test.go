@@ -67,7 +67,7 @@ type circuit struct {
 func newCircuit(t *testing.T, o overload.BreakerOptions) *circuit {
 	c := &circuit{t: t, model: &model{}, reg: prometheus.NewRegistry()}
 	c.model.does(nil)
-	o.Changed = func(state string, _ int) { c.states = append(c.states, state) }
+	o.Changed = func(state string) { c.states = append(c.states, state) }
 	c.Breaker = overload.NewBreaker(c.model, o, c.reg)
 	return c
 }
@@ -162,22 +162,30 @@ gateway_breaker_state{state="open"} 1
 	})
 }
 
-func TestCallsThatHangOpenItSooner(t *testing.T) {
+func TestACallThatHangsOpensItWhereNobodyIsAnswered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCircuit(t, overload.BreakerOptions{})
-		c.model.hangs()
 		c.askTimes(1)
-		c.wantState("closed")
-		c.model.does(nil)
-		c.askTimes(1) // an answer ends the row
 		c.model.hangs()
 		for range 100 {
-			_ = c.ask(10 * time.Millisecond) // their callers had no time to speak of
+			_ = c.ask(1400 * time.Millisecond) // their callers had little time
 		}
-		c.askTimes(1)
 		c.wantState("closed")
+		var hung sync.WaitGroup
+		for range 19 {
+			hung.Go(func() { c.askTimes(1) })
+		}
+		time.Sleep(time.Second)
+		c.model.does(nil)
+		c.askTimes(1) // another one is answered meanwhile
+		hung.Wait()
+		c.wantState("closed")
+		c.model.hangs()
 		c.askTimes(1)
 		c.wantState("open")
+		if n := c.Status().Failures; n != 20 {
+			t.Errorf("%d failures", n)
+		}
 	})
 }
 
@@ -201,7 +209,7 @@ func TestWhileTwoModelsAnswerOnlyHangingCounts(t *testing.T) {
 		c.askTimes(200)
 		c.wantState("closed")
 		c.model.hangs()
-		c.askTimes(4)
+		c.askTimes(1)
 		c.wantState("open")
 		mixed = false
 		time.Sleep(time.Second)

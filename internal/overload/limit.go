@@ -31,6 +31,11 @@ type Queue struct {
 	Rows int           // that wait
 	Wait time.Duration // until they have left, as far as is known
 	Call time.Duration // that a call takes
+	// Still is for how long as many calls have been under way as may be, and none
+	// has ended.
+	Still time.Duration
+	// Probes: those calls find out whether the model answers again.
+	Probes bool
 }
 
 // Options set up a Limit. A zero value means the default.
@@ -187,16 +192,20 @@ const (
 	noPlace   reason = iota // all places are taken
 	overShare               // few are left, and this caller has more than its share
 	queueLong               // the queue for the model does not get shorter
+	noAnswer                // the model answers nobody, and as many wait for it as may be
 	bodies                  // too many large bodies are on their way
 	reasons
 )
 
-func (r reason) String() string { return [reasons]string{"places", "share", "queue", "bodies"}[r] }
+func (r reason) String() string {
+	return [reasons]string{"places", "share", "queue", "stall", "bodies"}[r]
+}
 
 var details = [reasons]string{
 	noPlace:   "the service has as many requests as it can take",
 	overShare: "the service is nearly full, and this key has more than its share of requests in it",
 	queueLong: "more requests come than the model can answer",
+	noAnswer:  "the model does not answer those who have asked it",
 	bodies:    "the service receives as many large bodies as it can take",
 }
 
@@ -209,7 +218,7 @@ func (l *Limit) refuse(s *share, class Class, weight int, now time.Time) error {
 	if several {
 		reserve, callers = limit/8, max(2, callers) // for those who have little, and may come yet
 	}
-	l.pressed.Store(l.taken+weight > limit-reserve || l.queue.full)
+	l.pressed.Store(l.taken+weight > limit-reserve || l.queue.full || l.queue.stuck)
 	switch {
 	case l.taken+weight > limit && l.taken > 0:
 		return l.refused(noPlace, s, class, l.mean)
@@ -217,6 +226,8 @@ func (l *Limit) refuse(s *share, class Class, weight int, now time.Time) error {
 		return nil
 	case l.taken+weight > limit-reserve && s.taken+weight > limit/callers:
 		return l.refused(overShare, s, class, l.mean)
+	case l.queue.stuck:
+		return l.refused(noAnswer, s, class, l.queue.still)
 	case l.queue.tooLong(several && s.taken*callers < l.taken):
 		return l.refused(queueLong, s, class, l.queue.wait)
 	}
@@ -242,7 +253,7 @@ type LimitStatus struct {
 	Ceiling   int  `json:"ceiling"`
 	InUse     int  `json:"in_use"`
 	Callers   int  `json:"callers"`    // who hold places, or asked within a second
-	QueueFull bool `json:"queue_full"` // requests are shed because the model has too many
+	QueueFull bool `json:"queue_full"` // requests are shed because the model has too many, or does not answer
 }
 
 // Status tells how things are now.
@@ -253,5 +264,5 @@ func (l *Limit) Status() LimitStatus {
 	l.queue.refresh(now)
 	l.shares.sweep(now)
 	return LimitStatus{Places: l.adaptive.Limit(), Floor: l.o.Floor, Ceiling: l.o.Ceiling, InUse: l.taken,
-		Callers: len(l.shares.all), QueueFull: l.queue.full}
+		Callers: len(l.shares.all), QueueFull: l.queue.full || l.queue.stuck}
 }

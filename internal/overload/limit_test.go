@@ -210,6 +210,52 @@ func TestABurstMayQueueAndAStandingQueueMayNot(t *testing.T) {
 	})
 }
 
+func TestAShortStallMayBeWaitedOutAndALongOneMayNot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := overload.Queue{Rows: 1000, Wait: 50 * time.Millisecond, Call: 5 * time.Millisecond}
+		l := queueIs(&q)
+		stall := func(key string, from, till time.Duration) (in, out int) {
+			for q.Still = from; q.Still < till; q.Still += 2 * time.Millisecond {
+				i, o := ask(l, key, overload.Prediction, 2*time.Millisecond)
+				in, out = in+i, out+o
+			}
+			return in, out
+		}
+		if in, out := stall("", 22*time.Millisecond, time.Second); out > 0 || in < 450 {
+			t.Errorf("in a short stall %d were let in and %d were not", in, out)
+		}
+		if in, out := stall("", 1010*time.Millisecond, 2*time.Second); in > 0 || out < 450 {
+			t.Errorf("in a long one %d were let in and %d were not", in, out)
+		}
+		if in, _ := stall("quiet", 1010*time.Millisecond, 2*time.Second); in > 0 {
+			t.Errorf("who asks little was let in %d times", in)
+		}
+		if err := l.Check("", overload.Prediction); wantUnavailable(t, err).RetryAfter < time.Second {
+			t.Errorf("Retry-After is %v", err)
+		}
+		if !l.Status().QueueFull {
+			t.Errorf("%+v", l.Status())
+		}
+		if in, out := ask(l, "", overload.Outcome, 100*time.Millisecond); out > 0 || in < 45 {
+			t.Errorf("of outcomes %d were let in and %d were not", in, out)
+		}
+		q = overload.Queue{Call: 5 * time.Millisecond}
+		if in, out := ask(l, "", overload.Prediction, 100*time.Millisecond); out > 1 || in < 45 {
+			t.Errorf("after it %d were let in and %d were not", in, out)
+		}
+		// Calls that take that long as a rule are no stall.
+		q = overload.Queue{Call: 900 * time.Millisecond, Still: 1700 * time.Millisecond}
+		if in, out := ask(l, "", overload.Prediction, 100*time.Millisecond); out > 0 || in < 45 {
+			t.Errorf("with slow calls %d were let in and %d were not", in, out)
+		}
+		// Nobody waits for those who find out whether the model answers again.
+		q = overload.Queue{Call: 5 * time.Millisecond, Probes: true}
+		if in, out := ask(l, "", overload.Prediction, 100*time.Millisecond); in > 0 || out < 45 {
+			t.Errorf("behind probes %d were let in and %d were not", in, out)
+		}
+	})
+}
+
 func TestAStandingQueueIsNoTroubleOfThoseWhoAskLittle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := overload.Queue{Rows: 1000, Wait: 15 * time.Millisecond, Call: 5 * time.Millisecond}

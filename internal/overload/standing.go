@@ -12,6 +12,11 @@ import "time"
 // standingFor it is standing, and nobody is let in who would wait for longer
 // than that, until for standingFor nobody had to be refused. At other times
 // callers' patience is the bound.
+//
+// A stall is another matter: how long it will be nobody can say, and when it is
+// over the whole queue leaves at once. What is known is how long it has been, and
+// the best guess of the rest is as much again. So a short one is waited out, and
+// in a longer one nobody is let in who would, by that guess, have waited too long.
 const (
 	standingFor = 100 * time.Millisecond
 	leastWait   = 5 * time.Millisecond // below that a queue is nobody's trouble
@@ -31,6 +36,8 @@ type standing struct {
 	wait     time.Duration
 	most     time.Duration // that it may be now
 	full     bool
+	still    time.Duration
+	stuck    bool
 }
 
 // refresh looks at the queue, unless that was done a moment ago.
@@ -48,7 +55,7 @@ func (q *standing) refresh(now time.Time) {
 		q.busy = now
 	}
 	target := max(leastWait, state.Call)
-	if q.wait <= target {
+	if q.wait <= target || state.Still > 4*target { // in a stall the length says nothing
 		q.good = now
 	} else {
 		q.bad = now
@@ -63,6 +70,8 @@ func (q *standing) refresh(now time.Time) {
 		q.most = target
 	}
 	q.full = q.wait > q.most
+	q.still = state.Still
+	q.stuck = state.Probes || q.still > 2*max(q.patience, state.Call)
 }
 
 // tooLong reports whether a request should not join the queue. A caller who

@@ -99,7 +99,8 @@ type Batch struct {
 	mu       sync.Mutex
 	queue    batchQueue
 	slots    slots
-	inFlight int // slots taken
+	inFlight int       // slots taken
+	moved    time.Time // when a slot was taken, or a call ended, for the last time
 	extra    splitBudget
 	stopping bool
 	idle     chan struct{} // closed when stopping and nothing is left
@@ -133,6 +134,7 @@ func (b *Batch) Score(ctx context.Context, rows []Vector, explain bool) (Scores,
 	}
 	if b.inFlight == 0 {
 		b.inFlight++
+		b.moved = now
 		t := b.slots.begin(now, 1)
 		b.mu.Unlock()
 		return b.alone(ctx, rows, explain, t)
@@ -145,6 +147,7 @@ func (b *Batch) Score(ctx context.Context, rows []Vector, explain bool) (Scores,
 		return b.wait(ctx, w)
 	}
 	b.inFlight++
+	b.moved = now
 	b.mu.Unlock()
 	runtime.Gosched()
 	b.mu.Lock()
@@ -233,6 +236,7 @@ func (b *Batch) next(t ticket) *call {
 // learn reports a call to the learner and uses slots that this opens. b.mu is held.
 func (b *Batch) learn(t *ticket) {
 	b.slots.done(t)
+	b.moved = t.begun.Add(t.took)
 	if t.outcome == scored {
 		b.extra.earn()
 	}
@@ -243,6 +247,7 @@ func (b *Batch) learn(t *ticket) {
 func (b *Batch) open() {
 	for n := b.queue.calls(); n > 0 && b.inFlight < b.slots.limit; n-- {
 		b.inFlight++
+		b.moved = time.Now()
 		go b.serve()
 	}
 }
@@ -381,12 +386,18 @@ type BatchStatus struct {
 	Queued   int // rows that wait for a slot
 	// Latency is the mean of recent calls, and Best the shortest.
 	Latency, Best time.Duration
+	// Still is for how long all slots have been taken and no call has ended.
+	Still time.Duration
 }
 
 // Status tells how things are now.
 func (b *Batch) Status() BatchStatus {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return BatchStatus{Slots: b.slots.limit, MaxSlots: b.slots.max, InFlight: b.inFlight,
+	s := BatchStatus{Slots: b.slots.limit, MaxSlots: b.slots.max, InFlight: b.inFlight,
 		Queued: b.queue.rows, Latency: b.slots.mean, Best: b.slots.best}
+	if s.InFlight >= s.Slots {
+		s.Still = time.Since(b.moved)
+	}
+	return s
 }
