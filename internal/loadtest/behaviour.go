@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math/rand/v2"
 	"sync"
 	"time"
 )
@@ -49,7 +50,7 @@ type tally struct {
 	mu        sync.Mutex
 	behaviour behaviour
 	counts    counts
-	turns     [3]float64 // of throttle, reset, bad
+	chance    rand.PCG
 }
 
 type verdict int
@@ -61,8 +62,9 @@ const (
 	bad
 )
 
-// call counts a call that has come in, and says what is to become of it. Shares
-// are exact: of any hundred calls half are refused if half are to be.
+// call counts a call that has come in, and says what is to become of it. By
+// chance: faults that come in turns, every second call, say, fall into step with
+// calls that are made again. But the same chance in every run.
 func (t *tally) call(repeated bool, now time.Time) (verdict, behaviour) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -77,18 +79,15 @@ func (t *tally) call(repeated bool, now time.Time) (verdict, behaviour) {
 	c.count++
 	c.Peak = max(c.Peak, c.count)
 	v := answer
-	for i, share := range []float64{t.behaviour.Throttle, t.behaviour.Reset, t.behaviour.Bad} {
-		t.turns[i] += share
-		if t.turns[i] >= 1 && v == answer {
-			t.turns[i]--
-			v = verdict(i + 1)
-		}
-	}
-	switch v {
-	case throttle:
+	switch draw, b := rand.New(&t.chance).Float64(), t.behaviour; {
+	case draw < b.Throttle:
+		v = throttle
 		c.Throttled++
-	case reset:
+	case draw < b.Throttle+b.Reset:
+		v = reset
 		c.Reset++
+	case draw < b.Throttle+b.Reset+b.Bad:
+		v = bad
 	}
 	return v, t.behaviour
 }
@@ -103,7 +102,8 @@ func (t *tally) now() behaviour {
 func (t *tally) become(b behaviour) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.behaviour, t.turns = b, [3]float64{}
+	t.behaviour = b
+	t.chance.Seed(6, 4)
 }
 
 // anew returns the counts, and begins others.
