@@ -115,7 +115,7 @@ func (e *event) Err() error {
 }
 
 // Left implements predict.Patient.
-func (e *event) Left() <-chan struct{} { return e.Context.Done() }
+func (e *event) Left() context.Context { return e.Context }
 
 // Value implements context.Context.
 func (e *event) Value(key any) any {

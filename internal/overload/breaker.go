@@ -132,10 +132,11 @@ const (
 
 // judge is told of a call when it has ended.
 func (b *Breaker) judge(err error, begun, ended time.Time) verdict {
+	if err == nil {
+		return good
+	}
 	var e *predict.Error
 	switch {
-	case err == nil:
-		return good
 	case errors.Is(err, context.Canceled):
 		return none
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &e) && e.Kind == predict.Deadline:

@@ -452,11 +452,11 @@ type patient struct {
 	context.Context
 	t        *testing.T
 	deadline time.Time
-	left     chan struct{}
+	leave    context.CancelFunc
 }
 
 func (p *patient) Deadline() (time.Time, bool) { return p.deadline, true }
-func (p *patient) Left() <-chan struct{}       { return p.left }
+func (p *patient) Left() context.Context       { return p.Context }
 
 func (p *patient) Done() <-chan struct{} {
 	p.t.Error("it is asked for a channel, which takes a timer")
@@ -464,21 +464,17 @@ func (p *patient) Done() <-chan struct{} {
 }
 
 func (p *patient) Err() error {
-	select {
-	case <-p.left:
-		return context.Canceled
-	default:
-	}
-	if !time.Now().Before(p.deadline) {
+	if p.Context.Err() == nil && !time.Now().Before(p.deadline) {
 		return context.DeadlineExceeded
 	}
-	return nil
+	return p.Context.Err()
 }
 
 func TestAPatientCallerNeedsNoTimerAndIsHeardAllTheSame(t *testing.T) {
 	onGate(t, predict.BatchOptions{}, func(t *testing.T, b *gated) {
 		join := func(first float64, until time.Duration) (*request, *patient) {
-			ctx := &patient{Context: t.Context(), t: t, deadline: time.Now().Add(until), left: make(chan struct{})}
+			ctx := &patient{t: t, deadline: time.Now().Add(until)}
+			ctx.Context, ctx.leave = context.WithCancel(t.Context())
 			a := &request{cancel: func() {}, done: make(chan struct{})}
 			begun := time.Now()
 			go func() {
@@ -498,7 +494,7 @@ func TestAPatientCallerNeedsNoTimerAndIsHeardAllTheSame(t *testing.T) {
 			if hasty.fails(t, predict.Deadline); hasty.took != 300*time.Millisecond {
 				t.Errorf("told after %v", hasty.took)
 			}
-			close(ctx.left)
+			ctx.leave()
 			if e := leaver.fails(t, predict.Deadline); !errors.Is(e, context.Canceled) {
 				t.Errorf("got %v", e)
 			}

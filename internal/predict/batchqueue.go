@@ -44,7 +44,7 @@ func (b *Batch) newWaiter(ctx context.Context, rows []Vector, explain bool, now 
 	w.ctx, w.rows, w.explain, w.since = ctx, rows, explain, now
 	w.deadline, _ = ctx.Deadline()
 	if p, ok := ctx.(Patient); ok {
-		w.gone = p.Left()
+		w.gone = p.Left().Done()
 	} else {
 		w.gone = ctx.Done()
 	}

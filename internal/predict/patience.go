@@ -9,6 +9,6 @@ import "context"
 // own, waits for both ends and spares each prediction these.
 type Patient interface {
 	context.Context
-	// Left is closed when the caller has left; nil if it never does.
-	Left() <-chan struct{}
+	// Left ends when the caller leaves, and only then.
+	Left() context.Context
 }

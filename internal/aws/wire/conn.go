@@ -34,7 +34,12 @@ type Conn struct {
 	since     time.Time
 	in        []byte // what was read of the answer
 	reusable  bool
+	timed     bool // the last exchange had a deadline, which is set still
 }
+
+// patient is a context that tells the leaving of a caller from a deadline, as
+// predict.Patient does.
+type patient interface{ Left() context.Context }
 
 // Sizes of the buffer of a connection: at first, and what is kept at most.
 const (
@@ -67,15 +72,25 @@ func (c *Conn) Release() {
 
 func (c *Conn) close() { _ = c.net.Close() }
 
-// roundTrip fills in the answer. The end of ctx ends it; the connection has no
-// deadline of its own, which would be a second timer for the same moment.
+// roundTrip fills in the answer. The end of ctx ends it. A connection has a timer,
+// so a context that would have to make one for its deadline is spared that; with
+// others it would be the second for the same moment.
 func (c *Conn) roundTrip(ctx context.Context, request []byte) error {
 	c.Answer, c.in, c.reusable = Answer{}, c.in[:0], false
+	ends, deadline := ctx, time.Time{}
+	if p, ok := ctx.(patient); ok {
+		ends = p.Left()
+		deadline, _ = ctx.Deadline()
+	}
+	if timed := !deadline.IsZero(); timed || c.timed {
+		_ = c.net.SetDeadline(deadline)
+		c.timed = timed
+	}
 	var err error
-	if ctx.Done() == nil {
+	if ends.Done() == nil {
 		err = c.exchange(request)
 	} else {
-		stop := context.AfterFunc(ctx, c.interrupt)
+		stop := context.AfterFunc(ends, c.interrupt)
 		err = c.exchange(request)
 		if !stop() {
 			c.reusable = false // interrupt may still come

@@ -264,6 +264,74 @@ func TestTheCallersTimeEndsACall(t *testing.T) {
 	}
 }
 
+// unasked is a context that must not be asked for its channel, for that takes a timer.
+type unasked struct {
+	context.Context
+	t     *testing.T
+	until time.Time
+}
+
+func (u *unasked) Deadline() (time.Time, bool) { return u.until, true }
+func (u *unasked) Left() context.Context       { return u.Context }
+
+func (u *unasked) Done() <-chan struct{} {
+	u.t.Error("it is asked for its channel")
+	return u.Context.Done()
+}
+
+func (u *unasked) Err() error {
+	if u.Context.Err() == nil && !time.Now().Before(u.until) {
+		return context.DeadlineExceeded
+	}
+	return u.Context.Err()
+}
+
+func TestADeadlineThatIsToldApartTakesNoTimer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		silent := saying("", 1)
+		defer silent.close()
+		pool, begun := silent.pool(), time.Now()
+		if c, err := pool.Do(&unasked{t.Context(), t, begun.Add(time.Second)}, []byte(request)); !errors.Is(err, context.DeadlineExceeded) || time.Since(begun) != time.Second {
+			t.Errorf("got %+v, %v after %v", c, err, time.Since(begun))
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		if c, err := pool.Do(&unasked{ctx, t, begun.Add(time.Hour)}, []byte(request)); !errors.Is(err, context.Canceled) || time.Since(begun) != 2*time.Second {
+			t.Errorf("got %+v, %v after %v", c, err, time.Since(begun))
+		}
+		if pool.count() > 0 {
+			t.Error("a connection is kept whose call was cut off")
+		}
+	})
+}
+
+func TestADeadlineIsThatOfItsCallAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &host{answer: func(to net.Conn, _ int) bool {
+			time.Sleep(700 * time.Millisecond)
+			_, err := io.WriteString(to, fine)
+			return err == nil
+		}}
+		defer h.close()
+		pool := h.pool()
+		for i, within := range []time.Duration{800 * time.Millisecond, 800 * time.Millisecond, 0, 800 * time.Millisecond, 0} {
+			ctx := t.Context()
+			if within > 0 {
+				ctx = &unasked{ctx, t, time.Now().Add(within)}
+			}
+			c, err := pool.Do(ctx, []byte(request))
+			if err != nil {
+				t.Fatalf("call %d: %v", i, err)
+			}
+			c.Release()
+			time.Sleep(200 * time.Millisecond) // the deadline passes
+		}
+		if opened, requests := h.seen(); opened != 1 || requests != 5 {
+			t.Errorf("%d connections for %d requests", opened, requests)
+		}
+	})
+}
+
 const fine = "HTTP/1.1 200 OK\r\nContent-Type: text/csv\r\nContent-Length: 3\r\n\r\n0.5"
 
 func TestConnectionsAreKeptForAWhile(t *testing.T) {
