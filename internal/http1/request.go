@@ -47,7 +47,6 @@ func requestFor(blank *http.Request) *request {
 func (r *request) free() {
 	r.Request, r.blank, r.in = http.Request{}, nil, r.in[:0]
 	r.body.Reset(nil)
-	clear(r.header)
 	clear(r.values[:])
 	requests.Put(r)
 }
@@ -86,7 +85,7 @@ func (r *request) parse(paths map[string]string) verdict {
 		return other
 	}
 	r.Request = *r.blank
-	clear(r.header) // when more of the body was due, this has been done before
+	clear(r.header) // of the request before, or of this one, when more of its body was due
 	length, ok := r.readHeaders(string(rest[:len(rest)-len("\r\n")]))
 	switch {
 	case !ok || length > mostBytes:
