@@ -70,7 +70,7 @@ func openAWS(ctx context.Context, cfg Config, p *parts, log *slog.Logger) (b bac
 			Role: cfg.ExecutionRoleARN, InstanceType: cfg.Hosting.InstanceType, InstanceCount: cfg.Hosting.InstanceCount,
 			Strategy: aws.Strategy(cfg.Deploy.Strategy), Alarms: cfg.Deploy.Alarms,
 		}, aws.Timing{Poll: cfg.RenewalPoll}, log),
-		queue:   overload.QueueOf(scorer.batch, cfg.Batch.MaxRows, breaker),
+		queue:   overload.QueueOf(scorer.batch, breaker),
 		breaker: breaker, noRetriesWhile: api.NoRetriesWhile,
 		follow: func(ctx context.Context, failed func(error)) { endpoint.Follow(ctx, followEndpoint, failed) },
 		poll:   cfg.RenewalPoll,

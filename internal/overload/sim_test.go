@@ -97,7 +97,7 @@ func newGate(t *testing.T, e *endpoint, maxRows int, o overload.Options) *gate {
 	reg := prometheus.NewRegistry()
 	g.breaker = overload.NewBreaker(e, overload.BreakerOptions{Timeout: g.timeout}, reg)
 	g.batch = predict.NewBatch(g.breaker, predict.BatchOptions{MaxRows: maxRows, Timeout: g.timeout}, reg)
-	o.Queue = overload.QueueOf(g.batch, maxRows, g.breaker)
+	o.Queue = overload.QueueOf(g.batch, g.breaker)
 	g.limit = overload.NewLimit(o, reg)
 	return g
 }

@@ -24,7 +24,8 @@ import (
 //     this moment come along. That is no wait: with nobody ready it returns at once.
 //   - While all slots are taken, requests gather in a queue. When a slot frees,
 //     what has gathered leaves as one call, up to MaxRows rows or MaxBytes bytes;
-//     the rest leaves with the next one.
+//     the rest leaves with the next one. Where rows rather than calls are what
+//     takes time, calls are smaller (batchcost.go).
 //   - How many slots there are is learned (batchslots.go), because nobody can
 //     say how many calls an endpoint takes. MaxWait belongs to the learning. It
 //     is no timer: under the limit nobody waits, and beyond it a call sent for
@@ -99,7 +100,9 @@ type Batch struct {
 	mu       sync.Mutex
 	queue    batchQueue
 	slots    slots
+	cost     cost
 	inFlight int       // slots taken
+	asked    int       // rows of the calls that are under way
 	moved    time.Time // when a slot was taken, or a call ended, for the last time
 	extra    splitBudget
 	stopping bool
@@ -135,6 +138,7 @@ func (b *Batch) Score(ctx context.Context, rows []Vector, explain bool) (Scores,
 	if b.inFlight == 0 {
 		b.inFlight++
 		b.moved = now
+		b.asked += len(rows)
 		t := b.slots.begin(now, 1)
 		b.mu.Unlock()
 		return b.alone(ctx, rows, explain, t)
@@ -236,6 +240,10 @@ func (b *Batch) next(t ticket) *call {
 // learn reports a call to the learner and uses slots that this opens. b.mu is held.
 func (b *Batch) learn(t *ticket) {
 	b.slots.done(t)
+	if t.outcome == scored {
+		b.cost.observe(t.rows, t.took)
+	}
+	b.asked -= t.rows
 	b.moved = t.begun.Add(t.took)
 	if t.outcome == scored {
 		b.extra.earn()
@@ -245,11 +253,22 @@ func (b *Batch) learn(t *ticket) {
 
 // open puts free slots to work while requests wait. b.mu is held.
 func (b *Batch) open() {
-	for n := b.queue.calls(); n > 0 && b.inFlight < b.slots.limit; n-- {
+	for n := b.calls(); n > 0 && b.inFlight < b.slots.limit; n-- {
 		b.inFlight++
 		b.moved = time.Now()
 		go b.serve()
 	}
+}
+
+// size is how many rows a call should have at most. b.mu is held.
+func (b *Batch) size() int {
+	return b.cost.size(b.queue.rows+b.asked, b.slots.limit, b.o.MaxRows)
+}
+
+// calls is how many calls it takes, at least, to empty the queue. b.mu is held.
+func (b *Batch) calls() int {
+	size := b.size()
+	return (b.queue.rows + size - 1) / size
 }
 
 // free gives a slot back. b.mu is held.
@@ -272,7 +291,7 @@ func (b *Batch) finish() {
 // gives the slot back if there is nothing. b.mu is held.
 func (b *Batch) cut() *call {
 	now := time.Now()
-	c, late := b.queue.cut(now.Add(b.slots.best))
+	c, late := b.queue.cut(b.size(), now.Add(b.slots.best))
 	for _, w := range late {
 		b.metrics.late(w.ctx)
 		w.answer(Scores{}, leftError(w.ctx))
@@ -281,6 +300,7 @@ func (b *Batch) cut() *call {
 		b.free()
 		return nil
 	}
+	b.asked += c.size
 	c.ticket = b.slots.begin(now, b.inFlight)
 	for _, w := range c.waiters {
 		c.ticket.waited += now.Sub(w.since) * time.Duration(len(w.rows))
@@ -384,8 +404,11 @@ type BatchStatus struct {
 	MaxSlots int
 	InFlight int // slots taken
 	Queued   int // rows that wait for a slot
-	// Latency is the mean of recent calls, and Best the shortest.
-	Latency, Best time.Duration
+	// Wait is how long it takes, as far as is known, until those rows have gone out.
+	Wait time.Duration
+	// Latency is the mean of recent calls, and Best the shortest. Row is what each
+	// row adds to one, as learned.
+	Latency, Best, Row time.Duration
 	// Still is for how long all slots have been taken and no call has ended.
 	Still time.Duration
 }
@@ -395,7 +418,8 @@ func (b *Batch) Status() BatchStatus {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := BatchStatus{Slots: b.slots.limit, MaxSlots: b.slots.max, InFlight: b.inFlight,
-		Queued: b.queue.rows, Latency: b.slots.mean, Best: b.slots.best}
+		Queued: b.queue.rows, Wait: b.slots.drain(b.calls()), Latency: b.slots.mean, Best: b.slots.best,
+		Row: time.Duration(b.cost.perRow * float64(time.Second))}
 	if s.InFlight >= s.Slots {
 		s.Still = time.Since(b.moved)
 	}

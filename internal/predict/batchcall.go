@@ -12,7 +12,7 @@ type call struct {
 	explain bool
 	waiters []*waiter // all that left with it, in order
 	size    int       // rows
-	maxRows int       // that fit in its bytes
+	maxRows int       // that it may have
 	rows    []Vector  // of all waiters, copied
 	numbers []float64 // behind rows
 	ticket  ticket

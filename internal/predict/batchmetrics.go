@@ -30,9 +30,9 @@ func newBatchMetrics(reg prometheus.Registerer, b *Batch) *batchMetrics {
 		reg.MustRegister(c)
 		return c
 	}
-	gauge := func(name, help string, value func(BatchStatus) int) {
+	gauge := func(name, help string, value func(BatchStatus) float64) {
 		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help},
-			func() float64 { return float64(value(b.Status())) }))
+			func() float64 { return value(b.Status()) }))
 	}
 	histogram := func(name, help string, buckets []float64) prometheus.Histogram {
 		h := prometheus.NewHistogram(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets})
@@ -50,10 +50,11 @@ func newBatchMetrics(reg prometheus.Registerer, b *Batch) *batchMetrics {
 	}, []string{"reason"})
 	reg.MustRegister(call, shed)
 
-	gauge("gateway_batch_slots", "Calls that may be in flight at once, as learned.", func(s BatchStatus) int { return s.Slots })
-	gauge("gateway_batch_slots_max", "The most slots that may be learned.", func(s BatchStatus) int { return s.MaxSlots })
-	gauge("gateway_batch_slots_in_use", "Calls in flight.", func(s BatchStatus) int { return s.InFlight })
-	gauge("gateway_batch_queued_rows", "Rows that wait for a slot.", func(s BatchStatus) int { return s.Queued })
+	gauge("gateway_batch_slots", "Calls that may be in flight at once, as learned.", func(s BatchStatus) float64 { return float64(s.Slots) })
+	gauge("gateway_batch_slots_max", "The most slots that may be learned.", func(s BatchStatus) float64 { return float64(s.MaxSlots) })
+	gauge("gateway_batch_slots_in_use", "Calls in flight.", func(s BatchStatus) float64 { return float64(s.InFlight) })
+	gauge("gateway_batch_queued_rows", "Rows that wait for a slot.", func(s BatchStatus) float64 { return float64(s.Queued) })
+	gauge("gateway_batch_row_seconds", "What a row adds to the time of a call, as learned.", func(s BatchStatus) float64 { return s.Row.Seconds() })
 	return &batchMetrics{
 		rows: histogram("gateway_batch_rows", "Rows of a call.", prometheus.ExponentialBuckets(1, 2, 11)),
 		wait: histogram("gateway_batch_wait_seconds", "How long requests waited for a slot; 0 where one was free.",
@@ -98,7 +99,7 @@ func (b *Batch) refuse(ctx context.Context, rows int, now time.Time) error {
 	busy := b.inFlight >= b.slots.limit || b.queue.rows > 0
 	wait := time.Duration(0)
 	if busy {
-		wait = b.slots.drain(b.queue.calls())
+		wait = b.slots.drain(b.calls())
 	}
 	if b.queue.rows > 0 && b.queue.rows+rows > b.o.MaxQueued {
 		b.metrics.full.Inc()

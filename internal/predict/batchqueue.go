@@ -153,11 +153,11 @@ func (q *batchQueue) rowsPerCall(rows []Vector) int {
 	if len(rows) <= 1 {
 		return 1
 	}
-	return max(1, min(q.maxRows, q.maxBytes/(cellBytes*max(1, len(rows[0])))))
+	return min(q.maxRows, q.fit(rows[0]))
 }
 
-// calls is how many calls it takes, at least, to empty the queue.
-func (q *batchQueue) calls() int { return (q.rows + q.maxRows - 1) / q.maxRows }
+// fit is how many rows like this one are within a call's bytes.
+func (q *batchQueue) fit(row Vector) int { return max(1, q.maxBytes/(cellBytes*max(1, len(row)))) }
 
 func (q *batchQueue) push(w *waiter) {
 	switch {
@@ -176,12 +176,14 @@ func (q *batchQueue) remove(w *waiter) {
 	w.lane.remove(w)
 }
 
-// cut takes what leaves with the next call; nil if nobody waits. Who cannot be
-// answered at the time given, or has left, is in late instead.
-func (q *batchQueue) cut(soonest time.Time) (c *call, late []*waiter) {
+// cut takes what leaves with the next call, at most so many rows or one request;
+// nil if nobody waits. Who cannot be answered at the time given, or has left, is
+// in late instead.
+func (q *batchQueue) cut(most int, soonest time.Time) (c *call, late []*waiter) {
 	q.late = q.late[:0]
 	for q.rows > 0 && c == nil { // again where all that was due came too late
 		c = newCall()
+		c.maxRows = most
 		if q.explainIsDue() {
 			c.explain = true
 			q.take(c, &q.explain, soonest)
@@ -221,7 +223,7 @@ func (q *batchQueue) explainIsDue() bool {
 func (q *batchQueue) take(c *call, l *lane, soonest time.Time) {
 	for w := l.head; w != nil; w = l.head {
 		lateNow := w.hasLeft() || (!w.deadline.IsZero() && !w.deadline.After(soonest))
-		if !lateNow && len(c.waiters) > 0 && c.size+len(w.rows) > min(q.maxRows, c.maxRows) {
+		if !lateNow && len(c.waiters) > 0 && c.size+len(w.rows) > c.maxRows {
 			return
 		}
 		q.remove(w)
@@ -230,7 +232,7 @@ func (q *batchQueue) take(c *call, l *lane, soonest time.Time) {
 			continue
 		}
 		if len(c.waiters) == 0 && len(w.rows) > 0 {
-			c.maxRows = max(1, q.maxBytes/(cellBytes*max(1, len(w.rows[0]))))
+			c.maxRows = min(c.maxRows, q.fit(w.rows[0]))
 		}
 		w.state, w.call = sent, c
 		c.waiters = append(c.waiters, w)

@@ -302,13 +302,16 @@ func TestSlotsAreFoundWhateverCallsTake(t *testing.T) {
 	tests := []struct {
 		name   string
 		change func(e *endpoint)
-		rows   int     // of a call; 0: the default
 		least  float64 // rows per second, of 64 customers
 	}{
-		{"calls vary by half", func(e *endpoint) { e.spread = 0.5 }, 0, 8000},
-		{"larger calls take longer", func(e *endpoint) { e.perRow = 100 * time.Microsecond }, 0, 7000},
-		{"rows are what counts", func(e *endpoint) { e.base, e.perRow, e.spread = time.Millisecond, time.Millisecond, 0.2 }, 16, 2500},
-		{"calls take long", func(e *endpoint) { e.base = 100 * time.Millisecond }, 0, 400},
+		{"calls vary by half", func(e *endpoint) { e.spread = 0.5 }, 8000},
+		{"larger calls take longer", func(e *endpoint) { e.perRow = 100 * time.Microsecond }, 7000},
+		{"rows take as long as calls", func(e *endpoint) { e.base, e.perRow, e.spread = time.Millisecond, time.Millisecond, 0.2 }, 2400},
+		{"rows are what counts", func(e *endpoint) { e.base, e.perRow, e.spread = 2*time.Millisecond, 5*time.Millisecond, 0.2 }, 500},
+		{"rows are what counts, of many servers", func(e *endpoint) {
+			e.servers, e.base, e.perRow, e.spread = 8, 2*time.Millisecond, 5*time.Millisecond, 0.2
+		}, 1000},
+		{"calls take long", func(e *endpoint) { e.base = 100 * time.Millisecond }, 400},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -317,7 +320,7 @@ func TestSlotsAreFoundWhateverCallsTake(t *testing.T) {
 				tt.change(e)
 				return e
 			}
-			simulate(t, build, predict.BatchOptions{MaxRows: tt.rows}, func(t *trial, e *endpoint, c *crowd) {
+			simulate(t, build, predict.BatchOptions{}, func(t *trial, e *endpoint, c *crowd) {
 				c.closed(64, 2*time.Second)
 				perSecond := c.closed(64, time.Second)
 				t.Logf("%d slots, %.0f rows/s", c.batch.Status().Slots, perSecond)

@@ -1,0 +1,65 @@
+package predict
+
+import (
+	"math"
+	"time"
+)
+
+// What a call costs decides how many rows it should have. Where all calls take
+// much the same, one takes all that waits. Where each row takes its time, a
+// call that takes all leaves the other servers idle, and whoever is in it waits
+// for everybody; and as those who were answered together come back together,
+// calls merge and never part again. So the line
+//
+//	time of a call = base + rows × perRow
+//
+// is fitted to recent calls, by least squares. With it a call has no more than
+// its share of all rows that are here, but so many at least that the rows take as
+// long as the base: fewer would cost more than they give.
+//
+// A row below leastRow is taken for none. So much one may cost the gateway itself,
+// and calls that wait for a busy gateway must not be taken for slow ones.
+type cost struct {
+	// Means of recent calls: rows, seconds, and the products for the line.
+	calls                          int
+	rows, took, rowsRows, rowsTook float64
+
+	base, perRow float64 // seconds
+}
+
+const (
+	leastRow = 250e-6
+	// costMemory is how many calls the means are of, roughly.
+	costMemory = 256
+	// leastSpread is how much calls must differ in rows, as a share of the mean,
+	// to tell the two parts of their cost apart.
+	leastSpread = 0.2
+	// mostWorth is how much longer the rows of a call may take than its base.
+	mostWorth = 8
+)
+
+// observe learns from a call that was answered.
+func (c *cost) observe(rows int, took time.Duration) {
+	c.calls = min(c.calls+1, costMemory)
+	n, t, weight := float64(rows), took.Seconds(), 1/float64(c.calls)
+	c.rows += (n - c.rows) * weight
+	c.took += (t - c.took) * weight
+	c.rowsRows += (n*n - c.rowsRows) * weight
+	c.rowsTook += (n*t - c.rowsTook) * weight
+	variance := c.rowsRows - c.rows*c.rows
+	if variance >= leastSpread*leastSpread*c.rows*c.rows {
+		c.perRow = max(0, (c.rowsTook-c.rows*c.took)/variance)
+	}
+	c.base = max(0, c.took-c.perRow*c.rows)
+}
+
+// size is how many rows a call should have, where so many are here for so many
+// slots; at most most.
+func (c *cost) size(rows, slots, most int) int {
+	if c.perRow < leastRow {
+		return most
+	}
+	share := float64(rows) / float64(slots)
+	worth := max(1, c.base/c.perRow)
+	return min(most, int(math.Ceil(min(max(share, worth), mostWorth*worth))))
+}

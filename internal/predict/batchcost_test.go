@@ -1,0 +1,80 @@
+package predict
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+// learns observes calls that take base and perRow for each row, give or take a
+// share.
+func (c *cost) learns(calls int, base, perRow time.Duration, spread float64, rows func() int) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for range calls {
+		n := rows()
+		took := float64(base) + float64(perRow)*float64(n)
+		c.observe(n, time.Duration(took*(1+spread*(2*random.Float64()-1))))
+	}
+}
+
+func upTo(most int) func() int {
+	random := rand.New(rand.NewPCG(3, 4))
+	return func() int { return 1 + random.IntN(most) }
+}
+
+func TestWhatACallCostsIsLearned(t *testing.T) {
+	for _, tt := range []struct{ base, perRow time.Duration }{
+		{5 * time.Millisecond, 0}, {5 * time.Millisecond, time.Millisecond}, {0, 3 * time.Millisecond}, {2 * time.Millisecond, 5 * time.Millisecond},
+	} {
+		var c cost
+		c.learns(200, tt.base, tt.perRow, 0, upTo(20))
+		near := func(seconds float64, want time.Duration) bool { return math.Abs(seconds-want.Seconds()) < 1e-6 }
+		if !near(c.base, tt.base) || !near(c.perRow, tt.perRow) {
+			t.Errorf("%s and %s a row: learned %g and %g", tt.base, tt.perRow, c.base, c.perRow)
+		}
+		// Another model comes, and calls that vary.
+		c.learns(1500, tt.perRow+time.Millisecond, tt.base, .3, upTo(20))
+		if got, want := c.perRow, tt.base.Seconds(); math.Abs(got-want) > .2*want+1e-4 {
+			t.Errorf("then a row took %s: learned %g", tt.base, got)
+		}
+	}
+}
+
+func TestCallsThatAreAllAlikeTeachNothingOfRows(t *testing.T) {
+	var c cost
+	c.learns(500, 5*time.Millisecond, time.Millisecond, 0, func() int { return 8 })
+	if c.perRow != 0 {
+		t.Errorf("a row takes %g, of which nothing is known", c.perRow)
+	}
+	c.learns(200, 5*time.Millisecond, time.Millisecond, 0, upTo(20))
+	c.learns(2000, 5*time.Millisecond, time.Millisecond, .3, func() int { return 8 })
+	if math.Abs(c.perRow-.001) > .0005 {
+		t.Errorf("a row takes %g, and it was .001 when there was something to learn", c.perRow)
+	}
+}
+
+func TestTheSizeOfACall(t *testing.T) {
+	const most = 256
+	for _, tt := range []struct {
+		name         string
+		base, perRow float64
+		rows, slots  int
+		want         int
+	}{
+		{"nothing is known", 0, 0, 100, 4, most},
+		{"a row costs next to nothing", .005, .0002, 100, 4, most},
+		{"its share", .005, .001, 62, 4, 16},
+		{"not less than is worth a call", .005, .001, 8, 4, 5},
+		{"not more than is worth waiting for", .005, .001, 1000, 4, 40},
+		{"rows alone cost", 0, .005, 6, 4, 2},
+		{"one slot", .005, .001, 20, 1, 20},
+		{"within the bound", .5, .001, 5000, 4, most},
+		{"nobody is here", .0001, .005, 0, 4, 1},
+	} {
+		c := cost{base: tt.base, perRow: tt.perRow}
+		if got := c.size(tt.rows, tt.slots, most); got != tt.want {
+			t.Errorf("%s: %d rows, want %d", tt.name, got, tt.want)
+		}
+	}
+}
