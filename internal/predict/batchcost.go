@@ -13,9 +13,10 @@ import (
 //
 //	time of a call = base + rows × perRow
 //
-// is fitted to recent calls, by least squares. With it a call has no more than
-// its share of all rows that are here, but so many at least that the rows take as
-// long as the base: fewer would cost more than they give.
+// is fitted to recent calls, by least squares. By it a call gets its share of all
+// rows that are here, within two bounds: rows that take as long as the base, since
+// with fewer most of the time goes into calls; and eight times as many, with
+// which eight ninths of it go into rows, so that there is little more to gain.
 //
 // A row below leastRow is taken for none. So much one may cost the gateway itself,
 // and calls that wait for a busy gateway must not be taken for slow ones.
