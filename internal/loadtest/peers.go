@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -39,15 +38,19 @@ func peers(ctx context.Context, o options, r *report) (err error) {
 	if err != nil {
 		return err
 	}
-	small, err := s.smallEndpoint(ctx, all, many, warm, long)
-	if err != nil {
-		return err
+	held := closed
+	for _, e := range smalls {
+		bounds, err := s.smallEndpoint(ctx, e, all, many, warm, long)
+		if err != nil {
+			return err
+		}
+		held = append(held, bounds...)
 	}
 	open, err := s.openLoop(ctx, all, rates, warm, long)
 	if err != nil {
 		return err
 	}
-	r.bounds(slices.Concat(closed, small, open))
+	r.bounds(append(held, open...))
 	return s.gateway.alive()
 }
 
@@ -131,11 +134,29 @@ func (m *measured) besidePeers(conns int, floor, proxied *measured) bound {
 	return bound{fmt.Sprintf("%d connections: CPU a request, against bare chi", conns), fmt.Sprintf("%.2f", cost), fmt.Sprintf("≤ %.1f", most), cost <= most}
 }
 
-func (s *stage) smallEndpoint(ctx context.Context, all []peer, many []int, warm, long time.Duration) (held []bound, err error) {
-	if err := s.endpoint.become(ctx, behaviour{Latency: 5 * time.Millisecond, Concurrent: 4}); err != nil {
+// small is an endpoint that takes few calls at once.
+type small struct {
+	name  string
+	does  behaviour
+	least func(conns int) float64 // times direct
+}
+
+var smalls = []small{
+	{"small endpoint", behaviour{Latency: 5 * time.Millisecond, Concurrent: 4}, func(conns int) float64 {
+		if conns > 64 {
+			return 40
+		}
+		return 12
+	}},
+	// To put rows together gives next to nothing here, and should cost nothing.
+	{"slow rows", behaviour{Latency: 2 * time.Millisecond, PerRow: 5 * time.Millisecond, Concurrent: 8}, func(int) float64 { return 1 }},
+}
+
+func (s *stage) smallEndpoint(ctx context.Context, e small, all []peer, many []int, warm, long time.Duration) (held []bound, err error) {
+	if err := s.endpoint.become(ctx, e.does); err != nil {
 		return nil, err
 	}
-	s.report.note("Closed loop, small endpoint: 5 ms a call, 4 calls at once. × is against direct.")
+	s.report.note("Closed loop, %s: %v a call and %v a row, %d calls at once. × is against direct.", e.name, e.does.Latency, e.does.PerRow, e.does.Concurrent)
 	var rows [][]string
 	for _, conns := range many {
 		if conns == 1 {
@@ -154,11 +175,8 @@ func (s *stage) smallEndpoint(ctx context.Context, all []peer, many []int, warm,
 				direct = m
 			}
 			if p.name == "gateway" {
-				least := 12.0
-				if conns > 64 {
-					least = 40
-				}
-				held = append(held, bound{fmt.Sprintf("small endpoint, %d connections: requests/s, against direct", conns),
+				least := e.least(conns)
+				held = append(held, bound{fmt.Sprintf("%s, %d connections: requests/s, against direct", e.name, conns),
 					times(m.perSecond(), direct.perSecond()), fmt.Sprintf("≥ %g", least), m.perSecond() >= least*direct.perSecond()})
 			}
 			rows = append(rows, []string{p.name, count(conns), rate(m.perSecond()), times(m.perSecond(), direct.perSecond()),
