@@ -38,19 +38,19 @@ func peers(ctx context.Context, o options, r *report) (err error) {
 	if err != nil {
 		return err
 	}
-	held := closed
-	for _, e := range smalls {
+	open, err := s.openLoop(ctx, all, rates, warm, long)
+	if err != nil {
+		return err
+	}
+	held := append(closed, open...)
+	for _, e := range smalls { // the slow one last, as what is learned there is of no use to others
 		bounds, err := s.smallEndpoint(ctx, e, all, many, warm, long)
 		if err != nil {
 			return err
 		}
 		held = append(held, bounds...)
 	}
-	open, err := s.openLoop(ctx, all, rates, warm, long)
-	if err != nil {
-		return err
-	}
-	r.bounds(append(held, open...))
+	r.bounds(held)
 	return s.gateway.alive()
 }
 
