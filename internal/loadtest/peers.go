@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -42,7 +43,7 @@ func peers(ctx context.Context, o options, r *report) (err error) {
 	if err != nil {
 		return err
 	}
-	held := append(closed, open...)
+	held := slices.Concat(closed, open)
 	for _, e := range smalls { // the slow one last, as what is learned there is of no use to others
 		bounds, err := s.smallEndpoint(ctx, e, all, many, warm, long)
 		if err != nil {
