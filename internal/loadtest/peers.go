@@ -139,18 +139,21 @@ func (m *measured) besidePeers(conns int, floor, proxied *measured) bound {
 type small struct {
 	name  string
 	does  behaviour
+	most  int                     // connections that it can do with
+	learn time.Duration           // warming up for a gateway, as a multiple of the usual
 	least func(conns int) float64 // times direct
 }
 
 var smalls = []small{
-	{"small endpoint", behaviour{Latency: 5 * time.Millisecond, Concurrent: 4}, func(conns int) float64 {
+	{"small endpoint", behaviour{Latency: 5 * time.Millisecond, Concurrent: 4}, 256, 1, func(conns int) float64 {
 		if conns > 64 {
 			return 40
 		}
 		return 12
 	}},
-	// To put rows together gives next to nothing here, and should cost nothing.
-	{"slow rows", behaviour{Latency: 2 * time.Millisecond, PerRow: 5 * time.Millisecond, Concurrent: 8}, func(int) float64 { return 1 }},
+	// To put rows together gives next to nothing here, and should cost nothing. It
+	// takes long to learn, as each call does, and what was learned before is wrong.
+	{"slow rows", behaviour{Latency: 2 * time.Millisecond, PerRow: 5 * time.Millisecond, Concurrent: 8}, 64, 8, func(int) float64 { return 1 }},
 }
 
 func (s *stage) smallEndpoint(ctx context.Context, e small, all []peer, many []int, warm, long time.Duration) (held []bound, err error) {
@@ -160,13 +163,17 @@ func (s *stage) smallEndpoint(ctx context.Context, e small, all []peer, many []i
 	s.report.note("Closed loop, %s: %v a call and %v a row, %d calls at once. × is against direct.", e.name, e.does.Latency, e.does.PerRow, e.does.Concurrent)
 	var rows [][]string
 	for _, conns := range many {
-		if conns == 1 {
+		if conns == 1 || conns > e.most {
 			continue
 		}
 		var direct *measured
 		for _, p := range all {
 			if !p.calls {
 				continue
+			}
+			warm := warm
+			if p.name == "gateway" {
+				warm *= e.learn
 			}
 			m, err := s.measure(ctx, p.proc, p.target, conns, 0, warm, long)
 			if err != nil {

@@ -24,6 +24,7 @@ type cost struct {
 	// Means of recent calls: rows, seconds, and the products for the line.
 	calls                          int
 	rows, took, rowsRows, rowsTook float64
+	off                            int // calls, the last ones
 
 	base, perRow float64 // seconds
 }
@@ -31,7 +32,10 @@ type cost struct {
 const (
 	leastRow = 250e-6
 	// costMemory is how many calls the means are of, roughly.
-	costMemory = 256
+	costMemory = 64
+	// So many calls in a row that take farOff times as long as they should, or as
+	// short, and all is learned anew: another model has come, or a stall has gone.
+	leastOff, farOff = 4, 3
 	// leastSpread is how much calls must differ in rows, as a share of the mean,
 	// to tell the two parts of their cost apart.
 	leastSpread = 0.2
@@ -41,8 +45,17 @@ const (
 
 // observe learns from a call that was answered.
 func (c *cost) observe(rows int, took time.Duration) {
+	n, t := float64(rows), took.Seconds()
+	if expected := c.base + n*c.perRow; t > farOff*expected || t < expected/farOff {
+		c.off++
+	} else {
+		c.off = 0
+	}
+	if c.off >= leastOff {
+		*c = cost{}
+	}
 	c.calls = min(c.calls+1, costMemory)
-	n, t, weight := float64(rows), took.Seconds(), 1/float64(c.calls)
+	weight := 1 / float64(c.calls)
 	c.rows += (n - c.rows) * weight
 	c.took += (t - c.took) * weight
 	c.rowsRows += (n*n - c.rowsRows) * weight

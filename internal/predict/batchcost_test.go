@@ -54,6 +54,22 @@ func TestCallsThatAreAllAlikeTeachNothingOfRows(t *testing.T) {
 	}
 }
 
+func TestAnotherModelIsLearnedWithinFewCalls(t *testing.T) {
+	var c cost
+	c.learns(1000, 5*time.Millisecond, 0, .2, func() int { return 100 })
+	c.learns(1000, 5*time.Millisecond, 0, .2, upTo(200))
+	c.learns(12, 2*time.Millisecond, 5*time.Millisecond, .1, upTo(64))
+	if math.Abs(c.perRow-.005) > .001 {
+		t.Errorf("a row takes %g, want .005", c.perRow)
+	}
+	// Calls that a stall held up are forgotten nearly as soon.
+	c.learns(6, 2*time.Second, 0, 0, upTo(64))
+	c.learns(20, 2*time.Millisecond, 5*time.Millisecond, .1, upTo(64))
+	if math.Abs(c.perRow-.005) > .001 {
+		t.Errorf("after a stall a row takes %g, want .005", c.perRow)
+	}
+}
+
 func TestTheSizeOfACall(t *testing.T) {
 	const most = 256
 	for _, tt := range []struct {
