@@ -3,11 +3,16 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"strconv"
 	"time"
+
+	"gateway/internal/predict"
 )
 
 // batch sends a million rows in one request, and reads and checks the answer to
@@ -37,7 +42,10 @@ func batch(ctx context.Context, o options, r *report) (err error) {
 		return err
 	}
 	from := load.now()
-	wrong, failed, broken := s.stream(ctx, many)
+	b, err := s.stream(many)
+	if err != nil {
+		return err
+	}
 	to := load.now()
 	if err := wait(ctx, 3*time.Second); err != nil {
 		return err
@@ -45,13 +53,13 @@ func batch(ctx context.Context, o options, r *report) (err error) {
 	all := load.stop()
 	grown := memory.stop()
 	r.judge(load, all)
-	r.wrong += wrong
+	r.wrong += b.Wrong
 
 	r.head("A large batch")
 	r.note("Open loop of %d requests a second, beside %d rows of NDJSON in one request, each answer read and checked: %.0f rows a second, %d without a prediction, %d wrong. Endpoint: 5 ms a call and 20 µs a row, 4 calls at once.",
-		perSecond, many, float64(many)/(to-from).Seconds(), failed, wrong)
-	if broken != nil {
-		r.note("**The batch failed**: %v", broken)
+		perSecond, many, float64(many)/(to-from).Seconds(), b.Failed, b.Wrong)
+	if b.Broken != "" {
+		r.note("**The batch failed**: %s", b.Broken)
 	}
 	shift := load.began.Sub(memory.began)
 	var rows [][]string
@@ -68,19 +76,68 @@ func batch(ctx context.Context, o options, r *report) (err error) {
 	beside := all.within(from, to).quantile(.99)
 	usual := first.quantile(.99)
 	r.bounds([]bound{
-		{"rows answered and right", count(many - failed - wrong), count(many), broken == nil && failed == 0 && wrong == 0},
+		{"rows answered and right", count(many - b.Failed - b.Wrong), count(many), b == (streamed{})},
 		{"p99 beside the batch, against alone", times(float64(beside), float64(usual)), "≤ 2", beside <= 2*usual},
 	})
 	return s.gateway.alive()
 }
 
-// stream sends so many rows and checks the answers, in order.
-func (s *stage) stream(ctx context.Context, many int) (wrong, failed int, err error) {
+// streamed is what became of a batch.
+type streamed struct {
+	Wrong, Failed int
+	Broken        string // why the batch did not come to its end
+}
+
+// stream has a process of its own send so many rows and check the answers. It
+// stands for another machine: what it computes must not hold up the client that
+// measures, so it has the least priority.
+func (s *stage) stream(rows int) (r streamed, err error) {
+	where, err := json.Marshal(s.endpoint.places)
+	if err != nil {
+		return r, err
+	}
+	_, line, err := s.play("batch", s.gateway.url, strconv.Itoa(rows), string(where))
+	if err != nil {
+		return r, err
+	}
+	return r, json.Unmarshal([]byte(line), &r)
+}
+
+// playBatch is the process "batch": the gateway's URL, how many rows, and where
+// the endpoint is. It says on out what became of it.
+func playBatch(ctx context.Context, out io.Writer, args []string) error {
+	if len(args) != 3 {
+		return errors.New("the batch wants a URL, how many rows, and the endpoint's places")
+	}
+	many, err := strconv.Atoi(args[1])
+	if err != nil {
+		return err
+	}
+	e := &endpoint{}
+	if err := json.Unmarshal([]byte(args[2]), &e.places); err != nil {
+		return err
+	}
+	if err := lower(os.Getpid()); err != nil {
+		return err
+	}
+	o := oracle{read: e.artifact}
+	if o.rows, err = rowsOf(predict.Bank()); err != nil {
+		return err
+	}
+	var r streamed
+	if err := r.send(ctx, &o, args[0], many); err != nil {
+		r.Broken = err.Error()
+	}
+	return json.NewEncoder(out).Encode(r)
+}
+
+// send sends so many rows and checks the answers, in order.
+func (r *streamed) send(ctx context.Context, o *oracle, url string, many int) error {
 	body, out := io.Pipe()
 	go func() {
 		buffer := bufio.NewWriterSize(out, 64<<10)
 		for n := range many {
-			row := &s.rows[n%len(s.rows)]
+			row := &o.rows[n%len(o.rows)]
 			if _, err := fmt.Fprintf(buffer, "{\"customer_id\":%q,\"features\":%s}\n", row.id, row.features); err != nil {
 				return // the reader has said why
 			}
@@ -88,36 +145,36 @@ func (s *stage) stream(ctx context.Context, many int) (wrong, failed int, err er
 		_ = out.CloseWithError(buffer.Flush())
 	}()
 	defer body.Close()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.gateway.url+"/predict/batch", body)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/predict/batch", body)
 	if err != nil {
-		return 0, 0, err
+		return err
 	}
 	req.Header.Set("Content-Type", "application/x-ndjson")
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return 0, 0, err
+		return err
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(io.LimitReader(res.Body, 1000))
-		return 0, 0, fmt.Errorf("the batch was refused: %s: %s", res.Status, text)
+		return fmt.Errorf("the batch was refused: %s: %s", res.Status, text)
 	}
 	lines := bufio.NewScanner(res.Body)
 	n := 0
 	for ; lines.Scan(); n++ {
 		if _, bad := member(lines.Bytes(), `{"error":`, '}'); bad {
-			failed++
+			r.Failed++
 			continue
 		}
-		if !s.oracle.right(ctx, n, lines.Bytes()) {
-			wrong++
+		if !o.right(ctx, n, lines.Bytes()) {
+			r.Wrong++
 		}
 	}
 	switch end := res.Trailer.Get("X-Stream-End"); {
 	case lines.Err() != nil:
-		return wrong, failed, fmt.Errorf("the answer to the batch broke off after %d of %d rows: %w", n, many, lines.Err())
+		return fmt.Errorf("the answer to the batch broke off after %d of %d rows: %w", n, many, lines.Err())
 	case n != many || end != "complete":
-		return wrong, failed, fmt.Errorf("the batch has %d answers to %d rows, and its end is %q", n, many, end)
+		return fmt.Errorf("the batch has %d answers to %d rows, and its end is %q", n, many, end)
 	}
-	return wrong, failed, nil
+	return nil
 }

@@ -29,6 +29,8 @@ func play(name string, args []string) error {
 	switch name {
 	case "endpoint":
 		return serveEndpoint(ctx, os.Stdout)
+	case "batch":
+		return playBatch(ctx, os.Stdout, args)
 	case "floor":
 		return servePeer(ctx, os.Stdout, floor())
 	case "proxy":

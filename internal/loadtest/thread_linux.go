@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"strconv"
 	"syscall"
 	"time"
 	"unsafe"
@@ -31,21 +32,42 @@ func pin(pid int, processors ...int) error {
 	for _, p := range processors {
 		set[p/64] |= 1 << (p % 64)
 	}
-	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
-	if err != nil {
-		return err
-	}
-	for _, t := range threads {
-		var tid int
-		if _, err := fmt.Sscan(t.Name(), &tid); err != nil {
-			return err
-		}
+	threads, err := threadsOf(pid)
+	for _, tid := range threads {
 		_, _, errno := syscall.RawSyscall(syscall.SYS_SCHED_SETAFFINITY, uintptr(tid), unsafe.Sizeof(set), uintptr(unsafe.Pointer(&set)))
 		if errno != 0 {
 			return fmt.Errorf("pinning process %d to processors %v: %w", pid, processors, errno)
 		}
 	}
-	return nil
+	return err
+}
+
+// lower gives a process the least priority.
+func lower(pid int) error {
+	const least = 19
+	threads, err := threadsOf(pid)
+	for _, tid := range threads {
+		if err := syscall.Setpriority(syscall.PRIO_PROCESS, tid, least); err != nil {
+			return fmt.Errorf("lowering the priority of process %d: %w", pid, err)
+		}
+	}
+	return err
+}
+
+// threadsOf are the ids of a process' threads: to the kernel, priority and
+// processors are each thread's own.
+func threadsOf(pid int) ([]int, error) {
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	if err != nil {
+		return nil, err
+	}
+	threads := make([]int, len(entries))
+	for i, e := range entries {
+		if threads[i], err = strconv.Atoi(e.Name()); err != nil {
+			return nil, err
+		}
+	}
+	return threads, nil
 }
 
 // dying makes a process end when the thread that started it does.

@@ -14,5 +14,8 @@ func pause(d time.Duration) { time.Sleep(d) }
 
 func pin(int, ...int) error { return errors.New("processes can be pinned on Linux only") }
 
+// lower leaves a process as it is.
+func lower(int) error { return nil }
+
 // dying leaves a process alone: if we are killed, it stays.
 func dying() *syscall.SysProcAttr { return nil }
