@@ -181,7 +181,7 @@ func (b *Batch) alone(ctx context.Context, rows []Vector, explain bool, t ticket
 	}
 	b.metrics.wait.Observe(t.waited.Seconds())
 	scores, err := b.ask(ctx, rows, explain)
-	t.rows = len(rows)
+	t.rows, t.requests = len(rows), 1
 	b.report(&t, err)
 	if err != nil && len(rows) > 1 && splittable(err) {
 		scores, err = b.isolateRows(ctx, rows, explain, err)
@@ -303,7 +303,7 @@ func (b *Batch) cut() *call {
 	b.asked += c.size
 	c.ticket = b.slots.begin(now, b.inFlight)
 	for _, w := range c.waiters {
-		c.ticket.waited += now.Sub(w.since) * time.Duration(len(w.rows))
+		c.ticket.waited += now.Sub(w.since)
 	}
 	b.open()
 	return c

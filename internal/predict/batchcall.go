@@ -55,7 +55,7 @@ func (c *call) copyRows() {
 // do makes a call and answers its requests.
 func (b *Batch) do(c *call) ticket {
 	t := c.ticket
-	t.rows = c.size
+	t.rows, t.requests = c.size, len(c.waiters)
 	ctx, cancel := b.callContext(c)
 	defer cancel()
 	b.mu.Lock()

@@ -502,3 +502,34 @@ func TestSmallAndLargeRequestsStarveNeitherOfThem(t *testing.T) {
 		}
 	})
 }
+
+// A few chunks of many rows, and single requests beside them that the endpoint
+// has a server for. The rows of a chunk are hardly delayed by a slot less, and
+// there are many of them; those who feel it are the single requests.
+func TestSlotsAreNotTakenFromSingleRequestsForAStreamOfRows(t *testing.T) {
+	build := func() *endpoint {
+		e := newEndpoint(4, 5*time.Millisecond)
+		e.perRow, e.spread = 20*time.Microsecond, 0.1
+		return e
+	}
+	simulate(t, build, predict.BatchOptions{}, func(t *trial, e *endpoint, c *crowd) {
+		var stream sync.WaitGroup
+		end := time.Now().Add(20 * time.Second)
+		stream.Go(func() {
+			for time.Now().Before(end) {
+				if err := c.chunk(256); err != nil {
+					t.Error(err)
+				}
+				time.Sleep(6 * time.Millisecond) // the next one is read
+			}
+		})
+		slots := c.slots(20 * time.Second)
+		mean := c.open(200, 20*time.Second)
+		stream.Wait()
+		t.Logf("a single request takes %v; %.1f slots", mean, slots())
+		if mean > 5500*time.Microsecond {
+			t.Errorf("a single request takes %v, want 5.5 ms at most", mean)
+		}
+		c.allAnswered()
+	})
+}

@@ -3,29 +3,31 @@ package predict
 import "time"
 
 // How many calls an endpoint takes at once is learned from what its callers
-// feel: how long a row takes, from its arrival to its answer.
+// feel: how long a request takes, from its arrival to its answer. Requests
+// count, not their rows: a thousand rows of one caller are hardly delayed by a
+// slot less, and must not outvote those who ask for one.
 //
 // More slots shorten the wait in our queue, by at most that wait. Fewer slots
 // shorten the wait in the endpoint's queue, by at most as much as its calls take
 // longer than the best of them; and calls get larger, so that each costs less.
 // So when there is something to gain, the other number of slots is tried for a
-// round of calls, and kept if the time of a row says so:
+// round of calls, and kept if the time of a request says so:
 //
-//   - more slots must earn their keep: rows must take 2 % less time than before;
+//   - more slots must earn their keep: requests must take 2 % less time than before;
 //   - fewer slots need only do no harm.
 //
 // That is hill climbing, and it needs no model of the endpoint: whether it
 // serves four calls and queues the rest, shares one processor among all, or
-// takes longer for larger calls, the time of a row is what counts. An endpoint
-// with k servers ends at k slots or one more: below k rows wait here for servers
+// takes longer for larger calls, the time of a request is what counts. An endpoint
+// with k servers ends at k slots or one more: below k requests wait here for servers
 // that are free, above k they wait there in smaller and smaller calls.
 //
 // At first, and after a stall, slots double until that does not pay. A try that
-// failed is repeated after 1, 2, 4, … 32 rounds; after 4 at most while rows wait
-// longer than maxWait; at once where the time of a row has changed by half,
+// failed is repeated after 1, 2, 4, … 32 rounds; after 4 at most while requests wait
+// longer than maxWait; at once where the time of a request has changed by half,
 // because load or endpoint have.
 //
-// Two signals are stronger than the time of a row. An endpoint that throttles
+// Two signals are stronger than the time of a request. An endpoint that throttles
 // has said how many calls are too many: slots go below that number and stay
 // there for a second, twice as long each time again, a minute at most. Calls
 // that the endpoint does not answer in time halve the slots.
@@ -39,12 +41,12 @@ type slots struct {
 	epoch int   // changes with limit; calls that began in an earlier one teach nothing
 	skip  int   // calls of this epoch to pass over, which met calls of the earlier one
 	round round // what calls of this epoch said
-	// Rows that arrived before the last change say nothing either: a new slot
+	// Requests that arrived before the last change say nothing either: a new slot
 	// shortens their wait once, by what it takes out of the queue.
 	changed time.Time
 
 	trial    int           // slots more (or, below zero, fewer) than before; 0: none
-	row      time.Duration // time of a row with the slots that are settled; 0: unknown
+	time     time.Duration // of a request, with the slots that are settled; 0: unknown
 	up, down try
 	doubling bool
 
@@ -69,14 +71,15 @@ type ticket struct {
 	inFlight int // when it began, itself included
 	epoch    int
 	rows     int
-	waited   time.Duration // in the queue, all rows together
+	requests int
+	waited   time.Duration // in the queue, all requests together
 	took     time.Duration
 	outcome  callOutcome
 }
 
-// arrived is when the rows of the call arrived, on average.
+// arrived is when the requests of the call arrived, on average.
 func (t *ticket) arrived() time.Time {
-	return t.begun.Add(-t.waited / time.Duration(max(1, t.rows)))
+	return t.begun.Add(-t.waited / time.Duration(max(1, t.requests)))
 }
 
 type callOutcome int
@@ -91,8 +94,8 @@ const (
 // round sums up calls.
 type round struct {
 	began            time.Time
-	calls, rows      int
-	waited, answered time.Duration // of all rows
+	calls, requests  int
+	waited, answered time.Duration // of all requests
 	peak             int           // most calls in flight
 }
 
@@ -154,9 +157,9 @@ func (s *slots) observe(t *ticket) {
 		r.began = t.begun
 	}
 	r.calls++
-	r.rows += t.rows
+	r.requests += t.requests
 	r.waited += t.waited
-	r.answered += t.took * time.Duration(t.rows)
+	r.answered += t.took * time.Duration(t.requests)
 	r.peak = max(r.peak, t.inFlight)
 	now := t.begun.Add(t.took)
 	if r.calls < max(roundCalls, 2*s.limit) || now.Sub(r.began) < roundTime {
@@ -168,52 +171,52 @@ func (s *slots) observe(t *ticket) {
 	s.propose(full, now)
 }
 
-// judge ends a trial, or notes what rows take without one.
+// judge ends a trial, or notes what requests take without one.
 func (s *slots) judge(r round, now time.Time) {
-	row := (r.waited + r.answered) / time.Duration(r.rows)
+	took := (r.waited + r.answered) / time.Duration(r.requests)
 	switch {
-	case s.trial > 0 && row < s.row-s.row/50:
-		s.settle(row)
+	case s.trial > 0 && took < s.time-s.time/50:
+		s.settle(took)
 		s.up = try{}
 	case s.trial > 0:
 		s.doubling = false
 		longest := longestGap
-		if r.waited/time.Duration(r.rows) > s.maxWait {
+		if r.waited/time.Duration(r.requests) > s.maxWait {
 			longest = urgentGap
 		}
 		s.up.failed(longest)
 		s.change(s.limit-s.trial, now)
-	case s.trial < 0 && row <= s.row+s.row/100:
-		s.settle(row)
+	case s.trial < 0 && took <= s.time+s.time/100:
+		s.settle(took)
 		s.down = try{}
 	case s.trial < 0:
 		s.down.failed(longestGap)
 		s.change(s.limit-s.trial, now)
-	case s.row == 0:
-		s.row = row
-	case row > s.row+s.row/2 || row < s.row-s.row/3:
-		s.row, s.up, s.down = row, try{}, try{}
+	case s.time == 0:
+		s.time = took
+	case took > s.time+s.time/2 || took < s.time-s.time/3:
+		s.time, s.up, s.down = took, try{}, try{}
 	default:
-		s.row += (row - s.row) / 4
+		s.time += (took - s.time) / 4
 		s.up.in, s.down.in = s.up.in-1, s.down.in-1
 	}
 }
 
-func (s *slots) settle(row time.Duration) { s.row, s.trial = row, 0 }
+func (s *slots) settle(took time.Duration) { s.time, s.trial = took, 0 }
 
 // propose begins a trial where there is something to gain.
 func (s *slots) propose(r round, now time.Time) {
-	if s.trial != 0 || s.row == 0 || s.skip > 0 {
+	if s.trial != 0 || s.time == 0 || s.skip > 0 {
 		return
 	}
-	wait := r.waited / time.Duration(r.rows)
-	excess := r.answered/time.Duration(r.rows) - s.best
+	wait := r.waited / time.Duration(r.requests)
+	excess := r.answered/time.Duration(r.requests) - s.best
 	most := s.max
 	if s.refusedAt > 0 && now.Before(s.heldUntil) {
 		most = min(most, s.refusedAt-1)
 	}
-	more := s.up.in <= 0 && s.limit < most && wait > s.row/50
-	less := s.down.in <= 0 && r.peak > 1 && excess > s.row/10
+	more := s.up.in <= 0 && s.limit < most && wait > s.time/50
+	less := s.down.in <= 0 && r.peak > 1 && excess > s.time/10
 	switch {
 	case more && (!less || wait > excess):
 		step := max(1, s.limit/4)
@@ -263,6 +266,6 @@ func (s *slots) stalled(t *ticket) {
 	if t.epoch != s.epoch || t.took < 4*s.mean {
 		return // a caller with little patience, or news from before
 	}
-	s.row, s.up, s.down, s.doubling = 0, try{}, try{}, true
+	s.time, s.up, s.down, s.doubling = 0, try{}, try{}, true
 	s.change(max(1, s.limit/2), t.begun.Add(t.took))
 }
