@@ -82,7 +82,21 @@ func TestScanTakesTheUsualRequest(t *testing.T) {
 		if fast := sameAsDecoded(t, a, tt.text); fast != tt.fast {
 			t.Errorf("%s: read by Scan: %v, want %v", tt.text, fast, tt.fast)
 		}
+		if fast := sameAsDecodedList(t, a, listOf(tt.text)); fast != tt.fast {
+			t.Errorf("%s: read by ScanInstances: %v, want %v", listOf(tt.text), fast, tt.fast)
+		}
 	}
+	for _, text := range []string{`{"instances":[]}`, `{"instances":[{"age":34}],"explain":true}`, `{"instances":[{"age":34}]}{}`, `{"instances":[{"age":34},]}`,
+		`{"instances":[{"age":34}}`, `{"instances":[{"age":34}]`, `{"instances":{"age":34}}`, `{"Instances":[{"age":34}]}`, `[{"age":34}]`, `{"instances":[{"age":34},{"age":34},{"age":34},{"age":34}]}`} {
+		if sameAsDecodedList(t, a, text) {
+			t.Errorf("%s: read by ScanInstances", text)
+		}
+	}
+}
+
+// listOf is a text between others, in a list.
+func listOf(text string) string {
+	return ` { "instances" : [{"age":35}, ` + text + ` ,{"customer_id":"7","explain":true}]}`
 }
 
 // FuzzScan holds the fast path to the strict one: what it takes, that one takes
@@ -92,7 +106,11 @@ func FuzzScan(f *testing.F) {
 	for _, r := range requests {
 		f.Add(r.text)
 	}
-	f.Fuzz(func(t *testing.T, text string) { sameAsDecoded(t, a, text) })
+	f.Fuzz(func(t *testing.T, text string) {
+		sameAsDecoded(t, a, text)
+		sameAsDecodedList(t, a, text)
+		sameAsDecodedList(t, a, listOf(text))
+	})
 }
 
 func scanAPI(t testing.TB) *api {
@@ -125,10 +143,40 @@ func sameAsDecoded(t *testing.T, a *api, text string) bool {
 		t.Errorf("%q: Scan takes it, the decoder does not: %v, %v", text, err, violations)
 		return true
 	}
+	sameRequest(t, schema, text, fast, strict)
+	return true
+}
+
+// sameAsDecodedList does the same with ScanInstances, of three at most.
+func sameAsDecodedList(t *testing.T, a *api, text string) bool {
+	t.Helper()
+	a.o.MaxItems = 3
+	schema := a.d.Predict.Schema()
+	fast, ok := schema.ScanInstances([]byte(text), a.o.MaxItems)
+	if !ok {
+		return false
+	}
+	doc := a.documents.get()
+	doc.text.WriteString(text)
+	doc.dec.Reset(&doc.text)
+	strict, results, err := a.decodeInstances(doc)
+	if err != nil || len(strict) != len(fast) {
+		t.Fatalf("%q: ScanInstances has %d, the decoder %d: %v", text, len(fast), len(strict), err)
+	}
+	for i := range fast {
+		if results[i].Err != nil {
+			t.Errorf("%q: ScanInstances takes it, the decoder does not: %v", text, results[i].Err)
+		}
+		sameRequest(t, schema, text, fast[i], strict[i])
+	}
+	return true
+}
+
+func sameRequest(t *testing.T, schema *predict.Schema, text string, fast, strict predict.Request) {
+	t.Helper()
 	got, want := schema.AppendFeatures(nil, fast.Features, true), schema.AppendFeatures(nil, strict.Features, true)
 	if string(got) != string(want) || fast.CustomerID != strict.CustomerID || fast.Explain != strict.Explain {
 		t.Errorf("%q: Scan reads %s %q %v, the decoder %s %q %v", text,
 			got, fast.CustomerID, fast.Explain, want, strict.CustomerID, strict.Explain)
 	}
-	return true
 }

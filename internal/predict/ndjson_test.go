@@ -69,6 +69,43 @@ func TestMembersThatAreFeatures(t *testing.T) {
 	if want := "1 [] {\"features\":3,\"explain\":\"b\"} -\n"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
+	s = parse(t, strings.Replace(small, "id: customer_id", "id: explain", 1))
+	got = summary(t, s, predict.NewNDJSONTable(s, strings.NewReader(`{"explain":"b","age":34}`), 1<<16))
+	if want := "1 [b] {\"age\":34} -\n"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	s = parse(t, strings.Replace(small, "name: y,", "name: explain,", 1))
+	got = summary(t, s, predict.NewNDJSONTable(s, strings.NewReader(`{"explain":1,"age":34}`+"\n"+`{"explain":true}`), 1<<16))
+	if want := "1 [] {\"age\":34} 1\n2 [] {} - !explain type: must be one of 1, \"yes\", 0, \"no\", not a boolean\n"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// FuzzNDJSON holds the fast path of a line to the strict one: what is read
+// without a fault is read in the same way where there is a member that only the
+// strict one knows.
+func FuzzNDJSON(f *testing.F) {
+	for _, line := range []string{
+		`{"customer_id":"1","features":{"age":34,"job":"admin."}}`, `{"age":34,"explain":true}`, `{"features":{"age":34},"age":35}`,
+		`{"customer_id":"","age":34}`, `{"age":17,"explain":1}`, `{"age":34} {}`, `{"customer_id":"é","age":34}`, `{"job":"admin\u002e","age":1e1}`,
+	} {
+		f.Add(line)
+	}
+	s := parse(f, small)
+	f.Fuzz(func(t *testing.T, line string) {
+		before, isObject := strings.CutSuffix(strings.TrimSpace(line), "}")
+		if !isObject || strings.ContainsAny(line, "\r\n") || strings.Contains(line, `"y"`) {
+			return
+		}
+		fast := summary(t, s, predict.NewNDJSONTable(s, strings.NewReader(line), 1<<16))
+		if strings.Contains(fast, " !") || strings.HasSuffix(strings.TrimSpace(before), "{") {
+			return // the strict one was asked
+		}
+		strict := summary(t, s, predict.NewNDJSONTable(s, strings.NewReader(before+`,"y":null}`), 1<<16))
+		if fast != strict {
+			t.Errorf("fast: %s\nstrict: %s", fast, strict)
+		}
+	})
 }
 
 func TestLongLinesEndTheTable(t *testing.T) {

@@ -17,6 +17,37 @@ package predict
 // be an empty record of the schema.
 func (s *Schema) Scan(text []byte, req *Request) bool {
 	p := scanner{text: text}
+	return s.scanRequest(&p, req) && p.end()
+}
+
+// ScanInstances reads the text of many requests, {"instances": [request, …]},
+// as Scan reads one: it reports whether it could, and there are at most so many.
+func (s *Schema) ScanInstances(text []byte, most int) (reqs []Request, ok bool) {
+	p := scanner{text: text}
+	if !p.take('{') {
+		return nil, false
+	}
+	if name, ok := p.name(); !ok || string(name) != "instances" || !p.take('[') {
+		return nil, false
+	}
+	for len(reqs) < most {
+		req := Request{Features: s.NewRecord()}
+		if !s.scanRequest(&p, &req) {
+			return nil, false
+		}
+		reqs = append(reqs, req)
+		switch p.byte() {
+		case ',':
+		case ']':
+			return reqs, p.take('}') && p.end()
+		default:
+			return nil, false
+		}
+	}
+	return nil, false
+}
+
+func (s *Schema) scanRequest(p *scanner, req *Request) bool {
 	var customer, features, explain bool // seen
 	next := 0                            // feature that is likely to come next
 	if !p.take('{') {
@@ -46,19 +77,19 @@ func (s *Schema) Scan(text []byte, req *Request) bool {
 				return false
 			}
 		case "features":
-			if features || !s.scanFeatures(&p, req.Features) {
+			if features || !s.scanFeatures(p, req.Features) {
 				return false
 			}
 			features = true
 		default:
-			if next, ok = s.scanFeature(&p, req.Features, name, next); !ok {
+			if next, ok = s.scanFeature(p, req.Features, name, next); !ok {
 				return false
 			}
 		}
 		switch p.byte() {
 		case ',':
 		case '}':
-			return p.end()
+			return true
 		default:
 			return false
 		}
