@@ -22,19 +22,23 @@ const (
 	leastBatch, mostBatch = 64, 1024
 	// insideBatch is the most of a database in this process while the outbox has
 	// room. On one processor everybody waits for all of a batch: predictions, and
-	// outcomes for its turn.
-	insideBatch = 16
-	batchBytes  = 4 << 20
+	// outcomes for its turn. When the outbox is half full it is fullerBatch, which
+	// costs two thirds as much for each row; beyond that it goes up to fullBatch.
+	insideBatch, fullerBatch, fullBatch = 16, 64, 512
+	batchBytes                          = 4 << 20
 	// storeTimeout is how long the database may take for a batch.
 	storeTimeout = 10 * time.Second
 	// After a failure the drain pauses, each time for twice as long.
 	leastPause, mostPause = 100 * time.Millisecond, 5 * time.Second
 	// leastShare is how much of the drainer's time is work while the outbox has
-	// room, and leastShareInside where the database is in this process.
-	leastShare, leastShareInside = 0.5, 0.03
+	// room. Where the database is in this process it is leastShareInside, and
+	// fullerShareInside when the outbox is half full.
+	leastShare, leastShareInside, fullerShareInside = 0.5, 0.03, 0.25
 	// mostRestInside is the longest rest there, so that the ledger is not too far
 	// behind where the processor is slow.
 	mostRestInside = 50 * time.Millisecond
+	// waitFull is how full the outbox is when calls of many rows wait for the drain.
+	waitFull = 0.5
 	// suspectNext is how many rows are tried to see whether the one before them
 	// is at fault or the database.
 	suspectNext = 4
@@ -62,11 +66,15 @@ func newDrain() drain { return drain{rows: leastBatch, pause: leastPause} }
 // Run drains the outbox until ctx ends.
 //
 // It stores one batch at a time and then rests for as long as the batch took,
-// so that the database has half its time free of us whatever its speed. Where
-// the database is in this process it rests thirty times as long, if that is not
-// too long: predictions come first, and in a peak the outbox is where they wait.
-// From three eighths full on it rests less and less, and from a half on not at
-// all, with batches that grow as the rests shrink: a large one costs less for each row.
+// so that the database has half its time free of us whatever its speed. From
+// three eighths full on it rests less and less, and from a half on not at all.
+//
+// Where the database is in this process it rests thirty times as long, if that
+// is not too long: predictions come first, and in a peak the outbox is where they
+// wait. From three eighths full on it rests less. With a half full, where calls
+// of many rows begin to wait for it, it takes a quarter of the time: so it is they
+// who pay for their rows, not everybody else. If the outbox fills even so, rests
+// end at five eighths, and batches are large, which cost less for each row.
 func (o *Outbox) Run(ctx context.Context) {
 	o.running.Store(true)
 	defer o.running.Store(false)
@@ -151,7 +159,7 @@ func (o *Outbox) linger() time.Duration {
 // batchRows is how many rows the next batch may have.
 func (o *Outbox) batchRows() int {
 	if o.inside() {
-		return min(o.drain.rows, int(insideBatch*o.share(o.filled())/leastShareInside))
+		return min(o.drain.rows, int(climb(o.filled(), insideBatch, fullerBatch, fullBatch)))
 	}
 	return o.drain.rows
 }
@@ -164,12 +172,17 @@ func (o *Outbox) filled() float64 {
 // share is how much of the drainer's time is work, given how full the outbox
 // is.
 func (o *Outbox) share(full float64) float64 {
-	least := leastShare
 	if o.inside() {
-		least = leastShareInside
+		return climb(full, leastShareInside, fullerShareInside, 1)
 	}
-	const from, till = 0.375, 0.5 // beyond a half, calls of many rows wait for the drain
-	return min(1, least+(1-least)*max(0, full-from)/(till-from))
+	return climb(full, leastShare, 1, 1)
+}
+
+// climb goes from low to fuller while the outbox goes from three eighths full to
+// a half, and on to high until it is five eighths full.
+func climb(full, low, fuller, high float64) float64 {
+	between := func(from, till float64) float64 { return min(1, max(0, full-from)/(till-from)) }
+	return low + (fuller-low)*between(0.375, waitFull) + (high-fuller)*between(waitFull, 0.625)
 }
 
 // Drain drains what is left, without rest, until the outbox is empty or ctx

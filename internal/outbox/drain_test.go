@@ -333,14 +333,16 @@ func TestADatabaseInsideTakesTurnsWithPredictions(t *testing.T) {
 		inside      bool
 		slow        bool    // a batch takes longer than the drainer rests at most
 		least, most float64 // share of the time
+		rows        int     // of the first batch
 	}{
-		{full: 0.2, inside: true, least: 0.028, most: 0.0301},
-		{full: 0.37, inside: true, least: 0.028, most: 0.0301},
-		{full: 0.44, inside: true, least: 0.44, most: 0.48}, // 0.429 after the first batch
-		{full: 0.6, inside: true, least: 0.99, most: 1},
-		{full: 0.2, inside: true, slow: true, least: 0.49, most: 0.501},
-		{full: 0.2, least: 0.49, most: 0.501},
-		{full: 0.6, least: 0.99, most: 1},
+		{full: 0.2, inside: true, least: 0.028, most: 0.0301, rows: insideBatch},
+		{full: 0.37, inside: true, least: 0.028, most: 0.0301, rows: insideBatch},
+		{full: 0.44, inside: true, least: 0.135, most: 0.145, rows: 40},
+		{full: 0.5, inside: true, least: 0.24, most: 0.251, rows: fullerBatch},
+		{full: 0.7, inside: true, least: 0.99, most: 1, rows: fullBatch},
+		{full: 0.2, inside: true, slow: true, least: 0.49, most: 0.501, rows: insideBatch},
+		{full: 0.2, least: 0.49, most: 0.501, rows: mostBatch},
+		{full: 0.6, least: 0.99, most: 1, rows: mostBatch},
 	} {
 		t.Run(fmt.Sprintf("%v full, inside: %v, slow: %v", tt.full, tt.inside, tt.slow), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -367,8 +369,8 @@ func TestADatabaseInsideTakesTurnsWithPredictions(t *testing.T) {
 				if share < tt.least || share > tt.most {
 					t.Errorf("of the time %.3f is work, want %v to %v", share, tt.least, tt.most)
 				}
-				if first := b.db.calls[0].rows; first > mostBatch || tt.inside && tt.full < 0.4 != (first == insideBatch) {
-					t.Errorf("the first batch has %d rows", first)
+				if first := b.db.calls[0].rows; first != tt.rows {
+					t.Errorf("the first batch has %d rows, want %d", first, tt.rows)
 				}
 			})
 		})

@@ -201,7 +201,7 @@ func (b *batch) fill(predictions []predict.Prediction) error {
 func (o *Outbox) makeWay(ctx context.Context) {
 	for o.running.Load() && o.failing.Load() == 0 {
 		l := o.journal.level()
-		if l.bytes <= o.options.MaxBytes/2 {
+		if float64(l.bytes) <= waitFull*float64(o.options.MaxBytes) {
 			return
 		}
 		look := time.NewTimer(linger) // whether it still makes sense to wait
