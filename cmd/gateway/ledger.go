@@ -35,7 +35,7 @@ func openOutbox(cfg Config, p *parts, log *slog.Logger) (*outbox.Outbox, error) 
 		Shared:   cfg.DBSecretID != "",
 	}
 	if cfg.DBSecretID == "" {
-		options.Flush = p.store.Flush
+		options.Flush, options.Gentle = p.store.Flush, store.GentleRows
 	}
 	return outbox.Open(p.dir.Path("outbox"), p.ledger, options, log, p.registry)
 }

@@ -105,7 +105,7 @@ func TestRowsThatAreDroppedWhileTheyAreDrainedAreCountedOnce(t *testing.T) {
 				b.mustAppend(t, newPredictions(total, 10)...)
 				total += 10
 			}
-			_, err := b.store(t.Context())
+			_, err := b.store(t.Context(), b.batchRows())
 			if (err != nil) != fails {
 				t.Fatal(err)
 			}

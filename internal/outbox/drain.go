@@ -20,12 +20,12 @@ const (
 	// success doubles that, up to mostBatch, so that a database that has just
 	// come back is not met with all that waits.
 	leastBatch, mostBatch = 64, 1024
-	// insideBatch is the most of a database in this process while the outbox has
-	// room. On one processor everybody waits for all of a batch: predictions, and
-	// outcomes for its turn. When the outbox is half full it is fullerBatch, which
-	// costs two thirds as much for each row; beyond that it goes up to fullBatch.
-	insideBatch, fullerBatch, fullBatch = 16, 64, 512
-	batchBytes                          = 4 << 20
+	// A database in this process gets Options.Gentle rows at once while the outbox
+	// has room, fullerBatch when it is half full, and beyond that up to fullBatch.
+	// On one processor everybody waits for all of such a batch, and outcomes for
+	// its turn.
+	fullerBatch, fullBatch = 128, 512
+	batchBytes             = 4 << 20
 	// storeTimeout is how long the database may take for a batch.
 	storeTimeout = 10 * time.Second
 	// After a failure the drain pauses, each time for twice as long.
@@ -112,7 +112,7 @@ func (o *Outbox) Run(ctx context.Context) {
 				continue
 			}
 			start := time.Now()
-			n, err := o.store(ctx)
+			n, err := o.store(ctx, o.batchRows())
 			o.drain.ended, o.drain.took, o.drain.failed = time.Now(), time.Since(start), err != nil
 			switch {
 			case err != nil:
@@ -159,7 +159,7 @@ func (o *Outbox) linger() time.Duration {
 // batchRows is how many rows the next batch may have.
 func (o *Outbox) batchRows() int {
 	if o.inside() {
-		return min(o.drain.rows, int(climb(o.filled(), insideBatch, fullerBatch, fullBatch)))
+		return min(o.drain.rows, int(climb(o.filled(), float64(o.options.Gentle), fullerBatch, fullBatch)))
 	}
 	return o.drain.rows
 }
@@ -189,7 +189,7 @@ func climb(full, low, fuller, high float64) float64 {
 // ends. Run must have ended.
 func (o *Outbox) Drain(ctx context.Context) error {
 	for ctx.Err() == nil {
-		n, err := o.store(ctx)
+		n, err := o.store(ctx, o.drain.rows)
 		if err != nil {
 			return fmt.Errorf("outbox: %w", err)
 		}
@@ -217,10 +217,10 @@ func (o *Outbox) settle(ctx context.Context) {
 	o.kept.note(o.journal.settle())
 }
 
-// store drains one batch and returns how many rows it had.
-func (o *Outbox) store(ctx context.Context) (int, error) {
+// store drains one batch, of so many rows at most, and returns how many it had.
+func (o *Outbox) store(ctx context.Context, rows int) (int, error) {
 	d := &o.drain
-	c, buf, err := o.journal.take(o.batchRows(), batchBytes, d.buf)
+	c, buf, err := o.journal.take(rows, batchBytes, d.buf)
 	d.buf = buf
 	n := len(c.records)
 	if n == 0 || err != nil {

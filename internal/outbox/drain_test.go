@@ -325,6 +325,8 @@ func Example_format() {
 	// Output: 0000000000000042.seg 42 0
 }
 
+const gentle = 64
+
 // TestADatabaseInsideTakesTurnsWithPredictions holds how much of the time is
 // the drain's, by how full the outbox is.
 func TestADatabaseInsideTakesTurnsWithPredictions(t *testing.T) {
@@ -335,19 +337,19 @@ func TestADatabaseInsideTakesTurnsWithPredictions(t *testing.T) {
 		least, most float64 // share of the time
 		rows        int     // of the first batch
 	}{
-		{full: 0.2, inside: true, least: 0.028, most: 0.0301, rows: insideBatch},
-		{full: 0.37, inside: true, least: 0.028, most: 0.0301, rows: insideBatch},
-		{full: 0.44, inside: true, least: 0.135, most: 0.145, rows: 40},
-		{full: 0.5, inside: true, least: 0.24, most: 0.251, rows: fullerBatch},
+		{full: 0.2, inside: true, least: 0.028, most: 0.0301, rows: gentle},
+		{full: 0.37, inside: true, least: 0.028, most: 0.0301, rows: gentle},
+		{full: 0.44, inside: true, least: 0.135, most: 0.145, rows: 97},
+		{full: 0.5, inside: true, least: 0.235, most: 0.251, rows: fullerBatch},
 		{full: 0.7, inside: true, least: 0.99, most: 1, rows: fullBatch},
-		{full: 0.2, inside: true, slow: true, least: 0.49, most: 0.501, rows: insideBatch},
+		{full: 0.2, inside: true, slow: true, least: 0.49, most: 0.501, rows: gentle},
 		{full: 0.2, least: 0.49, most: 0.501, rows: mostBatch},
 		{full: 0.6, least: 0.99, most: 1, rows: mostBatch},
 	} {
 		t.Run(fmt.Sprintf("%v full, inside: %v, slow: %v", tt.full, tt.inside, tt.slow), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				const rows = 10 * mostBatch
-				b := setup(t, Options{})
+				b := setup(t, Options{Gentle: gentle})
 				if tt.inside {
 					b.options.Flush = b.db.Flush
 				}
@@ -385,11 +387,11 @@ func TestAFullBatchDoesNotLinger(t *testing.T) {
 		within time.Duration
 	}{
 		{1, false, linger}, {leastBatch - 1, false, linger}, {leastBatch, false, glance},
-		{1, true, lingerInside}, {insideBatch - 1, true, lingerInside}, {insideBatch, true, glance},
+		{1, true, lingerInside}, {gentle - 1, true, lingerInside}, {gentle, true, glance},
 	} {
 		t.Run(fmt.Sprintf("%d rows, inside: %v", tt.rows, tt.inside), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				b := setup(t, Options{})
+				b := setup(t, Options{Gentle: gentle})
 				if tt.inside {
 					b.options.Flush = b.db.Flush
 				}

@@ -54,6 +54,9 @@ type Options struct {
 	// there when Append returns. Whoever needs it is taken for a database in this
 	// process: what it takes is taken from the predictions, so it gets little.
 	Flush func(context.Context) error
+	// Gentle is how many rows such a database takes at once without holding up
+	// others for long. Zero: 16.
+	Gentle int
 	// Shared says that other outboxes drain to the same database, so that a
 	// prediction that is nowhere may be in one of them.
 	Shared bool
@@ -63,6 +66,7 @@ func (o Options) withDefaults() Options {
 	o.MaxBytes = cmp.Or(o.MaxBytes, 1<<30)
 	o.Policy = cmp.Or(o.Policy, DropOldest)
 	o.Sync = cmp.Or(o.Sync, Interval)
+	o.Gentle = cmp.Or(o.Gentle, 16)
 	return o
 }
 

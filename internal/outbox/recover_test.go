@@ -34,7 +34,7 @@ func TestDrainingGoesOnWhereItWas(t *testing.T) {
 	b := setup(t, Options{})
 	want := newPredictions(0, 300)
 	b.mustAppend(t, want...)
-	if _, err := b.store(t.Context()); err != nil { // one batch
+	if _, err := b.store(t.Context(), b.batchRows()); err != nil { // one batch
 		t.Fatal(err)
 	}
 	next := b.crash(t, Options{})
@@ -63,7 +63,7 @@ func TestALostPositionDrainsTwiceAndStoresOnce(t *testing.T) {
 			b := setup(t, Options{})
 			want := newPredictions(0, 100)
 			b.mustAppend(t, want...)
-			if _, err := b.store(t.Context()); err != nil {
+			if _, err := b.store(t.Context(), b.batchRows()); err != nil {
 				t.Fatal(err)
 			}
 			if err := spoil(filepath.Join(b.dir, "position")); err != nil {

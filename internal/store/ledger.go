@@ -21,12 +21,27 @@ type inserts struct {
 	sizes []int
 	// unflushed says that the commits of Append are left to Flush.
 	unflushed bool
+	// gentle says that Append rests while it brings few rows.
+	gentle bool
 }
+
+// GentleRows is the most rows that Append brings to SQLite gently: the goroutine
+// rests between some of them. On one processor a statement stops everybody else,
+// and a millisecond is much beside a prediction. More rows are brought without a
+// rest, by whoever has to catch up.
+const GentleRows = 64
+
+const (
+	restAfter = 8 // rows
+	// restTime is how long the goroutine is parked at least. That has the network
+	// looked at, which runtime.Gosched would not while this goroutine can run.
+	restTime = 100 * time.Microsecond
+)
 
 var (
 	// To SQLite $1 is a name, and its driver goes through all names for each
 	// value that it binds: four rows are the fastest.
-	sqliteInserts = inserts{sizes: []int{4, 1}, unflushed: true}
+	sqliteInserts = inserts{sizes: []int{4, 1}, unflushed: true, gentle: true}
 	// A thousand rows are some thirty round trips.
 	postgresInserts = inserts{sizes: []int{32, 8, 1}}
 )
@@ -75,11 +90,16 @@ func (s *Store) Append(ctx context.Context, predictions []predict.Prediction) er
 
 func (s *Store) insertPredictions(ctx context.Context, tx *sql.Tx, predictions []predict.Prediction) error {
 	args := make([]any, 0, predictionColumns*min(len(predictions), s.inserts.sizes[0]))
-	for rest := predictions; len(rest) > 0; {
-		size := s.inserts.sizes[slices.IndexFunc(s.inserts.sizes, func(n int) bool { return n <= len(rest) })]
+	gentle := s.inserts.gentle && len(predictions) <= GentleRows
+	for done := 0; done < len(predictions); {
+		left := predictions[done:]
+		if gentle && done > 0 && done%restAfter == 0 {
+			time.Sleep(restTime)
+		}
+		size := s.inserts.sizes[slices.IndexFunc(s.inserts.sizes, func(n int) bool { return n <= len(left) })]
 		args = args[:0]
-		for i := range rest[:size] {
-			p := &rest[i]
+		for i := range left[:size] {
+			p := &left[i]
 			args = append(args, p.ID, textOrNull(p.CustomerID), micros(p.CreatedAt), textOrNull(p.Caller), string(p.Features),
 				textOrNull(string(p.Personal)), p.Score, int64(p.Label), p.Model, p.Schema, p.Latency.Microseconds())
 		}
@@ -87,7 +107,7 @@ func (s *Store) insertPredictions(ctx context.Context, tx *sql.Tx, predictions [
 		if _, err := insert.ExecContext(ctx, args...); err != nil {
 			return err
 		}
-		rest = rest[size:]
+		done += size
 	}
 	return nil
 }

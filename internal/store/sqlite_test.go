@@ -4,11 +4,13 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"gateway/internal/modelswap"
@@ -48,6 +50,26 @@ func TestSQLiteKeepsEverythingWhenReopened(t *testing.T) {
 		"renewal full is still running")
 	want(t, "next sequence number", record(t, s, ofPrediction("p", 0, 6))[0].Duplicate, false)
 	want(t, "outcome", allCustomers(t, s)["c"].Outcome, int64(2))
+}
+
+// In virtual time only the rests take any.
+func TestAFewRowsAreBroughtToSQLiteGently(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := openAt(t, filepath.Join(t.TempDir(), "gateway.db"))
+		for _, tt := range []struct {
+			rows  int
+			rests time.Duration
+		}{{1, 0}, {restAfter, 0}, {restAfter + 1, 1}, {GentleRows, GentleRows/restAfter - 1}, {GentleRows + 1, 0}} {
+			var rows []predict.Prediction
+			for i := range tt.rows {
+				rows = append(rows, newPrediction(fmt.Sprint(tt.rows, "-", i)))
+			}
+			start := time.Now()
+			must(t, s.Append(t.Context(), rows))
+			want(t, fmt.Sprint("time of ", tt.rows, " rows"), time.Since(start), tt.rests*restTime)
+		}
+		must(t, s.Close())
+	})
 }
 
 func TestSQLiteTakesAnyPath(t *testing.T) {
