@@ -384,6 +384,23 @@ func TestWithPlentyOfSlotsNobodyWaits(t *testing.T) {
 	}
 }
 
+// Calls of most endpoints take longer than the shortest, whatever their number.
+// That looks like a queue there; slots that are tried away must not cost much.
+func TestUnevenCallsCostNobodyASlot(t *testing.T) {
+	build := func() *endpoint {
+		e := newEndpoint(1000, 5*time.Millisecond)
+		e.spread = 0.3
+		return e
+	}
+	simulate(t, build, predict.BatchOptions{}, func(t *trial, e *endpoint, c *crowd) {
+		c.open(500, time.Second)
+		if mean := c.open(500, 20*time.Second); mean > 5060*time.Microsecond {
+			t.Errorf("a request takes %v, want 5.06 ms at most", mean)
+		}
+		c.allAnswered()
+	})
+}
+
 func TestALoneCustomerNeverWaits(t *testing.T) {
 	build := func() *endpoint {
 		e := newEndpoint(1, 5*time.Millisecond)

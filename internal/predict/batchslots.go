@@ -23,8 +23,10 @@ import "time"
 // that are free, above k they wait there in smaller and smaller calls.
 //
 // At first, and after a stall, slots double until that does not pay. A try that
-// failed is repeated after 1, 2, 4, … 32 rounds; after 4 at most while requests wait
-// longer than maxWait; at once where the time of a request has changed by half,
+// failed is repeated after 1, 2, 4, … rounds: one of more slots after 32 at most, or
+// 4 while requests wait longer than maxWait; one of fewer slots, which makes
+// requests wait where they did not, after 256 at most, and it ends early where they
+// feel it. Both are repeated at once where the time of a request has changed by half,
 // because load or endpoint have.
 //
 // Two signals are stronger than the time of a request. An endpoint that throttles
@@ -61,8 +63,12 @@ const (
 	roundCalls = 8
 	longestGap = 32
 	urgentGap  = 4
-	firstHold  = time.Second
-	longHold   = time.Minute
+	longestFew = 256 // rounds, of a try of fewer slots
+	// After so many calls a try of fewer slots ends where requests take a quarter
+	// more time: they are real customers, and each costs one.
+	fewCalls  = 3
+	firstHold = time.Second
+	longHold  = time.Minute
 )
 
 // ticket is what is known of one call.
@@ -135,7 +141,7 @@ func (s *slots) observe(t *ticket) {
 	case s.best == 0 || t.took < s.best:
 		s.best = t.took
 	default:
-		s.best += (t.took - s.best) / 1024
+		s.best += (t.took - s.best) / 256
 	}
 	switch {
 	case s.mean == 0:
@@ -162,7 +168,8 @@ func (s *slots) observe(t *ticket) {
 	r.answered += t.took * time.Duration(t.requests)
 	r.peak = max(r.peak, t.inFlight)
 	now := t.begun.Add(t.took)
-	if r.calls < max(roundCalls, 2*s.limit) || now.Sub(r.began) < roundTime {
+	harmful := s.trial < 0 && r.calls >= fewCalls && (r.waited+r.answered)/time.Duration(r.requests) > s.time+s.time/4
+	if !harmful && (r.calls < max(roundCalls, 2*s.limit) || now.Sub(r.began) < roundTime) {
 		return
 	}
 	full := *r
@@ -188,9 +195,9 @@ func (s *slots) judge(r round, now time.Time) {
 		s.change(s.limit-s.trial, now)
 	case s.trial < 0 && took <= s.time+s.time/100:
 		s.settle(took)
-		s.down = try{}
+		s.up, s.down = try{}, try{}
 	case s.trial < 0:
-		s.down.failed(longestGap)
+		s.down.failed(longestFew)
 		s.change(s.limit-s.trial, now)
 	case s.time == 0:
 		s.time = took
