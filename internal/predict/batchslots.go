@@ -63,9 +63,9 @@ const (
 	roundCalls = 8
 	longestGap = 32
 	urgentGap  = 4
-	longestFew = 256 // rounds, of a try of fewer slots
-	// After so many calls a try of fewer slots ends where requests take a quarter
-	// more time: they are real customers, and each costs one.
+	longestFew = 256 // rounds, after a try of fewer slots that failed
+	// fewCalls is how many calls such a try lasts where requests take a quarter
+	// more time with it.
 	fewCalls  = 3
 	firstHold = time.Second
 	longHold  = time.Minute
@@ -104,6 +104,9 @@ type round struct {
 	waited, answered time.Duration // of all requests
 	peak             int           // most calls in flight
 }
+
+// time is what a request takes, on average.
+func (r *round) time() time.Duration { return (r.waited + r.answered) / time.Duration(r.requests) }
 
 // try is a direction in which slots may be tried.
 type try struct{ in, gap int } // rounds until the next, and between the last two
@@ -168,8 +171,8 @@ func (s *slots) observe(t *ticket) {
 	r.answered += t.took * time.Duration(t.requests)
 	r.peak = max(r.peak, t.inFlight)
 	now := t.begun.Add(t.took)
-	harmful := s.trial < 0 && r.calls >= fewCalls && (r.waited+r.answered)/time.Duration(r.requests) > s.time+s.time/4
-	if !harmful && (r.calls < max(roundCalls, 2*s.limit) || now.Sub(r.began) < roundTime) {
+	harm := s.trial < 0 && r.calls >= fewCalls && r.time() > s.time+s.time/4
+	if !harm && (r.calls < max(roundCalls, 2*s.limit) || now.Sub(r.began) < roundTime) {
 		return
 	}
 	full := *r
@@ -180,7 +183,7 @@ func (s *slots) observe(t *ticket) {
 
 // judge ends a trial, or notes what requests take without one.
 func (s *slots) judge(r round, now time.Time) {
-	took := (r.waited + r.answered) / time.Duration(r.requests)
+	took := r.time()
 	switch {
 	case s.trial > 0 && took < s.time-s.time/50:
 		s.settle(took)
