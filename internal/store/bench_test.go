@@ -28,6 +28,7 @@ func benchCustomers(n int) []predict.Customer {
 	return customers
 }
 
+// BenchmarkAppend of 16 and 64 rows is mostly rests: see GentleRows.
 func BenchmarkAppend(b *testing.B) {
 	ctx := context.Background()
 	for _, rows := range []int{1, 16, 64, 1024} {
