@@ -46,10 +46,14 @@ type splitter struct {
 	left    int // calls that it may still make
 }
 
-func (b *Batch) newSplitter(ctx context.Context, rows int, explain bool) *splitter {
+// newSplitter is for a call that takes so many halvings until a row is alone.
+func (b *Batch) newSplitter(ctx context.Context, depth int, explain bool) *splitter {
 	b.metrics.splits.Inc()
-	return &splitter{b: b, ctx: ctx, explain: explain, left: 4 * bits.Len(uint(rows-1))}
+	return &splitter{b: b, ctx: ctx, explain: explain, left: 4 * depth}
 }
+
+// halvings is how often n must be halved until one is left.
+func halvings(n int) int { return bits.Len(uint(n - 1)) }
 
 // ask makes one of the further calls. It reports false, with the error that
 // stands, where there may be no more.
@@ -70,7 +74,11 @@ func (s *splitter) ask(rows []Vector, stands error) (Scores, error, bool) {
 
 // isolate answers the requests of a call that failed with err.
 func (b *Batch) isolate(ctx context.Context, c *call, err error) {
-	s := b.newSplitter(ctx, len(c.rows), c.explain)
+	most := 0
+	for _, w := range c.waiters {
+		most = max(most, len(w.rows))
+	}
+	s := b.newSplitter(ctx, halvings(len(c.waiters))+halvings(most), c.explain)
 	s.requests(c.waiters, c.rows, err)
 }
 
@@ -101,7 +109,7 @@ func (s *splitter) half(to []*waiter, rows []Vector, stands error) {
 // isolateRows scores those rows of one request that can be scored. All its rows
 // failed together with err.
 func (b *Batch) isolateRows(ctx context.Context, rows []Vector, explain bool, err error) (Scores, error) {
-	return b.newSplitter(ctx, len(rows), explain).rows(rows, err)
+	return b.newSplitter(ctx, halvings(len(rows)), explain).rows(rows, err)
 }
 
 func (s *splitter) rows(rows []Vector, err error) (Scores, error) {

@@ -126,6 +126,18 @@ func TestBadRowsAreFoundAndNoNeighbourSuffers(t *testing.T) {
 	}
 }
 
+// Requests of very different sizes are halved more often than their rows alone
+// would be.
+func TestBadRowsAreFoundInALargeRequestBesideSmallOnes(t *testing.T) {
+	const first = 1 + 1 + 9 // the first request goes out alone
+	for _, at := range [][2]int{{16, 41}, {0, 48}, {11, 36}, {23, 24}} {
+		bad := map[int]bool{first + at[0]: true, first + at[1]: true}
+		if n := together(t, &picky{}, requestsOf([]int{1, 1, 9, 49}, bad)); n > 0 {
+			t.Errorf("bad %v: %d sound rows suffered", bad, n)
+		}
+	}
+}
+
 func TestAModelThatIsWhollyBrokenIsNotAskedAboutEveryRow(t *testing.T) {
 	model := &picky{}
 	bad := map[int]bool{}
