@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -16,11 +17,12 @@ import (
 )
 
 // endpoint is a model behind servers that each answer one call at a time.
-// Further calls queue, or are refused where the endpoint throttles. A row's
-// score is its first number, so that an answer tells whose it is.
+// Further calls queue, first come, first served, or are refused where the
+// endpoint throttles. A row's score is its first number, so that an answer tells
+// whose it is.
 type endpoint struct {
 	mu       sync.Mutex
-	free     chan struct{} // changes to servers close it
+	queue    []chan struct{} // closed for whose turn it is, who is busy then
 	servers  int
 	busy     int
 	base     time.Duration // of a call
@@ -35,15 +37,47 @@ type endpoint struct {
 }
 
 func newEndpoint(servers int, base time.Duration) *endpoint {
-	return &endpoint{free: make(chan struct{}), servers: servers, base: base, random: rand.New(rand.NewPCG(1, 2))}
+	return &endpoint{servers: servers, base: base, random: rand.New(rand.NewPCG(1, 2))}
 }
 
 func (e *endpoint) change(f func()) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	f()
-	close(e.free)
-	e.free = make(chan struct{})
+	for len(e.queue) > 0 && e.busy < e.servers {
+		e.busy++
+		close(e.queue[0])
+		e.queue = e.queue[1:]
+	}
+}
+
+// turn waits until a server is free, and takes it.
+func (e *endpoint) turn(ctx context.Context) error {
+	turn, refused := make(chan struct{}), false
+	e.change(func() {
+		if refused = e.throttle && e.busy >= e.servers; refused {
+			e.refused++
+		} else {
+			e.queue = append(e.queue, turn)
+		}
+	})
+	if refused {
+		time.Sleep(100 * time.Microsecond)
+		return &predict.Error{Kind: predict.Unavailable, Detail: "throttled", Throttled: true}
+	}
+	select {
+	case <-turn:
+		return nil
+	case <-ctx.Done():
+	}
+	e.change(func() {
+		if at := slices.Index(e.queue, turn); at >= 0 {
+			e.queue = slices.Delete(e.queue, at, at+1)
+		} else {
+			e.busy-- // it has just come
+		}
+	})
+	return e.late(ctx)
 }
 
 func (e *endpoint) Score(ctx context.Context, rows []predict.Vector, _ bool) (predict.Scores, error) {
@@ -62,26 +96,10 @@ func (e *endpoint) Score(ctx context.Context, rows []predict.Vector, _ bool) (pr
 			return predict.Scores{}, e.late(ctx)
 		}
 	}
-	for {
-		e.mu.Lock()
-		if e.busy < e.servers {
-			e.busy++
-			break
-		}
-		if e.throttle {
-			e.refused++
-			e.mu.Unlock()
-			time.Sleep(100 * time.Microsecond)
-			return predict.Scores{}, &predict.Error{Kind: predict.Unavailable, Detail: "throttled", Throttled: true}
-		}
-		free := e.free
-		e.mu.Unlock()
-		select {
-		case <-free:
-		case <-ctx.Done():
-			return predict.Scores{}, e.late(ctx)
-		}
+	if err := e.turn(ctx); err != nil {
+		return predict.Scores{}, err
 	}
+	e.mu.Lock()
 	took := e.base + time.Duration(len(rows))*e.perRow
 	took += time.Duration(e.spread * float64(took) * (2*e.random.Float64() - 1))
 	e.mu.Unlock()
