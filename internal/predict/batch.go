@@ -35,9 +35,10 @@ import (
 //
 // Who shares a call notices nothing of it:
 //
-//   - Rows are counted, not requests. A request of more rows than a call may
-//     have is split over calls and joined again, in order (batchparts.go). Small
-//     requests go before those of many rows, which get every fourth call.
+//   - Rows are counted, not requests. A request of more rows than a call may, or
+//     should, have is split over calls and joined again, in order
+//     (batchparts.go). Small requests go before those of many rows, which get
+//     every fourth call.
 //   - A call has a deadline of its own. A caller who leaves, or whose time is
 //     up, is dropped from the queue, or answered at once while the call goes on
 //     for the others. When the last one has left, the call is cancelled.
@@ -126,11 +127,12 @@ func (b *Batch) Score(ctx context.Context, rows []Vector, explain bool) (Scores,
 	if len(rows) == 0 {
 		return Scores{}, nil
 	}
-	if len(rows) > b.queue.rowsPerCall(rows) {
-		return b.scoreParts(ctx, rows, explain)
-	}
 	now := time.Now()
 	b.mu.Lock()
+	if size := b.rowsPerPart(rows); len(rows) > size {
+		b.mu.Unlock()
+		return b.scoreParts(ctx, rows, explain, size)
+	}
 	if err := b.refuse(ctx, len(rows), now); err != nil {
 		b.mu.Unlock()
 		return Scores{}, err
@@ -263,6 +265,16 @@ func (b *Batch) open() {
 // size is how many rows a call should have at most. b.mu is held.
 func (b *Batch) size() int {
 	return b.cost.size(b.queue.rows+b.asked, b.slots.limit, b.o.MaxRows)
+}
+
+// rowsPerPart is how many rows of a new request should be sent together: all,
+// where they are few. b.mu is held.
+func (b *Batch) rowsPerPart(rows []Vector) int {
+	most := b.queue.rowsPerCall(rows)
+	if len(rows) <= smallRows {
+		return most
+	}
+	return b.cost.size(b.queue.rows+b.asked+len(rows), b.slots.limit, most)
 }
 
 // calls is how many calls it takes, at least, to empty the queue. b.mu is held.

@@ -2,6 +2,7 @@ package predict
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -89,22 +90,42 @@ func (j *join) scores() (Scores, error) {
 	return j.out, nil
 }
 
+// part is some of a request's rows.
+type part struct{ from, till int }
+
+func parts(rows, size int) []part {
+	all := make([]part, 0, (rows+size-1)/size)
+	for from := 0; from < rows; from += size {
+		all = append(all, part{from, min(from+size, rows)})
+	}
+	return all
+}
+
+// others returns those parts with rows that another model scored than most.
+func (j *join) others(all []part) []part {
+	model := j.model()
+	return slices.DeleteFunc(all, func(p part) bool {
+		for i := p.from; i < p.till; i++ {
+			if j.out.Errors[i] == nil && j.models[i] != model {
+				return false
+			}
+		}
+		return true
+	})
+}
+
 // askAgain is how often rows are asked about again whose model is not the one
 // that scored most rows of their request. With two models that each take half
 // of the calls, one part in sixteen fails even so; when one follows the other,
 // none does.
 const askAgain = 4
 
-// scoreParts scores a request of more rows than a call may have. Its parts
-// queue side by side, and what is asked again comes after them.
-func (b *Batch) scoreParts(ctx context.Context, rows []Vector, explain bool) (Scores, error) {
-	size := b.queue.rowsPerCall(rows)
+// scoreParts scores a request in parts of size rows. They queue side by side, and
+// what is asked again comes after them, in parts as large as a call may be: a
+// request that fits into one is then all of one model.
+func (b *Batch) scoreParts(ctx context.Context, rows []Vector, explain bool, size int) (Scores, error) {
 	j := newJoin(len(rows))
-	type part struct{ from, till int }
-	var todo []part
-	for from := 0; from < len(rows); from += size {
-		todo = append(todo, part{from, min(from+size, len(rows))})
-	}
+	todo := parts(len(rows), size)
 	for again := 0; len(todo) > 0; again++ {
 		sent := make([]*waiter, len(todo))
 		now := time.Now()
@@ -117,31 +138,27 @@ func (b *Batch) scoreParts(ctx context.Context, rows []Vector, explain bool) (Sc
 		}
 		for i, p := range todo {
 			sent[i] = b.newWaiter(ctx, rows[p.from:p.till], explain, now)
+			sent[i].part = true
 			b.queue.push(sent[i])
 		}
 		b.open()
 		b.mu.Unlock()
+		failed := false
 		for i, p := range todo {
 			scores, err := b.wait(ctx, sent[i])
-			if err != nil {
-				j.fail(p.from, p.till-p.from, err)
-			} else {
+			switch {
+			case err == nil:
 				j.put(p.from, scores)
+			case again == 0:
+				j.fail(p.from, p.till-p.from, err)
+			default:
+				failed = true // and what they were scored before stays
 			}
 		}
-		if again == askAgain || ctx.Err() != nil {
+		if again == askAgain || failed || ctx.Err() != nil {
 			break
 		}
-		model, other := j.model(), todo[:0]
-		for from := 0; from < len(rows); from += size {
-			for i := from; i < min(from+size, len(rows)); i++ {
-				if j.out.Errors[i] == nil && j.models[i] != model {
-					other = append(other, part{from, min(from+size, len(rows))})
-					break
-				}
-			}
-		}
-		todo = other
+		todo = j.others(parts(len(rows), b.queue.rowsPerCall(rows)))
 		b.metrics.remodelled.Add(float64(len(todo)))
 	}
 	if err := ctx.Err(); err != nil {

@@ -75,6 +75,67 @@ func TestModelsThatNeverAgreeCostTheRowsOfTheFewerPart(t *testing.T) {
 	})
 }
 
+// slowRows teaches a Batch that calls cost 10 ms a row and nothing else. It returns
+// how many calls there were.
+func slowRows(t *testing.T, b *gated) int {
+	const calls = 12
+	for i := range calls {
+		n := 1 + i%4
+		a := b.ask(t.Context(), vectors(sequence(0, n)...))
+		time.Sleep(time.Duration(n) * 10 * time.Millisecond)
+		b.call(t, i).ok()
+		a.wants(t, sequence(0, n)...)
+	}
+	return calls
+}
+
+func TestWhatWasCutForItsCostIsOfOneModelToo(t *testing.T) {
+	onGate(t, predict.BatchOptions{MaxCalls: 4}, func(t *testing.T, b *gated) {
+		before := slowRows(t, b)
+		a := b.ask(t.Context(), vectors(sequence(100, 20)...))
+		if n := b.count() - before; n != 4 {
+			t.Fatalf("20 rows of 10 ms each are %d calls, want one for each slot", n)
+		}
+		for _, first := range []float64{100, 105, 110} {
+			b.with(t, first).as("old")
+		}
+		b.with(t, 115).as("new")
+		again := b.call(t, before+4)
+		if got := again.firsts(); !slices.Equal(got, sequence(100, 20)) {
+			t.Errorf("asked again, in one call: %v", got)
+		}
+		again.as("new")
+		a.wants(t, sequence(100, 20)...)
+		if a.scores.Model != "new" || a.scores.Errors != nil {
+			t.Errorf("got %+v", a.scores)
+		}
+	})
+}
+
+func TestAskingAgainInVainCostsNoRowItsScore(t *testing.T) {
+	onGate(t, predict.BatchOptions{MaxCalls: 4}, func(t *testing.T, b *gated) {
+		before := slowRows(t, b)
+		a := b.ask(t.Context(), vectors(sequence(100, 20)...))
+		for _, first := range []float64{100, 105, 110} {
+			b.with(t, first).as("old")
+		}
+		b.with(t, 115).as("new")
+		b.call(t, before+4).fail(&predict.Error{Kind: predict.Unavailable, Detail: "throttled"})
+		<-a.done
+		if a.err != nil || a.scores.Model != "old" || !slices.Equal(a.scores.Score[:15], sequence(100, 15)) {
+			t.Fatalf("got %+v, %v", a.scores, a.err)
+		}
+		for i, err := range a.scores.Errors {
+			if bad := i >= 15; bad != (err != nil) {
+				t.Errorf("row %d: %v", i, err)
+			}
+		}
+		if n := b.count() - before; n != 5 {
+			t.Errorf("%d calls, want 5: who is refused does not insist", n)
+		}
+	})
+}
+
 func TestAPartThatFailsLeavesTheOthers(t *testing.T) {
 	onGate(t, predict.BatchOptions{MaxRows: 2, MaxCalls: 4}, func(t *testing.T, b *gated) {
 		a := b.ask(t.Context(), vectors(sequence(0, 6)...))

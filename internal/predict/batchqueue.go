@@ -12,6 +12,7 @@ type waiter struct {
 	ctx      context.Context
 	rows     []Vector // the caller's: not touched once it has left
 	explain  bool
+	part     bool // of a larger request
 	since    time.Time
 	deadline time.Time       // zero: none
 	gone     <-chan struct{} // closed when the caller has left
@@ -163,7 +164,7 @@ func (q *batchQueue) push(w *waiter) {
 	switch {
 	case w.explain:
 		q.explain.push(w)
-	case len(w.rows) > smallRows:
+	case w.part || len(w.rows) > smallRows:
 		q.large.push(w)
 	default:
 		q.small.push(w)

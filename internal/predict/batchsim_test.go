@@ -538,6 +538,43 @@ func TestSmallAndLargeRequestsStarveNeitherOfThem(t *testing.T) {
 	})
 }
 
+// Where each row takes its time, a call for all rows of a large request would
+// leave the other servers idle, and hold its own for as long.
+func TestALargeRequestIsCutByWhatItsRowsCost(t *testing.T) {
+	build := func() *endpoint {
+		e := newEndpoint(4, 2*time.Millisecond)
+		e.perRow, e.spread = 5*time.Millisecond, 0.1
+		return e
+	}
+	const rows = 100 // half a second of one server
+	simulate(t, build, predict.BatchOptions{}, func(t *trial, e *endpoint, c *crowd) {
+		c.closed(32, 2*time.Second)
+		begun := time.Now()
+		if err := c.chunk(rows); err != nil {
+			t.Errorf("with nobody else: %v", err)
+		}
+		alone := time.Since(begun)
+		var others sync.WaitGroup
+		end := time.Now().Add(4 * time.Second)
+		for range 4 {
+			others.Go(func() {
+				for time.Now().Before(end) {
+					if err := c.chunk(rows); err != nil {
+						t.Logf("%d rows: %v", rows, err)
+						time.Sleep(10 * time.Millisecond)
+					}
+				}
+			})
+		}
+		mean := c.open(100, 4*time.Second)
+		others.Wait()
+		t.Logf("%d rows alone take %v; single requests beside others %v", rows, alone, mean)
+		if alone > 350*time.Millisecond || mean > 150*time.Millisecond {
+			t.Errorf("%d rows alone take %v, single requests beside others %v; want 350 and 150 ms at most", rows, alone, mean)
+		}
+	})
+}
+
 // A few chunks of many rows, and single requests beside them that the endpoint
 // has a server for. The rows of a chunk are hardly delayed by a slot less, and
 // there are many of them; those who feel it are the single requests.
