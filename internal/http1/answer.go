@@ -27,6 +27,7 @@ func newAnswer() answer { return answer{header: make(http.Header)} }
 // mostKept is the memory that is kept for the next answer.
 const mostKept = 64 << 10
 
+// reset makes it ready for the next answer. What it was given is let go.
 func (a *answer) reset() {
 	clear(a.header)
 	a.status, a.typed, a.last, a.out = 0, false, false, a.out[:0]

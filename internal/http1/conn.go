@@ -177,7 +177,6 @@ func (c *conn) handle(r *request) {
 		c.over.Store(true)
 		_ = c.Conn.Close()
 	}()
-	c.answer.reset()
 	c.l.o.Handler.ServeHTTP(&c.answer, &r.Request)
 	out, last := c.answer.finish(time.Now())
 	if r.at.Add(c.l.o.WriteTimeout).After(c.writeBy) { // not for each request either
@@ -185,6 +184,7 @@ func (c *conn) handle(r *request) {
 		_ = c.Conn.SetWriteDeadline(c.writeBy)
 	}
 	_, err := c.Conn.Write(out)
+	c.answer.reset() // now, lest an idle connection hold what its last request left
 	if done = err == nil; done && last {
 		c.over.Store(true)
 		if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
