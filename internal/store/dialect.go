@@ -68,8 +68,7 @@ func violationOf(err error) violation {
 }
 
 // lostRace reports whether the engine gave up a transaction in favour of
-// another one: tried again, it may well succeed. SQLite has one writer, who
-// never does.
+// another one. SQLite has one writer, who never does.
 func lostRace(err error) bool {
 	var pg *pgconn.PgError
 	return errors.As(err, &pg) && pg.Code == "40P01" // deadlock

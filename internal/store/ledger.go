@@ -23,6 +23,10 @@ type inserts struct {
 	unflushed bool
 	// gentle says that Append rests while it brings few rows.
 	gentle bool
+	// ordered says that Append brings rows in the order of their ids. Two processes
+	// that bring some of the same rows in different orders would wait for each
+	// other, until the engine ends one of them.
+	ordered bool
 }
 
 // GentleRows is the most rows that Append brings to SQLite gently: the goroutine
@@ -43,7 +47,7 @@ var (
 	// value that it binds: four rows are the fastest.
 	sqliteInserts = inserts{sizes: []int{4, 1}, unflushed: true, gentle: true}
 	// A thousand rows are some thirty round trips.
-	postgresInserts = inserts{sizes: []int{32, 8, 1}}
+	postgresInserts = inserts{sizes: []int{32, 8, 1}, ordered: true}
 )
 
 // insertPredictionsSQL inserts so many rows.
@@ -76,17 +80,17 @@ func (s *Store) Append(ctx context.Context, predictions []predict.Prediction) er
 	if len(predictions) == 0 {
 		return nil
 	}
+	if s.inserts.ordered && !slices.IsSortedFunc(predictions, byID) {
+		predictions = slices.SortedStableFunc(slices.Values(predictions), byID)
+	}
 	insert := func(tx *sql.Tx) error { return s.insertPredictions(ctx, tx, predictions) }
 	if s.inserts.unflushed {
 		return s.inUnflushed(ctx, "append predictions", insert)
 	}
-	err := s.inWrite(ctx, "append predictions", insert)
-	if lostRace(err) {
-		// Another process appends some of the same rows in another order.
-		err = s.inWrite(ctx, "append predictions", insert)
-	}
-	return err
+	return s.inWrite(ctx, "append predictions", insert)
 }
+
+func byID(a, b predict.Prediction) int { return strings.Compare(a.ID, b.ID) }
 
 func (s *Store) insertPredictions(ctx context.Context, tx *sql.Tx, predictions []predict.Prediction) error {
 	args := make([]any, 0, predictionColumns*min(len(predictions), s.inserts.sizes[0]))
