@@ -29,7 +29,7 @@ func (c Class) String() string { return [classes]string{"prediction", "outcome",
 // Queue is what a Limit wants to know of the queue behind it.
 type Queue struct {
 	Rows int           // that wait
-	Wait time.Duration // until they have left, as far as is known
+	Wait time.Duration // until a request of few rows that comes now has left, as far as is known
 	Call time.Duration // that a call takes
 	// Still is for how long as many calls have been under way as may be, and none
 	// has ended.

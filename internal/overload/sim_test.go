@@ -103,14 +103,17 @@ func newGate(t *testing.T, e *endpoint, maxRows int, o overload.Options) *gate {
 }
 
 // ask is one request for one row.
-func (g *gate) ask(key string) (took time.Duration, err error) {
+func (g *gate) ask(key string) (took time.Duration, err error) { return g.list(key, 1) }
+
+// list is one request for so many rows.
+func (g *gate) list(key string, rows int) (took time.Duration, err error) {
 	began := time.Now()
-	place, err := g.limit.Enter(key, overload.Prediction, 600)
+	place, err := g.limit.Enter(key, overload.Prediction, 600*rows)
 	if err == nil {
 		defer place.Leave()
 		ctx, cancel := context.WithTimeout(context.Background(), g.timeout)
 		defer cancel()
-		_, err = g.batch.Score(ctx, []predict.Vector{{1}}, false)
+		_, err = g.batch.Score(ctx, slices.Repeat([]predict.Vector{{1}}, rows), false)
 	}
 	return time.Since(began), err
 }
@@ -141,9 +144,11 @@ func (a *tally) add(took time.Duration, err error) {
 	}
 }
 
-func (a *tally) p99() time.Duration {
+func (a *tally) p99() time.Duration { return a.percentile(99) }
+
+func (a *tally) percentile(p int) time.Duration {
 	slices.Sort(a.answered)
-	return a.answered[len(a.answered)*99/100]
+	return a.answered[len(a.answered)*p/100]
 }
 
 func (a *tally) turnedAway() (n int) {
@@ -236,6 +241,73 @@ func TestOverloadKeepsGoodputAndTimes(t *testing.T) {
 			t.Errorf("a moment later %d were turned away (%v), and p99 is %s", n, after.refused, after.p99())
 		}
 		t.Logf("goodput %.3f, p99 %s (normally %s, afterwards %s), %d turned away", goodput, over.p99(), normal.p99(), after.p99(), over.turnedAway())
+	})
+}
+
+// TestListsShutNobodyOut: large requests bring a queue of their own, which is no
+// overload as long as it is done in time, and small ones go before it.
+func TestListsShutNobodyOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newEndpoint(4, 2*time.Millisecond)
+		e.perRow = 5 * time.Millisecond
+		g := newGate(t, e, 256, overload.Options{})
+		g.open("", 20, time.Second)
+		const rows, learn, during = 100, 3 * time.Second, 10 * time.Second
+		var all sync.WaitGroup
+		lists := &tally{}
+		end := time.Now().Add(learn + during)
+		for range 4 {
+			all.Go(func() {
+				for time.Now().Before(end) {
+					took, err := g.list("", rows)
+					lists.add(took, err)
+					if err != nil {
+						time.Sleep(time.Second) // as Retry-After says
+					}
+				}
+			})
+		}
+		time.Sleep(learn) // what rows cost
+		singles := g.open("", 20, during)
+		all.Wait()
+		done := float64(len(lists.answered)*rows) / (learn + during).Seconds() / (4 / 0.005)
+		half := singles.percentile(50)
+		t.Logf("%d lists, %v; they use %.2f of the endpoint; singles take %s, %v", len(lists.answered), lists.refused, done, half, singles.refused)
+		if singles.turnedAway() > 0 || half > 150*time.Millisecond {
+			t.Errorf("beside lists single requests take %s, and %v", half, singles.refused)
+		}
+		if lists.turnedAway()*20 > len(lists.answered) || done < 0.7 {
+			t.Errorf("%d lists are answered, %.2f of what the endpoint can do, and %v", len(lists.answered), done, lists.refused)
+		}
+	})
+}
+
+// TestTooManyListsAreTurnedAway: of four times as many as the endpoint can do,
+// as many as it can do are done, and hardly one is given up half done.
+func TestTooManyListsAreTurnedAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newEndpoint(4, 2*time.Millisecond)
+		e.perRow = 5 * time.Millisecond
+		g := newGate(t, e, 256, overload.Options{})
+		const rows, capacity = 100, 8 // lists a second, hardly
+		offer := func(during int) *tally {
+			lists := &tally{}
+			var all sync.WaitGroup
+			for range 4 * capacity * during {
+				time.Sleep(time.Second / (4 * capacity))
+				all.Go(func() { lists.add(g.list("", rows)) })
+			}
+			all.Wait()
+			return lists
+		}
+		offer(5) // what rows cost is learned
+		const during = 20
+		lists := offer(during)
+		done := float64(len(lists.answered)) / during / capacity
+		t.Logf("%d lists answered, %.2f of the endpoint; %v, %d of them late", len(lists.answered), done, lists.refused, lists.late)
+		if done < 0.8 || lists.late*10 > len(lists.answered) {
+			t.Errorf("%.2f of what the endpoint can do is done; %d lists are given up late: %v", done, lists.late, lists.refused)
+		}
 	})
 }
 

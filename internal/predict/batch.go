@@ -255,7 +255,7 @@ func (b *Batch) learn(t *ticket) {
 
 // open puts free slots to work while requests wait. b.mu is held.
 func (b *Batch) open() {
-	for n := b.calls(); n > 0 && b.inFlight < b.slots.limit; n-- {
+	for n := b.calls(b.queue.rows); n > 0 && b.inFlight < b.slots.limit; n-- {
 		b.inFlight++
 		b.moved = time.Now()
 		go b.serve()
@@ -277,10 +277,20 @@ func (b *Batch) rowsPerPart(rows []Vector) int {
 	return b.cost.size(b.queue.rows+b.asked+len(rows), b.slots.limit, most)
 }
 
-// calls is how many calls it takes, at least, to empty the queue. b.mu is held.
-func (b *Batch) calls() int {
+// calls is how many calls so many rows take, at least. b.mu is held.
+func (b *Batch) calls(rows int) int {
 	size := b.size()
-	return (b.queue.rows + size - 1) / size
+	return (rows + size - 1) / size
+}
+
+// drain is how long it takes, at best, until so many rows have gone out. b.mu is held.
+func (b *Batch) drain(rows int) time.Duration {
+	calls := b.calls(rows)
+	took, known := b.cost.time(calls, rows)
+	if !known {
+		took = time.Duration(calls) * b.slots.mean
+	}
+	return took / time.Duration(b.slots.limit)
 }
 
 // free gives a slot back. b.mu is held.
@@ -416,7 +426,8 @@ type BatchStatus struct {
 	MaxSlots int
 	InFlight int // slots taken
 	Queued   int // rows that wait for a slot
-	// Wait is how long it takes, as far as is known, until those rows have gone out.
+	// Wait is how long it takes, as far as is known, until a request of few rows
+	// that comes now has gone out. Large requests hardly count: it goes before them.
 	Wait time.Duration
 	// Latency is the mean of recent calls, and Best the shortest. Row is what each
 	// row adds to one, as learned.
@@ -429,8 +440,9 @@ type BatchStatus struct {
 func (b *Batch) Status() BatchStatus {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	before, _ := b.queue.before(1)
 	s := BatchStatus{Slots: b.slots.limit, MaxSlots: b.slots.max, InFlight: b.inFlight,
-		Queued: b.queue.rows, Wait: b.slots.drain(b.calls()), Latency: b.slots.mean, Best: b.slots.best,
+		Queued: b.queue.rows, Wait: b.drain(before), Latency: b.slots.mean, Best: b.slots.best,
 		Row: time.Duration(b.cost.perRow * float64(time.Second))}
 	if s.InFlight >= s.Slots {
 		s.Still = time.Since(b.moved)

@@ -433,17 +433,62 @@ func TestWhoCannotBeAnsweredInTimeIsToldAtOnce(t *testing.T) {
 	})
 }
 
+// Large requests and small ones have a bound each, so that one large request
+// shuts nobody out who asks for little.
 func TestAFullQueueSaysWhenToComeBack(t *testing.T) {
 	onGate(t, predict.BatchOptions{MaxQueued: 10, MaxRows: 100}, func(t *testing.T, b *gated) {
 		b.ask(t.Context(), vectors(1))
 		large := b.ask(t.Context(), vectors(sequence(100, 30)...)) // finds the queue empty
-		e := b.ask(t.Context(), vectors(2)).fails(t, predict.Unavailable)
-		if e.RetryAfter <= 0 {
-			t.Errorf("retry after %v", e.RetryAfter)
+		var small []*request
+		for i := range 10 {
+			small = append(small, b.ask(t.Context(), vectors(float64(i))))
+		}
+		for _, rows := range []int{30, 1} {
+			e := b.ask(t.Context(), vectors(sequence(200, rows)...)).fails(t, predict.Unavailable)
+			if e.RetryAfter <= 0 {
+				t.Errorf("%d rows: retry after %v", rows, e.RetryAfter)
+			}
 		}
 		b.call(t, 0).ok()
 		b.call(t, 1).ok()
 		large.wants(t, sequence(100, 30)...)
+		for i, r := range small {
+			r.wants(t, float64(i))
+		}
+	})
+}
+
+// A small request waits for its turn, not for all rows of a large one. A large one
+// needs time for those before it and for its own rows.
+func TestWhoAsksForLittleIsNotRefusedForLargeRequests(t *testing.T) {
+	onGate(t, predict.BatchOptions{MaxRows: 2}, func(t *testing.T, b *gated) {
+		within := func(d time.Duration, rows ...float64) *request {
+			ctx, cancel := context.WithTimeout(t.Context(), d)
+			t.Cleanup(cancel)
+			return b.ask(ctx, vectors(rows...))
+		}
+		first := b.ask(t.Context(), vectors(0))
+		time.Sleep(100 * time.Millisecond)
+		b.call(t, 0).ok()
+		first.wants(t, 0)
+		b.ask(t.Context(), vectors(1))
+		b.ask(t.Context(), vectors(sequence(200, 40)...))
+		if wait := b.Status().Wait; wait != 0 {
+			t.Errorf("a small request is said to wait %v", wait)
+		}
+		small := within(150*time.Millisecond, 2)
+		// The rows before it take two seconds, as do its own, and that is the best case.
+		within(6*time.Second, sequence(300, 40)...).fails(t, predict.Unavailable)
+		b.ask(t.Context(), vectors(3, 4)) // does not fit into the same call
+		if wait := b.Status().Wait; wait != 200*time.Millisecond {
+			t.Errorf("behind three rows a small request is said to wait %v, want two calls of 100 ms", wait)
+		}
+		b.call(t, 1).ok()
+		b.call(t, 2).ok()
+		small.wants(t, 2)
+		stopped, cancel := context.WithCancel(t.Context())
+		cancel()
+		_ = b.Stop(stopped)
 	})
 }
 

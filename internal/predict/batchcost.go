@@ -74,6 +74,17 @@ func (c *cost) size(rows, slots, most int) int {
 		return most
 	}
 	share := float64(rows) / float64(slots)
-	worth := max(1, c.base/c.perRow)
-	return min(most, int(math.Ceil(min(max(share, worth), mostWorth*worth))))
+	return min(most, int(math.Ceil(min(max(share, c.worth()), mostWorth*c.worth()))))
 }
+
+// time is what so many calls with so many rows in all take, one after the other;
+// not known where a row costs nothing.
+func (c *cost) time(calls, rows int) (d time.Duration, known bool) {
+	if c.perRow < leastRow {
+		return 0, false
+	}
+	return time.Duration((float64(calls)*c.base + float64(rows)*c.perRow) * float64(time.Second)), true
+}
+
+// worth is how many rows take as long as the base of a call.
+func (c *cost) worth() float64 { return max(1, c.base/c.perRow) }

@@ -96,18 +96,24 @@ func (b *Batch) refuse(ctx context.Context, rows int, now time.Time) error {
 		b.metrics.stopping.Inc()
 		return &Error{Kind: Unavailable, Detail: "the gateway is stopping", RetryAfter: time.Second}
 	}
-	busy := b.inFlight >= b.slots.limit || b.queue.rows > 0
-	wait := time.Duration(0)
-	if busy {
-		wait = b.slots.drain(b.calls())
-	}
-	if b.queue.rows > 0 && b.queue.rows+rows > b.o.MaxQueued {
+	before, waiting := b.queue.before(rows)
+	wait := b.drain(before)
+	if waiting > 0 && waiting+rows > b.o.MaxQueued {
 		b.metrics.full.Inc()
 		return &Error{Kind: Unavailable, RetryAfter: max(wait, time.Millisecond),
 			Detail: "more requests wait for the model than it can answer"}
 	}
 	deadline, ok := ctx.Deadline()
-	if !ok || !busy || deadline.After(now.Add(wait+b.slots.best)) {
+	if !ok || (b.inFlight < b.slots.limit && b.queue.rows == 0) {
+		return nil
+	}
+	need := wait + b.slots.best
+	if rows > smallRows {
+		// One that is given up half done was in vain. The wait is that of the best
+		// case, and small requests that are yet to come go before it.
+		need += wait + b.drain(rows)
+	}
+	if deadline.After(now.Add(need)) {
 		return nil
 	}
 	b.metrics.hopeless.Inc()

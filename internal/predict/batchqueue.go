@@ -160,6 +160,20 @@ func (q *batchQueue) rowsPerCall(rows []Vector) int {
 // fit is how many rows like this one are within a call's bytes.
 func (q *batchQueue) fit(row Vector) int { return max(1, q.maxBytes/(cellBytes*max(1, len(row)))) }
 
+// before is how many rows go before a new request of so many, and waiting how
+// many of its kind wait. Behind large requests a small one waits only for its turn.
+func (q *batchQueue) before(rows int) (before, waiting int) {
+	if rows > smallRows {
+		return q.rows, q.large.rows
+	}
+	waiting = q.small.rows + q.explain.rows
+	before = waiting
+	if q.large.rows > 0 {
+		before += waiting / (largeTurn - 1) // every fourth call is one of theirs
+	}
+	return before, waiting
+}
+
 func (q *batchQueue) push(w *waiter) {
 	switch {
 	case w.explain:

@@ -122,11 +122,6 @@ func (s *slots) begin(now time.Time, inFlight int) ticket {
 	return ticket{begun: now, inFlight: inFlight, epoch: s.epoch}
 }
 
-// drain is how long it takes, at best, until calls that wait have gone out.
-func (s *slots) drain(calls int) time.Duration {
-	return time.Duration(calls) * s.mean / time.Duration(s.limit)
-}
-
 // done learns from a call.
 func (s *slots) done(t *ticket) {
 	switch t.outcome {
