@@ -313,7 +313,7 @@ func (b *Batch) finish() {
 // gives the slot back if there is nothing. b.mu is held.
 func (b *Batch) cut() *call {
 	now := time.Now()
-	c, late := b.queue.cut(b.size(), now.Add(b.slots.best))
+	c, late := b.queue.cut(b.size(), b.cost.beside(b.o.MaxRows), now.Add(b.slots.best))
 	for _, w := range late {
 		b.metrics.late(w.ctx)
 		w.answer(Scores{}, leftError(w.ctx))

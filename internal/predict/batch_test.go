@@ -478,7 +478,7 @@ func TestWhoAsksForLittleIsNotRefusedForLargeRequests(t *testing.T) {
 		}
 		small := within(150*time.Millisecond, 2)
 		// The rows before it take two seconds, as do its own, and that is the best case.
-		within(6*time.Second, sequence(300, 40)...).fails(t, predict.Unavailable)
+		within(5*time.Second, sequence(300, 40)...).fails(t, predict.Unavailable)
 		b.ask(t.Context(), vectors(3, 4)) // does not fit into the same call
 		if wait := b.Status().Wait; wait != 200*time.Millisecond {
 			t.Errorf("behind three rows a small request is said to wait %v, want two calls of 100 ms", wait)

@@ -77,6 +77,15 @@ func (c *cost) size(rows, slots, most int) int {
 	return min(most, int(math.Ceil(min(max(share, c.worth()), mostWorth*c.worth()))))
 }
 
+// beside is how many rows a call of small requests may have where it is filled
+// up with those of large ones: so many that it takes twice its base.
+func (c *cost) beside(most int) int {
+	if c.perRow < leastRow {
+		return most
+	}
+	return min(most, int(math.Ceil(c.worth())))
+}
+
 // time is what so many calls with so many rows in all take, one after the other;
 // not known where a row costs nothing.
 func (c *cost) time(calls, rows int) (d time.Duration, known bool) {

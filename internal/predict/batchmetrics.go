@@ -109,9 +109,9 @@ func (b *Batch) refuse(ctx context.Context, rows int, now time.Time) error {
 	}
 	need := wait + b.slots.best
 	if rows > smallRows {
-		// One that is given up half done was in vain. The wait is that of the best
+		// One that is given up half done was in vain, the wait is that of the best
 		// case, and small requests that are yet to come go before it.
-		need += wait + b.drain(rows)
+		need += wait/2 + b.drain(rows)
 	}
 	if deadline.After(now.Add(need)) {
 		return nil

@@ -182,6 +182,37 @@ func TestSmallRequestsGoBeforeLargeOnesWhichGetEveryFourthCall(t *testing.T) {
 	})
 }
 
+// A single row that shares its call with ten others where each takes its time
+// would wait for all of them.
+func TestACallOfSmallRequestsIsNotFilledUpWhereRowsCost(t *testing.T) {
+	onGate(t, predict.BatchOptions{}, func(t *testing.T, b *gated) {
+		calls := 0
+		for range 4 { // 2 ms a call and 5 ms a row
+			for _, rows := range []int{1, 10} {
+				b.ask(t.Context(), vectors(sequence(0, rows)...))
+				time.Sleep(time.Duration(2+5*rows) * time.Millisecond)
+				b.call(t, calls).ok()
+				calls++
+			}
+		}
+		b.ask(t.Context(), vectors(0))
+		large := b.ask(t.Context(), vectors(sequence(100, 20)...))
+		b.call(t, calls).ok()
+		b.call(t, calls+1).ok()      // eight of its rows
+		second := b.call(t, calls+2) // and eight more
+		single := b.ask(t.Context(), vectors(7))
+		second.ok()
+		calls += 3
+		if diff := cmp.Diff([]float64{7}, b.call(t, calls).firsts()); diff != "" {
+			t.Errorf("the call of a single row has (-want +got):\n%s", diff)
+		}
+		b.call(t, calls).ok()
+		single.wants(t, 7)
+		b.call(t, calls+1).ok()
+		large.wants(t, sequence(100, 20)...)
+	})
+}
+
 func TestRequestsWithExplainShareCallsOnlyWithTheirKind(t *testing.T) {
 	onGate(t, predict.BatchOptions{}, func(t *testing.T, b *gated) {
 		b.ask(t.Context(), vectors(0))

@@ -192,9 +192,10 @@ func (q *batchQueue) remove(w *waiter) {
 }
 
 // cut takes what leaves with the next call, at most so many rows or one request;
-// nil if nobody waits. Who cannot be answered at the time given, or has left, is
-// in late instead.
-func (q *batchQueue) cut(most int, soonest time.Time) (c *call, late []*waiter) {
+// nil if nobody waits. A call that begins with small requests is filled up with
+// large ones until it has as many rows as beside says. Who cannot be answered at
+// the time given, or has left, is in late instead.
+func (q *batchQueue) cut(most, beside int, soonest time.Time) (c *call, late []*waiter) {
 	q.late = q.late[:0]
 	for q.rows > 0 && c == nil { // again where all that was due came too late
 		c = newCall()
@@ -210,6 +211,9 @@ func (q *batchQueue) cut(most int, soonest time.Time) (c *call, late []*waiter) 
 				}
 			}
 			q.take(c, first, soonest)
+			if len(c.waiters) > 0 && second == &q.large {
+				c.maxRows = min(c.maxRows, beside)
+			}
 			q.take(c, second, soonest)
 		}
 		if len(c.waiters) == 0 {
