@@ -51,6 +51,7 @@ var scenarios = []scenario{
 	{"faults", "the endpoint stalls, throttles, resets, answers nonsense", faults},
 	{"crowd", "idle connections and slow writers, beside predictions", crowd},
 	{"batch", "a million rows in one request, beside predictions", batch},
+	{"large", "requests of many rows where rows take their time, beside predictions", large},
 	{"soak", "mixed load with renewals, rotations and faults, and what is left of it", soak},
 }
 

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -46,18 +44,14 @@ func newMix(ctx context.Context, o *oracle) (*mix, error) {
 		return nil, err
 	}
 	x := &mix{oracle: o, stored: &oracle{rows: stored, read: o.read}}
-	single := func(n int) string {
-		r := o.rows[n%len(o.rows)]
-		return `{"customer_id":"` + r.id + `","features":` + string(r.features) + `}`
-	}
 	predictions := kind{"a prediction", http.StatusOK,
 		func(n int, headers string) []byte {
-			return post("/predict", headers, "application/json", []byte(single(n)))
+			return post("/predict", headers, "application/json", o.row(n).instance())
 		},
 		func(n int, m *message) bool { return o.right(ctx, n, m.body) }, nil}
 	once := kind{"with a key of its own", http.StatusOK,
 		func(n int, headers string) []byte {
-			return post("/predict", headers+fmt.Sprintf("Idempotency-Key: load-%d\r\n", n), "application/json", []byte(single(n)))
+			return post("/predict", headers+fmt.Sprintf("Idempotency-Key: load-%d\r\n", n), "application/json", o.row(n).instance())
 		}, predictions.right, nil}
 	customers := kind{"a stored customer", http.StatusOK,
 		func(n int, headers string) []byte {
@@ -65,34 +59,11 @@ func newMix(ctx context.Context, o *oracle) (*mix, error) {
 		},
 		func(n int, m *message) bool { return x.stored.right(ctx, n, m.body) }, nil}
 	batches := kind{"a batch", http.StatusOK,
-		func(n int, headers string) []byte {
-			var all []string
-			for i := range batchRows {
-				all = append(all, single(n+i))
-			}
-			return post("/predict/batch", headers, "application/json", []byte(`{"instances":[`+strings.Join(all, ",")+`]}`))
-		},
-		func(n int, m *message) bool {
-			var answer struct {
-				Predictions []json.RawMessage
-				Failed      int
-			}
-			if json.Unmarshal(m.body, &answer) != nil || len(answer.Predictions) != batchRows {
-				return false
-			}
-			failed := 0
-			for i, item := range answer.Predictions {
-				if bytes.HasPrefix(item, []byte(`{"error":{"type":`)) {
-					failed++ // as a row may, where the endpoint fails
-				} else if !o.right(ctx, n+i, item) {
-					return false
-				}
-			}
-			return failed == answer.Failed
-		}, nil}
+		func(n int, headers string) []byte { return o.list(n, batchRows, headers) },
+		func(n int, m *message) bool { return o.rightList(ctx, n, batchRows, m.body) }, nil}
 	invocations := kind{"an invocation", http.StatusOK,
 		func(n int, headers string) []byte {
-			return post("/endpoints/"+endpointName+"/invocations", headers, "text/csv", o.rows[n%len(o.rows)].csv)
+			return post("/endpoints/"+endpointName+"/invocations", headers, "text/csv", o.row(n).csv)
 		},
 		func(n int, m *message) bool { return o.raw(ctx, string(m.model), n, m.body) },
 		func(m *message) bool { return strings.Contains(string(m.body), `"message":`) }} // as AWS says it
@@ -107,7 +78,7 @@ func newMix(ctx context.Context, o *oracle) (*mix, error) {
 		},
 		func(_ int, m *message) bool { return strings.Contains(string(m.body), `"/features/colour"`) }, nil}
 	stranger := kind{"without a key", http.StatusUnauthorized,
-		func(n int, _ string) []byte { return post("/predict", "", "application/json", []byte(single(n))) }, nil, nil}
+		func(n int, _ string) []byte { return post("/predict", "", "application/json", o.row(n).instance()) }, nil, nil}
 	for _, part := range []struct {
 		kind
 		share int

@@ -20,6 +20,11 @@ type row struct {
 	vector   predict.Vector
 }
 
+// instance is the row as apps send it.
+func (r *row) instance() []byte {
+	return []byte(`{"customer_id":"` + r.id + `","features":` + string(r.features) + `}`)
+}
+
 // mostDistinct is how many different rows are sent.
 const mostDistinct = 1024
 
@@ -117,7 +122,7 @@ func member(body []byte, name string, end byte) (value []byte, found bool) {
 func (o *oracle) predictions(path, headers string) [][]byte {
 	out := make([][]byte, len(o.rows))
 	for i, r := range o.rows {
-		out[i] = post(path, headers, "application/json", []byte(`{"customer_id":"`+r.id+`","features":`+string(r.features)+`}`))
+		out[i] = post(path, headers, "application/json", r.instance())
 	}
 	return out
 }
