@@ -30,6 +30,7 @@ func (c Class) String() string { return [classes]string{"prediction", "outcome",
 type Queue struct {
 	Rows int           // that wait
 	Wait time.Duration // until a request of few rows that comes now has left, as far as is known
+	All  time.Duration // until all that waits has left
 	Call time.Duration // that a call takes
 	// Still is for how long as many calls have been under way as may be, and none
 	// has ended.
@@ -218,7 +219,7 @@ func (l *Limit) refuse(s *share, class Class, weight int, now time.Time) error {
 	if several {
 		reserve, callers = limit/8, max(2, callers) // for those who have little, and may come yet
 	}
-	l.pressed.Store(l.taken+weight > limit-reserve || l.queue.full || l.queue.stuck)
+	l.pressed.Store(l.taken+weight > limit-reserve || l.queue.full || l.queue.stuck || l.queue.all > l.o.Patience)
 	switch {
 	case l.taken+weight > limit && l.taken > 0:
 		return l.refused(noPlace, s, class, l.mean)
@@ -230,6 +231,10 @@ func (l *Limit) refuse(s *share, class Class, weight int, now time.Time) error {
 		return l.refused(noAnswer, s, class, l.queue.still)
 	case l.queue.tooLong(several && s.taken*callers < l.taken):
 		return l.refused(queueLong, s, class, l.queue.wait)
+	case class == Stream && l.queue.all > l.o.Patience:
+		// It brings rows for as long as it lasts, and would break off where they
+		// have no room.
+		return l.refused(queueLong, s, class, l.queue.all)
 	}
 	return nil
 }

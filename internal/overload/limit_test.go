@@ -210,6 +210,29 @@ func TestABurstMayQueueAndAStandingQueueMayNot(t *testing.T) {
 	})
 }
 
+// What single requests go before is no queue for them. A stream joins it.
+func TestBehindManyRowsNoStreamBegins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := overload.Queue{Call: 5 * time.Millisecond, Rows: 4000, All: 600 * time.Millisecond}
+		l := queueIs(&q)
+		if in, out := ask(l, "", overload.Prediction, time.Second); out > 0 || in < 400 {
+			t.Errorf("of predictions %d were let in and %d were not", in, out)
+		}
+		_, err := l.Enter("", overload.Stream, 0)
+		if wait := wantUnavailable(t, err).RetryAfter; wait != q.All {
+			t.Errorf("a stream is told to come again after %v, and the queue takes %v", wait, q.All)
+		}
+		wantUnavailable(t, l.Check("", overload.Stream))
+		q.All = 400 * time.Millisecond
+		time.Sleep(2 * time.Millisecond)
+		p, err := l.Enter("", overload.Stream, 0)
+		if err != nil {
+			t.Fatalf("behind a shorter one: %v", err)
+		}
+		p.Leave()
+	})
+}
+
 func TestAShortStallMayBeWaitedOutAndALongOneMayNot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := overload.Queue{Rows: 1000, Wait: 50 * time.Millisecond, Call: 5 * time.Millisecond}

@@ -6,7 +6,7 @@ import "gateway/internal/predict"
 func QueueOf(b *predict.Batch, breaker *Breaker) func() Queue {
 	return func() Queue {
 		s := b.Status()
-		return Queue{Rows: s.Queued, Wait: s.Wait, Call: s.Latency, Still: s.Still,
+		return Queue{Rows: s.Queued, Wait: s.Wait, All: s.All, Call: s.Latency, Still: s.Still,
 			Probes: s.InFlight >= s.Slots && !breaker.Closed()}
 	}
 }

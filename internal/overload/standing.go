@@ -34,6 +34,7 @@ type standing struct {
 	bad      time.Time // when it was
 	standing bool
 	wait     time.Duration
+	all      time.Duration
 	most     time.Duration // that it may be now
 	full     bool
 	still    time.Duration
@@ -50,7 +51,7 @@ func (q *standing) refresh(now time.Time) {
 		q.good, q.standing = now, false
 	}
 	state := q.look()
-	q.looked, q.wait = now, state.Wait
+	q.looked, q.wait, q.all = now, state.Wait, state.All
 	if state.Rows > 0 {
 		q.busy = now
 	}

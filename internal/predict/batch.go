@@ -428,7 +428,8 @@ type BatchStatus struct {
 	Queued   int // rows that wait for a slot
 	// Wait is how long it takes, as far as is known, until a request of few rows
 	// that comes now has gone out. Large requests hardly count: it goes before them.
-	Wait time.Duration
+	// All is how long until all rows have that wait now.
+	Wait, All time.Duration
 	// Latency is the mean of recent calls, and Best the shortest. Row is what each
 	// row adds to one, as learned.
 	Latency, Best, Row time.Duration
@@ -442,7 +443,7 @@ func (b *Batch) Status() BatchStatus {
 	defer b.mu.Unlock()
 	before, _ := b.queue.before(1)
 	s := BatchStatus{Slots: b.slots.limit, MaxSlots: b.slots.max, InFlight: b.inFlight,
-		Queued: b.queue.rows, Wait: b.drain(before), Latency: b.slots.mean, Best: b.slots.best,
+		Queued: b.queue.rows, Wait: b.drain(before), All: b.drain(b.queue.rows), Latency: b.slots.mean, Best: b.slots.best,
 		Row: time.Duration(b.cost.perRow * float64(time.Second))}
 	if s.InFlight >= s.Slots {
 		s.Still = time.Since(b.moved)
