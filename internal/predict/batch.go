@@ -45,7 +45,7 @@ import (
 //   - Where a call fails because of its content (BadModel, Invalid) it is split
 //     in halves until the bad rows are alone (batchisolate.go), within a budget
 //     that a model which is wholly broken soon uses up.
-//   - The queue is bounded. Who finds it full, or cannot be answered in time, is
+//   - The queue is bounded, for small requests and for large ones. Who finds it full, or cannot be answered in time, is
 //     told so at once.
 //   - All scores of one request come from one model.
 //   - A request with explain shares a call only with others of its kind.
@@ -59,7 +59,7 @@ type BatchOptions struct {
 	MaxWait   time.Duration // mean wait for a slot above which one slot more is tried soon; 2ms
 	MaxBytes  int           // of a call's rows as CSV, by an estimate from above; 4 MB, the least that SageMaker takes
 	MaxCalls  int           // most slots that may be learned; 64
-	MaxQueued int           // rows that may wait for a slot; 8192
+	MaxQueued int           // rows that may wait for a slot, of small requests and of large ones; 8192
 	Timeout   time.Duration // of a call; 2s
 
 	// Link, where set, may put values into the context of a call that several

@@ -164,7 +164,7 @@ func (q *batchQueue) fit(row Vector) int { return max(1, q.maxBytes/(cellBytes*m
 // many of its kind wait. Behind large requests a small one waits only for its turn.
 func (q *batchQueue) before(rows int) (before, waiting int) {
 	if rows > smallRows {
-		return q.rows, q.large.rows
+		return q.rows, q.large.rows + q.explain.rows
 	}
 	waiting = q.small.rows + q.explain.rows
 	before = waiting
