@@ -57,7 +57,9 @@ func (a *api) predictStream(w http.ResponseWriter, r *http.Request, given string
 				reqs, results, numbers = append(reqs, req), append(results, result), append(numbers, row.Line)
 			}
 		}
-		chunk, cancel := context.WithTimeout(ctx, a.o.PredictTimeout)
+		// A stream is in no hurry: rather than end on the way, its rows wait until
+		// those of others have gone. A call of the model has its own deadline.
+		chunk, cancel := context.WithTimeout(ctx, a.o.StreamIdle)
 		a.answer(chunk, reqs, results)
 		cancel()
 

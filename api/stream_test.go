@@ -120,6 +120,21 @@ func TestWhatAStreamRefusesBeforeItBegins(t *testing.T) {
 	})
 }
 
+// What a single request may take is too short for rows that wait behind others'.
+func TestAStreamHasTime(t *testing.T) {
+	var left time.Duration
+	model := scorerFunc(func(ctx context.Context, rows []predict.Vector) (predict.Scores, error) {
+		deadline, _ := ctx.Deadline()
+		left = time.Until(deadline)
+		return predict.Scores{Model: "m", Schema: "s", Score: make([]float64, len(rows)), Label: make([]int, len(rows))}, nil
+	})
+	b := setup(t, withScorer(model), withOptions(func(o *api.Options) { o.PredictTimeout, o.StreamIdle = time.Second, time.Hour }))
+	b.stream("text/csv", csvHeader+csvRow).want(200)
+	if left < time.Minute || left > time.Hour {
+		t.Errorf("its rows have %v", left)
+	}
+}
+
 func TestAStreamThatFailsOnTheWaySaysSo(t *testing.T) {
 	// The third call of each request fails: the one whose rows are 37.
 	model := scorerFunc(func(_ context.Context, rows []predict.Vector) (predict.Scores, error) {
