@@ -18,6 +18,11 @@ import (
 // with fewer most of the time goes into calls; and eight times as many, with
 // which eight ninths of it go into rows, so that there is little more to gain.
 //
+// Calls that wait for a server take longer, and have the base look longer than it is.
+// Calls that grew with it would wait even longer, so for their size it is no more
+// than the lower quartile of what calls take beyond their rows. Where calls of one
+// size have taught nothing of rows, they get their share.
+//
 // A row below leastRow is taken for none. So much one may cost the gateway itself,
 // and calls that wait for a busy gateway must not be taken for slow ones.
 type cost struct {
@@ -27,6 +32,8 @@ type cost struct {
 	off                            int // calls, the last ones
 
 	base, perRow float64 // seconds
+	quartile     float64 // of what a call takes beyond its rows
+	known        bool    // that is, calls of several sizes have been seen
 }
 
 const (
@@ -41,6 +48,8 @@ const (
 	leastSpread = 0.2
 	// mostWorth is how much longer the rows of a call may take than its base.
 	mostWorth = 8
+	// quartileStep is by what share of itself the quartile moves with a call.
+	quartileStep = 0.1
 )
 
 // observe learns from a call that was answered.
@@ -63,18 +72,34 @@ func (c *cost) observe(rows int, took time.Duration) {
 	variance := c.rowsRows - c.rows*c.rows
 	if variance >= leastSpread*leastSpread*c.rows*c.rows {
 		c.perRow = max(0, (c.rowsTook-c.rows*c.took)/variance)
+		c.known = true
 	}
 	c.base = max(0, c.took-c.perRow*c.rows)
+	switch rest := max(0, t-c.perRow*n); {
+	case c.calls == 1:
+		c.quartile = rest
+	case rest < c.quartile:
+		c.quartile -= 0.75 * quartileStep * c.quartile
+	default:
+		c.quartile += 0.25 * quartileStep * max(c.quartile, leastRow)
+	}
 }
 
 // size is how many rows a call should have, where so many are here for so many
 // slots; at most most.
 func (c *cost) size(rows, slots, most int) int {
-	if c.perRow < leastRow {
-		return most
-	}
 	share := float64(rows) / float64(slots)
-	return min(most, int(math.Ceil(min(max(share, c.worth()), mostWorth*c.worth()))))
+	switch {
+	case !c.known:
+		share = max(share, smallRows)
+	case c.perRow < leastRow:
+		return most
+	default:
+		// In as many rounds as it takes, all alike.
+		rounds := max(1, math.Ceil(share/(mostWorth*c.worth())))
+		share = max(share/rounds, c.worth())
+	}
+	return min(most, int(math.Ceil(share)))
 }
 
 // beside is how many rows a call of small requests may have where it is filled
@@ -96,4 +121,4 @@ func (c *cost) time(calls, rows int) (d time.Duration, known bool) {
 }
 
 // worth is how many rows take as long as the base of a call.
-func (c *cost) worth() float64 { return max(1, c.base/c.perRow) }
+func (c *cost) worth() float64 { return max(1, min(c.base, c.quartile)/c.perRow) }

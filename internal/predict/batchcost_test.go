@@ -78,19 +78,51 @@ func TestTheSizeOfACall(t *testing.T) {
 		rows, slots  int
 		want         int
 	}{
-		{"nothing is known", 0, 0, 100, 4, most},
 		{"a row costs next to nothing", .005, .0002, 100, 4, most},
 		{"its share", .005, .001, 62, 4, 16},
 		{"not less than is worth a call", .005, .001, 8, 4, 5},
-		{"not more than is worth waiting for", .005, .001, 1000, 4, 40},
+		{"not more than is worth waiting for, in seven rounds", .005, .001, 1000, 4, 36},
 		{"rows alone cost", 0, .005, 6, 4, 2},
 		{"one slot", .005, .001, 20, 1, 20},
 		{"within the bound", .5, .001, 5000, 4, most},
 		{"nobody is here", .0001, .005, 0, 4, 1},
 	} {
-		c := cost{base: tt.base, perRow: tt.perRow}
+		c := cost{base: tt.base, quartile: tt.base, perRow: tt.perRow, known: true}
 		if got := c.size(tt.rows, tt.slots, most); got != tt.want {
 			t.Errorf("%s: %d rows, want %d", tt.name, got, tt.want)
 		}
+	}
+}
+
+// Calls of one size say nothing of rows. If these took all that is here, they would
+// never say anything.
+func TestWhereNothingIsKnownCallsHaveTheirShare(t *testing.T) {
+	var c cost
+	c.learns(100, 2*time.Millisecond, 5*time.Millisecond, .1, func() int { return 100 })
+	if got := c.size(100, 4, 256); got != 25 {
+		t.Errorf("%d rows, want 25", got)
+	}
+	if got := c.size(3, 4, 256); got != smallRows {
+		t.Errorf("%d rows where hardly anyone is here, want %d", got, smallRows)
+	}
+}
+
+// Calls that wait for a server are no reason for larger ones, which wait longer.
+func TestWaitingAtTheEndpointIsNotTakenForTheBaseOfACall(t *testing.T) {
+	var c cost
+	random := rand.New(rand.NewPCG(5, 6))
+	for range 500 {
+		n := 1 + random.IntN(12)
+		took := 2*time.Millisecond + time.Duration(n)*5*time.Millisecond
+		if random.IntN(2) == 0 {
+			took += time.Duration(random.IntN(60)) * time.Millisecond
+		}
+		c.observe(n, took)
+	}
+	if c.base < .012 {
+		t.Errorf("the base looks like %g, so that this test says nothing", c.base)
+	}
+	if got := c.size(1000, 4, 256); got > 10 {
+		t.Errorf("a call has %d rows, want 8 at most, or so", got)
 	}
 }
