@@ -63,6 +63,19 @@ func (c *cost) observe(rows int, took time.Duration) {
 	if c.off >= leastOff {
 		*c = cost{}
 	}
+	c.fit(n, t)
+	switch rest := max(0, t-c.perRow*n); {
+	case c.calls == 1:
+		c.quartile = rest
+	case rest < c.quartile:
+		c.quartile -= 0.75 * quartileStep * c.quartile
+	default:
+		c.quartile += 0.25 * quartileStep * max(c.quartile, leastRow)
+	}
+}
+
+// fit fits the line to one call more, of n rows that took t seconds.
+func (c *cost) fit(n, t float64) {
 	c.calls = min(c.calls+1, costMemory)
 	weight := 1 / float64(c.calls)
 	c.rows += (n - c.rows) * weight
@@ -75,14 +88,6 @@ func (c *cost) observe(rows int, took time.Duration) {
 		c.known = true
 	}
 	c.base = max(0, c.took-c.perRow*c.rows)
-	switch rest := max(0, t-c.perRow*n); {
-	case c.calls == 1:
-		c.quartile = rest
-	case rest < c.quartile:
-		c.quartile -= 0.75 * quartileStep * c.quartile
-	default:
-		c.quartile += 0.25 * quartileStep * max(c.quartile, leastRow)
-	}
 }
 
 // size is how many rows a call should have, where so many are here for so many
