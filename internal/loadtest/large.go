@@ -26,19 +26,7 @@ func large(ctx context.Context, o options, r *report) (err error) {
 	if err != nil {
 		return err
 	}
-	direct := target{addr: s.endpoint.Runtime,
-		request: func(n int) []byte { return s.oracle.rawList(n, largeRows) },
-		right: func(n int, m *message) bool {
-			return m.status() == http.StatusOK && s.oracle.rightRawList(ctx, model, n, largeRows, m.body)
-		}}
-	through := target{addr: s.gateway.addr,
-		request: func(n int) []byte { return s.oracle.list(n, largeRows, "") },
-		right: func(n int, m *message) bool {
-			if m.status() == http.StatusOK {
-				return s.oracle.rightList(ctx, n, largeRows, m.body)
-			}
-			return honest(m)
-		}}
+	direct, through := s.rawLists(ctx, model, largeRows), s.lists(ctx, largeRows)
 	const perSecond, customers = 20, 4
 	learn, long := 8*time.Second, 15*time.Second
 	if o.quick {

@@ -4,7 +4,29 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"net/http"
 )
+
+// lists asks the gateway, many predictions a request.
+func (s *stage) lists(ctx context.Context, many int) target {
+	return target{addr: s.gateway.addr,
+		request: func(n int) []byte { return s.oracle.list(n, many, "") },
+		right: func(n int, m *message) bool {
+			if m.status() == http.StatusOK {
+				return s.oracle.rightList(ctx, n, many, m.body)
+			}
+			return honest(m)
+		}}
+}
+
+// rawLists asks the runtime itself, where this model serves.
+func (s *stage) rawLists(ctx context.Context, model string, many int) target {
+	return target{addr: s.endpoint.Runtime,
+		request: func(n int) []byte { return s.oracle.rawList(n, many) },
+		right: func(n int, m *message) bool {
+			return m.status() == http.StatusOK && s.oracle.rightRawList(ctx, model, n, many, m.body)
+		}}
+}
 
 // row is the n-th one.
 func (o *oracle) row(n int) *row { return &o.rows[n%len(o.rows)] }

@@ -117,7 +117,18 @@ func TestEveryAnswerOfAGatewayUnderLoadIsChecked(t *testing.T) {
 	if all := fire(t, s.through(ctx), 8, 50); all.wrong() != 0 {
 		t.Errorf("%d answers of the new model were taken for wrong", all.wrong())
 	}
-	// So does a mixed load, whose every kind has its own right answer.
+	// Lists have a right score for each row.
+	for name, lists := range map[string]target{"lists": s.lists(ctx, 30), "whole calls": s.rawLists(ctx, after, 30)} {
+		if all := fire(t, lists, 2, 10); all.wrong() != 0 || len(all.answered(http.StatusOK)) < 10 {
+			t.Errorf("%s: %d of %d answers were taken for wrong: %v", name, all.wrong(), len(all), all.statuses())
+		}
+		request := lists.request
+		lists.request = func(n int) []byte { return request(n + 1) }
+		if all := fire(t, lists, 2, 10); all.wrong() != len(all) {
+			t.Errorf("%s: %d of %d answers to other rows were found to be wrong", name, all.wrong(), len(all))
+		}
+	}
+	// A mixed load has kinds, each with a right answer of its own.
 	x, err := newMix(ctx, s.oracle)
 	if err != nil {
 		t.Fatal(err)
