@@ -11,12 +11,7 @@ import (
 func (s *stage) lists(ctx context.Context, many int) target {
 	return target{addr: s.gateway.addr,
 		request: func(n int) []byte { return s.oracle.list(n, many, "") },
-		right: func(n int, m *message) bool {
-			if m.status() == http.StatusOK {
-				return s.oracle.rightList(ctx, n, many, m.body)
-			}
-			return honest(m)
-		}}
+		right:   orHonest(func(n int, body []byte) bool { return s.oracle.rightList(ctx, n, many, body) })}
 }
 
 // rawLists asks the runtime itself, where this model serves.

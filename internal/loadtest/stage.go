@@ -137,12 +137,17 @@ func (s *stage) through(ctx context.Context) target {
 	requests := s.oracle.predictions("/predict", "")
 	return target{addr: s.gateway.addr,
 		request: func(n int) []byte { return requests[n%len(requests)] },
-		right: func(n int, m *message) bool {
-			if m.status() == http.StatusOK {
-				return s.oracle.right(ctx, n, m.body)
-			}
-			return honest(m)
-		}}
+		right:   orHonest(func(n int, body []byte) bool { return s.oracle.right(ctx, n, body) })}
+}
+
+// orHonest checks an answer, or else that it is an honest refusal.
+func orHonest(right func(n int, body []byte) bool) func(n int, m *message) bool {
+	return func(n int, m *message) bool {
+		if m.status() == http.StatusOK {
+			return right(n, m.body)
+		}
+		return honest(m)
+	}
 }
 
 // honest tells whether an answer that is none is as it must be: a problem of

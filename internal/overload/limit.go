@@ -219,7 +219,7 @@ func (l *Limit) refuse(s *share, class Class, weight int, now time.Time) error {
 	if several {
 		reserve, callers = limit/8, max(2, callers) // for those who have little, and may come yet
 	}
-	l.pressed.Store(l.taken+weight > limit-reserve || l.queue.full || l.queue.stuck || l.queue.all > l.o.Patience)
+	l.pressed.Store(l.taken+weight > limit-reserve || l.queue.full || l.queue.stuck || l.queue.rowsLong)
 	switch {
 	case l.taken+weight > limit && l.taken > 0:
 		return l.refused(noPlace, s, class, l.mean)
@@ -231,7 +231,7 @@ func (l *Limit) refuse(s *share, class Class, weight int, now time.Time) error {
 		return l.refused(noAnswer, s, class, l.queue.still)
 	case l.queue.tooLong(several && s.taken*callers < l.taken):
 		return l.refused(queueLong, s, class, l.queue.wait)
-	case class == Stream && l.queue.all > l.o.Patience:
+	case class == Stream && l.queue.rowsLong:
 		// It brings rows for as long as it lasts, and would break off where they
 		// have no room.
 		return l.refused(queueLong, s, class, l.queue.all)

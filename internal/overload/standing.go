@@ -35,6 +35,7 @@ type standing struct {
 	standing bool
 	wait     time.Duration
 	all      time.Duration
+	rowsLong bool          // all is more than callers' patience
 	most     time.Duration // that it may be now
 	full     bool
 	still    time.Duration
@@ -52,6 +53,7 @@ func (q *standing) refresh(now time.Time) {
 	}
 	state := q.look()
 	q.looked, q.wait, q.all = now, state.Wait, state.All
+	q.rowsLong = q.all > q.patience
 	if state.Rows > 0 {
 		q.busy = now
 	}

@@ -45,8 +45,8 @@ import (
 //   - Where a call fails because of its content (BadModel, Invalid) it is split
 //     in halves until the bad rows are alone (batchisolate.go), within a budget
 //     that a model which is wholly broken soon uses up.
-//   - The queue is bounded, for small requests and for large ones. Who finds it full, or cannot be answered in time, is
-//     told so at once.
+//   - The queue is bounded, for small requests and for large ones. Who finds it
+//     full, or cannot be answered in time, is told so at once.
 //   - All scores of one request come from one model.
 //   - A request with explain shares a call only with others of its kind.
 //
@@ -286,9 +286,9 @@ func (b *Batch) calls(rows int) int {
 // drain is how long it takes, at best, until so many rows have gone out. b.mu is held.
 func (b *Batch) drain(rows int) time.Duration {
 	calls := b.calls(rows)
-	took, known := b.cost.time(calls, rows)
-	if !known {
-		took = time.Duration(calls) * b.slots.mean
+	took := time.Duration(calls) * b.slots.mean
+	if b.cost.rowsCost() {
+		took = b.cost.time(calls, rows)
 	}
 	return took / time.Duration(b.slots.limit)
 }

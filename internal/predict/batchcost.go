@@ -97,7 +97,7 @@ func (c *cost) size(rows, slots, most int) int {
 	switch {
 	case !c.known:
 		share = max(share, smallRows)
-	case c.perRow < leastRow:
+	case !c.rowsCost():
 		return most
 	default:
 		// In as many rounds as it takes, all alike.
@@ -110,19 +110,18 @@ func (c *cost) size(rows, slots, most int) int {
 // beside is how many rows a call of small requests may have where it is filled
 // up with those of large ones: so many that it takes twice its base.
 func (c *cost) beside(most int) int {
-	if c.perRow < leastRow {
+	if !c.rowsCost() {
 		return most
 	}
 	return min(most, int(math.Ceil(c.worth())))
 }
 
-// time is what so many calls with so many rows in all take, one after the other;
-// not known where a row costs nothing.
-func (c *cost) time(calls, rows int) (d time.Duration, known bool) {
-	if c.perRow < leastRow {
-		return 0, false
-	}
-	return time.Duration((float64(calls)*c.base + float64(rows)*c.perRow) * float64(time.Second)), true
+// rowsCost reports whether rows are known to take their time.
+func (c *cost) rowsCost() bool { return c.perRow >= leastRow }
+
+// time is what so many calls with so many rows in all take, one after the other.
+func (c *cost) time(calls, rows int) time.Duration {
+	return time.Duration((float64(calls)*c.base + float64(rows)*c.perRow) * float64(time.Second))
 }
 
 // worth is how many rows take as long as the base of a call.
