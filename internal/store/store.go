@@ -50,7 +50,7 @@ type Store struct {
 func newStore(ctx context.Context, write, read *sql.DB, how inserts) (*Store, error) {
 	s := &Store{write: write, read: read, inserts: how, streams: make(chan struct{}, maxStreams), now: time.Now}
 	var err error
-	if s.insertPredictionRows, err = prepareInserts(ctx, write, how.sizes); err == nil {
+	if s.insertPredictionRows, err = prepareInserts(ctx, write, how); err == nil {
 		s.featuresOfOne, err = read.PrepareContext(ctx, featuresOfOneSQL)
 	}
 	if err != nil {
