@@ -148,12 +148,14 @@ func prepareInserts(ctx context.Context, db *sql.DB, how inserts) (map[int]*sql.
 	return statements, nil
 }
 
+// removePredictionsSQL looks among the oldest predictions only, whose ids are the
+// lowest: an index by age would cost each insert an eighth of its time.
 const removePredictionsSQL = `
 DELETE FROM predictions WHERE id IN
-    (SELECT id FROM predictions WHERE created_at < $1 ORDER BY created_at, id LIMIT $2)`
+    (SELECT id FROM (SELECT id, created_at FROM predictions ORDER BY id LIMIT $2) oldest WHERE created_at < $1)`
 
-// RemovePredictions removes predictions that were made before a time, the
-// oldest first and at most so many, and returns how many it removed. What they
+// RemovePredictions removes those of the oldest predictions, at most so many,
+// that were made before a time, and returns how many it removed. What they
 // taught stays: labels are the customers', and outcomes a table of their own.
 // Several processes may do so at once.
 func (s *Store) RemovePredictions(ctx context.Context, before time.Time, most int) (removed int64, err error) {

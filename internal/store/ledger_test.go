@@ -131,6 +131,20 @@ func testRetention(t *testing.T, open opener) {
 		}
 		want(t, "rows", countRows(t, s, "predictions"), 4)
 	})
+	t.Run("one that was made long after its id does not keep others", func(t *testing.T) {
+		t.Parallel()
+		s := open(t)
+		must(t, s.Append(ctx, []predict.Prediction{
+			predictionFor("0", "c", at(0)), predictionFor("1", "c", at(8)), predictionFor("2", "c", at(2)), predictionFor("3", "c", at(3))}))
+		for _, wanted := range []int64{2, 1, 0} {
+			removed, err := s.RemovePredictions(ctx, at(6), 3)
+			must(t, err)
+			want(t, "removed", removed, wanted)
+		}
+		if _, found := readLedger(t, s, "1"); !found {
+			t.Error("the young one is gone")
+		}
+	})
 	t.Run("what the next model learns from stays", func(t *testing.T) {
 		t.Parallel()
 		s := open(t)
@@ -152,7 +166,7 @@ func testRetention(t *testing.T, open opener) {
 		s := open(t)
 		rows := make([]predict.Prediction, 1000)
 		for i := range rows {
-			rows[i] = predictionFor(fmt.Sprint(i), "c", at(i))
+			rows[i] = predictionFor(fmt.Sprintf("%03d", i), "c", at(i))
 		}
 		must(t, s.Append(ctx, rows))
 		var all sync.WaitGroup
