@@ -15,21 +15,23 @@
 //
 // The outbox is a folder of segments, files named by their number, of frames
 // that each hold one prediction and its checksum. Only the newest segment is
-// written; one that is drained is removed. The file "position" says how far the
-// drain is. It may be behind, for draining twice is harmless, so it is never
-// flushed; it is never ahead of the database's disk. A database in this process
-// takes rows without flushing them, is told to flush once a second, and only
-// then are they let go of. Nothing in the folder names the machine or the path:
-// it can be moved with its data dir.
+// written. The process that has drained a segment removes it, and nothing on disk
+// says how far a drain is: a start drains all that it finds, since the database
+// ignores what it has. A database in this process takes rows without flushing
+// them, and is told to flush before their segment goes. Numbers are used once, in
+// the folders "refused" and "damaged" as well. Nothing in the folder names the
+// machine or the path: it can be moved with its data dir.
 //
 // # What may go wrong
 //
-//	killed                    what was answered is in the segments; a torn tail is cut
+//	killed                    what was answered is in the segments; a torn tail is cut,
+//	                          and up to one segment is drained twice
 //	power cut                 the same, with Sync Always
 //	a segment is damaged      its good rows are drained, the file is moved to "damaged"
 //	the database refuses rows those alone are moved to "refused", in the same format
 //	the bound is reached      the policy: the oldest segment goes, or the caller is refused
 //	the disk is full          the same policy
+//	a file is no segment      it is left as it is
 //
 // All of it is counted and logged, when it starts and when it ends. The package
 // knows nothing of SQL or HTTP.

@@ -42,10 +42,8 @@ const (
 	// suspectNext is how many rows are tried to see whether the one before them
 	// is at fault or the database.
 	suspectNext = 4
-	// flushEvery is Sync Interval, and how often a database in this process flushes.
+	// flushEvery is Sync Interval, and how often what is drained is let go of.
 	flushEvery = time.Second
-	// retireAfter is how long a segment that is drained stays open for more.
-	retireAfter = time.Minute
 )
 
 // drain is the state of the drainer. Only the drainer touches it.
@@ -80,8 +78,6 @@ func (o *Outbox) Run(ctx context.Context) {
 	defer o.running.Store(false)
 	flush := time.NewTicker(flushEvery)
 	defer flush.Stop()
-	retire := time.NewTicker(retireAfter)
-	defer retire.Stop()
 	wait := time.NewTimer(0) // until the next batch
 	defer wait.Stop()
 	waiting := true // wait will fire; else there was nothing to drain
@@ -94,14 +90,7 @@ func (o *Outbox) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-flush.C:
-			if o.options.Sync == Interval {
-				o.disk.note(o.journal.flushNow())
-			}
-			o.settle(ctx)
-		case <-retire.C:
-			if err := o.journal.retire(); err != nil {
-				o.log.Error("a drained outbox segment could not be closed", "error", err)
-			}
+			o.tick(ctx)
 		case <-arrived:
 			o.drain.arrived = time.Now()
 			wait.Reset(glance)
@@ -185,16 +174,31 @@ func climb(full, low, fuller, high float64) float64 {
 	return low + (fuller-low)*between(0.375, waitFull) + (high-fuller)*between(waitFull, 0.625)
 }
 
+// tick is what Run does each second besides draining.
+func (o *Outbox) tick(ctx context.Context) {
+	if o.options.Sync == Interval {
+		o.disk.note(o.journal.flushNow())
+	}
+	o.settle(ctx)
+}
+
 // Drain drains what is left, without rest, until the outbox is empty or ctx
 // ends. Run must have ended.
 func (o *Outbox) Drain(ctx context.Context) error {
+	err := o.drainAll(ctx)
+	if err == nil || !o.inside() { // else the database has not flushed
+		o.settle(ctx)
+	}
+	return err
+}
+
+func (o *Outbox) drainAll(ctx context.Context) error {
 	for ctx.Err() == nil {
 		n, err := o.store(ctx, o.drain.rows)
 		if err != nil {
 			return fmt.Errorf("outbox: %w", err)
 		}
 		if n == 0 {
-			o.settle(ctx)
 			return nil
 		}
 	}
@@ -233,7 +237,7 @@ func (o *Outbox) store(ctx context.Context, rows int) (int, error) {
 			// It takes its place as a row without id, which put knows.
 			p = predict.Prediction{}
 			if record == nil && o.journal.spoil(&c) {
-				o.sayDamage(damage{path: c.segment.path, bytes: c.length(i)})
+				o.sayFinding(finding{path: c.segment.path, bytes: c.length(i)})
 			}
 		}
 		d.taken = append(d.taken, p)
@@ -249,9 +253,6 @@ func (o *Outbox) store(ctx context.Context, rows int) (int, error) {
 	}
 	o.metrics.drainSeconds.Observe(time.Since(start).Seconds())
 	o.recovered()
-	if !o.inside() {
-		o.settle(ctx)
-	}
 	return n, nil
 }
 
@@ -305,7 +306,7 @@ func (o *Outbox) putAside(c *chunk, p predict.Prediction, why error) error {
 		frame := append(beginFrame(nil), record...)
 		endFrame(frame, 0)
 		var err error
-		if path, err = o.keep("refused", frame); err != nil {
+		if path, err = o.keepRefused(frame); err != nil {
 			return err
 		}
 	}

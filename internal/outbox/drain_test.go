@@ -120,16 +120,55 @@ func TestRowsThatTheDatabaseRefusesAreSetAside(t *testing.T) {
 		t.Errorf("the log says\n%s", b.logs)
 	}
 
-	// Once whatever made the database refuse them is repaired, the file can be
-	// moved back.
-	b.db.refuse = nil
-	dir := t.TempDir()
-	if err := os.Rename(filepath.Join(b.dir, "refused", segmentName(1)), filepath.Join(dir, segmentName(1))); err != nil {
+	if names := b.files(t, refusedFolder); len(names) != 1 {
+		t.Errorf("refused has the files %v, want one for all rows", names)
+	}
+}
+
+// TestRefusedRowsAreMovedBack repairs what made the database refuse rows, and
+// moves their files into the folder again, after other rows and other starts.
+func TestRefusedRowsAreMovedBack(t *testing.T) {
+	b := setup(t, Options{})
+	db := b.db
+	reject := func(predict.Prediction) error { return predict.Errorf(predict.Invalid, "a value cannot be stored") }
+	const n = 5
+	for i := range n { // the first row of each segment is a refused one
+		db.refuse = reject
+		b.mustAppend(t, newPrediction(2*i))
+		b.mustDrain(t)
+		db.refuse = nil
+		b.mustAppend(t, newPrediction(2*i+1))
+		b.mustDrain(t)
+		b = b.crash(t, Options{})
+	}
+	if err := b.Close(); err != nil {
 		t.Fatal(err)
 	}
-	again := openBench(t, dir, newDatabase(), Options{})
-	again.mustDrain(t)
-	again.stored(t, all[0], all[100], all[101], all[299])
+	names := b.files(t, refusedFolder)
+	if len(names) != n {
+		t.Fatalf("refused has %v, want a file of each start", names)
+	}
+	for i, name := range names {
+		to := name // its own is free
+		if i%2 == 1 {
+			to = segmentName(uint64(1000 + i))
+		}
+		if _, err := os.Lstat(filepath.Join(b.dir, to)); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s is not free: %v", to, err)
+		}
+		if err := os.Rename(filepath.Join(b.dir, refusedFolder, name), filepath.Join(b.dir, to)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b = openBench(t, b.dir, db, Options{})
+	b.mustDrain(t)
+	found := map[string]bool{}
+	for _, p := range db.Predictions() {
+		found[p.ID] = true
+	}
+	if len(found) != 2*n {
+		t.Errorf("the database has %d rows, want all %d", len(found), 2*n)
+	}
 }
 
 // A fault that nobody classified must neither block those behind it nor, where
@@ -266,7 +305,7 @@ func TestRowsStayWhileTheDatabaseDoesNotFlush(t *testing.T) {
 		b.mustAppendEach(t, newPredictions(0, 1000))
 		defer b.run(t)()
 		segments := len(b.files(t, ""))
-		time.Sleep(retireAfter / 2)
+		time.Sleep(time.Minute)
 		synctest.Wait()
 		if got := len(b.files(t, "")); got != segments || b.Stats().Rows != 0 {
 			t.Errorf("of %d segments %d are left, and %d rows wait; want all, and none", segments, got, b.Stats().Rows)

@@ -32,10 +32,13 @@ type journal struct {
 	dropOldest  bool // where the limit is reached
 	metrics     *metrics
 	arrived     chan struct{} // has a token when rows may have come
+	unread      int           // files that the start could not read
+
+	naming sync.Mutex
+	next   uint64 // number of the next segment, here or in a folder below; above all that were used
 
 	mu        sync.Mutex
 	segments  []*segment // oldest first
-	next      uint64     // number of the next segment
 	gathering *group     // joined while another is written
 	spare     batch      // memory of the next group
 	leading   bool       // somebody writes
@@ -50,11 +53,6 @@ type journal struct {
 	active *segment // the last of segments, or nil
 	file   *os.File // of active
 	dirty  bool     // file holds what was not flushed
-
-	// These belong to the drainer.
-	position *os.File
-	drained  position // all before it is in the database
-	settled  position // all before it is on the database's disk: what the file says
 }
 
 // batch is what one call appends: frames, and their keys with offsets from the
@@ -275,7 +273,7 @@ func (j *journal) put(frames []byte) error {
 
 // begin makes a new segment the active one.
 func (j *journal) begin() error {
-	s, file, err := createSegment(j.dir, j.next)
+	s, file, err := j.create(j.dir)
 	if err != nil {
 		return err
 	}
@@ -283,8 +281,26 @@ func (j *journal) begin() error {
 	defer j.mu.Unlock()
 	j.active, j.file = s, file
 	j.segments = append(j.segments, s)
-	j.next++
 	return nil
+}
+
+// create makes a segment in a folder, under a number that was never used. Any
+// goroutine may call it.
+func (j *journal) create(dir string) (*segment, *os.File, error) {
+	j.naming.Lock()
+	defer j.naming.Unlock()
+	for ; j.next <= maxNumber; j.next++ {
+		s, file, err := createSegment(dir, j.next)
+		switch {
+		case err == nil:
+			j.next++
+			return s, file, nil
+		case !errors.Is(err, os.ErrExist):
+			return nil, nil, err
+		}
+		// The file was put there by hand, since the start.
+	}
+	return nil, nil, errNumbers
 }
 
 // seal ends the active segment.
@@ -364,20 +380,6 @@ func (j *journal) flushNow() error {
 	})
 }
 
-// retire ends the active segment if all of it is drained, so that the disk does
-// not keep for long what the database has.
-func (j *journal) retire() error {
-	return j.exclusively(func() error {
-		j.mu.Lock()
-		idle := j.active != nil && j.active.rows() == 0
-		j.mu.Unlock()
-		if !idle {
-			return nil
-		}
-		return j.seal()
-	})
-}
-
 // close ends the journal. What waits for its group is written first.
 func (j *journal) close() error {
 	j.mu.Lock()
@@ -387,5 +389,5 @@ func (j *journal) close() error {
 	}
 	j.closed = true
 	j.mu.Unlock()
-	return errors.Join(j.exclusively(j.seal), j.position.Close())
+	return j.exclusively(j.seal)
 }

@@ -38,6 +38,8 @@ func newMetrics(reg prometheus.Registerer, o *Outbox) *metrics {
 		}
 		return max(0, time.Since(s.Oldest).Seconds())
 	})
+	gauge("unread_files", "Files in the folder of the outbox that the start could not read as segments, and left as they are.",
+		func(s Stats) float64 { return float64(s.Unread) })
 	return &metrics{
 		appended:      counter("appended_total", "Predictions that were written to the outbox."),
 		drained:       counter("drained_total", "Predictions that the database took over from the outbox."),

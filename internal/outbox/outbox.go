@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -93,6 +94,7 @@ type Outbox struct {
 
 	setAside atomic.Int64 // rows since the start
 	drain    drain
+	refused  string // the file of refused rows that the drainer writes
 }
 
 // Open opens the outbox in a folder, or makes one, and reads what an earlier
@@ -109,11 +111,15 @@ func Open(dir string, ledger predict.Ledger, options Options, log *slog.Logger, 
 		dir: dir, limit: options.MaxBytes, segmentSize: min(maxSegment, options.MaxBytes/8),
 		flush: options.Sync == Always, dropOldest: options.Policy == DropOldest, metrics: o.metrics,
 	}
-	if err := o.journal.open(o.sayDamage); err != nil {
+	if err := o.journal.open(o.sayFinding); err != nil {
 		return nil, fmt.Errorf("outbox %s: %w", dir, err)
 	}
 	if rows := o.journal.level().rows; rows > 0 {
-		log.Info("predictions wait in the outbox since the last run", "rows", rows)
+		log.Info("the outbox has rows since the last run: they are drained, and those that the database has already are ignored", "rows", rows)
+	}
+	// A segment of this process keeps the highest number while older ones go.
+	if err := o.journal.begin(); err != nil {
+		o.disk.set(true, err)
 	}
 	return o, nil
 }
@@ -232,12 +238,14 @@ type Stats struct {
 	SetAside int64 // rows that the database refused, or that were damaged
 	// Segments that are damaged and wait; they will be moved to "damaged".
 	Damaged int
+	// Files that the start left as they are, because they are no readable segments.
+	Unread int
 }
 
 // Stats returns the figures of this moment.
 func (o *Outbox) Stats() Stats {
 	l := o.journal.level()
-	s := Stats{Rows: l.rows, Bytes: l.bytes, Dropped: o.journal.dropped.Load(), SetAside: o.setAside.Load(), Damaged: l.damaged}
+	s := Stats{Rows: l.rows, Bytes: l.bytes, Dropped: o.journal.dropped.Load(), SetAside: o.setAside.Load(), Damaged: l.damaged, Unread: o.journal.unread}
 	if l.oldest != 0 {
 		s.Oldest = time.UnixMicro(l.oldest).UTC()
 	}
@@ -262,15 +270,19 @@ func (o *Outbox) Check(context.Context) error {
 	return nil
 }
 
-func (o *Outbox) sayDamage(d damage) {
-	if d.tail {
+func (o *Outbox) sayFinding(f finding) {
+	switch {
+	case f.left != nil:
+		o.log.Error("a file in the folder of the outbox cannot be read as a segment; it is left as it is, and none of its rows are drained",
+			"file", f.path, "error", f.left)
+	case f.tail:
 		o.log.Warn("the end of an outbox segment was torn and has been cut off; nothing of it had been answered",
-			"segment", d.path, "bytes", d.bytes)
-		return
+			"segment", f.path, "bytes", f.bytes)
+	default:
+		o.metrics.damaged.Inc()
+		o.log.Error("an outbox segment is damaged; its good rows will be drained, then it is moved to the folder damaged",
+			"segment", f.path, "bytes", f.bytes)
 	}
-	o.metrics.damaged.Inc()
-	o.log.Error("an outbox segment is damaged; its good rows will be drained, then it is moved to the folder damaged",
-		"segment", d.path, "bytes", d.bytes)
 }
 
 func (o *Outbox) sayFull(now bool, err error) {
@@ -290,6 +302,14 @@ func (o *Outbox) sayDisk(now bool, err error) {
 		return
 	}
 	o.log.Info("the outbox can be written again", "dropped", o.journal.dropped.Load())
+}
+
+func (o *Outbox) sayUnflushed(now bool, err error) {
+	if now {
+		o.log.Error("rows of the outbox cannot be flushed; a power cut would lose those that the database does not have", "error", err)
+		return
+	}
+	o.log.Info("rows of the outbox are flushed again")
 }
 
 func (o *Outbox) sayKept(now bool, err error) {
@@ -317,27 +337,38 @@ func (c *condition) set(now bool, err error) {
 // note sets the condition by what an attempt came to.
 func (c *condition) note(err error) { c.set(err != nil, err) }
 
-// keep appends frames to a file in a folder of the outbox and flushes it.
-func (o *Outbox) keep(folder string, frames []byte) (path string, err error) {
-	dir := filepath.Join(o.journal.dir, folder)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", err
-	}
-	path = filepath.Join(dir, segmentName(1))
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+// keepRefused appends a frame to a file in the folder of refused rows and flushes
+// it. No other segment has its number, so that it can be moved back as it is.
+func (o *Outbox) keepRefused(frame []byte) (path string, err error) {
+	file, err := o.openRefused(int64(len(frame)))
 	if err != nil {
 		return "", err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
-	info, err := file.Stat()
+	size, err := file.Seek(0, io.SeekEnd)
 	if err != nil {
 		return "", err
 	}
-	if info.Size() == 0 {
-		frames = append([]byte(magic), frames...)
+	if _, err := file.WriteAt(frame, size); err != nil {
+		return "", errors.Join(err, file.Truncate(size))
 	}
-	if _, err := file.Write(frames); err != nil {
-		return "", errors.Join(err, file.Truncate(info.Size()))
+	return file.Name(), file.Sync()
+}
+
+// openRefused opens the file that this process made last, if it is still there
+// and has room, or makes another one.
+func (o *Outbox) openRefused(room int64) (*os.File, error) {
+	if info, err := os.Lstat(o.refused); err == nil && info.Mode().IsRegular() && info.Size()+room <= maxSegment {
+		return os.OpenFile(o.refused, os.O_RDWR, 0)
 	}
-	return path, errors.Join(file.Sync(), syncDir(dir))
+	dir := filepath.Join(o.journal.dir, refusedFolder)
+	if err := makeDir(dir); err != nil {
+		return nil, err
+	}
+	s, file, err := o.journal.create(dir)
+	if err != nil {
+		return nil, err
+	}
+	o.refused = s.path
+	return file, nil
 }

@@ -3,92 +3,141 @@ package outbox
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
 
-// open reads what an earlier process left.
-func (j *journal) open(report func(damage)) error {
+// The folders beside the segments.
+const (
+	damagedFolder = "damaged"
+	refusedFolder = "refused"
+)
+
+// oldPosition is a file in which earlier versions kept how far the drain was.
+// They took every segment below it for drained, which was not always so.
+const oldPosition = "position"
+
+// finding is something that was wrong in the folder.
+type finding struct {
+	path  string
+	bytes int64 // damaged ones of a segment
+	tail  bool  // only its end, which was never acknowledged, and has been cut off
+	left  error // the file cannot be read as a segment, and is left as it is
+}
+
+var (
+	errNoSegment  = errors.New("it has no name of a segment")
+	errNotRegular = errors.New("it is not a regular file")
+)
+
+// open reads what an earlier process left. All of it waits to be drained: what
+// the database has already it ignores. Nothing is removed or skipped by its number.
+func (j *journal) open(report func(finding)) error {
 	j.freed = make(chan struct{})
 	j.arrived = make(chan struct{}, 1)
 	j.next = 1
-	if err := os.MkdirAll(j.dir, 0o700); err != nil {
+	if err := makeDir(j.dir); err != nil {
 		return err
 	}
-	path := filepath.Join(j.dir, "position")
-	var err error
-	if j.position, err = os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600); err != nil {
-		return err
-	}
-	text, err := readFile(path, nil)
-	if err == nil {
-		j.settled = decodePosition(text)
-		j.drained = j.settled
-		err = j.recover(report)
-	}
-	if err == nil && len(text) == 0 {
-		_, err = j.position.WriteAt(position{}.encode(), 0) // takes its room
-	}
-	if err != nil {
-		return errors.Join(err, j.position.Close())
-	}
-	return nil
+	return j.recover(func(f finding) {
+		if f.left != nil {
+			j.unread++
+		}
+		report(f)
+	})
 }
 
-// damage is what was wrong with a segment.
-type damage struct {
-	path  string
-	bytes int64
-	tail  bool // only its end, which was never acknowledged, and has been cut off
-}
-
-func (j *journal) recover(report func(damage)) error {
+func (j *journal) recover(report func(finding)) error {
 	entries, err := os.ReadDir(j.dir) // sorted by name, and so by number
 	if err != nil {
 		return err
 	}
+	var found []string
+	for _, entry := range entries {
+		name, path := entry.Name(), filepath.Join(j.dir, entry.Name())
+		switch {
+		case name == oldPosition && !entry.IsDir():
+			if err := errors.Join(os.Remove(path), syncDir(j.dir)); err != nil {
+				return fmt.Errorf("file of an earlier version: %w", err)
+			}
+		case entry.IsDir() && (name == damagedFolder || name == refusedFolder):
+			if err := j.passFolder(path); err != nil {
+				report(finding{path: path, left: err})
+			}
+		case segmentNumber(name) == 0:
+			report(finding{path: path, left: errNoSegment})
+		default:
+			j.pass(name)
+			if !entry.Type().IsRegular() {
+				report(finding{path: path, left: errNotRegular})
+				continue
+			}
+			found = append(found, path)
+		}
+	}
+	return j.readAll(found, report)
+}
+
+// pass sees to it that the number of a file is not used again.
+func (j *journal) pass(name string) {
+	if len(name) > segmentNameSize {
+		name = name[:segmentNameSize] // moveTo may have added to it
+	}
+	j.next = max(j.next, segmentNumber(name)+1)
+}
+
+func (j *journal) passFolder(path string) error {
+	entries, err := os.ReadDir(path)
+	for _, entry := range entries {
+		j.pass(entry.Name())
+	}
+	return err
+}
+
+// readAll reads segments, the oldest first.
+func (j *journal) readAll(paths []string, report func(finding)) error {
 	var buf []byte
 	var last *segment
 	var tail int64
-	for _, entry := range entries {
-		n := segmentNumber(entry.Name())
-		if n == 0 {
-			continue
-		}
-		j.next = max(j.next, n+1)
-		path := filepath.Join(j.dir, entry.Name())
-		if n < j.settled.segment { // drained, and then killed before it was removed
-			if err := os.Remove(path); err != nil {
-				return err
-			}
-			continue
-		}
-		if last != nil && tail > 0 { // only the newest may be torn
-			last.damaged = true
-			report(damage{path: last.path, bytes: tail})
-		}
-		var gaps []gap
-		if last, gaps, tail, buf, err = readSegment(path, buf); err != nil {
+	for _, path := range paths {
+		s, gaps, rest, memory, err := readSegment(path, buf)
+		buf = memory
+		if errors.Is(err, errNewer) {
 			return fmt.Errorf("read segment: %w", err)
+		} else if err != nil {
+			report(finding{path: path, left: err})
+			continue
+		}
+		if tail > 0 { // only the newest may be torn
+			last.damaged = true
+			report(finding{path: last.path, bytes: tail})
 		}
 		for _, g := range gaps {
-			last.damaged = true
-			report(damage{path: path, bytes: int64(g.to - g.from)})
+			s.damaged = true
+			report(finding{path: path, bytes: int64(g.to - g.from)})
 		}
-		if n == j.settled.segment {
-			for last.drained < len(last.keys) && last.keys[last.drained].offset < j.settled.offset {
-				last.drained++
-			}
-		}
-		j.segments = append(j.segments, last)
-		j.rows += last.rows()
-		j.bytes += last.bytes()
+		last, tail = s, rest
+		j.segments = append(j.segments, s)
+		j.rows += s.rows()
+		j.bytes += s.bytes()
 	}
 	if tail > 0 && !last.damaged {
 		if err := os.Truncate(last.path, last.size); err != nil {
 			return err
 		}
-		report(damage{path: last.path, bytes: tail, tail: true})
+		report(finding{path: last.path, bytes: tail, tail: true})
 	}
 	return nil
+}
+
+// makeDir makes a folder, and makes its name last, where there is none.
+func makeDir(path string) error {
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
 }

@@ -1,10 +1,10 @@
 package outbox
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -14,8 +14,11 @@ import (
 // magic begins every segment; its last byte is the version of the format.
 const magic = "outbox\x00\x01"
 
-// errNewer means that a newer version of the gateway wrote a segment.
-var errNewer = errors.New("it was written by a newer version of the gateway")
+var (
+	// errNewer means that a newer version of the gateway wrote a segment.
+	errNewer    = errors.New("it was written by a newer version of the gateway")
+	errTooLarge = errors.New("it is larger than 4 GiB")
+)
 
 // segment is one file. The journal's lock guards it, except for the file that
 // is being written, which belongs to whoever leads.
@@ -31,18 +34,29 @@ type segment struct {
 	dropped bool  // removed before it was drained
 }
 
-const segmentSuffix = ".seg"
+const (
+	segmentSuffix   = ".seg"
+	segmentDigits   = 16
+	segmentNameSize = segmentDigits + len(segmentSuffix)
+	// maxNumber is the highest number of a segment. A file whose number is higher,
+	// which was put there by hand, is no segment: there has to be a next number.
+	maxNumber = 9e15
+)
 
-func segmentName(number uint64) string { return fmt.Sprintf("%016d%s", number, segmentSuffix) }
+var errNumbers = errors.New("the outbox has used up its numbers: give the segment with the highest number a lower one that is free")
+
+func segmentName(number uint64) string {
+	return fmt.Sprintf("%0*d%s", segmentDigits, number, segmentSuffix)
+}
 
 // segmentNumber is the inverse of segmentName; 0 for another file.
 func segmentNumber(name string) uint64 {
 	digits, ok := strings.CutSuffix(name, segmentSuffix)
-	if !ok || len(digits) != 16 {
+	if !ok || len(digits) != segmentDigits {
 		return 0
 	}
 	number, err := strconv.ParseUint(digits, 10, 64)
-	if err != nil {
+	if err != nil || number > maxNumber {
 		return 0
 	}
 	return number
@@ -128,6 +142,9 @@ func readFile(path string, buf []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if info.Size() > math.MaxUint32 {
+		return nil, errTooLarge // a key has no room for the offsets of its rows
+	}
 	return readRange(path, 0, info.Size(), buf)
 }
 
@@ -151,7 +168,7 @@ func readRange(path string, from, to int64, buf []byte) ([]byte, error) {
 // moveTo moves a file into a folder beside it, under a name that is free there.
 func moveTo(path, folder string) (string, error) {
 	dir := filepath.Join(filepath.Dir(path), folder)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := makeDir(dir); err != nil {
 		return "", err
 	}
 	to := filepath.Join(dir, filepath.Base(path))
@@ -172,31 +189,4 @@ func syncDir(path string) error {
 	}
 	defer dir.Close()
 	return dir.Sync()
-}
-
-// position is how far the drain is: all before an offset of a segment.
-type position struct {
-	segment uint64 // number
-	offset  uint32
-}
-
-// positionSize is that of a position on disk: segment, offset, checksum.
-const positionSize = 20
-
-func (p position) encode() []byte {
-	text := binary.LittleEndian.AppendUint64(make([]byte, 0, positionSize), p.segment)
-	text = binary.LittleEndian.AppendUint32(text, p.offset)
-	return binary.LittleEndian.AppendUint64(text, p.segment^uint64(p.offset)^uint64(0x6f7574626f78)) // "outbox"
-}
-
-// decodePosition returns the zero position, the beginning, for what is none.
-func decodePosition(text []byte) position {
-	if len(text) != positionSize {
-		return position{}
-	}
-	p := position{binary.LittleEndian.Uint64(text), binary.LittleEndian.Uint32(text[8:])}
-	if string(p.encode()) != string(text) {
-		return position{}
-	}
-	return p
 }

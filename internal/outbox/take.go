@@ -69,44 +69,59 @@ func (j *journal) claim(maxRows int, maxBytes int64) (c chunk, to int64) {
 
 // unsettled reports whether there is anything to settle.
 func (j *journal) unsettled() bool {
-	if j.drained != j.settled {
-		return true
-	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.empty()
+	return len(j.segments) > 0 && j.segments[0].rows() == 0 && (j.segments[0] != j.active || len(j.active.keys) > 0)
 }
 
-// empty reports whether the oldest segment is drained and not written any more.
-// j.mu is held.
-func (j *journal) empty() bool {
-	return len(j.segments) > 0 && j.segments[0].rows() == 0 && j.segments[0] != j.active
-}
-
-// settle makes how far the drain is the position, and removes the segments
-// before it. The database must have on disk what it was given until now.
+// settle takes from the disk what is drained. The database must have on disk
+// what it was given until now. The file that is written is emptied but stays, so
+// that its number is not used again after a start.
 func (j *journal) settle() error {
-	// Where it fails the position is behind, as it may be: see the package's
-	// doc. It takes no room that it did not have, so a full disk does not matter.
-	_, _ = j.position.WriteAt(j.drained.encode(), 0)
-	j.settled = j.drained
+	err := j.exclusively(j.emptyActive)
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	for j.empty() {
+	for len(j.segments) > 0 && j.segments[0].rows() == 0 && j.segments[0] != j.active {
 		if err := j.remove(); err != nil {
 			return err
 		}
 	}
+	return err
+}
+
+// emptyActive takes the rows out of the active segment if all of them are
+// drained. Only the leader calls it, for the drainer.
+func (j *journal) emptyActive() error {
+	j.mu.Lock()
+	s := j.active
+	drained := s != nil && len(s.keys) > 0 && s.rows() == 0
+	j.mu.Unlock()
+	switch {
+	case s == nil:
+		_ = j.begin() // what fails here is said when a row comes
+		return nil
+	case !drained:
+		return nil
+	case s.damaged:
+		return errors.Join(j.seal(), j.begin()) // the file is kept
+	}
+	if err := j.file.Truncate(int64(len(magic))); err != nil {
+		return fmt.Errorf("drained segment: %w", err)
+	}
+	j.dirty = false
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	s.size, s.keys, s.drained = int64(len(magic)), nil, 0
 	return nil
 }
 
 // remove takes the oldest segment, which is drained, from the disk, or sets it
-// aside for somebody to look at.
+// aside to be looked at.
 func (j *journal) remove() error {
 	s := j.segments[0]
 	var err error
 	if s.damaged {
-		_, err = moveTo(s.path, "damaged")
+		_, err = moveTo(s.path, damagedFolder)
 	} else {
 		err = os.Remove(s.path)
 	}
@@ -133,8 +148,7 @@ func (j *journal) done(c *chunk, n int, created int64) {
 	if created > 0 {
 		s.oldest = created // the next was hardly made earlier
 	}
-	j.drained = position{s.number, c.ends[n-1]}
-	c.from = int64(j.drained.offset)
+	c.from = int64(c.ends[n-1])
 	c.records, c.ends = c.records[n:], c.ends[n:]
 	close(j.freed)
 	j.freed = make(chan struct{})
