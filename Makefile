@@ -8,6 +8,8 @@ VERSION      ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo
 TEST_TIMEOUT ?= 40m
 FUZZTIME     ?= 10s
 BENCH        ?= .
+STEPS        ?= 1000000
+SEED         ?= 0
 LINT_VERSION := v2.15.0
 LINT         := bin/golangci-lint-$(LINT_VERSION)
 
@@ -18,7 +20,7 @@ PARALLEL     ?= 2
 BUILD = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X main.version=$(VERSION)"
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check format vet modules lint monitoring bench benchconvert load trial fuzz image clean
+.PHONY: help run build test check format vet modules lint monitoring bench model benchconvert load trial fuzz image clean
 
 help: ## print this list
 	@echo 'usage: make TARGET'
@@ -65,6 +67,9 @@ $(LINT):
 	@mkdir -p bin
 	GOBIN=$(CURDIR)/bin CGO_ENABLED=0 $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
 	@mv bin/golangci-lint $@
+
+model: ## take STEPS (1000000) random steps with the outbox on SQLite and PostgreSQL (one: DATABASE=sqlite; from an episode on: SEED=n)
+	$(GO) test ./internal/outbox -run 'TestModel/$(DATABASE)' -v -timeout 0 -steps $(STEPS) -seed $(SEED)
 
 bench: ## run all benchmarks (one: BENCH=Name)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -p 1 ./...
