@@ -177,7 +177,12 @@ func climb(full, low, fuller, high float64) float64 {
 // tick is what Run does each second besides draining.
 func (o *Outbox) tick(ctx context.Context) {
 	if o.options.Sync == Interval {
-		o.disk.note(o.journal.flushNow())
+		switch flushed, err := o.journal.flushNow(); {
+		case err != nil:
+			o.unflushed.set(true, err)
+		case flushed:
+			o.unflushed.set(false, nil)
+		}
 	}
 	o.settle(ctx)
 }

@@ -31,6 +31,7 @@ type journal struct {
 	flush       bool // at every group
 	dropOldest  bool // where the limit is reached
 	metrics     *metrics
+	wrote       func(error)   // is told of each attempt to write rows, in order
 	arrived     chan struct{} // has a token when rows may have come
 	unread      int           // files that the start could not read
 
@@ -48,6 +49,7 @@ type journal struct {
 	freed     chan struct{} // closed, and made anew, when rows were drained
 
 	dropped atomic.Int64 // rows since the start
+	atLimit atomic.Int64 // segments that were dropped at the limit
 
 	// These belong to whoever leads.
 	active *segment // the last of segments, or nil
@@ -174,6 +176,7 @@ func (j *journal) admit(n int64) error {
 		if !j.dropOldest || !j.drop() {
 			return errFull
 		}
+		j.atLimit.Add(1)
 	}
 	return nil
 }
@@ -206,6 +209,7 @@ func (j *journal) lost(rows int) {
 // write puts frames into the active segment. Only the leader calls it.
 func (j *journal) write(b *batch) error {
 	err := j.put(b.frames)
+	j.wrote(err)
 	for err != nil && j.dropOldest && errors.Is(err, syscall.ENOSPC) {
 		j.mu.Lock()
 		more := j.drop()
@@ -352,32 +356,38 @@ func (j *journal) exclusively(fn func() error) error {
 	return err
 }
 
-// flushNow flushes what was written without a flush. Meanwhile appends go on;
-// what they write is for the next flush.
-func (j *journal) flushNow() error {
+// flushNow flushes what was written without a flush, and reports whether there
+// was anything. Meanwhile appends go on; what they write is for the next flush.
+func (j *journal) flushNow() (flushed bool, err error) {
 	var file *os.File
 	var size int64
-	err := j.exclusively(func() error {
+	err = j.exclusively(func() error {
 		if j.dirty {
 			file, size = j.file, j.active.size
 		}
 		return nil
 	})
 	if err != nil || file == nil {
-		return err
+		return false, err
 	}
-	switch err := j.sync(file); {
-	case errors.Is(err, os.ErrClosed):
-		return nil // whoever sealed the segment has flushed it
-	case err != nil:
-		return err
+	failure := j.sync(file)
+	if errors.Is(failure, os.ErrClosed) {
+		return false, nil // the segment was sealed meanwhile, and so flushed
 	}
-	return j.exclusively(func() error {
-		if j.file == file && j.active.size == size {
+	err = j.exclusively(func() error {
+		switch {
+		case j.file != file:
+		case failure != nil:
+			// The next flush of this file would succeed, whatever became of its rows:
+			// it is not written any more.
+			j.dirty = false
+			return j.seal()
+		case j.active.size == size:
 			j.dirty = false
 		}
 		return nil
 	})
+	return failure == nil, errors.Join(failure, err)
 }
 
 // close ends the journal. What waits for its group is written first.

@@ -87,10 +87,13 @@ type Outbox struct {
 	metrics *metrics
 	batches sync.Pool // of *batch
 
-	full, disk condition    // the bound is reached; the disk does not take rows
-	kept       condition    // rows that the database has cannot be let go of
-	running    atomic.Bool  // Run does
-	failing    atomic.Int64 // since when the drain fails, in microseconds; 0: it does not
+	full      condition    // the bound is reached
+	disk      condition    // rows cannot be written
+	unflushed condition    // rows were written and cannot be flushed
+	kept      condition    // rows that the database has cannot be let go of
+	failedAt  atomic.Int64 // when rows could not be written last, in microseconds
+	running   atomic.Bool  // Run does
+	failing   atomic.Int64 // since when the drain fails, in microseconds; 0: it does not
 
 	setAside atomic.Int64 // rows since the start
 	drain    drain
@@ -105,11 +108,11 @@ func Open(dir string, ledger predict.Ledger, options Options, log *slog.Logger, 
 	o := &Outbox{options: options, ledger: ledger, log: log}
 	o.metrics = newMetrics(reg, o)
 	o.batches.New = func() any { return new(batch) }
-	o.full.say, o.disk.say, o.kept.say = o.sayFull, o.sayDisk, o.sayKept
+	o.full.say, o.disk.say, o.unflushed.say, o.kept.say = o.sayFull, o.sayDisk, o.sayUnflushed, o.sayKept
 	o.drain = newDrain()
 	o.journal = journal{
 		dir: dir, limit: options.MaxBytes, segmentSize: min(maxSegment, options.MaxBytes/8),
-		flush: options.Sync == Always, dropOldest: options.Policy == DropOldest, metrics: o.metrics,
+		flush: options.Sync == Always, dropOldest: options.Policy == DropOldest, metrics: o.metrics, wrote: o.noteWrite,
 	}
 	if err := o.journal.open(o.sayFinding); err != nil {
 		return nil, fmt.Errorf("outbox %s: %w", dir, err)
@@ -119,9 +122,24 @@ func Open(dir string, ledger predict.Ledger, options Options, log *slog.Logger, 
 	}
 	// A segment of this process keeps the highest number while older ones go.
 	if err := o.journal.begin(); err != nil {
-		o.disk.set(true, err)
+		o.noteWrite(err)
 	}
 	return o, nil
+}
+
+// calm is how long writes must have succeeded before the disk counts as one that
+// takes rows: on a full disk a small row may fit where others do not.
+const calm = 5 * time.Second
+
+// noteWrite notes what an attempt to write came to.
+func (o *Outbox) noteWrite(err error) {
+	switch {
+	case err != nil:
+		o.failedAt.Store(time.Now().UnixMicro())
+		o.disk.set(true, err)
+	case o.disk.is() && time.Since(time.UnixMicro(o.failedAt.Load())) >= calm:
+		o.disk.set(false, nil)
+	}
 }
 
 // Close ends the outbox. What was appended stays on disk, and is drained by the
@@ -149,21 +167,16 @@ func (o *Outbox) Append(ctx context.Context, predictions []predict.Prediction) e
 	if len(predictions) > 1 {
 		o.makeWay(ctx)
 	}
-	dropped := o.journal.dropped.Load()
+	atLimit := o.journal.atLimit.Load()
 	err := o.journal.append(b)
+	if errors.Is(err, errFull) || o.journal.atLimit.Load() != atLimit {
+		o.full.set(true, errFull) // the drainer says when it no longer is
+	}
 	switch {
 	case err == nil:
-		o.disk.set(false, nil)
-		if o.journal.dropped.Load() != dropped {
-			o.full.set(true, errFull) // the drainer says when it no longer is
-		}
 		return nil
 	case errors.Is(err, errClosed):
 		return fmt.Errorf("outbox: %w", err)
-	case errors.Is(err, errFull):
-		o.full.set(true, err)
-	default:
-		o.disk.set(true, err)
 	}
 	if o.options.Policy == Refuse {
 		o.metrics.refused.Add(float64(len(predictions)))
@@ -262,6 +275,8 @@ func (o *Outbox) Check(context.Context) error {
 	switch {
 	case o.disk.is():
 		return errors.New("the disk of the outbox does not take rows")
+	case o.unflushed.is():
+		return errors.New("the disk of the outbox does not flush rows")
 	case o.full.is():
 		return errFull
 	case o.failing.Load() != 0:
