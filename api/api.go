@@ -26,6 +26,8 @@ type Deps struct {
 	Importer *predict.Importer
 	// Acts is the audit log.
 	Acts modelswap.Acts
+	// SignIns counts failed sign-ins and tells the addresses of clients.
+	SignIns *SignIns
 	// Keys handles each request with an Idempotency-Key once.
 	Keys *idempotency.Guard
 	// Tokens returns the operators' tokens that are valid now. It is asked on
@@ -188,7 +190,7 @@ func (a *api) apps(r chi.Router) {
 // operators' routes are a router of their own, so that the token is wanted for
 // all that begins with /admin, also for what does not exist.
 func (a *api) operators(r chi.Router) {
-	token := authorized(holders{a.d.Tokens, a.d.RenewTokens})
+	token := a.authorized(holders{a.d.Tokens, a.d.RenewTokens})
 	r.Route("/admin", func(r chi.Router) {
 		r.Use(token)
 		r.Group(func(r chi.Router) {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -34,11 +33,8 @@ func (a *api) audited(next http.Handler) http.Handler {
 		e := eventOf(r.Context())
 		act := modelswap.Act{
 			ID: predict.NewID(), At: time.Now().UTC().Truncate(time.Millisecond), Token: e.token, RequestID: e.id,
-			Address: r.RemoteAddr, Forwarded: printable(r.Header.Get("X-Forwarded-For"), auditHeader),
+			Address: a.d.SignIns.Address(r), Forwarded: printable(r.Header.Get("X-Forwarded-For"), auditHeader),
 			Action: r.Method + " " + routeOf(r), Target: printable(chi.URLParam(r, "id"), auditHeader),
-		}
-		if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
-			act.Address = host
 		}
 		act.Detail, r.Body = peek(r, auditDetail)
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), storeTimeout)

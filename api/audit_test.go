@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
@@ -40,6 +41,27 @@ func (s *actLog) EndAct(_ context.Context, id string, status int, target string)
 	return s.err
 }
 
+func (s *actLog) CountAct(_ context.Context, a modelswap.Act) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return s.err
+	}
+	if i := slices.IndexFunc(s.acts, func(known modelswap.Act) bool { return known.ID == a.ID }); i >= 0 {
+		s.acts[i].Count, s.acts[i].Detail = a.Count, a.Detail
+		return nil
+	}
+	s.acts = append([]modelswap.Act{a}, s.acts...)
+	return nil
+}
+
+func (s *actLog) RemoveSignIns(_ context.Context, before time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.acts = slices.DeleteFunc(s.acts, func(a modelswap.Act) bool { return a.Token == "" && a.At.Before(before) })
+	return s.err
+}
+
 func (s *actLog) Acts(_ context.Context, limit int, before string) ([]modelswap.Act, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -48,6 +70,13 @@ func (s *actLog) Acts(_ context.Context, limit int, before string) ([]modelswap.
 		return nil, predict.Errorf(predict.NotFound, "there is no act with this id")
 	}
 	return slices.Clone(s.acts[from:min(from+limit, len(s.acts))]), s.err
+}
+
+// fail makes all calls fail with err, until it is nil.
+func (s *actLog) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = err
 }
 
 func (s *actLog) newest(t *testing.T) modelswap.Act {

@@ -17,15 +17,15 @@ type Token struct{ Name, Value string }
 // whether there are newer ones.
 const renewTime = 2 * time.Second
 
-// holders knows whose a token or key is. Both may change at any time.
+// holders finds the name of a token or key. Both may change at any time.
 type holders struct {
 	valid func() []Token
 	renew func(context.Context) // may be nil
 }
 
-// find names the holder of the token that was given. Before it says that there
-// is none it looks for newer ones: whoever rotates tokens may use the new one
-// at once.
+// find returns the name of the token that was given. Where the token is unknown
+// it reads the secret again first, so that a token may be used as soon as it has
+// been rotated in.
 func (h holders) find(ctx context.Context, given string) (name string, valid bool) {
 	if name, valid = holder(h.valid(), given); valid || h.renew == nil {
 		return name, valid
@@ -36,8 +36,9 @@ func (h holders) find(ctx context.Context, given string) (name string, valid boo
 	return holder(h.valid(), given)
 }
 
-// authorized wants one of the tokens that are valid now, and notes whose it is.
-func authorized(tokens holders) func(http.Handler) http.Handler {
+// authorized lets requests through that carry a valid operator token, and notes
+// its name.
+func (a *api) authorized(tokens holders) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			token := bearer(r)
@@ -47,7 +48,7 @@ func authorized(tokens holders) func(http.Handler) http.Handler {
 			}
 			name, valid := tokens.find(r.Context(), token)
 			if !valid {
-				fail(w, r, refuse(forbidden, "this token is not among the valid ones"))
+				fail(w, r, a.d.SignIns.refuse(r))
 				return
 			}
 			eventOf(r.Context()).token = name
@@ -65,9 +66,9 @@ func bearer(r *http.Request) string {
 	return strings.TrimSpace(token)
 }
 
-// holder names the token that was given. It compares with every one, and hashes
-// first, so that the time it takes tells neither which one is close nor how
-// long it is. An empty token in the list opens nothing, for none is ever given.
+// holder returns the name of the token that was given. It compares the hashes of
+// all tokens in constant time, so that the time it takes reveals neither which
+// token is similar nor how long it is. The caller never passes an empty token.
 func holder(tokens []Token, given string) (name string, valid bool) {
 	sum := sha256.Sum256([]byte(given))
 	for _, token := range tokens {

@@ -64,7 +64,19 @@ type parts struct {
 	keys      idempotency.Keys
 }
 
+// setup serves an API on a port of its own.
 func setup(t *testing.T, options ...option) *bundle {
+	t.Helper()
+	b := setupHandler(t, options...)
+	server := httptest.NewServer(b.handler)
+	t.Cleanup(server.Close)
+	b.url = server.URL
+	b.client = &api.Client{BaseURL: server.URL, Token: token, HTTP: server.Client()}
+	return b
+}
+
+// setupHandler makes an API that is not served.
+func setupHandler(t *testing.T, options ...option) *bundle {
 	t.Helper()
 	schema := predict.Bank()
 	b := &bundle{t: t, store: predicttest.NewStore(), swap: &swapStore{serving: "m1"}, acts: &actLog{}, logs: newLogBuffer()}
@@ -80,15 +92,12 @@ func setup(t *testing.T, options ...option) *bundle {
 	for _, option := range options {
 		option(b, &o, p)
 	}
+	b.deps.SignIns = api.NewSignIns(b.acts, nil, b.deps.Log, b.deps.Registry)
 	b.deps.Predict = predict.NewService(p.schema, p.scorer, p.customers, p.ledger, b.deps.Log, b.deps.Registry)
 	b.deps.Importer = predict.NewImporter(p.schema, b.store)
 	b.deps.Renewals = modelswap.New(p.ports, modelswap.Options{Schema: p.schema}, b.deps.Log, b.deps.Registry)
 	b.deps.Keys = idempotency.New(p.keys, idempotency.Options{}, b.deps.Log, b.deps.Registry)
 	b.handler, _ = api.New(b.deps, o)
-	server := httptest.NewServer(b.handler)
-	t.Cleanup(server.Close)
-	b.url = server.URL
-	b.client = &api.Client{BaseURL: server.URL, Token: token, HTTP: server.Client()}
 	return b
 }
 

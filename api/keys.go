@@ -25,6 +25,7 @@ func (a *api) wantsKey() func(http.Handler) http.Handler {
 			}
 			name, valid := keys.find(r.Context(), key)
 			if !valid {
+				a.d.SignIns.fail(r, appKey)
 				fail(w, r, refuse(forbidden, "this key is not among the valid ones"))
 				return
 			}

@@ -30,6 +30,7 @@ type app struct {
 	servers  []*http.Server
 	listen   []*drainListener
 	fronts   []*http1.Listener // before the servers: for what is asked most
+	signIns  *api.SignIns
 	url      string            // of the listener for operators
 	draining atomic.Bool       // set when the service is about to stop
 	// drainTime is how long a stopping service goes on taking requests while
@@ -78,6 +79,11 @@ func newApp(ctx context.Context, cfg Config, log *slog.Logger, say func(format s
 	if made != "" {
 		say("admin token made in %s", made)
 	}
+	proxies, err := cfg.trustedProxies()
+	if err != nil {
+		return nil, &usageError{err}
+	}
+	a.signIns = api.NewSignIns(a.parts.store, proxies, log, a.parts.registry)
 	limit := overload.NewLimit(overload.Options{Floor: cfg.Limit.Min, Ceiling: cfg.Limit.Max,
 		Patience: cfg.PredictTimeout / 4, Queue: a.parts.queue}, a.parts.registry)
 	if hold := a.parts.noRetriesWhile; hold != nil {
@@ -89,6 +95,7 @@ func newApp(ctx context.Context, cfg Config, log *slog.Logger, say func(format s
 		Renewals: a.parts.engine,
 		Importer: a.parts.importer,
 		Acts:     a.parts.store,
+		SignIns:  a.signIns,
 		Keys:     a.parts.keys,
 		Tokens:   tokens.valid, RenewTokens: tokens.renew,
 		Dependencies: []api.Dependency{
@@ -209,6 +216,7 @@ func (a *app) serve(ctx context.Context) error {
 	background.Go(func() { a.parts.engine.Run(work) })
 	background.Go(func() { a.startDemo(work) })
 	background.Go(func() { a.parts.keys.Run(work) })
+	background.Go(func() { a.signIns.Run(work) })
 	background.Go(func() { a.parts.outbox.Run(work) })
 	background.Go(func() { retain(work, a.parts.store, time.Duration(a.cfg.Ledger.Retention), a.log) })
 	background.Go(func() { a.parts.follow(work, a.modelFollowed) })

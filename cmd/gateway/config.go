@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"regexp"
 	"slices"
@@ -59,6 +60,7 @@ type Config struct {
 	PredictTimeout time.Duration `split_words:"true" default:"2s" desc:"a prediction's whole time"`
 	MaxBody        Bytes         `split_words:"true" default:"1MiB" desc:"largest JSON body"`
 	IdempotencyTTL time.Duration `split_words:"true" default:"24h" desc:"how long the answer to a request with an Idempotency-Key is given to those who repeat it"`
+	TrustedProxies []string      `split_words:"true" desc:"addresses and networks of proxies whose X-Forwarded-For tells the client's address, such as 10.0.0.0/8, separated by commas; empty: the address of the connection counts"`
 	CORSOrigins    []string      `split_words:"true" desc:"web origins that may call, separated by commas"`
 	ShutdownGrace  time.Duration `split_words:"true" default:"20s" desc:"how long requests may take to end after SIGTERM"`
 	LogFormat      string        `split_words:"true" desc:"text or json; empty: text on a terminal, else json"`
@@ -318,10 +320,30 @@ func (c *Config) validate() error {
 	if c.IdempotencyTTL < time.Minute {
 		fault("IDEMPOTENCY_TTL", "%s must be at least a minute", c.IdempotencyTTL)
 	}
+	if _, err := c.trustedProxies(); err != nil {
+		faults = append(faults, err)
+	}
 	positive("SHUTDOWN_GRACE", c.ShutdownGrace)
 	oneOf("LOG_FORMAT", cmp.Or(c.LogFormat, "text"), "text", "json")
 	oneOf("LOG_LEVEL", c.LogLevel, "debug", "info", "warn", "error")
 	return errors.Join(faults...)
+}
+
+// trustedProxies returns the networks of the proxies that may name the client.
+func (c *Config) trustedProxies() ([]netip.Prefix, error) {
+	var all []netip.Prefix
+	for _, text := range c.TrustedProxies {
+		text = strings.TrimSpace(text)
+		prefix, err := netip.ParsePrefix(text)
+		if address, alone := netip.ParseAddr(text); alone == nil {
+			prefix, err = address.Prefix(address.BitLen())
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s_TRUSTED_PROXIES: %q is not an IP address or a network such as 10.0.0.0/8", envPrefix, text)
+		}
+		all = append(all, prefix.Masked())
+	}
+	return all, nil
 }
 
 var endpointName = regexp.MustCompile(`^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$`)

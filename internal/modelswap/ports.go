@@ -84,6 +84,11 @@ type Traffic interface {
 type Acts interface {
 	// BeginAct records what an operator is about to do.
 	BeginAct(ctx context.Context, a Act) error
+	// CountAct records an act that stands for Count equal ones. An act that has
+	// the ID already takes the new Count and Detail.
+	CountAct(ctx context.Context, a Act) error
+	// RemoveSignIns removes the failed sign-ins that began before a time.
+	RemoveSignIns(ctx context.Context, before time.Time) error
 	// EndAct records what came of it.
 	EndAct(ctx context.Context, id string, status int, target string) error
 	// Acts returns the newest, newest first, at most limit, older than the one

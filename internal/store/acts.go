@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"time"
 
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
@@ -13,10 +14,18 @@ const (
 INSERT INTO acts (id, at, token, address, forwarded_for, request_id, action, target, detail, status)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0)`
 
+	countActSQL = `
+INSERT INTO acts (id, at, token, address, forwarded_for, request_id, action, target, detail, status, count)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+ON CONFLICT (id) DO UPDATE SET count = excluded.count, detail = excluded.detail`
+
+	// An operator's act has the name of a token; a failed sign-in has none.
+	removeSignInsSQL = `DELETE FROM acts WHERE token = '' AND at < $1`
+
 	endActSQL = `UPDATE acts SET status = $1, target = CASE WHEN $2 = '' THEN target ELSE $2 END WHERE id = $3`
 
 	selectActsSQL = `
-SELECT id, at, token, address, forwarded_for, request_id, action, target, detail, status FROM acts `
+SELECT id, at, token, address, forwarded_for, request_id, action, target, detail, status, count FROM acts `
 
 	newestActsSQL = selectActsSQL + `ORDER BY at DESC, id DESC LIMIT $1`
 
@@ -29,6 +38,24 @@ func (s *Store) BeginAct(ctx context.Context, a modelswap.Act) error {
 	return s.inWrite(ctx, "begin act", func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, beginActSQL, a.ID, micros(a.At), a.Token, a.Address, a.Forwarded, a.RequestID,
 			a.Action, a.Target, a.Detail)
+		return err
+	})
+}
+
+// CountAct records an act that stands for Count equal ones, or its new Count
+// and Detail where it is recorded already.
+func (s *Store) CountAct(ctx context.Context, a modelswap.Act) error {
+	return s.inWrite(ctx, "count act", func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, countActSQL, a.ID, micros(a.At), a.Token, a.Address, a.Forwarded, a.RequestID,
+			a.Action, a.Target, a.Detail, int64(a.Status), a.Count)
+		return err
+	})
+}
+
+// RemoveSignIns removes the failed sign-ins that began before a time.
+func (s *Store) RemoveSignIns(ctx context.Context, before time.Time) error {
+	return s.inWrite(ctx, "remove sign-ins", func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, removeSignInsSQL, micros(before))
 		return err
 	})
 }
@@ -65,7 +92,7 @@ func (s *Store) Acts(ctx context.Context, limit int, before string) ([]modelswap
 	for rows.Next() {
 		var a modelswap.Act
 		var at int64
-		if err := rows.Scan(&a.ID, &at, &a.Token, &a.Address, &a.Forwarded, &a.RequestID, &a.Action, &a.Target, &a.Detail, &a.Status); err != nil {
+		if err := rows.Scan(&a.ID, &at, &a.Token, &a.Address, &a.Forwarded, &a.RequestID, &a.Action, &a.Target, &a.Detail, &a.Status, &a.Count); err != nil {
 			return nil, failed("acts", err)
 		}
 		a.At = fromMicros(at)

@@ -104,7 +104,7 @@ func testActs(t *testing.T, open opener) {
 		t.Parallel()
 		s := open(t)
 		a := modelswap.Act{ID: "a", At: at(0), Token: "t", Address: "10.0.0.1", Forwarded: "203.0.113.7", RequestID: "q",
-			Action: "POST /admin/renewals/{id}/resume", Target: "r", Detail: `{"from": "é"}`}
+			Action: "POST /admin/renewals/{id}/resume", Target: "r", Detail: `{"from": "é"}`, Count: 1}
 		must(t, s.BeginAct(ctx, a))
 		look := func() {
 			t.Helper()
@@ -119,6 +119,29 @@ func testActs(t *testing.T, open opener) {
 		must(t, s.EndAct(ctx, "a", 200, "m"))
 		a.Status, a.Target = 200, "m"
 		look()
+	})
+	t.Run("failed sign-ins have a count that grows, and are removed by age", func(t *testing.T) {
+		t.Parallel()
+		s := open(t)
+		failed := modelswap.Act{ID: "f", At: at(10), Address: "10.0.0.1", RequestID: "q", Action: "GET /admin/status",
+			Target: "sign-in", Detail: "first", Status: 403, Count: 1}
+		must(t, s.CountAct(ctx, failed))
+		failed.Count, failed.Detail = 17, "last"
+		must(t, s.CountAct(ctx, failed))
+		operator := act("a", 0)
+		must(t, s.BeginAct(ctx, operator))
+		operator.Count = 1
+		list := func() []modelswap.Act {
+			t.Helper()
+			acts, err := s.Acts(ctx, 10, "")
+			must(t, err)
+			return acts
+		}
+		want(t, "acts", list(), []modelswap.Act{failed, operator})
+		must(t, s.RemoveSignIns(ctx, at(10)))
+		want(t, "acts after removal of older ones", list(), []modelswap.Act{failed, operator})
+		must(t, s.RemoveSignIns(ctx, at(11)))
+		want(t, "acts after removal of all sign-ins", list(), []modelswap.Act{operator})
 	})
 	t.Run("acts come newest first, page by page", func(t *testing.T) {
 		t.Parallel()

@@ -1,0 +1,272 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+
+	"gateway/internal/modelswap"
+	"gateway/internal/predict"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
+)
+
+const (
+	// signInWindow is how long failed sign-ins of one kind are counted in one
+	// entry of the audit log.
+	signInWindow = time.Hour
+	// maxSignInEntries bounds the entries of a window. Beyond it failures are
+	// counted under otherAddresses.
+	maxSignInEntries = 200
+	otherAddresses   = "other addresses"
+	// signInRetention is how long failed sign-ins stay in the audit log.
+	signInRetention = 90 * 24 * time.Hour
+	// signInFlush is how often grown counts are written.
+	signInFlush = time.Second
+	// failuresPerMinute is how many wrong tokens an address may send in a minute,
+	// and at once, before the answer is 429.
+	failuresPerMinute = 10
+	// maxLimiters bounds the addresses whose rates are known at one time.
+	maxLimiters = 4096
+)
+
+// Credentials that a sign-in can fail with.
+const (
+	operatorToken = "operator token"
+	appKey        = "app key"
+)
+
+// SignIns counts failed sign-ins and records them in the audit log: one entry
+// an hour for each address, route and kind of credential, with a count. Run
+// writes the entries and removes those that are older than 90 days; until they
+// are written, counts are held in memory.
+//
+// Only wrong credentials are failures. A request without any is answered 401
+// and not recorded.
+type SignIns struct {
+	acts    modelswap.Acts
+	trusted []netip.Prefix
+	log     *slog.Logger
+	total   *prometheus.CounterVec
+
+	grown chan struct{} // has a token when counts have grown
+
+	mu       sync.Mutex
+	began    time.Time // the window
+	entries  map[signInKey]*signInEntry
+	limiters map[string]*rate.Limiter // by address
+	shared   *rate.Limiter            // of addresses beyond maxLimiters
+}
+
+type signInKey struct{ address, action, credential string }
+
+type signInEntry struct {
+	act     modelswap.Act
+	written int64 // the count that the audit log has
+}
+
+// NewSignIns makes a counter whose entries go to acts. Requests from trusted
+// proxies count for the address that X-Forwarded-For names.
+func NewSignIns(acts modelswap.Acts, trusted []netip.Prefix, log *slog.Logger, reg prometheus.Registerer) *SignIns {
+	s := &SignIns{acts: acts, trusted: trusted, log: log,
+		total: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "gateway_failed_sign_ins_total",
+			Help: "Requests with a wrong credential, by its kind: operator token or app key."}, []string{"credential"}),
+		grown:   make(chan struct{}, 1),
+		entries: make(map[signInKey]*signInEntry), limiters: make(map[string]*rate.Limiter), shared: newFailureLimiter()}
+	for _, credential := range []string{operatorToken, appKey} {
+		s.total.WithLabelValues(credential)
+	}
+	reg.MustRegister(s.total)
+	return s
+}
+
+func newFailureLimiter() *rate.Limiter {
+	return rate.NewLimiter(rate.Limit(failuresPerMinute)/60, failuresPerMinute)
+}
+
+// Address returns the IP address of the client that sent a request.
+func (s *SignIns) Address(r *http.Request) string { return clientAddress(r, s.trusted) }
+
+// fail counts a request with a wrong credential. It returns how long the
+// address is to wait before its next try, zero while it is within its rate.
+func (s *SignIns) fail(r *http.Request, credential string) (wait time.Duration) {
+	s.total.WithLabelValues(credential).Inc()
+	e := eventOf(r.Context())
+	key := signInKey{s.Address(r), knownMethod(r.Method) + " " + requestedRoute(r), credential}
+	now := time.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now.Sub(s.began) >= signInWindow {
+		s.began = now
+		s.startWindow()
+	}
+	entry, isNew := s.entry(key, e.id, now)
+	entry.act.Count++
+	entry.act.Detail = fmt.Sprintf("wrong %s; the last at %s", credential, now.UTC().Format(time.RFC3339))
+	if isNew {
+		s.log.Warn("a sign-in failed; more from this address and route are counted in the audit log",
+			"credential", credential, "address", entry.act.Address, "action", entry.act.Action, "request_id", e.id)
+	}
+	select {
+	case s.grown <- struct{}{}:
+	default:
+	}
+	return s.limit(key.address, now)
+}
+
+// requestedRoute returns the pattern of the route that a request is for. Where
+// credentials are checked, the router has not come to it yet.
+func requestedRoute(r *http.Request) string {
+	route := chi.NewRouteContext()
+	chi.RouteContext(r.Context()).Routes.Match(route, r.Method, r.URL.Path)
+	return patternOf(route)
+}
+
+// startWindow forgets the entries of the last window that are written. It is
+// called with mu held.
+func (s *SignIns) startWindow() {
+	for key, entry := range s.entries {
+		if entry.act.Count == entry.written {
+			delete(s.entries, key)
+		}
+	}
+}
+
+// entry finds or makes the entry of a failure. It is called with mu held.
+func (s *SignIns) entry(key signInKey, requestID string, now time.Time) (entry *signInEntry, isNew bool) {
+	if entry = s.entries[key]; entry != nil {
+		return entry, false
+	}
+	if len(s.entries) >= maxSignInEntries {
+		key = signInKey{otherAddresses, "any", key.credential}
+		if entry = s.entries[key]; entry != nil {
+			return entry, false
+		}
+	}
+	entry = &signInEntry{act: modelswap.Act{ID: predict.NewID(), At: now.UTC().Truncate(time.Millisecond),
+		Address: key.address, RequestID: requestID, Action: key.action, Target: "sign-in", Status: http.StatusForbidden}}
+	s.entries[key] = entry
+	return entry, true
+}
+
+// limit takes one failure off the allowance of an address. It is called with
+// mu held.
+func (s *SignIns) limit(address string, now time.Time) time.Duration {
+	limiter := s.limiters[address]
+	if limiter == nil {
+		if len(s.limiters) >= maxLimiters {
+			s.forgetIdle(now)
+		}
+		limiter = s.shared
+		if len(s.limiters) < maxLimiters {
+			limiter = newFailureLimiter()
+			s.limiters[address] = limiter
+		}
+	}
+	reservation := limiter.ReserveN(now, 1)
+	wait := reservation.DelayFrom(now)
+	if wait > 0 {
+		reservation.CancelAt(now)
+	}
+	return wait
+}
+
+// forgetIdle drops the limiters of addresses that have their whole allowance.
+func (s *SignIns) forgetIdle(now time.Time) {
+	for address, limiter := range s.limiters {
+		if limiter.TokensAt(now) >= failuresPerMinute {
+			delete(s.limiters, address)
+		}
+	}
+}
+
+// refuse answers a request with a wrong operator token: 403, or 429 where its
+// address has sent too many. A valid token is never refused, so that an
+// attacker cannot lock operators out who share its address.
+func (s *SignIns) refuse(r *http.Request) *refusal {
+	wait := s.fail(r, operatorToken)
+	if wait == 0 {
+		return refuse(forbidden, "this token is not among the valid ones")
+	}
+	return &refusal{reason: tooManyRequests, retryAfter: time.Duration(math.Ceil(wait.Seconds())) * time.Second,
+		detail: "this address has sent too many wrong tokens"}
+}
+
+// Run writes the entries of the audit log until ctx ends, and once more then.
+func (s *SignIns) Run(ctx context.Context) {
+	remove := time.NewTicker(signInWindow)
+	defer remove.Stop()
+	var flush <-chan time.Time // nil while there is nothing to write
+	failing := false
+	for ended := false; !ended; {
+		select {
+		case <-ctx.Done():
+			ended = true
+		case <-remove.C:
+			s.removeOld(ctx)
+			continue
+		case <-s.grown:
+			if flush == nil {
+				flush = time.After(signInFlush)
+			}
+			continue
+		case <-flush:
+		}
+		flush = nil
+		err := s.flush(context.WithoutCancel(ctx))
+		if err != nil {
+			flush = time.After(signInFlush)
+		}
+		if failing != (err != nil) {
+			if failing = err != nil; failing {
+				s.log.Error("cannot write failed sign-ins to the audit log; they are kept in memory and written later", "error", err)
+			} else {
+				s.log.Info("failed sign-ins are written to the audit log again")
+			}
+		}
+	}
+}
+
+func (s *SignIns) removeOld(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	if err := s.acts.RemoveSignIns(ctx, time.Now().Add(-signInRetention)); err != nil {
+		s.log.Error("cannot remove old failed sign-ins from the audit log; the next try is in an hour", "error", err)
+	}
+}
+
+// flush writes the entries whose counts have grown. What cannot be written
+// stays for the next time.
+func (s *SignIns) flush(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	for entry, act := range s.unwritten() {
+		if err := s.acts.CountAct(ctx, act); err != nil {
+			return err
+		}
+		s.mu.Lock()
+		entry.written = act.Count
+		s.mu.Unlock()
+	}
+	return nil
+}
+
+// unwritten returns the entries whose counts have grown, as they are now.
+func (s *SignIns) unwritten() map[*signInEntry]modelswap.Act {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	acts := make(map[*signInEntry]modelswap.Act)
+	for _, entry := range s.entries {
+		if entry.act.Count > entry.written {
+			acts[entry] = entry.act
+		}
+	}
+	return acts
+}
