@@ -5,11 +5,8 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
 	"strings"
 	"time"
 
@@ -17,6 +14,7 @@ import (
 	"gateway/internal/modelswap"
 	"gateway/internal/outbox"
 	"gateway/internal/predict"
+	"gateway/internal/secrets"
 	"gateway/internal/store"
 )
 
@@ -67,53 +65,42 @@ func (t recentTraffic) RecentPredictions(ctx context.Context, model string, limi
 	return recent, err
 }
 
-// ledgerKeyFile is where the data dir keeps the key for personal features: not
-// in the database, for whoever has both can try out values until they fit.
+// ledgerKeyFile is where the data dir keeps the key for personal features. It is
+// not in the database: with both, values can be found by trying them out.
 const ledgerKeyFile = "ledger-key"
 
 // hashPersonal makes the ledger have hashes of personal features, if the
 // settings say so.
-func hashPersonal(cfg Config, dir *local.DataDir, service *predict.Service, log *slog.Logger) error {
+func hashPersonal(ctx context.Context, cfg Config, dir *local.DataDir, service *predict.Service, log *slog.Logger) error {
 	if cfg.Ledger.Personal != ledgerHash {
 		return nil
 	}
-	path, given := strings.CutPrefix(cfg.Ledger.KeySecretID, "file:")
-	if !given {
-		path = dir.Path(ledgerKeyFile)
-		if err := makeKey(path); err != nil {
-			return err
+	id := cfg.Ledger.KeySecretID
+	if id == "" {
+		path := dir.Path(ledgerKeyFile)
+		if _, err := secrets.MakeFile(path, generateLedgerKey); err != nil {
+			return fmt.Errorf("the ledger's key: %w", err)
 		}
+		id = secrets.FilePrefix + path
 	}
-	key, err := os.ReadFile(path)
+	key, err := secrets.NewFiles().Get(ctx, id, secrets.Current)
 	if err != nil {
 		return &usageError{fmt.Errorf("GATEWAY_LEDGER_KEY_SECRET_ID: %w", err)}
 	}
-	hash, err := predict.NewPersonalHash(bytes.TrimSpace(key))
+	hash, err := predict.NewPersonalHash(bytes.TrimSpace([]byte(key.Value.Reveal())))
 	if err != nil {
-		return &usageError{fmt.Errorf("GATEWAY_LEDGER_KEY_SECRET_ID: %s: %w", path, err)}
+		return &usageError{fmt.Errorf("GATEWAY_LEDGER_KEY_SECRET_ID: %s: %w", strings.TrimPrefix(id, secrets.FilePrefix), err)}
 	}
 	service.HashPersonal(hash)
 	log.Info("the ledger has hashes of personal features", "key_id", hash.KeyID())
 	return nil
 }
 
-// makeKey makes a key where there is none. It appears whole or not at all.
-func makeKey(path string) error {
-	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
+// generateLedgerKey makes a key, in hexadecimal digits.
+func generateLedgerKey() secrets.Secret {
 	key := make([]byte, predict.MinKeyBytes)
 	_, _ = rand.Read(key) // it never fails
-	part := path + ".part"
-	file, err := os.OpenFile(part, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = file.WriteString(hex.EncodeToString(key) + "\n")
-	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
-		return errors.Join(err, os.Remove(part))
-	}
-	return os.Rename(part, path)
+	return secrets.New(hex.EncodeToString(key))
 }
 
 const (

@@ -132,7 +132,7 @@ func openParts(ctx context.Context, cfg Config, log *slog.Logger) (_ *parts, err
 	p.cleanups.add("outbox", p.outbox.Close)
 
 	p.service = predict.NewService(schema, p.scorer, p.customers, p.outbox, log, p.registry)
-	if err := hashPersonal(cfg, p.dir, p.service, log); err != nil {
+	if err := hashPersonal(ctx, cfg, p.dir, p.service, log); err != nil {
 		return nil, err
 	}
 	p.importer = predict.NewImporter(schema, p.customers)

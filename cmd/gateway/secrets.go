@@ -19,6 +19,7 @@ import (
 // its id speaks of: a file, or Secrets Manager.
 type vault struct {
 	*secrets.Store
+	log     *slog.Logger
 	grace   time.Duration
 	files   *secrets.Files
 	manager *aws.Secrets // nil until a secret needs it
@@ -27,7 +28,7 @@ type vault struct {
 func newVault(cfg Config, log *slog.Logger, reg prometheus.Registerer) *vault {
 	return &vault{
 		Store: secrets.NewStore(secrets.Options{TTL: cfg.SecretTTL, Refresh: cfg.secretRefresh, Waiting: cfg.waiting}, log, reg),
-		grace: cfg.SecretGrace, files: secrets.NewFiles(),
+		log: log, grace: cfg.SecretGrace, files: secrets.NewFiles(),
 	}
 }
 
@@ -54,6 +55,9 @@ func openSecret[T any](ctx context.Context, v *vault, setting, name, id string, 
 	if err != nil {
 		return nil, &usageError{fmt.Errorf("GATEWAY_%s: %w", setting, err)}
 	}
+	if source == v.files && secrets.ReadableByOthers(id) {
+		v.log.Warn("other users of this machine can read the file of a secret", "setting", "GATEWAY_"+setting)
+	}
 	s, err := secrets.Open(ctx, v.Store, secrets.Declared{Name: name, ID: id, Source: source, Grace: grace}, parse)
 	switch {
 	case err != nil && ctx.Err() != nil:
@@ -73,7 +77,7 @@ func (v *vault) adminTokens(ctx context.Context, cfg Config, dir *local.DataDir)
 	id, parse := cfg.AdminSecretID, secrets.ParseTokens
 	if id == "" {
 		path := dir.Path(adminTokenFile)
-		isNew, err := secrets.MakeToken(path)
+		isNew, err := secrets.MakeFile(path, secrets.Generate)
 		if err != nil {
 			return nil, "", err
 		}

@@ -70,8 +70,17 @@ func (f *Files) Get(ctx context.Context, id string, stage Stage) (Version, error
 }
 
 // readFile reads text and time through one handle, so that they belong together.
+// It looks at the kind of the file first, because to open a FIFO would wait for
+// a writer.
 func readFile(path string) (Version, error) {
-	file, err := os.Open(path)
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		return Version{}, fmt.Errorf("%s is not a regular file (%w)", path, ErrRefused)
+	}
+	var file *os.File
+	if err == nil {
+		file, err = os.Open(path)
+	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return Version{}, fmt.Errorf("%w (%w)", err, ErrNotFound)
@@ -81,12 +90,8 @@ func readFile(path string) (Version, error) {
 		return Version{}, err
 	}
 	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
+	if info, err = file.Stat(); err != nil {
 		return Version{}, err
-	}
-	if info.IsDir() {
-		return Version{}, fmt.Errorf("%s is a folder (%w)", path, ErrRefused)
 	}
 	text, err := io.ReadAll(io.LimitReader(file, maxFile+1))
 	if err != nil {

@@ -8,8 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"slices"
 	"strings"
 )
@@ -83,15 +81,17 @@ func checkNamed(all []Named, member, what string) error {
 		return fmt.Errorf("must hold at least one %s in %q", what, member)
 	}
 	names := make(map[string]string, len(all)) // by value
+	// The errors count and do not name: where name and value are swapped, the
+	// name is the secret.
 	for i, n := range all {
 		if err := checkName(n.Name); err != nil {
-			return fmt.Errorf("%s %d: %w", what, i+1, err)
+			return fmt.Errorf("%s %d of %d: %w", what, i+1, len(all), err)
 		}
 		if err := checkValue(n.Value.Reveal()); err != nil {
-			return fmt.Errorf("%s %q %w", what, n.Name, err)
+			return fmt.Errorf("%s %d of %d %w", what, i+1, len(all), err)
 		}
 		if other, twice := names[n.Value.Reveal()]; twice && other != n.Name {
-			return fmt.Errorf("%ss %q and %q are the same", what, other, n.Name)
+			return fmt.Errorf("%s %d of %d is the same as another one", what, i+1, len(all))
 		}
 		names[n.Value.Reveal()] = n.Name
 	}
@@ -123,17 +123,3 @@ func checkValue(value string) error {
 	return nil
 }
 
-// MakeToken writes a new token into a file that only its owner may read, unless
-// there is a file already. made tells whether it did.
-func MakeToken(path string) (made bool, err error) {
-	// O_EXCL: two processes that start at once must not both make one.
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	_, err = f.WriteString(Generate().Reveal() + "\n")
-	return true, errors.Join(err, f.Sync(), f.Close())
-}

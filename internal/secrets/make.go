@@ -1,0 +1,80 @@
+package secrets
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+)
+
+// MakeFile makes a file with a secret of its own for this process, readable by
+// its owner alone, unless the file is there already. made tells whether it did.
+// An empty file, which a power cut can leave, counts as missing. A file that
+// others can read, or that is not a regular file, is an error.
+//
+// The caller must be the only one to make the file.
+func MakeFile(path string, generate func() Secret) (made bool, err error) {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) || err == nil && info.Mode().IsRegular() && info.Size() == 0:
+		return true, writeFile(path, generate())
+	case err != nil:
+		return false, err
+	case !info.Mode().IsRegular():
+		return false, fmt.Errorf("%s is not a regular file", path)
+	case readableByOthers(info):
+		return false, fmt.Errorf("%s can be read by other users (mode %04o): change its mode to 0600, and replace what they may have read",
+			path, info.Mode().Perm())
+	}
+	return false, nil
+}
+
+// writeFile writes a secret into a file that appears whole or not at all, also
+// after a power cut. It follows no link.
+func writeFile(path string, secret Secret) error {
+	part := path + ".part"
+	if err := os.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	file, err := os.OpenFile(part, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteString(secret.Reveal() + "\n")
+	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
+		return errors.Join(err, os.Remove(part))
+	}
+	if err := os.Rename(part, path); err != nil {
+		return errors.Join(err, os.Remove(part))
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// syncDir makes a new name in a folder last through a power cut. Windows cannot
+// flush a folder, and needs not.
+func syncDir(path string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
+
+// ReadableByOthers reports whether users besides the owner can read a secret's
+// file, given its id.
+func ReadableByOthers(id string) bool {
+	info, err := os.Stat(strings.TrimPrefix(id, FilePrefix))
+	return err == nil && readableByOthers(info)
+}
+
+// readableByOthers reports whether users besides the owner can read a file, as
+// far as its mode tells. On Windows the mode tells nothing.
+func readableByOthers(info fs.FileInfo) bool {
+	return runtime.GOOS != "windows" && info.Mode().Perm()&0o044 != 0
+}
