@@ -24,6 +24,7 @@ func (s *actLog) BeginAct(_ context.Context, a modelswap.Act) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err == nil {
+		a.Count = 1
 		s.acts = append([]modelswap.Act{a}, s.acts...)
 	}
 	return s.err

@@ -546,13 +546,22 @@ func (c *contract) load() {
 	}
 }
 
-// tokens tries every operation that wants a token without one and with a wrong one.
+// tokens tries every operation that requires a token without one, with a wrong
+// one, and with too many wrong ones.
 func (c *contract) tokens() {
 	b := c.setup()
 	for operation, o := range c.operations {
 		if o.secured() {
 			c.good(b, operation, 401, "Authorization: ")
 			c.good(b, operation, 403, "Authorization: Bearer wrong")
+		}
+	}
+	for range 100 { // more than an address may send at once
+		b.do("GET", "/admin/status", "", "Authorization: Bearer wrong")
+	}
+	for operation, o := range c.operations {
+		if o.secured() || operation == "metrics" {
+			c.good(b, operation, 429, "Authorization: Bearer wrong")
 		}
 	}
 }

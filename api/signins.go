@@ -30,9 +30,9 @@ const (
 	signInRetention = 90 * 24 * time.Hour
 	// signInFlush is how often grown counts are written.
 	signInFlush = time.Second
-	// failuresPerMinute is how many wrong tokens an address may send in a minute,
-	// and at once, before the answer is 429.
-	failuresPerMinute = 10
+	// An address may send maxFailures wrong tokens at once, and failuresPerSecond
+	// after that, before the answer is 429.
+	maxFailures, failuresPerSecond = 60, 1
 	// maxLimiters bounds the addresses whose rates are known at one time.
 	maxLimiters = 4096
 )
@@ -88,7 +88,7 @@ func NewSignIns(acts modelswap.Acts, trusted []netip.Prefix, log *slog.Logger, r
 }
 
 func newFailureLimiter() *rate.Limiter {
-	return rate.NewLimiter(rate.Limit(failuresPerMinute)/60, failuresPerMinute)
+	return rate.NewLimiter(failuresPerSecond, maxFailures)
 }
 
 // Address returns the IP address of the client that sent a request.
@@ -181,7 +181,7 @@ func (s *SignIns) limit(address string, now time.Time) time.Duration {
 // forgetIdle drops the limiters of addresses that have their whole allowance.
 func (s *SignIns) forgetIdle(now time.Time) {
 	for address, limiter := range s.limiters {
-		if limiter.TokensAt(now) >= failuresPerMinute {
+		if limiter.TokensAt(now) >= maxFailures {
 			delete(s.limiters, address)
 		}
 	}
