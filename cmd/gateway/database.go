@@ -70,7 +70,7 @@ func (c *Config) databaseDefaults() (secrets.Database, error) {
 	return d, nil
 }
 
-// databaseMetrics shows the connections to the database.
+// databaseMetrics shows the connections to the database, and who writes.
 type databaseMetrics struct {
 	store     *store.Store
 	connector *store.Connector // nil for SQLite
@@ -85,11 +85,21 @@ var (
 		"Logins that the database refused and that were tried again with another version of the secret.", nil, nil)
 )
 
+var (
+	transactionsDesc = prometheus.NewDesc("gateway_database_transactions_total",
+		"Write transactions that began, by class: urgent (single outcomes, idempotency keys, operators, renewals), "+
+			"lists (pieces of lists of outcomes), bulk (pieces of imports, of the outbox and of what is removed).", []string{"class"}, nil)
+	waitingDesc = prometheus.NewDesc("gateway_database_transactions_waiting",
+		"Write transactions that wait for their turn, by class. Urgent ones come first, then lists, then bulk.", []string{"class"}, nil)
+)
+
 // Describe implements prometheus.Collector.
 func (databaseMetrics) Describe(ch chan<- *prometheus.Desc) {
 	ch <- connectionsDesc
 	ch <- openedDesc
 	ch <- retriedDesc
+	ch <- transactionsDesc
+	ch <- waitingDesc
 }
 
 // Collect implements prometheus.Collector.
@@ -97,6 +107,10 @@ func (m databaseMetrics) Collect(ch chan<- prometheus.Metric) {
 	open, inUse := m.store.Connections()
 	ch <- prometheus.MustNewConstMetric(connectionsDesc, prometheus.GaugeValue, float64(inUse), "in_use")
 	ch <- prometheus.MustNewConstMetric(connectionsDesc, prometheus.GaugeValue, float64(open-inUse), "idle")
+	for _, w := range m.store.Writes() {
+		ch <- prometheus.MustNewConstMetric(transactionsDesc, prometheus.CounterValue, float64(w.Begun), w.Class)
+		ch <- prometheus.MustNewConstMetric(waitingDesc, prometheus.GaugeValue, float64(w.Waiting), w.Class)
+	}
 	if m.connector == nil {
 		return
 	}

@@ -106,8 +106,8 @@ func generateLedgerKey() secrets.Secret {
 const (
 	// retainEvery is how often predictions that are too old are looked for.
 	retainEvery = 10 * time.Minute
-	// retainRows is how many are removed at once, and retainPause how long the
-	// database then has for others.
+	// retainRows is how many are removed before a pause of retainPause. The store
+	// removes them in several transactions.
 	retainRows, retainPause = 500, 200 * time.Millisecond
 )
 

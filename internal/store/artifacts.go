@@ -37,7 +37,7 @@ func (s *Store) PutArtifact(ctx context.Context, name string, body []byte) error
 	if len(body) == 0 || !utf8.Valid(body) || bytes.IndexByte(body, 0) >= 0 {
 		return failed("put artifact", errors.New("the artifact is not text"))
 	}
-	return s.inWrite(ctx, "put artifact", func(tx *sql.Tx) error {
+	return s.inTurn(ctx, writing{operation: "put artifact", class: classOfValue(body)}, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, putArtifactSQL, name, string(body), micros(s.now()))
 		return err
 	})

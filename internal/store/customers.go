@@ -91,26 +91,46 @@ func (s *Store) featuresOfSome(ctx context.Context, ids []string, found map[stri
 }
 
 // placeholders returns "$1, $2, …, $n".
-func placeholders(n int) string {
+func placeholders(n int) string { return numbered(1, n) }
+
+// numbered returns n placeholders, the first of them with that number.
+func numbered(first, n int) string {
 	var b strings.Builder
 	for i := range n {
 		if i > 0 {
 			b.WriteString(", ")
 		}
-		fmt.Fprintf(&b, "$%d", i+1)
+		fmt.Fprintf(&b, "$%d", first+i)
 	}
 	return b.String()
 }
 
-// PutCustomers stores customers, all or none, and counts those that are new
-// and those that were known. A known one gets the new features and Demo flag.
-// A label replaces the known one unless an outcome set that; no label keeps
-// what is known. Customer.Outcome is the store's own and ignored.
+// customersAtOnce is how many customers one transaction stores.
+const customersAtOnce = 64
+
+// PutCustomers stores customers, and counts those that are new and those that
+// were known. A known one gets the new features and Demo flag. A label replaces
+// the known one unless an outcome set that; no label keeps what is known.
+// Customer.Outcome is the store's own and ignored.
+//
+// Many customers are stored in several transactions, in their order. With an
+// error the counts tell how many of the first ones were stored.
 func (s *Store) PutCustomers(ctx context.Context, customers []predict.Customer) (inserted, updated int, err error) {
-	if len(customers) == 0 {
-		return 0, 0, nil
+	for start := 0; start < len(customers); start += customersAtOnce {
+		end := min(start+customersAtOnce, len(customers))
+		w := writing{operation: "put customers", class: classOf(len(customers), bulk), unflushed: end < len(customers)}
+		n, m, err := s.putCustomers(ctx, w, customers[start:end])
+		if err != nil {
+			return inserted, updated, err
+		}
+		inserted, updated = inserted+n, updated+m
 	}
-	err = s.inWrite(ctx, "put customers", func(tx *sql.Tx) error {
+	return inserted, updated, nil
+}
+
+// putCustomers stores customers in one transaction.
+func (s *Store) putCustomers(ctx context.Context, w writing, customers []predict.Customer) (inserted, updated int, err error) {
+	err = s.inTurn(ctx, w, func(tx *sql.Tx) error {
 		// Two who write the same customers in different orders would wait for
 		// each other for ever: they follow each other instead.
 		if _, err := holdSequence(ctx, tx); err != nil {
@@ -151,22 +171,73 @@ func (s *Store) PutCustomers(ctx context.Context, customers []predict.Customer) 
 	return inserted, updated, nil
 }
 
+const (
+	someDemoSQL       = `SELECT id FROM customers WHERE demo = 1 LIMIT $1`
+	removeOutcomesSQL = `DELETE FROM outcomes WHERE seq IN (SELECT seq FROM outcomes WHERE customer_id IN (%s) LIMIT %d)`
+	removeDemoSQL     = `DELETE FROM customers WHERE id IN (%s)`
+)
+
 // RemoveDemo removes the generated customers with their outcomes and says how
-// many there were. What was predicted for them stays in the ledger.
+// many there were. What was predicted for them stays in the ledger. It takes
+// several transactions: an error may leave some of the customers, and the count
+// tells how many are gone.
 func (s *Store) RemoveDemo(ctx context.Context) (removed int64, err error) {
-	err = s.inWrite(ctx, "remove demo customers", func(tx *sql.Tx) error {
-		// Whoever records an outcome for one of them comes before or after.
+	for {
+		n, done, err := s.removeSomeDemo(ctx)
+		removed += n
+		if done || err != nil {
+			return removed, err
+		}
+	}
+}
+
+// removeSomeDemo removes some outcomes of generated customers, and the
+// customers where none is left.
+func (s *Store) removeSomeDemo(ctx context.Context) (removed int64, done bool, err error) {
+	err = s.inTurn(ctx, writing{operation: "remove demo customers", class: bulk}, func(tx *sql.Tx) error {
+		// An outcome for one of them is recorded before or after.
 		if _, err := holdSequence(ctx, tx); err != nil {
 			return err
 		}
-		result, err := tx.ExecContext(ctx, `DELETE FROM customers WHERE demo = 1`)
+		ids, err := someIDs(ctx, tx, someDemoSQL, removedAtOnce)
+		if done = len(ids) == 0; done || err != nil {
+			return err
+		}
+		holders := placeholders(len(ids))
+		result, err := tx.ExecContext(ctx, fmt.Sprintf(removeOutcomesSQL, holders, removedAtOnce), ids...)
 		if err != nil {
+			return err
+		}
+		if n, err := result.RowsAffected(); n == removedAtOnce || err != nil {
+			return err // there may be more outcomes
+		}
+		if result, err = tx.ExecContext(ctx, fmt.Sprintf(removeDemoSQL, holders), ids...); err != nil {
 			return err
 		}
 		removed, err = result.RowsAffected()
 		return err
 	})
-	return removed, err
+	if err != nil {
+		return 0, false, err
+	}
+	return removed, done, nil
+}
+
+// someIDs returns the ids that the query selects.
+func someIDs(ctx context.Context, db queryer, query string, args ...any) (ids []any, err error) {
+	rows, err := db.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		ids = append(ids, id)
+	}
+	return ids, rows.Err()
 }
 
 // CountCustomers counts.

@@ -24,25 +24,30 @@
 //
 // # Writing and reading
 //
-// Nothing that is written here is on a request's path but outcomes: predictions
-// wait on disk (package outbox) and come in batches, some hundreds of rows to a
-// statement. A transaction is as long as the slice handed in: whoever loads
-// many customers while predictions are served hands them over in pieces of
-// thousands, not all at once.
+// Requests write outcomes and idempotency keys. Predictions wait on disk
+// (package outbox) and come in batches.
+//
+// Every write transaction is small: a call that brings many rows is cut into
+// transactions of a bounded number, and what can be found out by reading is
+// read before the first of them begins. Transactions take turns, which the file
+// turns.go hands out: what a caller waits for comes first, then lists of
+// outcomes, then imports, the outbox and removals. So a call of many rows is not
+// all or nothing. Each of its rows is recorded once, however often the call is
+// repeated.
 //
 // SQLite has one writer at a time, so there the Store has one writing
-// connection, and everyone who writes queues for it. Readers have connections
+// connection. Readers have connections
 // of their own, opened read-only, and see the last commit before they began.
 // They never wait for the writer nor it for them. While a long read runs, such
 // as [Store.EachCustomer], SQLite cannot reuse the older part of its
 // write-ahead log, so the file beside the database grows; it shrinks again
 // afterwards.
 //
-// PostgreSQL has many writers, in this process and in others. Those who write
-// customers, outcomes or which model serves follow each other all the same,
-// everywhere: each begins by taking the row that numbers outcomes. So numbers
-// become visible in their order, and nobody waits in a circle. Everybody else
-// writes side by side.
+// PostgreSQL has many writers, in this process and in others. Transactions that
+// write customers, outcomes or which model serves follow each other all the
+// same, everywhere: each begins by taking the row that numbers outcomes. So
+// numbers become visible in their order, and no two transactions wait for each
+// other. All others run side by side.
 //
 // # Durability
 //

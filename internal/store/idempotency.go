@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"time"
 	"unicode/utf8"
 
@@ -46,13 +47,16 @@ WHERE id = $5 AND token = $6 AND status IS NULL`
 UPDATE idempotency_keys SET lease_until = 0
 WHERE id = $1 AND token = $2 AND status IS NULL`
 
-	// The condition stands in it twice: while PostgreSQL waits for a row that
-	// somebody claims anew, the list inside grows old.
-	removeKeysSQL = `
-DELETE FROM idempotency_keys
-WHERE id IN (SELECT id FROM idempotency_keys WHERE expires_at <= $1 ORDER BY expires_at, id LIMIT $2)
-  AND expires_at <= $1`
+	expiredKeysSQL = `
+SELECT id, coalesce(octet_length(body), 0) FROM idempotency_keys
+WHERE expires_at <= $1 ORDER BY expires_at, id LIMIT $2`
+
+	// A key may have been claimed anew since it was found.
+	removeKeysSQL = `DELETE FROM idempotency_keys WHERE expires_at <= $1 AND id IN (%s)`
 )
+
+// removedBytes is how many bytes of answers one transaction removes, or one answer.
+const removedBytes = 1 << 20
 
 // ClaimKey implements idempotency.Keys. A key that is not free costs a read.
 func (s *Store) ClaimKey(ctx context.Context, c idempotency.Claim) (key idempotency.Key, err error) {
@@ -111,7 +115,7 @@ func (s *Store) AnswerKey(ctx context.Context, id, token string, a idempotency.A
 	if !utf8.Valid(a.Body) || bytes.IndexByte(a.Body, 0) >= 0 {
 		return false, failed("answer key", errors.New("the answer is not text"))
 	}
-	err = s.inWrite(ctx, "answer key", func(tx *sql.Tx) error {
+	err = s.inTurn(ctx, writing{operation: "answer key", class: classOfValue(a.Body)}, func(tx *sql.Tx) error {
 		result, err := tx.ExecContext(ctx, answerKeySQL, int64(a.Status), a.ContentType, textOrNull(a.Location), string(a.Body), id, token)
 		if err != nil {
 			return err
@@ -131,23 +135,50 @@ func (s *Store) ReleaseKey(ctx context.Context, id, token string) error {
 	})
 }
 
-// RemoveExpiredKeys implements idempotency.Keys. Where two replicas remove the
-// same keys at once and PostgreSQL ends one of them, the other one does the work.
+// RemoveExpiredKeys implements idempotency.Keys. It looks for them before it
+// writes, and removes them in transactions of bounded size. Where two replicas
+// remove the same keys at once and PostgreSQL ends one of them, the other one
+// does the work.
 func (s *Store) RemoveExpiredKeys(ctx context.Context, limit int) (removed int, err error) {
-	var n int64
-	err = s.inWrite(ctx, "remove expired keys", func(tx *sql.Tx) error {
-		result, err := tx.ExecContext(ctx, removeKeysSQL, micros(s.now()), limit)
-		if err != nil {
-			return err
-		}
-		n, err = result.RowsAffected()
-		return err
-	})
-	if lostRace(err) {
-		return 0, nil
-	}
+	now := micros(s.now())
+	pieces, err := s.expiredKeys(ctx, now, limit)
 	if err != nil {
-		return 0, err
+		return 0, failed("look for expired keys", err)
 	}
-	return int(n), nil
+	for _, ids := range pieces {
+		query := fmt.Sprintf(removeKeysSQL, numbered(2, len(ids)))
+		n, err := s.removeSome(ctx, "remove expired keys", query, append([]any{now}, ids...)...)
+		removed += int(n)
+		if err != nil && !lostRace(err) {
+			return removed, err
+		}
+	}
+	return removed, nil
+}
+
+// expiredKeys returns the ids of expired keys, at most limit, in pieces for one
+// transaction each.
+func (s *Store) expiredKeys(ctx context.Context, now int64, limit int) (pieces [][]any, err error) {
+	rows, err := s.read.QueryContext(ctx, expiredKeysSQL, now, limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var piece []any
+	bytes := 0
+	for rows.Next() {
+		var id string
+		var size int
+		if err := rows.Scan(&id, &size); err != nil {
+			return nil, err
+		}
+		if len(piece) == removedAtOnce || len(piece) > 0 && bytes+size > removedBytes {
+			pieces, piece, bytes = append(pieces, piece), nil, 0
+		}
+		piece, bytes = append(piece, id), bytes+size
+	}
+	if len(piece) > 0 {
+		pieces = append(pieces, piece)
+	}
+	return pieces, rows.Err()
 }

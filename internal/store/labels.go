@@ -77,7 +77,11 @@ func (s *Store) Mark(ctx context.Context, name string) (value int64, err error) 
 
 // SetMark keeps a number under a name.
 func (s *Store) SetMark(ctx context.Context, name string, value int64) error {
-	return s.inWrite(ctx, "set mark", func(tx *sql.Tx) error {
+	return s.setMark(ctx, urgent, name, value)
+}
+
+func (s *Store) setMark(ctx context.Context, c class, name string, value int64) error {
+	return s.inTurn(ctx, writing{operation: "set mark", class: c}, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, markSQLSet, name, value)
 		return err
 	})

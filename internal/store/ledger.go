@@ -21,7 +21,10 @@ type inserts struct {
 	sizes []int
 	// numbered says that parameters are $1, $2, …, and not ?.
 	numbered bool
-	// unflushed says that the commits of Append are left to Flush.
+	// atOnce is how many rows one transaction inserts.
+	atOnce int
+	// unflushed says that a commit can leave its flush to a later one, and that
+	// those of Append are left to Flush.
 	unflushed bool
 	// gentle says that Append rests while it brings few rows.
 	gentle bool
@@ -47,9 +50,9 @@ const (
 var (
 	// To SQLite $1 is a name, and for each value that is bound it goes through all
 	// names. That took a fifth of the time.
-	sqliteInserts = inserts{sizes: []int{restAfter, 1}, unflushed: true, gentle: true}
+	sqliteInserts = inserts{sizes: []int{restAfter, 1}, atOnce: 64, unflushed: true, gentle: true}
 	// A thousand rows are some thirty round trips.
-	postgresInserts = inserts{sizes: []int{32, 8, 1}, numbered: true, ordered: true}
+	postgresInserts = inserts{sizes: []int{32, 8, 1}, atOnce: 256, numbered: true, ordered: true}
 )
 
 // insertPredictionsSQL inserts so many rows.
@@ -77,11 +80,11 @@ VALUES `)
 	return b.String()
 }
 
-// Append records predictions, in one transaction: all or none. A killed process
-// loses none of them once it returns nil, and a power cut none after Flush. A
-// prediction whose id is known is ignored, so that a call may be repeated.
-// Reasons are not recorded. Where the tables refuse a row the error is of kind
-// Invalid.
+// Append records predictions, in transactions of a bounded number of rows. A
+// killed process loses none of them once it returns nil, and a power cut none
+// after Flush. An error may leave some of them recorded. A prediction whose id
+// is known is ignored, so that a call may be repeated. Reasons are not recorded.
+// Where the tables refuse a row the error is of kind Invalid.
 func (s *Store) Append(ctx context.Context, predictions []predict.Prediction) error {
 	if len(predictions) == 0 {
 		return nil
@@ -89,18 +92,22 @@ func (s *Store) Append(ctx context.Context, predictions []predict.Prediction) er
 	if s.inserts.ordered && !slices.IsSortedFunc(predictions, byID) {
 		predictions = slices.SortedStableFunc(slices.Values(predictions), byID)
 	}
-	insert := func(tx *sql.Tx) error { return s.insertPredictions(ctx, tx, predictions) }
-	if s.inserts.unflushed {
-		return s.inUnflushed(ctx, "append predictions", insert)
+	w := writing{operation: "append predictions", class: classOf(len(predictions), bulk), unflushed: true}
+	gentle := s.inserts.gentle && len(predictions) <= GentleRows
+	for some := range slices.Chunk(predictions, s.inserts.atOnce) {
+		if err := s.inTurn(ctx, w, func(tx *sql.Tx) error {
+			return s.insertPredictions(ctx, tx, some, gentle)
+		}); err != nil {
+			return err
+		}
 	}
-	return s.inWrite(ctx, "append predictions", insert)
+	return nil
 }
 
 func byID(a, b predict.Prediction) int { return strings.Compare(a.ID, b.ID) }
 
-func (s *Store) insertPredictions(ctx context.Context, tx *sql.Tx, predictions []predict.Prediction) error {
+func (s *Store) insertPredictions(ctx context.Context, tx *sql.Tx, predictions []predict.Prediction, gentle bool) error {
 	args := make([]any, 0, predictionColumns*min(len(predictions), s.inserts.sizes[0]))
-	gentle := s.inserts.gentle && len(predictions) <= GentleRows
 	for done := 0; done < len(predictions); {
 		left := predictions[done:]
 		if gentle && done > 0 && done%restAfter == 0 {
@@ -132,7 +139,7 @@ func (s *Store) Flush(ctx context.Context) error {
 		return nil
 	}
 	// SQLite's log is one file: a commit that flushes it flushes those before.
-	return s.SetMark(ctx, flushedMark, micros(s.now()))
+	return s.setMark(ctx, bulk, flushedMark, micros(s.now()))
 }
 
 // prepareInserts prepares a statement for each of these numbers of rows.
@@ -154,20 +161,38 @@ const removePredictionsSQL = `
 DELETE FROM predictions WHERE id IN
     (SELECT id FROM (SELECT id, created_at FROM predictions ORDER BY id LIMIT $2) oldest WHERE created_at < $1)`
 
+// removedAtOnce is how many rows one transaction removes.
+const removedAtOnce = 64
+
 // RemovePredictions removes those of the oldest predictions, at most so many,
-// that were made before a time, and returns how many it removed. What they
-// taught stays: labels are the customers', and outcomes a table of their own.
-// Several processes may do so at once.
+// that were made before a time, and returns how many it removed, also with an
+// error. What they taught stays: labels are the customers', and outcomes a table
+// of their own. Several processes may do so at once.
 func (s *Store) RemovePredictions(ctx context.Context, before time.Time, most int) (removed int64, err error) {
-	err = s.inWrite(ctx, "remove predictions", func(tx *sql.Tx) error {
-		result, err := tx.ExecContext(ctx, removePredictionsSQL, micros(before), most)
+	for left := most; left > 0; left -= removedAtOnce {
+		n, err := s.removeSome(ctx, "remove predictions", removePredictionsSQL, micros(before), min(left, removedAtOnce))
+		removed += n
+		if n == 0 || err != nil {
+			return removed, err
+		}
+	}
+	return removed, nil
+}
+
+// removeSome removes what the statement says, in one transaction.
+func (s *Store) removeSome(ctx context.Context, operation, query string, args ...any) (removed int64, err error) {
+	err = s.inTurn(ctx, writing{operation: operation, class: bulk}, func(tx *sql.Tx) error {
+		result, err := tx.ExecContext(ctx, query, args...)
 		if err != nil {
 			return err
 		}
 		removed, err = result.RowsAffected()
 		return err
 	})
-	return removed, err
+	if err != nil {
+		return 0, err
+	}
+	return removed, nil
 }
 
 // recentSQL looks among the newest predictions only, whose ids are the highest.

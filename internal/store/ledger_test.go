@@ -80,16 +80,19 @@ func testLedger(t *testing.T, open opener) {
 			}
 		}
 	})
-	t.Run("a call that is refused in its last row leaves nothing", func(t *testing.T) {
+	t.Run("a call that is refused in its last row leaves nothing of its last transaction", func(t *testing.T) {
 		t.Parallel()
 		s := open(t)
 		rows := make([]predict.Prediction, 300)
 		for i := range rows {
-			rows[i] = newPrediction(fmt.Sprint(i))
+			rows[i] = newPrediction(fmt.Sprintf("%03d", i))
 		}
 		rows[299].Label = 7
 		wantKind(t, s.Append(ctx, rows), predict.Invalid, "a value cannot be stored")
-		want(t, "rows", countRows(t, s, "predictions"), 0)
+		want(t, "rows", countRows(t, s, "predictions"), 256)
+		rows[299].Label = 1
+		must(t, s.Append(ctx, rows))
+		want(t, "rows when it is sent again", countRows(t, s, "predictions"), 300)
 	})
 	t.Run("an empty call is nothing", func(t *testing.T) {
 		t.Parallel()

@@ -73,10 +73,15 @@ ON CONFLICT (customer_id, label, observed_at) DO NOTHING`
 	joinOutcomeSQL  = `UPDATE predictions SET outcome = $1, outcome_at = $2 WHERE id = $3`
 )
 
-// RecordOutcomes records outcomes, all in one transaction, each by the rules
-// that head this file. Match i belongs to outcome i; one that matches nothing
-// is no error. A label that is neither 0 nor 1 fails the call with kind
-// Invalid.
+// outcomesAtOnce is how many outcomes of a list one transaction records.
+const outcomesAtOnce = 32
+
+// RecordOutcomes records outcomes, each by the rules that head this file. Match
+// i belongs to outcome i; one that matches nothing is no error and writes
+// nothing. A label that is neither 0 nor 1 fails the call with kind Invalid.
+//
+// A list is recorded in several transactions. An error may leave its first
+// outcomes recorded; sent again, they count once.
 func (s *Store) RecordOutcomes(ctx context.Context, outcomes []predict.Outcome) ([]predict.Match, error) {
 	if len(outcomes) == 0 {
 		return nil, nil
@@ -86,14 +91,31 @@ func (s *Store) RecordOutcomes(ctx context.Context, outcomes []predict.Outcome) 
 			return nil, predict.Errorf(predict.Invalid, "an outcome must be 0 or 1")
 		}
 	}
+	may, err := s.mayMatch(ctx, outcomes)
+	if err != nil {
+		return nil, failed("look up outcomes", err)
+	}
 	matches := make([]predict.Match, len(outcomes))
-	err := s.inWrite(ctx, "record outcomes", func(tx *sql.Tx) error {
+	for start := 0; start < len(may); start += outcomesAtOnce {
+		end := min(start+outcomesAtOnce, len(may))
+		w := writing{operation: "record outcomes", class: classOf(len(outcomes), lists), unflushed: end < len(may)}
+		if err := s.recordOutcomes(ctx, w, outcomes, may[start:end], matches); err != nil {
+			return nil, err
+		}
+	}
+	return matches, nil
+}
+
+// recordOutcomes records those outcomes whose indexes are given, in one
+// transaction.
+func (s *Store) recordOutcomes(ctx context.Context, w writing, outcomes []predict.Outcome, at []int, matches []predict.Match) error {
+	return s.inTurn(ctx, w, func(tx *sql.Tx) error {
 		sequence, err := holdSequence(ctx, tx)
 		if err != nil {
 			return err
 		}
 		r := outcomeRecorder{tx: tx, now: s.now(), sequence: sequence}
-		for i := range outcomes {
+		for _, i := range at {
 			if matches[i], err = r.record(ctx, outcomes[i]); err != nil {
 				return err
 			}
@@ -101,10 +123,6 @@ func (s *Store) RecordOutcomes(ctx context.Context, outcomes []predict.Outcome) 
 		_, err = tx.ExecContext(ctx, saveSequenceSQL, r.sequence)
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	return matches, nil
 }
 
 // holdSequence takes the counter's row until tx ends and returns the last

@@ -17,8 +17,9 @@ const (
 	// postgresReaders and postgresWriters are how many connections a process has
 	// at most: a few replicas stay far below what a small server allows. Those
 	// who write follow each other at one row (see holdSequence), so more of them
-	// would only wait in the server instead of here; and with connections of
-	// their own they keep nobody from looking up a customer for a prediction.
+	// would only wait in the server instead of here (see turns); and with
+	// connections of their own they do not delay the lookup of a customer for a
+	// prediction.
 	postgresReaders = 8
 	postgresWriters = 4
 	// postgresIdle is how many of each stay open while nobody needs them.
@@ -53,7 +54,10 @@ func OpenPostgres(ctx context.Context, connector driver.Connector, o PostgresOpt
 		db.SetConnMaxIdleTime(postgresLifetime)
 		return db
 	}
-	return newStore(ctx, pool(postgresWriters), pool(postgresReaders), postgresInserts)
+	// Lists and bulk have one connection each, so that the others are left for
+	// what is urgent.
+	turns := newTurns(postgresWriters, [classes]int{postgresWriters, 1, 1})
+	return newStore(ctx, pool(postgresWriters), pool(postgresReaders), turns, postgresInserts)
 }
 
 // migrateAsOwner migrates over connections of its own, which end with it.

@@ -56,14 +56,14 @@ func OpenSQLite(ctx context.Context, path string) (*Store, error) {
 	}
 	read.SetMaxOpenConns(readConnections)
 	read.SetMaxIdleConns(readConnections)
-	return newStore(ctx, write, read, sqliteInserts)
+	return newStore(ctx, write, read, newTurns(1, [classes]int{1, 1, 1}), sqliteInserts)
 }
 
 // writerDSN is the writer's data source name.
 func writerDSN(path string) string {
 	return dsn(path, url.Values{
 		"_journal_mode": {"WAL"},  // readers and the writer do not wait for each other
-		"_synchronous":  {"FULL"}, // flush at every commit; see inUnflushed
+		"_synchronous":  {"FULL"}, // flush at every commit; see withoutFlush
 		"_txlock":       {"immediate"},
 		"_pragma": {
 			"journal_size_limit(67108864)", // give back what a long read made the log grow
@@ -72,27 +72,21 @@ func writerDSN(path string) string {
 	})
 }
 
-// inUnflushed is inWrite with a commit that is not flushed. What is written in
-// this way and what others write is in one order: a power cut takes the end of it.
-func (s *Store) inUnflushed(ctx context.Context, operation string, fn func(tx *sql.Tx) error) (err error) {
-	conn, err := s.write.Conn(ctx)
-	if err != nil {
-		return failed(operation, err)
-	}
-	defer conn.Close()
+// withoutFlush runs fn in a transaction whose commit is not flushed.
+func withoutFlush(ctx context.Context, conn *sql.Conn, fn func(tx *sql.Tx) error) (err error) {
 	// It is over soon, and each statement of a context that may end has a
 	// goroutine that watches it.
 	ctx = context.WithoutCancel(ctx)
 	if _, err := conn.ExecContext(ctx, "PRAGMA synchronous = NORMAL"); err != nil {
-		return failed(operation, err)
+		return err
 	}
 	defer func() {
 		if _, fault := conn.ExecContext(ctx, "PRAGMA synchronous = FULL"); fault != nil {
-			_ = conn.Raw(func(any) error { return driver.ErrBadConn }) // nobody gets it like this
-			err = errors.Join(err, failed(operation, fault))
+			_ = conn.Raw(func(any) error { return driver.ErrBadConn }) // it must not be used like this
+			err = errors.Join(err, fault)
 		}
 	}()
-	return transact(ctx, conn, operation, fn)
+	return transact(ctx, conn, fn)
 }
 
 // readerDSN is the readers' data source name.

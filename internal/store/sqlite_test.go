@@ -209,7 +209,7 @@ func TestOnlyAppendIsNotFlushed(t *testing.T) {
 	}
 	fault := errors.New("a fault")
 	for _, fails := range []error{nil, fault} {
-		err := s.inUnflushed(ctx, "test", func(tx *sql.Tx) error {
+		err := s.inTurn(ctx, writing{operation: "test", unflushed: true}, func(tx *sql.Tx) error {
 			if got := level(tx); got != normal {
 				t.Errorf("in Append the level is %d, want %d", got, normal)
 			}

@@ -33,12 +33,15 @@ type Store struct {
 	// lock from the start, and read several that cannot write. With PostgreSQL
 	// both are several that can do either.
 	write, read *sql.DB
+	turns       *turns // of those who write
 
 	inserts              inserts
 	insertPredictionRows map[int]*sql.Stmt // on write, by the number of rows
 	featuresOfOne        *sql.Stmt         // on read
+	known                knownQueries      // on read
 
 	streams chan struct{} // a token for each EachCustomer under way
+	lookups chan struct{} // a token for the query under way of a list's ids
 	now     func() time.Time
 
 	closing  sync.Once
@@ -47,11 +50,15 @@ type Store struct {
 
 // newStore wires a Store over migrated databases. It takes them over: where it
 // fails it closes them.
-func newStore(ctx context.Context, write, read *sql.DB, how inserts) (*Store, error) {
-	s := &Store{write: write, read: read, inserts: how, streams: make(chan struct{}, maxStreams), now: time.Now}
+func newStore(ctx context.Context, write, read *sql.DB, turns *turns, how inserts) (*Store, error) {
+	s := &Store{write: write, read: read, turns: turns, inserts: how,
+		streams: make(chan struct{}, maxStreams), lookups: make(chan struct{}, 1), now: time.Now}
 	var err error
 	if s.insertPredictionRows, err = prepareInserts(ctx, write, how); err == nil {
 		s.featuresOfOne, err = read.PrepareContext(ctx, featuresOfOneSQL)
+	}
+	if err == nil {
+		s.known, err = prepareKnown(ctx, read)
 	}
 	if err != nil {
 		return nil, errors.Join(failed("prepare", err), read.Close(), write.Close())
@@ -87,25 +94,48 @@ func (s *Store) Connections() (open, inUse int) {
 	return open, inUse
 }
 
-// inWrite runs fn in a write transaction and commits it if fn returns nil. The
-// error names the operation.
+// inWrite runs fn in an urgent write transaction and commits it if fn returns
+// nil. The error names the operation.
 func (s *Store) inWrite(ctx context.Context, operation string, fn func(tx *sql.Tx) error) error {
-	return transact(ctx, s.write, operation, fn)
+	return s.inTurn(ctx, writing{operation: operation}, fn)
 }
 
-// beginner is a database, or one connection to it.
-type beginner interface {
-	BeginTx(ctx context.Context, options *sql.TxOptions) (*sql.Tx, error)
+// writing describes a write transaction.
+type writing struct {
+	operation string
+	class     class
+	// unflushed leaves the flush to a later commit, where the engine can. What is
+	// written in this way and what others write is in one order: a power cut takes
+	// the end of it.
+	unflushed bool
 }
 
-func transact(ctx context.Context, on beginner, operation string, fn func(tx *sql.Tx) error) error {
-	tx, err := on.BeginTx(ctx, nil)
+// inTurn waits for a turn of the class, runs fn in a write transaction and
+// commits it if fn returns nil. The error names the operation.
+func (s *Store) inTurn(ctx context.Context, w writing, fn func(tx *sql.Tx) error) error {
+	if err := s.turns.begin(ctx, w.class); err != nil {
+		return failed(w.operation, err)
+	}
+	defer s.turns.end(w.class)
+	conn, err := s.write.Conn(ctx)
 	if err != nil {
-		return failed(operation, err)
+		return failed(w.operation, err)
+	}
+	defer conn.Close()
+	if w.unflushed && s.inserts.unflushed {
+		return failed(w.operation, withoutFlush(ctx, conn, fn))
+	}
+	return failed(w.operation, transact(ctx, conn, fn))
+}
+
+func transact(ctx context.Context, conn *sql.Conn, fn func(tx *sql.Tx) error) error {
+	tx, err := conn.BeginTx(ctx, nil)
+	if err != nil {
+		return err
 	}
 	defer tx.Rollback() // after a commit it does nothing
 	if err := fn(tx); err != nil {
-		return failed(operation, err)
+		return err
 	}
-	return failed(operation, tx.Commit())
+	return tx.Commit()
 }

@@ -44,6 +44,10 @@ var conformance = []struct {
 	{"recent predictions", testRecentPredictions},
 	{"idempotency keys", testIdempotencyKeys},
 	{"everything at once", testConcurrent},
+	{"outcomes of unknown customers", testUnknownOutcomes},
+	{"lists in pieces", testListsInPieces},
+	{"bulk in pieces", testBulkInPieces},
+	{"urgent beside lists", testUrgentBesideLists},
 }
 
 func TestMain(m *testing.M) { os.Exit(pgtest.Run(m)) }
