@@ -302,7 +302,8 @@ func (a *app) startDemo(ctx context.Context) {
 		if err != nil {
 			return err
 		}
-		if count.Customers == 0 {
+		// A process that died in the middle of it has left some of them.
+		if count.Customers == count.Demo && count.Customers < demoCustomers {
 			customers, err := demo.Customers(a.parts.schema, demoCustomers, trainingSeed)
 			if err != nil {
 				return err

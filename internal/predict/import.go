@@ -11,8 +11,11 @@ import (
 type CustomerStore interface {
 	// PutCustomers inserts customers or replaces their features. A nil label
 	// keeps the label that is known, and one set by an outcome is kept in any case.
+	// With an error the counts tell how many of the first customers were stored;
+	// others may be stored as well.
 	PutCustomers(ctx context.Context, customers []Customer) (inserted, updated int, err error)
-	// RemoveDemo deletes the generated customers and says how many there were.
+	// RemoveDemo deletes the generated customers and says how many it deleted,
+	// also with an error.
 	RemoveDemo(ctx context.Context) (int64, error)
 }
 
@@ -59,8 +62,8 @@ var ErrStrict = errors.New("strict import")
 
 const importChunk = 1000
 
-// Import reads the table to its end and stores its good rows in transactions
-// of a thousand. Rows without a customer id are numbered from 1 by their place
+// Import reads the table to its end and stores its good rows, a thousand a
+// call. Rows without a customer id are numbered from 1 by their place
 // in the table, so importing the same file again updates the same customers.
 // The first real customers replace the generated ones. On an error the report
 // says what was imported before it.
@@ -73,22 +76,22 @@ func (im *Importer) Import(ctx context.Context, t Table, opts ImportOptions) (Im
 		}
 		if report.Imported == 0 {
 			removed, err := im.store.RemoveDemo(ctx)
+			report.DemoRemoved += removed
 			if err != nil {
 				return err
 			}
-			report.DemoRemoved = removed
 		}
 		inserted, updated, err := im.store.PutCustomers(ctx, chunk)
-		if err != nil {
-			return err
-		}
 		report.Inserted += int64(inserted)
 		report.Updated += int64(updated)
-		for _, c := range chunk {
+		for _, c := range chunk[:inserted+updated] {
 			report.Imported++
 			if c.Label != nil {
 				report.Labelled++
 			}
+		}
+		if err != nil {
+			return err
 		}
 		chunk = chunk[:0]
 		if opts.Progress != nil {

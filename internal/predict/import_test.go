@@ -32,6 +32,26 @@ type watched struct {
 
 var errFull = errors.New("the disk is full")
 
+// partial stores only the first two customers of a call, and says so.
+type partial struct{ *predicttest.Store }
+
+func (p partial) PutCustomers(ctx context.Context, customers []predict.Customer) (int, int, error) {
+	inserted, updated, err := p.Store.PutCustomers(ctx, customers[:2])
+	return inserted, updated, errors.Join(err, errFull)
+}
+
+// What a store kept of a call that failed is in the report.
+func TestImportReportsWhatAFailedCallStored(t *testing.T) {
+	s := parse(t, small)
+	report, err := predict.NewImporter(s, partial{predicttest.NewStore()}).Import(t.Context(), csvOf(t, s, rows(3)), predict.ImportOptions{})
+	if !errors.Is(err, errFull) {
+		t.Errorf("got %v, want %v", err, errFull)
+	}
+	if got, want := report, (predict.ImportReport{Rows: 3, Imported: 2, Inserted: 2, Labelled: 1}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
 func (w *watched) PutCustomers(ctx context.Context, customers []predict.Customer) (int, int, error) {
 	w.calls = append(w.calls, fmt.Sprint("put ", len(customers)))
 	if w.left == 0 {
