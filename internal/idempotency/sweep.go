@@ -8,10 +8,8 @@ import (
 
 const (
 	sweepEvery = time.Minute
-	// sweepBatch keys are removed in one transaction, so that no request waits
-	// long for it.
+	// sweepBatch keys are removed before a pause of sweepPause.
 	sweepBatch = 500
-	// sweepPause lets others write between two batches.
 	sweepPause = 100 * time.Millisecond
 )
 

@@ -36,7 +36,7 @@ func (o *Outbox) RecordOutcomes(ctx context.Context, outcomes []predict.Outcome)
 	if err != nil || !o.options.Shared {
 		return matches, err
 	}
-	for pause := leastLook; ; pause = min(2*pause, mostLook) {
+	for pause, took := leastLook, time.Since(start); ; pause = min(2*pause, mostLook) {
 		var again []predict.Outcome
 		var at []int
 		for i := range matches {
@@ -47,14 +47,16 @@ func (o *Outbox) RecordOutcomes(ctx context.Context, outcomes []predict.Outcome)
 		if len(again) == 0 {
 			return matches, nil
 		}
-		timer := time.NewTimer(pause)
+		timer := time.NewTimer(max(pause, took)) // a long list is looked up half of the time at most
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
 			return nil, ctx.Err()
 		}
+		asked := time.Now()
 		found, err := o.ledger.RecordOutcomes(ctx, again)
+		took = time.Since(asked)
 		if err != nil {
 			return nil, err // sent again, those that were recorded count once
 		}
