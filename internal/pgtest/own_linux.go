@@ -89,6 +89,31 @@ func (s *Server) Stop() {
 	s.running = false
 }
 
+// UseTLS restarts the server, which from then on takes TLS connections with
+// this certificate and key, in PEM form.
+func (s *Server) UseTLS(cert, key []byte) {
+	s.t.Helper()
+	s.Stop()
+	for name, text := range map[string][]byte{"server.crt": cert, "server.key": key} { // where the server looks
+		path := filepath.Join(s.server.data(), name)
+		s.must(os.WriteFile(path, text, 0o600))
+		if s.uid >= 0 {
+			s.must(os.Chown(path, s.uid, s.gid))
+		}
+	}
+	s.configure("ssl = on")
+	s.Start()
+}
+
+// configure adds a line to the configuration, for the next start.
+func (s *Server) configure(line string) {
+	s.t.Helper()
+	file, err := os.OpenFile(filepath.Join(s.server.data(), "postgresql.conf"), os.O_APPEND|os.O_WRONLY, 0)
+	s.must(err)
+	_, err = file.WriteString(line + "\n")
+	s.must(errors.Join(err, file.Close()))
+}
+
 // Alive reports whether the server has not ended by itself.
 func (s *Server) Alive() bool {
 	return syscall.Kill(int(s.server.pid.Load()), 0) == nil
