@@ -37,7 +37,9 @@ type Config struct {
 	DBSecretID      string        `split_words:"true" desc:"database secret (engine postgres, host, port, username, password, dbname, sslmode) for gateways that share one: name or ARN in Secrets Manager, or file:PATH; empty: SQLite in the data dir"`
 	DBHost          string        `split_words:"true" desc:"host or host:port of the database, where its secret has none, as that of a master user managed by RDS"`
 	DBName          string        `split_words:"true" desc:"name of the database, where its secret has none; empty: postgres"`
-	DBSslmode       string        `split_words:"true" desc:"sslmode as libpq has it, where the secret has none; empty: disable on this machine, else require"`
+	DBSslmode       string        `split_words:"true" desc:"sslmode as libpq has it, where the secret has none; empty: disable on this machine, else verify-full"`
+	DBSslrootcert   string        `split_words:"true" desc:"file of the authorities that may vouch for the database's server, in PEM form, where the secret has none and where its sslrootcert is rds; empty: those of the system"`
+	DBRequireAuth   string        `split_words:"true" desc:"how the database may ask for the password, as libpq's require_auth has it, where the secret says nothing; empty: scram-sha-256, on this machine also none"`
 	AdminSecretID   string        `split_words:"true" desc:"secret {\"tokens\": {\"name\": \"token\"}} or {\"tokens\": [\"…\"]}, as above; empty: a token is made in the data dir"`
 	APIKeysSecretID string        `split_words:"true" desc:"secret {\"keys\": {\"name\": \"key\"}}, as above; empty: apps need no key"`
 	APIKeyRate      float64       `split_words:"true" default:"0" desc:"requests a second that each key may make, and in one burst; 0: any number"`
@@ -250,7 +252,7 @@ func (c *Config) validate() error {
 	if _, err := c.databaseDefaults(); err != nil {
 		faults = append(faults, err)
 	}
-	oneOf("DB_SSLMODE", cmp.Or(c.DBSslmode, "require"), "disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+	c.validateProtection(fault)
 	if !(c.APIKeyRate >= 0 && c.APIKeyRate <= 1e6) {
 		fault("API_KEY_RATE", "%v must be from 0 to 1000000", c.APIKeyRate)
 	}

@@ -1,9 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"net"
+	"os"
 	"strconv"
 	"strings"
 
@@ -16,7 +20,7 @@ import (
 
 // openDatabase opens the database: SQLite in the data dir, or the one that
 // gateways share. connector is nil for SQLite.
-func openDatabase(ctx context.Context, cfg Config, dir *local.DataDir, v *vault) (s *store.Store, connector *store.Connector, err error) {
+func openDatabase(ctx context.Context, cfg Config, dir *local.DataDir, v *vault, log *slog.Logger) (s *store.Store, connector *store.Connector, err error) {
 	if cfg.DBSecretID == "" {
 		s, err = store.OpenSQLite(ctx, dir.Path("gateway.db"))
 		return s, nil, err
@@ -31,16 +35,37 @@ func openDatabase(ctx context.Context, cfg Config, dir *local.DataDir, v *vault)
 			return store.PostgresServer{}, err
 		}
 		server := store.PostgresServer{Host: d.Host, Port: d.Port, Database: d.Name,
-			Username: d.Username, Password: d.Password.Reveal, SSLMode: d.SSLMode}
+			Username: d.Username, Password: d.Password.Reveal,
+			SSLMode: d.SSLMode, SSLRootCert: d.SSLRootCert, RequireAuth: d.RequireAuth}
 		return server, server.Check()
 	}
 	secret, err := openSecret(ctx, v, "DB_SECRET_ID", "database", cfg.DBSecretID, 0, parse)
 	if err != nil {
 		return nil, nil, err
 	}
+	for _, weakness := range databaseWarnings(secret) {
+		log.Warn("the connection to the database is less protected than by default", "reason", weakness)
+	}
 	connector = store.NewConnector(logins{secret})
 	s, err = store.OpenPostgres(ctx, connector, store.PostgresOptions{Lifetime: cfg.dbLifetime})
-	return s, connector, err
+	return s, connector, databaseError(err)
+}
+
+// databaseWarnings says what the settings of the connection give up, as of the
+// secret's current version.
+func databaseWarnings(secret *secrets.Rotating[store.PostgresServer]) []string {
+	return secret.Current().Data.Weaknesses()
+}
+
+// databaseError names the settings where they are why the database could not be
+// opened.
+func databaseError(err error) error {
+	var unprotected *store.ProtectionError
+	if errors.As(err, &unprotected) {
+		return &usageError{fmt.Errorf("GATEWAY_DB_SECRET_ID: %w. "+
+			"The secret has sslmode, sslrootcert and require_auth, or else the settings GATEWAY_DB_SSLMODE, GATEWAY_DB_SSLROOTCERT and GATEWAY_DB_REQUIRE_AUTH", err)}
+	}
+	return err
 }
 
 // logins are the versions of a database secret, as package store wants them.
@@ -59,7 +84,8 @@ func (l logins) Accepted(version string) { l.secret.Accepted(version) }
 
 // databaseDefaults are what a database secret may leave out.
 func (c *Config) databaseDefaults() (secrets.Database, error) {
-	d := secrets.Database{Host: strings.Trim(c.DBHost, "[]"), Name: c.DBName, SSLMode: c.DBSslmode}
+	d := secrets.Database{Host: strings.Trim(c.DBHost, "[]"), Name: c.DBName,
+		SSLMode: c.DBSslmode, SSLRootCert: cmp.Or(c.DBSslrootcert, os.Getenv("PGSSLROOTCERT")), RequireAuth: c.DBRequireAuth}
 	if host, port, err := net.SplitHostPort(c.DBHost); err == nil { // else it is a host alone
 		n, err := strconv.ParseUint(port, 10, 16)
 		if err != nil || n == 0 || host == "" {
@@ -70,7 +96,24 @@ func (c *Config) databaseDefaults() (secrets.Database, error) {
 	return d, nil
 }
 
-// databaseMetrics shows the connections to the database, and who writes.
+// validateProtection checks the settings of the connection to the database.
+func (c *Config) validateProtection(fault func(name, format string, args ...any)) {
+	for _, setting := range []struct {
+		name   string
+		server store.PostgresServer
+	}{
+		{"DB_SSLMODE", store.PostgresServer{SSLMode: c.DBSslmode}},
+		{"DB_SSLROOTCERT", store.PostgresServer{SSLRootCert: c.DBSslrootcert}},
+		{"DB_REQUIRE_AUTH", store.PostgresServer{RequireAuth: c.DBRequireAuth}},
+	} {
+		if err := setting.server.CheckProtection(); err != nil {
+			fault(setting.name, "%v", err)
+		}
+	}
+}
+
+// databaseMetrics shows the connections to the database, and its write
+// transactions.
 type databaseMetrics struct {
 	store     *store.Store
 	connector *store.Connector // nil for SQLite

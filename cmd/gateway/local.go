@@ -113,7 +113,7 @@ func openParts(ctx context.Context, cfg Config, log *slog.Logger) (_ *parts, err
 	p.vault = newVault(cfg, log, p.registry)
 	p.cleanups.add("secrets", p.vault.Close)
 
-	if p.store, p.connector, err = openDatabase(ctx, cfg, p.dir, p.vault); err != nil {
+	if p.store, p.connector, err = openDatabase(ctx, cfg, p.dir, p.vault, log); err != nil {
 		return nil, err
 	}
 	p.cleanups.add("database", p.store.Close)

@@ -17,15 +17,21 @@ import (
 //
 // The port may be text, and ssl true or false, in text or not. Of two users who
 // take turns, username names the one whose turn it is. The secret of a master
-// user that RDS manages has username and password alone.
+// user that RDS manages has username and password alone. How the connection is
+// protected may be said by sslmode, sslrootcert and require_auth.
 type Database struct {
 	Host     string
 	Port     uint16
 	Username string
 	Password Secret
 	Name     string
-	SSLMode  string // as libpq has it; empty: the default of whoever connects
+	// SSLMode, SSLRootCert and RequireAuth are what libpq calls sslmode,
+	// sslrootcert and require_auth. Empty: the connection's defaults.
+	SSLMode, SSLRootCert, RequireAuth string
 }
+
+// rdsRoots stands in sslrootcert for the file that the settings name.
+const rdsRoots = "rds"
 
 // ParseDatabase returns a function that reads a database secret. What the
 // secret leaves out is taken from missing; where that has none either, the port
@@ -33,8 +39,10 @@ type Database struct {
 func ParseDatabase(missing Database) func(Secret) (Database, error) {
 	return func(s Secret) (Database, error) {
 		var form struct {
-			Engine, Host, Username, Password, DBName, SSLMode string
-			Port, SSL                                         json.RawMessage
+			Engine, Host, Username, Password, DBName, SSLMode, SSLRootCert string
+
+			RequireAuth string `json:"require_auth"`
+			Port, SSL   json.RawMessage
 		}
 		if err := json.Unmarshal([]byte(s.Reveal()), &form); err != nil {
 			return Database{}, errors.New(`must be a JSON object with "username", "password" and the like, all of them text but the port`)
@@ -43,7 +51,14 @@ func ParseDatabase(missing Database) func(Secret) (Database, error) {
 			return Database{}, err
 		}
 		d := Database{Host: or(form.Host, missing.Host), Username: form.Username, Password: New(form.Password),
-			Name: or(form.DBName, missing.Name, "postgres"), SSLMode: or(form.SSLMode, missing.SSLMode)}
+			Name: or(form.DBName, missing.Name, "postgres"), SSLMode: or(form.SSLMode, missing.SSLMode),
+			SSLRootCert: or(form.SSLRootCert, missing.SSLRootCert), RequireAuth: or(form.RequireAuth, missing.RequireAuth)}
+		if form.SSLRootCert == rdsRoots {
+			if missing.SSLRootCert == "" {
+				return Database{}, errors.New(`sslrootcert is "rds", and GATEWAY_DB_SSLROOTCERT does not name the file of Amazon's certificates`)
+			}
+			d.SSLRootCert = missing.SSLRootCert
+		}
 		for _, member := range []struct{ name, value string }{{"host", d.Host}, {"username", d.Username}, {"password", form.Password}} {
 			if member.value == "" {
 				return Database{}, fmt.Errorf("%q is missing", member.name)
@@ -99,12 +114,17 @@ func parsePort(text json.RawMessage, missing uint16) (uint16, error) {
 	return uint16(port), nil
 }
 
+// parseSSL returns the mode that ssl asks for, where the secret has no sslmode.
+// True is what the settings say, if that demands TLS, else the safest mode.
 func parseSSL(text json.RawMessage, missing string) (string, error) {
 	switch strings.Trim(string(text), `"`) {
 	case "", "null":
 		return missing, nil
 	case "true":
-		return "require", nil
+		if missing == "require" || missing == "verify-ca" {
+			return missing, nil
+		}
+		return "verify-full", nil
 	case "false":
 		return "disable", nil
 	}

@@ -31,7 +31,9 @@ func TestDatabaseSecrets(t *testing.T) {
 		"what a secret says wins": {text: `{"host":"h","port":1,"username":"u","password":"leak","dbname":"d","sslmode":"disable"}`, missing: config,
 			want: want{"h", "u", "d", "disable", 1}},
 		"no port and no name":          {text: `{"host":"h","username":"u","password":"leak","port":null}`, want: want{"h", "u", "postgres", "", 5432}},
-		"ssl":                          {text: `{"host":"h","username":"u","password":"leak","ssl":true}`, want: want{"h", "u", "postgres", "require", 5432}},
+		"ssl":                          {text: `{"host":"h","username":"u","password":"leak","ssl":true}`, want: want{"h", "u", "postgres", "verify-full", 5432}},
+		"ssl and a weaker setting":     {text: `{"host":"h","username":"u","password":"leak","ssl":true}`, missing: secrets.Database{SSLMode: "prefer"}, want: want{"h", "u", "postgres", "verify-full", 5432}},
+		"ssl and a setting with TLS":   {text: `{"host":"h","username":"u","password":"leak","ssl":true}`, missing: secrets.Database{SSLMode: "require"}, want: want{"h", "u", "postgres", "require", 5432}},
 		"ssl as text":                  {text: `{"host":"h","username":"u","password":"leak","ssl":"false"}`, want: want{"h", "u", "postgres", "disable", 5432}},
 		"ssl and sslmode":              {text: `{"host":"h","username":"u","password":"leak","ssl":false,"sslmode":"require"}`, want: want{"h", "u", "postgres", "require", 5432}},
 		"ssl that is neither":          {text: `{"host":"h","username":"u","password":"leak","ssl":"leak"}`, fault: "ssl"},
@@ -59,6 +61,34 @@ func TestDatabaseSecrets(t *testing.T) {
 			}
 			if text := fmt.Sprintf("%v %+v %#v %v", d, d, d, err); strings.Contains(text, "leak") {
 				t.Errorf("the password was printed: %s", text)
+			}
+		})
+	}
+}
+
+func TestADatabaseSecretSaysHowTheConnectionIsProtected(t *testing.T) {
+	settings := secrets.Database{SSLRootCert: "/etc/rds.pem", RequireAuth: "scram-sha-256,md5"}
+	for name, tc := range map[string]struct {
+		members             string
+		settings            secrets.Database
+		roots, auth, faulty string
+	}{
+		"nothing said":            {},
+		"by the settings":         {settings: settings, roots: "/etc/rds.pem", auth: "scram-sha-256,md5"},
+		"by the secret":           {members: `,"sslrootcert":"/run/ca.pem","require_auth":"md5"`, settings: settings, roots: "/run/ca.pem", auth: "md5"},
+		"Amazon's certificates":   {members: `,"sslrootcert":"rds"`, settings: settings, roots: "/etc/rds.pem", auth: "scram-sha-256,md5"},
+		"Amazon's, without place": {members: `,"sslrootcert":"rds"`, faulty: "GATEWAY_DB_SSLROOTCERT"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d, err := secrets.ParseDatabase(tc.settings)(secrets.New(`{"host":"h","username":"u","password":"p"` + tc.members + `}`))
+			if tc.faulty != "" {
+				if err == nil || !strings.Contains(err.Error(), tc.faulty) {
+					t.Errorf("got %v, want an error that names %s", err, tc.faulty)
+				}
+				return
+			}
+			if err != nil || d.SSLRootCert != tc.roots || d.RequireAuth != tc.auth {
+				t.Errorf("got %q and %q (%v), want %q and %q", d.SSLRootCert, d.RequireAuth, err, tc.roots, tc.auth)
 			}
 		})
 	}

@@ -1,14 +1,17 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql/driver"
-	"net"
-	"net/url"
+	"errors"
+	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
@@ -18,14 +21,28 @@ import (
 // takes over its renewal, say, must not wait for longer than its lease.
 const frozenTime = 5 * time.Second
 
-// PostgresServer says where a PostgreSQL database is and who asks.
+// PostgresServer says where a PostgreSQL database is, who asks, and how the
+// connection is protected. Its zero values protect as far as the host allows.
 type PostgresServer struct {
-	Host     string
+	Host     string // a name, an address, or the folder of a Unix socket
 	Port     uint16
 	Database string
 	Username string
 	Password func() string // asked for where a connection is made, so that it cannot be printed
-	SSLMode  string        // as libpq has it; empty: disable on this machine, else require
+
+	// SSLMode is libpq's sslmode. Empty: verify-full, or disable where the host
+	// is this machine.
+	SSLMode string
+	// SSLRootCert is libpq's sslrootcert: the file of the authorities that may
+	// vouch for the server, or "system". Empty: as libpq's own variable and file
+	// have it, else those of the system. The file is read for each connection.
+	SSLRootCert string
+	// RequireAuth is libpq's require_auth: the ways in which the server may ask
+	// for the password. Empty: scram-sha-256, which does not show it; where the
+	// host is this machine, also none.
+	RequireAuth string
+
+	resolve pgconn.LookupFunc // in tests; nil: the system's
 }
 
 // Check says whether a connection could be asked for, without asking.
@@ -39,26 +56,36 @@ func (p PostgresServer) connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return stdlib.GetConnector(*cfg).Connect(ctx)
+	conn, err := stdlib.GetConnector(*cfg).Connect(ctx)
+	return conn, protectionError(err)
 }
 
 func (p PostgresServer) config() (*pgx.ConnConfig, error) {
-	mode := p.SSLMode
-	if mode == "" {
-		mode = "require"
-		if ip := net.ParseIP(p.Host); p.Host == "localhost" || (ip != nil && ip.IsLoopback()) {
-			mode = "disable"
-		}
-	}
-	address := url.URL{Scheme: "postgres", Host: net.JoinHostPort(p.Host, strconv.Itoa(int(p.Port))), Path: "/" + p.Database,
-		RawQuery: url.Values{"sslmode": {mode}}.Encode()}
-	cfg, err := pgx.ParseConfig(address.String())
-	if err != nil {
+	if err := p.CheckProtection(); err != nil {
 		return nil, failed("address", err)
+	}
+	// The port counts for each of several hosts.
+	address := fmt.Sprintf("host=%s port=%d dbname=%s sslmode=%s require_auth=%s",
+		quote(p.Host), p.Port, quote(p.Database), p.sslMode(), quote(p.requireAuth()))
+	if p.SSLRootCert != "" {
+		address += " sslrootcert=" + quote(p.SSLRootCert)
+	}
+	cfg, err := pgx.ParseConfig(address)
+	if err != nil {
+		// What pgx says around the cause repeats the address.
+		return nil, failed("address", cmp.Or(errors.Unwrap(err), errors.New("the host, the port or a PG… variable is wrong")))
 	}
 	// Set here and not in the address, which pgx repeats in errors.
 	cfg.User, cfg.Password = p.Username, p.Password()
 	cfg.RuntimeParams["application_name"] = "gateway"
 	cfg.RuntimeParams["idle_in_transaction_session_timeout"] = strconv.FormatInt(frozenTime.Milliseconds(), 10)
+	if p.resolve != nil {
+		cfg.LookupFunc = p.resolve
+	}
 	return cfg, nil
+}
+
+// quote quotes a value of a connection string.
+func quote(value string) string {
+	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(value) + "'"
 }
