@@ -139,6 +139,7 @@ func newApp(ctx context.Context, cfg Config, log *slog.Logger, say func(format s
 		a.server(admin)
 	}
 	measureListeners(a.parts.registry, a.listen, a.fronts)
+	measureLog(a.parts.registry, cfg.logDropped)
 	a.url = a.listen[len(a.listen)-1].url()
 	if err := a.parts.dir.Announce(a.url); err != nil {
 		return nil, err

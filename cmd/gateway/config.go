@@ -72,6 +72,8 @@ type Config struct {
 
 	waiting func() // called when the start has to wait for a secret
 
+	logDropped func() int64 // how many log lines were dropped; nil: none ever are
+
 	command bool // this gateway runs for one command: it starts no renewals by itself
 }
 

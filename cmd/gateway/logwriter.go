@@ -4,53 +4,75 @@ import (
 	"io"
 	"runtime"
 	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
-// logWriter writes lines in the background, together what comes together: a
-// line costs a system call, which under load is more than making it. A lone
-// line is written at once, and their order is kept. What the process had not
-// written when it was killed is lost; that is what came in the last moment.
+// logWriter writes log lines in the background, so that logging never blocks a
+// request. Lines that arrive while others are being written are written
+// together: a line costs a system call, which under load is more than making
+// it. A single line is written at once, and the order is kept.
 //
-// Close writes what is left, and from then on a line is written by whoever has
-// it to say.
+// If the log is not read, as with a full pipe, unwrittenMax bytes wait. Further
+// lines are dropped and counted. Once writing works again, a line in their
+// place says how many are missing. Lines that were not written when the process
+// was killed are lost.
 type logWriter struct {
 	w io.Writer
+	// missing returns the line that reports dropped lines.
+	missing func(dropped int64) []byte
 
 	mu      sync.Mutex
-	changed sync.Cond // of mu: there are lines, there is room, there is an end
+	changed sync.Cond // of mu: there are lines to write, or Close was called
 	lines   []byte
 	spare   []byte // memory of lines
 	writing bool
 	closed  bool
+	gap     int64 // lines dropped since the last line that was accepted
+	dropped int64 // lines dropped in all
 	done    chan struct{}
 }
 
-// mostUnwritten bounds the lines that wait, in bytes. Beyond it whoever logs
-// waits for the reader of the log, as everybody does who writes by himself.
-const mostUnwritten = 1 << 20
+const (
+	// unwrittenMax bounds the lines that wait, in bytes. As many again may be
+	// in the write that is under way.
+	unwrittenMax = 1 << 20
+	// closeTime is how long Close waits for the lines to be written.
+	closeTime = time.Second
+)
 
-func newLogWriter(w io.Writer) *logWriter {
-	l := &logWriter{w: w, done: make(chan struct{})}
+func newLogWriter(w io.Writer, missing func(dropped int64) []byte) *logWriter {
+	l := &logWriter{w: w, missing: missing, done: make(chan struct{})}
 	l.changed.L = &l.mu
 	go l.run()
 	return l
 }
 
-// Write implements io.Writer. It reports no error: nobody could log it.
+// Write implements io.Writer. It never waits and reports no error.
 func (l *logWriter) Write(line []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed {
-		return l.w.Write(line)
-	}
-	for len(l.lines) > mostUnwritten && !l.closed {
-		l.changed.Wait()
+	if l.closed || len(l.lines)+len(line) > unwrittenMax {
+		l.gap++
+		l.dropped++
+		return len(line), nil
 	}
 	if len(l.lines) == 0 && !l.writing {
-		l.changed.Broadcast()
+		l.changed.Signal()
 	}
+	l.reportGap()
 	l.lines = append(l.lines, line...)
 	return len(line), nil
+}
+
+// reportGap adds the line that says how many lines are missing at this point.
+// l.mu is held.
+func (l *logWriter) reportGap() {
+	if l.gap > 0 {
+		l.lines = append(l.lines, l.missing(l.gap)...)
+		l.gap = 0
+	}
 }
 
 func (l *logWriter) run() {
@@ -66,7 +88,7 @@ func (l *logWriter) run() {
 		}
 		l.writing = true
 		l.mu.Unlock()
-		runtime.Gosched() // whoever is ready to log at this moment comes along
+		runtime.Gosched() // let other goroutines that are about to log add their lines
 		l.mu.Lock()
 		lines := l.lines
 		l.lines = l.spare[:0]
@@ -74,16 +96,39 @@ func (l *logWriter) run() {
 		_, _ = l.w.Write(lines)
 		l.mu.Lock()
 		l.spare, l.writing = lines[:0], false
-		l.changed.Broadcast()
+		l.reportGap()
 	}
 }
 
-// Close writes what is left.
+// Dropped returns how many lines were dropped.
+func (l *logWriter) Dropped() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.dropped
+}
+
+// Close writes the lines that wait, or gives up after closeTime. Lines that
+// come later are dropped.
 func (l *logWriter) Close() error {
 	l.mu.Lock()
 	l.closed = true
-	l.changed.Broadcast()
+	l.changed.Signal()
 	l.mu.Unlock()
-	<-l.done
+	late := time.NewTimer(closeTime)
+	defer late.Stop()
+	select {
+	case <-l.done:
+	case <-late.C:
+	}
 	return nil
+}
+
+// measureLog registers the metric of dropped log lines.
+func measureLog(reg prometheus.Registerer, dropped func() int64) {
+	if dropped == nil {
+		dropped = func() int64 { return 0 }
+	}
+	reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "gateway_log_lines_dropped_total", Help: "Log lines that were dropped because the log was not read fast enough.",
+	}, func() float64 { return float64(dropped()) }))
 }

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -29,7 +31,7 @@ func (p *slowPipe) Write(b []byte) (int, error) {
 func TestLinesAreWrittenTogetherAndInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pipe := &slowPipe{gate: make(chan struct{})}
-		l := newLogWriter(pipe)
+		l := newLogWriter(pipe, missingLines)
 		var want strings.Builder
 		for i := range 1000 {
 			fmt.Fprintf(&want, "line %d\n", i)
@@ -48,10 +50,6 @@ func TestLinesAreWrittenTogetherAndInOrder(t *testing.T) {
 		if pipe.writes != 2 {
 			t.Errorf("%d writes, want the first line and then the others", pipe.writes)
 		}
-		fmt.Fprint(l, "afterwards\n")
-		if !strings.HasSuffix(pipe.text.String(), "afterwards\n") {
-			t.Error("a line after the end is lost")
-		}
 	})
 }
 
@@ -59,7 +57,7 @@ func TestALoneLineIsWrittenAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pipe := &slowPipe{gate: make(chan struct{})}
 		close(pipe.gate)
-		l := newLogWriter(pipe)
+		l := newLogWriter(pipe, missingLines)
 		defer func() { _ = l.Close() }()
 		for i := range 3 {
 			before := time.Now()
@@ -72,29 +70,75 @@ func TestALoneLineIsWrittenAtOnce(t *testing.T) {
 	})
 }
 
-func TestWhoLogsWaitsForAReaderThatIsSlow(t *testing.T) {
+// missingLines reports dropped lines in the tests of a logWriter.
+func missingLines(dropped int64) []byte { return fmt.Appendf(nil, "%d are missing\n", dropped) }
+
+func TestLoggingNeverWaitsForAReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pipe := &slowPipe{gate: make(chan struct{})}
-		l := newLogWriter(pipe)
-		line := bytes.Repeat([]byte("x"), 64<<10)
-		logged := 0
-		go func() {
-			for range 100 {
-				_, _ = l.Write(line)
-				logged++
-			}
-		}()
-		synctest.Wait()
-		if most := 2*mostUnwritten/len(line) + 2; logged > most || logged < mostUnwritten/len(line) {
-			t.Errorf("%d lines of 64 KiB are in memory, want at most %d", logged, most)
+		l := newLogWriter(pipe, missingLines)
+		fmt.Fprint(l, "the first line\n")
+		synctest.Wait() // it is being written
+		line := bytes.Repeat([]byte("x"), 64<<10-1)
+		line = append(line, '\n')
+		const waiting = unwrittenMax / (64 << 10)
+		for range waiting + 5 {
+			_, _ = l.Write(line)
+		}
+		if n := l.Dropped(); n != 5 {
+			t.Errorf("%d lines were dropped, want 5", n)
 		}
 		close(pipe.gate)
 		synctest.Wait()
-		if logged != 100 {
-			t.Errorf("only %d lines were logged when the reader came back", logged)
+		fmt.Fprint(l, "afterwards\n")
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
 		}
-		if err := l.Close(); err != nil || pipe.text.Len() != 100*len(line) {
-			t.Errorf("%v, %d bytes", err, pipe.text.Len())
+		want := "the first line\n" + strings.Repeat(string(line), waiting) + "5 are missing\nafterwards\n"
+		if got := pipe.text.String(); got != want {
+			t.Errorf("%d bytes were written, want %d; they end with %q", len(got), len(want), got[max(0, len(got)-60):])
 		}
+	})
+}
+
+// TestALogThatIsNeverReadDoesNotHoldUpTheEnd gives up the lines that wait.
+func TestALogThatIsNeverReadDoesNotHoldUpTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pipe := &slowPipe{gate: make(chan struct{})}
+		l := newLogWriter(pipe, missingLines)
+		fmt.Fprint(l, "a line\n")
+		begun := time.Now()
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(begun); took != closeTime {
+			t.Errorf("Close took %s, want %s", took, closeTime)
+		}
+		fmt.Fprint(l, "afterwards\n")
+		if n := l.Dropped(); n != 1 {
+			t.Errorf("%d lines were dropped, want the one after Close", n)
+		}
+		close(pipe.gate)
+	})
+}
+
+func TestTheErrorOfACommandDoesNotHoldUpASignal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pipe := &slowPipe{gate: make(chan struct{})}
+		ctx, interrupt := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			printError(ctx, pipe, errors.New("no such file"))
+		}()
+		time.Sleep(time.Hour)
+		select {
+		case <-ended:
+			t.Error("a reader that is slow gets no error")
+		default:
+		}
+		interrupt()
+		<-ended
+		close(pipe.gate)
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 )
@@ -74,7 +75,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int
 	}
 	selected, err := parser.Parse(args)
 	if err != nil {
-		fmt.Fprintf(stderr, "gateway: %v\n", err)
+		printError(ctx, stderr, err)
 		return exitUsage
 	}
 	err = selected.Run(&console{ctx: ctx, stdout: stdout, stderr: stderr})
@@ -83,13 +84,32 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int
 	case err == nil:
 		return exitOK
 	case errors.As(err, &usage):
-		fmt.Fprintf(stderr, "gateway: %v\n", err)
+		printError(ctx, stderr, err)
 		return exitUsage
 	case errors.Is(err, errReported):
 		return exitFailed
 	}
-	fmt.Fprintf(stderr, "gateway: %v\n", err)
+	printError(ctx, stderr, err)
 	return exitFailed
+}
+
+// printError prints the error that ends a command. If stderr is not read, it
+// waits only until a signal ends the context, and closeTime longer.
+func printError(ctx context.Context, stderr io.Writer, err error) {
+	printed := make(chan struct{})
+	go func() {
+		defer close(printed)
+		fmt.Fprintf(stderr, "gateway: %v\n", err)
+	}()
+	select {
+	case <-printed:
+		return
+	case <-ctx.Done():
+	}
+	select {
+	case <-printed:
+	case <-time.After(closeTime):
+	}
 }
 
 // usageError is a wrong setting or argument.

@@ -7,12 +7,15 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"gateway/internal/predict"
 )
@@ -88,6 +91,93 @@ func TestTerminatingUnderLoadDropsNothing(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, "gateway.owner")); !os.IsNotExist(err) {
 		t.Error("the data dir still names an owner")
 	}
+}
+
+// TestALogThatIsNotReadStopsNothing runs a gateway whose stderr is a pipe that
+// is never read. It goes on answering, and ends when it is told to.
+func TestALogThatIsNotReadStopsNothing(t *testing.T) {
+	unread, stderr, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unread.Close()
+	addr := freePort(t)
+	cmd := exec.Command(os.Args[0], "serve")
+	cmd.Env = append(os.Environ(), "RUN_AS_GATEWAY=1", "GATEWAY_DEMO=false", "GATEWAY_ADDR="+addr, "GATEWAY_DATA_DIR="+t.TempDir())
+	cmd.Stderr = stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	_ = stderr.Close()
+	defer func() { _ = cmd.Process.Kill() }()
+	url := "http://" + addr
+	eventually(t, "/livez is 200", func() bool {
+		res, err := http.Get(url + "/livez")
+		return err == nil && res.Body.Close() == nil && res.StatusCode == http.StatusOK
+	})
+	// Each is a line of more than 200 bytes, and the pipe has room for 64 KiB.
+	const each = 2 * 2 * unwrittenMax / 200 / 8
+	var load sync.WaitGroup
+	for range 8 {
+		client := &http.Client{Timeout: patience, Transport: &http.Transport{}}
+		load.Go(func() {
+			defer client.CloseIdleConnections()
+			for range each {
+				res, err := client.Post(url+"/outcomes", "application/json", strings.NewReader(`{}`))
+				if err != nil {
+					t.Errorf("a request was not answered: %v", err)
+					return
+				}
+				_, _ = io.Copy(io.Discard, res.Body)
+				_ = res.Body.Close()
+			}
+		})
+	}
+	load.Wait()
+	if t.Failed() {
+		return
+	}
+	if n := metricOf(t, url, "gateway_log_lines_dropped_total"); n < 1 {
+		t.Errorf("%v lines were dropped, of %d", n, 8*each)
+	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Errorf("the gateway ended with %v", err)
+		}
+	case <-time.After(patience):
+		t.Error("the gateway does not end")
+	}
+}
+
+// metricOf reads a metric without labels.
+func metricOf(t *testing.T, url, name string) float64 {
+	t.Helper()
+	res, err := http.Get(url + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if value, ok := strings.CutPrefix(line, name+" "); ok {
+			n, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+	}
+	t.Fatalf("there is no metric %s", name)
+	return 0
 }
 
 func refused(err error) bool {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 
 	"gateway/internal/aws/awstest"
 )
@@ -55,14 +54,16 @@ func (cmd sandboxCommand) Run(c *console) error {
 	if cmd.Speed <= 0 {
 		return &usageError{errors.New("--speed: must be above zero")}
 	}
-	var log sync.Mutex // one line at a time
+	// The stand-in must answer also while its output is not read.
+	log := newLogWriter(c.stderr, func(dropped int64) []byte {
+		return fmt.Appendf(nil, "gateway: %d lines were dropped because the output was not read\n", dropped)
+	})
+	defer func() { _ = log.Close() }()
 	o := awstest.Options{Addr: cmd.Addr, Pace: awstest.RealPace().Faster(cmd.Speed), Backend: cmd.Moto,
 		SecretsManager: awstest.NewSecretsManager()}
 	if cmd.Calls {
 		o.Observe = func(call awstest.Call) {
-			log.Lock()
-			defer log.Unlock()
-			fmt.Fprintf(c.stderr, "%s %s %s attempt %d: %d %s\n", call.At.UTC().Format("15:04:05.000"), call.Operation, call.Resource, call.Attempt, call.Status, call.Fault)
+			fmt.Fprintf(log, "%s %s %s attempt %d: %d %s\n", call.At.UTC().Format("15:04:05.000"), call.Operation, call.Resource, call.Attempt, call.Status, call.Fault)
 		}
 	}
 	s, err := awstest.New(o)
@@ -83,9 +84,7 @@ func (cmd sandboxCommand) Run(c *console) error {
 			return err
 		}
 	}
-	log.Lock()
-	fmt.Fprintf(c.stderr, "gateway: the sandbox serves on %s, at %g times the speed of AWS, until it is interrupted; faults: gateway sandbox --help\n", s.URL, cmd.Speed)
-	log.Unlock()
+	fmt.Fprintf(log, "gateway: the sandbox serves on %s, at %g times the speed of AWS, until it is interrupted; faults: gateway sandbox --help\n", s.URL, cmd.Speed)
 	<-c.ctx.Done()
 	return nil
 }

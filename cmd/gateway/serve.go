@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"io"
@@ -19,9 +20,11 @@ func (serveCommand) Run(c *console) error {
 	if err != nil {
 		return &usageError{err}
 	}
-	lines := newLogWriter(c.stderr)
+	terminal := isTerminal(c.stderr)
+	lines := newLogWriter(c.stderr, func(dropped int64) []byte { return droppedLine(cfg, terminal, dropped) })
 	defer func() { _ = lines.Close() }()
-	log := newLogger(cfg, lines, isTerminal(c.stderr))
+	log := newLogger(cfg, lines, terminal)
+	cfg.logDropped = lines.Dropped
 	tuneCollector(log)
 	a, err := newApp(c.ctx, cfg, log, func(format string, args ...any) { log.Info(fmt.Sprintf(format, args...)) })
 	if err != nil {
@@ -43,6 +46,13 @@ func newLogger(cfg Config, w io.Writer, terminal bool) *slog.Logger {
 		return slog.New(slog.NewTextHandler(w, opts))
 	}
 	return slog.New(slog.NewJSONHandler(w, opts))
+}
+
+// droppedLine is the log line that says how many lines before it are missing.
+func droppedLine(cfg Config, terminal bool, dropped int64) []byte {
+	var line bytes.Buffer
+	newLogger(cfg, &line, terminal).Error("log lines were dropped because the log was not read", "lines", dropped)
+	return line.Bytes()
 }
 
 func isTerminal(w any) bool {
