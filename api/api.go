@@ -124,6 +124,7 @@ type api struct {
 	readiness *readiness
 	documents documents
 	shutdowns shutdowns
+	watches   watches
 	started   time.Time
 }
 
@@ -136,6 +137,7 @@ func New(d Deps, o Options) (public, admin http.Handler) {
 	if a.limit = d.Limit; a.limit == nil {
 		a.limit = overload.NewLimit(overload.Options{Ceiling: o.MaxInFlight}, d.Registry)
 	}
+	a.watches.look = a.look
 	d.Registry.MustRegister(dependencyUp{a.readiness})
 	if !o.SeparateAdmin {
 		return a.router(a.health, a.apps, a.operators), nil

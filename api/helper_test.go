@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -283,6 +284,7 @@ type swapStore struct {
 	serving  string
 	stale    bool // somebody else is always faster
 	err      error
+	looks    atomic.Int64 // at one renewal
 }
 
 func (s *swapStore) InsertRenewal(_ context.Context, r *modelswap.Renewal) error {
@@ -337,6 +339,7 @@ func (s *swapStore) change(id string, do func(r *modelswap.Renewal) error) error
 }
 
 func (s *swapStore) Renewal(_ context.Context, id string) (found *modelswap.Renewal, err error) {
+	s.looks.Add(1)
 	err = s.change(id, func(r *modelswap.Renewal) error {
 		found = copyOf(r)
 		return nil

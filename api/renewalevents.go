@@ -34,31 +34,36 @@ const (
 // the final one has been told, the caller leaves, or the server shuts down.
 func (a *api) renewalEvents(w http.ResponseWriter, r *http.Request) error {
 	ctx, id := r.Context(), chi.URLParam(r, "id")
-	renewal, err := a.look(ctx, id)
+	watch, err := a.watches.join(id)
+	if err != nil {
+		return err
+	}
+	defer a.watches.leave(id, watch)
+	seen, err := watch.first(ctx)
 	if err != nil {
 		return err
 	}
 	s := &eventStream{w: w, rc: http.NewResponseController(w)}
-	if r.Header.Get("Last-Event-ID") == eventID(renewal) {
-		if renewal.Status.Final() {
+	if r.Header.Get("Last-Event-ID") == eventID(seen.renewal) {
+		if seen.renewal.Status.Final() {
 			w.Header().Set("Cache-Control", "no-store")
 			w.WriteHeader(http.StatusNoContent) // browsers would connect again after anything else
 			return nil
 		}
-		if s.told, err = eventData(renewal); err != nil {
-			return err
-		}
+		s.told = seen.data
 	}
 	down := a.shutdowns.of(r)
-	look, beat := time.NewTicker(eventLook), time.NewTicker(eventBeat)
-	defer look.Stop()
+	beat := time.NewTicker(eventBeat)
 	defer beat.Stop()
 	s.begin()
 	if r.Method == http.MethodHead {
 		return nil
 	}
-	for answered := time.Now(); ; {
-		if err := s.tell(renewal); err != nil || renewal.Status.Final() {
+	for ; ; seen = watch.sighting() {
+		if seen.err != nil && time.Since(seen.read) > eventPatience {
+			return seen.err // breaks the connection, for this is not the end of the renewal
+		}
+		if err := s.tell(seen); err != nil || seen.renewal.Status.Final() {
 			return nil // an error means that the caller has left
 		}
 		select {
@@ -70,16 +75,7 @@ func (a *api) renewalEvents(w http.ResponseWriter, r *http.Request) error {
 			if s.write([]byte(": still here\n\n")) != nil {
 				return nil
 			}
-		case <-look.C:
-			next, err := a.look(ctx, id)
-			switch {
-			case ctx.Err() != nil:
-				return nil
-			case err == nil:
-				renewal, answered = next, time.Now()
-			case time.Since(answered) > eventPatience:
-				return err // breaks the connection, for this is not the end of the renewal
-			}
+		case <-seen.news:
 		}
 	}
 }
@@ -118,13 +114,12 @@ func (s *eventStream) begin() {
 
 // tell sends the renewal unless it is as it was. Not every revision is a
 // change that can be seen, and not every change makes a new revision.
-func (s *eventStream) tell(r *modelswap.Renewal) error {
-	data, err := eventData(r)
-	if err != nil || bytes.Equal(data, s.told) {
-		return err
+func (s *eventStream) tell(seen sighting) error {
+	if bytes.Equal(seen.data, s.told) {
+		return nil
 	}
-	s.told = data
-	event := append([]byte("id: "+eventID(r)+"\nevent: renewal\ndata: "), data...)
+	s.told = seen.data
+	event := append([]byte("id: "+eventID(seen.renewal)+"\nevent: renewal\ndata: "), seen.data...)
 	return s.write(append(event, "\n\n"...))
 }
 

@@ -217,6 +217,63 @@ func TestEventsEndWhenTheCallerLeaves(t *testing.T) {
 	}
 }
 
+// TestWatchersShareOnePollOfTheDatabase counts the looks at the database that
+// many watchers of one renewal cause, with a fake clock.
+func TestWatchersShareOnePollOfTheDatabase(t *testing.T) {
+	b := setup(t)
+	r, err := b.client.Retrain(t.Context(), api.RetrainRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		const watchers = 100 // as many as may
+		ctx, leave := context.WithCancel(t.Context())
+		watch := func() *httptest.ResponseRecorder {
+			req := httptest.NewRequestWithContext(ctx, "GET", "/admin/renewals/"+r.ID+"/events", nil)
+			req.Header.Set("Authorization", "Bearer "+token)
+			w := httptest.NewRecorder()
+			go b.handler.ServeHTTP(w, req)
+			return w
+		}
+		looked := func() int64 { return b.swap.looks.Load() }
+		before := looked()
+		var all []*httptest.ResponseRecorder
+		for range watchers {
+			all = append(all, watch())
+		}
+		synctest.Wait()
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if n := looked() - before; n < 30 || n > 50 { // every 250 ms
+			t.Errorf("%d watchers looked at the database %d times in 10 s, want 41 times together", watchers, n)
+		}
+		for i, w := range all {
+			if strings.Count(w.Body.String(), "event: renewal\n") != 1 {
+				t.Errorf("watcher %d was told %q", i, w.Body)
+			}
+		}
+		surplus := watch()
+		synctest.Wait()
+		if surplus.Code != 503 || surplus.Header().Get("Retry-After") == "" {
+			t.Errorf("one watcher more got %d, %v", surplus.Code, surplus.Header())
+		}
+		leave()
+		synctest.Wait()
+		before = looked()
+		time.Sleep(10 * time.Second)
+		if n := looked() - before; n > 0 {
+			t.Errorf("after the last watcher has left there were %d looks", n)
+		}
+		ctx, leave = context.WithCancel(t.Context())
+		again := watch()
+		synctest.Wait()
+		if again.Code != 200 || !strings.Contains(again.Body.String(), "event: renewal\n") {
+			t.Errorf("a watcher after that got %d, %q", again.Code, again.Body)
+		}
+		leave()
+	})
+}
+
 // The gateway's clock is a fake one here, and there is no network.
 func TestEventsBeatWhileNothingChanges(t *testing.T) {
 	b := setup(t)
