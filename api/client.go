@@ -201,7 +201,7 @@ func (c *Client) Import(ctx context.Context, contentType string, rows io.Reader,
 		case line.ImportReport != nil:
 			report = line.ImportReport
 		case badRow != nil:
-			badRow(predict.BadRow{Line: line.Line, Errors: line.Errors})
+			badRow(predict.BadRow{Line: line.Line, Errors: line.Errors, Omitted: line.Omitted})
 		}
 		if line.Error != nil {
 			return line.Error

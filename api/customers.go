@@ -18,6 +18,8 @@ import (
 type ImportLine struct {
 	Line   int                 `json:"line,omitzero"`
 	Errors []predict.Violation `json:"errors,omitzero"`
+	// Omitted is how many further errors are not listed.
+	Omitted int `json:"errors_omitted,omitzero"`
 	*predict.ImportReport
 	Error *Problem `json:"error,omitzero"`
 }
@@ -55,7 +57,7 @@ func (a *api) customers(w http.ResponseWriter, r *http.Request) error {
 			if strict {
 				return // it is the error that ends the import
 			}
-			if err := s.line(ImportLine{Line: bad.Line, Errors: bad.Errors}); err != nil {
+			if err := s.line(ImportLine{Line: bad.Line, Errors: bad.Errors, Omitted: bad.Omitted}); err != nil {
 				stop(err)
 			}
 		},

@@ -86,7 +86,7 @@ func (e *event) reason() string {
 			}
 			codes = append(codes, v.Code)
 		}
-		return fmt.Sprintf("invalid: %d violations [%s]", len(p.Violations), strings.Join(codes, " "))
+		return fmt.Sprintf("invalid: %d violations [%s]", len(p.Violations)+p.Omitted, strings.Join(codes, " "))
 	}
 	return e.err.Error()
 }

@@ -22,7 +22,7 @@ import (
 type document struct {
 	text       bytes.Buffer
 	dec        *jsontext.Decoder
-	violations []predict.Violation
+	violations predict.Violations
 
 	// Memory of what the text is read into, and of the answer.
 	features predict.Record
@@ -46,7 +46,7 @@ func (d *documents) release(doc *document) {
 		return
 	}
 	doc.text.Reset()
-	doc.violations = nil
+	doc.violations = predict.Violations{}
 	d.pool.Put(doc)
 }
 

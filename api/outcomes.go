@@ -59,7 +59,7 @@ func (a *api) outcomes(w http.ResponseWriter, r *http.Request) error {
 		write(w, status, "application/json", append(appendMatch(nil, item.match), '\n'))
 		return nil
 	}
-	failed := 0
+	failed, room := 0, predict.MaxViolations
 	body := []byte(`{"outcomes":[`)
 	for i := range batch.items {
 		if i > 0 {
@@ -67,7 +67,7 @@ func (a *api) outcomes(w http.ResponseWriter, r *http.Request) error {
 		}
 		if err := batch.items[i].err; err != nil {
 			failed++
-			body = a.appendItemError(body, r.Context(), err)
+			body = appendItemError(body, r.Context(), err, &room)
 			continue
 		}
 		body = appendMatch(body, batch.items[i].match)
@@ -132,12 +132,14 @@ func (a *api) outcomeBatch(doc *document) (outcomeBatch, error) {
 	single.init(a, doc, "")
 	err := doc.object("body", func(name string) error {
 		if name != "outcomes" {
-			alone = append(alone, name)
+			if isOutcomeMember(name) {
+				alone = append(alone, name)
+			}
 			return single.member(name, "outcomes")
 		}
 		batch.list = true
 		outer := doc.take()
-		defer func() { doc.violations = append(outer, doc.violations...) }()
+		defer func() { doc.violations.PutBack(outer) }()
 		return doc.array("outcomes", a.o.MaxItems, func(i int) error {
 			var one outcomeReader
 			one.init(a, doc, "/outcomes/"+strconv.Itoa(i))
@@ -155,7 +157,7 @@ func (a *api) outcomeBatch(doc *document) (outcomeBatch, error) {
 		return batch, err
 	}
 	if !batch.list {
-		if len(doc.violations) > 0 && doc.violations[0].Field == "body" {
+		if !single.object {
 			return batch, a.d.Predict.Violated(doc.take())
 		}
 		batch.items = []outcomeItem{single.item()}
@@ -163,14 +165,12 @@ func (a *api) outcomeBatch(doc *document) (outcomeBatch, error) {
 	}
 	violations := doc.take()
 	for _, name := range alone {
-		if isOutcomeMember(name) {
-			violations = append(violations, predict.Violation{Field: name, Code: predict.CodeUnknown, Detail: "does not go with outcomes"})
-		}
+		violations.Add(predict.Violation{Field: name, Code: predict.CodeUnknown, Detail: "does not go with outcomes"})
 	}
-	if len(violations) == 0 && len(batch.items) == 0 {
-		violations = []predict.Violation{{Field: "outcomes", Code: predict.CodeRange, Detail: "must not be empty"}}
+	if violations.Count() == 0 && len(batch.items) == 0 {
+		violations.Add(predict.Violation{Field: "outcomes", Code: predict.CodeRange, Detail: "must not be empty"})
 	}
-	if len(violations) > 0 {
+	if violations.Count() > 0 {
 		return batch, a.d.Predict.Violated(violations)
 	}
 	return batch, nil
@@ -185,12 +185,13 @@ type outcomeReader struct {
 	a      *api
 	doc    *document
 	prefix string // JSON Pointer to the outcome
+	object bool   // it is an object
 	out    predict.Outcome
 	seen   map[string]bool
 }
 
 func (o *outcomeReader) init(a *api, doc *document, prefix string) {
-	*o = outcomeReader{a: a, doc: doc, prefix: prefix, seen: make(map[string]bool)}
+	*o = outcomeReader{a: a, doc: doc, prefix: prefix, object: doc.dec.PeekKind() == '{', seen: make(map[string]bool)}
 }
 
 func (o *outcomeReader) member(name string, more ...string) (err error) {
@@ -211,7 +212,7 @@ func (o *outcomeReader) member(name string, more ...string) (err error) {
 		}
 		label, v := o.a.d.Predict.Schema().Label.FromJSON(at, value)
 		if v != nil {
-			doc.violations = append(doc.violations, *v)
+			doc.violations.Add(*v)
 		}
 		o.out.Label = label
 	case "observed_at":
@@ -225,8 +226,7 @@ func (o *outcomeReader) member(name string, more ...string) (err error) {
 // item checks the outcome as a whole and takes its violations.
 func (o *outcomeReader) item() outcomeItem {
 	doc := o.doc
-	whole := len(doc.violations) == 0 || doc.violations[0].Field != o.prefix // else it is no object at all
-	if whole {
+	if o.object {
 		p, c := o.seen["prediction_id"], o.seen["customer_id"]
 		switch {
 		case p && c:
@@ -238,7 +238,7 @@ func (o *outcomeReader) item() outcomeItem {
 			doc.violate(pointer(o.prefix, "outcome"), predict.CodeMissing, "is required")
 		}
 	}
-	if violations := doc.take(); len(violations) > 0 {
+	if violations := doc.take(); violations.Count() > 0 {
 		return outcomeItem{err: o.a.d.Predict.Violated(violations)}
 	}
 	return outcomeItem{outcome: o.out}
@@ -246,9 +246,9 @@ func (o *outcomeReader) item() outcomeItem {
 
 // time reads a time in RFC 3339.
 func (d *document) time(at string) (time.Time, error) {
-	before := len(d.violations)
+	before := d.violations.Count()
 	text, err := d.str(at)
-	if err != nil || len(d.violations) > before {
+	if err != nil || d.violations.Count() > before {
 		return time.Time{}, err
 	}
 	t, err := time.Parse(time.RFC3339, text)

@@ -90,7 +90,7 @@ func (a *api) request(doc *document) (predict.Request, error) {
 	if err == nil {
 		err = doc.end()
 	}
-	if violations := doc.take(); err == nil && len(violations) > 0 {
+	if violations := doc.take(); err == nil && violations.Count() > 0 {
 		err = a.d.Predict.Violated(violations)
 	}
 	return req, err
@@ -154,7 +154,7 @@ func (a *api) answer(ctx context.Context, reqs []predict.Request, results []pred
 func (a *api) writeBatch(w http.ResponseWriter, r *http.Request, results []predict.Result) error {
 	e := eventOf(r.Context())
 	e.rows = len(results)
-	failed := 0
+	failed, room := 0, predict.MaxViolations
 	var ours error
 	body := append(make([]byte, 0, 256*len(results)), `{"predictions":[`...)
 	for i := range results {
@@ -166,7 +166,7 @@ func (a *api) writeBatch(w http.ResponseWriter, r *http.Request, results []predi
 			if ours == nil && !callersFault(err) {
 				ours = err
 			}
-			body = a.appendItemError(body, r.Context(), err)
+			body = appendItemError(body, r.Context(), err, &room)
 			continue
 		}
 		e.model = results[i].Prediction.Model
@@ -190,9 +190,16 @@ func callersFault(err error) bool {
 	return errors.As(err, &e) && (e.Kind == predict.Invalid || e.Kind == predict.NotFound)
 }
 
-// appendItemError writes {"error": problem}.
-func (a *api) appendItemError(dst []byte, ctx context.Context, err error) []byte {
-	return append(problemOf(ctx, err).append(append(dst, `{"error":`...)), '}')
+// appendItemError writes {"error": problem}. The items of a list share room for
+// violations to be listed; those beyond it are counted.
+func appendItemError(dst []byte, ctx context.Context, err error, room *int) []byte {
+	p := problemOf(ctx, err)
+	if surplus := len(p.Errors) - *room; surplus > 0 {
+		p.Errors = p.Errors[:*room]
+		p.ErrorsOmitted += surplus
+	}
+	*room -= len(p.Errors)
+	return append(p.append(append(dst, `{"error":`...)), '}')
 }
 
 // instances reads {"instances": [...]}: by the fast path if it takes it, else by
@@ -213,11 +220,11 @@ func (a *api) decodeInstances(doc *document) (reqs []predict.Request, results []
 		}
 		given = true
 		outer := doc.take()
-		defer func() { doc.violations = append(outer, doc.violations...) }()
+		defer func() { doc.violations.PutBack(outer) }()
 		return doc.array("instances", a.o.MaxItems, func(int) error {
 			req, err := a.instance(doc, a.d.Predict.Schema().NewRecord())
 			var result predict.Result
-			if violations := doc.take(); len(violations) > 0 {
+			if violations := doc.take(); violations.Count() > 0 {
 				result.Err = a.d.Predict.Violated(violations)
 			}
 			reqs, results = append(reqs, req), append(results, result)
@@ -232,11 +239,11 @@ func (a *api) decodeInstances(doc *document) (reqs []predict.Request, results []
 	}
 	violations := doc.take()
 	switch {
-	case len(violations) > 0:
+	case violations.Count() > 0:
 	case !given:
-		violations = []predict.Violation{{Field: "instances", Code: predict.CodeMissing, Detail: "is required"}}
+		violations.Add(predict.Violation{Field: "instances", Code: predict.CodeMissing, Detail: "is required"})
 	case len(reqs) == 0:
-		violations = []predict.Violation{{Field: "instances", Code: predict.CodeRange, Detail: "must not be empty"}}
+		violations.Add(predict.Violation{Field: "instances", Code: predict.CodeRange, Detail: "must not be empty"})
 	default:
 		return reqs, results, nil
 	}
@@ -249,7 +256,7 @@ func (a *api) decodeInstances(doc *document) (reqs []predict.Request, results []
 func (a *api) instance(doc *document, features predict.Record) (predict.Request, error) {
 	schema := a.d.Predict.Schema()
 	req := predict.Request{Features: features}
-	before := len(doc.violations)
+	before := doc.violations.Count()
 	stored, flat := false, false
 	err := doc.object("body", func(name string) (err error) {
 		switch name {
@@ -259,11 +266,9 @@ func (a *api) instance(doc *document, features predict.Record) (predict.Request,
 		case "explain":
 			req.Explain, err = doc.boolean(name)
 		case "features":
-			var violations []predict.Violation
-			if violations, err = schema.DecodeFeatures(features, doc.dec, "/features/"); err != nil {
+			if err = schema.DecodeFeatures(features, doc.dec, "/features/", &doc.violations); err != nil {
 				return doc.broken(err)
 			}
-			doc.violations = append(doc.violations, violations...)
 		default:
 			if schema.Feature(name) < 0 && !flat {
 				return doc.unknown(pointer("", name), "customer_id", "features", "explain")
@@ -274,25 +279,25 @@ func (a *api) instance(doc *document, features predict.Record) (predict.Request,
 			}
 			flat = true
 			if v := schema.SetMember(features, name, value); v != nil {
-				doc.violations = append(doc.violations, *v)
+				doc.violations.Add(*v)
 			}
 		}
 		return err
 	})
-	if len(doc.violations) > before && !stored && !features.IsEmpty() {
-		doc.violations = schema.AddMissing(doc.violations, features, "/features/")
+	if doc.violations.Count() > before && !stored && !features.IsEmpty() {
+		schema.AddMissing(&doc.violations, features, "/features/")
 	}
 	return req, err
 }
 
 func (d *document) customerID(at string) (string, error) {
-	before := len(d.violations)
+	before := d.violations.Count()
 	id, err := d.str(at)
-	if err != nil || len(d.violations) > before {
+	if err != nil || d.violations.Count() > before {
 		return "", err
 	}
 	if v := predict.CheckCustomerID(at, id); v != nil {
-		d.violations = append(d.violations, *v)
+		d.violations.Add(*v)
 	}
 	return id, nil
 }

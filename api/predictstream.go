@@ -99,10 +99,10 @@ func (a *api) table(given string, body io.Reader) (predict.Table, error) {
 func (a *api) rowRequest(row predict.Row, prefix string) (predict.Request, predict.Result) {
 	violations := row.Violations
 	if row.CustomerID == "" && !row.Features.IsEmpty() {
-		violations = a.d.Predict.Schema().AddMissing(violations, row.Features, prefix)
+		a.d.Predict.Schema().AddMissing(&violations, row.Features, prefix)
 	}
 	req := predict.Request{CustomerID: row.CustomerID, Features: row.Features, Explain: row.Explain}
-	if len(violations) > 0 {
+	if violations.Count() > 0 {
 		return req, predict.Result{Err: a.d.Predict.Violated(violations)}
 	}
 	return req, predict.Result{}
@@ -113,7 +113,8 @@ func (a *api) appendRow(dst []byte, ctx context.Context, result predict.Result, 
 	if result.Err == nil {
 		return appendPrediction(dst, &result.Prediction)
 	}
-	return a.appendItemError(dst, ctx, &lineError{line: line, err: result.Err})
+	room := predict.MaxViolations // a row's own
+	return appendItemError(dst, ctx, &lineError{line: line, err: result.Err}, &room)
 }
 
 // endStream sends the last line, where there is something to say, and waits

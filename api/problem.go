@@ -26,6 +26,8 @@ type Problem struct {
 	Detail    string              `json:"detail,omitempty"`
 	RequestID string              `json:"request_id"`
 	Errors    []predict.Violation `json:"errors,omitempty"`
+	// ErrorsOmitted is how many further violations are not in Errors.
+	ErrorsOmitted int `json:"errors_omitted,omitzero"`
 
 	retryAfter time.Duration
 }
@@ -39,6 +41,9 @@ func (p *Problem) Error() string {
 	}
 	for _, v := range p.Errors {
 		fmt.Fprintf(&b, "\n  %s: %s", v.Field, v.Detail)
+	}
+	if p.ErrorsOmitted > 0 {
+		fmt.Fprintf(&b, "\n  and %d more", p.ErrorsOmitted)
 	}
 	return b.String()
 }
@@ -173,7 +178,8 @@ func classify(ctx context.Context, err error, p *Problem) reason {
 	case errors.As(err, &theirs):
 		why := ofKind(theirs.Kind)
 		if why != internal {
-			p.Detail, p.Errors, p.retryAfter = theirs.Detail, theirs.Violations, theirs.RetryAfter
+			p.Detail, p.retryAfter = theirs.Detail, theirs.RetryAfter
+			p.list(theirs)
 		}
 		return why
 	case errors.Is(err, context.DeadlineExceeded):
@@ -184,6 +190,15 @@ func classify(ctx context.Context, err error, p *Problem) reason {
 		return unavailable
 	}
 	return internal
+}
+
+// list takes over the violations of an error. The detail says that some are
+// not listed, where others are.
+func (p *Problem) list(e *predict.Error) {
+	p.Errors, p.ErrorsOmitted = e.Violations, e.Omitted
+	if p.ErrorsOmitted > 0 && len(p.Errors) > 0 {
+		p.Detail += fmt.Sprintf("; the first %d are listed, and %d more are not", len(p.Errors), p.ErrorsOmitted)
+	}
 }
 
 func ofKind(kind predict.Kind) reason {

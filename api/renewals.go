@@ -102,8 +102,9 @@ func (d *document) finish(err error) error {
 	if err == nil {
 		err = d.end()
 	}
-	if violations := d.take(); err == nil && len(violations) > 0 {
-		err = &predict.Error{Kind: predict.Invalid, Detail: "the request has unknown or wrong members", Violations: violations}
+	if violations := d.take(); err == nil && violations.Count() > 0 {
+		err = &predict.Error{Kind: predict.Invalid, Detail: "the request has unknown or wrong members",
+			Violations: violations.Listed, Omitted: violations.Omitted}
 	}
 	return err
 }

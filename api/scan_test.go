@@ -139,7 +139,7 @@ func sameAsDecoded(t *testing.T, a *api, text string) bool {
 	if err == nil {
 		err = doc.end()
 	}
-	if violations := doc.take(); err != nil || len(violations) > 0 {
+	if violations := doc.take(); err != nil || violations.Count() > 0 {
 		t.Errorf("%q: Scan takes it, the decoder does not: %v, %v", text, err, violations)
 		return true
 	}

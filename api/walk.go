@@ -74,9 +74,9 @@ func (d *document) str(at string) (string, error) {
 // name reads a string that is not empty: an empty one, as of a variable that
 // a script forgot to set, must not mean the same as none.
 func (d *document) name(at string) (string, error) {
-	before := len(d.violations)
+	before := d.violations.Count()
 	s, err := d.str(at)
-	if err == nil && s == "" && len(d.violations) == before {
+	if err == nil && s == "" && d.violations.Count() == before {
 		d.violate(at, predict.CodeFormat, "must not be empty")
 	}
 	return s, err
@@ -115,7 +115,11 @@ func (d *document) count(at string) (int, error) {
 
 // unknown passes over a member that has no meaning here.
 func (d *document) unknown(at string, known ...string) error {
-	d.violate(at, predict.CodeUnknown, "is not known here; known are "+strings.Join(known, ", "))
+	if d.violations.Full() {
+		d.violations.Omitted++
+	} else {
+		d.violate(at, predict.CodeUnknown, "is not known here; known are "+strings.Join(known, ", "))
+	}
 	return d.skip()
 }
 
@@ -137,15 +141,11 @@ func (d *document) skip() error {
 }
 
 func (d *document) violate(at, code, detail string) {
-	d.violations = append(d.violations, predict.Violation{Field: at, Code: code, Detail: detail})
+	d.violations.Add(predict.Violation{Field: at, Code: code, Detail: detail})
 }
 
 // take returns the violations found so far and forgets them.
-func (d *document) take() []predict.Violation {
-	v := d.violations
-	d.violations = nil
-	return v
-}
+func (d *document) take() predict.Violations { return d.violations.Take() }
 
 // pointer joins a JSON Pointer and a member's name. The bare name is the
 // pointer at the top level, where the contract wants it so.

@@ -33,7 +33,7 @@ func (cmd importCommand) Run(c *console) error {
 	err = cmd.with(c, func(ctx context.Context, client *api.Client) (err error) {
 		input := bufio.NewReaderSize(bar.reader(in), 1<<16)
 		report, err = client.Import(ctx, mediaType, input, cmd.Strict,
-			func(b predict.BadRow) { bad.add(b.Line, describe(b.Errors)) })
+			func(b predict.BadRow) { bad.add(b.Line, describe(b)) })
 		return err
 	})
 	took := bar.done()
@@ -63,11 +63,14 @@ func (cmd importCommand) report(c *console, r predict.ImportReport, took string)
 	return nil
 }
 
-// describe puts violations on one line.
-func describe(violations []predict.Violation) string {
-	texts := make([]string, len(violations))
-	for i, v := range violations {
+// describe puts the errors of a row on one line.
+func describe(row predict.BadRow) string {
+	texts := make([]string, len(row.Errors))
+	for i, v := range row.Errors {
 		texts[i] = v.Field + " " + v.Detail
+	}
+	if row.Omitted > 0 {
+		texts = append(texts, fmt.Sprintf("and %d more", row.Omitted))
 	}
 	return strings.Join(texts, "; ")
 }

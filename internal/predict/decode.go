@@ -5,44 +5,55 @@ import (
 )
 
 // DecodeFeatures reads one JSON object of features from dec into r. Every
-// member that breaks the schema, or is there already, gives a violation, its
+// member that breaks the schema, or is there already, adds a violation, its
 // field named after prefix (such as "/features/"), and reading goes on; an
 // error means that the JSON itself is broken and nothing more can be read. dec
 // must refuse duplicate names and invalid UTF-8, as jsontext does unless told
 // otherwise.
-func (s *Schema) DecodeFeatures(r Record, dec *jsontext.Decoder, prefix string) ([]Violation, error) {
+func (s *Schema) DecodeFeatures(r Record, dec *jsontext.Decoder, prefix string, violations *Violations) error {
 	if kind := dec.PeekKind(); kind != '{' {
 		raw, err := dec.ReadValue()
 		if err != nil {
-			return nil, err
+			return err
 		}
 		name := "features"
 		if prefix != "" {
 			name = prefix[:len(prefix)-1]
 		}
-		return []Violation{{name, CodeType, "must be an object, not " + JSONKind(raw.Kind())}}, nil
+		violations.Add(Violation{name, CodeType, "must be an object, not " + JSONKind(raw.Kind())})
+		return nil
 	}
 	if _, err := dec.ReadToken(); err != nil {
-		return nil, err
+		return err
 	}
-	var violations []Violation
 	for dec.PeekKind() != '}' {
 		token, err := dec.ReadToken()
 		if err != nil {
-			return nil, err
+			return err
 		}
 		name := token.String()
 		raw, err := dec.ReadValue()
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if v := s.SetMember(r, name, raw); v != nil {
-			v.Field = field(prefix, v.Field)
-			violations = append(violations, *v)
-		}
+		s.setMember(r, name, raw, prefix, violations)
 	}
 	_, err := dec.ReadToken()
-	return violations, err
+	return err
+}
+
+// setMember is SetMember with a field that is named after prefix. It does not
+// word violations that will not be listed: to suggest a name for each unknown
+// one takes longer than all else.
+func (s *Schema) setMember(r Record, name string, raw jsontext.Value, prefix string, violations *Violations) {
+	if violations.Full() && s.Feature(name) < 0 {
+		violations.Omitted++
+		return
+	}
+	if v := s.SetMember(r, name, raw); v != nil {
+		v.Field = field(prefix, v.Field)
+		violations.Add(*v)
+	}
 }
 
 // SetMember sets a feature by a member of a JSON object. It returns the
@@ -67,7 +78,7 @@ func (s *Schema) SetMember(r Record, name string, raw jsontext.Value) *Violation
 // that it no longer allows counts as absent.
 func (s *Schema) DecodeStored(text []byte) (Record, error) {
 	r := s.NewRecord()
-	_, err := s.DecodeFeatures(r, newDecoder(text), "")
+	err := s.DecodeFeatures(r, newDecoder(text), "", &Violations{})
 	return r, err
 }
 

@@ -28,6 +28,7 @@ type Error struct {
 	Kind       Kind
 	Detail     string
 	Violations []Violation
+	Omitted    int           // further violations that are not listed
 	RetryAfter time.Duration // for Unavailable; zero means unknown
 	Throttled  bool          // of Unavailable: the endpoint was sent more calls than it takes
 	General    bool          // of BadModel: no row is to blame, so asking about fewer would not help
@@ -40,7 +41,7 @@ func (e *Error) Error() string {
 	b.WriteString(e.Detail)
 	for i, v := range e.Violations {
 		if i == 3 {
-			fmt.Fprintf(&b, "; and %d more", len(e.Violations)-i)
+			fmt.Fprintf(&b, "; and %d more", len(e.Violations)+e.Omitted-i)
 			break
 		}
 		fmt.Fprintf(&b, "; %s: %s", v.Field, v.Detail)
@@ -78,4 +79,47 @@ type Violation struct {
 	Field  string `json:"field"`
 	Code   string `json:"code"`
 	Detail string `json:"detail"`
+}
+
+// MaxViolations is how many violations of one body are listed. The others are
+// counted: a body of a few kilobytes can break the schema ten thousand times.
+const MaxViolations = 100
+
+// Violations collects the violations of a body: it lists the first
+// MaxViolations and counts the others.
+type Violations struct {
+	Listed  []Violation
+	Omitted int
+	taken   int // violations of the same body that Take has returned
+}
+
+// Full reports whether no further violation will be listed, so that it need not
+// be worded.
+func (v *Violations) Full() bool { return len(v.Listed)+v.taken >= MaxViolations }
+
+// Count returns how many violations there are.
+func (v *Violations) Count() int { return len(v.Listed) + v.Omitted }
+
+// Add adds a violation.
+func (v *Violations) Add(one Violation) {
+	if v.Full() {
+		v.Omitted++
+		return
+	}
+	v.Listed = append(v.Listed, one)
+}
+
+// Take returns the violations and empties v. What it returned counts against
+// MaxViolations of the body.
+func (v *Violations) Take() Violations {
+	out := *v
+	*v = Violations{taken: v.taken + len(v.Listed)}
+	return out
+}
+
+// PutBack puts violations that Take returned before those that came since.
+func (v *Violations) PutBack(before Violations) {
+	v.Listed = append(before.Listed, v.Listed...)
+	v.Omitted += before.Omitted
+	v.taken -= len(before.Listed)
 }

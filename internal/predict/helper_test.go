@@ -34,8 +34,9 @@ func readAll(t testing.TB, table predict.Table, each func(predict.Row)) int {
 // decode reads one JSON object of features.
 func decode(s *predict.Schema, text string) (predict.Record, []predict.Violation, error) {
 	r := s.NewRecord()
-	violations, err := s.DecodeFeatures(r, jsontext.NewDecoder(bytes.NewReader([]byte(text))), "/features/")
-	return r, violations, err
+	var violations predict.Violations
+	err := s.DecodeFeatures(r, jsontext.NewDecoder(bytes.NewReader([]byte(text))), "/features/", &violations)
+	return r, violations.Listed, err
 }
 
 // record reads features that must be sound.

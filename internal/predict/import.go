@@ -44,6 +44,8 @@ type ImportOptions struct {
 type BadRow struct {
 	Line   int         `json:"line"`
 	Errors []Violation `json:"errors"`
+	// Omitted is how many further errors are not listed.
+	Omitted int `json:"errors_omitted,omitzero"`
 }
 
 // ImportReport counts what an import did. Rows = Imported + Failed.
@@ -111,15 +113,15 @@ func (im *Importer) Import(ctx context.Context, t Table, opts ImportOptions) (Im
 		}
 		report.Rows++
 		customer, violations := im.customer(row, report.Rows)
-		if len(violations) > 0 {
+		if violations.Count() > 0 {
 			report.Failed++
-			bad := BadRow{row.Line, violations}
+			bad := BadRow{Line: row.Line, Errors: violations.Listed, Omitted: violations.Omitted}
 			if opts.BadRow != nil {
 				opts.BadRow(bad)
 			}
 			if opts.Strict {
-				first := violations[0]
-				err := errors.Join(&Error{Kind: Invalid, Err: ErrStrict, Violations: violations,
+				first := violations.Listed[0]
+				err := errors.Join(&Error{Kind: Invalid, Err: ErrStrict, Violations: violations.Listed, Omitted: violations.Omitted,
 					Detail: "line " + strconv.Itoa(bad.Line) + ": " + first.Field + " " + first.Detail}, flush())
 				return report, err
 			}
@@ -133,17 +135,17 @@ func (im *Importer) Import(ctx context.Context, t Table, opts ImportOptions) (Im
 	}
 }
 
-func (im *Importer) customer(row Row, number int64) (Customer, []Violation) {
+func (im *Importer) customer(row Row, number int64) (Customer, Violations) {
 	violations := row.Violations
-	if len(violations) == 0 || !row.Features.IsEmpty() {
-		violations = im.schema.AddMissing(violations, row.Features, "")
+	if violations.Count() == 0 || !row.Features.IsEmpty() {
+		im.schema.AddMissing(&violations, row.Features, "")
 	}
-	if len(violations) > 0 {
+	if violations.Count() > 0 {
 		return Customer{}, violations
 	}
 	id := row.CustomerID
 	if id == "" {
 		id = strconv.FormatInt(number, 10)
 	}
-	return Customer{ID: id, Features: im.schema.AppendFeatures(nil, row.Features, true), Label: row.Label}, nil
+	return Customer{ID: id, Features: im.schema.AppendFeatures(nil, row.Features, true), Label: row.Label}, Violations{}
 }

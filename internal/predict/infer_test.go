@@ -26,8 +26,8 @@ func infer(t testing.TB, csv string, opts predict.InferOptions) (string, *predic
 func accepted(t testing.TB, s *predict.Schema, csv string) (rows int) {
 	t.Helper()
 	return readAll(t, csvOf(t, s, csv), func(row predict.Row) {
-		if len(row.Violations) > 0 {
-			t.Fatalf("line %d: %s", row.Line, details(row.Violations))
+		if row.Violations.Count() > 0 {
+			t.Fatalf("line %d: %s", row.Line, details(row.Violations.Listed))
 		}
 		if missing := s.Complete(row.Features, ""); len(missing) > 0 {
 			t.Fatalf("line %d: %s", row.Line, details(missing))

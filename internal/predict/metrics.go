@@ -27,7 +27,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}, []string{"outcome"}),
 		violations: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "gateway_violations_total",
-			Help: "Values of requests that broke the schema, by feature and code.",
+			Help: "Values of requests that broke the schema, by feature and code; those that were not listed in the answer, by the code omitted.",
 		}, []string{"feature", "code"}),
 		stored: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "gateway_stored_values_ignored_total",

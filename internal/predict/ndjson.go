@@ -52,7 +52,8 @@ func (t *ndjsonTable) Next() (Row, error) {
 		}
 		row.Features.Reset()
 		if err := t.read(&row, text); err != nil {
-			row.Violations = []Violation{{"row", CodeFormat, "is not a JSON object: " + JSONFault(err)}}
+			row.Violations = Violations{}
+			row.Violations.Add(Violation{"row", CodeFormat, "is not a JSON object: " + JSONFault(err)})
 		}
 		return row, nil
 	}
@@ -92,20 +93,16 @@ func (t *ndjsonTable) read(row *Row, text []byte) error {
 		}
 		name := token.String()
 		if name == "features" && s.Feature(name) < 0 {
-			violations, err := s.DecodeFeatures(row.Features, dec, "/features/")
-			if err != nil {
+			if err := s.DecodeFeatures(row.Features, dec, "/features/", &row.Violations); err != nil {
 				return err
 			}
-			row.Violations = append(row.Violations, violations...)
 			continue
 		}
 		raw, err := dec.ReadValue()
 		if err != nil {
 			return err
 		}
-		if v := t.setMember(row, name, raw); v != nil {
-			row.Violations = append(row.Violations, *v)
-		}
+		t.setMember(row, name, raw)
 	}
 	if _, err := dec.ReadToken(); err != nil {
 		return err
@@ -116,32 +113,37 @@ func (t *ndjsonTable) read(row *Row, text []byte) error {
 	return nil
 }
 
-func (t *ndjsonTable) setMember(row *Row, name string, raw jsontext.Value) *Violation {
+// setMember sets what a member of a line says, or notes how it breaks the schema.
+func (t *ndjsonTable) setMember(row *Row, name string, raw jsontext.Value) {
 	s := t.schema
+	var v *Violation
 	switch {
 	case s.isID(name):
 		if raw.Kind() != '"' {
-			return &Violation{name, CodeType, "must be a string, not " + JSONKind(raw.Kind())}
+			v = &Violation{name, CodeType, "must be a string, not " + JSONKind(raw.Kind())}
+			break
 		}
 		row.CustomerID = unquote(raw)
-		return CheckCustomerID(name, row.CustomerID)
+		v = CheckCustomerID(name, row.CustomerID)
 	case name == s.Label.Name:
 		if raw.Kind() == 'n' {
-			return nil // null: unlabelled
+			break // null: unlabelled
 		}
-		label, v := s.Label.FromJSON(name, raw)
-		if v == nil {
+		var label int
+		if label, v = s.Label.FromJSON(name, raw); v == nil {
 			row.Label = &label
 		}
-		return v
 	case name == "explain" && s.Feature(name) < 0:
 		if k := raw.Kind(); k != 't' && k != 'f' {
-			return &Violation{name, CodeType, "must be true or false, not " + JSONKind(k)}
+			v = &Violation{name, CodeType, "must be true or false, not " + JSONKind(k)}
 		}
 		row.Explain = raw.Kind() == 't'
-		return nil
+	default:
+		s.setMember(row.Features, name, raw, "", &row.Violations)
 	}
-	return s.SetMember(row.Features, name, raw)
+	if v != nil {
+		row.Violations.Add(*v)
+	}
 }
 
 // FromJSON reads the label from a JSON value: a number or a string, as the

@@ -88,17 +88,16 @@ func (s *Schema) Complete(r Record, prefix string) []Violation {
 // AddMissing adds to the violations of a record one for each feature that is
 // absent without a default, so that a caller learns of all faults at once. A
 // feature that is there but wrong is not missing as well.
-func (s *Schema) AddMissing(violations []Violation, r Record, prefix string) []Violation {
+func (s *Schema) AddMissing(violations *Violations, r Record, prefix string) {
 	wrong := make(map[int]bool)
-	for _, v := range violations {
+	for _, v := range violations.Listed {
 		wrong[s.Feature(lastToken(v.Field))] = true
 	}
 	for _, v := range s.Complete(r, prefix) {
 		if !wrong[s.Feature(lastToken(v.Field))] {
-			violations = append(violations, v)
+			violations.Add(v)
 		}
 	}
-	return violations
 }
 
 // Mapped calls fn with the index of each feature whose unlisted category was

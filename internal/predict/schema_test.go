@@ -146,7 +146,7 @@ func readOne(t testing.TB, s *predict.Schema, text string) predict.Row {
 		t.Fatal(err)
 	}
 	row, err := table.Next()
-	if err != nil || len(row.Violations) > 0 {
+	if err != nil || row.Violations.Count() > 0 {
 		t.Fatalf("%v, violations %v", err, row.Violations)
 	}
 	if missing := s.Complete(row.Features, ""); len(missing) > 0 {
@@ -243,7 +243,7 @@ func TestBankData(t *testing.T) {
 	}
 	positive, samples := 0, 0
 	rows := readAll(t, table, func(row predict.Row) {
-		if len(row.Violations) > 0 {
+		if row.Violations.Count() > 0 {
 			t.Fatalf("line %d: %v", row.Line, row.Violations)
 		}
 		if missing := s.Complete(row.Features, ""); len(missing) > 0 || row.Label == nil {

@@ -9,6 +9,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"sort"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -115,7 +116,7 @@ func (s *Service) predict(ctx context.Context, w *work, reqs []Request, results 
 			continue
 		}
 		if missing := s.schema.Complete(reqs[i].Features, "/features/"); len(missing) > 0 {
-			results[i].Err = s.Violated(missing)
+			results[i].Err = s.Violated(Violations{Listed: missing})
 			continue
 		}
 		reqs[i].Features.Mapped(func(f int) { s.metrics.mapped.WithLabelValues(s.schema.Features[f].Name).Inc() })
@@ -217,7 +218,7 @@ func (s *Service) addStored(ctx context.Context, reqs []Request, results []Resul
 			reqs[i].Features = s.schema.NewRecord()
 		}
 		if reqs[i].CustomerID == "" && reqs[i].Features.IsEmpty() {
-			results[i].Err = s.Violated([]Violation{{"features", CodeMissing, "give features, a customer_id, or both"}})
+			results[i].Err = s.Violated(Violations{Listed: []Violation{{"features", CodeMissing, "give features, a customer_id, or both"}}})
 		}
 		if s.needsStored(&reqs[i]) {
 			ids = append(ids, reqs[i].CustomerID)
@@ -385,19 +386,23 @@ func (s *Service) RecordOutcomes(ctx context.Context, outcomes []Outcome) ([]Mat
 }
 
 // Violated counts violations by feature and makes the error that lists them.
-func (s *Service) Violated(violations []Violation) *Error {
-	for _, v := range violations {
+func (s *Service) Violated(violations Violations) *Error {
+	for _, v := range violations.Listed {
 		name := "other"
 		if i := s.schema.Feature(lastToken(v.Field)); i >= 0 {
 			name = s.schema.Features[i].Name
 		}
 		s.metrics.violations.WithLabelValues(name, v.Code).Inc()
 	}
-	noun := "fields"
-	if len(violations) == 1 {
+	if violations.Omitted > 0 {
+		s.metrics.violations.WithLabelValues("other", "omitted").Add(float64(violations.Omitted))
+	}
+	noun, count := "fields", violations.Count()
+	if count == 1 {
 		noun = "field"
 	}
-	return &Error{Kind: Invalid, Detail: fmt.Sprintf("%d %s of the request broke the schema", len(violations), noun), Violations: violations}
+	return &Error{Kind: Invalid, Detail: strconv.Itoa(count) + " " + noun + " of the request broke the schema",
+		Violations: violations.Listed, Omitted: violations.Omitted}
 }
 
 func lastToken(pointer string) string {

@@ -94,7 +94,7 @@ func (b *bench) scored(t testing.TB) map[string]uint64 {
 }
 
 const (
-	violationsHelp = "Values of requests that broke the schema, by feature and code."
+	violationsHelp = "Values of requests that broke the schema, by feature and code; those that were not listed in the answer, by the code omitted."
 	mappedHelp     = "Unlisted categories that were taken as the schema's unknown value, by feature."
 	outcomesHelp   = "Outcomes received, by what became of them."
 	ledgerHelp     = "Predictions that were answered but could not be recorded."
@@ -537,13 +537,13 @@ func TestViolationsAreCountedByFeature(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := b.Violated(violations)
+	e := b.Violated(predict.Violations{Listed: violations})
 	if e.Kind != predict.Invalid || len(e.Violations) != 4 {
 		t.Errorf("got %v", e)
 	}
 	_, violations, _ = decode(b.schema, `{"per/cent~":"x"}`)
-	b.Violated(violations)
-	b.Violated([]predict.Violation{{Field: "customer_id", Code: predict.CodeMissing}, {Field: "rate", Code: predict.CodeRange}})
+	b.Violated(predict.Violations{Listed: violations})
+	b.Violated(predict.Violations{Listed: []predict.Violation{{Field: "customer_id", Code: predict.CodeMissing}, {Field: "rate", Code: predict.CodeRange}}})
 	b.metrics(t, "gateway_violations_total", violationsHelp, "counter",
 		`gateway_violations_total{code="missing",feature="other"} 1`,
 		`gateway_violations_total{code="out_of_range",feature="age"} 1`,

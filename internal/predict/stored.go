@@ -7,8 +7,9 @@ package predict
 // repeated anywhere. What the schema does not know at all is no fault.
 func (s *Service) stored(text []byte) (Record, error) {
 	r := s.schema.NewRecord()
-	violations, err := s.schema.DecodeFeatures(r, newDecoder(text), "")
-	for _, v := range violations {
+	var violations Violations
+	err := s.schema.DecodeFeatures(r, newDecoder(text), "", &violations)
+	for _, v := range violations.Listed {
 		if i := s.schema.Feature(v.Field); i >= 0 {
 			s.metrics.stored.WithLabelValues(s.schema.Features[i].Name, v.Code).Inc()
 		}

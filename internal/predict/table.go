@@ -19,7 +19,7 @@ type Row struct {
 	Features   Record // possibly partial: Complete has not been called
 	Label      *int   // nil if the table has none or the cell is empty
 	Explain    bool   // NDJSON only
-	Violations []Violation
+	Violations Violations
 }
 
 // Table reads rows of customers one by one, in constant memory.
@@ -78,8 +78,8 @@ func NewCSVTable(s *Schema, r io.Reader, maxRow int) (Table, error) {
 	for _, name := range names {
 		t.names = append(t.names, strings.TrimSpace(name))
 	}
-	if violations := t.readHeader(); len(violations) > 0 {
-		return nil, &Error{Kind: Invalid, Detail: "the header row does not fit the schema", Violations: violations}
+	if violations := t.readHeader(); violations.Count() > 0 {
+		return nil, &Error{Kind: Invalid, Detail: "the header row does not fit the schema", Violations: violations.Listed, Omitted: violations.Omitted}
 	}
 	return t, nil
 }
@@ -112,8 +112,7 @@ func Delimiter(text string) rune {
 }
 
 // readHeader maps columns to features and says what is wrong with them.
-func (t *csvTable) readHeader() []Violation {
-	var violations []Violation
+func (t *csvTable) readHeader() (violations Violations) {
 	seen := make(map[int]bool)
 	for _, name := range t.names {
 		column := t.schema.Feature(name)
@@ -123,12 +122,15 @@ func (t *csvTable) readHeader() []Violation {
 		case name == t.schema.Label.Name:
 			column = columnLabel
 		case column < 0:
-			violations = append(violations, Violation{shorten(name), CodeUnknown,
-				"is not a column of the schema" + t.schema.suggest(name)})
+			suggestion := ""
+			if !violations.Full() {
+				suggestion = t.schema.suggest(name)
+			}
+			violations.Add(Violation{shorten(name), CodeUnknown, "is not a column of the schema" + suggestion})
 			continue
 		}
 		if seen[column] {
-			violations = append(violations, Violation{name, CodeDuplicate, "is given twice"})
+			violations.Add(Violation{name, CodeDuplicate, "is given twice"})
 		}
 		seen[column] = true
 		t.columns = append(t.columns, column)
@@ -138,7 +140,7 @@ func (t *csvTable) readHeader() []Violation {
 	}
 	for i := range t.schema.Features {
 		if f := &t.schema.Features[i]; !seen[i] && f.Default == nil && !f.Exclude {
-			violations = append(violations, Violation{f.Name, CodeMissing, "is required, and the schema gives no default"})
+			violations.Add(Violation{f.Name, CodeMissing, "is required, and the schema gives no default"})
 		}
 	}
 	return violations
@@ -154,8 +156,9 @@ func (t *csvTable) Next() (Row, error) {
 	var parse *csv.ParseError
 	if errors.As(err, &parse) && !errors.Is(err, errRowTooLong) { // a stray quote; the reader goes on with the next line
 		t.line = parse.Line
-		return Row{Line: parse.StartLine, Features: t.schema.NewRecord(), Violations: []Violation{
-			{"row", CodeFormat, "is not CSV: " + parse.Err.Error()}}}, nil
+		row := Row{Line: parse.StartLine, Features: t.schema.NewRecord()}
+		row.Violations.Add(Violation{"row", CodeFormat, "is not CSV: " + parse.Err.Error()})
+		return row, nil
 	}
 	if err != nil {
 		return Row{}, t.fault(err)
@@ -164,13 +167,13 @@ func (t *csvTable) Next() (Row, error) {
 	t.count(cells)
 	row := Row{Line: line, Features: t.schema.NewRecord()}
 	if len(cells) != len(t.columns) {
-		row.Violations = []Violation{{"row", CodeFormat,
-			fmt.Sprintf("has %d columns where the header has %d", len(cells), len(t.columns))}}
+		row.Violations.Add(Violation{"row", CodeFormat,
+			fmt.Sprintf("has %d columns where the header has %d", len(cells), len(t.columns))})
 		return row, nil
 	}
 	for i, text := range cells {
 		if v := t.set(&row, i, text); v != nil {
-			row.Violations = append(row.Violations, *v)
+			row.Violations.Add(*v)
 		}
 	}
 	return row, nil

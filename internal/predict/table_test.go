@@ -26,7 +26,7 @@ func summary(t testing.TB, s *predict.Schema, table predict.Table) string {
 		if row.Explain {
 			b.WriteString(" explain")
 		}
-		for _, v := range row.Violations {
+		for _, v := range row.Violations.Listed {
 			fmt.Fprintf(&b, " !%s %s: %s", v.Field, v.Code, v.Detail)
 		}
 		b.WriteString("\n")
@@ -188,7 +188,7 @@ func TestLongRowsAreRefusedWithoutReadingThem(t *testing.T) {
 			read := &counter{r: io.MultiReader(strings.NewReader(tt.start), tt.rest)}
 			table, err := predict.NewCSVTable(s, read, maxRow)
 			if err == nil {
-				if row, err := table.Next(); err != nil || len(row.Violations) > 0 {
+				if row, err := table.Next(); err != nil || row.Violations.Count() > 0 {
 					t.Fatalf("the sound row: %v, %v", err, row.Violations)
 				}
 				_, err = table.Next()
@@ -215,7 +215,7 @@ func TestLongRowsAreRefusedWithoutReadingThem(t *testing.T) {
 			t.Fatal(err)
 		}
 		if n := readAll(t, table, func(row predict.Row) {
-			if len(row.Violations) > 0 {
+			if row.Violations.Count() > 0 {
 				t.Errorf("line %d: %v", row.Line, row.Violations)
 			}
 		}); n != 2 {
@@ -259,7 +259,7 @@ func TestRowsComeWhileTheTableIsStillSent(t *testing.T) {
 			sent <- err
 		}()
 		row, err := table.Next()
-		if err != nil || len(row.Violations) > 0 || row.Line != i+2 {
+		if err != nil || row.Violations.Count() > 0 || row.Line != i+2 {
 			t.Fatalf("row %d: line %d, %v, %v", i, row.Line, row.Violations, err)
 		}
 		if err := <-sent; err != nil {
@@ -285,7 +285,7 @@ func TestReaderErrorsEndATable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if row, err := table.Next(); err != nil || len(row.Violations) > 0 {
+	if row, err := table.Next(); err != nil || row.Violations.Count() > 0 {
 		t.Errorf("the sound row: %v", err)
 	}
 	if _, err := table.Next(); !errors.Is(err, errBroken) {
@@ -369,7 +369,7 @@ func FuzzCSVTable(f *testing.F) {
 				t.Fatalf("line %d after line %d", row.Line, line)
 			}
 			line = row.Line
-			if len(row.Violations) == 0 && len(s.Complete(row.Features, "")) == 0 {
+			if row.Violations.Count() == 0 && len(s.Complete(row.Features, "")) == 0 {
 				v := s.Encode(row.Features)
 				if back, err := s.ParseCSV(predict.AppendCSV(nil, v)); err != nil || !cmp.Equal(back, v) {
 					t.Fatalf("line %d: %v", line, err)

@@ -30,7 +30,7 @@ func TestTheCSVIsWhatTheCustomersAre(t *testing.T) {
 	}
 	err = each(func(c predict.Customer) error {
 		row, err := table.Next()
-		if err != nil || len(row.Violations) > 0 {
+		if err != nil || row.Violations.Count() > 0 {
 			t.Fatalf("row of %s: %v %v", c.ID, row.Violations, err)
 		}
 		features := schema.AppendFeatures(nil, row.Features, true)
