@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
-
-	"github.com/robfig/cron/v3"
 
 	"gateway/internal/predict"
 )
@@ -31,26 +28,6 @@ type Tick struct {
 	Missed  int       `json:"missed,omitzero"`   // ticks after Due that had gone by as well
 	Renewal string    `json:"renewal,omitempty"` // that it started
 	Skipped string    `json:"skipped,omitempty"` // why it started none
-}
-
-// ParseSchedule reads a cron line: minute, hour, day of the month, month and
-// day of the week, or a word such as @daily. Times are UTC, so that no change
-// of a clock makes a tick come twice or not at all.
-func ParseSchedule(line string) (cron.Schedule, error) {
-	if strings.Contains(line, "TZ=") {
-		return nil, fmt.Errorf("schedule %q: times are UTC; leave out the time zone", line)
-	}
-	if strings.HasPrefix(strings.TrimSpace(line), "@every") {
-		return nil, fmt.Errorf("schedule %q: write it as a cron line, such as 0 */6 * * * for every six hours", line)
-	}
-	schedule, err := cron.ParseStandard(line)
-	if err != nil {
-		return nil, fmt.Errorf("schedule %q: must be a cron line of five fields, such as 30 2 * * 1 for Mondays at 02:30 UTC, or @daily", line)
-	}
-	if schedule.Next(time.Now().UTC()).IsZero() {
-		return nil, fmt.Errorf("schedule %q: there is no such day", line)
-	}
-	return schedule, nil
 }
 
 // keepTime starts what is due until ctx ends, and shows what is in the store.

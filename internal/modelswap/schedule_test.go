@@ -287,6 +287,45 @@ func TestLocalTimeDoesNotMatter(t *testing.T) {
 	}
 }
 
+func TestSundayIsSevenToo(t *testing.T) {
+	for seven, zero := range map[string]string{
+		"0 2 * * 7": "0 2 * * 0", "0 2 * * 5-7": "0 2 * * 5,6,0", "0 2 * * 1-7": "0 2 * * *", "0 2 * * 0-7": "0 2 * * *",
+		"0 2 * * 1-7/2": "0 2 * * 1,3,5,0", "0 2 * * 3,7": "0 2 * * 0,3", "0 2 * * 7-7": "0 2 * * 0", "0 2 * * 7/2": "0 2 * * 0",
+		"0 2 7 7 7": "0 2 7 7 0",
+	} {
+		a, err := modelswap.ParseSchedule(seven)
+		if err != nil {
+			t.Errorf("%q: %v", seven, err)
+			continue
+		}
+		b, err := modelswap.ParseSchedule(zero)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+		for range 30 {
+			if x, y := a.Next(at), b.Next(at); !x.Equal(y) {
+				t.Errorf("%q comes at %s, %q at %s", seven, x, zero, y)
+				break
+			}
+			at = a.Next(at)
+		}
+	}
+}
+
+func TestAWrongScheduleNamesItsField(t *testing.T) {
+	for line, want := range map[string]string{
+		"60 2 * * 1": `the minute "60"`, "0 24 * * 1": `the hour "24"`, "0 2 32 * 1": `the day of the month "32"`,
+		"0 2 * 13 1": `the month "13"`, "0 2 * * 8": `the day of the week "8"`, "0 2 * * 5-8": `the day of the week "5-8"`,
+		"0 2 * * 7-2": `the day of the week "7-2"`, "0 2 * * x": `the day of the week "x"`, "0 2 * * 1-7/0": `the day of the week "1-7/0"`,
+		"0 2 * *": "4 fields", "0 0 2 * * 1": "6 fields", "": "0 fields", "@sometimes": "@sometimes",
+	} {
+		if _, err := modelswap.ParseSchedule(line); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("ParseSchedule(%q) gave %v, want an error with %s", line, err, want)
+		}
+	}
+}
+
 func TestParseScheduleRefuses(t *testing.T) {
 	for _, line := range []string{"", "hourly", "* * * *", "60 * * * *", "0 0 31 2 *", "TZ=UTC 0 0 * * *", "CRON_TZ=Europe/Berlin 0 2 * * *", "@every 1h", "0 2 * * * *"} {
 		if _, err := modelswap.ParseSchedule(line); err == nil || !strings.Contains(err.Error(), "schedule") {
