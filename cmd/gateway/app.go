@@ -31,8 +31,8 @@ type app struct {
 	listen   []*drainListener
 	fronts   []*http1.Listener // before the servers: for what is asked most
 	signIns  *api.SignIns
-	url      string            // of the listener for operators
-	draining atomic.Bool       // set when the service is about to stop
+	url      string      // of the listener for operators
+	draining atomic.Bool // set when the service is about to stop
 	// drainTime is how long a stopping service goes on taking requests while
 	// clients hold connections that they may use at any moment.
 	drainTime time.Duration

@@ -30,7 +30,7 @@ type SageMakerConfig struct {
 	Batch            BatchConfig
 	Breaker          BreakerConfig
 	Hedge            string        `default:"off" desc:"sagemaker: when a call of the endpoint is made a second time because the first takes long, for endpoints of several instances: off, p95 (longer than all but a twentieth of recent calls) or a time such as 50ms; at most one call in ten"`
-	RenewalPoll      time.Duration `split_words:"true" default:"10s" desc:"sagemaker: how often to look at exports, training and deployments"`
+	RenewalPoll      time.Duration `split_words:"true" default:"10s" more:"0s" desc:"sagemaker: how often to look at exports, training and deployments"`
 }
 
 // S3Config is where files go.
@@ -41,26 +41,26 @@ type S3Config struct {
 
 // BatchConfig bounds how requests share calls of the endpoint.
 type BatchConfig struct {
-	MaxRows int           `split_words:"true" default:"256" desc:"sagemaker: most rows of concurrent requests that share a call of the endpoint"`
-	MaxWait time.Duration `split_words:"true" default:"2ms" desc:"sagemaker: how long requests may wait for a free call, on average, before one call more at once is tried"`
+	MaxRows int           `split_words:"true" default:"256" min:"1" max:"3999" desc:"sagemaker: most rows of concurrent requests that share a call of the endpoint"`
+	MaxWait time.Duration `split_words:"true" default:"2ms" more:"0s" desc:"sagemaker: how long requests may wait for a free call, on average, before one call more at once is tried"`
 }
 
 // BreakerConfig is when an endpoint that does not answer is left alone.
 type BreakerConfig struct {
-	Failures int           `default:"20" desc:"sagemaker: failures of the endpoint in a row after which it is not asked for a while; a call without an answer in time counts for a fifth of them"`
-	Open     time.Duration `default:"500ms" desc:"sagemaker: how long it is not asked, before two calls find out whether it answers again"`
+	Failures int           `default:"20" min:"1" desc:"sagemaker: failures of the endpoint in a row after which it is not asked for a while; a call without an answer in time counts for a fifth of them"`
+	Open     time.Duration `default:"500ms" more:"0s" desc:"sagemaker: how long it is not asked, before two calls find out whether it answers again"`
 }
 
 // HostingConfig is what models serve on.
 type HostingConfig struct {
 	InstanceType  string `split_words:"true" default:"ml.m5.large" desc:"sagemaker: machine to serve on"`
-	InstanceCount int    `split_words:"true" default:"1" desc:"sagemaker: how many of them at first; later what autoscaling made of it stays"`
+	InstanceCount int    `split_words:"true" default:"1" min:"1" max:"10000" desc:"sagemaker: how many of them at first; later what autoscaling made of it stays"`
 }
 
 // DeployConfig is how a new model takes over.
 type DeployConfig struct {
-	Strategy string   `default:"all-at-once" desc:"sagemaker: all-at-once, canary, linear or rolling"`
-	Alarms   []string `desc:"sagemaker: CloudWatch alarms that make SageMaker take a deployment back, separated by commas"`
+	Strategy string `default:"all-at-once" desc:"sagemaker: all-at-once, canary, linear or rolling"`
+	Alarms   List   `desc:"sagemaker: CloudWatch alarms that make SageMaker take a deployment back, separated by commas"`
 }
 
 // ModelConfig is how a model of one's own is spoken to.
@@ -102,12 +102,6 @@ func (c *Config) validateSageMaker(fault func(name, format string, args ...any))
 			fault(name, "%q is not a type of machine such as ml.m5.large", text)
 		}
 	}
-	for name, n := range map[string]int{"TRAINING_INSTANCE_COUNT": c.Training.InstanceCount, "HOSTING_INSTANCE_COUNT": c.Hosting.InstanceCount,
-		"TRAINING_VOLUME_GB": c.Training.VolumeGB} {
-		if n < 1 || n > 10_000 {
-			fault(name, "%d must be between 1 and 10000", n)
-		}
-	}
 	if err := aws.Strategy(c.Deploy.Strategy).Check(c.Hosting.InstanceCount); err != nil {
 		fault("DEPLOY_STRATEGY", "%v", err)
 	}
@@ -120,23 +114,8 @@ func (c *Config) validateSageMaker(fault func(name, format string, args ...any))
 	if c.Transform != "inline" {
 		fault("TRANSFORM", "%q must be inline", c.Transform)
 	}
-	if c.Batch.MaxRows < 1 || c.Batch.MaxRows > aws.CallRows {
-		fault("BATCH_MAX_ROWS", "%d must be between 1 and %d", c.Batch.MaxRows, aws.CallRows)
-	}
-	if c.Batch.MaxWait <= 0 {
-		fault("BATCH_MAX_WAIT", "%s must be above zero", c.Batch.MaxWait)
-	}
-	if c.Breaker.Failures < 1 {
-		fault("BREAKER_FAILURES", "must be at least 1")
-	}
 	if _, _, err := c.hedge(); err != nil {
 		fault("HEDGE", "%v", err)
-	}
-	if c.Breaker.Open <= 0 {
-		fault("BREAKER_OPEN", "%s must be above zero", c.Breaker.Open)
-	}
-	if c.RenewalPoll <= 0 {
-		fault("RENEWAL_POLL", "%s must be above zero", c.RenewalPoll)
 	}
 	// Its models cost money, so nobody gets them by not having set a variable.
 	if os.Getenv(envPrefix+"_DEMO") == "" {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
 	"os"
@@ -42,29 +43,29 @@ type Config struct {
 	DBRequireAuth   string        `split_words:"true" desc:"how the database may ask for the password, as libpq's require_auth has it, where the secret says nothing; empty: scram-sha-256, on this machine also none"`
 	AdminSecretID   string        `split_words:"true" desc:"secret {\"tokens\": {\"name\": \"token\"}} or {\"tokens\": [\"…\"]}, as above; empty: a token is made in the data dir"`
 	APIKeysSecretID string        `split_words:"true" desc:"secret {\"keys\": {\"name\": \"key\"}}, as above; empty: apps need no key"`
-	APIKeyRate      float64       `split_words:"true" default:"0" desc:"requests a second that each key may make, and in one burst; 0: any number"`
-	SecretTTL       time.Duration `split_words:"true" default:"5m" desc:"how long a secret may be used before it is looked at again"`
-	SecretGrace     time.Duration `split_words:"true" default:"2h" desc:"how long, after a rotation, tokens and keys of the previous version stay valid"`
+	APIKeyRate      float64       `split_words:"true" default:"0" min:"0" max:"1000000" desc:"requests a second that each key may make, and in one burst; 0: any number"`
+	SecretTTL       time.Duration `split_words:"true" default:"5m" more:"0s" desc:"how long a secret may be used before it is looked at again"`
+	SecretGrace     time.Duration `split_words:"true" default:"2h" min:"0s" desc:"how long, after a rotation, tokens and keys of the previous version stay valid"`
 	EndpointName    string        `split_words:"true" default:"ServiceEndpoint" desc:"name of the endpoint"`
 	Training        TrainingConfig
 	SageMakerConfig
 	Gate           string  `default:"auc:-0.005" desc:"metric that the challenger is judged by (auc, log_loss, accuracy, f1) and the least gain over the champion; off: every challenger passes"`
-	VerifyMaxShift float64 `split_words:"true" default:"0.5" desc:"how far the scores of recent traffic may shift at a swap, as a share of their mean, before the renewal goes back by itself; 0: any"`
-	KeepModels     int     `split_words:"true" default:"5" desc:"models that served before and are kept to go back to"`
+	VerifyMaxShift float64 `split_words:"true" default:"0.5" min:"0" desc:"how far the scores of recent traffic may shift at a swap, as a share of their mean, before the renewal goes back by itself; 0: any"`
+	KeepModels     int     `split_words:"true" default:"5" min:"1" max:"10000" desc:"models that served before and are kept to go back to"`
 	Retrain        RetrainConfig
 	Outbox         OutboxConfig
 	Ledger         LedgerConfig
 	Limit          LimitConfig
-	MaxConnections int           `split_words:"true" default:"16384" desc:"most open connections of each listener; further ones are closed with a 503. At most what the process may open, less 512"`
-	ReadTimeout    time.Duration `split_words:"true" default:"10s" desc:"how long the headers and the body of a request may take to arrive; streams have rules of their own"`
-	WriteTimeout   time.Duration `split_words:"true" default:"10s" desc:"how long a caller may take to read an answer that is ready; streams have rules of their own"`
-	IdleTimeout    time.Duration `split_words:"true" default:"2m" desc:"how long a connection may be kept without a request"`
-	PredictTimeout time.Duration `split_words:"true" default:"2s" desc:"a prediction's whole time"`
-	MaxBody        Bytes         `split_words:"true" default:"1MiB" desc:"largest JSON body"`
-	IdempotencyTTL time.Duration `split_words:"true" default:"24h" desc:"how long the answer to a request with an Idempotency-Key is given to those who repeat it"`
-	TrustedProxies []string      `split_words:"true" desc:"addresses and networks of proxies whose X-Forwarded-For tells the client's address, such as 10.0.0.0/8, separated by commas; empty: the address of the connection counts"`
-	CORSOrigins    []string      `split_words:"true" desc:"web origins that may call, separated by commas"`
-	ShutdownGrace  time.Duration `split_words:"true" default:"20s" desc:"how long requests may take to end after SIGTERM"`
+	MaxConnections int           `split_words:"true" default:"16384" min:"1" desc:"most open connections of each listener; further ones are closed with a 503. At most what the process may open, less 512"`
+	ReadTimeout    time.Duration `split_words:"true" default:"10s" more:"0s" desc:"how long the headers and the body of a request may take to arrive; streams have rules of their own"`
+	WriteTimeout   time.Duration `split_words:"true" default:"10s" more:"0s" desc:"how long a caller may take to read an answer that is ready; streams have rules of their own"`
+	IdleTimeout    time.Duration `split_words:"true" default:"2m" more:"0s" desc:"how long a connection may be kept without a request"`
+	PredictTimeout time.Duration `split_words:"true" default:"2s" more:"0s" desc:"a prediction's whole time"`
+	MaxBody        Bytes         `split_words:"true" default:"1MiB" min:"1" desc:"largest JSON body"`
+	IdempotencyTTL time.Duration `split_words:"true" default:"24h" min:"1m" desc:"how long the answer to a request with an Idempotency-Key is given to those who repeat it"`
+	TrustedProxies List          `split_words:"true" desc:"addresses and networks of proxies whose X-Forwarded-For tells the client's address, such as 10.0.0.0/8, separated by commas; empty: the address of the connection counts"`
+	CORSOrigins    Origins       `split_words:"true" desc:"web origins that may call, separated by commas"`
+	ShutdownGrace  time.Duration `split_words:"true" default:"20s" more:"0s" desc:"how long requests may take to end after SIGTERM"`
 	LogFormat      string        `split_words:"true" desc:"text or json; empty: text on a terminal, else json"`
 	LogLevel       string        `split_words:"true" default:"info" desc:"debug, info, warn or error"`
 
@@ -79,14 +80,14 @@ type Config struct {
 
 // LimitConfig bounds how many requests are handled at once.
 type LimitConfig struct {
-	Min int `default:"256" desc:"requests of apps that are handled at once at least, whatever is learned; a large body counts for several"`
-	Max int `default:"1024" desc:"requests of apps that are handled at once at most; further ones get a 503"`
+	Min int `default:"256" min:"1" desc:"requests of apps that are handled at once at least, whatever is learned; a large body counts for several"`
+	Max int `default:"1024" min:"1" desc:"requests of apps that are handled at once at most; further ones get a 503"`
 }
 
 // RetrainConfig is what starts renewals besides operators.
 type RetrainConfig struct {
 	Schedule string `desc:"cron line in UTC, such as 30 2 * * 1 for Mondays at 02:30; empty: the clock starts no renewal"`
-	Outcomes int64  `default:"0" desc:"so many new outcomes start a renewal; 0: outcomes start none"`
+	Outcomes int64  `default:"0" min:"0" desc:"so many new outcomes start a renewal; 0: outcomes start none"`
 }
 
 // TrainingConfig is what a renewal trains with unless its overrides say otherwise.
@@ -94,16 +95,16 @@ type TrainingConfig struct {
 	Algorithm       string            `default:"linear-learner" desc:"linear-learner (logistic regression) or xgboost (gradient boosting); on sagemaker also custom, with an image"`
 	Image           string            `desc:"sagemaker: image of the algorithm; empty: the built-in one of the region"`
 	InstanceType    string            `split_words:"true" default:"ml.m5.large" desc:"sagemaker: machine to train on"`
-	InstanceCount   int               `split_words:"true" default:"1" desc:"sagemaker: how many of them"`
-	VolumeGB        int               `split_words:"true" default:"10" desc:"sagemaker: disk of each, in GB"`
+	InstanceCount   int               `split_words:"true" default:"1" min:"1" max:"10000" desc:"sagemaker: how many of them"`
+	VolumeGB        int               `split_words:"true" default:"10" min:"1" max:"10000" desc:"sagemaker: disk of each, in GB"`
 	Spot            bool              `desc:"sagemaker: train on spare machines, which are cheaper and may be taken away"`
-	MaxRuntime      time.Duration     `split_words:"true" default:"1h" desc:"how long a training job may run"`
+	MaxRuntime      time.Duration     `split_words:"true" default:"1h" more:"0s" desc:"how long a training job may run"`
 	Hyperparameters map[string]string `desc:"as the SageMaker algorithm names them: wd:0.001,l1:0"`
 }
 
 // OutboxConfig is where predictions wait for the database.
 type OutboxConfig struct {
-	MaxSize Bytes  `split_words:"true" default:"1GiB" desc:"how much may wait on local disk for the database"`
+	MaxSize Bytes  `split_words:"true" default:"1GiB" min:"1MiB" desc:"how much may wait on local disk for the database"`
 	Policy  string `default:"drop-oldest" desc:"what happens beyond that: drop-oldest (predictions go on, the ledger loses its oldest) or refuse (503)"`
 	Sync    string `default:"interval" desc:"interval: a prediction is written before it is answered and flushed once a second, which survives a kill but not a power cut; always: it is flushed before it is answered"`
 }
@@ -112,7 +113,7 @@ type OutboxConfig struct {
 type LedgerConfig struct {
 	Personal    string `default:"omit" desc:"features marked personal in the ledger: omit, or hash (HMAC-SHA-256)"`
 	KeySecretID string `split_words:"true" desc:"file:PATH of the key for hash, at least 32 bytes; empty: one is made in the data dir"`
-	Retention   Age    `default:"0" desc:"how long predictions are kept, such as 90d or 36h; 0: for good"`
+	Retention   Age    `default:"0" min:"0" desc:"how long predictions are kept, such as 90d or 36h; 0: for good"`
 }
 
 // Age is a time in days or in the units of a Duration: 90d, 36h. Zero is 0.
@@ -139,23 +140,39 @@ func (a *Age) Decode(text string) error {
 	return nil
 }
 
-// Bytes is a size, written as 1048576, 512KiB or 1MiB.
+// Bytes is a size, written as 1048576, 512KiB, 1MiB or 1Mi.
 type Bytes int64
+
+// byteUnits are the units of sizes. Kubernetes writes Mi for MiB.
+var byteUnits = []string{"", "Ki", "Mi", "Gi", "Ti"}
 
 // Decode implements envconfig.Decoder.
 func (b *Bytes) Decode(text string) error {
-	unit := int64(1)
-	for suffix, u := range map[string]int64{"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30} {
-		if rest, ok := strings.CutSuffix(text, suffix); ok {
-			text, unit = rest, u
-		}
+	digits := strings.TrimRight(text, "KMGTiB")
+	unit := slices.Index(byteUnits, strings.TrimSuffix(text[len(digits):], "B"))
+	n, err := strconv.ParseInt(strings.TrimSpace(digits), 10, 64)
+	if unit < 0 || text == digits+"B" || err != nil || n <= 0 {
+		return errors.New("must be a size above zero, such as 512KiB, 1MiB or 4Gi")
 	}
-	n, err := strconv.ParseInt(strings.TrimSpace(text), 10, 32)
-	if err != nil || n <= 0 {
-		return errors.New("must be a size above zero, such as 512KiB or 1MiB")
+	shift := 10 * unit
+	if n > math.MaxInt64>>shift {
+		return errors.New("is larger than any file can be")
 	}
-	*b = Bytes(n * unit)
+	*b = Bytes(n << shift)
 	return nil
+}
+
+// String writes a size with the largest unit that it is a multiple of.
+func (b Bytes) String() string {
+	unit := 0
+	for ; unit < len(byteUnits)-1 && b != 0 && b%1024 == 0; b /= 1024 {
+		unit++
+	}
+	text := strconv.FormatInt(int64(b), 10) + byteUnits[unit]
+	if unit > 0 {
+		text += "B"
+	}
+	return text
 }
 
 // loadConfig reads the environment. Its error names every wrong setting, one a
@@ -194,9 +211,23 @@ func rule(e *envconfig.ParseError) string {
 	return e.Err.Error()
 }
 
-// serviceVariable matches what Kubernetes puts into the environment of pods
-// for a service that happens to be called "gateway".
-var serviceVariable = regexp.MustCompile(`^GATEWAY_(SERVICE_HOST|SERVICE_PORT.*|PORT|PORT_\d+_.*)$`)
+// serviceVariable matches the variables that Kubernetes sets in pods for each
+// service whose name is "gateway" or begins with "gateway-", such as
+// GATEWAY_POSTGRESQL_SERVICE_HOST. See "Discovering services" in its
+// documentation.
+var serviceVariable = regexp.MustCompile(`^GATEWAY_([A-Z0-9_]+_)?(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$`)
+
+// servicePort matches one whose name could be a misspelt setting, so that its
+// value must be that of a service as well: tcp://10.0.0.1:5432.
+var (
+	servicePort        = regexp.MustCompile(`^GATEWAY_([A-Z0-9_]+_)?PORT$`)
+	servicePortAddress = regexp.MustCompile(`^(tcp|udp|sctp)://`)
+)
+
+// setByKubernetes reports whether a variable describes a service of Kubernetes.
+func setByKubernetes(name, value string) bool {
+	return serviceVariable.MatchString(name) || servicePort.MatchString(name) && servicePortAddress.MatchString(value)
+}
 
 // checkNames refuses variables that no setting reads, because a misspelt
 // setting would otherwise be ignored.
@@ -204,8 +235,8 @@ func checkNames() error {
 	known := settingNames()
 	var faults []error
 	for _, entry := range os.Environ() {
-		name, _, _ := strings.Cut(entry, "=")
-		if !strings.HasPrefix(name, envPrefix+"_") || slices.Contains(known, name) || serviceVariable.MatchString(name) {
+		name, value, _ := strings.Cut(entry, "=")
+		if !strings.HasPrefix(name, envPrefix+"_") || slices.Contains(known, name) || setByKubernetes(name, value) {
 			continue
 		}
 		faults = append(faults, fmt.Errorf("%s: there is no such setting; `gateway config` lists all", name))
@@ -225,16 +256,12 @@ func (c *Config) validate() error {
 			fault(name, "%q is not a port", port)
 		}
 	}
-	positive := func(name string, d time.Duration) {
-		if d <= 0 {
-			fault(name, "%s must be above zero", d)
-		}
-	}
 	oneOf := func(name, text string, allowed ...string) {
 		if !slices.Contains(allowed, text) {
 			fault(name, "%q must be one of %s", text, strings.Join(allowed, ", "))
 		}
 	}
+	c.checkNumbers(fault)
 	address("ADDR", c.Addr)
 	if c.AdminAddr != "" {
 		address("ADMIN_ADDR", c.AdminAddr)
@@ -255,13 +282,6 @@ func (c *Config) validate() error {
 		faults = append(faults, err)
 	}
 	c.validateProtection(fault)
-	if !(c.APIKeyRate >= 0 && c.APIKeyRate <= 1e6) {
-		fault("API_KEY_RATE", "%v must be from 0 to 1000000", c.APIKeyRate)
-	}
-	positive("SECRET_TTL", c.SecretTTL)
-	if c.SecretGrace < 0 {
-		fault("SECRET_GRACE", "%s must not be below zero", c.SecretGrace)
-	}
 	if !endpointName.MatchString(c.EndpointName) {
 		fault("ENDPOINT_NAME", "%q must be at most 63 letters, digits and single dashes", c.EndpointName)
 	}
@@ -280,26 +300,13 @@ func (c *Config) validate() error {
 			fault("TRAINING_HYPERPARAMETERS", "%v", err)
 		}
 	}
-	positive("TRAINING_MAX_RUNTIME", c.Training.MaxRuntime)
 	if _, err := modelswap.ParseGate(c.Gate); err != nil {
 		fault("GATE", "%v", err)
-	}
-	if c.VerifyMaxShift < 0 || c.VerifyMaxShift != c.VerifyMaxShift {
-		fault("VERIFY_MAX_SHIFT", "must be a share such as 0.5, or 0 for any")
-	}
-	if c.KeepModels < 1 {
-		fault("KEEP_MODELS", "must be at least 1")
 	}
 	if c.Retrain.Schedule != "" {
 		if _, err := modelswap.ParseSchedule(c.Retrain.Schedule); err != nil {
 			fault("RETRAIN_SCHEDULE", "%v", err)
 		}
-	}
-	if c.Retrain.Outcomes < 0 {
-		fault("RETRAIN_OUTCOMES", "must be a number of outcomes, or 0 for never")
-	}
-	if c.Outbox.MaxSize < outbox.MinBytes {
-		fault("OUTBOX_MAX_SIZE", "must be at least 1MiB")
 	}
 	oneOf("OUTBOX_POLICY", c.Outbox.Policy, string(outbox.DropOldest), string(outbox.Refuse))
 	oneOf("OUTBOX_SYNC", c.Outbox.Sync, string(outbox.Always), string(outbox.Interval))
@@ -308,26 +315,12 @@ func (c *Config) validate() error {
 	if c.Ledger.Personal == ledgerHash && c.DBSecretID != "" && c.Ledger.KeySecretID == "" {
 		fault("LEDGER_KEY_SECRET_ID", "gateways that share a database must hash with one key: name the file that all of them have")
 	}
-	if c.Limit.Min < 1 {
-		fault("LIMIT_MIN", "must be at least 1")
-	}
 	if c.Limit.Max < c.Limit.Min {
 		fault("LIMIT_MAX", "%d must not be below GATEWAY_LIMIT_MIN (%d)", c.Limit.Max, c.Limit.Min)
-	}
-	if c.MaxConnections < 1 {
-		fault("MAX_CONNECTIONS", "must be at least 1")
-	}
-	positive("READ_TIMEOUT", c.ReadTimeout)
-	positive("WRITE_TIMEOUT", c.WriteTimeout)
-	positive("IDLE_TIMEOUT", c.IdleTimeout)
-	positive("PREDICT_TIMEOUT", c.PredictTimeout)
-	if c.IdempotencyTTL < time.Minute {
-		fault("IDEMPOTENCY_TTL", "%s must be at least a minute", c.IdempotencyTTL)
 	}
 	if _, err := c.trustedProxies(); err != nil {
 		faults = append(faults, err)
 	}
-	positive("SHUTDOWN_GRACE", c.ShutdownGrace)
 	oneOf("LOG_FORMAT", cmp.Or(c.LogFormat, "text"), "text", "json")
 	oneOf("LOG_LEVEL", c.LogLevel, "debug", "info", "warn", "error")
 	return errors.Join(faults...)

@@ -398,7 +398,7 @@ func TestSettingsOfTheLedger(t *testing.T) {
 		{"GATEWAY_LEDGER_RETENTION", "1.5d", "must be 0 or a time such as 90d or 36h"},
 		{"GATEWAY_LEDGER_RETENTION", "5s", "must be 0 or a time such as 90d or 36h"},
 		{"GATEWAY_OUTBOX_MAX_SIZE", "2GiB", ""},
-		{"GATEWAY_OUTBOX_MAX_SIZE", "512KiB", "GATEWAY_OUTBOX_MAX_SIZE: must be at least 1MiB"},
+		{"GATEWAY_OUTBOX_MAX_SIZE", "512KiB", "GATEWAY_OUTBOX_MAX_SIZE: 512KiB must be at least 1MiB"},
 		{"GATEWAY_OUTBOX_POLICY", "panic", `GATEWAY_OUTBOX_POLICY: "panic" must be one of drop-oldest, refuse`},
 		{"GATEWAY_OUTBOX_SYNC", "never", `GATEWAY_OUTBOX_SYNC: "never" must be one of always, interval`},
 		{"GATEWAY_LEDGER_PERSONAL", "keep", `GATEWAY_LEDGER_PERSONAL: "keep" must be one of omit, hash`},

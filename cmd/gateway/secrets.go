@@ -28,7 +28,7 @@ type vault struct {
 func newVault(cfg Config, log *slog.Logger, reg prometheus.Registerer) *vault {
 	return &vault{
 		Store: secrets.NewStore(secrets.Options{TTL: cfg.SecretTTL, Refresh: cfg.secretRefresh, Waiting: cfg.waiting}, log, reg),
-		log: log, grace: cfg.SecretGrace, files: secrets.NewFiles(),
+		log:   log, grace: cfg.SecretGrace, files: secrets.NewFiles(),
 	}
 }
 

@@ -122,4 +122,3 @@ func checkValue(value string) error {
 	}
 	return nil
 }
-
