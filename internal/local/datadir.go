@@ -1,9 +1,11 @@
 package local
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
@@ -22,6 +24,8 @@ type Owner struct {
 	PID int    `json:"pid"`
 	URL string `json:"url,omitempty"` // where it serves, if it does
 }
+
+const ownerFile = "gateway.owner"
 
 // ErrInUse is wrapped by OpenDataDir's error when another process has the folder.
 var ErrInUse = errors.New("in use")
@@ -53,16 +57,18 @@ func OpenDataDir(path string) (*DataDir, error) {
 
 // Announce tells others who has the folder and where it serves.
 func (d *DataDir) Announce(url string) error {
-	text, err := json.Marshal(Owner{os.Getpid(), url})
-	if err != nil {
-		return err
-	}
 	// Beside the lock file, not in it: Windows does not let others read a locked file.
-	return os.WriteFile(d.Path("gateway.owner"), text, 0o600)
+	return NewFiles(d.path).WriteFile(context.Background(), ownerFile, func(w io.Writer) error {
+		return json.NewEncoder(w).Encode(Owner{os.Getpid(), url})
+	})
 }
 
 func (d *DataDir) owner() (o Owner) {
-	text, err := os.ReadFile(d.Path("gateway.owner"))
+	info, err := os.Lstat(d.Path(ownerFile))
+	if err != nil || !info.Mode().IsRegular() {
+		return o
+	}
+	text, err := os.ReadFile(d.Path(ownerFile))
 	if err == nil {
 		_ = json.Unmarshal(text, &o) // for people only; a broken file names nobody
 	}
@@ -74,6 +80,6 @@ func (d *DataDir) Path(name string) string { return filepath.Join(d.path, filepa
 
 // Close lets the folder go.
 func (d *DataDir) Close() error {
-	_ = os.Remove(d.Path("gateway.owner"))
+	_ = os.Remove(d.Path(ownerFile))
 	return d.lock.Unlock()
 }

@@ -3,6 +3,7 @@ package local
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -23,7 +24,8 @@ func (f *Files) FS(context.Context) fs.FS { return os.DirFS(f.root) }
 // WriteFile implements modelswap.Files: the text goes to a temporary file
 // beside the target, is synced, and takes the target's name in one step. A
 // process that dies leaves the temporary file at worst, and the next attempt
-// with the same name replaces it.
+// with the same name replaces it. Neither file is written through a link: where
+// the name is a link, the file takes its place.
 func (f *Files) WriteFile(ctx context.Context, name string, write func(io.Writer) error) (err error) {
 	if !fs.ValidPath(name) {
 		return fmt.Errorf("file name %q is not valid", name)
@@ -33,7 +35,10 @@ func (f *Files) WriteFile(ctx context.Context, name string, write func(io.Writer
 		return err
 	}
 	part := target + ".part"
-	file, err := os.OpenFile(part, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err := os.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	file, err := os.OpenFile(part, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}

@@ -52,6 +52,46 @@ func TestADataDirHasOneOwner(t *testing.T) {
 	}
 }
 
+// TestNothingIsWrittenThroughALink puts links where the data dir's files belong.
+func TestNothingIsWrittenThroughALink(t *testing.T) {
+	for name, link := range map[string]func(string, string) error{"symbolic": os.Symlink, "hard": os.Link} {
+		t.Run(name, func(t *testing.T) {
+			dir, target := t.TempDir(), filepath.Join(t.TempDir(), "precious")
+			if err := os.WriteFile(target, []byte("precious"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			for _, file := range []string{"gateway.owner", "gateway.owner.part", "model.json", "model.json.part"} {
+				if err := link(target, filepath.Join(dir, file)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			data, err := local.OpenDataDir(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := local.OpenDataDir(dir); !errors.Is(err, local.ErrInUse) || !strings.Contains(err.Error(), fmt.Sprint(os.Getpid())) {
+				t.Errorf("the second owner got %v, want: in use, by which process", err)
+			}
+			err = local.NewFiles(dir).WriteFile(t.Context(), "model.json", func(w io.Writer) error {
+				_, err := io.WriteString(w, "a model")
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := data.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if text, err := os.ReadFile(target); err != nil || string(text) != "precious" {
+				t.Errorf("the target of the links has %q (%v)", text, err)
+			}
+			if info, err := os.Lstat(filepath.Join(dir, "model.json")); err != nil || info.Mode() != 0o600 {
+				t.Errorf("the file that took a link's place has mode %v (%v), want -rw-------", info.Mode(), err)
+			}
+		})
+	}
+}
+
 func TestAFileAppearsWholeOrNotAtAll(t *testing.T) {
 	root := t.TempDir()
 	files := local.NewFiles(root)
