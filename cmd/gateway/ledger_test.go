@@ -232,6 +232,65 @@ func TestKill9LosesNoAnsweredPrediction(t *testing.T) {
 	t.Logf("killed %d times, %d answers, rows were recovered %d times", rounds, len(answered), recovered)
 }
 
+// TestARestartWithoutTrafficLosesNothing restarts twice, so that nothing waits in
+// the outbox, and kills the gateway once it has answered.
+func TestARestartWithoutTrafficLosesNothing(t *testing.T) {
+	cfg := config(t)
+	cfg.Demo = false
+	g := start(t, cfg)
+	g.model(t)
+	answered := map[string]bool{}
+	body, err := json.Marshal(map[string]any{"features": sample()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := func(url string, times int) {
+		t.Helper()
+		for range times {
+			id, err := predictOnce(http.DefaultClient, url, body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			answered[id] = true
+		}
+	}
+	ask(g.listen[0].url(), 50)
+	g.drained(t)
+	if err := g.stop(); err != nil {
+		t.Fatal(err)
+	}
+	addr := freePort(t)
+	t.Setenv("GATEWAY_ADDR", addr)
+	t.Setenv("GATEWAY_DEMO", "false")
+	for _, end := range []syscall.Signal{syscall.SIGTERM, syscall.SIGTERM, syscall.SIGKILL} {
+		cmd, output := process(t, nil, "serve")
+		eventually(t, "/readyz is 200", func() bool {
+			res, err := http.Get("http://" + addr + "/readyz")
+			if err != nil {
+				return false
+			}
+			defer res.Body.Close()
+			return res.StatusCode == http.StatusOK
+		})
+		if end == syscall.SIGKILL {
+			ask("http://"+addr, 25)
+		}
+		if err := cmd.Process.Signal(end); err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Wait(); (err != nil) != (end == syscall.SIGKILL) {
+			t.Fatalf("after %v the process ended with %v: %s", end, err, output)
+		}
+	}
+	t.Setenv("GATEWAY_ADDR", "127.0.0.1:0")
+	last := start(t, cfg)
+	last.drained(t)
+	if err := last.stop(); err != nil {
+		t.Fatal(err)
+	}
+	wantOnce(t, answered, inLedger(t, "sqlite", filepath.Join(cfg.DataDir, "gateway.db")))
+}
+
 // TestADataDirMoves stops a gateway whose database does not take rows, moves
 // its data dir, and starts another one there.
 func TestADataDirMoves(t *testing.T) {
