@@ -44,6 +44,9 @@ func TestModel(t *testing.T) {
 			counts := map[string]int{}
 			steps := 0
 			for episode := *modelSeed; steps < *modelSteps; episode++ {
+				if steps > 0 && steps%100_000 == 0 {
+					t.Logf("%d steps in %v", steps, time.Since(start).Round(time.Second))
+				}
 				steps += runEpisode(t, ledger, episode, min(episodeSteps, *modelSteps-steps), counts)
 				if t.Failed() {
 					t.Fatalf("episode %d failed after %d steps and %v; run it alone with -run 'TestModel/%s' -seed %d -steps %d",
