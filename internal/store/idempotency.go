@@ -35,7 +35,7 @@ SET fingerprint = excluded.fingerprint,
     token = excluded.token, lease_until = excluded.lease_until, expires_at = excluded.expires_at,
     status = NULL, content_type = NULL, location = NULL, body = NULL
 WHERE idempotency_keys.expires_at <= $7
-   OR (idempotency_keys.status IS NULL AND idempotency_keys.lease_until <= $7
+   OR (idempotency_keys.status IS NULL AND (idempotency_keys.lease_until <= $7 OR idempotency_keys.lease_until > $8)
        AND idempotency_keys.fingerprint = excluded.fingerprint)
 RETURNING subject`
 
@@ -68,7 +68,7 @@ func (s *Store) ClaimKey(ctx context.Context, c idempotency.Claim) (key idempote
 		now := s.now()
 		key = idempotency.Key{Claimed: true, Fingerprint: c.Fingerprint}
 		err := tx.QueryRowContext(ctx, claimKeySQL, c.ID, c.Fingerprint, c.Subject, c.Token,
-			micros(now.Add(c.Lease)), micros(now.Add(c.TTL)), micros(now)).Scan(&key.Subject)
+			micros(now.Add(c.Lease)), micros(now.Add(c.TTL)), micros(now), micros(now.Add(farAhead))).Scan(&key.Subject)
 		if errors.Is(err, sql.ErrNoRows) { // somebody was faster
 			key, _, err = keyOf(ctx, tx, c, now)
 		}
@@ -99,7 +99,7 @@ func keyOf(ctx context.Context, db rowQueryer, c idempotency.Claim, now time.Tim
 	case status.Valid:
 		k.Answer = &idempotency.Answer{Status: int(status.V), ContentType: contentType.V, Location: location.V, Body: []byte(body.V)}
 		return k, true, nil
-	case lease <= micros(now) && k.Fingerprint == c.Fingerprint:
+	case (lease <= micros(now) || lease > micros(now.Add(farAhead))) && k.Fingerprint == c.Fingerprint:
 		return free, false, nil
 	}
 	return k, true, nil

@@ -78,6 +78,16 @@ func testIdempotencyKeys(t *testing.T, open opener) {
 		want(t, "the answer", answerKey(t, s, "three", answer), true)
 		want(t, "a later repetition", claimKey(t, s, claimOf("five")), answered)
 	})
+	t.Run("the lease of a clock that was wrong does not last", func(t *testing.T) {
+		t.Parallel()
+		s, now := open(t), at(0).AddDate(4, 0, 0)
+		s.now = func() time.Time { return now }
+		claimKey(t, s, claimOf("one"))
+		now = now.Add(time.Minute - farAhead)
+		want(t, "an hour ahead may be another machine's clock", claimKey(t, s, claimOf("two")), taken)
+		now = now.Add(-time.Microsecond)
+		want(t, "a repetition", claimKey(t, s, claimOf("three")), mine)
+	})
 	t.Run("a key that was let go is the next one's, under the same subject", func(t *testing.T) {
 		t.Parallel()
 		s := open(t)

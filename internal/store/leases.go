@@ -19,6 +19,12 @@ import (
 // Clocks that differ between machines hence make a renewal change hands too
 // early or too late, and no worse.
 
+// farAhead is further ahead than any lease and any pause. A time beyond it was
+// written by a clock that was wrong, and counts as past: else a clock that has
+// been set back would leave the renewal, or the request, without an owner for as
+// long as it was wrong.
+const farAhead = 24 * time.Hour
+
 const (
 	// The conditions stand in it twice: where two claim the same renewal, the
 	// second waits for the first, and PostgreSQL then looks at the outer ones
@@ -27,11 +33,11 @@ const (
 UPDATE renewals SET revision = revision + 1, lease_owner = $1, lease_until = $2
 WHERE id = (
     SELECT id FROM renewals
-    WHERE status IN ('queued', 'running') AND wake_at <= $3
-      AND (lease_owner IS NULL OR lease_owner = $1 OR lease_until <= $3)
+    WHERE status IN ('queued', 'running') AND (wake_at <= $3 OR wake_at > $4)
+      AND (lease_owner IS NULL OR lease_owner = $1 OR lease_until <= $3 OR lease_until > $4)
     ORDER BY wake_at, created_at, id LIMIT 1)
-  AND status IN ('queued', 'running') AND wake_at <= $3
-  AND (lease_owner IS NULL OR lease_owner = $1 OR lease_until <= $3)
+  AND status IN ('queued', 'running') AND (wake_at <= $3 OR wake_at > $4)
+  AND (lease_owner IS NULL OR lease_owner = $1 OR lease_until <= $3 OR lease_until > $4)
 RETURNING id`
 
 	extendLeaseSQL = `
@@ -53,7 +59,7 @@ func (s *Store) ClaimRenewal(ctx context.Context, owner string, lease time.Durat
 	err := s.inWrite(ctx, "claim renewal", func(tx *sql.Tx) error {
 		now := s.now()
 		var id string
-		err := tx.QueryRowContext(ctx, claimRenewalSQL, owner, micros(now.Add(lease)), micros(now)).Scan(&id)
+		err := tx.QueryRowContext(ctx, claimRenewalSQL, owner, micros(now.Add(lease)), micros(now), micros(now.Add(farAhead))).Scan(&id)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
 		}

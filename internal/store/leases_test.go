@@ -67,6 +67,21 @@ func testLeases(t *testing.T, open opener) {
 		want(t, "claimed", claim(t, s, "a"), r)
 		want(t, "stored", readRenewal(t, s, "full"), r)
 	})
+	t.Run("a lease and a pause by a clock that was wrong do not last", func(t *testing.T) {
+		t.Parallel()
+		s := setup(t)
+		wrong := at(0).AddDate(4, 0, 0)
+		s.now = func() time.Time { return wrong }
+		r := claim(t, s, "a") // for ten seconds
+		r.WakeAt = wrong.Add(time.Minute)
+		must(t, s.UpdateRenewal(ctx, r))
+		s.now = func() time.Time { return wrong.Add(10*time.Second - farAhead) }
+		wantNone(t, "claimed by b while a's clock may be right", claim(t, s, "b"))
+		s.now = func() time.Time { return wrong.Add(10*time.Second - farAhead - time.Microsecond) }
+		if claim(t, s, "b") == nil {
+			t.Error("once the clock is set back, b does not get it")
+		}
+	})
 	t.Run("two owners: who holds it keeps it until the lease ends, to the microsecond", func(t *testing.T) {
 		t.Parallel()
 		s := setup(t)
