@@ -32,6 +32,7 @@ FROM models `
 
 	// A model is marked as the one that serves from deployed_at to retired_at.
 	isMarkedSQL = `SELECT CASE WHEN deployed_at IS NOT NULL AND retired_at IS NULL THEN 1 ELSE 0 END FROM models WHERE name = $1`
+	lastMarkSQL = `SELECT coalesce(max(deployed_at), 0) FROM models`
 	retireSQL   = `UPDATE models SET retired_at = $1 WHERE deployed_at IS NOT NULL AND retired_at IS NULL AND name <> $2`
 	markSQL     = `UPDATE models SET deployed_at = $1, retired_at = NULL WHERE name = $2`
 	removedSQL  = `UPDATE models SET removed_at = $1 WHERE name = $2`
@@ -89,7 +90,8 @@ func (s *Store) Models(ctx context.Context) ([]modelswap.Model, error) {
 
 // MarkServing notes that name serves from at on and retires any other model
 // that was marked; kind NotFound if there is no such model. Marking the one
-// that is marked changes nothing.
+// that is marked changes nothing. Where another was marked later than at, it
+// serves from just after that.
 func (s *Store) MarkServing(ctx context.Context, name string, at time.Time) error {
 	return s.inWrite(ctx, "mark the serving model", func(tx *sql.Tx) error {
 		// Two that mark different models at once would leave both marked.
@@ -103,10 +105,16 @@ func (s *Store) MarkServing(ctx context.Context, name string, at time.Time) erro
 		case err != nil || marked:
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, retireSQL, micros(at), name); err != nil {
+		// Rollback goes by these times: they ascend, even if the clock was set back.
+		var last int64
+		if err := tx.QueryRowContext(ctx, lastMarkSQL).Scan(&last); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, markSQL, micros(at), name)
+		from := max(micros(at), last+1)
+		if _, err := tx.ExecContext(ctx, retireSQL, from, name); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, markSQL, from, name)
 		return err
 	})
 }

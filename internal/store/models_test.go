@@ -5,6 +5,7 @@ import (
 	"math"
 	"sync"
 	"testing"
+	"time"
 
 	"gateway/internal/learn"
 	"gateway/internal/modelswap"
@@ -108,6 +109,10 @@ func testModels(t *testing.T, open opener) {
 		check("a serves again")
 		wantKind(t, s.MarkServing(ctx, "x", at(40)), predict.NotFound, `there is no model "x"`)
 		check("after a mistake")
+		must(t, s.MarkServing(ctx, "b", at(5))) // the clock was set back
+		after := at(30).Add(time.Microsecond)
+		a.RetiredAt, b.DeployedAt, b.RetiredAt = ptr(after), ptr(after), nil
+		check("b serves again")
 	})
 	t.Run("whoever marks at the same moment, one stays marked", func(t *testing.T) {
 		t.Parallel()
