@@ -404,6 +404,9 @@ func (s *swapStore) Schedule(context.Context) (modelswap.Schedule, error) {
 	return modelswap.Schedule{Line: "0 2 * * *", Next: time.Date(2030, 1, 1, 2, 0, 0, 0, time.UTC)}, s.err
 }
 func (s *swapStore) NewestOutcome(context.Context) (int64, error) { return 0, s.err }
+func (s *swapStore) RaiseOutcomes(context.Context, int64) error {
+	return errors.New("not asked for here")
+}
 func (s *swapStore) SaveSchedule(context.Context, modelswap.Schedule, *modelswap.Renewal) error {
 	return errors.New("not asked for here")
 }

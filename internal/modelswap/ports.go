@@ -71,6 +71,9 @@ type Schedules interface {
 	SaveSchedule(ctx context.Context, s Schedule, r *Renewal) error
 	// NewestOutcome is the sequence number of the newest outcome, 0 for none.
 	NewestOutcome(ctx context.Context) (int64, error)
+	// RaiseOutcomes makes the numbers of outcomes to come higher than this one,
+	// unless they are, or it is too high to have been one.
+	RaiseOutcomes(ctx context.Context, above int64) error
 }
 
 // Traffic remembers what was asked of models.

@@ -84,12 +84,20 @@ func (e *Engine) setLine(ctx context.Context) error {
 func (e *Engine) clock(ctx context.Context) error {
 	s, err := e.ports.Schedules.Schedule(ctx)
 	now := time.Now().UTC()
-	if err != nil || s.Line == "" || s.Next.After(now) {
+	if err != nil || s.Line == "" {
 		return err
 	}
 	times, err := ParseSchedule(s.Line)
 	if err != nil {
 		return err
+	}
+	if tooFar(times, s.Next, now) {
+		e.log.Warn("the schedule's next time was set by a clock that was wrong; it is set anew", "next", s.Next)
+		s.Next = times.Next(now)
+		return e.started(e.ports.Schedules.SaveSchedule(ctx, s, nil), nil)
+	}
+	if s.Next.After(now) {
+		return nil
 	}
 	due := Tick{Due: s.Next, At: now.Truncate(time.Millisecond)}
 	const most = 10_000 // of the missed ticks that are counted
@@ -115,6 +123,14 @@ func (e *Engine) clock(ctx context.Context) error {
 		r = nil
 	}
 	return e.started(err, r)
+}
+
+// tooFar reports whether next cannot have been set by a clock that was right: the
+// schedule is due twice before it. Clocks of replicas may differ by maxSkew.
+func tooFar(times cron.Schedule, next, now time.Time) bool {
+	const maxSkew = 10 * time.Minute
+	second := times.Next(times.Next(now.Add(maxSkew)))
+	return next.After(second)
 }
 
 // outcomes starts a renewal where enough outcomes have come in since the last

@@ -233,6 +233,55 @@ func TestOutcomesStartARenewalWhenThereAreEnough(t *testing.T) {
 	})
 }
 
+// TestOutcomesCountAfterTheirDatabaseWasSetBack lets the customers' data have
+// outcomes with higher numbers than the database has given out.
+func TestOutcomesCountAfterTheirDatabaseWasSetBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t) // customers whose outcomes have numbers up to 499
+		engine, _ := b.run(t, modelswap.Options{Outcomes: 100})
+		if _, err := engine.Trigger(t.Context(), modelswap.TriggerRequest{Trigger: modelswap.TriggerManual}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		b.Outcomes(100)
+		time.Sleep(time.Minute)
+		if _, got := b.all(t); got != "manual succeeded, outcomes succeeded" {
+			t.Errorf("got %q, want the hundred outcomes to start a renewal", got)
+		}
+	})
+}
+
+// TestAScheduleFromAWrongClockIsSetAnew starts with a next time that was set by a
+// clock that was years ahead, and with one that is merely late by skew.
+func TestAScheduleFromAWrongClockIsSetAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const line = "0 2 * * *"
+		for _, tt := range []struct {
+			next time.Time
+			anew bool
+		}{
+			{begin.AddDate(10, 0, 0), true}, {begin.AddDate(0, 0, 3), true},
+			{begin.Add(2 * time.Hour), false},
+			{begin.Add(26 * time.Hour), false}, // a replica whose clock is ahead has had the first tick
+		} {
+			b := setup(t)
+			if err := b.SaveSchedule(t.Context(), modelswap.Schedule{Line: line, Next: tt.next}, nil); err != nil {
+				t.Fatal(err)
+			}
+			_, stop := b.run(t, modelswap.Options{Schedule: line})
+			time.Sleep(3 * time.Second)
+			want := tt.next
+			if tt.anew {
+				want = begin.Add(2 * time.Hour)
+			}
+			if got := b.schedule(t).Next; !got.Equal(want) {
+				t.Errorf("the next time %s became %s, want %s", tt.next, got, want)
+			}
+			stop()
+		}
+	})
+}
+
 // TestOutcomesDoNotTryAFailingRenewalAgainAndAgain also shows that outcomes that
 // come in while a renewal runs are not lost.
 func TestOutcomesDoNotTryAFailingRenewalAgainAndAgain(t *testing.T) {

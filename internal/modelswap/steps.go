@@ -112,6 +112,11 @@ func (x *run) convert(ctx context.Context) error {
 	case report.Positive == 0 || report.Positive == report.Rows:
 		return predict.Errorf(predict.Invalid, "all %d labelled rows have the same label: there is nothing to learn from them", report.Rows)
 	}
+	// The customers' table may have outcomes of a database that is no more, or that
+	// was set back: those to come are to be newer than all that are in the data.
+	if err := x.ports.Schedules.RaiseOutcomes(ctx, report.Watermark); err != nil {
+		return err
+	}
 	state.Train, state.Holdout = train, holdout
 	state.Data, state.Rows, state.Watermark = report.SHA256, int(report.TrainRows), report.Watermark
 	return nil

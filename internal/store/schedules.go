@@ -13,6 +13,7 @@ const (
 	scheduleSQL       = `SELECT revision, state FROM schedules WHERE kind = 'model'`
 	insertScheduleSQL = `INSERT INTO schedules (kind, revision, state) VALUES ('model', 1, $1) ON CONFLICT (kind) DO NOTHING`
 	updateScheduleSQL = `UPDATE schedules SET revision = revision + 1, state = $1 WHERE kind = 'model' AND revision = $2`
+	raiseOutcomesSQL  = `UPDATE counters SET value = $1 WHERE name = 'outcomes' AND value < $1`
 	newestOutcomeSQL  = `SELECT value FROM counters WHERE name = 'outcomes'`
 )
 
@@ -68,6 +69,21 @@ func (s *Store) SaveSchedule(ctx context.Context, schedule modelswap.Schedule, r
 		r.Revision = 1
 	}
 	return err
+}
+
+// maxRaise is the highest number that outcomes are raised to. One that is higher
+// is no number of ours, and would leave none for outcomes to come.
+const maxRaise = 1 << 53
+
+// RaiseOutcomes implements modelswap.Schedules.
+func (s *Store) RaiseOutcomes(ctx context.Context, above int64) error {
+	if above > maxRaise {
+		return nil
+	}
+	return s.inWrite(ctx, "raise the number of outcomes", func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, raiseOutcomesSQL, above)
+		return err
+	})
 }
 
 // NewestOutcome is the number of the newest outcome, 0 for none.

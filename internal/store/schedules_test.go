@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"testing"
 
@@ -92,6 +93,13 @@ func testSchedules(t *testing.T, open opener) {
 		_, err = s.RecordOutcomes(ctx, []predict.Outcome{ofCustomer("a", 1, 0), ofCustomer("b", 0, 0), ofCustomer("b", 0, 0)})
 		must(t, err)
 		want(t, "after two", newest(), int64(2))
+		for _, above := range []int64{40, 7, math.MaxInt64} { // the last is no number of ours
+			must(t, s.RaiseOutcomes(ctx, above))
+			want(t, fmt.Sprintf("raised above %d", above), newest(), int64(40))
+		}
+		_, err = s.RecordOutcomes(ctx, []predict.Outcome{ofCustomer("a", 0, 5)})
+		must(t, err)
+		want(t, "after another", newest(), int64(41))
 	})
 }
 

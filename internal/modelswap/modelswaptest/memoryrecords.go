@@ -104,6 +104,17 @@ func (b *Backend) NewestOutcome(context.Context) (int64, error) {
 	return b.outcomes, nil
 }
 
+// RaiseOutcomes implements modelswap.Schedules.
+func (b *Backend) RaiseOutcomes(_ context.Context, above int64) error {
+	if err := b.before("RaiseOutcomes"); err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.outcomes = max(b.outcomes, above)
+	return nil
+}
+
 // RecentPredictions implements modelswap.Traffic.
 func (b *Backend) RecentPredictions(context.Context, string, int) ([]predict.Prediction, error) {
 	b.mu.Lock()
