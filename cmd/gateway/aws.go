@@ -46,6 +46,7 @@ func openAWS(ctx context.Context, cfg Config, p *parts, log *slog.Logger) (b bac
 			log.Warn("the circuit breaker before the endpoint is "+state, "endpoint", cfg.EndpointName)
 		}}, p.registry)
 	measureRetries(p.registry, api)
+	measureForeignAnswers(p.registry, api)
 	var asked predict.Scorer = breaker
 	if on, after, _ := cfg.hedge(); on {
 		// Rows that wait want the slots that hedges would take from the endpoint.
@@ -109,6 +110,14 @@ func measureRetries(reg prometheus.Registerer, api *aws.Clients) {
 			Help: "Calls of the endpoint that failed and could be repeated: made again; not, because a tenth of all calls were already; not, because load was being shed or the breaker was not closed.",
 		}, func() float64 { return float64(value(api.Retries())) }))
 	}
+}
+
+// measureForeignAnswers counts answers of the endpoint that were not their calls'.
+func measureForeignAnswers(reg prometheus.Registerer, api *aws.Clients) {
+	reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "gateway_endpoint_foreign_answers_total",
+		Help: "Answers of the endpoint that did not fit their call: another number of scores, or no score that a known model gives the call's probe. The answer is discarded, its connection closed, and the call made again if the retry budget allows.",
+	}, func() float64 { return float64(api.ForeignAnswers()) }))
 }
 
 // batchedScorer asks the endpoint about rows of concurrent requests together.

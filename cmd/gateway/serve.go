@@ -25,6 +25,7 @@ func (serveCommand) Run(c *console) error {
 	defer func() { _ = lines.Close() }()
 	log := newLogger(cfg, lines, terminal)
 	cfg.logDropped = lines.Dropped
+	logStandardLibrary(log)
 	tuneCollector(log)
 	a, err := newApp(c.ctx, cfg, log, func(format string, args ...any) { log.Info(fmt.Sprintf(format, args...)) })
 	if err != nil {

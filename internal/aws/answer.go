@@ -61,7 +61,7 @@ func parseAnswer(mediaType string, body []byte, rows int) (a answer, err error) 
 		return answer{}, err
 	}
 	if len(a.scores) != rows && rows != anyRows {
-		return answer{}, fmt.Errorf("%d rows were answered with %d scores", rows, len(a.scores))
+		return answer{}, fmt.Errorf("%w: %d rows were answered with %d scores", errForeign, rows, len(a.scores))
 	}
 	for i, x := range a.scores {
 		if math.IsNaN(x) || x < 0 || x > 1 {

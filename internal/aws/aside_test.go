@@ -34,7 +34,7 @@ import (
 const goodBody = `{"predictions": [{"score": 0.2500}]}`
 
 func oneRow() *invocation {
-	return &invocation{"bank-endpoint", typeCSV, typeJSON, predict.NewID(), []byte("1,0,0,1")}
+	return &invocation{endpoint: "bank-endpoint", contentType: typeCSV, accept: typeJSON, id: predict.NewID(), body: []byte("1,0,0,1")}
 }
 
 // answering is a runtime whose endpoint is a handler over pipes.

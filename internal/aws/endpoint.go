@@ -40,10 +40,12 @@ type Endpoint struct {
 	schema  *predict.Schema
 	formats Formats
 
-	view atomic.Pointer[view]
-	turn chan struct{} // held by whoever looks
+	view  atomic.Pointer[view]
+	turns turns
 
-	// Written by whoever has the turn.
+	turn chan struct{} // held during a look
+
+	// Written during a look.
 	configs map[string]*types.ProductionVariant // by name; they never change
 	models  map[string]*model
 	probes  []predict.Vector
@@ -70,7 +72,8 @@ type view struct {
 	coming   *model   // nil: none
 	models   []*model // that may answer, the one that serves first
 	probes   []predict.Vector
-	probe    int // which of them to send
+	lines    [][]byte // probes as CSV
+	rotation []int    // probes that calls bear
 	endpoint string
 	schema   string // of the gateway
 }
@@ -79,6 +82,13 @@ type view struct {
 func NewEndpoint(api *Clients, files *Files, name string, schema *predict.Schema, formats Formats) *Endpoint {
 	return &Endpoint{api: api, files: files, name: name, schema: schema, formats: formats, turn: make(chan struct{}, 1),
 		configs: make(map[string]*types.ProductionVariant), models: make(map[string]*model)}
+}
+
+func (v *view) setProbes(probes []predict.Vector) {
+	v.probes, v.lines = probes, make([][]byte, len(probes))
+	for i, p := range probes {
+		v.lines[i] = predict.AppendCSV(nil, p)
+	}
 }
 
 // changing reports whether the endpoint is on its way to another state.
@@ -160,7 +170,7 @@ func (e *Endpoint) describe(ctx context.Context) (*view, error) {
 			return nil, err
 		}
 	}
-	v.probes = e.probes
+	v.setProbes(e.probes)
 	if v.serving, err = e.modelOf(ctx, v.config); err != nil {
 		return nil, err
 	}
@@ -188,7 +198,7 @@ func (e *Endpoint) candidates(v *view) {
 		}
 		v.models = append(v.models, e.models[m.name])
 	}
-	v.probe = bestProbe(v.models)
+	v.rotation = rotationOf(v.models)
 }
 
 // variantOf returns the production variant of a configuration.
@@ -272,10 +282,11 @@ func readTags(ctx context.Context, api *Clients, arn string) (map[string]string,
 // does not say so: no gateway evaluated it. It asks the endpoint, and holds
 // the answer to be that model's only if nothing changed meanwhile.
 func (e *Endpoint) calibrate(ctx context.Context, v *view) (*view, error) {
-	a, err := e.invoke(ctx, v, v.probes, nil)
-	if err != nil {
+	a, err := e.invoke(ctx, v, twice(v.probes), noProbe)
+	if err != nil || !mirrored(a.scores) {
 		return v, nil //nolint:nilerr // it may be the model that fails; the next look tries again
 	}
+	a.scores = a.scores[:len(v.probes)]
 	after, err := e.describe(ctx)
 	if err != nil {
 		return nil, err
@@ -292,6 +303,24 @@ func (e *Endpoint) calibrate(ctx context.Context, v *view) (*view, error) {
 	after.serving, after.models = &known, nil
 	e.candidates(after)
 	return after, nil
+}
+
+// twice returns the probes, and once more backwards: an answer to other rows does
+// not look like one to these.
+func twice(probes []predict.Vector) []predict.Vector {
+	back := slices.Clone(probes)
+	slices.Reverse(back)
+	return slices.Concat(probes, back)
+}
+
+// mirrored reports whether scores can be those of twice.
+func mirrored(scores []float64) bool {
+	for i, x := range scores[:len(scores)/2] {
+		if distance(x, scores[len(scores)-1-i]) > sameScore {
+			return false
+		}
+	}
+	return true
 }
 
 func tag(ctx context.Context, api *Clients, arn string, values map[string]string) error {

@@ -46,6 +46,8 @@ type invoker struct {
 	skew  atomic.Int64 // nanoseconds that the service's clock is ahead, where it matters
 	forms forms
 	aside sync.Map // reasons to use the SDK that have been logged
+
+	foreign foreignAnswers
 }
 
 // Connections to the runtime.
@@ -68,11 +70,13 @@ func newInvoker(cfg sdk.Config, log *slog.Logger) *invoker {
 			t.MaxIdleConns, t.MaxIdleConnsPerHost = 0, mostIdle
 			t.IdleConnTimeout = idleTime
 			t.ResponseHeaderTimeout = 0 // the caller's deadline
+			t.MaxResponseHeaderBytes = mostAnswerHeader
 		})
-		connections, i.dialer = b, newDialer(b.GetTransport())
+		i.dialer = newDialer(b.GetTransport())
+		connections = b.WithTransportOptions(markConnections)
 	}
 	client := sagemakerruntime.NewFromConfig(cfg, func(o *sagemakerruntime.Options) {
-		o.HTTPClient = tracedClient{connections}
+		o.HTTPClient = tracedClient{sdkClient{connections}}
 		o.Retryer = invokeRetryer(i.budget)
 	})
 	i.runtime, i.credentials = client, client.Options().Credentials
@@ -84,6 +88,7 @@ type invocation struct {
 	endpoint, contentType, accept string
 	id                            string // inference id
 	body                          []byte
+	mark                          wire.Mark
 }
 
 // reply is the body of an answer; its memory is in use until release.
@@ -91,6 +96,17 @@ type reply struct {
 	contentType []byte
 	body        []byte
 	conn        *wire.Conn // nil: it came through the SDK
+	call        *sdkCall   // nil: it did not
+}
+
+// discard gives up the connection, of which the answer is not the call's.
+func (r *reply) discard() {
+	if r.conn != nil {
+		r.conn.Discard()
+	}
+	if r.call != nil {
+		r.call.discard()
+	}
 }
 
 func (r *reply) release() {
@@ -116,7 +132,7 @@ func (i *invoker) invoke(ctx context.Context, in *invocation) (reply, error) {
 	}
 	buffer := requests.Get().(*[]byte)
 	*buffer = form.Append((*buffer)[:0], &v, in.body)
-	conn, err := pool.Do(ctx, *buffer)
+	conn, err := pool.Do(ctx, *buffer, in.mark)
 	if cap(*buffer) <= mostRequest {
 		requests.Put(buffer)
 	}
@@ -140,7 +156,8 @@ func (i *invoker) invoke(ctx context.Context, in *invocation) (reply, error) {
 // full makes a call with the SDK's client. A first attempt that was made
 // already is not made again.
 func (i *invoker) full(ctx context.Context, in *invocation, invocation string, first *outcome) (reply, error) {
-	out, err := i.runtime.InvokeEndpoint(ctx, in.input(), sameCall(invocation), func(o *sagemakerruntime.Options) {
+	call := &sdkCall{mark: in.mark}
+	out, err := i.runtime.InvokeEndpoint(withSDKCall(ctx, call), in.input(), sameCall(invocation), func(o *sagemakerruntime.Options) {
 		if first != nil {
 			first.next, o.HTTPClient = o.HTTPClient, first
 		}
@@ -149,7 +166,7 @@ func (i *invoker) full(ctx context.Context, in *invocation, invocation string, f
 		return reply{}, err
 	}
 	i.learnSkew(out.ResultMetadata)
-	return reply{contentType: []byte(sdk.ToString(out.ContentType)), body: out.Body}, nil
+	return reply{contentType: []byte(sdk.ToString(out.ContentType)), body: out.Body, call: call}, nil
 }
 
 // input is the call as the SDK takes it. Its HTTP client may still read the body

@@ -112,7 +112,7 @@ func BenchmarkCall(b *testing.B) {
 				rows := bankRows(n)
 				b.ReportAllocs()
 				for b.Loop() {
-					if _, err := e.invoke(b.Context(), &view{}, rows, nil); err != nil {
+					if _, err := e.invoke(b.Context(), &view{}, rows, noProbe); err != nil {
 						b.Fatal(err)
 					}
 				}
@@ -127,7 +127,7 @@ func BenchmarkSign(b *testing.B) {
 		body := appendRows(nil, bankRows(n))
 		c := capture{}
 		r := newInvoker(configFor("http://127.0.0.1:1"), slog.New(slog.DiscardHandler))
-		in := invocation{"bank-endpoint", typeCSV, typeJSON, predict.NewID(), body}
+		in := invocation{endpoint: "bank-endpoint", contentType: typeCSV, accept: typeJSON, id: predict.NewID(), body: body}
 		if _, err := r.runtime.InvokeEndpoint(b.Context(), in.input(), useClient(&c)); err != nil {
 			b.Fatal(err)
 		}
@@ -178,7 +178,7 @@ func BenchmarkSDKStack(b *testing.B) {
 	for _, n := range []int{1, 32} {
 		b.Run(strconv.Itoa(n), func(b *testing.B) {
 			r := newInvoker(configFor("http://127.0.0.1:1"), slog.New(slog.DiscardHandler))
-			in := invocation{"bank-endpoint", typeCSV, typeJSON, predict.NewID(), appendRows(nil, bankRows(n))}
+			in := invocation{endpoint: "bank-endpoint", contentType: typeCSV, accept: typeJSON, id: predict.NewID(), body: appendRows(nil, bankRows(n))}
 			client := useClient(atOnce(answerFor(n)))
 			b.ReportAllocs()
 			for b.Loop() {

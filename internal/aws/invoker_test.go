@@ -165,18 +165,18 @@ func TestTheWireIsTheSDKs(t *testing.T) {
 		with func(*sdk.Config)
 		call invocation
 	}{
-		{"a row", nil, invocation{"bank-endpoint", "text/csv", "application/json", predict.NewID(), []byte("1,0,0,1")}},
-		{"many rows", nil, invocation{"bank-endpoint", "text/csv", "application/json", predict.NewID(), long}},
-		{"parameters", nil, invocation{"e", "text/csv; label_size=0", "application/jsonlines;  verbose=true", "a", []byte("1\n2")}},
-		{"a name that must be escaped", nil, invocation{"bank endpoint/é", "text/csv", "text/csv", "a", []byte("1")}},
-		{"the service's own address", func(c *sdk.Config) { c.BaseEndpoint = nil }, invocation{"bank-endpoint", "text/csv", "application/json", "a", []byte("1")}},
+		{"a row", nil, invocation{endpoint: "bank-endpoint", contentType: "text/csv", accept: "application/json", id: predict.NewID(), body: []byte("1,0,0,1")}},
+		{"many rows", nil, invocation{endpoint: "bank-endpoint", contentType: "text/csv", accept: "application/json", id: predict.NewID(), body: long}},
+		{"parameters", nil, invocation{endpoint: "e", contentType: "text/csv; label_size=0", accept: "application/jsonlines;  verbose=true", id: "a", body: []byte("1\n2")}},
+		{"a name that must be escaped", nil, invocation{endpoint: "bank endpoint/é", contentType: "text/csv", accept: "text/csv", id: "a", body: []byte("1")}},
+		{"the service's own address", func(c *sdk.Config) { c.BaseEndpoint = nil }, invocation{endpoint: "bank-endpoint", contentType: "text/csv", accept: "application/json", id: "a", body: []byte("1")}},
 		{"an address with a path", func(c *sdk.Config) { c.BaseEndpoint = sdk.String("http://proxy.internal:8080/runtime/v1/") },
-			invocation{"bank-endpoint", "text/csv", "application/json", "a", []byte("1")}},
+			invocation{endpoint: "bank-endpoint", contentType: "text/csv", accept: "application/json", id: "a", body: []byte("1")}},
 		{"temporary credentials", func(c *sdk.Config) {
 			c.Credentials = credentials.NewStaticCredentialsProvider("ASIAONE", "secret/+=", "token//+=="+strings.Repeat("x", 700))
-		}, invocation{"bank-endpoint", "text/csv", "application/json", "a", []byte("1")}},
-		{"more attempts", func(c *sdk.Config) { c.RetryMaxAttempts = 7 }, invocation{"bank-endpoint", "text/csv", "application/json", "a", []byte("1")}},
-		{"an application's name", func(c *sdk.Config) { c.AppID = "bank" }, invocation{"bank-endpoint", "text/csv", "application/json", "a", []byte("1")}},
+		}, invocation{endpoint: "bank-endpoint", contentType: "text/csv", accept: "application/json", id: "a", body: []byte("1")}},
+		{"more attempts", func(c *sdk.Config) { c.RetryMaxAttempts = 7 }, invocation{endpoint: "bank-endpoint", contentType: "text/csv", accept: "application/json", id: "a", body: []byte("1")}},
+		{"an application's name", func(c *sdk.Config) { c.AppID = "bank" }, invocation{endpoint: "bank-endpoint", contentType: "text/csv", accept: "application/json", id: "a", body: []byte("1")}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -143,19 +143,46 @@ func (n named) scored() predict.Scores {
 	return predict.Scores{Model: n.model.name, Schema: n.model.schema, Score: n.scores, Label: n.labels}
 }
 
-// ask scores rows with one call, and finds out which model answered.
+// ask scores rows with one call, and finds out which model answered. A call whose
+// answer is one to another call is made once more, over another connection, if
+// the retry budget allows.
 func (s *Scorer) ask(ctx context.Context, v *view, rows []predict.Vector) (named, error) {
+	a, err := s.askOnce(ctx, v, rows)
+	if errors.Is(err, errForeign) && s.mayRepeat(ctx, err) {
+		if v = s.endpoint.view.Load(); v.usable() == nil {
+			a, err = s.askOnce(ctx, v, rows)
+		}
+	}
+	return a, err
+}
+
+// mayRepeat notes an answer that does not fit its call, and spends a retry.
+func (s *Scorer) mayRepeat(ctx context.Context, why error) bool {
+	runtime := s.endpoint.api.runtime
+	runtime.foreign.note(s.log, s.endpoint.name, why)
+	_, err := runtime.budget.GetToken(ctx, 0)
+	return err == nil
+}
+
+func (s *Scorer) askOnce(ctx context.Context, v *view, rows []predict.Vector) (named, error) {
 	if v.probes == nil {
 		return s.askSettled(ctx, v, rows)
 	}
-	a, err := s.endpoint.invoke(ctx, v, rows, v.probes[v.probe])
+	probe := s.endpoint.turns.take(v.rotation)
+	defer s.endpoint.turns.give(probe)
+	a, err := s.endpoint.invoke(ctx, v, rows, probe)
 	if err != nil {
 		return named{}, err
 	}
 	score := a.scores[len(rows)]
 	a.scores, a.labels = a.scores[:len(rows)], a.labels[:len(rows)]
-	if m := identify(v.models, v.probe, score); m != nil {
+	if m := identify(v.models, probe, score); m != nil {
 		return named{a, m}, nil
+	}
+	refused := &predict.Error{Kind: predict.Unavailable, RetryAfter: waitNotReady,
+		Detail: "the endpoint gave the answer to another call", Err: errForeign}
+	if foreign(v.models, v.rotation, probe, score) {
+		return named{}, refused
 	}
 	// No model that is known: a swap has begun since the endpoint was looked
 	// at, by another gateway or by hand. The same probe, other models.
@@ -163,15 +190,15 @@ func (s *Scorer) ask(ctx context.Context, v *view, rows []predict.Vector) (named
 	if err != nil {
 		return named{}, unseen(err)
 	}
-	if m := identify(now.models, v.probe, score); m != nil {
+	if m := identify(now.models, probe, score); m != nil {
 		return named{a, m}, now.usable()
 	}
 	if err := now.usable(); err != nil {
 		return named{}, err
 	}
 	s.log.Warn("an answer fits no model that the gateway knows", "endpoint", now.endpoint, "serving", now.serving.name, "status", now.status)
-	return named{}, &predict.Error{Kind: predict.Unavailable, RetryAfter: waitNotReady,
-		Detail: "the endpoint answered with a model that the gateway does not know"}
+	refused.Detail = "the endpoint answered with a model that the gateway does not know"
+	return named{}, refused
 }
 
 // askSettled scores before there are probes, which is before a second model
@@ -181,7 +208,7 @@ func (s *Scorer) askSettled(ctx context.Context, v *view, rows []predict.Vector)
 		return named{}, &predict.Error{Kind: predict.Unavailable, RetryAfter: waitNotReady,
 			Detail: "the endpoint is being changed, and which model answers cannot be told"}
 	}
-	a, err := s.endpoint.invoke(ctx, v, rows, nil)
+	a, err := s.endpoint.invoke(ctx, v, rows, noProbe)
 	return named{a, v.serving}, err
 }
 
@@ -221,28 +248,39 @@ func (s *Scorer) agree(ctx context.Context, parts [][]predict.Vector, answers []
 // bodies are buffers of rows.
 var bodies = sync.Pool{New: func() any { return new([]byte) }}
 
+// noProbe is the probe of a call without one.
+const noProbe = -1
+
 // invoke asks the endpoint about rows, and about a probe after them if there is
-// one, once; the client repeats what may be repeated.
-func (e *Endpoint) invoke(ctx context.Context, v *view, rows []predict.Vector, probe predict.Vector) (answer, error) {
+// one, once; the client repeats what may be repeated. A connection whose answer
+// does not fit its call is closed: the next answer on it would not fit either.
+func (e *Endpoint) invoke(ctx context.Context, v *view, rows []predict.Vector, probe int) (answer, error) {
+	call := invocation{endpoint: e.name, contentType: e.contentType(), accept: cmp.Or(e.formats.Accept, v.accept()), id: predict.CallID(ctx)}
 	buffer := bodies.Get().(*[]byte)
 	*buffer = appendRows((*buffer)[:0], rows)
 	due := len(rows)
-	if probe != nil {
-		*buffer = predict.AppendCSV(append(*buffer, '\n'), probe)
+	if probe != noProbe {
+		*buffer = append(append(*buffer, '\n'), v.lines[probe]...)
+		call.mark = markOf(v.rotation, probe)
 		due++
 	}
-	r, err := e.api.runtime.invoke(ctx, &invocation{endpoint: e.name, contentType: e.contentType(),
-		accept: cmp.Or(e.formats.Accept, v.accept()), id: predict.CallID(ctx), body: *buffer})
+	call.body = *buffer
+	r, err := e.api.runtime.invoke(ctx, &call)
 	if cap(*buffer) <= mostRequest {
 		bodies.Put(buffer)
 	}
 	if err != nil {
 		return answer{}, scoringError(err)
 	}
-	defer r.release()
 	a, err := parseAnswer(mediaType(r.contentType), r.body, due)
 	if err != nil {
+		r.discard()
 		return answer{}, &predict.Error{Kind: predict.BadModel, Detail: "the model answered nonsense", Err: err}
+	}
+	if probe != noProbe && identify(v.models, probe, a.scores[due-1]) == nil {
+		r.discard()
+	} else {
+		r.release()
 	}
 	return a, nil
 }

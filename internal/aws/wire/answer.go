@@ -135,7 +135,8 @@ var post = &http.Request{Method: http.MethodPost}
 // has been read.
 func (c *Conn) readOther() error {
 	o := c.pool.o
-	limited := &io.LimitedReader{R: io.MultiReader(bytes.NewReader(c.in), c.net), N: int64(o.MaxHeader)}
+	begun := bytes.NewReader(c.in)
+	limited := &io.LimitedReader{R: io.MultiReader(begun, c.net), N: int64(o.MaxHeader)}
 	from := bufio.NewReader(limited)
 	var r *http.Response
 	for interim := 0; ; interim++ {
@@ -157,9 +158,9 @@ func (c *Conn) readOther() error {
 	limited.N = int64(o.MaxBody) + int64(o.MaxHeader) // chunks have their own heads
 	body, err := io.ReadAll(io.LimitReader(r.Body, int64(o.MaxBody)+1))
 	if len(body) > o.MaxBody || limited.N <= 0 {
-		return tooLarge(o.MaxBody)
+		body, err = nil, tooLarge(o.MaxBody)
 	}
 	c.Answer = Answer{Status: r.StatusCode, ContentType: []byte(r.Header.Get("Content-Type")), Body: body, Header: r.Header, Err: err}
-	c.reusable = err == nil && !r.Close && from.Buffered() == 0 && !strings.EqualFold(r.Header.Get("Connection"), "upgrade")
+	c.reusable = err == nil && !r.Close && from.Buffered() == 0 && begun.Len() == 0 && !strings.EqualFold(r.Header.Get("Connection"), "upgrade")
 	return nil
 }

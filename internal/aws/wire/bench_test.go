@@ -86,7 +86,7 @@ func BenchmarkDo(b *testing.B) {
 	calls := 0
 	for b.Loop() {
 		calls++
-		c, err := pool.Do(ctx, []byte(request))
+		c, err := pool.Do(ctx, []byte(request), Mark{})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -119,7 +119,7 @@ func BenchmarkBare(b *testing.B) {
 // BenchmarkAlive looks at an idle connection.
 func BenchmarkAlive(b *testing.B) {
 	pool := newLoopback(b).pool()
-	c, err := pool.Do(b.Context(), []byte(request))
+	c, err := pool.Do(b.Context(), []byte(request), Mark{})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -2,11 +2,13 @@ package wire
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"time"
 )
 
@@ -32,6 +34,7 @@ type Conn struct {
 	peek      peeker
 	interrupt func() // ends what waits
 	since     time.Time
+	marks     Marks
 	in        []byte // what was read of the answer
 	reusable  bool
 	timed     bool // the last exchange had a deadline, which is set still
@@ -53,9 +56,33 @@ func newConn(p *Pool, conn net.Conn) *Conn {
 	return c
 }
 
-// alive reports whether an idle connection can be used. Its server owes nothing:
-// that something is there to be read, an end above all, means that it is over.
-func (c *Conn) alive() bool { return !c.peek.readable() }
+// alive reports whether an idle connection can be used, and closes it if not. All
+// its requests have been answered. If there is something to be read, the server has
+// closed the connection, or has sent an answer that belongs to no request.
+func (c *Conn) alive() bool {
+	if c.peek.readable() || c.decrypted() {
+		c.close()
+		return false
+	}
+	return true
+}
+
+// decrypted reports whether TLS has read more from the connection than it has
+// handed on. It reads nothing from the connection itself.
+func (c *Conn) decrypted() bool {
+	secured, ok := c.net.(*tls.Conn)
+	if !ok {
+		return false
+	}
+	_ = secured.SetReadDeadline(time.Unix(1, 0))
+	var one [1]byte
+	n, err := secured.Read(one[:])
+	_ = secured.SetReadDeadline(time.Time{})
+	return n > 0 || !errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+// Discard closes the connection, whose answer is not one to the request.
+func (c *Conn) Discard() { c.close() }
 
 // Release gives the connection back, and the answer's memory with it.
 func (c *Conn) Release() {
@@ -156,7 +183,9 @@ func (c *Conn) read() error {
 		return c.readOther()
 	}
 	if length > c.pool.o.MaxBody {
-		return tooLarge(c.pool.o.MaxBody)
+		c.Err = tooLarge(c.pool.o.MaxBody)
+		c.Header = http.Header{"Content-Type": {string(c.ContentType)}}
+		return nil
 	}
 	if total := head + length; total > cap(c.in) {
 		grown := make([]byte, len(c.in), total)

@@ -3,6 +3,7 @@ package wire
 import (
 	"context"
 	"net"
+	"slices"
 	"sync"
 	"time"
 )
@@ -32,19 +33,20 @@ type Pool struct {
 func NewPool(o Options) *Pool { return &Pool{o: o} }
 
 // Do sends a request and reads its answer, whatever its status. The answer and
-// its memory are the caller's until Release. An error means that there is no
-// answer; it is the context's where that has ended.
-func (p *Pool) Do(ctx context.Context, request []byte) (*Conn, error) {
+// its memory are the caller's until Release or Discard. An error means that there
+// is no answer; it is the context's where that has ended.
+func (p *Pool) Do(ctx context.Context, request []byte, mark Mark) (*Conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	c := p.reuse()
+	c := p.reuse(mark)
 	if c == nil {
 		var err error
 		if c, err = p.open(ctx); err != nil {
 			return nil, err
 		}
 	}
+	c.marks.Add(mark)
 	if err := c.roundTrip(ctx, request); err != nil {
 		c.close()
 		return nil, err
@@ -52,29 +54,30 @@ func (p *Pool) Do(ctx context.Context, request []byte) (*Conn, error) {
 	return c, nil
 }
 
-// busy is how short a connection may have been idle to be taken for alive.
-const busy = 10 * time.Millisecond
-
-// reuse returns an idle connection, or nil. The newest is the most likely to
-// be alive, and lets the others grow old. One that its server has closed shows
-// it before anything is sent, and is looked at unless it was in use just now.
-func (p *Pool) reuse() *Conn {
+// reuse returns an idle connection that the mark allows, or nil. The newest is
+// the most likely to be alive, and lets the others grow old. Each is looked at
+// before it is used: a server that has closed it, or that has sent bytes
+// without a request, shows that before a request is sent.
+func (p *Pool) reuse(mark Mark) *Conn {
 	for {
-		p.mu.Lock()
-		last := len(p.idle) - 1
-		if last < 0 {
-			p.mu.Unlock()
-			return nil
-		}
-		c := p.idle[last]
-		p.idle[last] = nil
-		p.idle = p.idle[:last]
-		p.mu.Unlock()
-		if time.Since(c.since) < busy || c.alive() {
+		c := p.take(mark)
+		if c == nil || c.alive() {
 			return c
 		}
-		c.close()
 	}
+}
+
+// take removes the newest idle connection that the mark allows.
+func (p *Pool) take(mark Mark) *Conn {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := len(p.idle) - 1; i >= 0; i-- {
+		if c := p.idle[i]; c.marks.Allow(mark) {
+			p.idle = slices.Delete(p.idle, i, i+1)
+			return c
+		}
+	}
+	return nil
 }
 
 func (p *Pool) open(ctx context.Context) (*Conn, error) {

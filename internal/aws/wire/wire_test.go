@@ -134,7 +134,7 @@ func TestAnswersAreRead(t *testing.T) {
 					h := saying(tt.answer, piece)
 					defer h.close()
 					pool := h.pool()
-					c, err := pool.Do(t.Context(), []byte(request))
+					c, err := pool.Do(t.Context(), []byte(request), Mark{})
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -172,9 +172,13 @@ func TestBrokenAnswersAreErrors(t *testing.T) {
 				h := saying(tt.answer, 1<<20)
 				defer h.close()
 				pool := h.pool()
-				c, err := pool.Do(t.Context(), []byte(request))
+				c, err := pool.Do(t.Context(), []byte(request), Mark{})
+				if err == nil {
+					err = c.Err
+					c.Release()
+				}
 				if err == nil || !strings.Contains(err.Error(), tt.want) {
-					t.Errorf("got %+v, %v; want an error that says %q", c, err, tt.want)
+					t.Errorf("got %v; want an error that says %q", err, tt.want)
 				}
 				if pool.count() > 0 {
 					t.Error("the connection was kept")
@@ -193,7 +197,7 @@ func TestABodyThatIsCutOffSaysSo(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			h := saying(answer, 1<<20)
 			pool := h.pool()
-			c, err := pool.Do(t.Context(), []byte(request))
+			c, err := pool.Do(t.Context(), []byte(request), Mark{})
 			if err != nil || !errors.Is(c.Err, io.ErrUnexpectedEOF) || string(c.Body) != "0.5" || c.Header == nil {
 				t.Fatalf("got %+v, %v", c, err)
 			}
@@ -211,7 +215,7 @@ func TestAnAnswerBeforeTheWholeRequestIsTaken(t *testing.T) {
 		far.Close()
 	}()
 	pool := NewPool(Options{Dial: func(context.Context) (net.Conn, error) { return &early{Conn: near}, nil }, MaxIdle: 1, IdleTime: time.Minute, MaxHeader: 4096, MaxBody: 4096})
-	c, err := pool.Do(t.Context(), []byte(request))
+	c, err := pool.Do(t.Context(), []byte(request), Mark{})
 	if err != nil || c.Status != 413 {
 		t.Fatalf("got %+v, %v", c, err)
 	}
@@ -247,15 +251,15 @@ func TestTheCallersTimeEndsACall(t *testing.T) {
 				begun := time.Now()
 				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 				defer cancel()
-				if c, err := pool.Do(ctx, []byte(request)); !errors.Is(err, context.DeadlineExceeded) || time.Since(begun) != time.Second {
+				if c, err := pool.Do(ctx, []byte(request), Mark{}); !errors.Is(err, context.DeadlineExceeded) || time.Since(begun) != time.Second {
 					t.Errorf("got %+v, %v after %v", c, err, time.Since(begun))
 				}
 				ctx, cancel = context.WithCancel(t.Context())
 				time.AfterFunc(time.Second, cancel)
-				if c, err := pool.Do(ctx, []byte(request)); !errors.Is(err, context.Canceled) || time.Since(begun) != 2*time.Second {
+				if c, err := pool.Do(ctx, []byte(request), Mark{}); !errors.Is(err, context.Canceled) || time.Since(begun) != 2*time.Second {
 					t.Errorf("got %+v, %v after %v", c, err, time.Since(begun))
 				}
-				_, err := pool.Do(ctx, []byte(request))
+				_, err := pool.Do(ctx, []byte(request), Mark{})
 				if n, _ := h.seen(); !errors.Is(err, context.Canceled) || n != 2 || pool.count() > 0 {
 					t.Errorf("%v; %d connections were opened, %d are kept", err, n, pool.count())
 				}
@@ -291,12 +295,12 @@ func TestADeadlineThatIsToldApartTakesNoTimer(t *testing.T) {
 		silent := saying("", 1)
 		defer silent.close()
 		pool, begun := silent.pool(), time.Now()
-		if c, err := pool.Do(&unasked{t.Context(), t, begun.Add(time.Second)}, []byte(request)); !errors.Is(err, context.DeadlineExceeded) || time.Since(begun) != time.Second {
+		if c, err := pool.Do(&unasked{t.Context(), t, begun.Add(time.Second)}, []byte(request), Mark{}); !errors.Is(err, context.DeadlineExceeded) || time.Since(begun) != time.Second {
 			t.Errorf("got %+v, %v after %v", c, err, time.Since(begun))
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)
-		if c, err := pool.Do(&unasked{ctx, t, begun.Add(time.Hour)}, []byte(request)); !errors.Is(err, context.Canceled) || time.Since(begun) != 2*time.Second {
+		if c, err := pool.Do(&unasked{ctx, t, begun.Add(time.Hour)}, []byte(request), Mark{}); !errors.Is(err, context.Canceled) || time.Since(begun) != 2*time.Second {
 			t.Errorf("got %+v, %v after %v", c, err, time.Since(begun))
 		}
 		if pool.count() > 0 {
@@ -319,7 +323,7 @@ func TestADeadlineIsThatOfItsCallAlone(t *testing.T) {
 			if within > 0 {
 				ctx = &unasked{ctx, t, time.Now().Add(within)}
 			}
-			c, err := pool.Do(ctx, []byte(request))
+			c, err := pool.Do(ctx, []byte(request), Mark{})
 			if err != nil {
 				t.Fatalf("call %d: %v", i, err)
 			}
@@ -342,7 +346,7 @@ func TestConnectionsAreKeptForAWhile(t *testing.T) {
 			t.Helper()
 			var all []*Conn
 			for range n {
-				c, err := pool.Do(t.Context(), []byte(request))
+				c, err := pool.Do(t.Context(), []byte(request), Mark{})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -403,7 +407,7 @@ func TestADeadConnectionIsNotUsed(t *testing.T) {
 		return new(net.Dialer).DialContext(ctx, "tcp", listener.Addr().String())
 	}, MaxIdle: 2, IdleTime: time.Minute, MaxHeader: 4096, MaxBody: 4096})
 	for range 5 {
-		c, err := pool.Do(t.Context(), []byte(request))
+		c, err := pool.Do(t.Context(), []byte(request), Mark{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -411,7 +415,6 @@ func TestADeadConnectionIsNotUsed(t *testing.T) {
 		for c.alive() {
 			runtime.Gosched() // until the end of the connection has arrived
 		}
-		c.since = c.since.Add(-busy)
 	}
 	if opened, requests := h.seen(); opened != 5 || requests != 5 {
 		t.Errorf("%d connections, %d requests", opened, requests)
@@ -423,13 +426,12 @@ func TestALivingConnectionIsUsed(t *testing.T) {
 	pool := server.pool()
 	for range 3 {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-		c, err := pool.Do(ctx, []byte(request))
+		c, err := pool.Do(ctx, []byte(request), Mark{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		c.Release()
 		cancel() // of a call that is over
-		c.since = c.since.Add(-busy)
 	}
 	if n := server.opened.Load(); n != 1 {
 		t.Errorf("%d connections for three calls", n)
@@ -446,12 +448,11 @@ func TestALivingConnectionOverTLSIsUsed(t *testing.T) {
 		return d.DialContext(ctx, "tcp", server.Listener.Addr().String())
 	}, MaxIdle: 2, IdleTime: time.Minute, MaxHeader: 4096, MaxBody: 4096})
 	for range 3 {
-		c, err := pool.Do(t.Context(), []byte(request))
+		c, err := pool.Do(t.Context(), []byte(request), Mark{})
 		if err != nil || string(c.Body) != "0.5" {
 			t.Fatalf("got %+v, %v", c, err)
 		}
 		c.Release()
-		c.since = c.since.Add(-busy) // or it would not be looked at
 	}
 	if opened != 1 {
 		t.Errorf("%d connections for three calls", opened)
@@ -460,7 +461,7 @@ func TestALivingConnectionOverTLSIsUsed(t *testing.T) {
 	for c := pool.idle[0]; c.alive(); {
 		runtime.Gosched() // until the end of the connection has arrived
 	}
-	if c, err := pool.Do(t.Context(), []byte(request)); err != nil || opened != 2 {
+	if c, err := pool.Do(t.Context(), []byte(request), Mark{}); err != nil || opened != 2 {
 		t.Errorf("got %+v, %v over %d connections", c, err, opened)
 	}
 }

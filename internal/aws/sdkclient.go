@@ -1,0 +1,153 @@
+package aws
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"sync/atomic"
+
+	sdk "github.com/aws/aws-sdk-go-v2/aws"
+
+	"gateway/internal/aws/wire"
+)
+
+// sdkClient is the HTTP client of the calls of an endpoint that the SDK makes. It
+// bounds answers, and sees to it that no connection is used for two calls in a row
+// whose answers cannot be told from each other (rotation.go): net/http takes what
+// arrives on a connection for the answer to the call that uses it.
+type sdkClient struct{ sdk.HTTPClient }
+
+// sdkCall is a call as the client must know it.
+type sdkCall struct {
+	mark    wire.Mark
+	conn    net.Conn    // of the newest attempt; nil: not known, or HTTP/2
+	marked  *markedConn // the same; nil: not known
+	refused bool        // conn was closed, and nothing written
+}
+
+// discard closes the connection of a call, whose answer is not the call's.
+func (c *sdkCall) discard() {
+	if c.marked != nil {
+		c.marked.discarded.Store(true)
+	}
+	if c.conn != nil {
+		_ = c.conn.Close()
+	}
+}
+
+type sdkCallKey struct{}
+
+func withSDKCall(ctx context.Context, call *sdkCall) context.Context {
+	return context.WithValue(ctx, sdkCallKey{}, call)
+}
+
+// Do implements the SDK's HTTPClient.
+func (c sdkClient) Do(r *http.Request) (*http.Response, error) {
+	answer, err := c.send(r)
+	if err == nil {
+		answer.Body = bounded(answer.Body, mostAnswer)
+	}
+	return answer, err
+}
+
+// send sends a request, over the first connection that its mark allows.
+func (c sdkClient) send(r *http.Request) (*http.Response, error) {
+	call, ok := r.Context().Value(sdkCallKey{}).(*sdkCall)
+	if !ok || r.Body == nil {
+		return c.HTTPClient.Do(r)
+	}
+	text, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	r = r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{GotConn: call.gotConn}))
+	for {
+		call.refused = false
+		r.Body = io.NopCloser(bytes.NewReader(text))
+		if answer, err := c.HTTPClient.Do(r); err == nil || !call.refused {
+			return answer, err
+		}
+	}
+}
+
+// gotConn looks at the connection that net/http has chosen, before net/http writes
+// the request. One that the mark does not allow is closed.
+func (c *sdkCall) gotConn(info httptrace.GotConnInfo) {
+	c.conn, c.marked = info.Conn, nil
+	inner := info.Conn
+	if secured, ok := inner.(*tls.Conn); ok {
+		if secured.ConnectionState().NegotiatedProtocol == "h2" {
+			c.conn = nil // its answers bear the numbers of their requests
+			return
+		}
+		inner = secured.NetConn()
+	}
+	marked, ok := inner.(*markedConn)
+	if !ok {
+		return
+	}
+	c.marked = marked
+	if marked.discarded.Load() || !marked.marks.Allow(c.mark) {
+		c.refused = true
+		_ = info.Conn.Close()
+		return
+	}
+	marked.marks.Add(c.mark)
+}
+
+// markedConn is a connection with the marks of its requests. net/http gives it to
+// one request at a time.
+type markedConn struct {
+	net.Conn
+	marks     wire.Marks
+	discarded atomic.Bool // closed, which net/http may not have seen yet
+}
+
+// markConnections makes a transport keep the marks of its connections.
+func markConnections(t *http.Transport) {
+	dial := t.DialContext
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
+	}
+	t.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return &markedConn{Conn: conn}, nil
+	}
+}
+
+// errTooLarge is the error of an answer that exceeds its bound.
+var errTooLarge = errors.New("the answer is larger than the limit")
+
+// bounded is a body that fails beyond a number of bytes.
+func bounded(body io.ReadCloser, limit int64) io.ReadCloser {
+	return &boundedBody{ReadCloser: body, left: limit, limit: limit}
+}
+
+type boundedBody struct {
+	io.ReadCloser
+	left, limit int64
+}
+
+// Read implements io.Reader.
+func (b *boundedBody) Read(p []byte) (int, error) {
+	if b.left < 0 {
+		return 0, fmt.Errorf("%w of %d bytes", errTooLarge, b.limit)
+	}
+	if int64(len(p)) > b.left+1 {
+		p = p[:b.left+1]
+	}
+	n, err := b.ReadCloser.Read(p)
+	if b.left -= int64(n); b.left < 0 {
+		return n + int(b.left), fmt.Errorf("%w of %d bytes", errTooLarge, b.limit)
+	}
+	return n, err
+}
