@@ -68,6 +68,11 @@ const (
 	goodbye = 500 * time.Millisecond
 )
 
+// maxBreaks is how many bytes of line breaks after the body of a POST are
+// ignored, as in net/http (RFC 9112, section 2.2). net/http would not do so for
+// a connection whose last request was answered here.
+const maxBreaks = 4
+
 // What a deadline of the reader is for.
 type waiting byte
 
@@ -85,9 +90,12 @@ func (c *conn) read() (rest []byte, others bool) {
 	by := now.Add(c.l.o.ReadTimeout) // as in net/http
 	c.waitUntil(by)
 	r := requestFor(c.blank)
+	breaks := 0 // bytes of line breaks that may precede the next request
 	for waits := forFirst; ; {
+		breaks -= r.skipBreaks(breaks)
 		switch r.parse(c.l.paths) {
 		case plain:
+			breaks = maxBreaks
 			if c.l.o.Leave() {
 				return r.in, true
 			}

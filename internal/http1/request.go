@@ -102,6 +102,19 @@ func (r *request) parse(paths map[string]string) verdict {
 	return plain
 }
 
+// skipBreaks drops line breaks, at most limit bytes of them, from what has been
+// read, and returns how many bytes it dropped.
+func (r *request) skipBreaks(limit int) int {
+	n := 0
+	for n < limit && n < len(r.in) && (r.in[n] == '\r' || r.in[n] == '\n') {
+		n++
+	}
+	if n > 0 {
+		r.in = r.in[:copy(r.in, r.in[n:])]
+	}
+	return n
+}
+
 // unfinishedWithin is a verdict on what needs so many bytes at least.
 func unfinishedWithin(size int) verdict {
 	if size >= mostBytes {
