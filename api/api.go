@@ -185,6 +185,7 @@ func (a *api) apps(r chi.Router) {
 	})
 	// The same everywhere, and for browsers, which have no key.
 	r.Method(http.MethodGet, "/openapi.yaml", handler(openAPI.serve))
+	r.Method(http.MethodGet, "/", handler(a.toDocs))
 	r.Method(http.MethodGet, "/docs", handler(a.toDocs))
 	r.Method(http.MethodGet, docsPattern, a.docs())
 }
@@ -248,6 +249,9 @@ func (a *api) methodNotAllowed(_ http.ResponseWriter, r *http.Request) error {
 		if method == http.MethodGet {
 			allowed = append(allowed, http.MethodHead)
 		}
+	}
+	if len(allowed) == 0 { // a method that the router does not know, on a path that it does not know either
+		return refuse(notFound, "there is no such route")
 	}
 	list := strings.Join(allowed, ", ")
 	return &refusal{reason: methodNotAllowed, allow: list, detail: "this route takes " + list}

@@ -33,6 +33,10 @@ func awsErrorOf(p *Problem, err error) *awsError {
 	if errors.As(err, &missing) {
 		return &awsError{status: http.StatusBadRequest, Code: "ValidationError", Message: missing.message()}
 	}
+	var target *wrongTarget
+	if errors.As(err, &target) {
+		return &awsError{status: http.StatusBadRequest, Code: "ValidationError", Message: target.detail}
+	}
 	switch p.Status {
 	case http.StatusUnauthorized:
 		return &awsError{status: p.Status, Code: "MissingAuthenticationTokenException", Message: p.Detail}
@@ -50,8 +54,8 @@ func awsErrorOf(p *Problem, err error) *awsError {
 		return &awsError{status: p.Status, Code: "ServiceUnavailable", Message: p.Detail}
 	case http.StatusBadRequest, http.StatusUnprocessableEntity:
 		return modelError(http.StatusBadRequest, p.Detail)
-	case http.StatusUnsupportedMediaType:
-		return modelError(http.StatusUnsupportedMediaType, p.Detail)
+	case http.StatusUnsupportedMediaType, http.StatusNotAcceptable:
+		return modelError(p.Status, p.Detail)
 	case http.StatusBadGateway:
 		return modelError(http.StatusInternalServerError, p.Detail)
 	case http.StatusGatewayTimeout:

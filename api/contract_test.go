@@ -46,6 +46,7 @@ var goodRequests = map[string]request{
 	"getSchema":       {"GET /schema", "", ""},
 	"getOpenAPI":      {"GET /openapi.yaml", "", ""},
 	"getDocs":         {"GET /docs", "", ""},
+	"getRoot":         {"GET /", "", ""},
 	"livez":           {"GET /livez", "", ""},
 	"readyz":          {"GET /readyz", "", ""},
 	"healthz":         {"GET /healthz", "", ""},
@@ -587,6 +588,7 @@ func (c *contract) keys() {
 		c.good(b, operation, 200, "Authorization: ")
 	}
 	c.good(b, "getDocs", 307, "Authorization: ")
+	c.good(b, "getRoot", 307, "Authorization: ")
 }
 
 // nothingElse tries every path with methods that it does not have. The answer

@@ -7,8 +7,8 @@ import (
 )
 
 // cors lets web pages of the listed origins call the apps' routes; "*" lists
-// all. Cookies play no part. The operators' routes stay out of it: their pages
-// are the gateway's own.
+// all. Cookies play no part. The operators' routes are never opened to pages of
+// other origins.
 func cors(origins []string) func(http.Handler) http.Handler {
 	anyOrigin := slices.Contains(origins, "*")
 	return func(next http.Handler) http.Handler {
@@ -28,21 +28,27 @@ func cors(origins []string) func(http.Handler) http.Handler {
 				return
 			}
 			h.Set("Access-Control-Allow-Origin", origin)
-			h.Set("Access-Control-Expose-Headers", "X-Request-Id, Retry-After, X-Schema-Fingerprint, Idempotent-Replayed, Idempotent-Unstored")
+			h.Set("Access-Control-Expose-Headers", "ETag, X-Request-Id, Retry-After, X-Schema-Fingerprint, Idempotent-Replayed, Idempotent-Unstored")
 			if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
 				next.ServeHTTP(w, r)
 				return
 			}
 			h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST")
-			h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Idempotency-Key, X-Api-Key, X-Request-Id, X-Request-Timeout")
+			h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Idempotency-Key, If-None-Match, X-Api-Key, X-Request-Id, X-Request-Timeout, traceparent, tracestate, baggage")
 			h.Set("Access-Control-Max-Age", "600")
 			w.WriteHeader(http.StatusNoContent)
 		})
 	}
 }
 
+// isAdmin reports whether a path is one of the operators' routes.
 func isAdmin(path string) bool {
-	return path == "/admin" || strings.HasPrefix(path, "/admin/") || path == "/metrics"
+	for _, route := range []string{"/admin", "/debug", "/metrics", "/console"} {
+		if rest, ok := strings.CutPrefix(path, route); ok && (rest == "" || rest[0] == '/') {
+			return true
+		}
+	}
+	return false
 }
 
 // secured sets the headers that keep browsers from guessing. The page at /docs

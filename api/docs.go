@@ -1,8 +1,11 @@
 package api
 
 import (
+	"bytes"
 	"net/http"
+	"net/url"
 	"strings"
+	"sync"
 
 	"github.com/swaggest/swgui/v5emb"
 )
@@ -50,7 +53,7 @@ const (
 func (a *api) docs() http.Handler {
 	page := newStatic("text/html; charset=utf-8", []byte(docsPage))
 	script := newStatic("text/javascript; charset=utf-8", []byte(docsScript))
-	assets := v5emb.New("", "", "/docs/")
+	assets := sync.OnceValue(swaggerAssets)
 	return handler(func(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("Content-Security-Policy", docsPolicy)
 		switch name := strings.TrimPrefix(r.URL.Path, "/docs/"); name {
@@ -58,17 +61,57 @@ func (a *api) docs() http.Handler {
 			return page.serve(w, r)
 		case "page.js":
 			return script.serve(w, r)
-		case "swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png":
-			assets.ServeHTTP(w, r)
-			return nil
+		default:
+			if asset := assets()[name]; asset != nil {
+				return asset.serve(w, r)
+			}
 		}
 		return refuse(notFound, "there is no such page")
 	})
 }
 
-// toDocs sends people on to the page proper.
+// swaggerAssets reads the files of Swagger UI that the page loads. Its own
+// handler sends tags without quotes, which clients do not understand.
+func swaggerAssets() map[string]*compressed {
+	files := v5emb.New("", "", "/docs/")
+	assets := make(map[string]*compressed)
+	for name, contentType := range map[string]string{"swagger-ui.css": "text/css; charset=utf-8",
+		"swagger-ui-bundle.js": "text/javascript; charset=utf-8", "favicon-32x32.png": "image/png"} {
+		plain, _ := fetch(files, "/docs/"+name, "")
+		asset := &compressed{plain: newStatic(contentType, plain)}
+		if short, encoding := fetch(files, "/docs/"+name, "gzip"); encoding == "gzip" {
+			asset.gzip = newStatic(contentType, short)
+		}
+		assets[name] = asset
+	}
+	return assets
+}
+
+// fetch gets a file from a handler.
+func fetch(files http.Handler, path, accept string) (body []byte, encoding string) {
+	r := &http.Request{Method: http.MethodGet, URL: &url.URL{Path: path}, Header: http.Header{}}
+	if accept != "" {
+		r.Header.Set("Accept-Encoding", accept)
+	}
+	w := &memoryWriter{header: make(http.Header)}
+	files.ServeHTTP(w, r)
+	return w.body.Bytes(), w.header.Get("Content-Encoding")
+}
+
+// memoryWriter keeps an answer.
+type memoryWriter struct {
+	header http.Header
+	body   bytes.Buffer
+}
+
+func (w *memoryWriter) Header() http.Header         { return w.header }
+func (w *memoryWriter) WriteHeader(int)             {}
+func (w *memoryWriter) Write(p []byte) (int, error) { return w.body.Write(p) }
+
+// toDocs redirects / and /docs to /docs/. The location is relative, so that it
+// holds below a path prefix of a proxy.
 func (a *api) toDocs(w http.ResponseWriter, _ *http.Request) error {
-	w.Header().Set("Location", "/docs/")
+	w.Header().Set("Location", "docs/")
 	w.WriteHeader(http.StatusTemporaryRedirect)
 	return nil
 }

@@ -181,7 +181,7 @@ func routeOf(r *http.Request) string { return patternOf(chi.RouteContext(r.Conte
 
 func patternOf(route *chi.Context) string {
 	pattern := route.RoutePattern()
-	if pattern == "" || pattern == "/" || strings.HasSuffix(pattern, "/*") && pattern != docsPattern {
+	if pattern == "" || strings.HasSuffix(pattern, "/*") && pattern != docsPattern {
 		return "unmatched"
 	}
 	return pattern

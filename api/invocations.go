@@ -37,6 +37,13 @@ func (a *api) invocations(w http.ResponseWriter, r *http.Request) error {
 	if name := chi.URLParam(r, "name"); name != a.o.EndpointName {
 		return &noEndpoint{name}
 	}
+	if err := targets(r); err != nil {
+		return err
+	}
+	form := acceptable(r, jsonType[0], jsonLinesType, csvType)
+	if form == "" {
+		return refuse(notAcceptable, "Accept type %s is not supported", printable(r.Header.Get("Accept"), maxShown))
+	}
 	if err := plainEncoding(r); err != nil {
 		return err
 	}
@@ -67,7 +74,42 @@ func (a *api) invocations(w http.ResponseWriter, r *http.Request) error {
 	h.Set("X-Amzn-Invoked-Production-Variant", variant)
 	h.Set("X-Amzn-RequestId", e.id)
 	h.Set("X-Amzn-SageMaker-Custom-Attributes", "model="+scores.Model)
-	write(w, http.StatusOK, "application/json", appendScores(nil, scores))
+	switch form {
+	case csvType:
+		write(w, http.StatusOK, "text/csv; charset=utf-8", appendScoresCSV(nil, scores))
+	case jsonLinesType:
+		write(w, http.StatusOK, jsonLinesType, appendScoreLines(nil, scores))
+	default:
+		write(w, http.StatusOK, form, appendScores(nil, scores))
+	}
+	return nil
+}
+
+const (
+	jsonLinesType = "application/jsonlines"
+	// maxShown is how much of a header an error repeats, in bytes.
+	maxShown = 100
+)
+
+// wrongTarget is the answer to a request for a variant, model or component that
+// the endpoint does not have.
+type wrongTarget struct{ detail string }
+
+func (e *wrongTarget) Error() string { return "the endpoint has no such target" }
+func (e *wrongTarget) Unwrap() error { return refuse(invalid, "the endpoint has no such target") }
+
+// targets checks the headers by which a caller chooses one of several models
+// behind an endpoint. This endpoint has one.
+func targets(r *http.Request) error {
+	for _, target := range []struct{ header, name, has string }{
+		{"X-Amzn-SageMaker-Target-Variant", "variant", variant},
+		{"X-Amzn-SageMaker-Target-Model", "target model", ""},
+		{"X-Amzn-SageMaker-Inference-Component", "inference component", ""},
+	} {
+		if given := r.Header.Get(target.header); given != "" && given != target.has {
+			return &wrongTarget{fmt.Sprintf("The endpoint has no %s %q.", target.name, printable(given, maxShown))}
+		}
+	}
 	return nil
 }
 
@@ -90,16 +132,37 @@ func (a *api) servingRows(text []byte) ([]predict.Vector, error) {
 	return rows, nil
 }
 
-// appendScores writes labels as linear learner does, with a fraction: 1.0.
+// appendScores writes {"predictions": [...]}, as both algorithms of SageMaker do.
 func appendScores(dst []byte, scores predict.Scores) []byte {
 	dst = append(dst, `{"predictions":[`...)
-	for i, score := range scores.Score {
+	for i := range scores.Score {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = strconv.AppendFloat(append(dst, `{"score":`...), score, 'g', -1, 64)
-		dst = strconv.AppendInt(append(dst, `,"predicted_label":`...), int64(scores.Label[i]), 10)
-		dst = append(dst, ".0}"...)
+		dst = appendScore(dst, scores, i)
 	}
 	return append(dst, `]}`...)
+}
+
+// appendScoreLines writes one prediction a line.
+func appendScoreLines(dst []byte, scores predict.Scores) []byte {
+	for i := range scores.Score {
+		dst = append(appendScore(dst, scores, i), '\n')
+	}
+	return dst
+}
+
+// appendScoresCSV writes one score a line, as XGBoost does.
+func appendScoresCSV(dst []byte, scores predict.Scores) []byte {
+	for _, score := range scores.Score {
+		dst = append(strconv.AppendFloat(dst, score, 'g', -1, 64), '\n')
+	}
+	return dst
+}
+
+// appendScore writes labels as linear learner does, with a fraction: 1.0.
+func appendScore(dst []byte, scores predict.Scores, i int) []byte {
+	dst = strconv.AppendFloat(append(dst, `{"score":`...), scores.Score[i], 'g', -1, 64)
+	dst = strconv.AppendInt(append(dst, `,"predicted_label":`...), int64(scores.Label[i]), 10)
+	return append(dst, ".0}"...)
 }

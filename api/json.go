@@ -7,6 +7,7 @@ import (
 	"mime"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 
@@ -33,6 +34,9 @@ type document struct {
 type documents struct{ pool sync.Pool }
 
 const keepBuffer = 64 << 10
+
+// byteOrderMark is U+FEFF in UTF-8, with which some programs begin every text.
+var byteOrderMark = []byte("\xef\xbb\xbf")
 
 func (d *documents) get() *document {
 	if doc, ok := d.pool.Get().(*document); ok {
@@ -65,6 +69,9 @@ func (a *api) readJSON(w http.ResponseWriter, r *http.Request, optional bool) (d
 	if err := a.readBody(w, r, &doc.text, a.o.MaxBody); err != nil {
 		a.documents.release(doc)
 		return nil, false, err
+	}
+	if bytes.HasPrefix(doc.text.Bytes(), byteOrderMark) { // RFC 8259 allows to ignore it
+		doc.text.Next(len(byteOrderMark))
 	}
 	switch {
 	case doc.text.Len() == 0 && optional:
@@ -110,6 +117,9 @@ func plainEncoding(r *http.Request) error {
 	return nil
 }
 
+// utf8Names are the charsets whose texts are UTF-8, as clients write them.
+var utf8Names = []string{"utf-8", "utf8", "us-ascii"}
+
 // mediaType wants one of the types, in UTF-8.
 func mediaType(r *http.Request, want ...string) error {
 	_, err := mediaTypeOf(r, want...)
@@ -131,8 +141,8 @@ func mediaTypeOf(r *http.Request, want ...string) (string, error) {
 	case err != nil:
 		return "", refuse(unsupportedMedia, "the header Content-Type cannot be read; send %s", list)
 	}
-	if charset := params["charset"]; charset != "" && !strings.EqualFold(charset, "utf-8") && !strings.EqualFold(charset, "us-ascii") {
-		return "", refuse(unsupportedMedia, "only UTF-8 is understood")
+	if charset := params["charset"]; charset != "" && !slices.Contains(utf8Names, strings.ToLower(charset)) {
+		return "", refuse(unsupportedMedia, "the charset must be UTF-8")
 	}
 	for _, w := range want {
 		if given == w {

@@ -63,6 +63,7 @@ const (
 	forbidden        reason = "forbidden"
 	notFound         reason = "not-found"
 	methodNotAllowed reason = "method-not-allowed"
+	notAcceptable    reason = "not-acceptable"
 	slowBody         reason = "slow-body"
 	conflict         reason = "conflict"
 	keyReused        reason = "idempotency-key-reused"
@@ -94,6 +95,8 @@ func (r reason) describe() (status int, title string) {
 		return http.StatusNotFound, "Not found"
 	case methodNotAllowed:
 		return http.StatusMethodNotAllowed, "Method not allowed"
+	case notAcceptable:
+		return http.StatusNotAcceptable, "Not acceptable"
 	case slowBody:
 		return http.StatusRequestTimeout, "Request too slow"
 	case conflict:

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"net/http"
+	"strconv"
 	"strings"
 )
 
@@ -20,9 +21,9 @@ func newStatic(contentType string, body []byte) *static {
 	return &static{contentType: contentType, body: body, etag: `"` + hex.EncodeToString(sum[:16]) + `"`}
 }
 
-// serve answers with the document, or with 304 to those who have it. The tag
-// is a hash of the whole text: the schema's fingerprint would not do, for it
-// leaves out descriptions and ranges.
+// serve answers with the document, or with 304 where the caller's If-None-Match
+// has its tag. The tag is a hash of the whole text: the schema's fingerprint
+// would not do, because it leaves out descriptions and ranges.
 func (s *static) serve(w http.ResponseWriter, r *http.Request) error {
 	h := w.Header()
 	h.Set("ETag", s.etag)
@@ -30,12 +31,61 @@ func (s *static) serve(w http.ResponseWriter, r *http.Request) error {
 	if s.fingerprint != "" {
 		h.Set("X-Schema-Fingerprint", s.fingerprint)
 	}
-	for tag := range strings.SplitSeq(r.Header.Get("If-None-Match"), ",") {
-		if tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/"); tag == s.etag || tag == "*" {
-			w.WriteHeader(http.StatusNotModified)
-			return nil
-		}
+	if hasTag(r, s.etag) {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
 	}
 	write(w, http.StatusOK, s.contentType, s.body)
 	return nil
+}
+
+// hasTag reports whether If-None-Match has an entity tag (RFC 9110, section
+// 13.1.2). Weak tags count, and what follows a fault of the syntax does not.
+func hasTag(r *http.Request, tag string) bool {
+	rest := strings.Join(r.Header.Values("If-None-Match"), ",")
+	if strings.TrimSpace(rest) == "*" {
+		return true
+	}
+	for {
+		rest = strings.TrimLeft(rest, " \t,")
+		rest = strings.TrimPrefix(rest, "W/")
+		if !strings.HasPrefix(rest, `"`) {
+			return false
+		}
+		end := strings.IndexByte(rest[1:], '"') + len(`""`)
+		if end < len(`""`) {
+			return false
+		}
+		if rest[:end] == tag {
+			return true
+		}
+		rest = rest[end:]
+	}
+}
+
+// compressed is a document that is kept in two encodings. gzip is nil where
+// there is one alone.
+type compressed struct{ plain, gzip *static }
+
+func (c *compressed) serve(w http.ResponseWriter, r *http.Request) error {
+	w.Header().Add("Vary", "Accept-Encoding")
+	if c.gzip == nil || !acceptsGzip(r) {
+		return c.plain.serve(w, r)
+	}
+	w.Header().Set("Content-Encoding", "gzip")
+	return c.gzip.serve(w, r)
+}
+
+// acceptsGzip reports whether a caller takes gzip (RFC 9110, section 12.5.3).
+func acceptsGzip(r *http.Request) bool {
+	for item := range strings.SplitSeq(r.Header.Get("Accept-Encoding"), ",") {
+		coding, parameter, _ := strings.Cut(item, ";")
+		if !strings.EqualFold(strings.TrimSpace(coding), "gzip") {
+			continue
+		}
+		weight, _ := strings.CutPrefix(strings.TrimSpace(parameter), "q=")
+		q, err := strconv.ParseFloat(weight, 64)
+		return err != nil || q > 0
+	}
+	return false
 }

@@ -252,8 +252,10 @@ func TestSchemaAndDocuments(t *testing.T) {
 
 func TestDocsLoadNothingFromElsewhere(t *testing.T) {
 	b := setup(t)
-	if a := b.do("GET", "/docs", "").want(307); a.header.Get("Location") != "/docs/" {
-		t.Errorf("location %q", a.header.Get("Location"))
+	for _, path := range []string{"/", "/docs"} {
+		if a := b.do("GET", path, "").want(307); a.header.Get("Location") != "docs/" {
+			t.Errorf("%s: location %q", path, a.header.Get("Location"))
+		}
 	}
 	page := b.do("GET", "/docs/", "").want(200)
 	if strings.Contains(page.body, "://") || strings.Contains(page.body, "<script>") || !strings.Contains(page.header.Get("Content-Security-Policy"), "script-src 'self'") {

@@ -18,6 +18,9 @@ type ndjsonTable struct {
 	plain  bool // Scan reads lines as read does
 }
 
+// byteOrderMark is U+FEFF in UTF-8, with which some programs begin every text.
+var byteOrderMark = []byte("\ufeff")
+
 // ndjsonBuffer is how much is read at once.
 const ndjsonBuffer = 32 << 10
 
@@ -42,7 +45,11 @@ func NewNDJSONTable(s *Schema, r io.Reader, maxRow int) Table {
 func (t *ndjsonTable) Next() (Row, error) {
 	for t.lines.Scan() {
 		t.line++
-		text := bytes.TrimSpace(t.lines.Bytes())
+		text := t.lines.Bytes()
+		if t.line == 1 {
+			text = bytes.TrimPrefix(text, byteOrderMark)
+		}
+		text = bytes.TrimSpace(text)
 		if len(text) == 0 {
 			continue
 		}
