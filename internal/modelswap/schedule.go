@@ -132,7 +132,7 @@ func (e *Engine) clock(ctx context.Context) error {
 func tooFar(times cron.Schedule, next, now time.Time) bool {
 	const maxSkew = 10 * time.Minute
 	second := times.Next(times.Next(now.Add(maxSkew)))
-	return next.After(second)
+	return !second.IsZero() && next.After(second) // zero: not within five years
 }
 
 // outcomes starts a renewal where enough outcomes have come in since the last
