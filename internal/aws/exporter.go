@@ -49,12 +49,12 @@ func (e *Exporter) StartExport(ctx context.Context, name string) error {
 	if note, err := e.readNote(ctx, name); err != nil || note.Arn != "" {
 		return err
 	}
-	if err := e.labels.Sync(ctx); err != nil {
-		return err
-	}
 	table, err := e.api.dynamodb.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: &e.table})
 	if err != nil {
 		return fault("DescribeTable", err)
+	}
+	if err := e.labels.Sync(ctx, sdk.ToString(table.Table.TableId)); err != nil {
+		return err
 	}
 	_, prefix := e.files.at(path.Join(exportsFolder, name))
 	// No time is named: one that is computed here would differ at the next try,

@@ -121,16 +121,18 @@ func (l *Labels) unpredicted(ctx context.Context, outcomes []predict.Outcome, ma
 	return nil
 }
 
-// pushedMark is the number of the newest outcome of which it is certain that
-// the table has it and all before it.
-const pushedMark = "labels in table"
+// pushedMark names the number of the newest outcome of which it is certain that
+// a table has it and all before it. A table that was restored, or made anew, has
+// another id, and so gets all labels.
+func pushedMark(tableID string) string { return "labels in table " + tableID }
 
 // syncPage is how many labels are read at a time.
 const syncPage = 500
 
-// Sync brings the table up to date with the ledger.
-func (l *Labels) Sync(ctx context.Context) error {
-	after, err := l.outcomes.Mark(ctx, pushedMark)
+// Sync brings the table, which has this id, up to date with the ledger.
+func (l *Labels) Sync(ctx context.Context, tableID string) error {
+	mark := pushedMark(tableID)
+	after, err := l.outcomes.Mark(ctx, mark)
 	for err == nil {
 		var page []predict.LabelledCustomer
 		if page, err = l.outcomes.LabelsAfter(ctx, after, syncPage); err != nil || len(page) == 0 {
@@ -138,7 +140,7 @@ func (l *Labels) Sync(ctx context.Context) error {
 		}
 		if err = l.push(ctx, page); err == nil {
 			after = page[len(page)-1].Outcome
-			err = l.outcomes.SetMark(ctx, pushedMark, after)
+			err = l.outcomes.SetMark(ctx, mark, after)
 		}
 	}
 	if err != nil {
