@@ -173,6 +173,7 @@ func (a *app) server(handler http.Handler, paths ...string) {
 		WriteTimeout:   a.cfg.ReadTimeout + max(a.cfg.PredictTimeout, cmp.Or(a.cfg.mostHandling, mostHandling)) + a.cfg.WriteTimeout,
 		IdleTimeout:    a.cfg.IdleTimeout,
 		MaxHeaderBytes: 32 << 10,
+		ConnState:      http1.ConnState,
 		ErrorLog:       slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
 	}
 	// HTTP/2 without TLS is what a proxy that ends TLS may speak to a service.

@@ -23,7 +23,7 @@ type lobby struct {
 
 func newLobby(listeners []*drainListener) *lobby {
 	return &lobby{listeners: listeners,
-		server: &http.Server{Handler: api.Starting(), ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second}}
+		server: &http.Server{Handler: api.Starting(), ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second, MaxHeaderBytes: 4 << 10}}
 }
 
 // open lets clients in. It may be called again.

@@ -14,6 +14,7 @@ type answer struct {
 	status int      // 0: none yet
 	typed  bool     // the handler said what the body is
 	last   bool     // the connection is to be closed
+	after  func()   // called when the answer has been written; may be nil
 	names  []string // of headers, in their order
 	out    []byte   // what goes out: at first status and headers
 	body   []byte
@@ -24,17 +25,26 @@ type answer struct {
 
 func newAnswer() answer { return answer{header: make(http.Header)} }
 
-// mostKept is the memory that is kept for the next answer.
-const mostKept = 64 << 10
+// keptMax is the memory that is kept for the next answer, of each of two
+// buffers. An idle connection holds it for as long as the client likes.
+const keptMax = 4 << 10
 
 // reset makes it ready for the next answer. What it was given is let go.
 func (a *answer) reset() {
 	clear(a.header)
 	a.status, a.typed, a.last, a.out = 0, false, false, a.out[:0]
-	if a.body = a.body[:0]; cap(a.body) > mostKept {
+	if a.body = a.body[:0]; cap(a.body) > keptMax || cap(a.out) > keptMax {
 		a.body, a.out = nil, nil
 	}
+	if a.after != nil {
+		a.after()
+		a.after = nil
+	}
 }
+
+// AfterWrite has a function called when the answer has been written, or could
+// not be: until then it is in memory, for as long as the client takes to read it.
+func (a *answer) AfterWrite(after func()) { a.after = after }
 
 // Header implements http.ResponseWriter.
 func (a *answer) Header() http.Header { return a.header }

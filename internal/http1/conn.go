@@ -184,6 +184,7 @@ func (c *conn) handle(r *request) {
 		}
 		c.over.Store(true)
 		_ = c.Conn.Close()
+		c.answer.reset()
 	}()
 	c.l.o.Handler.ServeHTTP(&c.answer, &r.Request)
 	out, last := c.answer.finish(time.Now())

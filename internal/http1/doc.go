@@ -17,6 +17,9 @@
 // protocol, and the reader of this one can be strict and short: a request that
 // it takes, net/http takes too, and sees the same in it.
 //
+// The header of such a request may have at most 128 lines.
+//
+//	server.ConnState = http1.ConnState
 //	l := http1.Listen(inner, http1.Options{Handler: h, Paths: []string{"/predict"}})
 //	server.Serve(l)   // the same handler, for the other connections
 //	…

@@ -11,6 +11,8 @@ type left struct {
 	net.Conn
 	rest []byte
 
+	header headerLines // of the request that is read
+
 	raw    syscall.RawConn
 	look   func(fd uintptr) bool // of raw.Read
 	looked bool                  // once, since the reader came
@@ -31,7 +33,8 @@ func newLeft(conn net.Conn, rest []byte) *left {
 	return c
 }
 
-// Read implements net.Conn.
+// Read implements net.Conn. It fails where the header of a request has too many
+// lines.
 //
 // While a request is handled net/http reads a single byte ahead, to learn when
 // the client leaves. A client waits for its answer, so that read finds nothing,
@@ -40,6 +43,17 @@ func newLeft(conn net.Conn, rest []byte) *left {
 // request and this call is not noticed: who leaves in that moment is answered in
 // vain. Whatever else the client sends is read when the next request is.
 func (c *left) Read(b []byte) (int, error) {
+	if c.header.over {
+		return 0, errHeaderLines
+	}
+	n, err := c.read(b)
+	if n = c.header.add(b[:n]); n == 0 && c.header.over {
+		return 0, errHeaderLines
+	}
+	return n, err
+}
+
+func (c *left) read(b []byte) (int, error) {
 	if len(c.rest) > 0 {
 		n := copy(b, c.rest)
 		if c.rest = c.rest[n:]; len(c.rest) == 0 {

@@ -1,0 +1,80 @@
+package http1
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestTheLinesOfAHeaderAreCounted(t *testing.T) {
+	lines := func(count int) string { return strings.Repeat("a:b\r\n", count) }
+	for _, tt := range []struct {
+		name, text string
+		within     bool
+	}{
+		{"as many as may be", "GET / HTTP/1.1\r\n" + lines(headerLinesMax-1) + "\r\n", true},
+		{"one more", "GET / HTTP/1.1\r\n" + lines(headerLinesMax) + "\r\n", false},
+		{"bare line feeds", strings.ReplaceAll("GET / HTTP/1.1\r\n"+lines(headerLinesMax), "\r", ""), false},
+		{"lines of the body", "POST / HTTP/1.1\r\nA: b\r\n\r\n" + lines(1000), true},
+		{"lines of the body after bare line feeds", "POST / HTTP/1.1\nA: b\n\n" + lines(1000), true},
+		{"a carriage return within a line", "GET / HTTP/1.1\r\n" + strings.Repeat("\ra\r\n", headerLinesMax), false},
+	} {
+		for _, step := range []int{1, 2, 3, 7, len(tt.text)} {
+			var h headerLines
+			within := true
+			for rest := tt.text; rest != "" && within; {
+				n := min(step, len(rest))
+				within = h.add([]byte(rest[:n])) == n
+				rest = rest[n:]
+			}
+			if within != tt.within {
+				t.Errorf("%s, %d bytes at once: within the limit: %t", tt.name, step, within)
+			}
+		}
+	}
+}
+
+// TestAHeaderOfManyLinesIsRefused, whichever request of a connection has it.
+// Other requests on kept connections have the limit for themselves.
+func TestAHeaderOfManyLinesIsRefused(t *testing.T) {
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) })
+	server := &http.Server{Handler: handler, ConnState: ConnState}
+	l := Listen(inner, Options{Handler: handler, Paths: []string{"/plain"}})
+	go func() { _ = server.Serve(l) }()
+	t.Cleanup(func() { _ = server.Close() })
+	for first := range 3 {
+		conn, err := net.Dial("tcp", inner.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		_ = conn.SetDeadline(time.Now().Add(time.Minute))
+		answers := bufio.NewReader(conn)
+		send := func(lines int, body string) *http.Response {
+			fmt.Fprintf(conn, "POST /other HTTP/1.1\r\nHost: g\r\nContent-Length: %d\r\n%s\r\n%s", len(body), strings.Repeat("X-A: b\r\n", lines), body)
+			res, err := http.ReadResponse(answers, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _ = io.Copy(io.Discard, res.Body)
+			return res
+		}
+		for range first {
+			if res := send(100, strings.Repeat("line\n", 1000)); res.StatusCode != 200 {
+				t.Fatalf("a request of a hundred lines gets %d", res.StatusCode)
+			}
+		}
+		if res := send(200, ""); res.StatusCode != http.StatusBadRequest || !res.Close {
+			t.Errorf("after %d requests a header of 200 lines gets %d", first, res.StatusCode)
+		}
+	}
+}
