@@ -120,7 +120,7 @@ type api struct {
 	o         Options
 	metrics   *metrics
 	limit     *overload.Limit
-	bodies    bodies
+	rowCost   int64 // of a prediction of a list, in bytes of memory
 	readiness *readiness
 	documents documents
 	shutdowns shutdowns
@@ -137,7 +137,7 @@ func New(d Deps, o Options) (public, admin http.Handler) {
 	if a.limit = d.Limit; a.limit == nil {
 		a.limit = overload.NewLimit(overload.Options{Ceiling: o.MaxInFlight}, d.Registry)
 	}
-	a.watches.look = a.look
+	a.watches.look, a.rowCost = a.look, rowCost(d.Predict.Schema())
 	d.Registry.MustRegister(dependencyUp{a.readiness})
 	if !o.SeparateAdmin {
 		return a.router(a.health, a.apps, a.operators), nil

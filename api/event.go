@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"gateway/internal/overload"
 	"gateway/internal/predict"
 
 	"github.com/go-chi/chi/v5"
@@ -39,6 +40,7 @@ type event struct {
 	// idempotency is what became of a request with an Idempotency-Key.
 	idempotency string
 	place       place // among the requests that are handled at once
+	memory      overload.Memory
 	problem     *Problem
 	err         error
 	stack       []byte // of a panic
@@ -116,6 +118,7 @@ func (o observed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			e.err = http.ErrAbortHandler
 		}
 		o.a.finish(e, r.Method, time.Since(start))
+		e.freeMemory(w)
 	}()
 	o.Router.ServeHTTP(&e.out, r.WithContext(e))
 	returned = true

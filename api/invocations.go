@@ -55,7 +55,7 @@ func (a *api) invocations(w http.ResponseWriter, r *http.Request) error {
 	if err := a.readBody(w, r, &doc.text, invocationsBody); err != nil {
 		return err
 	}
-	rows, err := a.servingRows(doc.text.Bytes())
+	rows, err := a.servingRows(r, &doc.text)
 	if err != nil {
 		return err
 	}
@@ -115,13 +115,17 @@ func targets(r *http.Request) error {
 
 // servingRows reads the body. A blank line is passed over only at the end,
 // where files have one.
-func (a *api) servingRows(text []byte) ([]predict.Vector, error) {
-	text = bytes.TrimRight(text, "\r\n")
+func (a *api) servingRows(r *http.Request, body *bytes.Buffer) ([]predict.Vector, error) {
+	text := bytes.TrimRight(body.Bytes(), "\r\n")
 	if len(text) == 0 {
 		return nil, predict.Errorf(predict.Invalid, "unable to evaluate payload provided: it is empty")
 	}
 	shortest := 2*a.d.Predict.Schema().Width() - 1 // one digit a column, and the commas
-	rows := make([]predict.Vector, 0, min(bytes.Count(text, []byte("\n")), len(text)/shortest)+1)
+	most := min(bytes.Count(text, []byte("\n")), len(text)/shortest) + 1
+	if err := a.holdRows(r, body, most, scoreCost(a.d.Predict.Schema())); err != nil {
+		return nil, err
+	}
+	rows := make([]predict.Vector, 0, most)
 	for line := range bytes.SplitSeq(text, []byte("\n")) {
 		row, err := a.d.Predict.Schema().ParseCSV(bytes.TrimSuffix(line, []byte("\r")))
 		if err != nil {

@@ -66,7 +66,11 @@ func (a *api) readJSON(w http.ResponseWriter, r *http.Request, optional bool) (d
 		return nil, false, mediaErr
 	}
 	doc = a.documents.get()
-	if err := a.readBody(w, r, &doc.text, a.o.MaxBody); err != nil {
+	err = a.readBody(w, r, &doc.text, a.o.MaxBody)
+	if size := doc.text.Len(); err == nil && size > smallBody {
+		err = a.hold(r, jsonCost*int64(size))
+	}
+	if err != nil {
 		a.documents.release(doc)
 		return nil, false, err
 	}

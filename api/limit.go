@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"io"
 	"net/http"
-	"sync/atomic"
-	"time"
 
 	"gateway/internal/overload"
 )
@@ -55,23 +53,10 @@ const (
 	// unreadMax is how much of a body is read for the sake of the connection
 	// although the request is refused. It is there already, most likely.
 	unreadMax = 16 << 10
-	// smallBody is what is read of any body without asking what else is on its
-	// way. Connections are bounded, and so is what they hold in this way.
+	// smallBody is what is read of any body without charging its memory.
+	// Connections are bounded, and so is what they hold in this way.
 	smallBody = 16 << 10
-	// largeBodies bounds the rest of the bodies that are on their way.
-	largeBodies = 64 << 20
 )
-
-// bodies counts the bytes of large bodies that are being read.
-type bodies struct{ onTheWay atomic.Int64 }
-
-func (b *bodies) take(size int64) bool {
-	if b.onTheWay.Add(size) > largeBodies {
-		b.onTheWay.Add(-size)
-		return false
-	}
-	return true
-}
 
 // readBody reads a body of at most so many bytes, and takes the request's place.
 func (a *api) readBody(w http.ResponseWriter, r *http.Request, text *bytes.Buffer, most int64) error {
@@ -90,30 +75,46 @@ func (a *api) readBody(w http.ResponseWriter, r *http.Request, text *bytes.Buffe
 	return e.enter(e.place.class, text.Len())
 }
 
-// readLarge reads a body that is large, or of unknown size. Once it turns out
-// to be large it needs its share of largeBodies.
+// readLarge reads a body that is large, or of unknown size. What it holds in
+// memory grows with what has come, so that a caller who announces much and
+// sends little holds little.
 func (a *api) readLarge(w http.ResponseWriter, r *http.Request, text *bytes.Buffer, most int64) error {
 	body := http.MaxBytesReader(connection(w), r.Body, most)
-	n, err := text.ReadFrom(io.LimitReader(body, smallBody))
-	if err != nil {
-		return bodyError(err)
-	}
-	if n < smallBody {
-		return nil
-	}
 	expected := most
 	if r.ContentLength > 0 {
 		expected = r.ContentLength
 	}
-	if !a.bodies.take(expected) {
-		w.Header().Set("Connection", "close")
-		e := eventOf(r.Context())
-		return a.limit.RefuseBody(e.apiKey, e.place.class, time.Second)
+	for room := int64(smallBody); ; room = 2 * room {
+		room = min(room, expected)
+		if room > smallBody {
+			if err := a.hold(r, bodyCost*room); err != nil {
+				w.Header().Set("Connection", "close")
+				return err
+			}
+		}
+		wanted := room - int64(text.Len())
+		growTo(text, int(room)+bytes.MinRead) // so that ReadFrom need not grow
+		n, err := text.ReadFrom(io.LimitReader(body, wanted))
+		switch {
+		case err != nil:
+			return bodyError(err)
+		case n < wanted:
+			return nil
+		case room == expected:
+			return a.endOfBody(text, body)
+		}
 	}
-	defer a.bodies.onTheWay.Add(-expected)
-	if r.ContentLength > 0 {
-		text.Grow(int(expected-n) + bytes.MinRead)
+}
+
+// growTo gives a buffer a capacity. Unlike Grow it gives no more than that.
+func growTo(text *bytes.Buffer, capacity int) {
+	if text.Cap() < capacity {
+		*text = *bytes.NewBuffer(append(make([]byte, 0, capacity), text.Bytes()...))
 	}
+}
+
+// endOfBody finds that a body of which all that may come has come has no more.
+func (a *api) endOfBody(text *bytes.Buffer, body io.Reader) error {
 	if _, err := text.ReadFrom(body); err != nil {
 		return bodyError(err)
 	}

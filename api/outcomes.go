@@ -38,7 +38,7 @@ func (a *api) outcomes(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer a.documents.release(doc)
-	batch, err := a.outcomeBatch(doc)
+	batch, err := a.outcomeBatch(r, doc)
 	if err != nil {
 		return err
 	}
@@ -123,12 +123,15 @@ func (a *api) recordOutcomes(r *http.Request, items []outcomeItem) error {
 
 // outcomeBatch reads the body. Which of its two forms it has shows only in
 // its members, so both are read at once.
-func (a *api) outcomeBatch(doc *document) (outcomeBatch, error) {
+func (a *api) outcomeBatch(r *http.Request, doc *document) (outcomeBatch, error) {
 	var (
 		batch  outcomeBatch
 		single outcomeReader
 		alone  []string // members of the single form that were met
 	)
+	if err := a.holdRows(r, &doc.text, mostObjects(doc.text.Bytes(), a.o.MaxItems), outcomeCost); err != nil {
+		return batch, err
+	}
 	single.init(a, doc, "")
 	err := doc.object("body", func(name string) error {
 		if name != "outcomes" {
@@ -141,6 +144,9 @@ func (a *api) outcomeBatch(doc *document) (outcomeBatch, error) {
 		outer := doc.take()
 		defer func() { doc.violations.PutBack(outer) }()
 		return doc.array("outcomes", a.o.MaxItems, func(i int) error {
+			if err := a.holdRow(r, &doc.text, i, outcomeCost); err != nil {
+				return err
+			}
 			var one outcomeReader
 			one.init(a, doc, "/outcomes/"+strconv.Itoa(i))
 			if err := doc.object(one.prefix, func(name string) error { return one.member(name) }); err != nil {

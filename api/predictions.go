@@ -118,7 +118,7 @@ func (a *api) predictBatch(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer a.documents.release(doc)
-	reqs, results, err := a.instances(doc)
+	reqs, results, err := a.instances(r, doc)
 	if err != nil {
 		return err
 	}
@@ -205,14 +205,18 @@ func appendItemError(dst []byte, ctx context.Context, err error, room *int) []by
 // instances reads {"instances": [...]}: by the fast path if it takes it, else by
 // the strict one. An instance that breaks the schema has its error in results and
 // its place kept.
-func (a *api) instances(doc *document) (reqs []predict.Request, results []predict.Result, err error) {
+func (a *api) instances(r *http.Request, doc *document) (reqs []predict.Request, results []predict.Result, err error) {
+	rows := mostInstances(doc.text.Bytes(), a.o.MaxItems)
+	if err := a.holdRows(r, &doc.text, rows, a.rowCost); err != nil {
+		return nil, nil, err
+	}
 	if reqs, ok := a.d.Predict.Schema().ScanInstances(doc.text.Bytes(), a.o.MaxItems); ok {
 		return reqs, make([]predict.Result, len(reqs)), nil
 	}
-	return a.decodeInstances(doc)
+	return a.decodeInstances(r, doc)
 }
 
-func (a *api) decodeInstances(doc *document) (reqs []predict.Request, results []predict.Result, err error) {
+func (a *api) decodeInstances(r *http.Request, doc *document) (reqs []predict.Request, results []predict.Result, err error) {
 	given := false
 	err = doc.object("body", func(name string) error {
 		if name != "instances" {
@@ -221,7 +225,10 @@ func (a *api) decodeInstances(doc *document) (reqs []predict.Request, results []
 		given = true
 		outer := doc.take()
 		defer func() { doc.violations.PutBack(outer) }()
-		return doc.array("instances", a.o.MaxItems, func(int) error {
+		return doc.array("instances", a.o.MaxItems, func(i int) error {
+			if err := a.holdRow(r, &doc.text, i, a.rowCost); err != nil {
+				return err
+			}
 			req, err := a.instance(doc, a.d.Predict.Schema().NewRecord())
 			var result predict.Result
 			if violations := doc.take(); violations.Count() > 0 {

@@ -11,8 +11,13 @@ import (
 	"gateway/internal/predict"
 )
 
-// chunkRows is how many rows of a stream are scored in one call.
-const chunkRows = 256
+const (
+	// chunkRows is how many rows of a stream are scored in one call.
+	chunkRows = 256
+	// chunkFaults is how many violations of rows end a chunk early, because their
+	// text is held until the chunk is answered.
+	chunkFaults = 1000
+)
 
 // predictStream answers CSV or NDJSON row by row: a line for each row, in
 // order, that holds its prediction or its error. Memory is that of one chunk,
@@ -24,6 +29,10 @@ func (a *api) predictStream(w http.ResponseWriter, r *http.Request, given string
 	}
 	e := eventOf(r.Context())
 	if err := e.enter(overload.Stream, 0); err != nil {
+		w.Header().Set("Connection", "close")
+		return err
+	}
+	if err := a.hold(r, streamCost+chunkRows*a.rowCost); err != nil {
 		w.Header().Set("Connection", "close")
 		return err
 	}
@@ -50,9 +59,10 @@ func (a *api) predictStream(w http.ResponseWriter, r *http.Request, given string
 	for {
 		var stop error
 		reqs, results, numbers = reqs[:0], results[:0], numbers[:0]
-		for len(reqs) < chunkRows && stop == nil {
+		for faults := 0; len(reqs) < chunkRows && faults < chunkFaults && stop == nil; {
 			var row predict.Row
 			if row, stop = table.Next(); stop == nil {
+				faults += len(row.Violations.Listed)
 				req, result := a.rowRequest(row, prefix)
 				reqs, results, numbers = append(reqs, req), append(results, result), append(numbers, row.Line)
 			}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"gateway/internal/overload"
 	"gateway/internal/predict"
 
 	"github.com/go-json-experiment/json"
@@ -167,6 +168,7 @@ func classify(ctx context.Context, err error, p *Problem) reason {
 		mine    *refusal
 		theirs  *predict.Error
 		tooLong *http.MaxBytesError
+		tooMuch *overload.TooLargeError
 	)
 	switch {
 	case errors.As(err, &mine):
@@ -177,6 +179,9 @@ func classify(ctx context.Context, err error, p *Problem) reason {
 		return callerGone
 	case errors.As(err, &tooLong):
 		p.Detail = fmt.Sprintf("the body may have at most %d bytes", tooLong.Limit)
+		return tooLarge
+	case errors.As(err, &tooMuch):
+		p.Detail = tooMuch.Error()
 		return tooLarge
 	case errors.As(err, &theirs):
 		why := ofKind(theirs.Kind)

@@ -159,7 +159,7 @@ func sameAsDecodedList(t *testing.T, a *api, text string) bool {
 	doc := a.documents.get()
 	doc.text.WriteString(text)
 	doc.dec.Reset(&doc.text)
-	strict, results, err := a.decodeInstances(doc)
+	strict, results, err := a.decodeInstances(nil, doc)
 	if err != nil || len(strict) != len(fast) {
 		t.Fatalf("%q: ScanInstances has %d, the decoder %d: %v", text, len(fast), len(strict), err)
 	}

@@ -54,7 +54,7 @@ func newApp(ctx context.Context, cfg Config, log *slog.Logger, say func(format s
 		if l.addr == "" {
 			continue
 		}
-		bound, err := listen(l.addr, mostConnections(cfg.MaxConnections))
+		bound, err := listen(l.addr, mostConnections(cfg.connections()))
 		if err != nil {
 			return nil, &usageError{fmt.Errorf("GATEWAY_%s: %w", l.setting, err)}
 		}
@@ -85,7 +85,7 @@ func newApp(ctx context.Context, cfg Config, log *slog.Logger, say func(format s
 	}
 	a.signIns = api.NewSignIns(a.parts.store, proxies, log, a.parts.registry)
 	limit := overload.NewLimit(overload.Options{Floor: cfg.Limit.Min, Ceiling: cfg.Limit.Max,
-		Patience: cfg.PredictTimeout / 4, Queue: a.parts.queue}, a.parts.registry)
+		Patience: cfg.PredictTimeout / 4, Memory: requestMemory(cfg.memoryLimit), Queue: a.parts.queue}, a.parts.registry)
 	if hold := a.parts.noRetriesWhile; hold != nil {
 		hold(func() bool { return limit.Shedding() || !a.parts.breaker.Closed() })
 	}

@@ -56,7 +56,7 @@ type Config struct {
 	Outbox         OutboxConfig
 	Ledger         LedgerConfig
 	Limit          LimitConfig
-	MaxConnections int           `split_words:"true" default:"16384" min:"1" desc:"most open connections of each listener; further ones are closed with a 503. At most what the process may open, less 512"`
+	MaxConnections int           `split_words:"true" default:"0" min:"0" desc:"most open connections of each listener; further ones are closed with a 503. 0: 16384, or fewer where memory is limited: one for each 32 KiB of an eighth of it. At most what the process may open, less 512"`
 	ReadTimeout    time.Duration `split_words:"true" default:"10s" more:"0s" desc:"how long the headers and the body of a request may take to arrive; streams have rules of their own"`
 	WriteTimeout   time.Duration `split_words:"true" default:"10s" more:"0s" desc:"how long a caller may take to read an answer that is ready; streams have rules of their own"`
 	IdleTimeout    time.Duration `split_words:"true" default:"2m" more:"0s" desc:"how long a connection may be kept without a request"`
@@ -72,6 +72,8 @@ type Config struct {
 	secretRefresh, dbLifetime, mostHandling time.Duration // shorter in tests; zero: the packages' own
 
 	waiting func() // called when the start has to wait for a secret
+
+	memoryLimit int64 // of the process, in bytes; 0: none
 
 	logDropped func() int64 // how many log lines were dropped; nil: none ever are
 

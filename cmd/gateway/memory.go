@@ -28,7 +28,7 @@ func tuneCollector(log *slog.Logger) int64 {
 	limit := memoryLimit(os.DirFS("/"))
 	if os.Getenv("GOMEMLIMIT") == "" {
 		if limit > 0 {
-			debug.SetMemoryLimit(limit / 10 * 9)
+			debug.SetMemoryLimit(limit / 20 * 17) // under load the collector is late, and not all memory is Go's
 			log.Debug("memory is limited by the control group", "bytes", limit)
 		}
 		return limit
@@ -37,6 +37,39 @@ func tuneCollector(log *slog.Logger) int64 {
 		return soft
 	}
 	return limit
+}
+
+// Of a memory limit, three eighths are for large requests and an eighth for
+// connections. The rest is for the gateway itself (the database, the model, the
+// outbox, renewals), for small requests, and for what is garbage but not yet
+// collected.
+const (
+	// requestMemoryMax bounds the memory of large requests where there is plenty.
+	requestMemoryMax = 2 << 30
+	// connectionCost is what a connection takes. One that is idle takes half of
+	// it; one that sends a large header slowly takes twice as much.
+	connectionCost = 32 << 10
+	connectionsMax = 16384
+	connectionsMin = 64
+)
+
+// requestMemory is how much memory large requests may hold under a limit; 0,
+// for the default, where there is none.
+func requestMemory(limit int64) int64 { return min(limit/8*3, requestMemoryMax) }
+
+// connections is how many connections each listener may have.
+func (c *Config) connections() int {
+	if c.MaxConnections > 0 {
+		return c.MaxConnections
+	}
+	if c.memoryLimit == 0 {
+		return connectionsMax
+	}
+	listeners := int64(1)
+	if c.AdminAddr != "" {
+		listeners = 2
+	}
+	return int(max(connectionsMin, min(c.memoryLimit/8/connectionCost/listeners, connectionsMax)))
 }
 
 // unlimited is a limit that no machine reaches. Version 1 of control groups and

@@ -120,3 +120,27 @@ type unreadable struct{}
 func (unreadable) Open(name string) (fs.File, error) {
 	return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrPermission}
 }
+
+func TestConnectionsFollowTheMemoryLimit(t *testing.T) {
+	for _, tt := range []struct {
+		asked int
+		limit int64
+		admin string
+		want  int
+	}{
+		{0, 0, "", 16384},
+		{0, 256 << 20, "", 1024},
+		{0, 256 << 20, "127.0.0.1:0", 512},
+		{0, 16 << 20, "", 64},
+		{0, 1 << 40, "", 16384},
+		{5000, 256 << 20, "", 5000},
+	} {
+		cfg := Config{MaxConnections: tt.asked, AdminAddr: tt.admin, memoryLimit: tt.limit}
+		if got := cfg.connections(); got != tt.want {
+			t.Errorf("%+v: got %d", tt, got)
+		}
+	}
+	if got := requestMemory(256 << 20); got != 96<<20 {
+		t.Errorf("large requests get %d bytes of 256 MiB", got)
+	}
+}

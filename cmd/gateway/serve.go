@@ -26,7 +26,7 @@ func (serveCommand) Run(c *console) error {
 	log := newLogger(cfg, lines, terminal)
 	cfg.logDropped = lines.Dropped
 	logStandardLibrary(log)
-	tuneCollector(log)
+	cfg.memoryLimit = tuneCollector(log)
 	a, err := newApp(c.ctx, cfg, log, func(format string, args ...any) { log.Info(fmt.Sprintf(format, args...)) })
 	if err != nil {
 		return err

@@ -129,15 +129,17 @@ func TestSlowBodiesTakeNoPlaces(t *testing.T) {
 	g.quiet(t, before)
 }
 
-// TestLargeBodiesOnTheirWayAreBounded: of those that say they will send 1 MiB,
-// and have begun to, so many are waited for as memory is set aside for.
+// TestLargeBodiesOnTheirWayAreBounded: of bodies of 1 MiB of which 300 KiB have
+// come, so many are waited for as one caller may hold memory for. Each holds twice
+// the next power of two, 1 MiB.
 func TestLargeBodiesOnTheirWayAreBounded(t *testing.T) {
-	g := besieged(t, func(cfg *Config) { cfg.ReadTimeout = 5 * time.Second })
+	const within = 12
+	g := besieged(t, func(cfg *Config) { cfg.ReadTimeout, cfg.memoryLimit = 5*time.Second, 2*within<<20*8/3 })
 	before := g.idleGoroutines(t)
-	conns := g.dial(t, 80)
-	begun := strings.Repeat(" ", 20<<10)
+	conns := g.dial(t, 40)
+	begun := strings.Repeat(" ", 300<<10)
 	for _, conn := range conns {
-		fmt.Fprintf(conn, predictHead+begun, 1<<20)
+		go func() { fmt.Fprintf(conn, predictHead+begun, 1<<20) }()
 	}
 	statuses := make(chan int, len(conns))
 	for _, conn := range conns {
@@ -155,13 +157,13 @@ func TestLargeBodiesOnTheirWayAreBounded(t *testing.T) {
 			statuses <- res.StatusCode
 		}()
 	}
-	for range len(conns) - 64 { // 64 MiB
+	for range len(conns) - within {
 		if status := <-statuses; status != http.StatusServiceUnavailable {
 			t.Errorf("status %d", status)
 		}
 	}
 	g.predicts(t) // small ones are read meanwhile
-	for range 64 {
+	for range within {
 		if status := <-statuses; status != http.StatusRequestTimeout {
 			t.Errorf("status %d", status)
 		}

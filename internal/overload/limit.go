@@ -46,6 +46,9 @@ type Options struct {
 	Floor, Ceiling int
 	// Patience is how long a request may wait in the queue at most. 500 ms.
 	Patience time.Duration
+	// Memory is how many bytes large requests may hold together: bodies, what is
+	// decoded of them, and answers. One caller has at most half. 512 MiB.
+	Memory int64
 	// Queue tells of the queue behind. It is asked once in a millisecond. Nil:
 	// there is none.
 	Queue func() Queue
@@ -55,6 +58,7 @@ func (o Options) withDefaults() Options {
 	o.Ceiling = cmp.Or(max(0, o.Ceiling), 1024)
 	o.Floor = min(cmp.Or(max(0, o.Floor), 256), o.Ceiling)
 	o.Patience = cmp.Or(max(0, o.Patience), 500*time.Millisecond)
+	o.Memory = cmp.Or(max(0, o.Memory), defaultMemory)
 	return o
 }
 
@@ -66,6 +70,7 @@ type Limit struct {
 	metrics  *limitMetrics
 	pressed  atomic.Bool  // somebody might be refused, so Check is worth its lock
 	shed     atomic.Int64 // when somebody was, for the last time
+	memory   *Budget      // bytes
 
 	mu     sync.Mutex
 	shares shares
@@ -77,7 +82,7 @@ type Limit struct {
 // NewLimit makes a Limit whose metrics are registered with reg.
 func NewLimit(o Options, reg prometheus.Registerer) *Limit {
 	o = o.withDefaults()
-	l := &Limit{o: o, shares: newShares(), queue: standing{look: o.Queue, patience: o.Patience}}
+	l := &Limit{o: o, memory: NewBudget(o.Memory), shares: newShares(), queue: standing{look: o.Queue, patience: o.Patience}}
 	l.adaptive = adaptivelimiter.NewBuilder[any]().
 		WithLimits(uint(o.Floor), uint(o.Ceiling), uint(o.Ceiling)).
 		// As many as allowed while nothing speaks against it: by default the
@@ -151,14 +156,6 @@ func (l *Limit) Enter(key string, class Class, bytes int) (Place, error) {
 	return Place{limit: l, permit: permit, share: s, class: class, weight: weight, since: now}, nil
 }
 
-// RefuseBody is the error of a request whose large body is not read, because too
-// many others are.
-func (l *Limit) RefuseBody(key string, class Class, wait time.Duration) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.refused(bodies, l.shares.of(key, time.Now()), class, wait)
-}
-
 // Leave gives the place back. It may be called again.
 //
 // The limit learns from how long places are held, but not where rows wait for
@@ -190,16 +187,17 @@ func (p *Place) Leave() {
 type reason int
 
 const (
-	noPlace   reason = iota // all places are taken
-	overShare               // few are left, and this caller has more than its share
-	queueLong               // the queue for the model does not get shorter
-	noAnswer                // the model answers nobody, and as many wait for it as may be
-	bodies                  // too many large bodies are on their way
+	noPlace     reason = iota // all places are taken
+	overShare                 // few are left, and this caller has more than its share
+	queueLong                 // the queue for the model does not get shorter
+	noAnswer                  // the model answers nobody, and as many wait for it as may be
+	noMemory                  // large requests hold all memory that they may
+	memoryShare               // this caller's large requests hold half of it
 	reasons
 )
 
 func (r reason) String() string {
-	return [reasons]string{"places", "share", "queue", "stall", "bodies"}[r]
+	return [reasons]string{"places", "share", "queue", "stall", "memory", "memory_share"}[r]
 }
 
 var details = [reasons]string{
@@ -207,7 +205,9 @@ var details = [reasons]string{
 	overShare: "the service is nearly full, and this key has more than its share of requests in it",
 	queueLong: "more requests come than the model can answer",
 	noAnswer:  "the model does not answer those who have asked it",
-	bodies:    "the service receives as many large bodies as it can take",
+
+	noMemory:    "the service has as many large requests as its memory takes",
+	memoryShare: "this caller has as many large requests as one caller may have at once",
 }
 
 // refuse says why a request cannot be let in, or nil. l.mu is held.
@@ -259,6 +259,9 @@ type LimitStatus struct {
 	InUse     int  `json:"in_use"`
 	Callers   int  `json:"callers"`    // who hold places, or asked within a second
 	QueueFull bool `json:"queue_full"` // requests are shed because the model has too many, or does not answer
+	// Memory is how many bytes large requests hold, and MemoryMax how many they may.
+	Memory    int64 `json:"memory_bytes"`
+	MemoryMax int64 `json:"memory_max_bytes"`
 }
 
 // Status tells how things are now.
@@ -269,5 +272,6 @@ func (l *Limit) Status() LimitStatus {
 	l.queue.refresh(now)
 	l.shares.sweep(now)
 	return LimitStatus{Places: l.adaptive.Limit(), Floor: l.o.Floor, Ceiling: l.o.Ceiling, InUse: l.taken,
-		Callers: len(l.shares.all), QueueFull: l.queue.full || l.queue.stuck}
+		Callers: len(l.shares.all), QueueFull: l.queue.full || l.queue.stuck,
+		Memory: l.memory.Held(), MemoryMax: l.memory.Max()}
 }

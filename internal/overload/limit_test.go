@@ -359,13 +359,23 @@ func TestWhatIsShedIsCounted(t *testing.T) {
 	}
 	_, err := l.Enter("two", overload.Outcome, small)
 	wantUnavailable(t, err)
-	wantUnavailable(t, l.RefuseBody("two", overload.Prediction, time.Second))
+	var first, second, third overload.Memory
+	for _, m := range []*overload.Memory{&first, &second} {
+		if err := l.Hold(m, "two", "two", overload.Prediction, 256<<20); m == &first && err != nil || m == &second && err == nil {
+			t.Errorf("got %v", err)
+		}
+	}
+	if err := l.Hold(&second, "three", "two", overload.Prediction, 256<<20); err != nil {
+		t.Fatal(err)
+	}
+	wantUnavailable(t, l.Hold(&third, "four", "two", overload.Prediction, 1))
 	want := `
 # HELP gateway_shed_total Requests of apps that were turned away because there was too much to do, by reason, by what they asked for, and by whether the caller had more than its share.
 # TYPE gateway_shed_total counter
 gateway_shed_total{caller="over_share",class="prediction",reason="share"} 1
 gateway_shed_total{caller="within_share",class="outcome",reason="places"} 1
-gateway_shed_total{caller="within_share",class="prediction",reason="bodies"} 1
+gateway_shed_total{caller="within_share",class="prediction",reason="memory"} 1
+gateway_shed_total{caller="within_share",class="prediction",reason="memory_share"} 1
 # HELP gateway_limit_places_in_use Places that are taken; a large body takes several.
 # TYPE gateway_limit_places_in_use gauge
 gateway_limit_places_in_use 8

@@ -16,6 +16,8 @@ func newLimitMetrics(reg prometheus.Registerer, l *Limit) *limitMetrics {
 	gauge("gateway_limit_places_max", "The most places that may be learned.", func(s LimitStatus) int { return s.Ceiling })
 	gauge("gateway_limit_places_in_use", "Places that are taken; a large body takes several.", func(s LimitStatus) int { return s.InUse })
 	gauge("gateway_limit_callers", "Callers with requests now, told apart by their keys.", func(s LimitStatus) int { return s.Callers })
+	gauge("gateway_limit_memory_bytes", "Memory that large requests hold: bodies, what is decoded of them, and answers.", func(s LimitStatus) int { return int(s.Memory) })
+	gauge("gateway_limit_memory_max_bytes", "The most memory that large requests may hold.", func(s LimitStatus) int { return int(s.MemoryMax) })
 	m := &limitMetrics{shedTotal: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "gateway_shed_total",
 		Help: "Requests of apps that were turned away because there was too much to do, by reason, by what they asked for, and by whether the caller had more than its share.",

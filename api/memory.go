@@ -1,0 +1,107 @@
+package api
+
+import (
+	"bytes"
+	"net"
+	"net/http"
+
+	"gateway/internal/predict"
+)
+
+// What large requests take of memory, in bytes. A request is charged before the
+// memory is allocated (overload.Limit.Hold), and keeps it until its answer has
+// been written. Up to smallBody of body and smallList rows are part of what a
+// place is reckoned with, so that a plain prediction charges nothing.
+const (
+	smallList = 16
+	// bodyCost is what a byte of a body takes, with the spare room of its buffer.
+	bodyCost = 2
+	// jsonCost is what a byte of JSON takes that the strict decoder reads, which
+	// notes the names of all members of an object.
+	jsonCost = 8
+	// outcomeCost is what an outcome of a list takes: as it is read, its match or
+	// its error, the answer, and the copy of the answer that is kept for a
+	// repetition of the request.
+	outcomeCost = 2 << 10
+	// streamCost is what the buffers of a stream take, besides the rows of a chunk.
+	streamCost = spoolMemory + 256<<10
+	// chargedAtOnce is how many rows are charged together.
+	chargedAtOnce = 64
+)
+
+// rowCost is what a prediction of a list takes: the row as it is read, encoded
+// and sent to the model, its record for the ledger, and the answer.
+func rowCost(s *predict.Schema) int64 {
+	return 2048 + 48*int64(len(s.Features)) + 16*int64(s.Width())
+}
+
+// scoreCost is what a row of numbers takes: its vector, and the score in the answer.
+func scoreCost(s *predict.Schema) int64 { return 192 + 8*int64(s.Width()) }
+
+// hold raises what a request holds of the memory for large requests.
+func (a *api) hold(r *http.Request, bytes int64) error {
+	e := eventOf(r.Context())
+	return a.limit.Hold(&e.memory, memoryCaller(r, e), e.apiKey, e.place.class, bytes)
+}
+
+// memoryCaller tells callers apart by their key, else by their address.
+func memoryCaller(r *http.Request, e *event) string {
+	if e.apiKey != "" {
+		return "key " + e.apiKey
+	}
+	host, _, _ := net.SplitHostPort(r.RemoteAddr)
+	return host
+}
+
+// holdRows raises what a request with a list holds, where the list has rows of
+// such a cost. Lists of few rows hold nothing.
+func (a *api) holdRows(r *http.Request, text *bytes.Buffer, rows int, cost int64) error {
+	if rows <= smallList {
+		return nil
+	}
+	return a.hold(r, bodyCost*int64(text.Len())+int64(rows)*cost)
+}
+
+// holdRow does so for the row of a number, counted from 0, that is about to be
+// read. Rows are charged some at a time. What a list is likely to take is charged
+// before it is read, so that a list that is refused has cost little; rows that are
+// no objects are charged here.
+func (a *api) holdRow(r *http.Request, text *bytes.Buffer, i int, cost int64) error {
+	switch {
+	case i == smallList:
+		return a.holdRows(r, text, chargedAtOnce, cost)
+	case i > smallList && i%chargedAtOnce == 0:
+		return a.holdRows(r, text, i+chargedAtOnce, cost)
+	}
+	return nil
+}
+
+// mostObjects is how many objects a list in an object has, or more.
+func mostObjects(text []byte, most int) int {
+	return max(1, min(bytes.Count(text, []byte("{"))-1, most))
+}
+
+// mostInstances is how many instances a list has at most, if the fast path can
+// read it: each is an object, and may have its features in an object of its own.
+func mostInstances(text []byte, most int) int {
+	objects := bytes.Count(text, []byte("{")) - 1 - bytes.Count(text, []byte(`"features":`))
+	return max(1, min(objects, most))
+}
+
+// freed is a writer of answers that writes them after the handler has returned.
+type freed interface {
+	// AfterWrite has a function called when the answer has been written.
+	AfterWrite(func())
+}
+
+// freeMemory gives back what a request holds once its answer has been written.
+func (e *event) freeMemory(w http.ResponseWriter) {
+	if !e.memory.Held() {
+		return
+	}
+	if later, ok := w.(freed); ok {
+		later.AfterWrite(e.memory.Free)
+		return
+	}
+	e.memory.Free()
+}
