@@ -3,14 +3,18 @@ package api_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"gateway/api"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -209,8 +213,89 @@ func TestStatus(t *testing.T) {
 		t.Errorf("got %v", page)
 	}
 	b.swap.err = errTest
-	if page, err = b.client.Status(t.Context()); err != nil || page["model"] != nil || page["unknown"] == nil {
+	page, err = b.client.Status(t.Context())
+	stale, _ := page["stale"].(map[string]any)
+	if err != nil || page["model"] != "m1" || stale["model"] == nil || fmt.Sprint(page["unknown"]) != "[renewal schedule]" {
 		t.Errorf("with a store that is down: %v, %v", page, err)
+	}
+}
+
+// What the database said last is shown while it is down, also where only
+// /readyz was asked before.
+func TestStatusRemembers(t *testing.T) {
+	down := &reasoned{}
+	b := setup(t, func(b *bundle, _ *api.Options, _ *parts) {
+		b.deps.Dependencies = []api.Dependency{{Name: "database", Check: func(context.Context) error {
+			if b.swap.failure() != nil {
+				return down
+			}
+			return nil
+		}}}
+	})
+	finished := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+	b.swap.renewals = []*modelswap.Renewal{
+		{ID: "2", Status: modelswap.Running},
+		{ID: "1", Status: modelswap.Rejected, Trigger: "manual", FinishedAt: &finished, Error: "the champion is better"},
+		{ID: "0", Status: modelswap.Succeeded},
+	}
+	b.do("GET", "/readyz", "").want(200)
+	for !b.swap.asked() { // the records are read in a goroutine of their own
+		runtime.Gosched()
+	}
+	b.swap.setErr(errTest)
+	wantLast := map[string]any{"id": "1", "status": "rejected", "trigger": "manual", "finished_at": "2026-11-23T10:00:00Z",
+		"model": nil, "error": "the champion is better"}
+	page := make(map[string]any)
+	for stale := page; len(stale) < 2; stale, _ = page["stale"].(map[string]any) {
+		var err error
+		if page, err = b.client.Status(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff(wantLast, page["last_renewal"]); diff != "" || page["model"] != "m1" || page["renewal"] != nil {
+		t.Errorf("model %v, renewal %v, last renewal (-want +got):\n%s", page["model"], page["renewal"], diff)
+	}
+}
+
+// reasoned is an error with a reason for everyone, and more for operators.
+type reasoned struct{}
+
+func (*reasoned) Error() string  { return "the disk of 10.0.0.1 is full" }
+func (*reasoned) Reason() string { return "disk_full" }
+
+// The reason of a failure is one word to everyone and a text to operators.
+func TestReasonsOfDependencies(t *testing.T) {
+	b := setup(t, func(b *bundle, _ *api.Options, _ *parts) {
+		b.deps.Dependencies = []api.Dependency{
+			{Name: "database", Check: func(context.Context) error { return fmt.Errorf("a check: %w", &reasoned{}) }},
+			{Name: "ledger", Check: func(context.Context) error { return errTest }},
+			{Name: "secrets", Check: func(context.Context) error { return nil }},
+		}
+	})
+	of := func(conditions any, name string) (state, reason, detail any) {
+		c, _ := conditions.(map[string]any)[name].(map[string]any)
+		return c["state"], c["reason"], c["detail"]
+	}
+	var ready map[string]any
+	b.do("GET", "/readyz", "").want(200).decode(&ready)
+	page, err := b.client.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		conditions                  any
+		name, state, reason, detail any
+	}{
+		{ready["dependencies"], "database", "degraded", "disk_full", nil},
+		{ready["dependencies"], "ledger", "degraded", nil, nil},
+		{ready["dependencies"], "secrets", "ok", nil, nil},
+		{page["dependencies"], "database", "degraded", "disk_full", "a check: the disk of 10.0.0.1 is full"},
+		{page["dependencies"], "ledger", "degraded", nil, errTest.Error()},
+		{page["dependencies"], "secrets", "ok", nil, nil},
+	} {
+		if state, reason, detail := of(c.conditions, c.name.(string)); state != c.state || reason != c.reason || detail != c.detail {
+			t.Errorf("%s: got %v, %v, %v; want %v, %v, %v", c.name, state, reason, detail, c.state, c.reason, c.detail)
+		}
 	}
 }
 

@@ -122,6 +122,7 @@ type api struct {
 	limit     *overload.Limit
 	rowCost   int64 // of a prediction of a list, in bytes of memory
 	readiness *readiness
+	known     lastKnown
 	documents documents
 	shutdowns shutdowns
 	watches   watches

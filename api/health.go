@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"sync"
 	"time"
@@ -24,10 +25,12 @@ type Readiness struct {
 	Dependencies map[string]Condition `json:"dependencies"`
 }
 
-// Condition is a dependency's state, and since when unless it is ok.
+// Condition is a dependency's state, and since when and why unless it is ok.
 type Condition struct {
-	State string     `json:"state"`
-	Since *time.Time `json:"since,omitzero"`
+	State  string     `json:"state"`
+	Since  *time.Time `json:"since,omitzero"`
+	Reason string     `json:"reason,omitzero"` // in one word, where the error of Check has a method Reason
+	Detail string     `json:"detail,omitzero"` // the error, for operators alone
 }
 
 const (
@@ -61,6 +64,7 @@ type watched struct {
 	Dependency
 	state   string
 	since   time.Time
+	err     error      // why it is not ok
 	pending chan error // a check that has not returned; it is not begun again
 }
 
@@ -70,6 +74,12 @@ func newReadiness(deps []Dependency, log *slog.Logger) *readiness {
 		r.deps = append(r.deps, &watched{Dependency: d, state: stateOK})
 	}
 	return r
+}
+
+// detailed returns the newest conditions, with what went wrong.
+func (r *readiness) detailed(ctx context.Context) (map[string]Condition, error) {
+	now, err := r.get(ctx)
+	return now.Dependencies, err
 }
 
 // get returns the newest answer. Whoever finds it too old looks, or waits for
@@ -107,7 +117,7 @@ func (r *readiness) look(ctx context.Context, flight chan struct{}) {
 		c := Condition{State: d.state}
 		if d.state != stateOK {
 			since := d.since
-			c.Since = &since
+			c.Since, c.Reason, c.Detail = &since, reasonOf(d.err), d.err.Error()
 		}
 		now.Dependencies[d.Name] = c
 		if d.state == stateUnavailable || now.Status == stateOK {
@@ -129,15 +139,28 @@ func (d *watched) look(ctx context.Context, log *slog.Logger) {
 	case err != nil:
 		state = stateDegraded
 	}
-	if state == d.state {
+	before := d.err
+	d.err = err
+	if state == d.state && reasonOf(err) == reasonOf(before) {
 		return
 	}
-	d.state, d.since = state, time.Now().UTC().Truncate(time.Millisecond)
+	if state != d.state {
+		d.state, d.since = state, time.Now().UTC().Truncate(time.Millisecond)
+	}
 	if err != nil {
 		log.Error("a dependency failed", "dependency", d.Name, "state", state, "error", err)
 		return
 	}
 	log.Info("a dependency works again", "dependency", d.Name)
+}
+
+// reasonOf is the kind of a failure in one word, where the error has it.
+func reasonOf(err error) string {
+	var r interface{ Reason() string }
+	if errors.As(err, &r) {
+		return r.Reason()
+	}
+	return ""
 }
 
 // check waits for the dependency no longer than checkTimeout, even where the
@@ -178,13 +201,20 @@ func (a *api) live(w http.ResponseWriter, _ *http.Request) error {
 	return writeJSON(w, http.StatusOK, map[string]string{"status": stateOK})
 }
 
-// ready answers whether the gateway can predict. Its reasons are in the log,
-// not in the answer: the route is open to everyone.
+// ready answers whether the gateway can predict. The answer has reasons of one
+// word, for the route is open to everyone; what went wrong is in the log and in
+// /admin/status.
 func (a *api) ready(w http.ResponseWriter, r *http.Request) error {
 	now, err := a.readiness.get(r.Context())
 	if err != nil {
 		return err
 	}
+	now.Dependencies = maps.Clone(now.Dependencies)
+	for name, c := range now.Dependencies {
+		c.Detail = ""
+		now.Dependencies[name] = c
+	}
+	go a.remember(context.WithoutCancel(r.Context()))
 	status := http.StatusOK
 	if now.Status == stateUnavailable {
 		status = http.StatusServiceUnavailable

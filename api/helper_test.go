@@ -285,6 +285,21 @@ type swapStore struct {
 	stale    bool // somebody else is always faster
 	err      error
 	looks    atomic.Int64 // at one renewal
+	listed   int          // calls of Renewals
+}
+
+// failure is what all calls return.
+func (s *swapStore) failure() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+// asked reports whether renewals were asked for.
+func (s *swapStore) asked() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.listed > 0
 }
 
 func (s *swapStore) InsertRenewal(_ context.Context, r *modelswap.Renewal) error {
@@ -351,6 +366,7 @@ func (s *swapStore) Renewals(_ context.Context, limit int, before string) ([]*mo
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var list []*modelswap.Renewal
+	s.listed++
 	for _, r := range s.renewals {
 		list = append(list, copyOf(r))
 	}
@@ -383,7 +399,12 @@ func (s *swapStore) setErr(err error) {
 func (s *swapStore) Models(context.Context) ([]modelswap.Model, error) {
 	return slices.Clone(s.models), s.err
 }
-func (s *swapStore) Serving(context.Context) (string, bool, error) { return s.serving, false, s.err }
+
+func (s *swapStore) Serving(context.Context) (string, bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.serving, false, s.err
+}
 
 func (s *swapStore) DeployModel(_ context.Context, name string) error {
 	s.serving = name

@@ -8,7 +8,8 @@ import (
 )
 
 // status is the whole service on one page. It answers even where parts of the
-// service do not: such a part is null, and "unknown" lists it. Entries of
+// service do not: such a part is as it was when it answered last, and "stale"
+// says when that was, or it is null, and "unknown" lists it. Entries of
 // Deps.Status come last, so they may say better what is said here.
 func (a *api) status(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := context.WithTimeout(r.Context(), storeTimeout)
@@ -22,24 +23,40 @@ func (a *api) status(w http.ResponseWriter, r *http.Request) error {
 		"schema":         map[string]string{"name": schema.Name, "fingerprint": schema.Fingerprint()},
 		"model":          nil,
 		"renewal":        nil,
+		"last_renewal":   nil,
 		"schedule":       nil,
 		"limit":          a.limit.Status(),
 	}
-	unknown := []string{}
-	if ready, err := a.readiness.get(ctx); err != nil {
-		unknown = append(unknown, "dependencies")
+	unknown, stale := []string{}, map[string]time.Time{}
+	failed := func(part string, since time.Time) {
+		if since.IsZero() {
+			unknown = append(unknown, part)
+			return
+		}
+		stale[part] = since.Truncate(time.Millisecond)
+	}
+	if dependencies, err := a.readiness.detailed(ctx); err != nil {
+		failed("dependencies", time.Time{})
 	} else {
-		page["dependencies"] = ready.Dependencies
+		page["dependencies"] = dependencies
 	}
-	if name, err := a.d.Renewals.Serving(ctx); err != nil {
-		unknown = append(unknown, "model")
-	} else if name != "" {
-		page["model"] = name
+	model, err := a.readModel(ctx)
+	if err != nil {
+		failed("model", model.at)
 	}
-	if id, err := a.unfinished(ctx); err != nil {
-		unknown = append(unknown, "renewal")
-	} else if id != "" {
-		page["renewal"] = id
+	if model.value != "" {
+		page["model"] = model.value
+	}
+	unfinished, last, err := a.readRenewals(ctx)
+	if err != nil {
+		failed("renewal", time.Time{})
+		failed("last_renewal", last.at)
+	}
+	if unfinished != "" {
+		page["renewal"] = unfinished
+	}
+	if last.value != nil {
+		page["last_renewal"] = last.value
 	}
 	if schedule, err := a.d.Renewals.Schedule(ctx); err != nil {
 		unknown = append(unknown, "schedule")
@@ -49,23 +66,11 @@ func (a *api) status(w http.ResponseWriter, r *http.Request) error {
 	if len(unknown) > 0 {
 		page["unknown"] = unknown
 	}
+	if len(stale) > 0 {
+		page["stale"] = stale
+	}
 	if a.d.Status != nil {
 		maps.Copy(page, a.d.Status(ctx))
 	}
 	return writeJSON(w, http.StatusOK, page)
-}
-
-// unfinished names the renewal that is queued or running. Only one can be, and
-// it is among the newest.
-func (a *api) unfinished(ctx context.Context) (string, error) {
-	list, err := a.d.Renewals.Renewals(ctx, pageDefault, "")
-	if err != nil {
-		return "", err
-	}
-	for _, r := range list {
-		if !r.Status.Final() {
-			return r.ID, nil
-		}
-	}
-	return "", nil
 }
