@@ -101,7 +101,7 @@ func newApp(ctx context.Context, cfg Config, log *slog.Logger, say func(format s
 		Dependencies: []api.Dependency{
 			{Name: "gateway", Required: true, Check: a.checkDraining},
 			{Name: "model", Required: true, Check: a.parts.scorer.Ready},
-			{Name: "database", Check: a.parts.store.Ping},
+			{Name: "database", Check: a.parts.store.Check},
 			{Name: "ledger", Check: a.parts.outbox.Check},
 			{Name: "secrets", Check: a.parts.vault.Check},
 		},

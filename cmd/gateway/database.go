@@ -10,6 +10,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -66,6 +68,39 @@ func databaseError(err error) error {
 			"The secret has sslmode, sslrootcert and require_auth, or else the settings GATEWAY_DB_SSLMODE, GATEWAY_DB_SSLROOTCERT and GATEWAY_DB_REQUIRE_AUTH", err)}
 	}
 	return err
+}
+
+// checkedAtStart is how large an SQLite file may be to be checked before the
+// gateway serves. A larger one is checked while it does.
+const checkedAtStart = 64 << 20
+
+// checkDatabase looks for damaged pages in an SQLite database. stop ends the
+// check and waits for it.
+func checkDatabase(ctx context.Context, s *store.Store, log *slog.Logger) (stop func() error) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var running sync.WaitGroup
+	stop = func() error {
+		cancel()
+		running.Wait()
+		return nil
+	}
+	size := s.Size()
+	if size == 0 { // it is new, or PostgreSQL
+		return stop
+	}
+	running.Go(func() {
+		start := time.Now()
+		switch err := s.QuickCheck(ctx); {
+		case err == nil:
+			log.Info("checked the pages of the database file", "bytes", size, "took", time.Since(start).Round(time.Millisecond))
+		case ctx.Err() == nil:
+			log.Error("the check of the database file failed; the gateway goes on with what can be read", "error", err)
+		}
+	})
+	if size <= checkedAtStart {
+		running.Wait()
+	}
+	return stop
 }
 
 // logins are the versions of a database secret, as package store wants them.
@@ -132,6 +167,8 @@ var (
 	transactionsDesc = prometheus.NewDesc("gateway_database_transactions_total",
 		"Write transactions that began, by class: urgent (single outcomes, idempotency keys, operators, renewals), "+
 			"lists (pieces of lists of outcomes), bulk (pieces of imports, of the outbox and of what is removed).", []string{"class"}, nil)
+	damagedDesc = prometheus.NewDesc("gateway_database_damaged",
+		"1 if damaged pages were found in the database file of SQLite, 0 if not.", nil, nil)
 	waitingDesc = prometheus.NewDesc("gateway_database_transactions_waiting",
 		"Write transactions that wait for their turn, by class. Urgent ones come first, then lists, then bulk.", []string{"class"}, nil)
 )
@@ -143,6 +180,7 @@ func (databaseMetrics) Describe(ch chan<- *prometheus.Desc) {
 	ch <- retriedDesc
 	ch <- transactionsDesc
 	ch <- waitingDesc
+	ch <- damagedDesc
 }
 
 // Collect implements prometheus.Collector.
@@ -155,6 +193,11 @@ func (m databaseMetrics) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(waitingDesc, prometheus.GaugeValue, float64(w.Waiting), w.Class)
 	}
 	if m.connector == nil {
+		damaged := 0.0
+		if m.store.Damaged() {
+			damaged = 1
+		}
+		ch <- prometheus.MustNewConstMetric(damagedDesc, prometheus.GaugeValue, damaged)
 		return
 	}
 	opened, retried := m.connector.Opened()

@@ -51,6 +51,7 @@ type Connector struct {
 	logins  Logins
 	opened  atomic.Int64
 	retries atomic.Int64
+	retired atomic.Int64 // how often Retire was called
 }
 
 // NewConnector makes a Connector, for OpenPostgres.
@@ -59,6 +60,16 @@ func NewConnector(logins Logins) *Connector { return &Connector{logins: logins} 
 // Opened returns how many connections have been made, and how many logins were
 // refused on the way and tried again.
 func (c *Connector) Opened() (opened, retried int64) { return c.opened.Load(), c.retries.Load() }
+
+// Retire makes the pools drop the connections that were made before, each when
+// it would be used the next time.
+func (c *Connector) Retire() { c.retired.Add(1) }
+
+// sinceNow returns a function that reports whether Retire was called since.
+func (c *Connector) sinceNow() func() bool {
+	made := c.retired.Load()
+	return func() bool { return c.retired.Load() != made }
+}
 
 // Driver implements driver.Connector.
 func (*Connector) Driver() driver.Driver { return stdlib.GetDefaultDriver() }
@@ -75,7 +86,7 @@ func (c *Connector) Connect(ctx context.Context) (driver.Conn, error) {
 	for wait := loginWait; ; {
 		login, ok := c.logins.Login(ctx, refused...)
 		if ok {
-			conn, err := login.Server.connect(ctx)
+			conn, err := login.Server.connect(ctx, c.sinceNow())
 			switch {
 			case err == nil:
 				c.logins.Accepted(login.Version)

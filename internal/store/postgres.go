@@ -57,7 +57,11 @@ func OpenPostgres(ctx context.Context, connector driver.Connector, o PostgresOpt
 	// Lists and bulk have one connection each, so that the others are left for
 	// what is urgent.
 	turns := newTurns(postgresWriters, [classes]int{postgresWriters, 1, 1})
-	return newStore(ctx, pool(postgresWriters), pool(postgresReaders), turns, postgresInserts)
+	s, err := newStore(ctx, pool(postgresWriters), pool(postgresReaders), turns, postgresInserts)
+	if c, ok := connector.(interface{ Retire() }); ok && err == nil {
+		s.retire = c.Retire
+	}
+	return s, err
 }
 
 // migrateAsOwner migrates over connections of its own, which end with it.

@@ -51,12 +51,19 @@ func (p PostgresServer) Check() error {
 	return err
 }
 
-func (p PostgresServer) connect(ctx context.Context) (driver.Conn, error) {
+// connect makes a connection that is not used again once retired says so.
+func (p PostgresServer) connect(ctx context.Context, retired func() bool) (driver.Conn, error) {
 	cfg, err := p.config()
 	if err != nil {
 		return nil, err
 	}
-	conn, err := stdlib.GetConnector(*cfg).Connect(ctx)
+	reset := func(context.Context, *pgx.Conn) error {
+		if retired() {
+			return driver.ErrBadConn
+		}
+		return nil
+	}
+	conn, err := stdlib.GetConnector(*cfg, stdlib.OptionResetSession(reset)).Connect(ctx)
 	return conn, protectionError(err)
 }
 

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"net/url"
 	"os"
@@ -38,7 +37,8 @@ func OpenSQLite(ctx context.Context, path string) (*Store, error) {
 	if err != nil {
 		return nil, failed("open", err)
 	}
-	if err := file.Close(); err != nil {
+	info, err := file.Stat()
+	if err := errors.Join(err, file.Close()); err != nil {
 		return nil, failed("open", err)
 	}
 
@@ -48,6 +48,9 @@ func OpenSQLite(ctx context.Context, path string) (*Store, error) {
 	}
 	write.SetMaxOpenConns(1)
 	if err := migrate(ctx, sqliteMigrator, write); err != nil {
+		if f := faultOf(err); f != nil && f.reason == damaged {
+			err = damageOf(path, err)
+		}
 		return nil, errors.Join(failed("migrate", err), write.Close())
 	}
 	read, err := sql.Open("sqlite", readerDSN(path))
@@ -56,12 +59,17 @@ func OpenSQLite(ctx context.Context, path string) (*Store, error) {
 	}
 	read.SetMaxOpenConns(readConnections)
 	read.SetMaxIdleConns(readConnections)
-	return newStore(ctx, write, read, newTurns(1, [classes]int{1, 1, 1}), sqliteInserts)
+	s, err := newStore(ctx, write, read, newTurns(1, [classes]int{1, 1, 1}), sqliteInserts)
+	if err == nil {
+		s.file = openedFile{path, info}
+	}
+	return s, err
 }
 
 // writerDSN is the writer's data source name.
 func writerDSN(path string) string {
 	return dsn(path, url.Values{
+		"mode":          {"rw"},   // never make a new file in the place of one that was moved
 		"_journal_mode": {"WAL"},  // readers and the writer do not wait for each other
 		"_synchronous":  {"FULL"}, // flush at every commit; see withoutFlush
 		"_txlock":       {"immediate"},
@@ -82,7 +90,7 @@ func withoutFlush(ctx context.Context, conn *sql.Conn, fn func(tx *sql.Tx) error
 	}
 	defer func() {
 		if _, fault := conn.ExecContext(ctx, "PRAGMA synchronous = FULL"); fault != nil {
-			_ = conn.Raw(func(any) error { return driver.ErrBadConn }) // it must not be used like this
+			drop(conn) // it must not be used like this
 			err = errors.Join(err, fault)
 		}
 	}()

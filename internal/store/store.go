@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"sync"
 	"time"
@@ -43,6 +44,10 @@ type Store struct {
 	streams chan struct{} // a token for each EachCustomer under way
 	lookups chan struct{} // a token for the query under way of a list's ids
 	now     func() time.Time
+
+	health health
+	file   openedFile // with SQLite
+	retire func()     // makes the pools drop their connections; nil: they cannot
 
 	closing  sync.Once
 	closeErr error
@@ -117,15 +122,35 @@ func (s *Store) inTurn(ctx context.Context, w writing, fn func(tx *sql.Tx) error
 		return failed(w.operation, err)
 	}
 	defer s.turns.end(w.class)
+	err := s.writeOnce(ctx, w, fn)
+	if s.health.note(s.now(), err) {
+		s.retireAll() // readers may still be connected to the former primary
+	}
+	return failed(w.operation, err)
+}
+
+func (s *Store) writeOnce(ctx context.Context, w writing, fn func(tx *sql.Tx) error) error {
+	if err := s.file.check(); err != nil {
+		return err
+	}
 	conn, err := s.write.Conn(ctx)
 	if err != nil {
-		return failed(w.operation, err)
+		return err
 	}
 	defer conn.Close()
 	if w.unflushed && s.inserts.unflushed {
-		return failed(w.operation, withoutFlush(ctx, conn, fn))
+		return withoutFlush(ctx, conn, fn)
 	}
-	return failed(w.operation, transact(ctx, conn, fn))
+	err = transact(ctx, conn, fn)
+	if isReadOnly(err) {
+		s.retireReadOnly(conn)
+	}
+	return err
+}
+
+// drop closes a connection instead of giving it back to its pool.
+func drop(conn *sql.Conn) {
+	_ = conn.Raw(func(any) error { return driver.ErrBadConn })
 }
 
 func transact(ctx context.Context, conn *sql.Conn, fn func(tx *sql.Tx) error) error {

@@ -44,6 +44,7 @@ var conformance = []struct {
 	{"recent predictions", testRecentPredictions},
 	{"idempotency keys", testIdempotencyKeys},
 	{"everything at once", testConcurrent},
+	{"health", testHealth},
 	{"outcomes of unknown customers", testUnknownOutcomes},
 	{"lists in pieces", testListsInPieces},
 	{"bulk in pieces", testBulkInPieces},

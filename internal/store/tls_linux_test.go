@@ -45,7 +45,7 @@ func tryLogin(t *testing.T, server PostgresServer) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	conn, err := server.connect(ctx)
+	conn, err := server.connect(ctx, func() bool { return false })
 	if err != nil {
 		return err
 	}
