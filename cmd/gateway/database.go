@@ -168,7 +168,7 @@ var (
 		"Write transactions that began, by class: urgent (single outcomes, idempotency keys, operators, renewals), "+
 			"lists (pieces of lists of outcomes), bulk (pieces of imports, of the outbox and of what is removed).", []string{"class"}, nil)
 	damagedDesc = prometheus.NewDesc("gateway_database_damaged",
-		"1 if damaged pages were found in the database file of SQLite, 0 if not.", nil, nil)
+		"1 if damage was found in the database since the start, 0 if not.", nil, nil)
 	waitingDesc = prometheus.NewDesc("gateway_database_transactions_waiting",
 		"Write transactions that wait for their turn, by class. Urgent ones come first, then lists, then bulk.", []string{"class"}, nil)
 )
@@ -192,12 +192,12 @@ func (m databaseMetrics) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(transactionsDesc, prometheus.CounterValue, float64(w.Begun), w.Class)
 		ch <- prometheus.MustNewConstMetric(waitingDesc, prometheus.GaugeValue, float64(w.Waiting), w.Class)
 	}
+	damaged := 0.0
+	if m.store.Damaged() {
+		damaged = 1
+	}
+	ch <- prometheus.MustNewConstMetric(damagedDesc, prometheus.GaugeValue, damaged)
 	if m.connector == nil {
-		damaged := 0.0
-		if m.store.Damaged() {
-			damaged = 1
-		}
-		ch <- prometheus.MustNewConstMetric(damagedDesc, prometheus.GaugeValue, damaged)
 		return
 	}
 	opened, retried := m.connector.Opened()
