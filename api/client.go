@@ -175,7 +175,7 @@ func (c *Client) Ready(ctx context.Context) (Readiness, error) {
 	if !strings.HasPrefix(res.Header.Get("Content-Type"), "application/json") {
 		return ready, problemFrom(res)
 	}
-	return ready, json.UnmarshalRead(res.Body, &ready)
+	return ready, readAnswer(res, &ready)
 }
 
 // Import sends a table of customers. badRow, which may be nil, is called for
@@ -220,23 +220,24 @@ func (c *Client) Import(ctx context.Context, contentType string, rows io.Reader,
 
 // eachLine calls fn for the lines of a streamed answer, and fails if it is not whole.
 func eachLine(res *http.Response, fn func(line []byte) error) error {
-	lines := bufio.NewReader(res.Body)
-	for {
-		line, err := lines.ReadBytes('\n')
-		if len(bytes.TrimSpace(line)) > 0 {
+	lines := bufio.NewScanner(res.Body)
+	lines.Buffer(nil, maxClientLine)
+	for lines.Scan() {
+		if line := bytes.TrimSpace(lines.Bytes()); len(line) > 0 {
 			if err := fn(line); err != nil {
 				return err
 			}
 		}
-		switch {
-		case errors.Is(err, io.EOF) && res.Trailer.Get(endTrailer) == complete:
-			return nil
-		case errors.Is(err, io.EOF):
-			return errors.New("the gateway's answer breaks off")
-		case err != nil:
-			return fmt.Errorf("the gateway's answer breaks off: %w", err)
-		}
 	}
+	switch err := lines.Err(); {
+	case errors.Is(err, bufio.ErrTooLong):
+		return fmt.Errorf("a line of the gateway's answer is larger than %d bytes", maxClientLine)
+	case err != nil:
+		return fmt.Errorf("the gateway's answer breaks off: %w", err)
+	case res.Trailer.Get(endTrailer) != complete:
+		return errors.New("the gateway's answer breaks off")
+	}
+	return nil
 }
 
 func (c *Client) get(ctx context.Context, path string, answer any) error {
@@ -257,7 +258,23 @@ func (c *Client) call(ctx context.Context, method, path, contentType string, bod
 		return err
 	}
 	defer res.Body.Close()
-	if err := json.UnmarshalRead(res.Body, answer); err != nil {
+	return readAnswer(res, answer)
+}
+
+// Bounds of what the client reads whole, in bytes.
+const (
+	maxClientAnswer = 64 << 20
+	maxClientLine   = 8 << 20
+)
+
+// readAnswer reads an answer in JSON.
+func readAnswer(res *http.Response, answer any) error {
+	body := &io.LimitedReader{R: res.Body, N: maxClientAnswer + 1}
+	err := json.UnmarshalRead(body, answer)
+	switch {
+	case body.N <= 0:
+		return fmt.Errorf("the gateway's answer is larger than %d bytes", maxClientAnswer)
+	case err != nil:
 		return fmt.Errorf("the gateway's answer: %w", err)
 	}
 	return nil

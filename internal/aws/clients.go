@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	sdk "github.com/aws/aws-sdk-go-v2/aws"
@@ -16,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sagemaker"
 	"github.com/aws/smithy-go/logging"
+	"github.com/aws/smithy-go/middleware"
 )
 
 // Clients are the clients of the services. Predictions have a connection pool
@@ -37,6 +39,7 @@ func Connect(ctx context.Context, log *slog.Logger) (*Clients, error) {
 		t.ResponseHeaderTimeout = time.Minute
 	})
 	cfg, err := config.LoadDefaultConfig(ctx, config.WithHTTPClient(control), config.WithLogger(sdkLog{log}),
+		config.WithAPIOptions([]func(*middleware.Stack) error{boundAnswers(maxServiceAnswer)}), // of credentials, too
 		// Given here, it wins over AWS_RETRY_MODE: the adaptive mode makes
 		// callers wait for a quota that it guesses.
 		config.WithRetryer(controlRetryer))
@@ -58,9 +61,11 @@ func newClients(cfg sdk.Config, log *slog.Logger) (*Clients, error) {
 	if cfg.Retryer == nil {
 		cfg.Retryer = controlRetryer
 	}
+	runtime := newInvoker(cfg, log)
+	cfg.APIOptions = append(slices.Clip(cfg.APIOptions), boundAnswers(maxServiceAnswer))
 	return &Clients{
 		sagemaker: sagemaker.NewFromConfig(cfg),
-		runtime:   newInvoker(cfg, log),
+		runtime:   runtime,
 		dynamodb:  dynamodb.NewFromConfig(cfg),
 		s3: s3.NewFromConfig(cfg, func(o *s3.Options) {
 			// A host of its own per bucket needs DNS that a stand-in lacks.

@@ -208,7 +208,7 @@ func orNone(text string) string {
 }
 
 func (d *Deployer) readDeployment(ctx context.Context) (last deployment, err error) {
-	text, err := fs.ReadFile(d.files.FS(ctx), d.deploymentFile())
+	text, err := readFile(d.files.FS(ctx), d.deploymentFile(), maxNote)
 	if errors.Is(err, fs.ErrNotExist) {
 		return last, nil
 	}

@@ -330,7 +330,7 @@ func (d *Deployer) lineType(m *model) string {
 
 // readScores reads what a transform job wrote.
 func (d *Deployer) readScores(ctx context.Context, m *model, name string) (answer, error) {
-	text, err := fs.ReadFile(d.files.FS(ctx), name)
+	text, err := readFile(d.files.FS(ctx), name, maxScores)
 	if err != nil {
 		return answer{}, err
 	}

@@ -79,7 +79,7 @@ func (e *Exporter) StartExport(ctx context.Context, name string) error {
 }
 
 func (e *Exporter) readNote(ctx context.Context, name string) (note exportNote, err error) {
-	text, err := fs.ReadFile(e.files.FS(ctx), noteOf(name))
+	text, err := readFile(e.files.FS(ctx), noteOf(name), maxNote)
 	if errors.Is(err, fs.ErrNotExist) {
 		return note, nil
 	}

@@ -64,7 +64,7 @@ func probesFile(schema *predict.Schema) string {
 // readProbes returns the schema's probes, nil if there are none yet.
 func readProbes(ctx context.Context, files *Files, schema *predict.Schema) ([]predict.Vector, error) {
 	name := probesFile(schema)
-	text, err := fs.ReadFile(files.FS(ctx), name)
+	text, err := readFile(files.FS(ctx), name, maxNote)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

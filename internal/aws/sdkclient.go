@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -122,32 +120,4 @@ func markConnections(t *http.Transport) {
 		}
 		return &markedConn{Conn: conn}, nil
 	}
-}
-
-// errTooLarge is the error of an answer that exceeds its bound.
-var errTooLarge = errors.New("the answer is larger than the limit")
-
-// bounded is a body that fails beyond a number of bytes.
-func bounded(body io.ReadCloser, limit int64) io.ReadCloser {
-	return &boundedBody{ReadCloser: body, left: limit, limit: limit}
-}
-
-type boundedBody struct {
-	io.ReadCloser
-	left, limit int64
-}
-
-// Read implements io.Reader.
-func (b *boundedBody) Read(p []byte) (int, error) {
-	if b.left < 0 {
-		return 0, fmt.Errorf("%w of %d bytes", errTooLarge, b.limit)
-	}
-	if int64(len(p)) > b.left+1 {
-		p = p[:b.left+1]
-	}
-	n, err := b.ReadCloser.Read(p)
-	if b.left -= int64(n); b.left < 0 {
-		return n + int(b.left), fmt.Errorf("%w of %d bytes", errTooLarge, b.limit)
-	}
-	return n, err
 }

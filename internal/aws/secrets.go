@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/middleware"
 )
 
 // Time-outs of one attempt at Secrets Manager, which answers within a tenth of
@@ -47,7 +48,8 @@ func OpenSecrets(ctx context.Context) (*Secrets, error) {
 	client = client.WithTransportOptions(func(t *http.Transport) {
 		t.TLSHandshakeTimeout, t.ResponseHeaderTimeout = secretsConnect, secretsAnswer
 	})
-	cfg, err := config.LoadDefaultConfig(ctx, config.WithHTTPClient(client))
+	cfg, err := config.LoadDefaultConfig(ctx, config.WithHTTPClient(client),
+		config.WithAPIOptions([]func(*middleware.Stack) error{boundAnswers(maxSecretAnswer)})) // of credentials, too
 	if err != nil {
 		return nil, err
 	}
@@ -57,6 +59,7 @@ func OpenSecrets(ctx context.Context) (*Secrets, error) {
 // NewSecrets makes the source from a configuration.
 func NewSecrets(cfg aws.Config) *Secrets {
 	client := secretsmanager.NewFromConfig(cfg, func(o *secretsmanager.Options) {
+		o.APIOptions = append(o.APIOptions, boundAnswers(maxSecretAnswer))
 		// The one layer of retries. Never the adaptive mode, whatever
 		// AWS_RETRY_MODE says: it would hold up reads that somebody waits for.
 		o.Retryer = retry.NewStandard(func(s *retry.StandardOptions) {

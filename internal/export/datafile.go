@@ -94,7 +94,9 @@ func (o *openFile) next() ([]byte, error) {
 			text = bytes.TrimPrefix(text, []byte("\ufeff")) // some editors put a mark there
 		}
 		if text = bytes.TrimSpace(text); len(text) > 0 {
-			o.count++
+			if o.count++; o.items >= 0 && o.count > o.items {
+				return nil, predict.Errorf(predict.Invalid, "%s: holds more than %d items, the number that the manifest says", o.name, o.items)
+			}
 			return text, nil
 		}
 	}
