@@ -272,14 +272,14 @@ func (c *Config) validate() error {
 		fault("DATA_DIR", "must name a folder")
 	}
 	oneOf("PLATFORM", c.Platform, onThisMachine, onSageMaker)
-	secret := func(name, id string) {
-		if id == secrets.FilePrefix || strings.TrimSpace(id) != id {
-			fault(name, "must be the name or ARN of a secret, or file:PATH")
+	secret := func(name, id string, check func(string) error) {
+		if err := check(id); id != "" && err != nil {
+			fault(name, "%v", err)
 		}
 	}
-	secret("DB_SECRET_ID", c.DBSecretID)
-	secret("ADMIN_SECRET_ID", c.AdminSecretID)
-	secret("API_KEYS_SECRET_ID", c.APIKeysSecretID)
+	secret("DB_SECRET_ID", c.DBSecretID, secrets.CheckID)
+	secret("ADMIN_SECRET_ID", c.AdminSecretID, secrets.CheckID)
+	secret("API_KEYS_SECRET_ID", c.APIKeysSecretID, secrets.CheckID)
 	if _, err := c.databaseDefaults(); err != nil {
 		faults = append(faults, err)
 	}
@@ -313,7 +313,7 @@ func (c *Config) validate() error {
 	oneOf("OUTBOX_POLICY", c.Outbox.Policy, string(outbox.DropOldest), string(outbox.Refuse))
 	oneOf("OUTBOX_SYNC", c.Outbox.Sync, string(outbox.Always), string(outbox.Interval))
 	oneOf("LEDGER_PERSONAL", c.Ledger.Personal, ledgerOmit, ledgerHash)
-	secret("LEDGER_KEY_SECRET_ID", c.Ledger.KeySecretID)
+	secret("LEDGER_KEY_SECRET_ID", c.Ledger.KeySecretID, secrets.CheckFileID)
 	if c.Ledger.Personal == ledgerHash && c.DBSecretID != "" && c.Ledger.KeySecretID == "" {
 		fault("LEDGER_KEY_SECRET_ID", "gateways that share a database must hash with one key: name the file that all of them have")
 	}

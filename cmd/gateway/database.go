@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -119,14 +117,13 @@ func (l logins) Accepted(version string) { l.secret.Accepted(version) }
 
 // databaseDefaults are what a database secret may leave out.
 func (c *Config) databaseDefaults() (secrets.Database, error) {
-	d := secrets.Database{Host: strings.Trim(c.DBHost, "[]"), Name: c.DBName,
-		SSLMode: c.DBSslmode, SSLRootCert: cmp.Or(c.DBSslrootcert, os.Getenv("PGSSLROOTCERT")), RequireAuth: c.DBRequireAuth}
-	if host, port, err := net.SplitHostPort(c.DBHost); err == nil { // else it is a host alone
-		n, err := strconv.ParseUint(port, 10, 16)
-		if err != nil || n == 0 || host == "" {
-			return d, fmt.Errorf("GATEWAY_DB_HOST: %q is not a host or host:port", c.DBHost)
-		}
-		d.Host, d.Port = host, uint16(n)
+	d := secrets.Database{Name: c.DBName, SSLMode: c.DBSslmode, SSLRootCert: cmp.Or(c.DBSslrootcert, os.Getenv("PGSSLROOTCERT")), RequireAuth: c.DBRequireAuth}
+	var err error
+	if d.Host, d.Port, err = secrets.ParseHost(c.DBHost); err != nil {
+		return d, fmt.Errorf("GATEWAY_DB_HOST: %w", err)
+	}
+	if strings.Contains(d.Name, "://") {
+		return d, errors.New("GATEWAY_DB_NAME: must be the name of a database, not a URL")
 	}
 	return d, nil
 }

@@ -9,6 +9,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -75,7 +77,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int
 	}
 	selected, err := parser.Parse(args)
 	if err != nil {
-		printError(ctx, stderr, err)
+		printError(ctx, stderr, errors.New(withoutToken(err.Error(), args)))
 		return exitUsage
 	}
 	err = selected.Run(&console{ctx: ctx, stdout: stdout, stderr: stderr})
@@ -110,6 +112,19 @@ func printError(ctx context.Context, stderr io.Writer, err error) {
 	case <-printed:
 	case <-time.After(closeTime):
 	}
+}
+
+// withoutToken hides an argument that an error on the command line ends with,
+// where it comes after --token: it may belong to a token in two words, as after
+// "--token Bearer".
+func withoutToken(text string, args []string) string {
+	i := slices.IndexFunc(args, func(arg string) bool { return strings.HasPrefix(arg, "--token") })
+	for _, arg := range args[max(i, 0):] {
+		if before, ok := strings.CutSuffix(text, " "+arg); ok && i >= 0 {
+			return before + " after --token"
+		}
+	}
+	return text
 }
 
 // usageError is a wrong setting or argument.

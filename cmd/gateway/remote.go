@@ -31,7 +31,10 @@ func (r remote) with(c *console, do func(ctx context.Context, client *api.Client
 		return r.here(c, do)
 	}
 	if u, err := url.Parse(r.URL); err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-		return &usageError{fmt.Errorf("--url %q: must be like http://127.0.0.1:8080", r.URL)}
+		return &usageError{errors.New("--url: must be like http://127.0.0.1:8080")}
+	}
+	if strings.ContainsFunc(r.Token, func(c rune) bool { return c < ' ' || c > '~' }) {
+		return &usageError{errors.New("--token: must consist of visible ASCII characters")}
 	}
 	token := r.Token
 	if token == "" && isLoopback(r.URL) {

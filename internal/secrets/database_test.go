@@ -1,9 +1,11 @@
 package secrets_test
 
 import (
+	"encoding/binary"
 	"fmt"
 	"strings"
 	"testing"
+	"unicode/utf16"
 
 	"gateway/internal/secrets"
 )
@@ -45,15 +47,45 @@ func TestDatabaseSecrets(t *testing.T) {
 		"no password":                  {text: `{"host":"h","username":"u","dbname":"d"}`, fault: "password"},
 		"a port out of range":          {text: `{"host":"h","port":70000,"username":"u","password":"leak","dbname":"d"}`, fault: "port"},
 		"a port that is none":          {text: `{"host":"h","port":"leak","username":"u","password":"leak","dbname":"d"}`, fault: "port"},
-		"a password that is no text":   {text: `{"host":"h","username":"u","password":5}`, fault: "JSON"},
-		"not JSON":                     {text: `leak`, fault: "JSON"},
-		"a list":                       {text: `["leak"]`, fault: "JSON"},
+		"a mark of Windows":            {text: "\ufeff" + `{"host":"h","username":"u","password":"leak"}` + "\r\n", want: want{"h", "u", "postgres", "", 5432}},
+		"UTF-16 of Windows":            {text: utf16LE(`{"host":"h","username":"u","password":"leak"}`), want: want{"h", "u", "postgres", "", 5432}},
+		"blanks around values":         {text: `{"engine":" Postgres ","host":" h ","port":" 6543 ","username":"u ","password":"leak","dbname":"d\n","sslmode":" verify-ca"}`, want: want{"h", "u", "d", "verify-ca", 6543}},
+		"a port with blanks":           {text: `{"host":"h","port":"5432 ","username":"u","password":"leak"}`, want: want{"h", "u", "postgres", "", 5432}},
+		"a port with decimals":         {text: `{"host":"h","port":6543.0,"username":"u","password":"leak"}`, want: want{"h", "u", "postgres", "", 6543}},
+		"a port with decimals as text": {text: `{"host":"h","port":"6543.00","username":"u","password":"leak"}`, want: want{"h", "u", "postgres", "", 6543}},
+		"an empty port":                {text: `{"host":"h","port":"","username":"u","password":"leak"}`, want: want{"h", "u", "postgres", "", 5432}},
+		"host and port in one":         {text: `{"host":"h:6543","username":"u","password":"leak"}`, want: want{"h", "u", "postgres", "", 6543}},
+		"the same port twice":          {text: `{"host":"h:6543","port":6543,"username":"u","password":"leak"}`, want: want{"h", "u", "postgres", "", 6543}},
+		"IPv6":                         {text: `{"host":"::1","username":"u","password":"leak"}`, want: want{"::1", "u", "postgres", "", 5432}},
+		"IPv6 in brackets":             {text: `{"host":"[::1]","username":"u","password":"leak"}`, want: want{"::1", "u", "postgres", "", 5432}},
+		"IPv6 with a port":             {text: `{"host":"[fe80::1%eth0]:6543","username":"u","password":"leak"}`, want: want{"fe80::1%eth0", "u", "postgres", "", 6543}},
+		"a Unix socket":                {text: `{"host":"/run/postgresql","username":"u","password":"leak"}`, want: want{"/run/postgresql", "u", "postgres", "", 5432}},
+		"several hosts":                {text: `{"host":"h1,h2","port":6543,"username":"u","password":"leak"}`, want: want{"h1,h2", "u", "postgres", "", 6543}},
+		"database and user":            {text: `{"host":"h","user":"u","password":"leak","database":"d"}`, want: want{"h", "u", "d", "", 5432}},
+		"both, and the same":           {text: `{"host":"h","user":"u","username":"u","password":"leak","database":"d","dbname":"d"}`, want: want{"h", "u", "d", "", 5432}},
+		"the setting's port belongs to the setting's host": {text: `{"host":"h","username":"u","password":"leak"}`, missing: config, want: want{"h", "u", "appdb", "verify-full", 5432}},
+		"a password keeps its blanks":                      {text: `{"host":"h","username":"u","password":"leak "}`, want: want{"h", "u", "postgres", "", 5432}},
+		"two names of a database":                          {text: `{"host":"h","username":"u","password":"leak","database":"leak1","dbname":"leak2"}`, fault: `"dbname" and "database" differ`},
+		"two users":                                        {text: `{"host":"h","username":"leak1","user":"leak2","password":"leak"}`, fault: `"username" and "user" differ`},
+		"two ports":                                        {text: `{"host":"h:1","port":2,"username":"u","password":"leak"}`, fault: "port"},
+		"a host without its port":                          {text: `{"host":"h:","username":"u","password":"leak"}`, fault: "host must be"},
+		"a host with a wrong port":                         {text: `{"host":"h:leak","username":"u","password":"leak"}`, fault: "host must be"},
+		"ports of several hosts":                           {text: `{"host":"h1:1,h2:2","username":"u","password":"leak"}`, fault: "host must be"},
+		"a URL for a host":                                 {text: `{"host":"postgres://u:leak@h/d","username":"u","password":"leak"}`, fault: "host must be"},
+		"a URL for a name":                                 {text: `{"host":"h","username":"u","password":"leak","dbname":"postgres://u:leak@h/d"}`, fault: "dbname"},
+		"a URL for a secret":                               {text: `postgres://u:leak@h/d`, fault: "JSON"},
+		"a port with half a number":                        {text: `{"host":"h","port":5432.5,"username":"u","password":"leak"}`, fault: "port"},
+		"a port below zero":                                {text: `{"host":"h","port":-1,"username":"u","password":"leak"}`, fault: "port"},
+		"a port of zero":                                   {text: `{"host":"h","port":0.0,"username":"u","password":"leak"}`, fault: "port"},
+		"a password that is no text":                       {text: `{"host":"h","username":"u","password":5}`, fault: "JSON"},
+		"not JSON":                                         {text: `leak`, fault: "JSON"},
+		"a list":                                           {text: `["leak"]`, fault: "JSON"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d, err := secrets.ParseDatabase(tc.missing)(secrets.New(tc.text))
 			if tc.fault == "" {
 				got := want{d.Host, d.Username, d.Name, d.SSLMode, d.Port}
-				if err != nil || got != tc.want || d.Password.Reveal() != "leak" {
+				if err != nil || got != tc.want || strings.TrimSpace(d.Password.Reveal()) != "leak" || d.Password.Reveal() == "leak" == strings.Contains(tc.text, "leak ") {
 					t.Errorf("got %+v (%v), want %+v", got, err, tc.want)
 				}
 			} else if err == nil || !strings.Contains(err.Error(), tc.fault) {
@@ -94,7 +126,17 @@ func TestADatabaseSecretSaysHowTheConnectionIsProtected(t *testing.T) {
 	}
 }
 
+// utf16LE is a text as Windows writes it into files.
+func utf16LE(text string) string {
+	out := []byte{0xff, 0xfe}
+	for _, unit := range utf16.Encode([]rune(text)) {
+		out = binary.LittleEndian.AppendUint16(out, unit)
+	}
+	return string(out)
+}
+
 func FuzzDatabaseSecrets(f *testing.F) {
+	f.Add("\ufeff" + `{"user":"u","password":"p","host":"[::1]:1","port":"1.0 ","database":"d"}`)
 	f.Add(`{"engine":"postgres","host":"h","port":6543,"username":"u","password":"p","dbname":"d"}`)
 	f.Add(`{"username":"u","password":"p","port":"5432","ssl":"true"}`)
 	f.Add(`{"port":{}}`)

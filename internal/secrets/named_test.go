@@ -44,6 +44,8 @@ func TestTokensAndKeys(t *testing.T) {
 		"a name that breaks lines":         {secrets.ParseKeys, `{"keys": {"a\nb": "leak"}}`, "", "name must"},
 		"a name that is too long":          {secrets.ParseKeys, `{"keys": {"` + strings.Repeat("n", 65) + `": "leak"}}`, "", "name must"},
 		"two names for one key":            {secrets.ParseKeys, `{"keys": {"a": "leak", "b": "leak"}}`, "", `key 2 of 2 is the same as another one`},
+		"a mark of Windows":                {secrets.ParseKeys, "\ufeff{\"keys\": {\"web\": \"leak\"}}\r\n", "web=leak", ""},
+		"a mark before a token":            {secrets.ParseToken, "\ufeffleak\r\n", secrets.TokenName(secrets.New("leak")) + "=leak", ""},
 		"a text of nothing":                {secrets.ParseToken, " \n", "", "is empty"},
 		"a text that is more than a token": {secrets.ParseToken, "leak leak", "", "visible"},
 	} {

@@ -262,7 +262,7 @@ func TestASourceThatIsDownAtStartIsWaitedFor(t *testing.T) {
 		}()
 		start := time.Now()
 		second := b.declared()
-		second.Name = "second"
+		second.Name, second.ID = "second", "file:the-id"
 		r, err := secrets.Open(t.Context(), b.store, second, text)
 		if err != nil || r.Current().Data != "v1" {
 			t.Fatalf("got %v", err)
@@ -270,8 +270,8 @@ func TestASourceThatIsDownAtStartIsWaitedFor(t *testing.T) {
 		if took := time.Since(start); took < 10*time.Minute || took > 11*time.Minute {
 			t.Errorf("it waited for %s, want until the source was back", took)
 		}
-		if !strings.Contains(b.logs.String(), "waiting for a secret") || !strings.Contains(b.logs.String(), "secret=second id=the-id") {
-			t.Errorf("the log does not say what it waited for: %s", b.logs)
+		if logs := b.logs.String(); strings.Count(logs, "waiting for a secret") != 1 || !strings.Contains(logs, "secret=second id=file:the-id") {
+			t.Errorf("the log does not say once what it waited for: %s", logs)
 		}
 	})
 }
@@ -283,7 +283,7 @@ func TestWaitingAtStartEndsWithItsContext(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		_, err := secrets.Open(ctx, b.store, b.declared(), text)
-		if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, errDown) || !strings.Contains(err.Error(), "the-id") {
+		if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, errDown) || !strings.Contains(err.Error(), "the test secret") {
 			t.Errorf("got %v, want what was waited for and why", err)
 		}
 	})
@@ -294,7 +294,7 @@ func TestWhatWaitingCannotMendEndsTheStart(t *testing.T) {
 		m := &memory{now: map[secrets.Stage]string{secrets.Current: "nonsense"}, err: err}
 		store := secrets.NewStore(secrets.Options{}, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 		_, got := secrets.Open(t.Context(), store, secrets.Declared{Name: "test", ID: "the-id", Source: m}, text)
-		if got == nil || err != nil && !errors.Is(got, err) || !strings.HasPrefix(got.Error(), "the-id: ") || m.count() != 1 {
+		if got == nil || err != nil && !errors.Is(got, err) || !strings.HasPrefix(got.Error(), "the test secret: ") || m.count() != 1 {
 			t.Errorf("%s: got %v after %d reads, want an error that names the secret at once", name, got, m.count())
 		}
 		if len(store.States()) != 0 {

@@ -116,33 +116,43 @@ type Declared struct {
 }
 
 // Open reads a secret and keeps it up to date from then on. parse understands
-// its value; its errors must not repeat any of it.
+// its value; its errors must not repeat any of it. A name is not shown before a
+// secret was found under it, since it may be a secret in the wrong setting.
 //
 // Where the source does not answer, or does not make sense, Open waits until it
 // does or ctx ends. It fails at once where waiting is of no use: there is no
 // such secret, it may not be read, or parse does not understand it.
 func Open[T any](ctx context.Context, s *Store, d Declared, parse func(Secret) (T, error)) (*Rotating[T], error) {
 	r := &Rotating[T]{store: s, d: d, parse: parse, log: s.log.With("secret", d.Name, "id", d.ID)}
+	place, log := "the "+d.Name+" secret", s.log.With("secret", d.Name)
+	if mayShow(d.ID) {
+		place, log = d.ID, r.log
+	}
 	var last error // that was not for want of time
 	for wait := firstWait; ; wait = min(2*wait, longestWait, s.o.TTL) {
-		err := r.firstLook(ctx)
+		err := withoutID(d.ID, r.firstLook(ctx))
 		switch {
 		case err == nil:
+			if last != nil {
+				r.log.Info("the secret can be read")
+			}
 			s.mu.Lock()
 			s.all = append(s.all, r)
 			s.mu.Unlock()
 			s.looks.Go(r.keep)
 			return r, nil
 		case ctx.Err() != nil:
-			return nil, fmt.Errorf("secret %s (%s): %w while waiting for it: %w", d.Name, d.ID, ctx.Err(), cmp.Or(last, err))
+			return nil, fmt.Errorf("%s: %w while waiting for it: %w", place, ctx.Err(), cmp.Or(last, err))
 		case errors.Is(err, ErrNotFound), errors.Is(err, ErrRefused), errors.Is(err, errForm):
-			return nil, fmt.Errorf("%s: %w", d.ID, err)
+			return nil, fmt.Errorf("%s: %w", place, err)
+		}
+		if last == nil {
+			log.Error("waiting for a secret that cannot be read; it is tried again until it can", "error", err)
 		}
 		last = err
 		if s.o.Waiting != nil {
 			s.o.Waiting()
 		}
-		s.log.Error("waiting for a secret that cannot be read", "secret", d.Name, "id", d.ID, "next_try", wait, "error", err)
 		select {
 		case <-ctx.Done():
 		case <-time.After(shorten(wait)):

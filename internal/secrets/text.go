@@ -1,0 +1,30 @@
+package secrets
+
+import (
+	"encoding/binary"
+	"strings"
+	"unicode/utf16"
+)
+
+// textOf returns a secret's text without what tools put around it: blanks, and
+// a byte order mark. Text after the mark of UTF-16 is read as such.
+func textOf(s Secret) string {
+	text := s.Reveal()
+	switch {
+	case strings.HasPrefix(text, "\xff\xfe"):
+		text = fromUTF16(text[2:], binary.LittleEndian)
+	case strings.HasPrefix(text, "\xfe\xff"):
+		text = fromUTF16(text[2:], binary.BigEndian)
+	default:
+		text = strings.TrimPrefix(text, "\ufeff")
+	}
+	return strings.TrimSpace(text)
+}
+
+func fromUTF16(text string, order binary.ByteOrder) string {
+	units := make([]uint16, len(text)/2)
+	for i := range units {
+		units[i] = order.Uint16([]byte(text[2*i : 2*i+2]))
+	}
+	return string(utf16.Decode(units))
+}
