@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -41,10 +40,16 @@ type PostgresOptions struct {
 // each time.
 //
 // The error matches ErrNewer where a newer version of the gateway made the
-// database.
+// database, and ErrSharedSessions where a pooler shares sessions. It holds a
+// ProtectionError or a PermissionError where it is one; Unavailable says whether
+// trying again may help.
 func OpenPostgres(ctx context.Context, connector driver.Connector, o PostgresOptions) (*Store, error) {
+	if err := refuseSharedSessions(ctx, connector); err != nil {
+		return nil, failed("connect", permissionError(ctx, connector, err))
+	}
+	connector = sessionConnector{connector}
 	if err := migrateAsOwner(ctx, connector); err != nil {
-		return nil, failed("migrate", err)
+		return nil, failed("migrate", permissionError(ctx, connector, err))
 	}
 	pool := func(most int) *sql.DB {
 		db := sql.OpenDB(connector)
@@ -79,7 +84,7 @@ type ownerConnector struct{ driver.Connector }
 
 // Connect implements driver.Connector.
 func (o ownerConnector) Connect(ctx context.Context) (driver.Conn, error) {
-	conn, err := o.Connector.Connect(ctx)
+	conn, err := connectPgx(ctx, o.Connector)
 	if err != nil {
 		return nil, err
 	}
@@ -89,11 +94,7 @@ func (o ownerConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	return conn, nil
 }
 
-func actAsOwner(ctx context.Context, conn driver.Conn) error {
-	pg, ok := conn.(*stdlib.Conn)
-	if !ok {
-		return fmt.Errorf("the connector makes %T, not connections of pgx", conn)
-	}
+func actAsOwner(ctx context.Context, pg *stdlib.Conn) error {
 	var owner string
 	err := pg.Conn().QueryRow(ctx, `
 SELECT quote_ident(tableowner) FROM pg_catalog.pg_tables

@@ -201,7 +201,7 @@ func TestPostgresRefusesWhatItCannotOpen(t *testing.T) {
 	t.Run("a server that is not there", func(t *testing.T) {
 		t.Parallel()
 		_, err := openURL(t, "postgres://nobody@127.0.0.1:1/none?sslmode=disable&connect_timeout=5")
-		if err == nil || !strings.HasPrefix(err.Error(), "store: migrate: ") {
+		if err == nil || !strings.HasPrefix(err.Error(), "store: connect: ") || !Unavailable(err) {
 			t.Errorf("got %v, want an error that says what failed", err)
 		}
 	})

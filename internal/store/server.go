@@ -6,20 +6,12 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 )
-
-// frozenTime is how long the server keeps the locks of a transaction whose
-// client has gone silent in the middle of it. Ours never pause there, so such a
-// client is frozen or cut off, and others wait for the rows it holds: whoever
-// takes over its renewal, say, must not wait for longer than its lease.
-const frozenTime = 5 * time.Second
 
 // PostgresServer says where a PostgreSQL database is, who asks, and how the
 // connection is protected. Its zero values protect as far as the host allows.
@@ -84,8 +76,7 @@ func (p PostgresServer) config() (*pgx.ConnConfig, error) {
 	}
 	// Set here and not in the address, which pgx repeats in errors.
 	cfg.User, cfg.Password = p.Username, p.Password()
-	cfg.RuntimeParams["application_name"] = "gateway"
-	cfg.RuntimeParams["idle_in_transaction_session_timeout"] = strconv.FormatInt(frozenTime.Milliseconds(), 10)
+	cfg.RuntimeParams["application_name"] = "gateway" // which poolers have, too; see sessionConnector
 	if p.resolve != nil {
 		cfg.LookupFunc = p.resolve
 	}
