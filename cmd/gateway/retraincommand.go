@@ -73,7 +73,7 @@ func (cmd retrainCommand) begin(ctx context.Context, out io.Writer, client *api.
 	}
 	client = client.WithIdempotencyKey(cmp.Or(cmd.Key, predict.NewID()))
 	var away time.Time // since when no answer comes
-	for {
+	for wait := watchEvery; ; wait = min(2*wait, maxWatchWait) {
 		r, err := client.Retrain(ctx, api.RetrainRequest{Reason: cmd.Reason, Overrides: overrides, Force: cmd.Force})
 		switch {
 		case err == nil:
@@ -92,7 +92,7 @@ func (cmd retrainCommand) begin(ctx context.Context, out io.Writer, client *api.
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
-		case <-time.After(watchEvery):
+		case <-time.After(wait):
 		}
 	}
 }
@@ -153,6 +153,9 @@ const (
 	// watchEvery is how often a watched renewal is looked at while there are no
 	// events.
 	watchEvery = 200 * time.Millisecond
+	// maxWatchWait bounds the time between two attempts while the gateway, or
+	// its database, gives no answer. It begins with watchEvery and doubles.
+	maxWatchWait = 5 * time.Second
 	// watchPatience is how long the gateway may be away before watching gives
 	// up: one that restarts is back within this time.
 	watchPatience = 30 * time.Second
@@ -160,15 +163,16 @@ const (
 
 // watch follows a renewal until it has ended, and shows it. It follows by
 // events, and looks again and again where those break off, until there are
-// events again.
+// events again. While no answer comes it looks less and less often.
 func watch(ctx context.Context, out io.Writer, client *api.Client, r *modelswap.Renewal) (*modelswap.Renewal, error) {
 	view := newRenewalView(out)
 	defer view.endLine()
 	view.show(r)
 	events := true
 	var away time.Time // since when the gateway is; zero while it is there
+	wait := watchEvery
 	for {
-		if events {
+		if events && away.IsZero() {
 			for next, err := range client.Events(ctx, r.ID) {
 				if err != nil {
 					events = !hopeless(err) // else this gateway, or a proxy, has none
@@ -184,21 +188,24 @@ func watch(ctx context.Context, out io.Writer, client *api.Client, r *modelswap.
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
-		case <-time.After(watchEvery):
+		case <-time.After(wait):
 		}
 		next, err := client.Renewal(ctx, r.ID)
-		switch {
-		case err == nil:
-			r, away = next, time.Time{}
+		if err == nil {
+			r, away, wait = next, time.Time{}, watchEvery
 			view.show(r)
-		case away.IsZero():
-			away = time.Now()
-			fallthrough
-		default:
-			if ctx.Err() != nil || hopeless(err) || time.Since(away) > watchPatience {
-				return nil, err
+			if r.Status.Final() {
+				return r, nil
 			}
+			continue
 		}
+		if away.IsZero() {
+			away = time.Now()
+		}
+		if ctx.Err() != nil || hopeless(err) || time.Since(away) > watchPatience {
+			return nil, err
+		}
+		wait = min(2*wait, maxWatchWait)
 	}
 }
 

@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"gateway/api"
@@ -227,3 +230,46 @@ func lastRenewal(out string) string {
 	id, _, _ := strings.Cut(rest, " ")
 	return id
 }
+
+// A gateway whose database is down logs each request that fails: so the command
+// asks less and less often.
+func TestRetrainAsksAGatewayWithoutDatabaseLessAndLessOften(t *testing.T) {
+	for name, ask := range map[string]func(context.Context, *api.Client) error{
+		"to begin": func(ctx context.Context, client *api.Client) error {
+			_, err := retrainCommand{}.begin(ctx, io.Discard, client, modelswap.Overrides{})
+			return err
+		},
+		"to watch": func(ctx context.Context, client *api.Client) error {
+			_, err := watch(ctx, io.Discard, client, &modelswap.Renewal{ID: "r", Status: modelswap.Running})
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				requests := 0
+				down := roundTrip(func(r *http.Request) (*http.Response, error) {
+					requests++
+					header := http.Header{"Content-Type": {"application/problem+json"}}
+					return &http.Response{StatusCode: http.StatusServiceUnavailable, Header: header, Request: r,
+						Body: io.NopCloser(strings.NewReader(`{"title":"unavailable","status":503,"detail":"the database does not answer"}`))}, nil
+				})
+				start := time.Now()
+				err := ask(t.Context(), &api.Client{BaseURL: "http://gateway.test", HTTP: &http.Client{Transport: down}})
+				var problem *api.Problem
+				if !errors.As(err, &problem) || problem.Status != http.StatusServiceUnavailable {
+					t.Errorf("got %v, want the gateway's answer", err)
+				}
+				if took := time.Since(start); took < watchPatience || took > watchPatience+2*maxWatchWait {
+					t.Errorf("it gave up after %s", took)
+				}
+				if requests < 5 || requests > 15 {
+					t.Errorf("it sent %d requests, want about ten", requests)
+				}
+			})
+		})
+	}
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
