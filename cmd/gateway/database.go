@@ -47,8 +47,41 @@ func openDatabase(ctx context.Context, cfg Config, dir *local.DataDir, v *vault,
 		log.Warn("the connection to the database is less protected than by default", "reason", weakness)
 	}
 	connector = store.NewConnector(logins{secret})
-	s, err = store.OpenPostgres(ctx, connector, store.PostgresOptions{Lifetime: cfg.dbLifetime})
+	s, err = openPostgres(ctx, cfg, connector, log)
 	return s, connector, databaseError(err)
+}
+
+const (
+	// databaseWait is how long after the first attempt to open the database the
+	// next one is; it doubles up to maxDatabaseWait.
+	databaseWait    = 250 * time.Millisecond
+	maxDatabaseWait = 10 * time.Second
+)
+
+// openPostgres opens the database, and waits while it does not answer.
+func openPostgres(ctx context.Context, cfg Config, connector *store.Connector, log *slog.Logger) (*store.Store, error) {
+	var since time.Time // when the first attempt failed
+	for wait := databaseWait; ; wait = min(2*wait, maxDatabaseWait) {
+		s, err := store.OpenPostgres(ctx, connector, store.PostgresOptions{Lifetime: cfg.dbLifetime})
+		if !store.Unavailable(err) || ctx.Err() != nil {
+			if err == nil && !since.IsZero() {
+				log.Info("the database answers; the start goes on", "waited", time.Since(since).Round(time.Millisecond))
+			}
+			return s, err
+		}
+		if since.IsZero() {
+			since = time.Now()
+			log.Error("waiting for the database, which does not answer; it is tried again until it does", "error", err)
+			if cfg.waiting != nil {
+				cfg.waiting()
+			}
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%w while waiting for the database: %w", ctx.Err(), err)
+		}
+	}
 }
 
 // databaseWarnings says what the settings of the connection give up, as of the
@@ -57,13 +90,19 @@ func databaseWarnings(secret *secrets.Rotating[store.PostgresServer]) []string {
 	return secret.Current().Data.Weaknesses()
 }
 
-// databaseError names the settings where they are why the database could not be
+// databaseError names the setting where it is why the database could not be
 // opened.
 func databaseError(err error) error {
-	var unprotected *store.ProtectionError
-	if errors.As(err, &unprotected) {
+	var (
+		unprotected *store.ProtectionError
+		right       *store.PermissionError
+	)
+	switch {
+	case errors.As(err, &unprotected):
 		return &usageError{fmt.Errorf("GATEWAY_DB_SECRET_ID: %w. "+
 			"The secret has sslmode, sslrootcert and require_auth, or else the settings GATEWAY_DB_SSLMODE, GATEWAY_DB_SSLROOTCERT and GATEWAY_DB_REQUIRE_AUTH", err)}
+	case errors.As(err, &right), errors.Is(err, store.ErrSharedSessions):
+		return &usageError{fmt.Errorf("GATEWAY_DB_SECRET_ID: %w", err)}
 	}
 	return err
 }
