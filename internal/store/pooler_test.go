@@ -24,6 +24,7 @@ type pooler struct {
 	t            *testing.T
 	server       *pgconn.Config
 	transactions bool // else sessions
+	statements   bool // nor transactions of several statements
 	oldestFirst  bool // of idle sessions, else the one used last
 
 	mu    sync.Mutex
@@ -105,6 +106,11 @@ func (p *pooler) serve(conn net.Conn) {
 			return
 		}
 		if _, ends := message.(*pgproto3.Terminate); ends {
+			return
+		}
+		if query, ok := message.(*pgproto3.Query); ok && p.statements && strings.EqualFold(query.String, "begin") {
+			client.Send(&pgproto3.ErrorResponse{Severity: "FATAL", Code: "08P01", Message: "transaction blocks not allowed in statement pooling mode"})
+			_ = client.Flush()
 			return
 		}
 		if session == nil {
@@ -190,6 +196,15 @@ func TestAPoolerOfSessionsIsAsGoodAsAServer(t *testing.T) {
 	var timeout string
 	must(t, s.write.QueryRow(`SHOW idle_in_transaction_session_timeout`).Scan(&timeout))
 	want(t, "the session's setting", timeout, "5s")
+}
+
+func TestAPoolerOfStatementsIsRefused(t *testing.T) {
+	t.Parallel()
+	p := &pooler{t: t, transactions: true, statements: true}
+	_, err := OpenPostgres(t.Context(), NewConnector(fixed{Server: p.listen()}), PostgresOptions{})
+	if !errors.Is(err, ErrSharedSessions) || Unavailable(err) || strings.Contains(err.Error(), "\n") {
+		t.Errorf("got %v, want one line that says that sessions are shared", err)
+	}
 }
 
 func TestAPoolerOfTransactionsIsRefused(t *testing.T) {

@@ -81,7 +81,7 @@ func refuseSharedSessions(ctx context.Context, connector driver.Connector) error
 	defer second.Close()
 	tx, err := second.Conn().Begin(ctx)
 	if err != nil {
-		return errors.Join(ErrSharedSessions, err) // as with statement pooling
+		return fmt.Errorf("%w: %w", ErrSharedSessions, err) // as with statement pooling
 	}
 	other, err := processOf(ctx, tx)
 	shared := other == own
