@@ -400,15 +400,15 @@ func (s *swapStore) Models(context.Context) ([]modelswap.Model, error) {
 	return slices.Clone(s.models), s.err
 }
 
-func (s *swapStore) Serving(context.Context) (string, bool, error) {
+func (s *swapStore) Serving(context.Context) (modelswap.Serving, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.serving, false, s.err
+	return modelswap.Serving{Model: s.serving}, s.err
 }
 
-func (s *swapStore) DeployModel(_ context.Context, name string) error {
-	s.serving = name
-	return s.err
+func (s *swapStore) DeployModel(_ context.Context, c modelswap.Change) (int64, error) {
+	s.serving = c.Model
+	return 0, s.err
 }
 
 func (s *swapStore) ClaimRenewal(context.Context, string, time.Duration) (*modelswap.Renewal, error) {
@@ -417,7 +417,7 @@ func (s *swapStore) ClaimRenewal(context.Context, string, time.Duration) (*model
 func (s *swapStore) ExtendLease(context.Context, string, string, time.Duration) (bool, error) {
 	return false, nil
 }
-func (s *swapStore) InsertModel(context.Context, modelswap.Model) error { return nil }
+func (s *swapStore) InsertModel(context.Context, modelswap.Model, modelswap.Fence) error { return nil }
 func (s *swapStore) Model(context.Context, string) (*modelswap.Model, error) {
 	return nil, errors.New("not asked for here")
 }

@@ -7,11 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"path"
 	"strings"
-	"sync"
 	"time"
 
 	sdk "github.com/aws/aws-sdk-go-v2/aws"
@@ -26,117 +22,70 @@ import (
 // RetainAllVariantProperties go by it.
 const variantName = "AllTraffic"
 
-// deployment is the file that remembers the change that was ordered last. The
-// service itself forgets: an update that failed ends with the endpoint in
-// service on its old configuration, at times without a reason.
-type deployment struct {
-	Model   string    `json:"model"`
-	Config  string    `json:"config"`
-	Ordered time.Time `json:"ordered"`
-	// Failed says why it failed, once somebody has been told. The same
-	// configuration may then be ordered again.
-	Failed string `json:"failed,omitempty"`
-	// Done is set once the endpoint was seen in service with it.
-	Done bool `json:"done,omitempty"`
-}
-
-// same reports whether both are the same order.
-func (d deployment) same(other deployment) bool {
-	return d.Config == other.Config && d.Ordered.Equal(other.Ordered)
-}
-
-func (d *Deployer) deploymentFile() string { return path.Join("deployments", d.endpoint.name+".json") }
-
-// begun is the change that was ordered last, as far as this process knows.
-type begun struct {
-	mu   sync.Mutex
-	last deployment
-	seen bool // it has been seen under way
-}
-
-func (b *begun) set(last deployment) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.seen = b.seen && b.last.same(last)
-	b.last = last
-}
-
-// judge reports whether a change is under way, and returns the order that the
-// endpoint is now seen to have carried out, to be noted. The first look after
-// an update was ordered may still show the endpoint as it was.
-func (b *begun) judge(v *view, grace time.Duration) (changing bool, done *deployment) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	open := b.last.Config != "" && b.last.Failed == "" && !b.last.Done
-	switch {
-	case v.changing():
-		b.seen = true
-		return true, nil
-	case open && v.config == b.last.Config && v.status == types.EndpointStatusInService:
-		b.last.Done = true
-		last := b.last
-		return false, &last
-	}
-	fresh := v.at.Sub(b.last.Ordered) < grace && v.status != types.EndpointStatusFailed
-	return open && !b.seen && fresh, nil
-}
-
-// settle reports whether a change is under way, and notes an order that was
-// carried out.
-func (d *Deployer) settle(ctx context.Context, v *view) (changing bool, err error) {
-	changing, done := d.begun.judge(v, d.timing.Grace)
-	if done != nil {
-		err = d.writeDeployment(ctx, *done)
-	}
-	return changing, err
-}
-
 // DeployModel implements modelswap.Deployer: a configuration for the model,
 // and the endpoint created with it or updated to it, as its state demands.
 //
 // Called again for a model whose deployment has ended without it, it says so:
 // that is how a rollback by SageMaker, silent or not, becomes an error.
-func (d *Deployer) DeployModel(ctx context.Context, name string) error {
-	select {
-	case d.order <- struct{}{}:
-		defer func() { <-d.order }()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	v, err := d.endpoint.look(ctx, time.Now())
+func (d *Deployer) DeployModel(ctx context.Context, c modelswap.Change) (version int64, err error) {
+	err = d.order(ctx, func() error { version, err = d.deploy(ctx, c); return err })
+	return version, err
+}
+
+func (d *Deployer) deploy(ctx context.Context, c modelswap.Change) (version int64, err error) {
+	v, last, err := d.lookAtOrders(ctx, c)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	m, err := describeModel(ctx, d.api, name)
-	if isMissing(err) {
-		return predict.Errorf(predict.NotFound, "SageMaker has no model %q", name)
-	}
-	if err != nil {
-		return err
+	m, err := describeModel(ctx, d.api, c.Model)
+	switch {
+	case isMissing(err):
+		return 0, predict.Errorf(predict.NotFound, "SageMaker has no model %q", c.Model)
+	case err != nil:
+		return 0, err
+	case m.removed:
+		return 0, beingRemoved(m)
 	}
 	if err := d.mayReplace(v, m); err != nil {
-		return err
+		return 0, err
 	}
-	want, err := d.configFor(ctx, v, m)
-	if err != nil {
-		return err
-	}
-	switch waiting, err := d.lastOrder(ctx, v, m, *want.EndpointConfigName); {
+	waiting, err := d.lastOrder(ctx, v, m, &last)
+	switch {
 	case err != nil:
-		return err
-	case waiting || v.config == *want.EndpointConfigName && v.status == types.EndpointStatusInService:
-		return nil
-	}
-	if v.changing() {
-		return busy(v)
+		return 0, err
+	case waiting || v.settledOn(m):
+		return last.version(), nil
+	case v.changing():
+		return 0, busy(v)
 	}
 	if err := d.knowScores(ctx, v, m); err != nil {
-		return err
+		return 0, err
+	}
+	if v.status == types.EndpointStatusFailed {
+		return last.version(), d.removeFailed(ctx, v)
+	}
+	next := last.next(c, v)
+	want, err := d.configFor(ctx, v, m, next.Ordered)
+	if err != nil {
+		return 0, err
 	}
 	if err := d.createConfig(ctx, want, m); err != nil {
-		return err
+		return 0, err
 	}
-	return d.apply(ctx, v, m, *want.EndpointConfigName)
+	next.Config = *want.EndpointConfigName
+	if err := d.writeDeployment(ctx, &next); err != nil {
+		return 0, err
+	}
+	return next.version(), d.apply(ctx, v, m, &next)
+}
+
+// settledOn reports whether the endpoint serves the model and is not changing.
+func (v *view) settledOn(m *model) bool {
+	return v.serving != nil && v.serving.name == m.name && v.status == types.EndpointStatusInService && !v.changing()
+}
+
+func beingRemoved(m *model) error {
+	return predict.Errorf(predict.Conflict, "model %s is being removed: it was too old to go back to", m.name)
 }
 
 // busy says that the endpoint takes no orders now. To a renewal it is a reason
@@ -167,21 +116,18 @@ func (d *Deployer) mayReplace(v *view, m *model) error {
 }
 
 // lastOrder looks at the deployment that was ordered last. It reports that one
-// of this configuration is still to be waited for, or the error of one that
-// has failed.
-func (d *Deployer) lastOrder(ctx context.Context, v *view, m *model, config string) (waiting bool, err error) {
-	last, err := d.readDeployment(ctx)
-	if err != nil || last.Config != config || last.Failed != "" || last.Done {
-		return false, err
+// of this model is still to be waited for, or the error of one that has failed.
+func (d *Deployer) lastOrder(ctx context.Context, v *view, m *model, last *deployment) (waiting bool, err error) {
+	if last.Model != m.name || !last.open() || last.Unsent && !v.has(last.Config) {
+		return false, nil
 	}
-	d.begun.set(last)
 	changing, err := d.settle(ctx, v)
 	switch {
 	case err != nil:
 		return false, err
 	case changing:
-		return v.pending == "" || v.pending == config, nil
-	case v.config == config && v.status == types.EndpointStatusInService:
+		return v.pending == "" || v.pending == last.Config, nil
+	case v.config == last.Config && v.status == types.EndpointStatusInService:
 		return false, nil
 	}
 	// It is over, and the endpoint has not what was asked for.
@@ -207,29 +153,11 @@ func orNone(text string) string {
 	return text
 }
 
-func (d *Deployer) readDeployment(ctx context.Context) (last deployment, err error) {
-	text, err := readFile(d.files.FS(ctx), d.deploymentFile(), maxNote)
-	if errors.Is(err, fs.ErrNotExist) {
-		return last, nil
-	}
-	if err == nil {
-		err = json.Unmarshal(text, &last)
-	}
-	if err != nil {
-		return last, fmt.Errorf("%s: %w", d.deploymentFile(), err)
-	}
-	return last, nil
-}
-
-func (d *Deployer) writeDeployment(ctx context.Context, last deployment) error {
-	d.begun.set(last)
-	return d.files.WriteFile(ctx, d.deploymentFile(), func(w io.Writer) error { return json.NewEncoder(w).Encode(last) })
-}
-
 // configFor makes the endpoint configuration of a model. What the live one has
 // of data capture, encryption and instances is kept. Its name follows from what
-// it says: the same again is the same configuration.
-func (d *Deployer) configFor(ctx context.Context, v *view, m *model) (*sagemaker.CreateEndpointConfigInput, error) {
+// it says and from the time of the order: each order has a configuration of its
+// own, whose removal revokes the order.
+func (d *Deployer) configFor(ctx context.Context, v *view, m *model, ordered time.Time) (*sagemaker.CreateEndpointConfigInput, error) {
 	variant := types.ProductionVariant{
 		VariantName:          sdk.String(variantName),
 		ModelName:            &m.name,
@@ -260,7 +188,8 @@ func (d *Deployer) configFor(ctx context.Context, v *view, m *model) (*sagemaker
 		V types.ProductionVariant
 		D *types.DataCaptureConfig
 		K *string
-	}{variant, want.DataCaptureConfig, want.KmsKeyId})
+		O int64
+	}{variant, want.DataCaptureConfig, want.KmsKeyId, ordered.UnixMicro()})
 	if err != nil {
 		return nil, err
 	}
@@ -294,20 +223,34 @@ func (d *Deployer) createConfig(ctx context.Context, want *sagemaker.CreateEndpo
 	return nil
 }
 
-// apply orders the change and notes that it did.
-func (d *Deployer) apply(ctx context.Context, v *view, m *model, config string) error {
-	create := v.config == ""
-	if v.status == types.EndpointStatusFailed {
-		// One that never came to serve can only be deleted; the next call creates it.
-		if _, err := d.api.sagemaker.DeleteEndpoint(ctx, &sagemaker.DeleteEndpointInput{EndpointName: &d.endpoint.name}); err != nil && !isMissing(err) {
-			return fault("DeleteEndpoint", err)
-		}
-		return nil
+// removeFailed deletes an endpoint that never came to serve, which can only be
+// deleted; the next call creates it. SageMaker takes no condition for that, so a
+// process that was stopped since it looked does not delete what is there by now.
+func (d *Deployer) removeFailed(ctx context.Context, v *view) error {
+	if age := time.Since(v.at); age > mostLookAge || time.Now().Round(0).Sub(v.at.Round(0)) > mostLookAge {
+		return &modelswap.Fault{Class: modelswap.Transient, Err: fmt.Errorf("endpoint %s was looked at %s ago, too long to delete it", v.endpoint, age.Round(time.Second))}
+	}
+	if _, err := d.api.sagemaker.DeleteEndpoint(ctx, &sagemaker.DeleteEndpointInput{EndpointName: &d.endpoint.name}); err != nil && !isMissing(err) {
+		return fault("DeleteEndpoint", err)
+	}
+	return nil
+}
+
+const mostLookAge = 10 * time.Second
+
+// apply gives the order that is noted to SageMaker, and notes that it did.
+func (d *Deployer) apply(ctx context.Context, v *view, m *model, next *deployment) error {
+	// A model that is marked after this look finds the order that was noted.
+	if removed, err := d.isRemoved(ctx, m); err != nil {
+		return err
+	} else if removed {
+		next.Unsent, next.Failed = false, "the model is being removed"
+		return errors.Join(d.writeDeployment(ctx, next), beingRemoved(m))
 	}
 	operation := "UpdateEndpoint"
 	order := func() error {
 		_, err := d.api.sagemaker.UpdateEndpoint(ctx, &sagemaker.UpdateEndpointInput{
-			EndpointName: &d.endpoint.name, EndpointConfigName: &config,
+			EndpointName: &d.endpoint.name, EndpointConfigName: &next.Config,
 			// Else the number of instances falls back to the configuration's, and
 			// what autoscaling has made of it is lost.
 			RetainAllVariantProperties: sdk.Bool(true),
@@ -315,22 +258,23 @@ func (d *Deployer) apply(ctx context.Context, v *view, m *model, config string) 
 		})
 		return err
 	}
-	if create {
+	if v.config == "" {
 		operation = "CreateEndpoint"
 		order = func() error {
-			_, err := d.api.sagemaker.CreateEndpoint(ctx, &sagemaker.CreateEndpointInput{EndpointName: &d.endpoint.name, EndpointConfigName: &config,
+			_, err := d.api.sagemaker.CreateEndpoint(ctx, &sagemaker.CreateEndpointInput{EndpointName: &d.endpoint.name, EndpointConfigName: &next.Config,
 				Tags: tags(map[string]string{tagSchema: m.schema})})
 			return err
 		}
 	}
 	err := retryFresh(ctx, order)
 	if isTaken(err) || isInProgress(err) {
-		// Somebody else ordered a change just now, or we did and the answer was lost.
+		// Another process ordered a change just now, or this one did and the answer
+		// was lost.
 		now, lookErr := d.endpoint.look(ctx, time.Now())
 		if lookErr != nil {
 			return lookErr
 		}
-		if now.pending != config && now.config != config {
+		if !now.has(next.Config) {
 			return busy(now)
 		}
 		err = nil
@@ -338,8 +282,12 @@ func (d *Deployer) apply(ctx context.Context, v *view, m *model, config string) 
 	if err != nil {
 		return fault(operation, err)
 	}
-	d.log.Info("deployment ordered", "endpoint", d.endpoint.name, "model", m.name, "config", config, "replaces", v.config, "operation", operation)
-	return d.writeDeployment(ctx, deployment{Model: m.name, Config: config, Ordered: time.Now().UTC().Truncate(time.Millisecond)})
+	d.log.Info("deployment ordered", "endpoint", d.endpoint.name, "model", m.name, "config", next.Config, "replaces", v.config, "operation", operation)
+	if err := d.revoke(ctx, next.Revoked); err != nil {
+		return err
+	}
+	next.Unsent, next.Revoked = false, nil
+	return d.writeDeployment(ctx, next)
 }
 
 // retryFresh repeats a call for the few seconds in which SageMaker may not know

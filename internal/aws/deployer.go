@@ -50,8 +50,8 @@ type Deployer struct {
 	timing   Timing
 	log      *slog.Logger
 
-	order chan struct{} // held by whoever orders a change
-	begun begun
+	orders chan struct{} // holds a token while a goroutine makes an order
+	begun  begun
 }
 
 // NewDeployer makes a deployer for an endpoint.
@@ -63,7 +63,7 @@ func NewDeployer(endpoint *Endpoint, settings HostingSettings, timing Timing, lo
 		timing.Poll = defaultPoll
 	}
 	return &Deployer{api: endpoint.api, files: endpoint.files, endpoint: endpoint, schema: endpoint.schema,
-		settings: settings, timing: timing, log: log, order: make(chan struct{}, 1)}
+		settings: settings, timing: timing, log: log, orders: make(chan struct{}, 1)}
 }
 
 // modelName is what SageMaker takes as the name of a model. Names of endpoint
@@ -133,36 +133,19 @@ func (d *Deployer) sameModel(ctx context.Context, name string, want map[string]s
 	return nil
 }
 
-// Serving implements modelswap.Deployer.
-func (d *Deployer) Serving(ctx context.Context) (name string, changing bool, err error) {
-	v, err := d.endpoint.look(ctx, time.Now())
-	if err != nil {
-		return "", false, err
-	}
-	if v.serving != nil && v.status != types.EndpointStatusCreating && v.status != types.EndpointStatusFailed {
-		name = v.serving.name
-	}
-	changing, err = d.settle(ctx, v)
-	return name, changing, err
-}
-
 // RemoveModel implements modelswap.Deployer: the model, its endpoint
 // configurations, what its training job left, and its evaluations.
 func (d *Deployer) RemoveModel(ctx context.Context, name string) error {
-	select { // not while this process makes it serve
-	case d.order <- struct{}{}:
-		defer func() { <-d.order }()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return d.order(ctx, func() error { return d.removeModel(ctx, name) }) // not while this process makes it serve
+}
+
+func (d *Deployer) removeModel(ctx context.Context, name string) error {
 	v, err := d.endpoint.look(ctx, time.Now())
 	if err != nil {
 		return err
 	}
-	for _, m := range []*model{v.serving, v.coming} {
-		if m != nil && m.name == name {
-			return predict.Errorf(predict.Conflict, "model %s serves, or is about to", name)
-		}
+	if v.uses(name) {
+		return inUse(name)
 	}
 	m, err := d.api.sagemaker.DescribeModel(ctx, &sagemaker.DescribeModelInput{ModelName: &name})
 	if isMissing(err) {
@@ -178,6 +161,13 @@ func (d *Deployer) RemoveModel(ctx context.Context, name string) error {
 	if has[tagJob] == "" {
 		return predict.Errorf(predict.Conflict, "model %s was not made by a gateway, which leaves it alone", name)
 	}
+	used, v, err := d.markRemoved(ctx, name, sdk.ToString(m.ModelArn))
+	if err != nil {
+		return err
+	}
+	if used {
+		return inUse(name)
+	}
 	if err := d.removeConfigs(ctx, name, v); err != nil {
 		return err
 	}
@@ -190,6 +180,10 @@ func (d *Deployer) RemoveModel(ctx context.Context, name string) error {
 		return fault("DeleteModel", err)
 	}
 	return nil
+}
+
+func inUse(name string) error {
+	return predict.Errorf(predict.Conflict, "model %s serves, or is about to", name)
 }
 
 // removeConfigs removes a model's endpoint configurations, but none that the

@@ -25,12 +25,12 @@ func TestTheFirstModelMakesTheEndpoint(t *testing.T) {
 	}
 	s.serves("", false)
 	s.train("first", "linear-learner", 300)
-	s.must(s.deployer.DeployModel(t.Context(), "first"))
+	s.must(s.order("first"))
 	s.serves("", true)
-	s.must(s.deployer.DeployModel(t.Context(), "first")) // again, while it is created
+	s.must(s.order("first")) // again, while it is created
 	s.Advance(time.Hour)
 	s.serves("first", false)
-	s.must(s.deployer.DeployModel(t.Context(), "first")) // again, when it serves
+	s.must(s.order("first")) // again, when it serves
 	if n := s.Count("CreateEndpoint") + s.Count("UpdateEndpoint"); n != 1 {
 		t.Errorf("%d changes were ordered, want one", n)
 	}
@@ -110,7 +110,7 @@ func TestARollbackBySageMakerIsAFailure(t *testing.T) {
 				s.deploy("first")
 				s.train("second", "linear-learner", 400)
 				s.Order("UpdateEndpoint", tt.fault)
-				s.must(s.deployer.DeployModel(t.Context(), "second"))
+				s.must(s.order("second"))
 				s.serves("first", true)
 				s.Advance(24 * time.Hour)
 				if restarted != "" {
@@ -118,7 +118,7 @@ func TestARollbackBySageMakerIsAFailure(t *testing.T) {
 					s.deployer.timing.Grace = time.Nanosecond // the order is a day old by the stand-in's clock
 				}
 				s.serves("first", false)
-				err := s.deployer.DeployModel(t.Context(), "second")
+				err := s.order("second")
 				isFault(t, err, modelswap.Unfit, tt.reason)
 				isFault(t, err, modelswap.Unfit, "went back to first-")
 				// The operator knows, and may try again.
@@ -133,7 +133,7 @@ func TestTheFirstLookAfterAnOrderMayBeOld(t *testing.T) {
 	s.train("first", "linear-learner", 300)
 	s.deploy("first")
 	s.train("second", "linear-learner", 400)
-	s.must(s.deployer.DeployModel(t.Context(), "second"))
+	s.must(s.order("second"))
 	// SageMaker shows the endpoint as it was.
 	old := *s.endpoint.view.Load()
 	old.status, old.pending, old.coming, old.at = types.EndpointStatusInService, "", nil, time.Now()
@@ -159,11 +159,11 @@ func TestAnEndpointThatCouldNotBeCreatedIsMadeAnew(t *testing.T) {
 	s := start(t)
 	s.train("first", "linear-learner", 300)
 	s.Order("CreateEndpoint", awstest.Fault{Kind: awstest.Fail, Reason: "the container did not answer its ping"})
-	s.must(s.deployer.DeployModel(t.Context(), "first"))
+	s.must(s.order("first"))
 	s.Advance(24 * time.Hour)
 	s.serves("", false)
-	isFault(t, s.deployer.DeployModel(t.Context(), "first"), modelswap.Unfit, "the endpoint is Failed: the container did not answer its ping")
-	s.must(s.deployer.DeployModel(t.Context(), "first")) // deletes it
+	isFault(t, s.order("first"), modelswap.Unfit, "the endpoint is Failed: the container did not answer its ping")
+	s.must(s.order("first")) // deletes it
 	s.Advance(time.Hour)
 	s.deploy("first")
 }
@@ -199,15 +199,15 @@ func TestWhileTheEndpointChangesAnotherOrderIsRefused(t *testing.T) {
 	s.deploy("first")
 	s.train("second", "linear-learner", 400)
 	s.train("third", "linear-learner", 500)
-	s.must(s.deployer.DeployModel(t.Context(), "second"))
-	err := s.deployer.DeployModel(t.Context(), "third")
+	s.must(s.order("second"))
+	err := s.order("third")
 	isFault(t, err, modelswap.Transient, "endpoint bank-endpoint is Updating")
 	if !isKind(err, predict.Conflict) {
 		t.Errorf("an operator is told %v, want a conflict", err)
 	}
 	s.Advance(time.Hour)
 	s.deploy("third")
-	if err := s.deployer.DeployModel(t.Context(), "nothing"); !isKind(err, predict.NotFound) {
+	if err := s.order("nothing"); !isKind(err, predict.NotFound) {
 		t.Errorf("a model that does not exist: %v", err)
 	}
 }
@@ -218,7 +218,7 @@ func TestASwapBetweenSchemasIsRefused(t *testing.T) {
 	s.deploy("first")
 	s.wire(parseSchema(t, strings.Replace(smallSchema, "values: [may, jun]", "values: [jun, may]", 1)))
 	s.train("second", "linear-learner", 300)
-	err := s.deployer.DeployModel(t.Context(), "second")
+	err := s.order("second")
 	isFault(t, err, modelswap.Input, "GATEWAY_ENDPOINT_NAME")
 	if n := s.Count("UpdateEndpoint"); n != 0 {
 		t.Errorf("%d updates were ordered", n)
@@ -252,7 +252,7 @@ func TestAnEndpointThatNoGatewayMadeIsLeftAlone(t *testing.T) {
 	if _, err := s.score(1); err == nil || !strings.Contains(err.Error(), "give it the tag gateway-schema="+s.schema.Fingerprint()) {
 		t.Errorf("got %v, want how to adopt it", err)
 	}
-	isFault(t, s.deployer.DeployModel(t.Context(), "first"), modelswap.Input, "no schema that is known")
+	isFault(t, s.order("first"), modelswap.Input, "no schema that is known")
 	if err := s.deployer.RemoveModel(t.Context(), "theirs"); !isKind(err, predict.Conflict) {
 		t.Errorf("removing it: %v", err)
 	}
@@ -276,7 +276,7 @@ func TestRemovingTakesAllOfAModelAndNothingThatServes(t *testing.T) {
 	s.train("second", "linear-learner", 400)
 	s.train("first-too", "linear-learner", 350) // a name that begins like another
 	s.deploy("first-too")
-	s.must(s.deployer.DeployModel(t.Context(), "second"))
+	s.must(s.order("second"))
 	for _, model := range []string{"first-too", "second"} { // serving, and coming
 		if err := s.deployer.RemoveModel(t.Context(), model); !isKind(err, predict.Conflict) {
 			t.Errorf("removing %s: %v", model, err)
@@ -306,7 +306,7 @@ func TestRemovingTakesAllOfAModelAndNothingThatServes(t *testing.T) {
 		t.Error("the artifact of first-too is gone")
 	}
 	s.deploy("first-too") // it can be gone back to
-	if err := s.deployer.DeployModel(t.Context(), "first"); !isKind(err, predict.NotFound) {
+	if err := s.order("first"); !isKind(err, predict.NotFound) {
 		t.Errorf("the model that was removed: %v", err)
 	}
 }

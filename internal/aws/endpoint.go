@@ -25,6 +25,7 @@ const (
 	tagJob       = "gateway-training-job"
 	tagData      = "gateway-data"
 	tagScores    = "gateway-scores"
+	tagRemoved   = "gateway-removed"
 )
 
 // Endpoint is what a gateway knows of the endpoint: which model serves, and
@@ -58,6 +59,7 @@ type model struct {
 	schema    string // fingerprint; empty for a model that no gateway made
 	algorithm string
 	scores    []float64 // by probe; nil: not known
+	removed   bool      // it is being removed
 }
 
 // view is the endpoint at one moment. It never changes.
@@ -67,6 +69,7 @@ type view struct {
 	config   string // that serves; empty for no endpoint
 	pending  string // that is being deployed
 	failure  string // FailureReason
+	modified time.Time
 	variant  *types.ProductionVariantSummary
 	serving  *model   // nil: none
 	coming   *model   // nil: none
@@ -159,6 +162,7 @@ func (e *Endpoint) describe(ctx context.Context) (*view, error) {
 		return nil, fault("DescribeEndpoint", err)
 	}
 	v.status, v.config, v.failure = out.EndpointStatus, sdk.ToString(out.EndpointConfigName), sdk.ToString(out.FailureReason)
+	v.modified = sdk.ToTime(out.LastModifiedTime)
 	if len(out.ProductionVariants) == 1 {
 		v.variant = &out.ProductionVariants[0]
 	}
@@ -260,6 +264,7 @@ func describeModel(ctx context.Context, api *Clients, name string) (*model, erro
 		return nil, err
 	}
 	m.schema, m.algorithm, m.scores = tags[tagSchema], tags[tagAlgorithm], decodeScores(tags[tagScores])
+	m.removed = tags[tagRemoved] == removedYes
 	return m, nil
 }
 
@@ -291,7 +296,7 @@ func (e *Endpoint) calibrate(ctx context.Context, v *view) (*view, error) {
 	if err != nil {
 		return nil, err
 	}
-	if after.changing() || after.config != v.config {
+	if after.changing() || after.config != v.config || !after.modified.Equal(v.modified) {
 		return after, nil
 	}
 	known := *after.serving

@@ -14,6 +14,8 @@ import (
 	sdk "github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"gateway/internal/modelswap"
 )
 
 // Files implements modelswap.Files in a bucket, below a prefix.
@@ -131,6 +133,55 @@ func (f *Files) writeNew(ctx context.Context, name string, text []byte) error {
 		return fileError("write", name, err)
 	}
 	return nil
+}
+
+// mostTagged bounds files that readTagged reads.
+const mostTagged = 1 << 20
+
+// readTagged reads a small file and its ETag.
+func (f *Files) readTagged(ctx context.Context, name string) (text []byte, etag string, err error) {
+	at, key := f.at(name)
+	out, err := f.api.s3.GetObject(ctx, &s3.GetObjectInput{Bucket: &at.bucket, Key: &key})
+	if err != nil {
+		return nil, "", fileError("read", name, err)
+	}
+	defer out.Body.Close()
+	text, err = io.ReadAll(io.LimitReader(out.Body, mostTagged+1))
+	switch {
+	case err != nil:
+		return nil, "", fileError("read", name, err)
+	case len(text) > mostTagged:
+		return nil, "", fault("read "+name, fmt.Errorf("the file is larger than %d bytes", mostTagged))
+	}
+	return text, sdk.ToString(out.ETag), nil
+}
+
+// replaceTagged writes a small file where it still has the ETag, or does not
+// exist where etag is empty; else it returns modelswap.ErrStale.
+func (f *Files) replaceTagged(ctx context.Context, name string, text []byte, etag string) (newTag string, err error) {
+	_, key := f.at(name)
+	input := &s3.PutObjectInput{Bucket: &f.root.bucket, Key: &key, Body: bytes.NewReader(text), Metadata: f.metadata}
+	if etag == "" {
+		input.IfNoneMatch = sdk.String("*")
+	} else {
+		input.IfMatch = &etag
+	}
+	out, err := f.api.s3.PutObject(ctx, input)
+	if err == nil {
+		return sdk.ToString(out.ETag), nil
+	}
+	if status := statusOf(err); status != http.StatusPreconditionFailed && status != http.StatusConflict && codeOf(err) != "NoSuchKey" {
+		return "", fileError("write", name, err)
+	}
+	// A write whose answer was lost is repeated by the client, and then refused.
+	now, newTag, err := f.readTagged(ctx, name)
+	switch {
+	case err == nil && bytes.Equal(now, text):
+		return newTag, nil
+	case err == nil || errors.Is(err, fs.ErrNotExist):
+		return "", modelswap.ErrStale
+	}
+	return "", err
 }
 
 // RemoveAll implements modelswap.Files. What others wrote stays, without an

@@ -174,10 +174,19 @@ func (s *stand) trainOnly(model, algorithm string, n int) {
 	s.must(s.deployer.RegisterModel(s.t.Context(), model, status.Artifact, job.Schema))
 }
 
+// order asks for a model to serve in the place of what serves.
+func (s *stand) order(model string) error {
+	s.t.Helper()
+	now, err := s.deployer.Serving(s.t.Context())
+	s.must(err)
+	_, err = s.deployer.DeployModel(s.t.Context(), modelswap.Change{Model: model, Over: now})
+	return err
+}
+
 // deploy makes a model serve.
 func (s *stand) deploy(model string) {
 	s.t.Helper()
-	s.must(s.deployer.DeployModel(s.t.Context(), model))
+	s.must(s.order(model))
 	s.Advance(time.Hour)
 	s.serves(model, false)
 }
@@ -185,9 +194,9 @@ func (s *stand) deploy(model string) {
 // serves holds the deployer to what serves.
 func (s *stand) serves(model string, changing bool) {
 	s.t.Helper()
-	name, c, err := s.deployer.Serving(s.t.Context())
-	if err != nil || name != model || c != changing {
-		s.t.Fatalf("%q serves, changing is %v (%v); want %q, %v", name, c, err, model, changing)
+	now, err := s.deployer.Serving(s.t.Context())
+	if err != nil || now.Model != model || now.Changing != changing {
+		s.t.Fatalf("%+v serves (%v); want %q, %v", now, err, model, changing)
 	}
 }
 

@@ -79,7 +79,7 @@ func TestEveryFaultEndsAsWithTheSDK(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := startWith(t, smallSchema, awstest.Options{Clock: awstest.NewManualClock(), InMemory: true})
 		s.train("first", "linear-learner", 400)
-		s.must(s.deployer.DeployModel(t.Context(), "first"))
+		s.must(s.order("first"))
 		s.Advance(time.Hour)
 		time.Sleep(time.Minute) // or what was seen before would be the newest
 		s.serves("first", false)

@@ -178,7 +178,8 @@ func TestFaultsOfTheServicesAndWhatBecomesOfTheRenewal(t *testing.T) {
 			// Whatever happens, one model serves, and it is the one that is said to.
 			deadline := time.After(time.Minute)
 			for {
-				name, changing, err := r.deployer.Serving(t.Context())
+				now, err := r.deployer.Serving(t.Context())
+				name, changing := now.Model, now.Changing
 				if err == nil && !changing && name == serving {
 					break
 				}

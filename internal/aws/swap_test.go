@@ -42,7 +42,7 @@ func TestEachAnswerNamesTheModelThatGaveItWhileTwoAnswer(t *testing.T) {
 				t.Fatalf("answers are %v", seen)
 			}
 			s.train("second", second, 500)
-			s.must(s.deployer.DeployModel(t.Context(), "second"))
+			s.must(s.order("second"))
 			s.serves("first", true)
 			s.inShift()
 			if seen := s.truth(60); seen["first"] == 0 || seen["second"] == 0 {
@@ -90,7 +90,7 @@ func TestAnswersAreTrueThroughRollbacks(t *testing.T) {
 			s.deploy("first")
 			s.train("second", "linear-learner", 500)
 			s.Order("UpdateEndpoint", awstest.Fault{Kind: kind, Reason: "the alarm went off"})
-			s.must(s.deployer.DeployModel(t.Context(), "second"))
+			s.must(s.order("second"))
 			s.inShift()
 			s.truth(40)
 			s.Advance(time.Hour)
@@ -106,7 +106,7 @@ func TestRowsOfOneRequestAreFromOneModelWhileTwoAnswer(t *testing.T) {
 	s.train("first", "linear-learner", 400)
 	s.deploy("first")
 	s.train("second", "linear-learner", 500)
-	s.must(s.deployer.DeployModel(t.Context(), "second"))
+	s.must(s.order("second"))
 	s.inShift()
 	s.scorer.maxRows = 5 // four rows and the probe
 	held, _ := rows(50)
@@ -159,7 +159,7 @@ func TestWithoutProbesNothingIsNamedWhileSomebodyChangesTheEndpoint(t *testing.T
 	if _, err := s.score(3); !isKind(err, predict.Unavailable) {
 		t.Errorf("got %v, want no answer", err)
 	}
-	if err := s.deployer.DeployModel(t.Context(), "second"); err == nil {
+	if err := s.order("second"); err == nil {
 		t.Error("a swap was ordered that could not be told")
 	}
 }

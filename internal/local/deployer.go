@@ -9,21 +9,27 @@ import (
 	"time"
 
 	"gateway/internal/learn"
+	"gateway/internal/modelswap"
 	"gateway/internal/predict"
 )
 
 // Store keeps models and the name of the one that serves. Package store has it.
 type Store interface {
-	// PutArtifact keeps a model's artifact under its name, replacing an older one.
+	// PutArtifact keeps a model's artifact under its name; *predict.Error of kind
+	// Conflict if there is another one.
 	PutArtifact(ctx context.Context, name string, body []byte) error
 	// Artifact returns it; *predict.Error of kind NotFound if there is none.
 	Artifact(ctx context.Context, name string) ([]byte, error)
 	// RemoveArtifact removes it; *predict.Error of kind Conflict while it serves.
 	RemoveArtifact(ctx context.Context, name string) error
-	// SetServing notes, durably, which model serves behind an endpoint.
-	SetServing(ctx context.Context, endpoint, model string) error
-	// ServingModel returns it; empty for none.
-	ServingModel(ctx context.Context, endpoint string) (string, error)
+	// SetServing makes a model serve at an endpoint for gateways of a schema,
+	// durably, and returns the version that it serves with. It has the errors of
+	// modelswap.Change.Check.
+	SetServing(ctx context.Context, endpoint, schema string, c modelswap.Change) (version int64, err error)
+	// HoldServing is modelswap.Deployer.HoldServing for an endpoint and a schema.
+	HoldServing(ctx context.Context, endpoint, schema string, c modelswap.Change) error
+	// Serving returns what SetServing has made serve.
+	Serving(ctx context.Context, endpoint, schema string) (modelswap.Serving, error)
 }
 
 // Deployer implements modelswap.Deployer. The database says which model
@@ -54,7 +60,8 @@ func NewDeployer(store Store, files fs.FS, endpoint string, schema *predict.Sche
 func (d *Deployer) Restore(ctx context.Context) (string, error) {
 	d.swap.Lock()
 	defer d.swap.Unlock()
-	name, err := d.store.ServingModel(ctx, d.endpoint)
+	serving, err := d.store.Serving(ctx, d.endpoint, d.schema)
+	name := serving.Model
 	if err != nil || name == "" {
 		return "", err
 	}
@@ -89,11 +96,11 @@ func (d *Deployer) Follow(ctx context.Context, every time.Duration, failed func(
 }
 
 func (d *Deployer) catchUp(ctx context.Context) error {
-	name, err := d.store.ServingModel(ctx, d.endpoint)
-	if err != nil || name == "" {
+	serving, err := d.store.Serving(ctx, d.endpoint, d.schema)
+	if err != nil || serving.Model == "" {
 		return err
 	}
-	if l := d.scorer.serving.Load(); l != nil && l.name == name {
+	if l := d.scorer.serving.Load(); l != nil && l.name == serving.Model {
 		return nil
 	}
 	_, err = d.Restore(ctx)
@@ -183,23 +190,28 @@ func (d *Deployer) StopScoring(context.Context, string) error { return nil }
 
 // DeployModel implements modelswap.Deployer. The row comes first: if the
 // process dies after it, Restore finishes the work at the next start.
-func (d *Deployer) DeployModel(ctx context.Context, name string) error {
-	l, err := d.load(ctx, name)
+func (d *Deployer) DeployModel(ctx context.Context, c modelswap.Change) (version int64, err error) {
+	l, err := d.load(ctx, c.Model)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	d.swap.Lock()
 	defer d.swap.Unlock()
-	if err := d.store.SetServing(ctx, d.endpoint, name); err != nil {
-		return err
+	version, err = d.store.SetServing(ctx, d.endpoint, d.schema, c)
+	if err != nil {
+		return 0, err
 	}
 	d.scorer.serving.Store(l)
-	return nil
+	return version, nil
+}
+
+// HoldServing implements modelswap.Deployer.
+func (d *Deployer) HoldServing(ctx context.Context, c modelswap.Change) error {
+	return d.store.HoldServing(ctx, d.endpoint, d.schema, c)
 }
 
 // Serving implements modelswap.Deployer. A swap is one step here, so a change
 // is never under way.
-func (d *Deployer) Serving(ctx context.Context) (name string, changing bool, err error) {
-	name, err = d.store.ServingModel(ctx, d.endpoint)
-	return name, false, err
+func (d *Deployer) Serving(ctx context.Context) (modelswap.Serving, error) {
+	return d.store.Serving(ctx, d.endpoint, d.schema)
 }

@@ -158,7 +158,8 @@ func TestAFileAppearsWholeOrNotAtAll(t *testing.T) {
 type memory struct {
 	artifacts map[string][]byte
 	mu        sync.Mutex
-	serving   string
+	serving   modelswap.Serving
+	holder    modelswap.Fence
 	fault     error
 }
 
@@ -171,6 +172,9 @@ func (m *memory) fail(err error) {
 func (m *memory) PutArtifact(_ context.Context, name string, body []byte) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if old, ok := m.artifacts[name]; ok && !bytes.Equal(old, body) {
+		return predict.Errorf(predict.Conflict, "model %s has another artifact already", name)
+	}
 	m.artifacts[name] = body
 	return nil
 }
@@ -187,24 +191,49 @@ func (m *memory) Artifact(_ context.Context, name string) ([]byte, error) {
 func (m *memory) RemoveArtifact(_ context.Context, name string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.serving == name {
+	if m.serving.Model == name {
 		return predict.Errorf(predict.Conflict, "model %s serves", name)
 	}
 	delete(m.artifacts, name)
 	return nil
 }
 
-func (m *memory) SetServing(_ context.Context, _, model string) error {
+func (m *memory) SetServing(_ context.Context, _, _ string, c modelswap.Change) (int64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.serving = model
+	if err := c.Check(m.serving, m.holder); err != nil {
+		return 0, err
+	}
+	if m.serving.Model != c.Model {
+		m.serving.Model, m.serving.Version = c.Model, m.serving.Version+1
+	}
+	m.holder = c.By
+	return m.serving.Version, m.fault
+}
+
+func (m *memory) HoldServing(_ context.Context, _, _ string, c modelswap.Change) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := c.Check(m.serving, m.holder); err != nil {
+		return err
+	}
+	m.holder = c.By
 	return m.fault
 }
 
-func (m *memory) ServingModel(context.Context, string) (string, error) {
+func (m *memory) Serving(context.Context, string, string) (modelswap.Serving, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.serving, m.fault
+}
+
+// deploy makes a model serve in the place of what serves.
+func deploy(ctx context.Context, deployer *local.Deployer, model string) error {
+	now, err := deployer.Serving(ctx)
+	if err == nil {
+		_, err = deployer.DeployModel(ctx, modelswap.Change{Model: model, Over: now})
+	}
+	return err
 }
 
 // training writes a small training set and returns the job for it.
@@ -327,13 +356,13 @@ func TestADeployedModelServesAndOneOfAnotherSchemaIsRefused(t *testing.T) {
 	if err := deployer.RegisterModel(ctx, "another-name", status.Artifact, schema.Fingerprint()); err == nil {
 		t.Error("an artifact was registered under a name that it does not bear")
 	}
-	if err := deployer.DeployModel(ctx, job.Model); !isKind(err, predict.NotFound) {
+	if err := deploy(ctx, deployer, job.Model); !isKind(err, predict.NotFound) {
 		t.Errorf("a model that is not registered gave %v, want not found", err)
 	}
 	if err := deployer.RegisterModel(ctx, job.Model, status.Artifact, schema.Fingerprint()); err != nil {
 		t.Fatal(err)
 	}
-	if err := deployer.DeployModel(ctx, job.Model); err != nil {
+	if err := deploy(ctx, deployer, job.Model); err != nil {
 		t.Fatal(err)
 	}
 	live, err := scorer.Score(ctx, []predict.Vector{row, row}, true)
@@ -401,7 +430,7 @@ func TestAModelThatAnotherProcessDeploysServesHereToo(t *testing.T) {
 		if err := deployer.RegisterModel(ctx, job.Model, status.Artifact, schema.Fingerprint()); err != nil {
 			t.Fatal(err)
 		}
-		if err := deployer.DeployModel(ctx, job.Model); err != nil {
+		if err := deploy(ctx, deployer, job.Model); err != nil {
 			t.Fatal(err)
 		}
 		tick := time.NewTicker(time.Millisecond)

@@ -48,6 +48,9 @@ func (e *Engine) redo(r *Renewal, step *Step, err error) bool {
 		return false
 	}
 	r.State.Redone++
+	if r.Step(Train).Attempt > 0 {
+		e.renameModel(r)
+	}
 	r.reset(Export)
 	made.Detail["redone"] = fmt.Sprintf("step %s found no files: %s", step.Name, publicText(err))
 	e.log.Warn("files of the renewal are missing: it begins again from export", "renewal", r.ID, "step", step.Name, "error", err)

@@ -103,14 +103,24 @@ func (e *Engine) stopScoring(ctx context.Context, r *Renewal, step *Step) {
 // putBack makes the champion serve again where the challenger does already. A
 // change that is under way cannot be stopped; it is waited for first.
 func (e *Engine) putBack(ctx context.Context, r *Renewal) (wait bool, err error) {
-	serving, changing, err := e.ports.Deployer.Serving(ctx)
-	if err != nil || changing {
-		return changing, err
+	// Before the look: what is seen then is not changed any more by a process
+	// that claimed the renewal before.
+	err = e.holdServing(ctx, r)
+	if errors.Is(err, ErrChanged) {
+		return false, nil // something else serves, which this renewal leaves alone
 	}
-	if serving != r.State.Model || r.State.Champion == "" {
+	if err != nil {
+		return false, err
+	}
+	serving, err := e.ports.Deployer.Serving(ctx)
+	if err != nil || serving.Changing {
+		return serving.Changing, err
+	}
+	if serving.Model != r.State.Model || r.State.Champion == "" {
 		return false, nil
 	}
-	return false, e.ports.Deployer.DeployModel(ctx, r.State.Champion)
+	_, err = e.deployModel(ctx, r.change(r.State.Champion))
+	return false, err
 }
 
 // publicText is what the renewal's record says about an error. Operators read

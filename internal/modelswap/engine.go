@@ -215,33 +215,38 @@ func (e *Engine) Renewals(ctx context.Context, limit int, before string) ([]*Ren
 
 // Models returns all models, newest first, and marks the one that serves.
 func (e *Engine) Models(ctx context.Context) ([]Model, error) {
+	models, _, err := e.models(ctx)
+	return models, err
+}
+
+func (e *Engine) models(ctx context.Context) ([]Model, Serving, error) {
 	models, err := e.ports.Models.Models(ctx)
 	if err != nil {
-		return nil, err
+		return nil, Serving{}, err
 	}
-	serving, _, err := e.ports.Deployer.Serving(ctx)
+	serving, err := e.ports.Deployer.Serving(ctx)
 	if err != nil {
-		return nil, err
+		return nil, Serving{}, err
 	}
 	for i := range models {
-		models[i].Serving = models[i].Name == serving
+		models[i].Serving = models[i].Name == serving.Model
 	}
-	return models, nil
+	return models, serving, nil
 }
 
 // Serving names the model that serves; empty for none.
 func (e *Engine) Serving(ctx context.Context) (string, error) {
-	name, _, err := e.ports.Deployer.Serving(ctx)
-	return name, err
+	serving, err := e.ports.Deployer.Serving(ctx)
+	return serving.Model, err
 }
 
 // servingModel is the record of the model that serves; nil for none.
 func (e *Engine) servingModel(ctx context.Context) (*Model, error) {
-	name, _, err := e.ports.Deployer.Serving(ctx)
-	if err != nil || name == "" {
+	serving, err := e.ports.Deployer.Serving(ctx)
+	if err != nil || serving.Model == "" {
 		return nil, err
 	}
-	return e.ports.Models.Model(ctx, name)
+	return e.ports.Models.Model(ctx, serving.Model)
 }
 
 // servingWatermark is the newest outcome in the data of the model that serves.

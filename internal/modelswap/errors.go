@@ -2,5 +2,6 @@ package modelswap
 
 import "errors"
 
-// ErrStale means that a renewal was saved by someone else in the meantime.
-var ErrStale = errors.New("the renewal was changed by someone else")
+// ErrStale means that what a write is based on was changed by another process
+// meanwhile. Nothing was written.
+var ErrStale = errors.New("another process has changed the record meanwhile")

@@ -20,11 +20,15 @@ const threshold = 0.5
 // the gate decide. Run twice, it comes to the same result.
 func (x *run) evaluate(ctx context.Context) error {
 	state := &x.r.State
-	champion, why, err := x.champion(ctx)
+	serving, err := x.ports.Deployer.Serving(ctx)
 	if err != nil {
 		return err
 	}
-	state.Champion = champion.Name
+	champion, why, err := x.champion(ctx, serving.Model)
+	if err != nil {
+		return err
+	}
+	state.Champion, state.Version = champion.Name, serving.Version
 	x.note("champion", champion.Name)
 	rows, labels, err := x.holdout(ctx, 0)
 	if err != nil {
@@ -73,11 +77,7 @@ func (x *run) evaluate(ctx context.Context) error {
 
 // champion returns the model that serves, and why it cannot be compared with
 // the challenger, if so.
-func (x *run) champion(ctx context.Context) (m Model, why string, err error) {
-	name, _, err := x.ports.Deployer.Serving(ctx)
-	if err != nil {
-		return m, "", err
-	}
+func (x *run) champion(ctx context.Context, name string) (m Model, why string, err error) {
 	if name == x.r.State.Model { // this step runs again after a crash during `deploy`
 		name = x.r.State.Champion
 	}

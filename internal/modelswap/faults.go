@@ -100,7 +100,7 @@ const slack = 2 * time.Hour
 
 // Causes for which the work on a renewal ends early.
 var (
-	errLost      = errors.New("somebody else works on the renewal now")
+	errLost      = errors.New("another process works on the renewal now")
 	errCancelled = errors.New("the renewal was cancelled")
 )
 

@@ -2,6 +2,7 @@ package modelswap
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -40,6 +41,11 @@ func (e *Engine) Resume(ctx context.Context, id string, req ResumeRequest) (*Ren
 				Field: "from", Code: predict.CodeFormat, Detail: fmt.Sprintf("must be %q, where the renewal stopped, or a step before it", stopped)}}}
 		}
 	}
+	if from == Deploy {
+		if from, err = e.rebase(ctx, r); err != nil {
+			return nil, err
+		}
+	}
 	merged := r.Overrides.with(req.Overrides)
 	if violations := e.check(TriggerRequest{Overrides: merged}); len(violations) > 0 {
 		return nil, &predict.Error{Kind: predict.Invalid, Detail: "the renewal cannot go on like this", Violations: violations}
@@ -51,9 +57,7 @@ func (e *Engine) Resume(ctx context.Context, id string, req ResumeRequest) (*Ren
 		first.Detail["overrides"] = req.Overrides
 	}
 	if slices.Index(Order(), from) <= slices.Index(Order(), Train) {
-		// Another training makes another model: its name must not mean two things.
-		r.State.Model = fmt.Sprintf("%s-%d", modelName(e.opts.Schema.Name, r.ID, r.CreatedAt), r.Step(Train).Attempt+1)
-		r.Model, r.Metrics = nil, Metrics{}
+		e.renameModel(r)
 	}
 	r.Overrides, r.Status, r.Error, r.FinishedAt, r.Cancelling, r.WakeAt = merged, Queued, "", nil, false, time.Time{}
 	if err := e.ports.Renewals.UpdateRenewal(ctx, r); err != nil {
@@ -62,6 +66,28 @@ func (e *Engine) Resume(ctx context.Context, id string, req ResumeRequest) (*Ren
 	e.log.Info("renewal resumed", "renewal", r.ID, "from", from)
 	e.rouse()
 	return r, nil
+}
+
+// rebase lets a renewal that goes on at deploy replace what serves now, and
+// returns the step to go on from: evaluate, where that is a model with which the
+// challenger has not been compared.
+func (e *Engine) rebase(ctx context.Context, r *Renewal) (StepName, error) {
+	serving, err := e.ports.Deployer.Serving(ctx)
+	if err != nil {
+		return "", err
+	}
+	if serving.Model != r.State.Champion && serving.Model != r.State.Model {
+		return Evaluate, nil
+	}
+	r.State.Version = serving.Version
+	return Deploy, nil
+}
+
+// renameModel gives the model of a training that is done again another name, so
+// that a name never stands for two models.
+func (e *Engine) renameModel(r *Renewal) {
+	r.State.Model = fmt.Sprintf("%s-%d", modelName(e.opts.Schema.Name, r.ID, r.CreatedAt), r.Step(Train).Attempt+1)
+	r.Model, r.Metrics = nil, Metrics{}
 }
 
 // stoppedAt is the step at which a final renewal stopped.
@@ -126,7 +152,7 @@ func (e *Engine) Attempts(ctx context.Context, id string) ([]Step, error) {
 // Conflict where there is none to go back to, it serves already, it was made
 // for another schema, or a renewal is just deploying.
 func (e *Engine) Rollback(ctx context.Context, name string) (*Model, error) {
-	models, err := e.Models(ctx)
+	models, serving, err := e.models(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -151,7 +177,7 @@ func (e *Engine) Rollback(ctx context.Context, name string) (*Model, error) {
 		return nil, predict.Errorf(predict.Conflict, "there is no earlier model to go back to")
 	case target.Serving:
 		// Said once more to the record: an earlier rollback may have died before it.
-		if err := e.ports.Models.MarkServing(ctx, target.Name, time.Now().UTC().Truncate(time.Millisecond)); err != nil {
+		if err := e.ports.Models.MarkServing(ctx, target.Name, serving.Since()); err != nil && !errors.Is(err, ErrStale) {
 			return nil, err
 		}
 		return nil, predict.Errorf(predict.Conflict, "model %s serves already", target.Name)
@@ -161,11 +187,17 @@ func (e *Engine) Rollback(ctx context.Context, name string) (*Model, error) {
 		return nil, predict.Errorf(predict.Conflict, "model %s was made for schema %.12s, the gateway has %.12s",
 			target.Name, target.Schema, e.opts.Schema.Fingerprint())
 	}
-	if err := e.ports.Deployer.DeployModel(ctx, target.Name); err != nil {
+	version, err := e.deployModel(ctx, Change{Model: target.Name, Over: serving})
+	if errors.Is(err, ErrStale) {
+		return nil, changed(serving.Model, "another model")
+	}
+	if err != nil {
 		return nil, err
 	}
-	now := time.Now().UTC().Truncate(time.Millisecond)
-	if err := e.ports.Models.MarkServing(ctx, target.Name, now); err != nil {
+	now := Serving{Version: version}.Since()
+	if err := e.ports.Models.MarkServing(ctx, target.Name, now); errors.Is(err, ErrStale) {
+		return nil, changed(target.Name, "another model")
+	} else if err != nil {
 		return nil, err
 	}
 	e.log.Info("rolled back", "model", target.Name)

@@ -331,11 +331,31 @@ func TestRollback(t *testing.T) {
 	if m, err = b.engine.Rollback(t.Context(), *second.Model); err != nil || m.Name != *second.Model {
 		t.Errorf("by name: got %+v (%v), want %s", m, err, *second.Model)
 	}
-	if err := b.InsertModel(t.Context(), modelswap.Model{Name: "foreign", Schema: "another", DeployedAt: &time.Time{}}); err != nil {
+	if err := b.InsertModel(t.Context(), modelswap.Model{Name: "foreign", Schema: "another", DeployedAt: &time.Time{}}, modelswap.Fence{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := b.engine.Rollback(t.Context(), "foreign"); !isKind(err, predict.Conflict) {
 		t.Errorf("a model of another schema gave %v, want a conflict", err)
+	}
+}
+
+// TestModelsServeFromAscendingTimes deploys and rolls back under a clock that was
+// set back since the champion was deployed.
+func TestModelsServeFromAscendingTimes(t *testing.T) {
+	b := setup(t)
+	ahead := time.Now().Add(24 * time.Hour).Truncate(time.Microsecond)
+	b.Serve(modelswap.Model{Name: "champion", Schema: b.Schema.Fingerprint(), DeployedAt: &ahead})
+	b.start(t)
+	r := b.renew(t, modelswap.TriggerRequest{})
+	if r.Status != modelswap.Succeeded {
+		t.Fatalf("the renewal is %s: %s", r.Status, r.Error)
+	}
+	m, err := b.engine.Rollback(t.Context(), "")
+	if err != nil || m.Name != "champion" || !m.DeployedAt.After(ahead.Add(time.Microsecond)) {
+		t.Errorf("rolled back to %+v (%v), want the champion, later than the new model", m, err)
+	}
+	if m, err = b.engine.Rollback(t.Context(), ""); err != nil || m.Name != *r.Model {
+		t.Errorf("rolled back again to %+v (%v), want the new model", m, err)
 	}
 }
 

@@ -45,14 +45,18 @@ type Renewals interface {
 
 // Models is the record of the models that renewals made.
 type Models interface {
-	// InsertModel records a model. Recording the same name again replaces it.
-	InsertModel(ctx context.Context, m Model) error
+	// InsertModel records a model that a renewal made, where by.Revision is the
+	// renewal's stored revision; else ErrStale. Recording the same name again
+	// replaces all but DeployedAt and RetiredAt.
+	InsertModel(ctx context.Context, m Model, by Fence) error
 	// Model returns one; kind NotFound if there is none.
 	Model(ctx context.Context, name string) (*Model, error)
 	// Models returns all, newest first. Serving is not filled in.
 	Models(ctx context.Context) ([]Model, error)
-	// MarkServing notes that name serves from at on, and that any other model
-	// that was marked is retired. Marking the one that is marked changes nothing.
+	// MarkServing notes that name serves from at on, and that any other model of
+	// its schema that was marked is retired. Marking the one that is marked changes
+	// nothing. ErrStale: another model of the schema has been marked as serving
+	// from a later time on.
 	MarkServing(ctx context.Context, name string, at time.Time) error
 	// MarkRemoved notes that the platform has the model no longer. Recording the
 	// name again takes that back.
@@ -181,11 +185,15 @@ type Deployer interface {
 	// StopScoring ends what ScoreWith began elsewhere for the model and did not
 	// see through. Where nothing goes on, that is no error.
 	StopScoring(ctx context.Context, name string) error
-	// DeployModel begins to make a registered model the one that serves.
-	DeployModel(ctx context.Context, name string) error
-	// Serving tells which model serves: its name, empty for none, and whether a
-	// change is still under way.
-	Serving(ctx context.Context) (name string, changing bool, err error)
+	// DeployModel begins to make a registered model the one that serves, and
+	// returns the Version that it serves with. The errors of Change.Check mean that
+	// nothing was changed.
+	DeployModel(ctx context.Context, c Change) (version int64, err error)
+	// HoldServing keeps earlier claims of the renewal c.By from changing what
+	// serves. It has the errors of Change.Check.
+	HoldServing(ctx context.Context, c Change) error
+	// Serving returns which model serves.
+	Serving(ctx context.Context) (Serving, error)
 	// RemoveModel removes what RegisterModel made. Removing again is no error;
 	// the model that serves, or is about to, stays, and that is a Conflict.
 	RemoveModel(ctx context.Context, name string) error

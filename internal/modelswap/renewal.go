@@ -81,6 +81,8 @@ type Renewal struct {
 	Revision   int64     `json:"-"`                   // counts the saves; a save of a stale copy is refused
 	WakeAt     time.Time `json:"-"`                   // nobody need look before; zero: at once
 	Released   bool      `json:"-"`                   // the next save lets the lease go
+	Claim      int64     `json:"-"`                   // Revision when this process claimed it; not stored
+	Held       int64     `json:"-"`                   // Claim under which HoldServing was called last; not stored
 }
 
 // Step is one step's latest attempt.
@@ -115,6 +117,7 @@ type State struct {
 	Artifact  string `json:"artifact,omitempty"`  // what the training job made
 	Model     string `json:"model,omitempty"`     // name of the model, fixed before it is trained
 	Champion  string `json:"champion,omitempty"`  // what served when the challenger was evaluated
+	Version   int64  `json:"version,omitempty"`   // Serving.Version then
 	Redone    int    `json:"redone,omitempty"`    // how often it began again because files were missing
 }
 

@@ -39,8 +39,14 @@ func (x *run) do(ctx context.Context) (wait time.Duration, err error) {
 	case Evaluate:
 		return 0, x.evaluate(ctx)
 	case Deploy:
+		if err := x.holdServing(ctx, x.r); err != nil {
+			return 0, err
+		}
 		return x.deploy(ctx)
 	case Verify:
+		if err := x.holdServing(ctx, x.r); err != nil {
+			return 0, err
+		}
 		return 0, x.verify(ctx)
 	}
 	return 0, fmt.Errorf("there is no step %q", x.step.Name)
@@ -49,8 +55,14 @@ func (x *run) do(ctx context.Context) (wait time.Duration, err error) {
 // note writes a figure into the step's detail, for operators.
 func (x *run) note(name string, value any) { x.step.Detail[name] = value }
 
-// file names a file of this renewal.
-func (x *run) file(name string) string { return x.r.folder() + "/" + name }
+// file names a file of this renewal. Each attempt at the step has its own files:
+// a process that was stopped in an earlier attempt may write late.
+func (x *run) file(name string) string {
+	if x.step.Attempt > 1 {
+		return fmt.Sprintf("%s/%d/%s", x.r.folder(), x.step.Attempt, name)
+	}
+	return x.r.folder() + "/" + name
+}
 
 // export writes all customers to files. Run twice, it finds the export begun
 // or done under the name of the attempt.
@@ -189,27 +201,61 @@ func (x *run) recordModel(ctx context.Context, metrics *learn.Metrics) error {
 		Name: x.r.State.Model, Renewal: x.r.ID, Algorithm: algorithm, Schema: x.opts.Schema.Fingerprint(),
 		Data: x.r.State.Data, Rows: x.r.State.Rows, Parameters: parameters, Metrics: metrics,
 		CreatedAt: time.Now().UTC().Truncate(time.Millisecond), Watermark: x.r.State.Watermark,
-	})
+	}, Fence{x.r.ID, x.r.Revision})
 }
 
 // deploy makes the challenger serve. Run twice, it finds it serving.
 func (x *run) deploy(ctx context.Context) (time.Duration, error) {
 	want := x.r.State.Model
-	serving, changing, err := x.ports.Deployer.Serving(ctx)
+	serving, err := x.ports.Deployer.Serving(ctx)
 	switch {
 	case err != nil:
 		return 0, err
-	case changing:
+	case serving.Changing:
 		return x.opts.Poll, nil
-	case serving == want:
+	case serving.Model == want:
 		x.note("model", want)
 		x.note("replaced", x.r.State.Champion)
 		return 0, nil
 	}
-	if err := x.ports.Deployer.DeployModel(ctx, want); err != nil {
+	if _, err := x.deployModel(ctx, x.r.change(want)); err != nil {
 		return 0, err
 	}
 	return time.Millisecond, nil
+}
+
+// deployModel makes a model serve from later on than all models that served before.
+func (e *Engine) deployModel(ctx context.Context, c Change) (version int64, err error) {
+	models, err := e.ports.Models.Models(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for _, m := range models {
+		if m.DeployedAt != nil {
+			c.After = max(c.After, m.DeployedAt.UnixMicro())
+		}
+	}
+	return e.ports.Deployer.DeployModel(ctx, c)
+}
+
+// change asks for a model to serve, on the ground of what served when the
+// challenger was evaluated.
+func (r *Renewal) change(model string) Change {
+	return Change{Model: model, Over: Serving{Model: r.State.Champion, Version: r.State.Version}, By: Fence{r.ID, r.Claim}}
+}
+
+// holdServing keeps processes that claimed the renewal before from changing what
+// serves. It is called before anything in a step that may have done so: such a
+// process may have been stopped just before its write.
+func (e *Engine) holdServing(ctx context.Context, r *Renewal) error {
+	if r.Held == r.Claim {
+		return nil
+	}
+	err := e.ports.Deployer.HoldServing(ctx, r.change(r.State.Model))
+	if err == nil {
+		r.Held = r.Claim
+	}
+	return err
 }
 
 // modelName makes a name that SageMaker takes too: at most 63 of lower-case

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"time"
 
 	"gateway/internal/predict"
 )
@@ -27,7 +26,18 @@ func (x *run) verify(ctx context.Context) error {
 		doubt = nil
 	}
 	if doubt == nil {
-		return x.ports.Models.MarkServing(ctx, x.r.State.Model, time.Now().UTC().Truncate(time.Millisecond))
+		serving, err := x.ports.Deployer.Serving(ctx)
+		if err != nil {
+			return err
+		}
+		if serving.Model != x.r.State.Model {
+			return changed(x.r.State.Model, serving.Model)
+		}
+		err = x.ports.Models.MarkServing(ctx, x.r.State.Model, serving.Since())
+		if errors.Is(err, ErrStale) {
+			return changed(x.r.State.Model, serving.Model)
+		}
+		return err
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -36,7 +46,7 @@ func (x *run) verify(ctx context.Context) error {
 	if champion == "" {
 		return &Fault{Unfit, fmt.Errorf("%w; there is no earlier model to go back to", doubt)}
 	}
-	if err := x.ports.Deployer.DeployModel(ctx, champion); err != nil {
+	if _, err := x.deployModel(ctx, x.r.change(champion)); err != nil {
 		return fmt.Errorf("%w; going back to %s failed: %w", doubt, champion, err)
 	}
 	x.note("rolled_back_to", champion)

@@ -65,6 +65,7 @@ func (e *Engine) reporter(begins, ends string) func(context.Context, error) {
 // long, is claimed by somebody else, or ctx ends. An error means that the
 // store failed; the renewal is then as it was saved last.
 func (e *Engine) work(ctx context.Context, r *Renewal) error {
+	r.Claim = r.Revision
 	held, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	if r.Cancelling {
@@ -81,15 +82,14 @@ func (e *Engine) work(ctx context.Context, r *Renewal) error {
 			e.tidy(ctx)
 			return e.measureState(ctx)
 		case errors.Is(err, ErrStale), errors.Is(cause, errLost):
-			e.log.Warn("somebody else works on the renewal now", "renewal", r.ID)
-			return nil
+			return e.lost(r, ErrStale)
 		case err != nil && held.Err() == nil:
 			return err
 		case errors.Is(cause, errCancelled) && !r.Status.Final():
-			return e.cancelled(context.WithoutCancel(ctx), r)
+			return e.lost(r, e.cancelled(context.WithoutCancel(ctx), r))
 		case held.Err() != nil && !r.Status.Final():
 			r.Released = true // the process stops: let another one go on at once
-			return e.ports.Renewals.UpdateRenewal(context.WithoutCancel(ctx), r)
+			return e.lost(r, e.ports.Renewals.UpdateRenewal(context.WithoutCancel(ctx), r))
 		case r.Released:
 			return nil
 		}
@@ -98,6 +98,16 @@ func (e *Engine) work(ctx context.Context, r *Renewal) error {
 		case <-time.After(wait):
 		}
 	}
+}
+
+// lost logs that the renewal was claimed by another process, where err says so,
+// and returns any other error.
+func (e *Engine) lost(r *Renewal, err error) error {
+	if !errors.Is(err, ErrStale) {
+		return err
+	}
+	e.log.Warn("another process works on the renewal now; this one stops working on it", "renewal", r.ID)
+	return nil
 }
 
 // hold extends the lease until ctx ends, and stops the work when the lease is
@@ -149,6 +159,8 @@ func (e *Engine) advance(ctx context.Context, r *Renewal) (wait time.Duration, e
 	switch {
 	case ctx.Err() != nil:
 		return 0, ctx.Err() // stopped, not failed: the step runs again with the next Run
+	case errors.Is(err, ErrStale):
+		return 0, err
 	case err != nil && errors.Is(context.Cause(deadline), errTooLong):
 		err = &Fault{Input, fmt.Errorf("the step took longer than the %s it may: %w", limit, err)}
 	case err == nil && wait > 0:

@@ -6,20 +6,23 @@ import (
 	"sync"
 	"testing"
 
+	"gateway/internal/modelswap"
 	"gateway/internal/predict"
 )
 
 func testArtifacts(t *testing.T, open opener) {
 	ctx := context.Background()
-	t.Run("an artifact is kept to the byte, and replaced by name", func(t *testing.T) {
+	t.Run("an artifact is kept to the byte, and not replaced by another one", func(t *testing.T) {
 		t.Parallel()
 		s := open(t)
-		for _, body := range []string{"{\"w\": [0.1, 1e-300],\n \"é\": \"\\u0000\"}\n", `{}`} {
+		const body = "{\"w\": [0.1, 1e-300],\n \"é\": \"\\u0000\"}\n"
+		for range 2 {
 			must(t, s.PutArtifact(ctx, "a", []byte(body)))
-			got, err := s.Artifact(ctx, "a")
-			must(t, err)
-			want(t, "artifact", string(got), body)
 		}
+		wantKind(t, s.PutArtifact(ctx, "a", []byte(`{}`)), predict.Conflict, "model a has another artifact already")
+		got, err := s.Artifact(ctx, "a")
+		must(t, err)
+		want(t, "artifact", string(got), body)
 	})
 	t.Run("an unknown artifact is not found", func(t *testing.T) {
 		t.Parallel()
@@ -34,33 +37,6 @@ func testArtifacts(t *testing.T, open opener) {
 				t.Errorf("artifact %q: got no error", body)
 			}
 		}
-	})
-	t.Run("each endpoint has the model that was set last", func(t *testing.T) {
-		t.Parallel()
-		s := open(t)
-		serving := func(endpoint string) string {
-			model, err := s.ServingModel(ctx, endpoint)
-			must(t, err)
-			return model
-		}
-		want(t, "at first", serving("e"), "")
-		for _, name := range []string{"m1", "m2", "m3"} {
-			must(t, s.PutArtifact(ctx, name, []byte(`{}`)))
-		}
-		must(t, s.SetServing(ctx, "e", "m1"))
-		must(t, s.SetServing(ctx, "f", "m2"))
-		must(t, s.SetServing(ctx, "e", "m3"))
-		want(t, "serving", []string{serving("e"), serving("f")}, []string{"m3", "m2"})
-		must(t, s.SetServing(ctx, "e", ""))
-		want(t, "after none", serving("e"), "")
-	})
-	t.Run("what has no artifact cannot serve", func(t *testing.T) {
-		t.Parallel()
-		s := open(t)
-		wantKind(t, s.SetServing(ctx, "e", "x"), predict.NotFound, `there is no artifact "x"`)
-		model, err := s.ServingModel(ctx, "e")
-		must(t, err)
-		want(t, "serving", model, "")
 	})
 }
 
@@ -80,9 +56,10 @@ func testRemovingArtifacts(t *testing.T, open opener) {
 		t.Parallel()
 		s := open(t)
 		must(t, s.PutArtifact(ctx, "a", []byte(`{}`)))
-		must(t, s.SetServing(ctx, "e", "a"))
+		must(t, s.PutArtifact(ctx, "b", []byte(`{}`)))
+		serve(t, s, "e", "s", "a")
 		wantKind(t, s.RemoveArtifact(ctx, "a"), predict.Conflict, "model a serves")
-		must(t, s.SetServing(ctx, "e", ""))
+		serve(t, s, "e", "s", "b")
 		must(t, s.RemoveArtifact(ctx, "a"))
 	})
 	t.Run("whoever comes first, what serves has its artifact", func(t *testing.T) {
@@ -93,7 +70,9 @@ func testRemovingArtifacts(t *testing.T, open opener) {
 			must(t, s.PutArtifact(ctx, name, []byte(`{}`)))
 			var both sync.WaitGroup
 			var served, removed error
-			both.Go(func() { served = s.SetServing(ctx, "e", name) })
+			now, err := s.Serving(ctx, "e", "s")
+			must(t, err)
+			both.Go(func() { _, served = s.SetServing(ctx, "e", "s", modelswap.Change{Model: name, Over: now}) })
 			both.Go(func() { removed = s.RemoveArtifact(ctx, name) })
 			both.Wait()
 			if (served == nil) == (removed == nil) {

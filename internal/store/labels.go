@@ -18,7 +18,8 @@ const (
 	labelsAfterSQL = labelColumnsSQL + `WHERE outcome > 0 AND outcome > $1 ORDER BY outcome LIMIT $2`
 
 	markSQLGet = `SELECT value FROM counters WHERE name = $1`
-	markSQLSet = `INSERT INTO counters (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value`
+	markSQLSet = `INSERT INTO counters (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE
+SET value = CASE WHEN excluded.value > counters.value THEN excluded.value ELSE counters.value END`
 )
 
 // LabelsAfter returns the customers whose label was set by an outcome with a
@@ -75,7 +76,8 @@ func (s *Store) Mark(ctx context.Context, name string) (value int64, err error) 
 	return value, failed("mark", err)
 }
 
-// SetMark keeps a number under a name.
+// SetMark keeps a number under a name. A lower one than before is passed over: it
+// comes from a process that was stopped for a while.
 func (s *Store) SetMark(ctx context.Context, name string, value int64) error {
 	return s.setMark(ctx, urgent, name, value)
 }

@@ -98,6 +98,10 @@ func testPushedLabels(t *testing.T, open opener) {
 			must(t, err)
 			want(t, "mark", got, value)
 		}
+		must(t, s.SetMark(ctx, "labels", 8)) // late
+		got, err := s.Mark(ctx, "labels")
+		must(t, err)
+		want(t, "mark after a late one", got, int64(9))
 		other, err := s.Mark(ctx, "other")
 		must(t, err)
 		want(t, "another mark", other, int64(0))

@@ -19,8 +19,11 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 ON CONFLICT (name) DO UPDATE
 SET renewal = excluded.renewal, algorithm = excluded.algorithm, schema = excluded.schema, data = excluded.data,
     row_count = excluded.row_count, parameters = excluded.parameters, metrics = excluded.metrics,
-    created_at = excluded.created_at, deployed_at = excluded.deployed_at, retired_at = excluded.retired_at,
-    removed_at = excluded.removed_at, watermark = excluded.watermark`
+    created_at = excluded.created_at, removed_at = excluded.removed_at, watermark = excluded.watermark`
+
+	// The renewal's row is held until the record is written: a claim comes before
+	// or after both.
+	holdRenewalSQL = `UPDATE renewals SET revision = revision WHERE id = $1 AND revision = $2`
 
 	selectModelsSQL = `
 SELECT name, renewal, algorithm, schema, data, row_count, parameters, metrics, created_at, deployed_at, retired_at,
@@ -32,21 +35,37 @@ FROM models `
 
 	// A model is marked as the one that serves from deployed_at to retired_at.
 	isMarkedSQL = `SELECT CASE WHEN deployed_at IS NOT NULL AND retired_at IS NULL THEN 1 ELSE 0 END FROM models WHERE name = $1`
-	lastMarkSQL = `SELECT coalesce(max(deployed_at), 0) FROM models`
-	retireSQL   = `UPDATE models SET retired_at = $1 WHERE deployed_at IS NOT NULL AND retired_at IS NULL AND name <> $2`
-	markSQL     = `UPDATE models SET deployed_at = $1, retired_at = NULL WHERE name = $2`
-	removedSQL  = `UPDATE models SET removed_at = $1 WHERE name = $2`
+	laterSQL    = `
+SELECT count(*) FROM models WHERE deployed_at > $1 AND name <> $2 AND schema = (SELECT schema FROM models WHERE name = $2)`
+	retireSQL = `
+UPDATE models SET retired_at = $1
+WHERE deployed_at IS NOT NULL AND retired_at IS NULL AND name <> $2 AND schema = (SELECT schema FROM models WHERE name = $2)`
+	markSQL    = `UPDATE models SET deployed_at = $1, retired_at = NULL WHERE name = $2`
+	removedSQL = `UPDATE models SET removed_at = $1 WHERE name = $2`
 )
 
-// InsertModel records a model; one of the same name is replaced, its times of
-// serving included. Serving is not recorded: the platform knows it.
-func (s *Store) InsertModel(ctx context.Context, m modelswap.Model) error {
+// InsertModel records a model that a renewal made, where by.Revision is the
+// renewal's stored revision; else it returns modelswap.ErrStale. The zero Fence
+// is not checked. One of the same name is replaced, but for its times of serving.
+// Serving is not recorded: the platform has it.
+func (s *Store) InsertModel(ctx context.Context, m modelswap.Model, by modelswap.Fence) error {
 	parameters, err1 := encodeOptional(m.Parameters, m.Parameters == nil)
 	metrics, err2 := encodeOptional(m.Metrics, m.Metrics == nil)
 	if err := errors.Join(err1, err2); err != nil {
 		return failed("insert model", err)
 	}
 	return s.inWrite(ctx, "insert model", func(tx *sql.Tx) error {
+		if by != (modelswap.Fence{}) {
+			result, err := tx.ExecContext(ctx, holdRenewalSQL, by.Renewal, by.Revision)
+			if err != nil {
+				return err
+			}
+			if n, err := result.RowsAffected(); err != nil {
+				return err
+			} else if n == 0 {
+				return modelswap.ErrStale
+			}
+		}
 		_, err := tx.ExecContext(ctx, insertModelSQL, m.Name, m.Renewal, m.Algorithm, m.Schema, m.Data, int64(m.Rows),
 			parameters, metrics, micros(m.CreatedAt), optionalMicros(m.DeployedAt), optionalMicros(m.RetiredAt),
 			optionalMicros(m.RemovedAt), m.Watermark)
@@ -88,10 +107,10 @@ func (s *Store) Models(ctx context.Context) ([]modelswap.Model, error) {
 	return models, failed("models", rows.Err())
 }
 
-// MarkServing notes that name serves from at on and retires any other model
-// that was marked; kind NotFound if there is no such model. Marking the one
-// that is marked changes nothing. Where another was marked later than at, it
-// serves from just after that.
+// MarkServing notes that name serves from at on and retires any other model of
+// its schema that was marked; kind NotFound if there is no such model. Marking
+// the one that is marked changes nothing. Where another model of the schema was
+// marked as serving from a later time on, it returns modelswap.ErrStale.
 func (s *Store) MarkServing(ctx context.Context, name string, at time.Time) error {
 	return s.inWrite(ctx, "mark the serving model", func(tx *sql.Tx) error {
 		// Two that mark different models at once would leave both marked.
@@ -105,16 +124,17 @@ func (s *Store) MarkServing(ctx context.Context, name string, at time.Time) erro
 		case err != nil || marked:
 			return err
 		}
-		// Rollback goes by these times: they ascend, even if the clock was set back.
-		var last int64
-		if err := tx.QueryRowContext(ctx, lastMarkSQL).Scan(&last); err != nil {
+		var later int
+		if err := tx.QueryRowContext(ctx, laterSQL, micros(at), name).Scan(&later); err != nil {
 			return err
 		}
-		from := max(micros(at), last+1)
-		if _, err := tx.ExecContext(ctx, retireSQL, from, name); err != nil {
+		if later > 0 {
+			return modelswap.ErrStale
+		}
+		if _, err := tx.ExecContext(ctx, retireSQL, micros(at), name); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, markSQL, from, name)
+		_, err := tx.ExecContext(ctx, markSQL, micros(at), name)
 		return err
 	})
 }

@@ -2,10 +2,10 @@ package store
 
 import (
 	"context"
+	"errors"
 	"math"
 	"sync"
 	"testing"
-	"time"
 
 	"gateway/internal/learn"
 	"gateway/internal/modelswap"
@@ -34,18 +34,19 @@ func testModels(t *testing.T, open opener) {
 		s := open(t)
 		noParameters := modelswap.Model{Name: "no parameters", CreatedAt: at(0), Parameters: map[string]string{}}
 		for _, m := range []modelswap.Model{full, bare, noParameters} {
-			must(t, s.InsertModel(ctx, m))
+			must(t, s.InsertModel(ctx, m, modelswap.Fence{}))
 			want(t, m.Name, readModel(t, s, m.Name), m)
 		}
 	})
 	t.Run("recording a name again replaces the model", func(t *testing.T) {
 		t.Parallel()
 		s := open(t)
-		must(t, s.InsertModel(ctx, full))
+		must(t, s.InsertModel(ctx, full, modelswap.Fence{}))
 		replaced := modelswap.Model{Name: "full", CreatedAt: at(9), Algorithm: "linear-learner"}
-		must(t, s.InsertModel(ctx, replaced))
+		must(t, s.InsertModel(ctx, replaced, modelswap.Fence{}))
+		replaced.DeployedAt, replaced.RetiredAt = full.DeployedAt, full.RetiredAt // it has served, whoever records it
 		want(t, "model", readModel(t, s, "full"), replaced)
-		must(t, s.InsertModel(ctx, full))
+		must(t, s.InsertModel(ctx, full, modelswap.Fence{}))
 		want(t, "model", readModel(t, s, "full"), full)
 	})
 	t.Run("an unknown model is not found", func(t *testing.T) {
@@ -60,11 +61,11 @@ func testModels(t *testing.T, open opener) {
 		t.Parallel()
 		s := open(t)
 		m := bare
-		must(t, s.InsertModel(ctx, m))
+		must(t, s.InsertModel(ctx, m, modelswap.Fence{}))
 		must(t, s.MarkRemoved(ctx, m.Name, at(5)))
 		m.RemovedAt = ptr(at(5))
 		want(t, "model", readModel(t, s, m.Name), m)
-		must(t, s.InsertModel(ctx, bare))
+		must(t, s.InsertModel(ctx, bare, modelswap.Fence{}))
 		want(t, "model", readModel(t, s, m.Name), bare)
 	})
 	t.Run("all come newest first", func(t *testing.T) {
@@ -74,7 +75,7 @@ func testModels(t *testing.T, open opener) {
 		must(t, err)
 		want(t, "models at first", len(none), 0)
 		for i, name := range []string{"b", "c", "a"} {
-			must(t, s.InsertModel(ctx, modelswap.Model{Name: name, CreatedAt: at(min(i, 1))}))
+			must(t, s.InsertModel(ctx, modelswap.Model{Name: name, CreatedAt: at(min(i, 1))}, modelswap.Fence{}))
 		}
 		models, err := s.Models(ctx)
 		must(t, err)
@@ -86,10 +87,10 @@ func testModels(t *testing.T, open opener) {
 		t.Parallel()
 		s := open(t)
 		a, b := modelswap.Model{Name: "a", CreatedAt: at(0)}, modelswap.Model{Name: "b", CreatedAt: at(1)}
-		must(t, s.InsertModel(ctx, a))
-		must(t, s.InsertModel(ctx, b))
+		must(t, s.InsertModel(ctx, a, modelswap.Fence{}))
+		must(t, s.InsertModel(ctx, b, modelswap.Fence{}))
 		c := full // retired long ago
-		must(t, s.InsertModel(ctx, c))
+		must(t, s.InsertModel(ctx, c, modelswap.Fence{}))
 		check := func(step string) {
 			t.Helper()
 			want(t, step+": a", readModel(t, s, "a"), a)
@@ -109,23 +110,50 @@ func testModels(t *testing.T, open opener) {
 		check("a serves again")
 		wantKind(t, s.MarkServing(ctx, "x", at(40)), predict.NotFound, `there is no model "x"`)
 		check("after a mistake")
-		must(t, s.MarkServing(ctx, "b", at(5))) // the clock was set back
-		after := at(30).Add(time.Microsecond)
-		a.RetiredAt, b.DeployedAt, b.RetiredAt = ptr(after), ptr(after), nil
-		check("b serves again")
+		wantStale(t, "late", s.MarkServing(ctx, "b", at(5)))
+		check("after a late mark")
+	})
+	t.Run("a mark that comes late is refused, and models of other schemas stay as they are", func(t *testing.T) {
+		t.Parallel()
+		s := open(t)
+		for _, m := range []modelswap.Model{{Name: "a", Schema: "s"}, {Name: "b", Schema: "s"}, {Name: "c", Schema: "another"}} {
+			m.CreatedAt = at(0)
+			must(t, s.InsertModel(ctx, m, modelswap.Fence{}))
+		}
+		must(t, s.MarkServing(ctx, "a", at(10)))
+		must(t, s.MarkServing(ctx, "c", at(15)))
+		must(t, s.MarkServing(ctx, "b", at(20)))
+		wantStale(t, "late", s.MarkServing(ctx, "a", at(19)))
+		a, b, c := readModel(t, s, "a"), readModel(t, s, "b"), readModel(t, s, "c")
+		if a.RetiredAt == nil || b.RetiredAt != nil || c.RetiredAt != nil || !a.DeployedAt.Equal(at(10)) {
+			t.Errorf("got %+v, %+v, %+v; want b and c to serve", a, b, c)
+		}
+	})
+	t.Run("a record of an earlier revision of the renewal is refused", func(t *testing.T) {
+		t.Parallel()
+		s := open(t)
+		r := newRenewal("r", modelswap.Queued, 0)
+		must(t, s.InsertRenewal(ctx, r))
+		m := modelswap.Model{Name: "m", Renewal: "r", CreatedAt: at(0), Algorithm: "mine"}
+		mine := modelswap.Fence{Renewal: "r", Revision: r.Revision}
+		must(t, s.InsertModel(ctx, m, mine))
+		claim(t, s, "another")
+		m.Algorithm = "late"
+		wantStale(t, "late", s.InsertModel(ctx, m, mine))
+		want(t, "model", readModel(t, s, "m").Algorithm, "mine")
 	})
 	t.Run("whoever marks at the same moment, one stays marked", func(t *testing.T) {
 		t.Parallel()
 		s := open(t)
 		names := []string{"a", "b", "c"}
 		for _, name := range names {
-			must(t, s.InsertModel(ctx, modelswap.Model{Name: name, CreatedAt: at(0)}))
+			must(t, s.InsertModel(ctx, modelswap.Model{Name: name, CreatedAt: at(0)}, modelswap.Fence{}))
 		}
 		for range 5 {
 			var all sync.WaitGroup
 			for i, name := range names {
 				all.Go(func() {
-					if err := s.MarkServing(ctx, name, at(i)); err != nil {
+					if err := s.MarkServing(ctx, name, at(i)); err != nil && !errors.Is(err, modelswap.ErrStale) {
 						t.Errorf("MarkServing: %v", err)
 					}
 				})

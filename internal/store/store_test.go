@@ -38,6 +38,7 @@ var conformance = []struct {
 	{"attempts", testAttempts},
 	{"models", testModels},
 	{"artifacts", testArtifacts},
+	{"serving", testServing},
 	{"removing artifacts", testRemovingArtifacts},
 	{"schedules", testSchedules},
 	{"acts", testActs},

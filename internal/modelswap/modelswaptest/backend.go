@@ -83,14 +83,14 @@ func TestPlatform(t *testing.T, open func(t *testing.T) Platform) {
 	})
 	t.Run("nothing serves at first", func(t *testing.T) {
 		p := open(t)
-		if name, changing, err := p.Deployer.Serving(t.Context()); name != "" || changing || err != nil {
-			t.Errorf("%q, %v, %v", name, changing, err)
+		if now, err := p.Deployer.Serving(t.Context()); now != (modelswap.Serving{}) || err != nil {
+			t.Errorf("%+v, %v", now, err)
 		}
 		var e *predict.Error
 		if _, err := p.Scorer.Score(t.Context(), platformRows(1), false); !errors.As(err, &e) || e.Kind != predict.Unavailable {
 			t.Errorf("a score of no model: %v", err)
 		}
-		if err := p.Deployer.DeployModel(t.Context(), "nothing"); !errors.As(err, &e) || e.Kind != predict.NotFound {
+		if _, err := p.Deployer.DeployModel(t.Context(), modelswap.Change{Model: "nothing"}); !errors.As(err, &e) || e.Kind != predict.NotFound {
 			t.Errorf("deploying no model: %v", err)
 		}
 		if _, err := p.Deployer.ScoreWith(t.Context(), "nothing", platformRows(1)); !errors.As(err, &e) || e.Kind != predict.NotFound {
@@ -124,9 +124,7 @@ func TestPlatform(t *testing.T, open func(t *testing.T) Platform) {
 				want[model] = scores
 			}
 			for range 2 {
-				if err := p.Deployer.DeployModel(ctx, model); err != nil {
-					t.Fatal(err)
-				}
+				p.deploy(t, model)
 			}
 			p.serves(t, model)
 			out, err := p.Scorer.Score(ctx, rows, false)
@@ -143,16 +141,18 @@ func TestPlatform(t *testing.T, open func(t *testing.T) Platform) {
 		if err := p.Deployer.RemoveModel(ctx, "second"); !errors.As(err, &e) || e.Kind != predict.Conflict {
 			t.Errorf("removing the model that serves: %v", err)
 		}
-		if err := p.Deployer.DeployModel(ctx, "first"); err != nil { // back
-			t.Fatal(err)
-		}
+		p.deploy(t, "first") // back
 		p.serves(t, "first")
 		for range 2 {
 			if err := p.Deployer.RemoveModel(ctx, "second"); err != nil {
 				t.Errorf("removing a model that has served: %v", err)
 			}
 		}
-		if err := p.Deployer.DeployModel(ctx, "second"); !errors.As(err, &e) || e.Kind != predict.NotFound {
+		now, err := p.Deployer.Serving(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.Deployer.DeployModel(ctx, modelswap.Change{Model: "second", Over: now}); !errors.As(err, &e) || e.Kind != predict.NotFound {
 			t.Errorf("deploying a model that was removed: %v", err)
 		}
 	})
@@ -226,14 +226,26 @@ func (p Platform) trained(t *testing.T, model string, n int) {
 	}
 }
 
+// deploy makes a model serve in the place of what serves.
+func (p Platform) deploy(t *testing.T, model string) {
+	t.Helper()
+	now, err := p.Deployer.Serving(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Deployer.DeployModel(t.Context(), modelswap.Change{Model: model, Over: now}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func (p Platform) serves(t *testing.T, model string) {
 	t.Helper()
 	p.until(t, model+" serves", func(ctx context.Context) bool {
-		name, changing, err := p.Deployer.Serving(ctx)
+		now, err := p.Deployer.Serving(ctx)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return name == model && !changing
+		return now.Model == model && !now.Changing
 	})
 }
 

@@ -100,8 +100,8 @@ type crashModels struct {
 	*crash
 }
 
-func (c crashModels) InsertModel(ctx context.Context, m modelswap.Model) error {
-	return c.around(c.number("InsertModel"), func() error { return c.modelsPort.InsertModel(ctx, m) })
+func (c crashModels) InsertModel(ctx context.Context, m modelswap.Model, by modelswap.Fence) error {
+	return c.around(c.number("InsertModel"), func() error { return c.modelsPort.InsertModel(ctx, m, by) })
 }
 
 func (c crashModels) MarkServing(ctx context.Context, name string, at time.Time) error {
@@ -196,8 +196,13 @@ func (c crashDeployer) ScoreWith(ctx context.Context, name string, rows []predic
 	return c.Deployer.ScoreWith(ctx, name, rows)
 }
 
-func (c crashDeployer) DeployModel(ctx context.Context, name string) error {
-	return c.around("DeployModel", func() error { return c.Deployer.DeployModel(ctx, name) })
+func (c crashDeployer) DeployModel(ctx context.Context, change modelswap.Change) (version int64, err error) {
+	err = c.around("DeployModel", func() error { version, err = c.Deployer.DeployModel(ctx, change); return err })
+	return version, err
+}
+
+func (c crashDeployer) HoldServing(ctx context.Context, change modelswap.Change) error {
+	return c.around("HoldServing", func() error { return c.Deployer.HoldServing(ctx, change) })
 }
 
 func (c crashDeployer) RemoveModel(ctx context.Context, name string) error {

@@ -46,7 +46,8 @@ type Backend struct {
 	traffic  []predict.Prediction
 	files    fstest.MapFS
 	jobs     map[string]modelswap.TrainingStatus
-	serving  string
+	serving  modelswap.Serving
+	holder   modelswap.Fence // of the newest change or hold of serving
 	final    chan *modelswap.Renewal
 }
 
@@ -85,7 +86,13 @@ func (b *Backend) Serve(m modelswap.Model) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.models[m.Name] = m
-	b.serving = m.Name
+	b.serve(m.Name, time.Now().UnixMicro())
+}
+
+func (b *Backend) serve(model string, version int64) {
+	if b.serving.Model != model {
+		b.serving.Model, b.serving.Version = model, max(b.serving.Version+1, version)
+	}
 }
 
 // Lose forgets all training jobs, as a restart does.

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"strings"
 	"testing/fstest"
+	"time"
 
 	"gateway/internal/export"
 	"gateway/internal/modelswap"
@@ -122,22 +123,42 @@ func (b *Backend) score(name string, row predict.Vector) float64 {
 }
 
 // DeployModel implements modelswap.Deployer.
-func (b *Backend) DeployModel(_ context.Context, name string) error {
+func (b *Backend) DeployModel(_ context.Context, c modelswap.Change) (int64, error) {
 	if err := b.before("DeployModel"); err != nil {
+		return 0, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := c.Check(b.serving, b.holder); err != nil {
+		return 0, err
+	}
+	b.serve(c.Model, c.NextVersion(time.Now(), b.serving.Version))
+	b.holder = c.By
+	return b.serving.Version, nil
+}
+
+// HoldServing implements modelswap.Deployer.
+func (b *Backend) HoldServing(_ context.Context, c modelswap.Change) error {
+	if err := b.before("HoldServing"); err != nil {
 		return err
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.serving = name
+	if err := c.Check(b.serving, b.holder); err != nil {
+		return err
+	}
+	b.holder = c.By
 	return nil
 }
 
 // Serving implements modelswap.Deployer.
-func (b *Backend) Serving(context.Context) (name string, changing bool, err error) {
-	changing = b.Changing != nil && b.Changing()
+func (b *Backend) Serving(context.Context) (modelswap.Serving, error) {
+	changing := b.Changing != nil && b.Changing()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.serving, changing, nil
+	now := b.serving
+	now.Changing = changing
+	return now, nil
 }
 
 // RemoveModel implements modelswap.Deployer.
@@ -147,7 +168,7 @@ func (b *Backend) RemoveModel(_ context.Context, name string) error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.serving == name {
+	if b.serving.Model == name {
 		return predict.Errorf(predict.Conflict, "model %s serves", name)
 	}
 	return nil
@@ -160,7 +181,11 @@ func (l live) Score(ctx context.Context, rows []predict.Vector, _ bool) (predict
 	if err := l.b.before("Score"); err != nil {
 		return predict.Scores{}, err
 	}
-	name, _, _ := l.b.Serving(ctx)
+	serving, err := l.b.Serving(ctx)
+	if err != nil {
+		return predict.Scores{}, err
+	}
+	name := serving.Model
 	out := predict.Scores{Model: name, Schema: l.b.Schema.Fingerprint(), Label: make([]int, len(rows))}
 	for _, row := range rows {
 		out.Score = append(out.Score, l.b.score(name, row))

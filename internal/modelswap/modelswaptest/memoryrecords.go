@@ -11,9 +11,18 @@ import (
 )
 
 // InsertModel implements modelswap.Models.
-func (b *Backend) InsertModel(_ context.Context, m modelswap.Model) error {
+func (b *Backend) InsertModel(_ context.Context, m modelswap.Model, by modelswap.Fence) error {
+	if err := b.before("InsertModel"); err != nil {
+		return err
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if by != (modelswap.Fence{}) && b.revision[by.Renewal] != by.Revision {
+		return modelswap.ErrStale
+	}
+	if old, ok := b.models[m.Name]; ok {
+		m.DeployedAt, m.RetiredAt = old.DeployedAt, old.RetiredAt
+	}
 	b.models[m.Name] = m
 	return nil
 }
@@ -38,8 +47,16 @@ func (b *Backend) Models(context.Context) ([]modelswap.Model, error) {
 
 // MarkServing implements modelswap.Models.
 func (b *Backend) MarkServing(_ context.Context, name string, at time.Time) error {
+	if err := b.before("MarkServing"); err != nil {
+		return err
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	for _, m := range b.models {
+		if m.Name != name && m.Schema == b.models[name].Schema && m.DeployedAt != nil && m.DeployedAt.After(at) {
+			return modelswap.ErrStale
+		}
+	}
 	m := b.models[name]
 	m.DeployedAt = &at
 	b.models[name] = m
