@@ -411,7 +411,7 @@ func (s *swapStore) DeployModel(_ context.Context, c modelswap.Change) (int64, e
 	return 0, s.err
 }
 
-func (s *swapStore) ClaimRenewal(context.Context, string, time.Duration) (*modelswap.Renewal, error) {
+func (s *swapStore) ClaimRenewal(context.Context, string, string, time.Duration) (*modelswap.Renewal, error) {
 	return nil, nil
 }
 func (s *swapStore) ExtendLease(context.Context, string, string, time.Duration) (bool, error) {

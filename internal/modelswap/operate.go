@@ -30,6 +30,10 @@ func (e *Engine) Resume(ctx context.Context, id string, req ResumeRequest) (*Ren
 	if !r.Status.Final() || r.Status == Succeeded {
 		return nil, predict.Errorf(predict.Conflict, "renewal %s is %s: only one that failed, was rejected or was cancelled can be resumed", id, r.Status)
 	}
+	if e.foreign(r) {
+		return nil, predict.Errorf(predict.Conflict, "renewal %s was begun for schema %.12s, this gateway has %.12s: start a new one",
+			id, r.State.Schema, e.opts.Schema.Fingerprint())
+	}
 	stopped := r.stoppedAt()
 	from := stopped
 	if from == Verify {

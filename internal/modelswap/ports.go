@@ -17,10 +17,11 @@ type Renewals interface {
 	// Conflict whose detail names that one.
 	InsertRenewal(ctx context.Context, r *Renewal) error
 	// ClaimRenewal takes, for owner and for as long as lease, the unfinished
-	// renewal whose WakeAt has passed and that nobody else holds; nil if there
-	// is none. It increments Revision, so that whoever held it before, and
-	// wakes up late, cannot save.
-	ClaimRenewal(ctx context.Context, owner string, lease time.Duration) (*Renewal, error)
+	// renewal whose WakeAt has passed and that no other owner holds; nil if there
+	// is none. It is one whose State.Schema is schema or empty, or one that no
+	// engine has worked on for Stranded. It increments Revision, so that an engine
+	// that held it before cannot save.
+	ClaimRenewal(ctx context.Context, owner, schema string, lease time.Duration) (*Renewal, error)
 	// ExtendLease lets owner hold the renewal for as long as lease from now, and
 	// tells whether it is to be cancelled. ErrStale: somebody else holds it, or
 	// it has ended.

@@ -108,6 +108,7 @@ type Metrics struct {
 // State is a renewal's memory between steps. Everything in it is durable
 // before the step that wrote it counts as done.
 type State struct {
+	Schema    string `json:"schema,omitempty"`    // fingerprint; empty in renewals of earlier versions
 	Export    string `json:"export,omitempty"`    // folder of the exported data, for Files
 	Train     string `json:"train,omitempty"`     // training CSV, for Files
 	Holdout   string `json:"holdout,omitempty"`   // held-out CSV, for Files

@@ -48,16 +48,22 @@ func (r *Renewal) folder() string { return "renewals/" + r.ID }
 func (e *Engine) removeModels(ctx context.Context, models []Model, renewals map[string]bool) error {
 	good := slices.DeleteFunc(slices.Clone(models), func(m Model) bool { return m.DeployedAt == nil || m.RemovedAt != nil || m.Serving })
 	slices.SortFunc(good, func(a, b Model) int { return b.DeployedAt.Compare(*a.DeployedAt) })
-	keep := make(map[string]bool)
-	for _, m := range good[:min(len(good), e.opts.KeepModels)] {
-		keep[m.Name] = true
+	keep, kept := make(map[string]bool), make(map[string]int) // kept by schema
+	for _, m := range good {
+		if kept[m.Schema]++; kept[m.Schema] <= e.opts.KeepModels {
+			keep[m.Name] = true
+		}
 	}
 	var faults []error
 	for _, m := range models {
 		if m.Serving || m.RemovedAt != nil || keep[m.Name] || renewals[m.Renewal] {
 			continue
 		}
-		if err := e.ports.Deployer.RemoveModel(ctx, m.Name); err != nil {
+		err := e.ports.Deployer.RemoveModel(ctx, m.Name)
+		if conflict, _ := isConflict(err); conflict {
+			continue // it serves elsewhere: for gateways of another schema
+		}
+		if err != nil {
 			faults = append(faults, err)
 			continue
 		}

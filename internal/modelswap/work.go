@@ -17,6 +17,9 @@ const (
 	// holdTime is the longest wait through which the lease is kept; for a
 	// longer one the renewal is let go until it is due.
 	holdTime = 2 * time.Second
+	// Stranded is how long no engine has worked on a renewal of another schema
+	// before any engine may end it: gateways of its schema are gone.
+	Stranded = time.Minute
 	// saveTime bounds a save.
 	saveTime = 10 * time.Second
 )
@@ -29,7 +32,7 @@ func (e *Engine) Run(ctx context.Context) {
 	clock.Go(func() { e.keepTime(ctx) })
 	report := e.reporter("the renewal's record cannot be read or saved", "the renewal's record can be read and saved again")
 	for ctx.Err() == nil {
-		r, err := e.ports.Renewals.ClaimRenewal(ctx, e.opts.Owner, leaseTime)
+		r, err := e.ports.Renewals.ClaimRenewal(ctx, e.opts.Owner, e.opts.Schema.Fingerprint(), leaseTime)
 		if err == nil && r != nil {
 			err = e.work(ctx, r)
 		}
@@ -66,6 +69,9 @@ func (e *Engine) reporter(begins, ends string) func(context.Context, error) {
 // store failed; the renewal is then as it was saved last.
 func (e *Engine) work(ctx context.Context, r *Renewal) error {
 	r.Claim = r.Revision
+	if e.foreign(r) {
+		return e.lost(r, e.strand(ctx, r))
+	}
 	held, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	if r.Cancelling {
@@ -98,6 +104,24 @@ func (e *Engine) work(ctx context.Context, r *Renewal) error {
 		case <-time.After(wait):
 		}
 	}
+}
+
+// foreign reports whether a renewal was begun for another schema.
+func (e *Engine) foreign(r *Renewal) bool {
+	return r.State.Schema != "" && r.State.Schema != e.opts.Schema.Fingerprint()
+}
+
+// strand ends a renewal of another schema, which would keep others from starting.
+func (e *Engine) strand(ctx context.Context, r *Renewal) error {
+	step := r.Current()
+	if step.StartedAt == nil {
+		now := time.Now().UTC()
+		step.StartedAt = &now
+		step.Attempt++
+	}
+	e.settle(r, step, &Fault{Input, fmt.Errorf("the renewal was begun for schema %.12s, and no gateway of that schema has worked on it for %s; this gateway has schema %.12s: start a new renewal",
+		r.State.Schema, Stranded, e.opts.Schema.Fingerprint())})
+	return e.save(ctx, r, 0)
 }
 
 // lost logs that the renewal was claimed by another process, where err says so,

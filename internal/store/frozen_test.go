@@ -27,7 +27,7 @@ func TestAFrozenReplicaLetsItsRowsGo(t *testing.T) {
 		t.Fatal(err)
 	}
 	start := time.Now()
-	claimed, err := other.ClaimRenewal(t.Context(), "other", time.Minute)
+	claimed, err := other.ClaimRenewal(t.Context(), "other", "", time.Minute)
 	if err != nil || claimed == nil || claimed.ID != "r" {
 		t.Fatalf("got %v (%v), want the renewal", claimed, err)
 	}

@@ -32,13 +32,17 @@ const (
 	claimRenewalSQL = `
 UPDATE renewals SET revision = revision + 1, lease_owner = $1, lease_until = $2
 WHERE id = (
-    SELECT id FROM renewals
-    WHERE status IN ('queued', 'running') AND (wake_at <= $3 OR wake_at > $4)
-      AND (lease_owner IS NULL OR lease_owner = $1 OR lease_until <= $3 OR lease_until > $4)
+    SELECT id FROM renewals WHERE ` + claimableSQL + `
     ORDER BY wake_at, created_at, id LIMIT 1)
-  AND status IN ('queued', 'running') AND (wake_at <= $3 OR wake_at > $4)
-  AND (lease_owner IS NULL OR lease_owner = $1 OR lease_until <= $3 OR lease_until > $4)
+  AND ` + claimableSQL + `
 RETURNING id`
+
+	// $5 is the claimant's schema. A renewal of another one is claimed where no
+	// gateway has worked on it since $6.
+	claimableSQL = `status IN ('queued', 'running') AND (wake_at <= $3 OR wake_at > $4)
+      AND (lease_owner IS NULL OR lease_owner = $1 OR lease_until <= $3 OR lease_until > $4)
+      AND (schema IN ($5, '') OR (wake_at <= $6 OR wake_at > $4)
+          AND (COALESCE(lease_until, created_at) <= $6 OR lease_until > $4))`
 
 	extendLeaseSQL = `
 UPDATE renewals SET lease_until = $1
@@ -51,15 +55,17 @@ WHERE id = $1 AND status IN ('queued', 'running')`
 )
 
 // ClaimRenewal takes, for owner and for as long as lease, the unfinished
-// renewal that is due and that nobody else holds: its lease is free, has
-// expired or is the owner's own. It returns nil if there is none, and
+// renewal that is due and that no other owner holds: its lease is free, has
+// expired or is the owner's own. It is one of the schema, or one that no gateway
+// has worked on for modelswap.Stranded. It returns nil if there is none, and
 // increments the revision, the owner's own claim included.
-func (s *Store) ClaimRenewal(ctx context.Context, owner string, lease time.Duration) (*modelswap.Renewal, error) {
+func (s *Store) ClaimRenewal(ctx context.Context, owner, schema string, lease time.Duration) (*modelswap.Renewal, error) {
 	var claimed *modelswap.Renewal
 	err := s.inWrite(ctx, "claim renewal", func(tx *sql.Tx) error {
 		now := s.now()
 		var id string
-		err := tx.QueryRowContext(ctx, claimRenewalSQL, owner, micros(now.Add(lease)), micros(now), micros(now.Add(farAhead))).Scan(&id)
+		err := tx.QueryRowContext(ctx, claimRenewalSQL, owner, micros(now.Add(lease)), micros(now), micros(now.Add(farAhead)),
+			schema, micros(now.Add(-modelswap.Stranded))).Scan(&id)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
 		}

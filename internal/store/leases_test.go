@@ -20,7 +20,7 @@ func setClock(s *Store, seconds int) {
 // claim claims for ten seconds.
 func claim(t testing.TB, s *Store, owner string) *modelswap.Renewal {
 	t.Helper()
-	r, err := s.ClaimRenewal(context.Background(), owner, 10*time.Second)
+	r, err := s.ClaimRenewal(context.Background(), owner, "", 10*time.Second)
 	must(t, err)
 	return r
 }
@@ -52,6 +52,36 @@ func testLeases(t *testing.T, open opener) {
 		must(t, s.InsertRenewal(ctx, newRenewal("r", modelswap.Queued, 0)))
 		return s
 	}
+	t.Run("a renewal of another schema is left to gateways of that schema, until there are none", func(t *testing.T) {
+		t.Parallel()
+		s := open(t)
+		setClock(s, 0)
+		r := newRenewal("r", modelswap.Queued, 0)
+		r.State.Schema = "theirs"
+		must(t, s.InsertRenewal(ctx, r))
+		of := func(schema string) *modelswap.Renewal {
+			r, err := s.ClaimRenewal(ctx, schema, schema, 10*time.Second)
+			must(t, err)
+			return r
+		}
+		wantNone(t, "new", of("mine"))
+		setClock(s, 59)
+		wantNone(t, "59 seconds old", of("mine"))
+		r = of("theirs")
+		if r == nil || r.State.Schema != "theirs" {
+			t.Fatalf("got %+v, want the renewal of the schema", r)
+		}
+		setClock(s, 69+59)
+		wantNone(t, "59 seconds after the lease ended", of("mine"))
+		r.Released, r.WakeAt = true, at(300)
+		must(t, s.UpdateRenewal(ctx, r)) // it waits for something
+		setClock(s, 300+59)
+		wantNone(t, "59 seconds after it was due", of("mine"))
+		setClock(s, 300+60)
+		if of("mine") == nil {
+			t.Error("a renewal that no gateway works on was not claimed")
+		}
+	})
 	t.Run("the one unfinished renewal is claimed whole, with a new revision", func(t *testing.T) {
 		t.Parallel()
 		s := open(t)
@@ -197,7 +227,7 @@ func testLeases(t *testing.T, open opener) {
 			for i := range 100 {
 				all.Go(func() {
 					owner := fmt.Sprint(round, "-", i)
-					r, err := s.ClaimRenewal(ctx, owner, 10*time.Second)
+					r, err := s.ClaimRenewal(ctx, owner, "", 10*time.Second)
 					if err != nil {
 						t.Errorf("ClaimRenewal: %v", err)
 					}

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -12,11 +13,12 @@ import (
 
 	"gateway/internal/modelswap"
 	"gateway/internal/pgtest"
+	"gateway/internal/predict"
 )
 
-// What version 1 left unfinished, without leases, is claimed after the upgrade.
-func TestMigrateFromVersion1(t *testing.T) {
-	t.Parallel()
+// fromVersion makes a database of each engine as the migration of that number
+// left it, lets fill write into it, and hands it to check, opened by this version.
+func fromVersion(t *testing.T, version int64, fill func(t *testing.T, old *sql.DB), check func(t *testing.T, s *Store)) {
 	engines := []struct {
 		name     string
 		migrator migrator
@@ -43,29 +45,84 @@ func TestMigrateFromVersion1(t *testing.T) {
 			must(t, err)
 			provider, err := goose.NewProvider(engine.migrator.dialect, old, files, goose.WithDisableGlobalRegistry(true))
 			must(t, err)
-			_, err = provider.UpTo(t.Context(), 1)
+			_, err = provider.UpTo(t.Context(), version)
 			must(t, err)
-			_, err = old.Exec(`
-INSERT INTO renewals (id, revision, status, cause, reason, overrides, force, created_at, metrics, state, error)
-VALUES ('r', 7, 'running', 'manual', '', '{}', 0, 0, '{}', '{}', '')`)
-			must(t, err)
-			_, err = old.Exec(`
-INSERT INTO renewal_steps (renewal_id, name, attempt, latest, position, status, started_at)
-VALUES ('r', 'export', 1, 1, 0, 'running', 5), ('r', 'convert', 0, 1, 1, 'pending', NULL)`)
-			must(t, err)
+			fill(t, old)
 			must(t, old.Close())
-
 			s, err := reopen()
 			must(t, err)
-			wanted := newRenewal("r", modelswap.Running, 0)
-			wanted.CreatedAt, wanted.Revision = fromMicros(0), 8
-			wanted.Steps[0] = modelswap.Step{
-				Name: modelswap.Export, Status: modelswap.StepRunning, Attempt: 1, StartedAt: ptr(fromMicros(5)),
-			}
-			want(t, "claimed", claim(t, s, "a"), wanted)
-			attempts, err := s.Attempts(t.Context(), "r")
-			must(t, err)
-			want(t, "attempts", attempts, wanted.Steps[:1])
+			check(t, s)
 		})
 	}
+}
+
+// What version 1 left unfinished, without leases, is claimed after the upgrade.
+func TestMigrateFromVersion1(t *testing.T) {
+	t.Parallel()
+	fromVersion(t, 1, func(t *testing.T, old *sql.DB) {
+		_, err := old.Exec(`
+INSERT INTO renewals (id, revision, status, cause, reason, overrides, force, created_at, metrics, state, error)
+VALUES ('r', 7, 'running', 'manual', '', '{}', 0, 0, '{}', '{}', '')`)
+		must(t, err)
+		_, err = old.Exec(`
+INSERT INTO renewal_steps (renewal_id, name, attempt, latest, position, status, started_at)
+VALUES ('r', 'export', 1, 1, 0, 'running', 5), ('r', 'convert', 0, 1, 1, 'pending', NULL)`)
+		must(t, err)
+	}, func(t *testing.T, s *Store) {
+		wanted := newRenewal("r", modelswap.Running, 0)
+		wanted.CreatedAt, wanted.Revision = fromMicros(0), 8
+		wanted.Steps[0] = modelswap.Step{
+			Name: modelswap.Export, Status: modelswap.StepRunning, Attempt: 1, StartedAt: ptr(fromMicros(5)),
+		}
+		want(t, "claimed", claim(t, s, "a"), wanted)
+		attempts, err := s.Attempts(t.Context(), "r")
+		must(t, err)
+		want(t, "attempts", attempts, wanted.Steps[:1])
+	})
+}
+
+// TestMigrateFromVersion7 opens a database from before what serves was recorded
+// by schema: the model goes on serving for gateways of its schema, and those of
+// another one begin without a model.
+func TestMigrateFromVersion7(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	fromVersion(t, 7, func(t *testing.T, old *sql.DB) {
+		for _, statement := range []string{
+			`INSERT INTO models (name, renewal, algorithm, schema, data, row_count, created_at, deployed_at, watermark)
+VALUES ('m1', 'r', 'xgboost', 'mine', '', 1, 5, 6, 0)`,
+			`INSERT INTO artifacts (name, body, created_at) VALUES ('m1', '{}', 5), ('m2', '{}', 5), ('m3', '{}', 5), ('lost', '{}', 5)`,
+			`INSERT INTO serving (endpoint, model, changed_at) VALUES ('e', 'm1', 6), ('f', 'lost', 7)`,
+			`INSERT INTO renewals (id, revision, status, cause, reason, overrides, force, created_at, metrics, state, error)
+VALUES ('r', 7, 'running', 'manual', '', '{}', 0, 0, '{}', '{"champion":"m1","model":"m2"}', '')`,
+		} {
+			_, err := old.Exec(statement)
+			must(t, err)
+		}
+	}, func(t *testing.T, s *Store) {
+		at := func(endpoint, schema string) modelswap.Serving {
+			now, err := s.Serving(ctx, endpoint, schema)
+			must(t, err)
+			return now
+		}
+		want(t, "of its schema", at("e", "mine"), modelswap.Serving{Model: "m1", Version: 6})
+		want(t, "of another one", at("e", "another"), modelswap.Serving{})
+		want(t, "without a record", at("f", "any"), modelswap.Serving{Model: "lost", Version: 7})
+		serve(t, s, "e", "another", "m3")
+		want(t, "of its schema still", at("e", "mine"), modelswap.Serving{Model: "m1", Version: 6})
+		wantKind(t, s.RemoveArtifact(ctx, "m1"), predict.Conflict, "model m1 serves")
+
+		// The renewal that the earlier version evaluated goes on, with gateways of any schema.
+		r, err := s.ClaimRenewal(ctx, "a", "mine", time.Minute)
+		must(t, err)
+		if r == nil || r.State.Schema != "" {
+			t.Fatalf("claimed %+v, want the renewal, of no schema", r)
+		}
+		c := modelswap.Change{Model: r.State.Model, Over: modelswap.Serving{Model: r.State.Champion, Version: r.State.Version},
+			By: modelswap.Fence{Renewal: r.ID, Revision: r.Revision}}
+		_, err = s.SetServing(ctx, "e", "mine", c)
+		must(t, err)
+		want(t, "deployed", at("e", "mine").Model, "m2")
+		want(t, "of another one still", at("e", "another").Model, "m3")
+	})
 }

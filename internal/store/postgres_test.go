@@ -94,7 +94,7 @@ func TestPostgresReplicasShareRenewals(t *testing.T) {
 			case !errors.As(err, &conflict) || !strings.HasSuffix(conflict.Detail, " is still queued"):
 				t.Errorf("InsertRenewal: got %v, want a conflict that names the other", err)
 			}
-			r, err := s.ClaimRenewal(ctx, id, time.Minute)
+			r, err := s.ClaimRenewal(ctx, id, "", time.Minute)
 			if err != nil {
 				t.Errorf("ClaimRenewal: %v", err)
 			}

@@ -16,8 +16,8 @@ const (
 	insertRenewalSQL = `
 INSERT INTO renewals
     (id, revision, status, cause, reason, overrides, force, created_at, finished_at, model, metrics, state, error,
-     cancel, wake_at)
-VALUES ($1, 1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`
+     cancel, wake_at, schema)
+VALUES ($1, 1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`
 
 	// On the right of "=" stands what was stored before. Whoever saves an
 	// unfinished renewal may not know yet that it is to be cancelled: the
@@ -30,8 +30,8 @@ SET revision = revision + 1, status = $1, cause = $2, reason = $3, overrides = $
     cancel = CASE WHEN cancel > $12 AND status IN ('queued', 'running') THEN cancel ELSE $12 END,
     wake_at = CASE WHEN cancel > $12 AND status IN ('queued', 'running') THEN 0 ELSE CAST($13 AS BIGINT) END,
     lease_owner = CASE WHEN $14 = 1 THEN NULL ELSE lease_owner END,
-    lease_until = CASE WHEN $14 = 1 THEN NULL ELSE lease_until END
-WHERE id = $15 AND revision = $16`
+    lease_until = CASE WHEN $14 = 1 THEN CAST($15 AS BIGINT) ELSE lease_until END
+WHERE id = $16 AND revision = $17`
 
 	// A renewal and its steps come in one statement, hence from one snapshot:
 	// a row for each step, repeating the renewal. A step that was never saved
@@ -73,7 +73,7 @@ func insertRenewal(ctx context.Context, tx *sql.Tx, r *modelswap.Renewal) error 
 	if err != nil {
 		return err
 	}
-	if _, err := tx.ExecContext(ctx, insertRenewalSQL, append([]any{r.ID}, values...)...); err != nil {
+	if _, err := tx.ExecContext(ctx, insertRenewalSQL, append(append([]any{r.ID}, values...), r.State.Schema)...); err != nil {
 		return err
 	}
 	return saveSteps(ctx, tx, r)
@@ -89,7 +89,7 @@ func (s *Store) UpdateRenewal(ctx context.Context, r *modelswap.Renewal) error {
 	if err != nil {
 		return failed("update renewal", err)
 	}
-	values = append(values, flag(r.Released || r.Status.Final()), r.ID, r.Revision)
+	values = append(values, flag(r.Released || r.Status.Final()), micros(s.now()), r.ID, r.Revision)
 	err = s.inWrite(ctx, "update renewal", func(tx *sql.Tx) error {
 		result, err := tx.ExecContext(ctx, updateRenewalSQL, values...)
 		if err != nil {

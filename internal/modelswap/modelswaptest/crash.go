@@ -79,8 +79,8 @@ func (c crashRenewals) InsertRenewal(ctx context.Context, r *modelswap.Renewal) 
 	return c.around("InsertRenewal", func() error { return c.renewalsPort.InsertRenewal(ctx, r) })
 }
 
-func (c crashRenewals) ClaimRenewal(ctx context.Context, owner string, lease time.Duration) (*modelswap.Renewal, error) {
-	r, err := c.renewalsPort.ClaimRenewal(ctx, owner, lease)
+func (c crashRenewals) ClaimRenewal(ctx context.Context, owner, schema string, lease time.Duration) (*modelswap.Renewal, error) {
+	r, err := c.renewalsPort.ClaimRenewal(ctx, owner, schema, lease)
 	if r != nil {
 		c.reach("ClaimRenewal after")
 	}

@@ -148,7 +148,7 @@ func (b *Backend) onlyOne(id string) error {
 }
 
 // ClaimRenewal implements modelswap.Renewals.
-func (b *Backend) ClaimRenewal(_ context.Context, owner string, d time.Duration) (*modelswap.Renewal, error) {
+func (b *Backend) ClaimRenewal(_ context.Context, owner, schema string, d time.Duration) (*modelswap.Renewal, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := time.Now()
@@ -161,12 +161,18 @@ func (b *Backend) ClaimRenewal(_ context.Context, owner string, d time.Duration)
 		if r.Status.Final() || now.Before(l.wakes) || (l.owner != owner && now.Before(l.until)) {
 			continue
 		}
+		if s := r.State.Schema; s != "" && s != schema && now.Sub(later(l.until, l.wakes, r.CreatedAt)) < modelswap.Stranded {
+			continue
+		}
 		b.revision[id]++
 		b.lease[id] = lease{owner: owner, until: now.Add(d)}
 		return b.get(id)
 	}
 	return nil, nil
 }
+
+// later returns the last of the times.
+func later(times ...time.Time) time.Time { return slices.MaxFunc(times, time.Time.Compare) }
 
 // ExtendLease implements modelswap.Renewals. A frozen owner hangs in it.
 func (b *Backend) ExtendLease(ctx context.Context, id, owner string, d time.Duration) (bool, error) {

@@ -10,3 +10,7 @@ UPDATE serving SET schema = COALESCE((SELECT m.schema FROM models m WHERE m.name
 -- The claim of a renewal that changed the row last or holds it; '' and 0 for none.
 ALTER TABLE serving ADD COLUMN renewal TEXT NOT NULL DEFAULT '';
 ALTER TABLE serving ADD COLUMN revision BIGINT NOT NULL DEFAULT 0;
+
+-- A renewal is worked on by gateways of its schema; '' is that of renewals made by
+-- an earlier version of the gateway, and counts as any.
+ALTER TABLE renewals ADD COLUMN schema TEXT NOT NULL DEFAULT '';
