@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"gateway/internal/predict"
 )
 
 // Dependency is something that predictions need. Check says whether it works;
@@ -30,7 +32,9 @@ type Condition struct {
 	State  string     `json:"state"`
 	Since  *time.Time `json:"since,omitzero"`
 	Reason string     `json:"reason,omitzero"` // in one word, where the error of Check has a method Reason
-	Detail string     `json:"detail,omitzero"` // the error, for operators alone
+	Detail string     `json:"detail,omitzero"` // the error; to callers only what a prediction's problem says as well
+
+	public string // Detail for callers
 }
 
 const (
@@ -117,7 +121,7 @@ func (r *readiness) look(ctx context.Context, flight chan struct{}) {
 		c := Condition{State: d.state}
 		if d.state != stateOK {
 			since := d.since
-			c.Since, c.Reason, c.Detail = &since, reasonOf(d.err), d.err.Error()
+			c.Since, c.Reason, c.Detail, c.public = &since, reasonOf(d.err), d.err.Error(), publicDetail(d.err)
 		}
 		now.Dependencies[d.Name] = c
 		if d.state == stateUnavailable || now.Status == stateOK {
@@ -163,6 +167,16 @@ func reasonOf(err error) string {
 	return ""
 }
 
+// publicDetail is what an error says to callers; other errors, which may name
+// machines and users, are for the log.
+func publicDetail(err error) string {
+	var known *predict.Error
+	if errors.As(err, &known) {
+		return known.Detail
+	}
+	return ""
+}
+
 // check waits for the dependency no longer than checkTimeout, even where the
 // check itself ignores its context. Such a check is left running, once.
 func (d *watched) check(ctx context.Context) error {
@@ -201,9 +215,9 @@ func (a *api) live(w http.ResponseWriter, _ *http.Request) error {
 	return writeJSON(w, http.StatusOK, map[string]string{"status": stateOK})
 }
 
-// ready answers whether the gateway can predict. The answer has reasons of one
-// word, for the route is open to everyone; what went wrong is in the log and in
-// /admin/status.
+// ready answers whether the gateway can predict. The route is open to everyone:
+// the answer has reasons of one word, and of details those that callers of a
+// prediction get as well. The log and /admin/status have all of them.
 func (a *api) ready(w http.ResponseWriter, r *http.Request) error {
 	now, err := a.readiness.get(r.Context())
 	if err != nil {
@@ -211,7 +225,7 @@ func (a *api) ready(w http.ResponseWriter, r *http.Request) error {
 	}
 	now.Dependencies = maps.Clone(now.Dependencies)
 	for name, c := range now.Dependencies {
-		c.Detail = ""
+		c.Detail = c.public
 		now.Dependencies[name] = c
 	}
 	go a.remember(context.WithoutCancel(r.Context()))

@@ -406,6 +406,10 @@ func (s *swapStore) Serving(context.Context) (modelswap.Serving, error) {
 	return modelswap.Serving{Model: s.serving}, s.err
 }
 
+func (s *swapStore) DescribeModel(_ context.Context, name string) (modelswap.Model, error) {
+	return modelswap.Model{}, predict.Errorf(predict.NotFound, "there is no model %q", name)
+}
+
 func (s *swapStore) DeployModel(_ context.Context, c modelswap.Change) (int64, error) {
 	s.serving = c.Model
 	return 0, s.err

@@ -263,10 +263,10 @@ func (a *app) drainOutbox(ctx context.Context) {
 
 func (a *app) modelFollowed(err error) {
 	if err != nil {
-		a.log.Error("it cannot be seen which model is to serve; the one that serves goes on", "error", err)
+		a.log.Error("the model that is to serve cannot be read or loaded; the one that serves goes on, and it is tried again", "error", err)
 		return
 	}
-	a.log.Info("it can be seen again which model is to serve")
+	a.log.Info("the model that is to serve can be read and loaded again")
 }
 
 // stopServers lets the clients go: readiness off; answers ask for the

@@ -10,7 +10,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"gateway/internal/idempotency"
-	"gateway/internal/learn"
 	"gateway/internal/local"
 	"gateway/internal/modelswap"
 	"gateway/internal/outbox"
@@ -177,14 +176,15 @@ func openLocal(ctx context.Context, cfg Config, p *parts, log *slog.Logger) (bac
 
 	name, err := deployer.Restore(ctx)
 	switch {
-	case errors.Is(err, learn.ErrSchema):
-		// Not fatal: a renewal makes a model for the new schema. Until then
-		// /readyz is 503, because no model fits.
-		log.Warn("the model was made for another schema and cannot serve; renew it", "model", name, "error", err)
 	case err != nil:
-		return backEnd{}, err
+		// Not fatal: a rollback or a renewal puts another model into service, and
+		// the deployer tries again. Until then /readyz is 503 and says why.
+		log.Error("the model that is to serve cannot be loaded; the gateway starts without a model: roll back to another one, or renew it",
+			"model", name, "error", err)
 	case name != "":
 		log.Info("model restored", "model", name)
+	default:
+		warnOfSchemas(ctx, p, log)
 	}
 	return backEnd{
 		scorer:    scorer,
@@ -199,6 +199,16 @@ func openLocal(ctx context.Context, cfg Config, p *parts, log *slog.Logger) (bac
 			deployer.Follow(ctx, followEvery, failed)
 		},
 	}, nil
+}
+
+// warnOfSchemas says so where all models were made for other schemas.
+func warnOfSchemas(ctx context.Context, p *parts, log *slog.Logger) {
+	models, err := p.store.Models(ctx)
+	if err != nil || len(models) == 0 {
+		return // the first start, or a database that fails, which is reported elsewhere
+	}
+	log.Warn("no model serves for this schema: the models of this database were made for another schema, or none has served yet; renew the model",
+		"schema", p.schema.Fingerprint(), "newest_model", models[0].Name, "its_schema", models[0].Schema)
 }
 
 // followEvery is how often a gateway looks which model another one has put

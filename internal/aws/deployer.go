@@ -133,6 +133,23 @@ func (d *Deployer) sameModel(ctx context.Context, name string, want map[string]s
 	return nil
 }
 
+// DescribeModel implements modelswap.Deployer.
+func (d *Deployer) DescribeModel(ctx context.Context, name string) (modelswap.Model, error) {
+	out, err := d.api.sagemaker.DescribeModel(ctx, &sagemaker.DescribeModelInput{ModelName: &name})
+	if isMissing(err) {
+		return modelswap.Model{}, predict.Errorf(predict.NotFound, "SageMaker has no model %q", name)
+	}
+	if err != nil {
+		return modelswap.Model{}, fault("DescribeModel", err)
+	}
+	has, err := readTags(ctx, d.api, sdk.ToString(out.ModelArn))
+	if err != nil {
+		return modelswap.Model{}, err
+	}
+	return modelswap.Model{Name: name, Algorithm: has[tagAlgorithm], Schema: has[tagSchema], Data: has[tagData],
+		CreatedAt: sdk.ToTime(out.CreationTime).UTC().Truncate(time.Millisecond)}, nil
+}
+
 // RemoveModel implements modelswap.Deployer: the model, its endpoint
 // configurations, what its training job left, and its evaluations.
 func (d *Deployer) RemoveModel(ctx context.Context, name string) error {

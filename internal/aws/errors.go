@@ -79,7 +79,8 @@ func isTaken(err error) bool {
 // isInProgress reports whether the endpoint is changing and takes no orders.
 func isInProgress(err error) bool {
 	var api smithy.APIError
-	return errors.As(err, &api) && strings.HasPrefix(api.ErrorMessage(), "Cannot update in-progress endpoint")
+	return errors.As(err, &api) && api.ErrorCode() == "ValidationException" &&
+		strings.HasPrefix(api.ErrorMessage(), "Cannot update in-progress endpoint")
 }
 
 // fault says what a service's error means to a renewal. The text names the
@@ -133,7 +134,7 @@ func (e *serviceError) Unwrap() error { return e.err }
 
 // fileError gives an error of S3 the meaning that io/fs gives it.
 func fileError(operation, name string, err error) error {
-	if isMissing(err) || statusOf(err) == http.StatusNotFound && codeOf(err) != "NoSuchBucket" {
+	if isMissing(err) {
 		return &fs.PathError{Op: operation, Path: name, Err: fs.ErrNotExist}
 	}
 	return fault(operation+" "+name, err)

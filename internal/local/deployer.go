@@ -41,7 +41,8 @@ type Deployer struct {
 	schema   string // fingerprint of the gateway's schema
 	scorer   *Scorer
 
-	swap sync.Mutex // row and pointer change together
+	swap   sync.Mutex // row and pointer change together
+	failed failedLoad // held by swap
 
 	mu     sync.Mutex
 	loaded map[string]*loaded // the few models in memory, by name
@@ -54,9 +55,19 @@ func NewDeployer(store Store, files fs.FS, endpoint string, schema *predict.Sche
 		scorer: scorer, loaded: make(map[string]*loaded)}
 }
 
+// failedLoad is the newest model that could not be loaded.
+type failedLoad struct {
+	serving modelswap.Serving
+	at      time.Time
+	err     error
+}
+
+// loadAgain is how long a model that could not be loaded is not loaded again.
+const loadAgain = 10 * time.Second
+
 // Restore puts the model that the database names into service. It returns its
-// name, empty if no model has served yet. A model made for another schema is
-// an error that wraps learn.ErrSchema; nothing serves then.
+// name, empty if no model has served yet. Where the model cannot be loaded, the
+// one that serves goes on serving; without one, the scorer's errors say why.
 func (d *Deployer) Restore(ctx context.Context) (string, error) {
 	d.swap.Lock()
 	defer d.swap.Unlock()
@@ -65,9 +76,16 @@ func (d *Deployer) Restore(ctx context.Context) (string, error) {
 	if err != nil || name == "" {
 		return "", err
 	}
+	if f := d.failed; f.err != nil && f.serving == serving && time.Since(f.at) < loadAgain {
+		return name, f.err
+	}
 	l, err := d.load(ctx, name)
 	if err != nil {
-		return name, fmt.Errorf("model %s: %w", name, err)
+		err = fmt.Errorf("model %s: %w", name, err)
+		why := fmt.Sprintf("the model that is to serve cannot be loaded: %v", err)
+		d.scorer.missing.Store(&why)
+		d.failed = failedLoad{serving, time.Now(), err}
+		return name, err
 	}
 	d.scorer.serving.Store(l)
 	return name, nil
@@ -120,6 +138,20 @@ func (d *Deployer) RegisterModel(ctx context.Context, name, artifact, schema str
 	return d.store.PutArtifact(ctx, name, body)
 }
 
+// DescribeModel implements modelswap.Deployer.
+func (d *Deployer) DescribeModel(ctx context.Context, name string) (modelswap.Model, error) {
+	body, err := d.store.Artifact(ctx, name)
+	if err != nil {
+		return modelswap.Model{}, err
+	}
+	a, err := learn.Decode(bytes.NewReader(body))
+	if err != nil {
+		return modelswap.Model{}, err
+	}
+	return modelswap.Model{Name: name, Algorithm: string(a.Algorithm), Schema: a.Schema, Data: a.Data, Rows: a.Rows,
+		Parameters: a.Hyperparameters, Metrics: a.Metrics, CreatedAt: a.CreatedAt}, nil
+}
+
 // decode reads an artifact and holds it against what is expected of it.
 func decode(name, schema string, body []byte) (*loaded, error) {
 	a, err := learn.Decode(bytes.NewReader(body))
@@ -130,7 +162,7 @@ func decode(name, schema string, body []byte) (*loaded, error) {
 		return nil, err
 	}
 	if a.Name != name {
-		return nil, fmt.Errorf("the artifact is that of model %q", a.Name)
+		return nil, fmt.Errorf("the artifact is that of model %q: %w", a.Name, learn.ErrArtifact)
 	}
 	return &loaded{name: a.Name, schema: a.Schema, model: a.Model}, nil
 }

@@ -14,6 +14,16 @@ import (
 // name and schema in its answer are that model's.
 type Scorer struct {
 	serving atomic.Pointer[loaded]
+	missing atomic.Pointer[string] // why no model serves, where that is known
+}
+
+// noModel is the error of a prediction while no model serves.
+func (s *Scorer) noModel() *predict.Error {
+	why := "no model serves yet"
+	if known := s.missing.Load(); known != nil {
+		why = *known
+	}
+	return &predict.Error{Kind: predict.Unavailable, Detail: why, RetryAfter: 5 * time.Second}
 }
 
 // loaded is a model with what must be said about it. It never changes.
@@ -27,7 +37,7 @@ type loaded struct {
 func (s *Scorer) Score(ctx context.Context, rows []predict.Vector, explain bool) (predict.Scores, error) {
 	l := s.serving.Load()
 	if l == nil {
-		return predict.Scores{}, &predict.Error{Kind: predict.Unavailable, Detail: "no model serves yet", RetryAfter: 5 * time.Second}
+		return predict.Scores{}, s.noModel()
 	}
 	out := predict.Scores{Model: l.name, Schema: l.schema,
 		Score: make([]float64, len(rows)), Label: make([]int, len(rows))}
@@ -51,7 +61,7 @@ func (s *Scorer) Score(ctx context.Context, rows []predict.Vector, explain bool)
 // Ready returns an error until a model serves.
 func (s *Scorer) Ready(context.Context) error {
 	if s.serving.Load() == nil {
-		return predict.Errorf(predict.Unavailable, "no model serves yet")
+		return s.noModel()
 	}
 	return nil
 }

@@ -6,8 +6,6 @@ import (
 	"io/fs"
 	"slices"
 	"time"
-
-	"gateway/internal/predict"
 )
 
 // tryAgain notes a failed try in the step, and tells how long to wait before
@@ -31,11 +29,7 @@ func (x *run) tryAgain(err error) (wait time.Duration, again bool) {
 }
 
 // filesMissing reports whether a step failed for want of what an earlier one wrote.
-func filesMissing(step *Step, err error) bool {
-	var known *predict.Error
-	return errors.Is(err, fs.ErrNotExist) ||
-		(step.Name == Convert && errors.As(err, &known) && known.Kind == predict.NotFound)
-}
+func filesMissing(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 
 // mostRedone is how often a renewal may begin again because files are missing.
 const mostRedone = 3

@@ -22,7 +22,8 @@ func (e *Engine) settle(r *Renewal, step *Step, err error) {
 			r.Status = Succeeded
 		}
 	case errors.As(err, &rejected):
-		step.Status, r.Status, r.Error = StepSucceeded, Rejected, rejected.reason
+		step.Status, step.Error = StepFailed, &rejected.reason
+		r.Status, r.Error = Rejected, rejected.reason
 		for i := range r.Steps {
 			if r.Steps[i].Status == StepPending {
 				r.Steps[i].Status = StepSkipped

@@ -228,10 +228,69 @@ func (e *Engine) models(ctx context.Context) ([]Model, Serving, error) {
 	if err != nil {
 		return nil, Serving{}, err
 	}
+	recorded := serving.Model == ""
 	for i := range models {
 		models[i].Serving = models[i].Name == serving.Model
+		recorded = recorded || models[i].Serving
+	}
+	if !recorded {
+		m, found, err := e.unrecorded(ctx, serving)
+		if err != nil {
+			return nil, Serving{}, err
+		}
+		if found {
+			m.Serving = true
+			models = append([]Model{m}, models...)
+		}
 	}
 	return models, serving, nil
+}
+
+// unrecorded makes a record of a model that serves and has none: it was made
+// elsewhere, or the database was lost. It is not found where the platform has
+// no model of the name, or one of another schema.
+func (e *Engine) unrecorded(ctx context.Context, serving Serving) (m Model, found bool, err error) {
+	m, err = e.ports.Deployer.DescribeModel(ctx, serving.Model)
+	var known *predict.Error
+	switch {
+	case errors.As(err, &known) && known.Kind == predict.NotFound, errors.Is(err, learn.ErrArtifact):
+		return Model{}, false, nil
+	case err != nil || m.Schema != e.opts.Schema.Fingerprint():
+		return Model{}, false, err
+	}
+	since := serving.Since()
+	m.DeployedAt = &since
+	return m, true, nil
+}
+
+// adopt records the model that serves, where it has no record yet.
+func (e *Engine) adopt(ctx context.Context) error {
+	serving, err := e.ports.Deployer.Serving(ctx)
+	if err != nil || serving.Model == "" {
+		return err
+	}
+	if known, err := e.model(ctx, serving.Model); known != nil || err != nil {
+		return err
+	}
+	m, found, err := e.unrecorded(ctx, serving)
+	if !found || err != nil {
+		return err
+	}
+	if err := e.ports.Models.InsertModel(ctx, m, Fence{}); err != nil {
+		return err
+	}
+	e.log.Info("the model that serves was made elsewhere, and is recorded now", "model", m.Name)
+	return nil
+}
+
+// model returns a model's record; nil if it has none.
+func (e *Engine) model(ctx context.Context, name string) (*Model, error) {
+	m, err := e.ports.Models.Model(ctx, name)
+	var known *predict.Error
+	if errors.As(err, &known) && known.Kind == predict.NotFound {
+		return nil, nil
+	}
+	return m, err
 }
 
 // Serving names the model that serves; empty for none.
@@ -240,13 +299,14 @@ func (e *Engine) Serving(ctx context.Context) (string, error) {
 	return serving.Model, err
 }
 
-// servingModel is the record of the model that serves; nil for none.
+// servingModel is the record of the model that serves; nil where none serves, or
+// it has no record.
 func (e *Engine) servingModel(ctx context.Context) (*Model, error) {
 	serving, err := e.ports.Deployer.Serving(ctx)
 	if err != nil || serving.Model == "" {
 		return nil, err
 	}
-	return e.ports.Models.Model(ctx, serving.Model)
+	return e.model(ctx, serving.Model)
 }
 
 // servingWatermark is the newest outcome in the data of the model that serves.

@@ -188,8 +188,12 @@ func TestALosingChallengerIsRejectedWithTheNumbers(t *testing.T) {
 	if r.Status != modelswap.Rejected || !strings.Contains(r.Error, "auc") {
 		t.Errorf("got %s (%s), want rejected with the reason", r.Status, r.Error)
 	}
-	if got, want := statuses(r), "succeeded succeeded succeeded succeeded succeeded skipped skipped"; got != want {
+	if got, want := statuses(r), "succeeded succeeded succeeded succeeded failed skipped skipped"; got != want {
 		t.Errorf("steps are %q, want %q", got, want)
+	}
+	if s := r.Step(modelswap.Evaluate); s.Error == nil || *s.Error != r.Error || s.Detail["verdict"] != r.Error ||
+		s.Detail["retries"] != nil || s.Detail["class"] != nil || b.Calls("ScoreWith") != 2 {
+		t.Errorf("evaluate is %+v after %d evaluations, want the verdict at once", s, b.Calls("ScoreWith"))
 	}
 	if r.Metrics.Champion == nil || r.Metrics.Champion.AUC != 1 || r.Metrics.Challenger.AUC != 0 {
 		t.Errorf("metrics are %+v, want AUC 1 against 0", r.Metrics)

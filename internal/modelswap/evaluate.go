@@ -43,7 +43,11 @@ func (x *run) evaluate(ctx context.Context) error {
 			return err
 		}
 		if why == "" {
-			if comparison.Champion, err = x.measure(ctx, champion.Name, rows, labels); err != nil {
+			comparison.Champion, err = x.measure(ctx, champion.Name, rows, labels)
+			if comparison.Why = notComparable(champion, err); comparison.Why != "" {
+				comparison.Alone, err = true, nil
+			}
+			if err != nil {
 				return fmt.Errorf("the champion: %w", err)
 			}
 		}
@@ -84,15 +88,37 @@ func (x *run) champion(ctx context.Context, name string) (m Model, why string, e
 	if name == "" {
 		return m, "no model serves yet", nil
 	}
-	found, err := x.ports.Models.Model(ctx, name)
+	if err := x.adopt(ctx); err != nil {
+		return m, "", err
+	}
+	found, err := x.model(ctx, name)
 	if err != nil {
 		return m, "", err
+	}
+	if found == nil {
+		found = &Model{Name: name, Schema: x.opts.Schema.Fingerprint()} // it is compared by its scores, if it can be
 	}
 	if found.Schema != x.opts.Schema.Fingerprint() {
 		return *found, fmt.Sprintf("the champion was trained on schema %.12s, the challenger on %.12s",
 			found.Schema, x.opts.Schema.Fingerprint()), nil
 	}
 	return *found, "", nil
+}
+
+// notComparable returns why a champion cannot be scored, where trying again is of
+// no use: it is gone, cannot be read, or was made elsewhere and does not run as
+// models of a gateway do. Any other error is the step's.
+func notComparable(champion Model, err error) string {
+	var known *predict.Error
+	var fault *Fault
+	switch {
+	case errors.Is(err, learn.ErrArtifact), errors.Is(err, learn.ErrSchema),
+		errors.As(err, &known) && known.Kind == predict.NotFound:
+		return fmt.Sprintf("the champion cannot be scored: %s", publicText(err))
+	case champion.Renewal == "" && errors.As(err, &fault) && (fault.Class == Unfit || fault.Class == Input):
+		return fmt.Sprintf("the champion was made elsewhere and cannot be scored: %s", publicText(err))
+	}
+	return ""
 }
 
 // onlyLabel says so where all rows have the same label: nothing can be told

@@ -85,13 +85,12 @@ func (g Gate) Judge(c Comparison) Verdict {
 	case g.metric == "":
 		return Verdict{true, "the gate is off"}
 	case c.Alone:
-		return Verdict{true, "there is no champion to compare with" + because(c.Why)}
+		return Verdict{true, "there is no champion to compare with" + because(c.Why) + fewRows(c.Challenger)}
 	case c.Challenger == nil || c.Champion == nil:
 		return Verdict{false, "the challenger cannot be compared with the champion" + because(c.Why)}
 	}
-	rows := float64(c.Challenger.Rows)
-	positive := math.Round(rows * c.Challenger.PositiveRate)
-	if few := min(positive, rows-positive); rows < leastRows || few < leastOfClass {
+	rows, positive, enough := counts(c.Challenger)
+	if !enough {
 		return Verdict{false, fmt.Sprintf("%.0f held-out rows, %.0f of them positive, are too few to compare by: %d are due, %d of each label",
 			rows, positive, leastRows, leastOfClass)}
 	}
@@ -110,6 +109,29 @@ func (g Gate) Judge(c Comparison) Verdict {
 	}
 	return Verdict{pass, fmt.Sprintf("the challenger's %s is %.6g, the champion's %.6g: that %s the gate %s",
 		g.metric, ours, theirs, verb, g)}
+}
+
+// counts returns how many rows a model was evaluated on, how many of them were
+// positive, and whether those are enough to compare by.
+func counts(m *learn.Metrics) (rows, positive float64, enough bool) {
+	rows = float64(m.Rows)
+	positive = math.Round(rows * m.PositiveRate)
+	return rows, positive, rows >= leastRows && min(positive, rows-positive) >= leastOfClass
+}
+
+// fewRows says so where a model passes on rows that are too few to judge it by.
+func fewRows(m *learn.Metrics) string {
+	if m == nil {
+		return ""
+	}
+	rows, positive, enough := counts(m)
+	switch {
+	case enough:
+		return ""
+	case rows < leastRows:
+		return fmt.Sprintf("; judged on %.0f held-out rows only, too few to tell", rows)
+	}
+	return fmt.Sprintf("; judged on %.0f held-out rows only %.0f of which are of one label, too few to tell", rows, min(positive, rows-positive))
 }
 
 // chance is the AUC that one model in a hundred reaches which knows nothing.

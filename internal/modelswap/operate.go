@@ -101,7 +101,7 @@ func (r *Renewal) stoppedAt() StepName {
 			return s.Name
 		}
 	}
-	return Evaluate // rejected: every step before it succeeded, and those after it were skipped
+	return Evaluate // rejected by an earlier version, which left the step succeeded
 }
 
 func (o Overrides) empty() bool {

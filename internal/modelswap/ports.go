@@ -181,7 +181,13 @@ type Deployer interface {
 	// RegisterModel makes the artifact of a training job deployable as name,
 	// after checking it against the schema fingerprint. Registering again is no error.
 	RegisterModel(ctx context.Context, name, artifact, schema string) error
-	// ScoreWith scores rows with a registered model, whether it serves or not.
+	// DescribeModel returns what the platform itself knows of a model: at least
+	// its name, its schema (empty for a model that no gateway made) and when it was
+	// made. Kind NotFound if there is none.
+	DescribeModel(ctx context.Context, name string) (Model, error)
+	// ScoreWith scores rows with a model, whether it serves or not. Where the
+	// model cannot be read the error wraps learn.ErrArtifact, where it was made for
+	// another schema learn.ErrSchema; kind NotFound if there is none.
 	ScoreWith(ctx context.Context, name string, rows []predict.Vector) ([]float64, error)
 	// StopScoring ends what ScoreWith began elsewhere for the model and did not
 	// see through. Where nothing goes on, that is no error.

@@ -3,8 +3,10 @@ package modelswap
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 	"time"
 
@@ -95,7 +97,7 @@ func (x *run) convert(ctx context.Context) error {
 		return x.ports.Files.WriteFile(ctx, holdout, func(h io.Writer) error {
 			items, err := export.Open(ctx, x.ports.Files.FS(ctx), state.Export)
 			if err != nil {
-				return err
+				return exportError(err)
 			}
 			defer items.Close()
 			report, err = export.Convert(ctx, x.opts.Schema, items,
@@ -133,6 +135,25 @@ func (x *run) convert(ctx context.Context) error {
 	state.Data, state.Rows, state.Watermark = report.SHA256, int(report.TrainRows), report.Watermark
 	return nil
 }
+
+// exportError gives the error of an export that is not there the meaning that
+// io/fs gives it.
+func exportError(err error) error {
+	var known *predict.Error
+	if errors.As(err, &known) && known.Kind == predict.NotFound {
+		return &missingFiles{err}
+	}
+	return err
+}
+
+// missingFiles is an error that matches fs.ErrNotExist.
+type missingFiles struct{ error }
+
+// Unwrap returns the cause.
+func (m *missingFiles) Unwrap() error { return m.error }
+
+// Is implements the interface that errors.Is looks for.
+func (m *missingFiles) Is(target error) bool { return target == fs.ErrNotExist }
 
 // train asks the trainer for a model. The job is named by renewal and attempt,
 // so that asking twice starts it once; a job that was lost is started again.

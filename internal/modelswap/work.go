@@ -189,7 +189,9 @@ func (e *Engine) advance(ctx context.Context, r *Renewal) (wait time.Duration, e
 		err = &Fault{Input, fmt.Errorf("the step took longer than the %s it may: %w", limit, err)}
 	case err == nil && wait > 0:
 		return wait, e.save(ctx, r, wait)
-	case filesMissing(step, err) && e.redo(r, step, err):
+	case errors.As(err, new(*rejection)):
+		// It is final: the same model would be rejected again.
+	case filesMissing(err) && e.redo(r, step, err):
 		return 0, e.save(ctx, r, 0)
 	case err != nil:
 		if wait, again := x.tryAgain(err); again {

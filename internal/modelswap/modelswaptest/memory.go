@@ -24,6 +24,8 @@ type Backend struct {
 	Score func(name string, row predict.Vector) float64
 	// Live overrides what the live path answers, for tests of `verify`.
 	Live func(predict.Scores) predict.Scores
+	// Platform are models that the platform has and that no renewal made.
+	Platform map[string]modelswap.Model
 	// Changing tells whether a change of what serves is under way; nil: never.
 	Changing func() bool
 	// Before is called before each call of a port, with its name; an error
@@ -87,6 +89,13 @@ func (b *Backend) Serve(m modelswap.Model) {
 	defer b.mu.Unlock()
 	b.models[m.Name] = m
 	b.serve(m.Name, time.Now().UnixMicro())
+}
+
+// ServeUnrecorded makes a model of Platform serve, as an operator can by hand.
+func (b *Backend) ServeUnrecorded(model string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.serve(model, time.Now().UnixMicro())
 }
 
 func (b *Backend) serve(model string, version int64) {

@@ -100,6 +100,22 @@ func (b *Backend) RegisterModel(context.Context, string, string, string) error {
 	return b.before("RegisterModel")
 }
 
+// DescribeModel implements modelswap.Deployer: what is in Platform, or what
+// was recorded.
+func (b *Backend) DescribeModel(_ context.Context, name string) (modelswap.Model, error) {
+	if err := b.before("DescribeModel"); err != nil {
+		return modelswap.Model{}, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, models := range []map[string]modelswap.Model{b.Platform, b.models} {
+		if m, ok := models[name]; ok {
+			return m, nil
+		}
+	}
+	return modelswap.Model{}, predict.Errorf(predict.NotFound, "there is no model %q", name)
+}
+
 // ScoreWith implements modelswap.Deployer.
 func (b *Backend) ScoreWith(_ context.Context, name string, rows []predict.Vector) ([]float64, error) {
 	if err := b.before("ScoreWith"); err != nil {
