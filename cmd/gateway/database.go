@@ -18,13 +18,60 @@ import (
 	"gateway/internal/store"
 )
 
+// The engines, as data dirs record them.
+const (
+	engineSQLite   = "sqlite"
+	enginePostgres = "postgres"
+)
+
 // openDatabase opens the database: SQLite in the data dir, or the one that
-// gateways share. connector is nil for SQLite.
+// gateways share. connector is nil for SQLite. It refuses a database that is not
+// the one that the data dir belongs to, and records which that is.
 func openDatabase(ctx context.Context, cfg Config, dir *local.DataDir, v *vault, log *slog.Logger) (s *store.Store, connector *store.Connector, err error) {
-	if cfg.DBSecretID == "" {
-		s, err = store.OpenSQLite(ctx, dir.Path("gateway.db"))
-		return s, nil, err
+	engine, check := engineSQLite, dir.CheckSQLite
+	if cfg.DBSecretID != "" {
+		engine, check = enginePostgres, dir.Database
 	}
+	record, err := check()
+	if err != nil {
+		return nil, nil, &usageError{err}
+	}
+	if cfg.DBSecretID == "" {
+		s, err = store.OpenSQLite(ctx, dir.Path(local.SQLiteFile))
+	} else {
+		s, connector, err = openPostgres(ctx, cfg, v, log)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := checkDatabase(ctx, s, engine, dir, record); err != nil {
+		return nil, nil, errors.Join(err, s.Close())
+	}
+	return s, connector, nil
+}
+
+// checkDatabase holds an open database against what the data dir has recorded,
+// and records it where nothing was.
+func checkDatabase(ctx context.Context, s *store.Store, engine string, dir *local.DataDir, record local.DatabaseRecord) error {
+	known := ""
+	if record.Engine == engine {
+		known = record.ID
+	}
+	id, err := s.Identity(ctx, known)
+	if err != nil {
+		return err
+	}
+	opened := local.DatabaseRecord{Engine: engine, ID: id}
+	if err := dir.CheckDatabase(record, opened); err != nil {
+		return &usageError{err}
+	}
+	if record == opened {
+		return nil
+	}
+	return dir.RecordDatabase(opened)
+}
+
+func openPostgres(ctx context.Context, cfg Config, v *vault, log *slog.Logger) (s *store.Store, connector *store.Connector, err error) {
 	missing, err := cfg.databaseDefaults()
 	if err != nil {
 		return nil, nil, &usageError{err}

@@ -14,3 +14,9 @@ ALTER TABLE serving ADD COLUMN revision BIGINT NOT NULL DEFAULT 0;
 -- A renewal is worked on by gateways of its schema; '' is that of renewals made by
 -- an earlier version of the gateway, and counts as any.
 ALTER TABLE renewals ADD COLUMN schema TEXT NOT NULL DEFAULT '';
+
+-- What the database is: data dirs record the id of the database that they belong to.
+CREATE TABLE identity (
+    name  TEXT NOT NULL PRIMARY KEY,
+    value TEXT NOT NULL
+);
