@@ -44,31 +44,10 @@ func openDatabase(ctx context.Context, cfg Config, dir *local.DataDir, v *vault,
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := checkDatabase(ctx, s, engine, dir, record); err != nil {
+	if err := checkIdentity(ctx, s, engine, dir, record); err != nil {
 		return nil, nil, errors.Join(err, s.Close())
 	}
 	return s, connector, nil
-}
-
-// checkDatabase holds an open database against what the data dir has recorded,
-// and records it where nothing was.
-func checkDatabase(ctx context.Context, s *store.Store, engine string, dir *local.DataDir, record local.DatabaseRecord) error {
-	known := ""
-	if record.Engine == engine {
-		known = record.ID
-	}
-	id, err := s.Identity(ctx, known)
-	if err != nil {
-		return err
-	}
-	opened := local.DatabaseRecord{Engine: engine, ID: id}
-	if err := dir.CheckDatabase(record, opened); err != nil {
-		return &usageError{err}
-	}
-	if record == opened {
-		return nil
-	}
-	return dir.RecordDatabase(opened)
 }
 
 func openPostgres(ctx context.Context, cfg Config, v *vault, log *slog.Logger) (s *store.Store, connector *store.Connector, err error) {
@@ -94,7 +73,7 @@ func openPostgres(ctx context.Context, cfg Config, v *vault, log *slog.Logger) (
 		log.Warn("the connection to the database is less protected than by default", "reason", weakness)
 	}
 	connector = store.NewConnector(logins{secret})
-	s, err = openPostgres(ctx, cfg, connector, log)
+	s, err = awaitPostgres(ctx, cfg, connector, log)
 	return s, connector, databaseError(err)
 }
 
@@ -105,8 +84,8 @@ const (
 	maxDatabaseWait = 10 * time.Second
 )
 
-// openPostgres opens the database, and waits while it does not answer.
-func openPostgres(ctx context.Context, cfg Config, connector *store.Connector, log *slog.Logger) (*store.Store, error) {
+// awaitPostgres opens the database, and waits while it does not answer.
+func awaitPostgres(ctx context.Context, cfg Config, connector *store.Connector, log *slog.Logger) (*store.Store, error) {
 	var since time.Time // when the first attempt failed
 	for wait := databaseWait; ; wait = min(2*wait, maxDatabaseWait) {
 		s, err := store.OpenPostgres(ctx, connector, store.PostgresOptions{Lifetime: cfg.dbLifetime})
@@ -158,9 +137,9 @@ func databaseError(err error) error {
 // gateway serves. A larger one is checked while it does.
 const checkedAtStart = 64 << 20
 
-// checkDatabase looks for damaged pages in an SQLite database. stop ends the
+// checkPages looks for damaged pages in an SQLite database. stop ends the
 // check and waits for it.
-func checkDatabase(ctx context.Context, s *store.Store, log *slog.Logger) (stop func() error) {
+func checkPages(ctx context.Context, s *store.Store, log *slog.Logger) (stop func() error) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
 	stop = func() error {

@@ -116,7 +116,7 @@ func openParts(ctx context.Context, cfg Config, log *slog.Logger) (_ *parts, err
 		return nil, err
 	}
 	p.cleanups.add("database", p.store.Close)
-	p.cleanups.add("database check", checkDatabase(ctx, p.store, log))
+	p.cleanups.add("database check", checkPages(ctx, p.store, log))
 	p.registry.MustRegister(databaseMetrics{p.store, p.connector})
 
 	open := openLocal

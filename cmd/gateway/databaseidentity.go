@@ -1,0 +1,29 @@
+package main
+
+import (
+	"context"
+
+	"gateway/internal/local"
+	"gateway/internal/store"
+)
+
+// checkIdentity compares an open database with the one that the data dir has
+// recorded, and records it where none was.
+func checkIdentity(ctx context.Context, s *store.Store, engine string, dir *local.DataDir, record local.DatabaseRecord) error {
+	known := ""
+	if record.Engine == engine {
+		known = record.ID
+	}
+	id, err := s.Identity(ctx, known)
+	if err != nil {
+		return err
+	}
+	opened := local.DatabaseRecord{Engine: engine, ID: id}
+	if err := dir.CheckDatabase(record, opened); err != nil {
+		return &usageError{err}
+	}
+	if record == opened {
+		return nil
+	}
+	return dir.RecordDatabase(opened)
+}
