@@ -54,6 +54,12 @@ func startRenewing(t *testing.T) *renewing {
 	s.must(err)
 	s.wire(s.schema)
 	s.deployer.timing.Grace = 300 * time.Millisecond
+	return s.renewing()
+}
+
+// renewing starts an engine with an empty database.
+func (s *stand) renewing() *renewing {
+	s.t.Helper()
 	memory := modelswaptest.New(s.schema, nil)
 	ports := memory.Ports()
 	ports.Exporter = local.NewExporter(s.files, people(900), s.schema)
@@ -66,7 +72,7 @@ func startRenewing(t *testing.T) *renewing {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() { defer close(ended); r.engine.Run(ctx) }()
-	t.Cleanup(func() { cancel(); <-ended })
+	s.t.Cleanup(func() { cancel(); <-ended })
 	return r
 }
 
