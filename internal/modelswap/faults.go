@@ -34,7 +34,7 @@ func (f *Fault) Error() string { return f.Err.Error() }
 // Unwrap returns the cause.
 func (f *Fault) Unwrap() error { return f.Err }
 
-// classOf tells the class of an error of a step. What nobody has classified
+// classOf returns the class of an error of a step. An error of no known class
 // counts as transient: most faults of machines pass.
 func classOf(err error) Class {
 	var fault *Fault

@@ -103,10 +103,15 @@ func (e *Engine) measureState(ctx context.Context) error {
 		}
 	}
 	e.showStep(at)
-	if m, err := e.servingModel(ctx); err != nil {
+	switch m, err := e.servingModel(ctx); {
+	case err != nil:
 		return err
-	} else if m != nil {
+	case m != nil:
 		e.metrics.modelCreated.Set(float64(m.CreatedAt.Unix()))
+	default: // it may have been put there by hand
+		if err := e.adopt(ctx); err != nil {
+			return err
+		}
 	}
 	s, err := e.ports.Schedules.Schedule(ctx)
 	if err == nil && s.Line != "" {

@@ -51,7 +51,7 @@ func (e *Engine) keepTime(ctx context.Context) {
 			err = errors.Join(e.clock(ctx), e.outcomes(ctx))
 		}
 		if looks%measureEvery == 0 {
-			err = errors.Join(err, e.adopt(ctx), e.measureState(ctx))
+			err = errors.Join(err, e.measureState(ctx))
 		}
 		report(ctx, err)
 		select {
