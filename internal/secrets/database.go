@@ -142,7 +142,7 @@ var hostRule = regexp.MustCompile(`^[A-Za-z0-9._:-]+(%[A-Za-z0-9._-]+)?(,[A-Za-z
 // socket. The port is zero where there is none. The error does not repeat the
 // text, which may be a URL with a password in it.
 func ParseHost(text string) (host string, port uint16, err error) {
-	fault := errors.New("host must be a name or an address, or one with a port: db.internal:5432, [::1]:5432")
+	fault := errors.New("host must be a name or an address, or host:port such as db.internal:5432 or [::1]:5432")
 	host = strings.TrimSpace(text)
 	if host == "" || strings.HasPrefix(host, "/") {
 		return host, 0, nil

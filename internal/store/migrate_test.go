@@ -3,6 +3,7 @@ package store
 import (
 	"database/sql"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -26,6 +27,7 @@ func fromVersion(t *testing.T, version int64, fill func(t *testing.T, old *sql.D
 	}{
 		{"SQLite", sqliteMigrator, func(t *testing.T) (*sql.DB, func() (*Store, error)) {
 			path := filepath.Join(t.TempDir(), "gateway.db")
+			must(t, os.WriteFile(path, nil, 0o600)) // the writer makes no file
 			old, err := sql.Open("sqlite", writerDSN(path))
 			must(t, err)
 			return old, func() (*Store, error) { return openAt(t, path), nil }
