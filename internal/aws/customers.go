@@ -54,9 +54,11 @@ func OpenCustomers(ctx context.Context, api *Clients, table string, schema *pred
 			return nil, fmt.Errorf("table %s has %s of type %s; it must be S, a string", table, schema.ID, a.AttributeType)
 		}
 	}
-	for _, reserved := range []string{export.OutcomeAttribute, observedAttribute} {
-		if schema.Feature(reserved) >= 0 {
-			return nil, fmt.Errorf("the schema has a feature %q, in which the gateway keeps outcomes", reserved)
+	for _, f := range schema.Features {
+		for _, name := range append([]string{f.Name}, f.Aliases...) {
+			if name == observedAttribute || export.Reserved(name) {
+				return nil, fmt.Errorf("the schema has a feature %q, in which the gateway keeps what it knows of outcomes", name)
+			}
 		}
 	}
 	return &Customers{api: api, table: table, schema: schema}, nil
@@ -226,20 +228,22 @@ func (c *Customers) write(ctx context.Context, writes []types.WriteRequest) erro
 }
 
 // update replaces a known customer's features. Its label gives way to one that
-// the import has, unless an outcome set it.
+// the import has, unless an outcome set it: then the imported one is kept beside it.
+// A customer that was made from a prediction is an imported one from now on.
 func (c *Customers) update(ctx context.Context, p *predict.Customer) error {
 	values, err := c.item(p)
 	if err != nil {
 		return err
 	}
 	delete(values, c.schema.ID)
-	u := update{set: values, remove: c.absent(values)}
+	u := update{set: values, remove: append(c.absent(values), export.OriginAttribute)}
 	if p.Label != nil {
 		u.condition, u.conditionNames = "attribute_not_exists(#outcome)", map[string]string{"#outcome": export.OutcomeAttribute}
 		if _, err = c.apply(ctx, p.ID, u); codeOf(err) != conditionFailed {
 			return err
 		}
 		delete(values, c.schema.Label.Name) // an outcome set the label
+		values[export.ImportedAttribute] = c.label(*p.Label)
 		u.condition, u.conditionNames = "", nil
 	}
 	_, err = c.apply(ctx, p.ID, u)
@@ -252,6 +256,7 @@ const conditionFailed = "ConditionalCheckFailedException"
 // update is a change of one item.
 type update struct {
 	set             map[string]types.AttributeValue
+	copy            map[string]string // to an attribute, from one that set changes: its value before that, or else the new one
 	remove          []string
 	condition       string
 	conditionNames  map[string]string
@@ -259,17 +264,24 @@ type update struct {
 }
 
 // apply changes an item. Names are always aliases: half of the bank's columns
-// are reserved words, and some have dots. Where the condition is not met, the
-// error has code conditionFailed, and old is the item as it is, nil if there is none.
+// are reserved words, and some have dots. old is the item before the change, nil
+// if there was none. Where the condition is not met, the error has code conditionFailed.
 func (c *Customers) apply(ctx context.Context, id string, u update) (old map[string]types.AttributeValue, err error) {
 	names, values := make(map[string]string), make(map[string]types.AttributeValue)
 	maps.Copy(names, u.conditionNames)
 	maps.Copy(values, u.conditionValues)
 	var set, gone []string
+	aliases := make(map[string]string)
 	for i, name := range slices.Sorted(maps.Keys(u.set)) {
 		alias := fmt.Sprint("s", i)
+		aliases[name] = alias
 		names["#"+alias], values[":"+alias] = name, u.set[name]
 		set = append(set, "#"+alias+" = :"+alias)
+	}
+	for i, name := range slices.Sorted(maps.Keys(u.copy)) {
+		to, from := fmt.Sprint("#t", i), aliases[u.copy[name]]
+		names[to] = name
+		set = append(set, to+" = if_not_exists(#"+from+", :"+from+")")
 	}
 	for i, name := range u.remove {
 		alias := fmt.Sprint("#r", i)
@@ -286,7 +298,8 @@ func (c *Customers) apply(ctx context.Context, id string, u update) (old map[str
 	if expression == "" {
 		return nil, nil
 	}
-	in := &dynamodb.UpdateItemInput{TableName: &c.table, Key: c.key(id), UpdateExpression: &expression, ExpressionAttributeNames: names}
+	in := &dynamodb.UpdateItemInput{TableName: &c.table, Key: c.key(id), UpdateExpression: &expression, ExpressionAttributeNames: names,
+		ReturnValues: types.ReturnValueAllOld}
 	if len(values) > 0 {
 		in.ExpressionAttributeValues = values
 	}
@@ -294,7 +307,7 @@ func (c *Customers) apply(ctx context.Context, id string, u update) (old map[str
 		in.ConditionExpression = &u.condition
 		in.ReturnValuesOnConditionCheckFailure = types.ReturnValuesOnConditionCheckFailureAllOld
 	}
-	_, err = c.api.dynamodb.UpdateItem(ctx, in)
+	out, err := c.api.dynamodb.UpdateItem(ctx, in)
 	var failed *types.ConditionalCheckFailedException
 	if errors.As(err, &failed) {
 		return failed.Item, err
@@ -302,7 +315,7 @@ func (c *Customers) apply(ctx context.Context, id string, u update) (old map[str
 	if err != nil {
 		return nil, tableError("UpdateItem", err)
 	}
-	return nil, nil
+	return out.Attributes, nil
 }
 
 // RemoveDemo implements predict.CustomerStore: there are no generated

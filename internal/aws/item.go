@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"gateway/internal/export"
 	"gateway/internal/predict"
 )
 
@@ -59,6 +60,24 @@ func (c *Customers) label(label int) types.AttributeValue {
 	} else {
 		return &types.AttributeValueMemberN{Value: s.Value}
 	}
+}
+
+// importedLabel is the label of an item that was imported: the one moved aside,
+// or the one that no outcome has set; nil for none.
+func (c *Customers) importedLabel(item map[string]types.AttributeValue) *int {
+	name := export.ImportedAttribute
+	if item[export.OutcomeAttribute] == nil {
+		name = c.schema.Label.Name
+	}
+	text, ok := value(item, &predict.Feature{Name: name})
+	if !ok {
+		return nil
+	}
+	label, ok := c.schema.Label.FromText(text)
+	if !ok {
+		return nil
+	}
+	return &label
 }
 
 // absent lists the attributes of the schema's features that the item has not.

@@ -2,9 +2,11 @@ package aws
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
+	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
@@ -23,6 +25,9 @@ type Outcomes interface {
 	// LabelsAfter returns those whose label was set by an outcome with a number
 	// above after, lowest number first, at most limit.
 	LabelsAfter(ctx context.Context, after int64, limit int) ([]predict.LabelledCustomer, error)
+	// MarkImported notes that customers whom a prediction made known to the ledger
+	// are imported ones, each with its imported label, if any.
+	MarkImported(ctx context.Context, customers []predict.Customer) error
 	// Mark and SetMark keep a number under a name.
 	Mark(ctx context.Context, name string) (int64, error)
 	SetMark(ctx context.Context, name string, value int64) error
@@ -149,43 +154,95 @@ func (l *Labels) Sync(ctx context.Context, tableID string) error {
 	return nil
 }
 
+// push sets labels in the table, and tells the ledger which of the customers whom
+// it takes for made from predictions the table had before.
 func (l *Labels) push(ctx context.Context, labels []predict.LabelledCustomer) error {
-	return inParallel(ctx, labels, l.pushOne)
+	var mu sync.Mutex
+	var imported []predict.Customer
+	err := inParallel(ctx, labels, func(ctx context.Context, p predict.LabelledCustomer) error {
+		old, err := l.pushOne(ctx, p)
+		if err != nil || !p.Made || len(old) == 0 || old[export.OriginAttribute] != nil {
+			return err
+		}
+		known := predict.Customer{ID: p.ID}
+		known.Imported = l.customers.importedLabel(old)
+		mu.Lock()
+		defer mu.Unlock()
+		imported = append(imported, known)
+		return nil
+	})
+	if len(imported) > 0 {
+		err = errors.Join(err, l.outcomes.MarkImported(ctx, imported))
+	}
+	return err
 }
 
 // pushOne sets a label unless the table has one that was observed later. A
 // customer whom the table lacks, because the prediction was anonymous or named
-// somebody new, is made from the features that were predicted with.
-func (l *Labels) pushOne(ctx context.Context, p predict.LabelledCustomer) error {
+// somebody new, is made from the features that were predicted with, and marked.
+// The first outcome for an imported label moves that aside. It returns the item as
+// it was.
+func (l *Labels) pushOne(ctx context.Context, p predict.LabelledCustomer) (old map[string]types.AttributeValue, err error) {
+	names := map[string]string{"#id": l.customers.schema.ID, "#label": l.customers.schema.Label.Name, "#outcome": export.OutcomeAttribute}
+	u := l.labelUpdate(p)
+	first := u
+	first.copy = map[string]string{export.ImportedAttribute: l.customers.schema.Label.Name}
+	first.condition = "attribute_exists(#id) AND attribute_exists(#label) AND attribute_not_exists(#outcome)"
+	first.conditionNames = names
+	old, err = l.customers.apply(ctx, p.ID, first)
+	if codeOf(err) != conditionFailed {
+		return old, err
+	}
+	if len(old) == 0 {
+		return l.makeCustomer(ctx, p, u)
+	}
+	u.condition = "(attribute_exists(#outcome) OR attribute_not_exists(#label)) AND (attribute_not_exists(#observed) OR #observed < :observed" +
+		" OR (#observed = :observed AND #outcome < :outcome))"
+	u.conditionNames = map[string]string{"#label": names["#label"], "#observed": observedAttribute, "#outcome": export.OutcomeAttribute}
+	u.conditionValues = map[string]types.AttributeValue{":observed": u.set[observedAttribute], ":outcome": u.set[export.OutcomeAttribute]}
+	old, err = l.customers.apply(ctx, p.ID, u)
+	if codeOf(err) != conditionFailed {
+		return old, err
+	}
+	if old[export.OutcomeAttribute] == nil { // imported or removed just now: once more
+		return l.pushOne(ctx, p)
+	}
+	return old, nil // the table has this one, or a later one
+}
+
+// labelUpdate is the label that an outcome set, and what is known of that.
+func (l *Labels) labelUpdate(p predict.LabelledCustomer) update {
 	number := func(n int64) types.AttributeValue {
 		return &types.AttributeValueMemberN{Value: strconv.FormatInt(n, 10)}
 	}
-	names := map[string]string{"#id": l.customers.schema.ID, "#observed": observedAttribute, "#outcome": export.OutcomeAttribute}
-	at, outcome := number(p.ObservedAt.UnixMicro()), number(p.Outcome)
-	u := update{
-		set: map[string]types.AttributeValue{
-			l.customers.schema.Label.Name: l.customers.label(*p.Label), observedAttribute: at, export.OutcomeAttribute: outcome,
-		},
-		condition: "attribute_exists(#id) AND (attribute_not_exists(#observed) OR #observed < :observed" +
-			" OR (#observed = :observed AND #outcome < :outcome))",
-		conditionNames:  names,
-		conditionValues: map[string]types.AttributeValue{":observed": at, ":outcome": outcome},
+	u := update{set: map[string]types.AttributeValue{
+		l.customers.schema.Label.Name: l.customers.label(*p.Label),
+		observedAttribute:             number(p.ObservedAt.UnixMicro()),
+		export.OutcomeAttribute:       number(p.Outcome),
+	}}
+	if p.Caller == "" {
+		u.remove = append(u.remove, export.CallerAttribute)
+	} else {
+		u.set[export.CallerAttribute] = &types.AttributeValueMemberS{Value: p.Caller}
 	}
-	old, err := l.customers.apply(ctx, p.ID, u)
-	if codeOf(err) != conditionFailed || len(old) > 0 {
-		if codeOf(err) == conditionFailed {
-			return nil // the table has this one, or a later one
-		}
-		return err
+	if p.LabelledAt.IsZero() {
+		u.remove = append(u.remove, export.LabelledAttribute)
+	} else {
+		u.set[export.LabelledAttribute] = number(p.LabelledAt.UnixMicro())
 	}
+	return u
+}
+
+// makeCustomer makes the customer whom the table lacks.
+func (l *Labels) makeCustomer(ctx context.Context, p predict.LabelledCustomer, u update) (old map[string]types.AttributeValue, err error) {
 	if err := addFeatures(u.set, p.Features); err != nil {
-		return fmt.Errorf("features of a customer: %w", err)
+		return nil, fmt.Errorf("features of a customer: %w", err)
 	}
-	u.condition = "attribute_not_exists(#id)"
-	u.conditionNames, u.conditionValues = map[string]string{"#id": l.customers.schema.ID}, nil
+	u.set[export.OriginAttribute] = &types.AttributeValueMemberS{Value: export.OriginApp}
+	u.condition, u.conditionNames = "attribute_not_exists(#id)", map[string]string{"#id": l.customers.schema.ID}
 	_, err = l.customers.apply(ctx, p.ID, u)
 	if codeOf(err) == conditionFailed { // made just now by somebody else: once more, as an update
 		return l.pushOne(ctx, p)
 	}
-	return err
+	return nil, err
 }

@@ -7,10 +7,33 @@ import (
 	"gateway/internal/predict"
 )
 
-// OutcomeAttribute is the attribute in which the gateway keeps the sequence
-// number of the outcome that set a customer's label, as an N. It is part of no
-// schema.
-const OutcomeAttribute = "_outcome"
+// Attributes in which the gateway keeps where a customer's features and label
+// come from. They are part of no schema. Items without them are imported
+// customers with imported labels.
+const (
+	// OutcomeAttribute is the sequence number of the outcome that set the label, an N.
+	OutcomeAttribute = "_outcome"
+	// OriginAttribute is the S OriginApp for a customer made from a prediction.
+	OriginAttribute = "_origin"
+	// CallerAttribute names who reported the outcome, an S.
+	CallerAttribute = "_caller"
+	// LabelledAttribute is when the outcome was received, an N: microseconds since 1970.
+	LabelledAttribute = "_labelled"
+	// ImportedAttribute is the label that was imported before the outcome, as
+	// the label is spelt.
+	ImportedAttribute = "_imported"
+
+	OriginApp = originApp
+)
+
+// Reserved reports whether the gateway keeps something of its own in the attribute.
+func Reserved(name string) bool {
+	switch name {
+	case OutcomeAttribute, OriginAttribute, CallerAttribute, LabelledAttribute, ImportedAttribute:
+		return true
+	}
+	return false
+}
 
 // mapper turns items into rows by the schema. Its buffers, and the row that it
 // returns, are reused from item to item.
@@ -22,8 +45,9 @@ type mapper struct {
 	id      Attribute
 	label   Attribute
 	outcome int64
-	row     row
-	vector  predict.Vector
+	evidence
+	row    row
+	vector predict.Vector
 }
 
 const absent = -1
@@ -72,7 +96,7 @@ func (m *mapper) convert(it *Item) (*row, *skip) {
 	m.vector = m.schema.AppendVector(m.vector[:0], record)
 	m.row.id = append(m.row.id[:0], m.id.Text...)
 	m.row.csv = append(predict.AppendTrainingCSV(m.row.csv[:0], label, m.vector), '\n')
-	m.row.outcome = m.outcome
+	m.row.outcome, m.row.evidence = m.outcome, m.evidence
 	return &m.row, nil
 }
 
@@ -88,6 +112,7 @@ func (m *mapper) find(it *Item) (duplicate int) {
 	}
 	duplicate = absent
 	m.id, m.label = Attribute{Kind: Null}, Attribute{Kind: Null}
+	m.evidence = evidence{imported: -1, caller: m.caller[:0]}
 	for i, a := range it.Attributes {
 		f := m.schema.Feature(a.Name)
 		switch {
@@ -103,15 +128,40 @@ func (m *mapper) find(it *Item) (duplicate int) {
 			m.id = a
 		case a.Name == m.schema.Label.Name:
 			m.label = a
-		case a.Name == OutcomeAttribute:
-			if n, err := strconv.ParseInt(a.Text, 10, 64); err == nil && n > 0 {
-				m.outcome = n
-			}
+		case Reserved(a.Name):
+			m.own(a)
 		default:
 			m.ignored(a.Name)
 		}
 	}
 	return duplicate
+}
+
+// own reads an attribute of the gateway's own.
+func (m *mapper) own(a Attribute) {
+	switch a.Name {
+	case OutcomeAttribute:
+		m.outcome = positive(a.Text)
+	case OriginAttribute:
+		m.made = a.Text == OriginApp
+	case CallerAttribute:
+		m.caller = append(m.caller[:0], a.Text...)
+	case LabelledAttribute:
+		m.labelledAt = positive(a.Text)
+	case ImportedAttribute:
+		if label, ok := m.schema.Label.FromText(strings.TrimSpace(a.Text)); ok {
+			m.imported = label
+		}
+	}
+}
+
+// positive reads a whole number above zero; anything else is zero.
+func positive(text string) int64 {
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < 0 {
+		return 0
+	}
+	return n
 }
 
 // features reads the features in the schema's order and returns a complete

@@ -9,17 +9,32 @@ import (
 // row is a customer as training data, and what the report counts about it once
 // it is certain that the row is written.
 type row struct {
-	id        []byte
-	csv       []byte // the line, its end included; begins with the label
-	outcome   int64
+	id      []byte
+	csv     []byte // the line, its end included; begins with the label
+	outcome int64
+	evidence
 	mapped    []int // features whose unlisted category became the unknown one
 	defaulted []int // features that took the schema's default
 }
 
+// evidence is where a row's values come from.
+type evidence struct {
+	made       bool   // from a prediction
+	imported   int    // label that was imported before an outcome set another; -1: none
+	caller     []byte // who reported that outcome; empty: unknown
+	labelledAt int64  // when it was received, in microseconds since 1970; 0: unknown
+}
+
+// label is the row's label, 0 or 1.
+func (r *row) label() int { return int(r.csv[0] - '0') }
+
+// restore puts the imported label in the place of the outcome's.
+func (r *row) restore() { r.csv[0] = '0' + byte(r.imported) }
+
 // record is a row in the form in which rows are sorted, spilled and compared.
 type record struct {
 	place uint64 // from hashes
-	data  []byte // lengths and texts of id and csv, then outcome and features
+	data  []byte // lengths and texts of id and csv, then outcome, evidence and features
 }
 
 // pack appends the row to dst.
@@ -27,6 +42,13 @@ func (r *row) pack(dst []byte) []byte {
 	dst = append(binary.AppendUvarint(dst, uint64(len(r.id))), r.id...)
 	dst = append(binary.AppendUvarint(dst, uint64(len(r.csv))), r.csv...)
 	dst = binary.AppendVarint(dst, r.outcome)
+	flags := byte(r.imported+1) << 1
+	if r.made {
+		flags |= 1
+	}
+	dst = append(dst, flags)
+	dst = append(binary.AppendUvarint(dst, uint64(len(r.caller))), r.caller...)
+	dst = binary.AppendVarint(dst, r.labelledAt)
 	dst = binary.AppendUvarint(dst, uint64(len(r.mapped)))
 	for _, f := range r.mapped {
 		dst = binary.AppendUvarint(dst, uint64(f))
@@ -44,6 +66,10 @@ func (r *row) unpack(data []byte) {
 	r.csv, data = cutText(data)
 	var n int
 	r.outcome, n = binary.Varint(data)
+	data = data[n:]
+	r.made, r.imported = data[0]&1 == 1, int(data[0]>>1)-1
+	r.caller, data = cutText(data[1:])
+	r.labelledAt, n = binary.Varint(data)
 	data = data[n:]
 	mapped, n := binary.Uvarint(data)
 	data = data[n:]

@@ -28,17 +28,37 @@ func appendItem(dst []byte, s *predict.Schema, c predict.Customer) ([]byte, erro
 		return dst, fmt.Errorf("features of customer %q: %w", shorten(c.ID), err)
 	}
 	if c.Label != nil {
-		spelling := s.Label.Spell(*c.Label)
-		kind := Number
-		if spelling.IsText {
-			kind = String
-		}
-		dst = appendAttribute(append(dst, ','), s.Label.Name, kind, spelling.Value)
+		dst = appendLabel(dst, s, s.Label.Name, *c.Label)
 	}
 	if c.Outcome > 0 {
 		dst = appendAttribute(append(dst, ','), OutcomeAttribute, Number, strconv.FormatInt(c.Outcome, 10))
 	}
-	return append(dst, "}}\n"...), nil
+	return append(appendEvidence(dst, s, &c.Evidence), "}}\n"...), nil
+}
+
+func appendLabel(dst []byte, s *predict.Schema, name string, label int) []byte {
+	spelling := s.Label.Spell(label)
+	kind := Number
+	if spelling.IsText {
+		kind = String
+	}
+	return appendAttribute(append(dst, ','), name, kind, spelling.Value)
+}
+
+func appendEvidence(dst []byte, s *predict.Schema, e *predict.Evidence) []byte {
+	if e.Made {
+		dst = appendAttribute(append(dst, ','), OriginAttribute, String, OriginApp)
+	}
+	if e.Caller != "" {
+		dst = appendAttribute(append(dst, ','), CallerAttribute, String, e.Caller)
+	}
+	if !e.LabelledAt.IsZero() {
+		dst = appendAttribute(append(dst, ','), LabelledAttribute, Number, strconv.FormatInt(e.LabelledAt.UnixMicro(), 10))
+	}
+	if e.Imported != nil {
+		dst = appendLabel(dst, s, ImportedAttribute, *e.Imported)
+	}
+	return dst
 }
 
 // appendFeatures appends the members of a JSON object of features as
@@ -76,7 +96,7 @@ func appendFeatures(dst []byte, s *predict.Schema, features []byte) ([]byte, err
 		case '{', '[':
 			return dst, fmt.Errorf("%q is neither a number nor a string", shorten(feature))
 		}
-		if feature != s.ID && feature != s.Label.Name && feature != OutcomeAttribute {
+		if feature != s.ID && feature != s.Label.Name && !Reserved(feature) {
 			dst = appendAttribute(append(dst, ','), feature, kind, text)
 		}
 	}

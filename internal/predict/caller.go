@@ -6,6 +6,10 @@ import "context"
 // key, a string.
 type CallerKey struct{}
 
+// AnonymousCaller stands for callers without a key where contributions are
+// counted by caller.
+const AnonymousCaller = "anonymous"
+
 // CallerOf returns the name of the caller's API key; empty where nobody has one.
 func CallerOf(ctx context.Context) string {
 	name, _ := ctx.Value(CallerKey{}).(string)

@@ -70,6 +70,17 @@ type Customer struct {
 	Label    *int   // 0, 1, or nil while unknown
 	Demo     bool   // generated; leaves the store when real customers come
 	Outcome  int64  // sequence number of the outcome that set Label; 0 if none did
+	Evidence
+}
+
+// Evidence says where a customer's features and label come from. The zero
+// Evidence is that of an imported customer whose label no outcome has set. The
+// store keeps it: what an import passes in is ignored.
+type Evidence struct {
+	Made       bool      // from a prediction and its outcome; an import makes it false
+	Caller     string    // reported the outcome that set the label, as CallerOf names it, or AnonymousCaller; empty: unknown
+	LabelledAt time.Time // when the gateway received that outcome; zero: unknown
+	Imported   *int      // the label that was imported, where an outcome has set the label since
 }
 
 // LabelledCustomer is a customer whose label an outcome set, and when that was
@@ -123,6 +134,7 @@ type Outcome struct {
 	CustomerID   string
 	Label        int
 	ObservedAt   time.Time // zero: now
+	Caller       string    // who reports it, as CallerOf names it; empty for a caller without a key
 }
 
 // Match is what an outcome was found to belong to. The zero Match is: nothing.

@@ -362,8 +362,9 @@ func (s *Service) reasons(contributions []float64) []Reason {
 // RecordOutcomes records what really happened. Matches are in the order of
 // the outcomes; one that matches nothing is no error.
 func (s *Service) RecordOutcomes(ctx context.Context, outcomes []Outcome) ([]Match, error) {
-	now := time.Now().UTC()
+	now, caller := time.Now().UTC(), CallerOf(ctx)
 	for i := range outcomes {
+		outcomes[i].Caller = caller
 		if outcomes[i].ObservedAt.IsZero() {
 			outcomes[i].ObservedAt = now
 		}

@@ -17,19 +17,25 @@ INSERT INTO customers (id, features, label, label_at, demo, outcome)
 VALUES ($1, $2, $3, NULL, $4, 0)
 ON CONFLICT (id) DO NOTHING`
 
+	makeCustomerSQL = `
+INSERT INTO customers (id, features, label, label_at, demo, outcome, origin)
+VALUES ($1, $2, NULL, NULL, 0, 0, 'app')
+ON CONFLICT (id) DO NOTHING`
+
 	// A label that an outcome set stays, and so does any label where the import
-	// has none.
+	// has none. The imported label is kept beside it: models are judged by that.
 	updateCustomerSQL = `
 UPDATE customers
-SET features = $1, demo = $2,
-    label = CASE WHEN outcome > 0 THEN label ELSE coalesce($3, label) END
+SET features = $1, demo = $2, origin = 'imported',
+    label = CASE WHEN outcome > 0 THEN label ELSE coalesce($3, label) END,
+    imported_label = CASE WHEN outcome > 0 THEN coalesce($3, imported_label) END
 WHERE id = $4`
 
 	countCustomersSQL = `
 SELECT count(*), count(label), count(CASE WHEN demo = 1 THEN 1 END) FROM customers`
 
 	eachCustomerSQL = `
-SELECT id, features, label, demo, outcome FROM customers ORDER BY id`
+SELECT id, features, label, demo, outcome, ` + evidenceColumns + ` FROM customers ORDER BY id`
 )
 
 // idsPerQuery bounds a statement's parameters; SQLite allows 32766 of them.
@@ -275,10 +281,11 @@ func (s *Store) EachCustomer(ctx context.Context, fn func(predict.Customer) erro
 		}
 		var c predict.Customer
 		var y sql.Null[int64]
-		if err := rows.Scan(&c.ID, &c.Features, &y, &c.Demo, &c.Outcome); err != nil {
+		var e evidence
+		if err := rows.Scan(&c.ID, &c.Features, &y, &c.Demo, &c.Outcome, &e.origin, &e.caller, &e.labelledAt, &e.imported); err != nil {
 			return failed("each customer", err)
 		}
-		c.Label = fromLabel(y)
+		c.Label, c.Evidence = fromLabel(y), e.of()
 		if err := fn(c); err != nil {
 			return err
 		}

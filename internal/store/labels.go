@@ -12,7 +12,7 @@ import (
 // those with outcomes, and tell which labels to bring there.
 
 const (
-	labelColumnsSQL = `SELECT id, features, label, label_at, outcome FROM customers `
+	labelColumnsSQL = `SELECT id, features, label, label_at, outcome, ` + evidenceColumns + ` FROM customers `
 
 	// The first condition follows from the second, and lets the partial index be used.
 	labelsAfterSQL = labelColumnsSQL + `WHERE outcome > 0 AND outcome > $1 ORDER BY outcome LIMIT $2`
@@ -58,10 +58,11 @@ func (s *Store) labels(ctx context.Context, query string, args ...any) ([]predic
 		var c predict.LabelledCustomer
 		var y sql.Null[int64]
 		var at int64
-		if err := rows.Scan(&c.ID, &c.Features, &y, &at, &c.Outcome); err != nil {
+		var e evidence
+		if err := rows.Scan(&c.ID, &c.Features, &y, &at, &c.Outcome, &e.origin, &e.caller, &e.labelledAt, &e.imported); err != nil {
 			return nil, err
 		}
-		c.Label, c.ObservedAt = fromLabel(y), fromMicros(at)
+		c.Label, c.ObservedAt, c.Evidence = fromLabel(y), fromMicros(at), e.of()
 		all = append(all, c)
 	}
 	return all, rows.Err()

@@ -64,6 +64,7 @@ func testPushedLabels(t *testing.T, open opener) {
 		must(t, err)
 		want(t, "labels of", len(of), 1)
 		label := 1 // the second outcome's
+		of[0].Evidence = predict.Evidence{}
 		want(t, "label", of[0], predict.LabelledCustomer{ObservedAt: noon.Add(time.Minute),
 			Customer: predict.Customer{ID: "2", Features: []byte(`{"age":34}`), Label: &label, Outcome: 2}})
 		var ids []string

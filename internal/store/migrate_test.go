@@ -128,3 +128,25 @@ VALUES ('r', 7, 'running', 'manual', '', '{}', 0, 0, '{}', '{"champion":"m1","mo
 		want(t, "of another one still", at("e", "another").Model, "m3")
 	})
 }
+
+// Customers of version 7 count as imported, but for those that are certain to be
+// made from anonymous predictions; when their outcome was received is found.
+func TestMigrateCustomersFromVersion7(t *testing.T) {
+	t.Parallel()
+	fromVersion(t, 7, func(t *testing.T, old *sql.DB) {
+		for _, statement := range []string{`
+INSERT INTO customers (id, features, label, label_at, demo, outcome)
+VALUES ('imported', '{}', 1, NULL, 0, 0), ('reported', '{}', 0, 5, 0, 1), ('p', '{}', 1, 6, 0, 2), ('q', '{}', 1, NULL, 0, 0)`, `
+INSERT INTO predictions (id, customer_id, created_at, features, score, label, model, schema, latency_us)
+VALUES ('p', NULL, 1, '{}', 0.5, 1, 'm', 's', 1), ('q', 'reported', 1, '{}', 0.5, 1, 'm', 's', 1)`, `
+INSERT INTO outcomes (seq, customer_id, prediction_id, label, observed_at, received_at, model)
+VALUES (1, 'reported', NULL, 0, 5, 50, 'm'), (2, 'p', 'p', 1, 6, 60, 'm')`} {
+			_, err := old.Exec(statement)
+			must(t, err)
+		}
+	}, func(t *testing.T, s *Store) {
+		want(t, "evidence", evidenceOf(t, s), map[string]predict.Evidence{
+			"imported": {}, "q": {}, "reported": {LabelledAt: fromMicros(50)}, "p": {Made: true, LabelledAt: fromMicros(60)},
+		})
+	})
+}

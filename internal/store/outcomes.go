@@ -11,7 +11,8 @@ package store
 //
 // A customer is made where there is none, not as a demo, from the prediction's
 // features, so that the next renewal learns from the outcome. The features of
-// a prediction have no personal values, and so neither has such a customer.
+// a prediction have no personal values, and so neither has such a customer. Its
+// origin says so, for models are not judged by it.
 //
 // Which label counts: the one observed last; of two observed at the same
 // moment, the one received last. It carries the sequence number of its outcome,
@@ -36,6 +37,7 @@ package store
 // that counts.
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -64,11 +66,16 @@ ORDER BY created_at DESC, id DESC LIMIT 1`
 	customerLabelSQL = `SELECT label, label_at, outcome FROM customers WHERE id = $1`
 
 	insertOutcomeSQL = `
-INSERT INTO outcomes (seq, customer_id, prediction_id, label, observed_at, received_at, model)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
+INSERT INTO outcomes (seq, customer_id, prediction_id, label, observed_at, received_at, model, caller)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 ON CONFLICT (customer_id, label, observed_at) DO NOTHING`
 
-	setLabelSQL     = `UPDATE customers SET label = $1, label_at = $2, outcome = $3 WHERE id = $4`
+	// The first outcome moves the imported label aside.
+	setLabelSQL = `
+UPDATE customers
+SET label = $1, label_at = $2, outcome = $3, caller = $5, labelled_at = $6,
+    imported_label = CASE WHEN outcome > 0 THEN imported_label ELSE label END
+WHERE id = $4`
 	confirmLabelSQL = `UPDATE customers SET label_at = $1 WHERE id = $2`
 	joinOutcomeSQL  = `UPDATE predictions SET outcome = $1, outcome_at = $2 WHERE id = $3`
 )
@@ -177,7 +184,7 @@ func (r *outcomeRecorder) record(ctx context.Context, o predict.Outcome) (predic
 	if at.IsZero() {
 		at = r.now
 	}
-	isNew, err := r.count(ctx, match, int64(o.Label), micros(at), *known)
+	isNew, err := r.count(ctx, match, int64(o.Label), micros(at), cmp.Or(o.Caller, predict.AnonymousCaller), *known)
 	if err != nil {
 		return predict.Match{}, err
 	}
@@ -226,13 +233,13 @@ func (r *outcomeRecorder) customer(ctx context.Context, id string, p *joined) (*
 	if p == nil {
 		return nil, nil
 	}
-	_, err = r.tx.ExecContext(ctx, insertCustomerSQL, id, p.features, label(nil), flag(false))
+	_, err = r.tx.ExecContext(ctx, makeCustomerSQL, id, p.features)
 	return &labelled{}, err
 }
 
 // count records the outcome unless it is a duplicate, sets the customer's
 // label if it is the one that counts, and reports whether it is new.
-func (r *outcomeRecorder) count(ctx context.Context, m predict.Match, y, at int64, known labelled) (isNew bool, err error) {
+func (r *outcomeRecorder) count(ctx context.Context, m predict.Match, y, at int64, caller string, known labelled) (isNew bool, err error) {
 	if known.outcome > 0 && known.label.V == y {
 		if at > known.at.V {
 			_, err = r.tx.ExecContext(ctx, confirmLabelSQL, at, m.CustomerID)
@@ -240,7 +247,7 @@ func (r *outcomeRecorder) count(ctx context.Context, m predict.Match, y, at int6
 		return false, err
 	}
 	result, err := r.tx.ExecContext(ctx, insertOutcomeSQL, r.sequence+1, m.CustomerID, textOrNull(m.PredictionID),
-		y, at, micros(r.now), m.Model)
+		y, at, micros(r.now), m.Model, caller)
 	if err != nil {
 		return false, err
 	}
@@ -249,7 +256,7 @@ func (r *outcomeRecorder) count(ctx context.Context, m predict.Match, y, at int6
 	}
 	r.sequence++
 	if known.outcome == 0 || at >= known.at.V {
-		_, err = r.tx.ExecContext(ctx, setLabelSQL, y, at, r.sequence, m.CustomerID)
+		_, err = r.tx.ExecContext(ctx, setLabelSQL, y, at, r.sequence, m.CustomerID, caller, micros(r.now))
 	}
 	return true, err
 }
