@@ -432,6 +432,9 @@ func (s *swapStore) NewestOutcome(context.Context) (int64, error) { return 0, s.
 func (s *swapStore) RaiseOutcomes(context.Context, int64) error {
 	return errors.New("not asked for here")
 }
+func (s *swapStore) OutcomesAfter(context.Context, int64, time.Time, bool) (modelswap.NewOutcomes, error) {
+	return modelswap.NewOutcomes{}, s.err
+}
 func (s *swapStore) SaveSchedule(context.Context, modelswap.Schedule, *modelswap.Renewal) error {
 	return errors.New("not asked for here")
 }

@@ -118,8 +118,10 @@ func (d *document) overrides(at string) (o modelswap.Overrides, err error) {
 			o.Training, err = d.training(at)
 		case "gate":
 			o.Gate, err = d.str(at)
+		case "judge_by":
+			o.JudgeBy, err = d.str(at)
 		default:
-			err = d.unknown(at, "hyperparameters", "training", "gate")
+			err = d.unknown(at, "hyperparameters", "training", "gate", "judge_by")
 		}
 		return err
 	})

@@ -52,6 +52,8 @@ type Config struct {
 	Gate           string  `default:"auc:-0.005" desc:"metric that the challenger is judged by (auc, log_loss, accuracy, f1) and the least gain over the champion; off: every challenger passes"`
 	VerifyMaxShift float64 `split_words:"true" default:"0.5" min:"0" desc:"how far the scores of recent traffic may shift at a swap, as a share of their mean, before the renewal goes back by itself; 0: any"`
 	KeepModels     int     `split_words:"true" default:"5" min:"1" max:"10000" desc:"models that served before and are kept to go back to"`
+	LearnFrom      string  `split_words:"true" default:"all" desc:"customers that models learn from: all, or known (without those that apps made by predictions and outcomes)"`
+	Outcome        OutcomeConfig
 	Retrain        RetrainConfig
 	Outbox         OutboxConfig
 	Ledger         LedgerConfig
@@ -84,6 +86,17 @@ type Config struct {
 type LimitConfig struct {
 	Min int `default:"256" min:"1" desc:"requests of apps that are handled at once at least, whatever is learned; a large body counts for several"`
 	Max int `default:"1024" min:"1" desc:"requests of apps that are handled at once at most; further ones get a 503"`
+}
+
+// What models learn from.
+const (
+	learnFromAll   = "all"
+	learnFromKnown = "known"
+)
+
+// OutcomeConfig is what outcomes count for.
+type OutcomeConfig struct {
+	Probation Age `default:"30d" min:"0" desc:"how long an outcome waits before models are judged by it as by an imported label, and before it no longer counts towards the caps on what one caller or one hour may contribute, such as 30d; 0: for good"`
 }
 
 // RetrainConfig is what starts renewals besides operators.
@@ -305,6 +318,7 @@ func (c *Config) validate() error {
 	if _, err := modelswap.ParseGate(c.Gate); err != nil {
 		fault("GATE", "%v", err)
 	}
+	oneOf("LEARN_FROM", c.LearnFrom, learnFromAll, learnFromKnown)
 	if c.Retrain.Schedule != "" {
 		if _, err := modelswap.ParseSchedule(c.Retrain.Schedule); err != nil {
 			fault("RETRAIN_SCHEDULE", "%v", err)

@@ -158,6 +158,8 @@ func openParts(ctx context.Context, cfg Config, log *slog.Logger) (_ *parts, err
 		KeepModels:      cfg.KeepModels,
 		Schedule:        cfg.Retrain.Schedule,
 		Outcomes:        cfg.Retrain.Outcomes,
+		KnownOnly:       cfg.LearnFrom == learnFromKnown,
+		Probation:       time.Duration(cfg.Outcome.Probation),
 		Idle:            cfg.command,
 		Owner:           leaseOwner(cfg),
 		Poll:            p.poll,

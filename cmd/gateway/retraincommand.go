@@ -21,7 +21,7 @@ import (
 type retrainCommand struct {
 	Watch     bool   `help:"Follow the renewal to its end."`
 	Reason    string `help:"Why, for the record."`
-	Overrides string `help:"Settings for this renewal alone, as JSON: {\"hyperparameters\": {…}, \"training\": {…}, \"gate\": \"…\"}." placeholder:"JSON"`
+	Overrides string `help:"Settings for this renewal alone, as JSON: {\"hyperparameters\": {…}, \"training\": {…}, \"gate\": \"…\", \"judge_by\": \"known\"}." placeholder:"JSON"`
 	Force     bool   `help:"Deploy even if the challenger loses."`
 	Resume    string `help:"Let this renewal go on from the step that stopped it, instead of starting one." placeholder:"ID"`
 	From      string `help:"With --resume, an earlier step to go on from." placeholder:"STEP"`

@@ -13,8 +13,8 @@ import (
 )
 
 // Outputs are where the training CSV goes; nil is not wanted. All gets every
-// row, Train and Holdout get the rows that Held tells apart. All three keep the
-// same order.
+// row, Train and Holdout get the rows that Held tells apart; under a Policy
+// Holdout gets only those that models are judged by. All three keep the same order.
 type Outputs struct {
 	All, Train, Holdout io.Writer
 }
@@ -27,6 +27,8 @@ type Options struct {
 	// Progress is called with the number of items read so far, now and then
 	// and once at their end.
 	Progress func(items int64)
+	// Policy bounds what apps contribute; nil takes every row as it is.
+	Policy *Policy
 	// Memory bounds the rows kept in memory, in bytes. Beyond it they go
 	// through temporary files of about the size of the CSV. Zero means 64 MiB.
 	Memory int64
@@ -57,12 +59,20 @@ func Convert(ctx context.Context, schema *predict.Schema, r *Reader, out Outputs
 	}
 	s := &sorter{budget: opts.Memory, tempDir: opts.TempDir}
 	defer s.close()
-	if err := collect(ctx, schema, r, s, opts.Progress, &report); err != nil {
+	counts, err := collect(ctx, schema, r, s, &opts, &report)
+	if err != nil {
 		return report, err
 	}
 	w := newWriters(out)
+	if opts.Policy != nil {
+		w.ruling, w.from, report.LeftOut = newRuling(opts.Policy, counts), contributions{}, map[string]int64{}
+		report.Settled, report.Open = counts.settled, w.ruling.open
+	}
 	if err := s.each(ctx, func(rec record) error { return w.write(schema, rec, opts.Watermark, &report) }); err != nil {
 		return report, err
+	}
+	if opts.Policy != nil {
+		report.Contributions = w.from.list()
 	}
 	if s.repeats > 0 {
 		report.Skipped[duplicateID] = s.repeats
@@ -71,26 +81,27 @@ func Convert(ctx context.Context, schema *predict.Schema, r *Reader, out Outputs
 	return report, w.flush()
 }
 
-// collect reads all items and gives their rows to the sorter.
-func collect(ctx context.Context, schema *predict.Schema, r *Reader, s *sorter, progress func(int64), report *Report) error {
+// collect reads all items, gives their rows to the sorter, and counts what the
+// policy has to know of all of them.
+func collect(ctx context.Context, schema *predict.Schema, r *Reader, s *sorter, opts *Options, report *Report) (counts tally, err error) {
 	m := &mapper{schema: schema, ignored: report.ignore}
 	var packed []byte
 	for {
 		if report.Items%progressEvery == 0 {
 			if err := ctx.Err(); err != nil {
-				return err
+				return counts, err
 			}
 			if report.Items > 0 {
-				progress(report.Items)
+				opts.Progress(report.Items)
 			}
 		}
 		it, err := r.Next()
 		if err == io.EOF { // not errors.Is: a connection's failure may wrap io.EOF
-			progress(report.Items)
-			return nil
+			opts.Progress(report.Items)
+			return counts, nil
 		}
 		if err != nil {
-			return err
+			return counts, err
 		}
 		report.Items++
 		row, why := m.convert(&it)
@@ -99,10 +110,13 @@ func collect(ctx context.Context, schema *predict.Schema, r *Reader, s *sorter, 
 			report.skip(&it, why)
 			continue
 		}
-		place, _ := hashes(row.id)
+		place, held := hashes(row.id)
+		if opts.Policy != nil {
+			counts.add(opts.Policy, row, held)
+		}
 		packed = row.pack(packed[:0])
 		if err := s.add(record{place, packed}); err != nil {
-			return err
+			return counts, err
 		}
 	}
 }
@@ -113,6 +127,8 @@ type writers struct {
 	sum                 hash.Hash     // of train, or of all rows
 	sumTrain            bool
 	row                 row
+	ruling              *ruling // nil: every row counts as it is
+	from                contributions
 }
 
 func newWriters(out Outputs) *writers {
@@ -133,12 +149,20 @@ func (w *writers) write(schema *predict.Schema, rec record, watermark int64, rep
 	r := &w.row
 	r.unpack(rec.data)
 	_, held := hashes(r.id)
-
-	report.Rows++
 	part := w.train
 	if held {
-		report.HoldoutRows++
 		part = w.holdout
+	}
+	if w.ruling != nil {
+		to, wanted := w.rule(r, held, report)
+		if !wanted {
+			return nil
+		}
+		part = to
+	}
+	report.Rows++
+	if held {
+		report.HoldoutRows++
 	} else {
 		report.TrainRows++
 	}
@@ -166,6 +190,31 @@ func (w *writers) write(schema *predict.Schema, rec record, watermark int64, rep
 		}
 	}
 	return nil
+}
+
+// rule applies the policy to a row: where it goes, and whether it is wanted.
+func (w *writers) rule(r *row, held bool, report *Report) (part *bufio.Writer, wanted bool) {
+	from := w.from.of(r)
+	to, skipped, leftOut := w.ruling.decide(r, held)
+	if skipped != "" {
+		report.Skipped[skipped]++
+		from.LeftOut++
+		return nil, false
+	}
+	if leftOut != "" {
+		report.LeftOut[leftOut]++
+		from.LeftOut++
+		from = w.from.of(r) // the imported label's
+	}
+	from.Rows++
+	switch to {
+	case toTrain:
+		return w.train, true
+	case toHoldout:
+		report.JudgedRows++
+		return w.holdout, true
+	}
+	return nil, true
 }
 
 func (w *writers) flush() error {

@@ -24,7 +24,8 @@ type Report struct {
 	// Skipped counts the items that gave no row, each under one reason:
 	// broken_line, no_id, unlabelled, bad_label, duplicate_id, or one of
 	// missing, type, not_integer, out_of_range, unknown_category and duplicate
-	// with ":" and the feature's name.
+	// with ":" and the feature's name. A Policy adds made_by_apps, caller_cap and
+	// moment_cap.
 	Skipped map[string]int64 `json:"skipped"`
 	// Mapped counts, by feature, rows whose category is not listed and became
 	// the schema's unknown value.
@@ -35,11 +36,20 @@ type Report struct {
 	// have; names after the first fifty are counted together as "…".
 	Ignored map[string]int64 `json:"ignored"`
 
-	TrainRows   int64 `json:"train_rows"`   // rows that are not Held, whichever outputs are wanted
-	HoldoutRows int64 `json:"holdout_rows"` // rows that are Held
-	Positive    int64 `json:"positive"`     // rows whose label is 1
-	NewLabels   int64 `json:"new_labels"`   // rows whose outcome is later than Options.Watermark
-	Watermark   int64 `json:"watermark"`    // highest outcome of any item, 0 if none has one
+	TrainRows   int64 `json:"train_rows"`           // rows that are not Held, whichever outputs are wanted
+	HoldoutRows int64 `json:"holdout_rows"`         // rows that are Held
+	JudgedRows  int64 `json:"judged_rows,omitzero"` // under a Policy, those of them that models are judged by: Outputs.Holdout
+	Positive    int64 `json:"positive"`             // rows whose label is 1
+	NewLabels   int64 `json:"new_labels"`           // rows whose outcome is later than Options.Watermark
+	Watermark   int64 `json:"watermark"`            // highest outcome of any item, 0 if none has one
+
+	// What a Policy adds. LeftOut counts outcomes beyond a cap, by reason, whose
+	// rows stay with their imported labels. Settled are the rows that caps are
+	// shares of. Open says that there are too few imported customers to judge by.
+	LeftOut       map[string]int64 `json:"left_out,omitzero"`
+	Contributions []Contribution   `json:"contributions,omitzero"`
+	Settled       int64            `json:"settled_rows,omitzero"`
+	Open          bool             `json:"open,omitzero"`
 
 	// SHA256 is that of the training CSV in hexadecimal: of Outputs.Train, or
 	// of all rows where Train is not wanted.

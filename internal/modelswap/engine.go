@@ -39,6 +39,8 @@ type Options struct {
 	MaxShift        float64           // how far the scores of recent traffic may shift (see drift.go) before `verify` goes back; zero: any
 	Schedule        string            // as ParseSchedule reads it; empty: the clock starts nothing
 	Outcomes        int64             // so many new outcomes start a renewal; zero: outcomes start nothing
+	KnownOnly       bool              // learn only from customers that were imported, not from those made from predictions
+	Probation       time.Duration     // how long an outcome is set against the imported label, and capped by caller; zero: for good
 	Idle            bool              // start nothing by clock or outcomes, and leave the stored schedule alone
 	KeepModels      int               // models to go back to that are kept besides the one that serves; zero: 5
 	Poll            time.Duration     // between looks at work that takes time; zero: 200 ms
@@ -58,6 +60,7 @@ type Engine struct {
 	opts    Options
 	log     *slog.Logger
 	metrics *metrics
+	counted outcomeCount  // of the goroutine that keeps the time
 	wake    chan struct{} // holds a token while there may be something to do
 }
 
@@ -186,6 +189,9 @@ func (e *Engine) check(req TriggerRequest) []predict.Violation {
 		if _, err := ParseGate(text); err != nil {
 			add("/overrides/gate", "%v", err)
 		}
+	}
+	if by := req.Overrides.JudgeBy; by != "" && by != JudgeByKnown && by != JudgeByAll {
+		add("/overrides/judge_by", "must be %s or %s, not %q", JudgeByKnown, JudgeByAll, by)
 	}
 	return violations
 }

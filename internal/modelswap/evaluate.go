@@ -67,6 +67,9 @@ func (x *run) evaluate(ctx context.Context) error {
 		}
 	}
 	verdict := gate.Judge(comparison)
+	if by := x.judgedBy(); by != "" {
+		verdict.Reason += "; " + by
+	}
 	x.note("gate", gate.String())
 	x.note("verdict", verdict.Reason)
 	switch {

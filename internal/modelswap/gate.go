@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"gateway/internal/export"
 	"gateway/internal/learn"
 )
 
@@ -72,8 +73,8 @@ type Comparison struct {
 // Bounds below which held-out rows say nothing about which of two models is
 // the better one.
 const (
-	leastRows    = 30
-	leastOfClass = 5 // of each label
+	leastRows    = export.MinJudged
+	leastOfClass = export.MinOfLabel // of each label
 )
 
 // Judge decides. A challenger that has no champion to beat passes: any model

@@ -54,6 +54,10 @@ func (e *Engine) Resume(ctx context.Context, id string, req ResumeRequest) (*Ren
 	if violations := e.check(TriggerRequest{Overrides: merged}); len(violations) > 0 {
 		return nil, &predict.Error{Kind: predict.Invalid, Detail: "the renewal cannot go on like this", Violations: violations}
 	}
+	if req.Overrides.JudgeBy != "" && slices.Index(Order(), from) > slices.Index(Order(), Convert) {
+		return nil, &predict.Error{Kind: predict.Invalid, Detail: "the renewal cannot go on like this", Violations: []predict.Violation{{
+			Field: "/overrides/judge_by", Code: predict.CodeFormat, Detail: `is for the step "convert": resume from there`}}}
+	}
 	r.reset(from)
 	first := r.Step(from)
 	first.Detail["resumed_at"] = time.Now().UTC().Format(time.RFC3339)
@@ -105,7 +109,7 @@ func (r *Renewal) stoppedAt() StepName {
 }
 
 func (o Overrides) empty() bool {
-	return len(o.Hyperparameters) == 0 && o.Training == Training{} && o.Gate == ""
+	return len(o.Hyperparameters) == 0 && o.Training == Training{} && o.Gate == "" && o.JudgeBy == ""
 }
 
 // with lays other over o.
@@ -130,6 +134,9 @@ func (o Overrides) with(other Overrides) Overrides {
 	}
 	if other.Gate != "" {
 		o.Gate = other.Gate
+	}
+	if other.JudgeBy != "" {
+		o.JudgeBy = other.JudgeBy
 	}
 	return o
 }

@@ -79,6 +79,10 @@ type Schedules interface {
 	// RaiseOutcomes makes the numbers of outcomes to come higher than this one,
 	// unless they are, or it is too high to have been one.
 	RaiseOutcomes(ctx context.Context, above int64) error
+	// OutcomesAfter counts the customers whose label was set by an outcome with a
+	// number above after. One that was received before settled counts as settled.
+	// known leaves out customers that were made from predictions.
+	OutcomesAfter(ctx context.Context, after int64, settled time.Time, known bool) (NewOutcomes, error)
 }
 
 // Traffic remembers what was asked of models.

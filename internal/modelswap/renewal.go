@@ -114,6 +114,8 @@ type State struct {
 	Holdout   string `json:"holdout,omitempty"`   // held-out CSV, for Files
 	Data      string `json:"data,omitempty"`      // SHA-256 of the training CSV, hexadecimal
 	Rows      int    `json:"rows,omitempty"`      // rows of the training CSV
+	Settled   int64  `json:"settled,omitempty"`   // rows that caps on what apps contribute are shares of
+	Open      bool   `json:"open,omitempty"`      // too few customers were imported to judge by
 	Watermark int64  `json:"watermark,omitempty"` // newest outcome in the data
 	Artifact  string `json:"artifact,omitempty"`  // what the training job made
 	Model     string `json:"model,omitempty"`     // name of the model, fixed before it is trained
@@ -126,7 +128,8 @@ type State struct {
 type Overrides struct {
 	Hyperparameters Hyperparameters `json:"hyperparameters,omitempty"`
 	Training        Training        `json:"training,omitzero"`
-	Gate            string          `json:"gate,omitempty"` // as GATEWAY_GATE
+	Gate            string          `json:"gate,omitempty"`    // as GATEWAY_GATE
+	JudgeBy         string          `json:"judge_by,omitzero"` // JudgeByKnown or JudgeByAll; empty: known
 }
 
 // Training says what to train with. A zero field leaves the setting as it is.

@@ -141,15 +141,24 @@ func (e *Engine) outcomes(ctx context.Context) error {
 	if e.opts.Outcomes <= 0 {
 		return nil
 	}
-	waiting, newest, s, err := e.waiting(ctx)
+	w, err := e.waiting(ctx)
 	if err != nil {
 		return err
 	}
+	if !e.counted.enough(w.taken, w.number, e.opts.Outcomes) {
+		return nil
+	}
+	waiting, err := e.countOutcomes(ctx, w)
+	if err != nil {
+		return err
+	}
+	e.counted = outcomeCount{at: time.Now(), taken: w.taken, newest: w.number, waiting: waiting}
+	s := w.schedule
 	e.metrics.outcomesWaiting.Set(float64(waiting))
 	if waiting < e.opts.Outcomes {
 		return nil
 	}
-	s.Outcomes = newest
+	s.Outcomes = w.number
 	r := e.newRenewal(TriggerRequest{Trigger: TriggerOutcomes, Reason: fmt.Sprintf("%d new outcomes", waiting)})
 	err = e.ports.Schedules.SaveSchedule(ctx, s, r)
 	if conflict, _ := isConflict(err); conflict {
@@ -158,30 +167,36 @@ func (e *Engine) outcomes(ctx context.Context) error {
 	return e.started(err, r)
 }
 
-// waiting counts the outcomes that no renewal has taken up yet.
-func (e *Engine) waiting(ctx context.Context) (n, newest int64, s Schedule, err error) {
-	if s, err = e.ports.Schedules.Schedule(ctx); err != nil {
-		return 0, 0, s, err
+// waiting is where outcomes stand that no renewal has taken up yet.
+type waiting struct {
+	schedule      Schedule
+	taken, number int64    // numbers of the last outcome that was taken up, and of the newest one
+	newest        *Renewal // nil for none
+}
+
+func (e *Engine) waiting(ctx context.Context) (w waiting, err error) {
+	if w.schedule, err = e.ports.Schedules.Schedule(ctx); err != nil {
+		return w, err
 	}
-	if newest, err = e.ports.Schedules.NewestOutcome(ctx); err != nil {
-		return 0, 0, s, err
+	if w.number, err = e.ports.Schedules.NewestOutcome(ctx); err != nil {
+		return w, err
 	}
-	taken := s.Outcomes
+	w.taken = w.schedule.Outcomes
 	latest, err := e.ports.Renewals.Renewals(ctx, 1, "")
 	if err != nil {
-		return 0, 0, s, err
+		return w, err
 	}
 	for _, r := range latest {
-		taken = max(taken, r.State.Watermark)
+		w.newest, w.taken = r, max(w.taken, r.State.Watermark)
 	}
-	if newest > taken { // else there is no need to look further
+	if w.number > w.taken { // else there is no need to look further
 		watermark, err := e.servingWatermark(ctx)
 		if err != nil {
-			return 0, 0, s, err
+			return w, err
 		}
-		taken = max(taken, watermark)
+		w.taken = max(w.taken, watermark)
 	}
-	return max(0, newest-taken), newest, s, nil
+	return w, nil
 }
 
 // started reports what came of a save that was to start r.
@@ -217,20 +232,25 @@ type ScheduleStatus struct {
 // OutcomesTrigger says how near outcomes are to starting a renewal.
 type OutcomesTrigger struct {
 	Every   int64 `json:"every"`   // so many start one
-	Waiting int64 `json:"waiting"` // so many have come in
+	Waiting int64 `json:"waiting"` // customers whose label outcomes have set since, and that may be learned from
 }
 
 // Schedule returns the state of the schedule.
 func (e *Engine) Schedule(ctx context.Context) (ScheduleStatus, error) {
-	waiting, _, s, err := e.waiting(ctx)
+	w, err := e.waiting(ctx)
 	if err != nil {
 		return ScheduleStatus{}, err
 	}
+	s := w.schedule
 	status := ScheduleStatus{Line: s.Line, Last: s.Last}
 	if s.Line != "" {
 		status.Next = &s.Next
 	}
 	if e.opts.Outcomes > 0 {
+		waiting, err := e.countOutcomes(ctx, w)
+		if err != nil {
+			return ScheduleStatus{}, err
+		}
 		status.Outcomes = &OutcomesTrigger{e.opts.Outcomes, waiting}
 	}
 	return status, nil

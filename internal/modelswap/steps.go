@@ -101,7 +101,7 @@ func (x *run) convert(ctx context.Context) error {
 			}
 			defer items.Close()
 			report, err = export.Convert(ctx, x.opts.Schema, items,
-				export.Outputs{Train: t, Holdout: h}, export.Options{Watermark: watermark})
+				export.Outputs{Train: t, Holdout: h}, export.Options{Watermark: watermark, Policy: x.policy()})
 			return err
 		})
 	})
@@ -114,15 +114,18 @@ func (x *run) convert(ctx context.Context) error {
 	x.note("new_labels", report.NewLabels)
 	x.note("train_rows", report.TrainRows)
 	x.note("holdout_rows", report.HoldoutRows)
+	x.note("judged_rows", report.JudgedRows)
+	x.note("contributions", report.Contributions)
+	x.note("left_out", report.LeftOut)
 	x.note("positive", report.Positive)
 	x.note("mapped", report.Mapped)
 	x.note("defaulted", report.Defaulted)
 	x.note("examples", report.Examples)
 	x.note("sha256", report.SHA256)
 	switch {
-	case report.TrainRows == 0 || report.HoldoutRows == 0:
+	case report.TrainRows == 0 || report.JudgedRows == 0:
 		return predict.Errorf(predict.Invalid, "%d labelled rows are too few to learn from: %d to train on, %d held out",
-			report.Rows, report.TrainRows, report.HoldoutRows)
+			report.Rows, report.TrainRows, report.JudgedRows)
 	case report.Positive == 0 || report.Positive == report.Rows:
 		return predict.Errorf(predict.Invalid, "all %d labelled rows have the same label: there is nothing to learn from them", report.Rows)
 	}
@@ -131,7 +134,7 @@ func (x *run) convert(ctx context.Context) error {
 	if err := x.ports.Schedules.RaiseOutcomes(ctx, report.Watermark); err != nil {
 		return err
 	}
-	state.Train, state.Holdout = train, holdout
+	state.Train, state.Holdout, state.Settled, state.Open = train, holdout, report.Settled, report.Open
 	state.Data, state.Rows, state.Watermark = report.SHA256, int(report.TrainRows), report.Watermark
 	return nil
 }

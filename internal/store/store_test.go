@@ -32,6 +32,7 @@ var conformance = []struct {
 	{"labels", testLabels},
 	{"labels for a store elsewhere", testPushedLabels},
 	{"evidence", testEvidence},
+	{"outcomes that may be learned from", testOutcomesAfter},
 	{"renewals", testRenewals},
 	{"steps", testSteps},
 	{"leases", testLeases},

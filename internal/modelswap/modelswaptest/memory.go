@@ -31,6 +31,8 @@ type Backend struct {
 	// Before is called before each call of a port, with its name; an error
 	// fails the call.
 	Before func(call string) error
+	// New is what OutcomesAfter answers; nil: what Outcomes let come in.
+	New *modelswap.NewOutcomes
 
 	mu       sync.Mutex
 	calls    map[string]int

@@ -132,6 +132,17 @@ func (b *Backend) RaiseOutcomes(_ context.Context, above int64) error {
 	return nil
 }
 
+// OutcomesAfter implements modelswap.Schedules: every outcome counts, unless New
+// says otherwise.
+func (b *Backend) OutcomesAfter(_ context.Context, after int64, _ time.Time, _ bool) (modelswap.NewOutcomes, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.New != nil {
+		return *b.New, nil
+	}
+	return modelswap.NewOutcomes{Settled: max(0, b.outcomes-after)}, nil
+}
+
 // RecentPredictions implements modelswap.Traffic.
 func (b *Backend) RecentPredictions(context.Context, string, int) ([]predict.Prediction, error) {
 	b.mu.Lock()
