@@ -176,3 +176,52 @@ func TestOldModelsAreRemovedAndWhatServesStays(t *testing.T) {
 		}
 	})
 }
+
+// TestOneCallerDoesNotDecideAboutTraffic lets callers ask about other customers:
+// the honest ones about those whose scores do not change, or all change, and one
+// with as many requests as it likes about the opposite.
+func TestOneCallerDoesNotDecideAboutTraffic(t *testing.T) {
+	const honestX, floodX = 1.0, 3.0 // at the first the challenger agrees, at the second it does not
+	for name, tc := range map[string]struct {
+		requests map[string]int // by caller
+		honest   float64
+		flood    float64
+		want     modelswap.Status
+	}{
+		"a flood cannot make up a shift": {map[string]int{"web": 120, "app": 120, "flood": 1500}, honestX, floodX, modelswap.Succeeded},
+		"a flood cannot hide a shift":    {map[string]int{"web": 120, "app": 120, "flood": 1500}, floodX, honestX, modelswap.Failed},
+		"two callers: in doubt it shows": {map[string]int{"web": 120, "flood": 1500}, floodX, honestX, modelswap.Failed},
+		"few of everybody count as one":  {map[string]int{"web": 60, "app": 60}, floodX, honestX, modelswap.Failed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := setup(t)
+			b.Serve(modelswap.Model{Name: "champion", Schema: b.Schema.Fingerprint()})
+			b.Score = func(model string, row predict.Vector) float64 {
+				if model != "champion" && row[0] >= 2.5 {
+					return 0.99
+				}
+				return 1 / (1 + row[0])
+			}
+			var all []predict.Prediction
+			for caller, n := range tc.requests {
+				x := tc.honest
+				if caller == "flood" {
+					x = tc.flood
+				}
+				for i := range n {
+					at := x + float64(len(all))/1e6
+					all = append(all, predict.Prediction{ID: fmt.Sprint(caller, i), Caller: caller, Features: fmt.Appendf(nil, `{"x":%g}`, at),
+						Score: 1 / (1 + at), Model: "champion", Schema: b.Schema.Fingerprint()})
+				}
+			}
+			b.Ask(all)
+			engine, _ := b.run(t, modelswap.Options{MaxShift: 0.5, Poll: time.Millisecond})
+			if _, err := engine.Trigger(t.Context(), modelswap.TriggerRequest{}); err != nil {
+				t.Fatal(err)
+			}
+			if r := b.wait(t); r.Status != tc.want {
+				t.Errorf("got %s (%s), %v", r.Status, r.Error, r.Step(modelswap.Verify).Detail)
+			}
+		})
+	}
+}

@@ -197,7 +197,7 @@ func (s *Store) removeSome(ctx context.Context, operation, query string, args ..
 
 // recentSQL looks among the newest predictions only, whose ids are the highest.
 const recentSQL = `
-SELECT id, coalesce(customer_id, ''), created_at, features, score, label, model, schema, latency_us
+SELECT id, coalesce(customer_id, ''), created_at, coalesce(caller, ''), features, score, label, model, schema, latency_us
 FROM (SELECT * FROM predictions ORDER BY id DESC LIMIT $1) newest
 WHERE model = $2 ORDER BY id DESC LIMIT $3`
 
@@ -216,7 +216,7 @@ func (s *Store) RecentPredictions(ctx context.Context, model string, limit int) 
 	for rows.Next() {
 		var p predict.Prediction
 		var created, latency int64
-		if err := rows.Scan(&p.ID, &p.CustomerID, &created, &p.Features, &p.Score, &p.Label, &p.Model, &p.Schema, &latency); err != nil {
+		if err := rows.Scan(&p.ID, &p.CustomerID, &created, &p.Caller, &p.Features, &p.Score, &p.Label, &p.Model, &p.Schema, &latency); err != nil {
 			return nil, failed("recent predictions", err)
 		}
 		p.CreatedAt, p.Latency = fromMicros(created), time.Duration(latency)*time.Microsecond
