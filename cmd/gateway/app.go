@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -144,6 +143,9 @@ func newApp(ctx context.Context, cfg Config, log *slog.Logger, say func(format s
 	if err := a.parts.dir.Announce(a.url); err != nil {
 		return nil, err
 	}
+	for _, warning := range warnings(cfg) {
+		log.Warn(warning)
+	}
 	say("serving on %s, documentation on %s/docs", url, url)
 	return a, nil
 }
@@ -151,12 +153,7 @@ func newApp(ctx context.Context, cfg Config, log *slog.Logger, say func(format s
 // metricsOpen reports whether /metrics may be read without the token: on a
 // listener that only this machine reaches, or on one for operators alone.
 func metricsOpen(cfg Config) bool {
-	if cfg.AdminAddr != "" {
-		return true
-	}
-	host, _, _ := net.SplitHostPort(cfg.Addr)
-	ip := net.ParseIP(host)
-	return host == "localhost" || (ip != nil && ip.IsLoopback())
+	return cfg.AdminAddr != "" || onlyThisMachine(cfg.Addr)
 }
 
 // mostHandling is how long a request that predicts nothing may be handled.
@@ -344,6 +341,7 @@ func (a *app) status(ctx context.Context) map[string]any {
 		"endpoint": a.cfg.EndpointName,
 		"outbox":   outboxStatus(a.cfg, a.parts.outbox.Stats()),
 		"secrets":  a.parts.vault.States(),
+		"warnings": warnings(a.cfg),
 	}
 	if b := a.parts.breaker; b != nil {
 		out["breaker"] = b.Status()
