@@ -58,6 +58,9 @@ type SignIns struct {
 
 	grown chan struct{} // has a token when counts have grown
 
+	perSecond rate.Limit // of an address's wrong tokens
+	atOnce    int
+
 	mu       sync.Mutex
 	began    time.Time // the window
 	entries  map[signInKey]*signInEntry
@@ -78,8 +81,8 @@ func NewSignIns(acts modelswap.Acts, trusted []netip.Prefix, log *slog.Logger, r
 	s := &SignIns{acts: acts, trusted: trusted, log: log,
 		total: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "gateway_failed_sign_ins_total",
 			Help: "Requests with a wrong credential, by its kind: operator token or app key."}, []string{"credential"}),
-		grown:   make(chan struct{}, 1),
-		entries: make(map[signInKey]*signInEntry), limiters: make(map[string]*rate.Limiter), shared: newFailureLimiter()}
+		grown: make(chan struct{}, 1), perSecond: failuresPerSecond, atOnce: maxFailures,
+		entries: make(map[signInKey]*signInEntry), limiters: make(map[string]*rate.Limiter)}
 	for _, credential := range []string{operatorToken, appKey} {
 		s.total.WithLabelValues(credential)
 	}
@@ -87,9 +90,7 @@ func NewSignIns(acts modelswap.Acts, trusted []netip.Prefix, log *slog.Logger, r
 	return s
 }
 
-func newFailureLimiter() *rate.Limiter {
-	return rate.NewLimiter(failuresPerSecond, maxFailures)
-}
+func (s *SignIns) newLimiter() *rate.Limiter { return rate.NewLimiter(s.perSecond, s.atOnce) }
 
 // Address returns the IP address of the client that sent a request.
 func (s *SignIns) Address(r *http.Request) string { return clientAddress(r, s.trusted) }
@@ -164,10 +165,15 @@ func (s *SignIns) limit(address string, now time.Time) time.Duration {
 		if len(s.limiters) >= maxLimiters {
 			s.forgetIdle(now)
 		}
-		limiter = s.shared
-		if len(s.limiters) < maxLimiters {
-			limiter = newFailureLimiter()
+		switch {
+		case len(s.limiters) < maxLimiters:
+			limiter = s.newLimiter()
 			s.limiters[address] = limiter
+		case s.shared == nil:
+			s.shared = s.newLimiter()
+			limiter = s.shared
+		default:
+			limiter = s.shared
 		}
 	}
 	reservation := limiter.ReserveN(now, 1)
@@ -181,7 +187,7 @@ func (s *SignIns) limit(address string, now time.Time) time.Duration {
 // forgetIdle drops the limiters of addresses that have their whole allowance.
 func (s *SignIns) forgetIdle(now time.Time) {
 	for address, limiter := range s.limiters {
-		if limiter.TokensAt(now) >= maxFailures {
+		if limiter.TokensAt(now) >= float64(s.atOnce) {
 			delete(s.limiters, address)
 		}
 	}

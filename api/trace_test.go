@@ -67,7 +67,7 @@ func TestEachRequestButProbesHasASpanAndItsTraceIsInTheLog(t *testing.T) {
 		{"trace-of-a", "POST", "/predict", 200, 1, "m1"},
 		{"trace-of-b", "POST", "/predict", 400, 0, ""},
 		{"trace-of-c", "GET", "/admin/renewals/{id}", 404, 0, ""},
-		{"trace-of-d", "other", "unmatched", 405, 0, ""},
+		{"trace-of-d", "other", "unmatched", 404, 0, ""},
 		{"trace-of-e", "POST", "/predict", 500, 0, ""},
 	}
 	if diff := cmp.Diff(want, spans.all()); diff != "" {
