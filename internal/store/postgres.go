@@ -47,6 +47,7 @@ func OpenPostgres(ctx context.Context, connector driver.Connector, o PostgresOpt
 	if err := refuseSharedSessions(ctx, connector); err != nil {
 		return nil, failed("connect", permissionError(ctx, connector, err))
 	}
+	retirer, canRetire := connector.(interface{ Retire() }) // what wraps it has no such method
 	connector = sessionConnector{connector}
 	if err := migrateAsOwner(ctx, connector); err != nil {
 		return nil, failed("migrate", permissionError(ctx, connector, err))
@@ -63,8 +64,8 @@ func OpenPostgres(ctx context.Context, connector driver.Connector, o PostgresOpt
 	// what is urgent.
 	turns := newTurns(postgresWriters, [classes]int{postgresWriters, 1, 1})
 	s, err := newStore(ctx, pool(postgresWriters), pool(postgresReaders), turns, postgresInserts)
-	if c, ok := connector.(interface{ Retire() }); ok && err == nil {
-		s.retire = c.Retire
+	if canRetire && err == nil {
+		s.retire = retirer.Retire
 	}
 	return s, err
 }
