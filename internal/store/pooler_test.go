@@ -64,7 +64,7 @@ func (p *pooler) listen() PostgresServer {
 	return PostgresServer{Host: host, Port: uint16(n), Database: p.server.Database, Username: p.server.User, Password: func() string { return "unasked" }}
 }
 
-// greet logs a client in, whoever it is.
+// greet logs any client in.
 func (p *pooler) greet(client *pgproto3.Backend) bool {
 	message, err := client.ReceiveStartupMessage()
 	startup, ok := message.(*pgproto3.StartupMessage)

@@ -11,10 +11,10 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// frozenTime is how long the server keeps the locks of a transaction whose
-// client has gone silent in the middle of it. Ours never pause there, so such a
-// client is frozen or cut off, and others wait for the rows it holds: whoever
-// takes over its renewal, say, must not wait for longer than its lease.
+// frozenTime is how long the server keeps the locks of a transaction whose client
+// is silent in the middle of it. The gateway never pauses there, so such a client
+// is frozen or cut off. The time is shorter than a renewal's lease, so that the
+// process that takes over a renewal does not wait for the rows longer than that.
 const frozenTime = 5 * time.Second
 
 // sessionConnector makes connections whose session has our settings. They are

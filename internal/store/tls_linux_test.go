@@ -323,7 +323,7 @@ func TestACertificateMustBeTheDatabases(t *testing.T) {
 			})
 		}
 	}
-	t.Run("somebody in the middle", func(t *testing.T) {
+	t.Run("a man in the middle", func(t *testing.T) {
 		selfMade := certificateOf(t, other)
 		address, seen := intercept(t, selfMade, relayingTo(u.Host))
 		server := onOtherMachine(address)
