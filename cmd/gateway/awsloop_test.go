@@ -124,7 +124,11 @@ func TestTheLoopOnDynamoDBAndSageMaker(t *testing.T) {
 		t.Errorf("got %+v (%v), want the second model", p, err)
 	}
 	// The export can be converted by hand, from the bucket into the bucket.
-	source := fmt.Sprintf("s3://bank/gateway/%v", second.Step(modelswap.Export).Detail["folder"])
+	detail := second.Step(modelswap.Export).Detail
+	if detail["export"] != detail["folder"] || detail["passed_over"] != nil {
+		t.Errorf("the export step says %v", detail)
+	}
+	source := fmt.Sprintf("s3://bank/gateway/%v", detail["folder"])
 	if code, _, errs := command(t, "convert", source, "s3://bank/by-hand/train.csv"); code != exitOK || !strings.Contains(errs, "read 1501 items") {
 		t.Errorf("convert ended with %d: %s", code, errs)
 	}

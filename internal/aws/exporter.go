@@ -8,13 +8,13 @@ import (
 	"io"
 	"io/fs"
 	"path"
-	"slices"
 	"strings"
 
 	sdk "github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"gateway/internal/export"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
 )
@@ -136,32 +136,30 @@ func NewExistingExporter(files *Files) *ExistingExporter { return &ExistingExpor
 // StartExport implements modelswap.Exporter: there is nothing to start.
 func (e *ExistingExporter) StartExport(context.Context, string) error { return nil }
 
-// ExportStatus implements modelswap.Exporter. The folder is the newest below
-// the place named: Data Pipeline names each backup by its time, and DynamoDB's
-// ids begin with one, so the last by name is the newest.
+// ExportStatus implements modelswap.Exporter: the newest complete export below the
+// place named.
 func (e *ExistingExporter) ExportStatus(ctx context.Context, _ string) (modelswap.ExportStatus, error) {
-	fsys, folder := e.files.FS(ctx), existingFolder
-	for range 4 {
-		entries, err := fs.ReadDir(fsys, folder)
-		if errors.Is(err, fs.ErrNotExist) {
-			return modelswap.ExportStatus{}, predict.Errorf(predict.NotFound, "there is no export in %s", e.files.uri(existingFolder))
-		}
-		if err != nil {
-			return modelswap.ExportStatus{}, err
-		}
-		complete := slices.ContainsFunc(entries, func(d fs.DirEntry) bool {
-			return !d.IsDir() && (d.Name() == "manifest" || d.Name() == "manifest-summary.json")
-		})
-		var newest string
-		for _, d := range entries {
-			if d.IsDir() && !strings.HasPrefix(d.Name(), "_") && !strings.HasPrefix(d.Name(), ".") {
-				newest = d.Name() // they come by name
-			}
-		}
-		if complete || newest == "" || newest == "data" {
-			break
-		}
-		folder = path.Join(folder, newest)
+	folder, passed, err := export.Newest(ctx, e.files.FS(ctx), existingFolder)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = predict.Errorf(predict.NotFound, "there is no export in %s", e.files.uri(existingFolder))
 	}
-	return modelswap.ExportStatus{Done: true, Folder: folder}, nil
+	if err != nil {
+		return modelswap.ExportStatus{}, e.addressed(err)
+	}
+	for i := range passed {
+		passed[i].Export = e.files.uri(passed[i].Export)
+	}
+	return modelswap.ExportStatus{Done: true, Folder: folder, Source: e.files.uri(folder), PassedOver: passed}, nil
+}
+
+// addressed names places in an error by their addresses.
+func (e *ExistingExporter) addressed(err error) error {
+	var said *predict.Error
+	if !errors.As(err, &said) {
+		return err
+	}
+	place := strings.TrimSuffix(e.files.uri(existingFolder), "/")
+	text := strings.ReplaceAll(said.Detail, existingFolder+"/", place+"/")
+	text = strings.ReplaceAll(text, " "+existingFolder+" ", " "+place+" ")
+	return &predict.Error{Kind: said.Kind, Detail: text, Err: said.Err}
 }

@@ -10,6 +10,7 @@ import (
 	sdk "github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/google/go-cmp/cmp"
 
 	"gateway/internal/aws/awstest"
 	"gateway/internal/export"
@@ -160,5 +161,34 @@ func TestTheNewestExportOfOthersIsTaken(t *testing.T) {
 	}
 	if _, err := NewFiles(s.api, bucket, "", "bank/backups", ""); err == nil {
 		t.Error("an address without s3:// was accepted")
+	}
+}
+
+// TestUnfinishedExportsOfOthersArePassedOver says which, by their addresses.
+func TestUnfinishedExportsOfOthersArePassedOver(t *testing.T) {
+	s := start(t)
+	put := func(key, text string) {
+		t.Helper()
+		_, err := s.api.s3.PutObject(t.Context(), &s3.PutObjectInput{Bucket: sdk.String(bucket), Key: &key, Body: strings.NewReader(text)})
+		s.must(err)
+	}
+	var err error
+	s.files, err = NewFiles(s.api, bucket, "gateway", "s3://bank/backups", "")
+	s.must(err)
+	e := NewExistingExporter(s.files)
+	put("backups/2018-10-01-00-00-00/part-0", "half of it")
+	const reason = "it has data files, and neither manifest-summary.json nor manifest"
+	_, err = e.ExportStatus(t.Context(), "renewal-1")
+	if want := "no export in s3://bank/backups is complete: s3://bank/backups/2018-10-01-00-00-00: " + reason; !isKind(err, predict.NotFound) || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	put("backups/2018-09-30-00-00-00/part-0", `{"customer_id":{"s":"1"},"x":{"n":"1"},"month":{"s":"may"},"y":{"n":"1"}}`)
+	put("backups/2018-09-30-00-00-00/manifest", `{"entries":[{"url":"s3://bank/backups/2018-09-30-00-00-00/part-0"}]}`)
+	status, err := e.ExportStatus(t.Context(), "renewal-1")
+	s.must(err)
+	want := modelswap.ExportStatus{Done: true, Folder: "existing/2018-09-30-00-00-00", Source: "s3://bank/backups/2018-09-30-00-00-00",
+		PassedOver: []export.PassedOver{{Export: "s3://bank/backups/2018-10-01-00-00-00", Reason: reason}}}
+	if diff := cmp.Diff(want, status); diff != "" {
+		t.Error(diff)
 	}
 }

@@ -17,7 +17,8 @@
 //     against its MD5 and its number of items.
 //   - The backup that AWS Data Pipeline and the EMR connector write: a file
 //     called manifest beside part files. Without the manifest, every data file
-//     of the folder is read; a single file is an export too.
+//     of the folder is read, unless a mark or a file's name shows that a
+//     backup was to lie there; a single file is an export too.
 //
 // Three spellings of an item, one to a line, whichever the layout:
 //

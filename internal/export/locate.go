@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"regexp"
 	"strings"
 
 	"gateway/internal/predict"
@@ -24,6 +25,7 @@ type folder struct {
 	started  bool     // _started: DynamoDB began an export here
 	summary  bool     // manifest-summary.json: and completed it
 	manifest bool     // manifest: a backup
+	parts    bool     // marks or file names of a backup
 	data     []string // files that may hold items
 	folders  []string
 }
@@ -66,6 +68,8 @@ func (r *Reader) locate(ctx context.Context, root string) error {
 		return r.use(ctx, found[0])
 	case len(top.data) == 0:
 		return predict.Errorf(predict.NotFound, "%s holds no export: neither %s nor manifest nor data files", root, summaryFile)
+	case top.parts:
+		return predict.Errorf(predict.Conflict, "the backup in %s is not complete: its files are there, and its %s is not; a file alone can be named", root, backupManifest)
 	}
 	r.layout, r.folder = Loose, root
 	for _, name := range top.data {
@@ -139,6 +143,8 @@ func list(fsys fs.FS, name string) (folder, error) {
 		switch base := e.Name(); {
 		case isDir && !hidden(base):
 			f.folders = append(f.folders, full)
+		case isDir && base == "_temporary", base == "_SUCCESS":
+			f.parts = true
 		case isDir:
 		case base == summaryFile:
 			f.summary = true
@@ -148,9 +154,13 @@ func list(fsys fs.FS, name string) (folder, error) {
 			f.manifest = true
 		case !hidden(base):
 			f.data = append(f.data, full)
+			f.parts = f.parts || backupFile.MatchString(base)
 		}
 	}
 	return f, nil
 }
+
+// backupFile is how the connector names the files of a backup.
+var backupFile = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(\.gz)?$`)
 
 func hidden(base string) bool { return strings.HasPrefix(base, "_") || strings.HasPrefix(base, ".") }

@@ -48,7 +48,7 @@ func TestOpenFindsTheExport(t *testing.T) {
 		"native, folder renamed":   {own, "copy", Native, "copy", 100},
 		"backup with a manifest":   {backup, "b", Backup, "b", -1},
 		"backup from above":        {backup, ".", Backup, "b", -1},
-		"folder without manifest":  {files(map[string]string{"p1": lineOne, "sub/x": "no", "_SUCCESS": "", "_temporary/manifest": "no", ".crc": "no"}), ".", Loose, ".", -1},
+		"folder without manifest":  {files(map[string]string{"p1": lineOne, "sub/x": "no", "_marks/manifest": "no", ".crc": "no"}), ".", Loose, ".", -1},
 		"a single file":            {files(map[string]string{"d/items.json": lineOne}), "d/items.json", Loose, "d/items.json", -1},
 		"a single compressed file": {files(map[string]string{"d/items": zip(lineOne)}), "d/items", Loose, "d/items", -1},
 	} {

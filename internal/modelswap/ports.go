@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"time"
 
+	"gateway/internal/export"
 	"gateway/internal/predict"
 )
 
@@ -118,9 +119,11 @@ type Exporter interface {
 
 // ExportStatus describes an export. Folder and Items are set once it is done.
 type ExportStatus struct {
-	Done   bool
-	Folder string // for Files
-	Items  int64
+	Done       bool
+	Folder     string // for Files
+	Items      int64
+	Source     string // address of an export that others made; empty: the gateway's own
+	PassedOver []export.PassedOver
 }
 
 // Files holds exports, training data and artifacts under slash-separated names.

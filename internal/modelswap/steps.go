@@ -80,6 +80,10 @@ func (x *run) export(ctx context.Context) (time.Duration, error) {
 	x.r.State.Export = status.Folder
 	x.note("items", status.Items)
 	x.note("folder", status.Folder)
+	x.note("export", cmp.Or(status.Source, status.Folder))
+	if len(status.PassedOver) > 0 {
+		x.note("passed_over", status.PassedOver)
+	}
 	return 0, nil
 }
 
