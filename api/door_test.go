@@ -48,7 +48,7 @@ func TestInvocationsAnswerInTheFormThatIsAccepted(t *testing.T) {
 
 func TestInvocationsOfATargetThatIsNotThere(t *testing.T) {
 	b := setup(t)
-	b.invoke(servingRow("75"), "X-Amzn-SageMaker-Target-Variant: Users").want(200)
+	b.invoke(servingRow("75"), "X-Amzn-SageMaker-Target-Variant: AllTraffic").want(200)
 	for header, want := range map[string]string{
 		"X-Amzn-SageMaker-Target-Variant: Other":     `no variant "Other"`,
 		"X-Amzn-SageMaker-Target-Model: m1.tar.gz":   `no target model "m1.tar.gz"`,

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"gateway/internal/modelswap"
 	"gateway/internal/predict"
 
 	"github.com/go-chi/chi/v5"
@@ -13,10 +14,6 @@ import (
 
 // invocationsBody is SageMaker's limit on a request, in bytes.
 const invocationsBody = 6 << 20
-
-// variant is the production variant's name. It is constant, because
-// autoscaling hangs on it; the model is told in the custom attributes.
-const variant = "Users"
 
 // noEndpoint is the answer to a name that is not ours. The name is for the
 // caller alone: anything may be in it, so it stays out of the log.
@@ -71,7 +68,7 @@ func (a *api) invocations(w http.ResponseWriter, r *http.Request) error {
 	e := eventOf(r.Context())
 	e.rows, e.model = len(rows), scores.Model
 	h := w.Header()
-	h.Set("X-Amzn-Invoked-Production-Variant", variant)
+	h.Set("X-Amzn-Invoked-Production-Variant", modelswap.Variant)
 	h.Set("X-Amzn-RequestId", e.id)
 	h.Set("X-Amzn-SageMaker-Custom-Attributes", "model="+scores.Model)
 	switch form {
@@ -102,7 +99,7 @@ func (e *wrongTarget) Unwrap() error { return refuse(invalid, "the endpoint has 
 // behind an endpoint. This endpoint has one.
 func targets(r *http.Request) error {
 	for _, target := range []struct{ header, name, has string }{
-		{"X-Amzn-SageMaker-Target-Variant", "variant", variant},
+		{"X-Amzn-SageMaker-Target-Variant", "variant", modelswap.Variant},
 		{"X-Amzn-SageMaker-Target-Model", "target model", ""},
 		{"X-Amzn-SageMaker-Inference-Component", "inference component", ""},
 	} {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"gateway/api"
+	"gateway/internal/modelswap"
 	"gateway/internal/predict"
 
 	"github.com/go-json-experiment/json"
@@ -47,7 +48,7 @@ func TestInvocations(t *testing.T) {
 			t.Errorf("got %s", a.body)
 		}
 		for name, want := range map[string]string{
-			"Content-Type": "application/json", "X-Amzn-Invoked-Production-Variant": "Users",
+			"Content-Type": "application/json", "X-Amzn-Invoked-Production-Variant": modelswap.Variant,
 			"X-Amzn-Sagemaker-Custom-Attributes": "model=m1", "X-Amzn-Requestid": a.header.Get("X-Request-Id"),
 		} {
 			if got := a.header.Get(name); got != want {

@@ -18,10 +18,6 @@ import (
 	"gateway/internal/predict"
 )
 
-// variantName is the same for every model: autoscaling, alarms and
-// RetainAllVariantProperties go by it.
-const variantName = "AllTraffic"
-
 // DeployModel implements modelswap.Deployer: a configuration for the model,
 // and the endpoint created with it or updated to it, as its state demands.
 //
@@ -159,7 +155,7 @@ func orNone(text string) string {
 // own, whose removal revokes the order.
 func (d *Deployer) configFor(ctx context.Context, v *view, m *model, ordered time.Time) (*sagemaker.CreateEndpointConfigInput, error) {
 	variant := types.ProductionVariant{
-		VariantName:          sdk.String(variantName),
+		VariantName:          sdk.String(modelswap.Variant),
 		ModelName:            &m.name,
 		InstanceType:         types.ProductionVariantInstanceType(d.settings.InstanceType),
 		InitialInstanceCount: sdk.Int32(int32(d.settings.InstanceCount)),
@@ -200,6 +196,12 @@ func (d *Deployer) configFor(ctx context.Context, v *view, m *model, ordered tim
 
 // configSum is how many characters of a configuration's name tell its content.
 const configSum = 8
+
+// maxName bounds the names of SageMaker's models and endpoint configurations.
+const maxName = 63
+
+// The names of configurations fit, by the compiler's word.
+const _ = uint(maxName - len("-") - configSum - modelswap.MaxModelName)
 
 // isConfigOf reports whether the configuration is one that configFor named.
 func isConfigOf(config, model string) bool {

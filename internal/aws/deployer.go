@@ -66,16 +66,15 @@ func NewDeployer(endpoint *Endpoint, settings HostingSettings, timing Timing, lo
 		settings: settings, timing: timing, log: log, orders: make(chan struct{}, 1)}
 }
 
-// modelName is what SageMaker takes as the name of a model. Names of endpoint
-// configurations are nine characters longer.
-var modelName = regexp.MustCompile(`^[a-zA-Z0-9]([-a-zA-Z0-9]{0,52}[a-zA-Z0-9])?$`)
+// modelName is what SageMaker takes as the name of a model, up to its length.
+var modelName = regexp.MustCompile(`^[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?$`)
 
 // RegisterModel implements modelswap.Deployer. The artifact is the name of the
 // training job; the model's image and file are the job's.
 func (d *Deployer) RegisterModel(ctx context.Context, name, artifact, schema string) error {
-	if !modelName.MatchString(name) {
+	if len(name) > modelswap.MaxModelName || !modelName.MatchString(name) {
 		return &modelswap.Fault{Class: modelswap.Input, Err: fmt.Errorf(
-			"%q cannot be the name of a model: at most 54 letters, digits and dashes; a shorter name of the schema makes a shorter one", name)}
+			"%q cannot be the name of a model: at most %d letters, digits and dashes", name, modelswap.MaxModelName)}
 	}
 	job, err := d.api.sagemaker.DescribeTrainingJob(ctx, &sagemaker.DescribeTrainingJobInput{TrainingJobName: &artifact})
 	if err != nil {

@@ -260,7 +260,7 @@ func (s *stand) configOf(name string) *sagemaker.DescribeEndpointConfigOutput {
 func (s *stand) byHand(name, model string, change func(*sagemaker.CreateEndpointConfigInput)) {
 	s.t.Helper()
 	in := &sagemaker.CreateEndpointConfigInput{EndpointConfigName: &name, ProductionVariants: []types.ProductionVariant{{
-		VariantName: sdk.String(variantName), ModelName: &model, InstanceType: "ml.m5.large", InitialInstanceCount: sdk.Int32(1)}}}
+		VariantName: sdk.String(modelswap.Variant), ModelName: &model, InstanceType: "ml.m5.large", InitialInstanceCount: sdk.Int32(1)}}}
 	if change != nil {
 		change(in)
 	}

@@ -44,7 +44,12 @@ type renewing struct {
 
 func startRenewing(t *testing.T) *renewing {
 	t.Helper()
-	s := startWith(t, smallSchema, awstest.Options{Pace: awstest.RealPace().Faster(10_000)})
+	return startRenewingWith(t, smallSchema)
+}
+
+func startRenewingWith(t *testing.T, schema string) *renewing {
+	t.Helper()
+	s := startWith(t, schema, awstest.Options{Pace: awstest.RealPace().Faster(10_000)})
 	cfg := s.Config()
 	cfg.Retryer = func() sdk.Retryer { // the same number of attempts, without the waiting
 		return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts, o.MaxBackoff = 5, time.Millisecond })
@@ -209,4 +214,29 @@ func TestFaultsOfTheServicesAndWhatBecomesOfTheRenewal(t *testing.T) {
 		})
 	}
 	table.check(t)
+}
+
+// TestTheLongestNameOfASchemaGoesThroughARenewal on a stand-in that holds names to
+// SageMaker's limits, a second training of the same renewal included.
+func TestTheLongestNameOfASchemaGoesThroughARenewal(t *testing.T) {
+	name := "n" + strings.Repeat("-long_name", 3) + "x"
+	if len(name) != 32 {
+		t.Fatalf("the name has %d characters", len(name))
+	}
+	r := startRenewingWith(t, strings.Replace(smallSchema, "name: small", "name: "+name, 1))
+	done := r.renew(t, modelswap.TriggerRequest{})
+	if done.Status != modelswap.Succeeded {
+		t.Fatalf("the renewal is %s: %+v", done.Status, done.Error)
+	}
+	r.serves(*done.Model, false)
+	if len(*done.Model) > modelswap.MaxModelName {
+		t.Errorf("model %s has a name of %d characters", *done.Model, len(*done.Model))
+	}
+	config := sdk.ToString(r.describe().EndpointConfigName)
+	if !isConfigOf(config, *done.Model) {
+		t.Errorf("the endpoint has configuration %s", config)
+	}
+	if got := sdk.ToString(r.configOf(config).ProductionVariants[0].VariantName); got != modelswap.Variant {
+		t.Errorf("the variant is %q", got)
+	}
 }

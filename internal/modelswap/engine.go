@@ -139,7 +139,7 @@ func (e *Engine) newRenewal(req TriggerRequest) *Renewal {
 	r := &Renewal{
 		ID: id, Status: Queued, Trigger: cmp.Or(req.Trigger, TriggerManual), Reason: req.Reason,
 		Overrides: req.Overrides, Force: req.Force, CreatedAt: now,
-		State: State{Schema: e.opts.Schema.Fingerprint(), Model: modelName(e.opts.Schema.Name, id, now)},
+		State: State{Schema: e.opts.Schema.Fingerprint(), Model: modelName(e.opts.Schema.Name, id, now, 0)},
 	}
 	for _, name := range Order() {
 		r.Steps = append(r.Steps, Step{Name: name, Status: StepPending, Detail: map[string]any{}})

@@ -94,7 +94,7 @@ func (e *Engine) rebase(ctx context.Context, r *Renewal) (StepName, error) {
 // renameModel gives the model of a training that is done again another name, so
 // that a name never stands for two models.
 func (e *Engine) renameModel(r *Renewal) {
-	r.State.Model = fmt.Sprintf("%s-%d", modelName(e.opts.Schema.Name, r.ID, r.CreatedAt), r.Step(Train).Attempt+1)
+	r.State.Model = modelName(e.opts.Schema.Name, r.ID, r.CreatedAt, r.Step(Train).Attempt+1)
 	r.Model, r.Metrics = nil, Metrics{}
 }
 

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"strings"
 	"time"
 
 	"gateway/internal/export"
@@ -284,11 +283,4 @@ func (e *Engine) holdServing(ctx context.Context, r *Renewal) error {
 		r.Held = r.Claim
 	}
 	return err
-}
-
-// modelName makes a name that SageMaker takes too: at most 63 of lower-case
-// letters, digits and dashes.
-func modelName(schema, renewal string, at time.Time) string {
-	name := strings.ReplaceAll(cmp.Or(schema, "model"), "_", "-")
-	return fmt.Sprintf("%s-%s-%s", name, at.Format("20060102-150405"), renewal[len(renewal)-8:])
 }
