@@ -66,7 +66,13 @@ func (b *buffered) answer() *answer {
 // newBackend forwards to a moto server.
 func newBackend(target *url.URL) *httputil.ReverseProxy {
 	return &httputil.ReverseProxy{
-		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) },
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(target)
+			// net/http's server says "100 Continue" once the body is read. A backend
+			// that says it too, as moto does even where there is no body, would put
+			// one more answer before its own.
+			r.Out.Header.Del("Expect")
+		},
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
 			http.Error(w, "the backend at "+target.String()+" does not answer: "+err.Error(), http.StatusBadGateway)
 		},
