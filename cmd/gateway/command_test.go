@@ -162,6 +162,15 @@ func TestConvertLeavesNothingHalfWritten(t *testing.T) {
 	if _, err := os.Stat(bad); !os.IsNotExist(err) {
 		t.Error("a failed conversion left a file")
 	}
+	unfinished := t.TempDir()
+	for _, name := range []string{"1ccad63d-dde6-4ca1-a12a-e3f5694ae5f1", "_SUCCESS"} {
+		if err := os.WriteFile(filepath.Join(unfinished, name), []byte(`{"customer_id":{"s":"1"},"age":{"n":"34"}}`), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if code, _, errs := command(t, "convert", unfinished, bad); code != exitFailed || !strings.Contains(errs, "is not complete") {
+		t.Errorf("a backup without its manifest ended with %d: %s", code, errs)
+	}
 	if code, _, errs := command(t, "convert", "s3://bucket/x", bad); code != exitUsage || len(lines(errs)) != 1 {
 		t.Errorf("s3 ended with %d: %s", code, errs)
 	}

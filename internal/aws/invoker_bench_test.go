@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -117,6 +118,27 @@ func BenchmarkCall(b *testing.B) {
 					}
 				}
 			})
+		}
+	}
+}
+
+// BenchmarkProbedCall is a call with a probe, as predictions make it.
+func BenchmarkProbedCall(b *testing.B) {
+	const n = 1
+	r := newInvoker(configFor(quickEndpoint(b, answerFor(n+1))), slog.New(slog.DiscardHandler))
+	e := &Endpoint{api: &Clients{runtime: r}, name: "bank-endpoint", formats: Formats{Accept: typeJSON}}
+	scores := slices.Repeat([]float64{0.5}, probeCount) // as answerFor scores the second row
+	v := &view{models: []*model{{name: "first", scores: scores}}}
+	v.setProbes(bankRows(probeCount))
+	v.rotation = rotationOf(v.models)
+	rows := bankRows(n)
+	b.ReportAllocs()
+	for b.Loop() {
+		probe := e.turns.take(v.rotation)
+		a, err := e.invoke(b.Context(), v, rows, probe)
+		e.turns.give(probe)
+		if err != nil || identify(v.models, probe, a.scores[n]) == nil {
+			b.Fatal(a, err)
 		}
 	}
 }
