@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"regexp"
 	"strings"
 
 	sdk "github.com/aws/aws-sdk-go-v2/aws"
@@ -146,8 +147,8 @@ func (e *ExistingExporter) ExportStatus(ctx context.Context, _ string) (modelswa
 	if err != nil {
 		return modelswap.ExportStatus{}, e.addressed(err)
 	}
-	for i := range passed {
-		passed[i].Export = e.files.uri(passed[i].Export)
+	for i, p := range passed {
+		passed[i] = export.PassedOver{Export: e.files.uri(p.Export), Reason: e.addresses(p.Reason)}
 	}
 	return modelswap.ExportStatus{Done: true, Folder: folder, Source: e.files.uri(folder), PassedOver: passed}, nil
 }
@@ -158,8 +159,13 @@ func (e *ExistingExporter) addressed(err error) error {
 	if !errors.As(err, &said) {
 		return err
 	}
+	return &predict.Error{Kind: said.Kind, Detail: e.addresses(said.Detail), Err: said.Err}
+}
+
+// existingName is a name of Files at or below existingFolder, in a sentence.
+var existingName = regexp.MustCompile(`(^|[ :])` + existingFolder + `(/| |$)`)
+
+func (e *ExistingExporter) addresses(text string) string {
 	place := strings.TrimSuffix(e.files.uri(existingFolder), "/")
-	text := strings.ReplaceAll(said.Detail, existingFolder+"/", place+"/")
-	text = strings.ReplaceAll(text, " "+existingFolder+" ", " "+place+" ")
-	return &predict.Error{Kind: said.Kind, Detail: text, Err: said.Err}
+	return existingName.ReplaceAllStringFunc(text, func(name string) string { return strings.Replace(name, existingFolder, place, 1) })
 }

@@ -176,18 +176,24 @@ func TestUnfinishedExportsOfOthersArePassedOver(t *testing.T) {
 	s.files, err = NewFiles(s.api, bucket, "gateway", "s3://bank/backups", "")
 	s.must(err)
 	e := NewExistingExporter(s.files)
+	put("backups/_SUCCESS", "")
+	if _, err := e.ExportStatus(t.Context(), "renewal-1"); !isKind(err, predict.NotFound) || err.Error() != "there is no export in s3://bank/backups" {
+		t.Errorf("got %v", err)
+	}
 	put("backups/2018-10-01-00-00-00/part-0", "half of it")
 	const reason = "it has data files, and neither manifest-summary.json nor manifest"
 	_, err = e.ExportStatus(t.Context(), "renewal-1")
 	if want := "no export in s3://bank/backups is complete: s3://bank/backups/2018-10-01-00-00-00: " + reason; !isKind(err, predict.NotFound) || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
+	const begun = "AWSDynamoDB/01695353077000-00000000"
+	put("backups/"+begun+"/_started", "")
 	put("backups/2018-09-30-00-00-00/part-0", `{"customer_id":{"s":"1"},"x":{"n":"1"},"month":{"s":"may"},"y":{"n":"1"}}`)
 	put("backups/2018-09-30-00-00-00/manifest", `{"entries":[{"url":"s3://bank/backups/2018-09-30-00-00-00/part-0"}]}`)
 	status, err := e.ExportStatus(t.Context(), "renewal-1")
 	s.must(err)
 	want := modelswap.ExportStatus{Done: true, Folder: "existing/2018-09-30-00-00-00", Source: "s3://bank/backups/2018-09-30-00-00-00",
-		PassedOver: []export.PassedOver{{Export: "s3://bank/backups/2018-10-01-00-00-00", Reason: reason}}}
+		PassedOver: []export.PassedOver{{Export: "s3://bank/backups/" + begun, Reason: "the export in s3://bank/backups/" + begun + " is not complete: it has begun, and there is no manifest-summary.json yet"}, {Export: "s3://bank/backups/2018-10-01-00-00-00", Reason: reason}}}
 	if diff := cmp.Diff(want, status); diff != "" {
 		t.Error(diff)
 	}
