@@ -226,6 +226,8 @@ func TestWrongSettingsStopTheStartWithALineThatNamesThem(t *testing.T) {
 		{"GATEWAY_VERIFY_MAX_SHIFT", "far", "not a number"},
 		{"GATEWAY_KEEP_MODELS", "0", "at least 1"},
 		{"GATEWAY_KEEP_MODELS", "few", "whole number"},
+		{"GATEWAY_LEARN_FROM", "friends", "must be one of all, known"},
+		{"GATEWAY_OUTCOME_PROBATION", "soon", "such as 90d"},
 		{"GATEWAY_RETRAIN_SCHEDULE", "hourly", "cron line"},
 		{"GATEWAY_RETRAIN_SCHEDULE", "CRON_TZ=Europe/Berlin 0 2 * * *", "UTC"},
 		{"GATEWAY_RETRAIN_SCHEDULE", "0 0 30 2 *", "no such day"},
