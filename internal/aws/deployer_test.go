@@ -58,7 +58,7 @@ func TestRegisteringTwiceMakesOneModel(t *testing.T) {
 	if err := s.deployer.RegisterModel(t.Context(), "other", job.Name, "another schema"); err == nil || !strings.Contains(err.Error(), "for schema") {
 		t.Errorf("a model of another schema: %v", err)
 	}
-	isFault(t, s.deployer.RegisterModel(t.Context(), strings.Repeat("x", 60), job.Name, s.schema.Fingerprint()), modelswap.Input, "shorter name of the schema")
+	isFault(t, s.deployer.RegisterModel(t.Context(), strings.Repeat("x", 60), job.Name, s.schema.Fingerprint()), modelswap.Input, "at most 54 letters")
 }
 
 func TestAnUpdateKeepsWhatTheLiveEndpointHas(t *testing.T) {
