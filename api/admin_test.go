@@ -168,7 +168,7 @@ func TestRenewalsAndModels(t *testing.T) {
 		t.Errorf("got %s", a.body)
 	}
 	b.asOperator("GET", "/admin/renewals/none", "").problem(404)
-	for _, limit := range []string{"0", "101", "many", "-1"} {
+	for _, limit := range []string{"0", "101", "many", "-1", "%2B5", "005", "1_0", "0x5", "5.0", "", "5&limit=5"} {
 		if got := fields(b.asOperator("GET", "/admin/renewals?limit="+limit, "").problem(422)); got != "limit format" {
 			t.Errorf("fields %q", got)
 		}
@@ -340,7 +340,9 @@ func TestImport(t *testing.T) {
 		b.t = t
 		b.asOperator("POST", "/admin/customers", "{}", "Content-Type: application/json").problem(415)
 		b.asOperator("POST", "/admin/customers", "shoe\n44\n", "Content-Type: text/csv").problem(422)
-		b.asOperator("POST", "/admin/customers?strict=perhaps", body, "Content-Type: text/csv").problem(422)
+		for _, strict := range []string{"perhaps", "1", "T", "TRUE", "", "true&strict=false"} {
+			b.asOperator("POST", "/admin/customers?strict="+strict, body, "Content-Type: text/csv").problem(422)
+		}
 		b.do("POST", "/admin/customers", body, "Content-Type: text/csv").problem(401)
 	})
 	t.Run("a store that is down", func(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
 
 	"gateway/internal/predict"
 
@@ -34,11 +33,9 @@ func (a *api) customers(w http.ResponseWriter, r *http.Request) error {
 	if err := plainEncoding(r); err != nil {
 		return err
 	}
-	strict := false
-	if text := r.URL.Query().Get("strict"); text != "" {
-		if strict, err = strconv.ParseBool(text); err != nil {
-			return invalidQuery("strict", "must be true or false")
-		}
+	strict, err := queryBool(r, "strict")
+	if err != nil {
+		return err
 	}
 	s := a.newStream(w, r)
 	defer s.cancel()

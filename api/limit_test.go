@@ -141,13 +141,13 @@ func TestACallersTimeBoundsItsPrediction(t *testing.T) {
 	b.post("/predict", prediction, soon).problem(504)
 	b.post("/predict", prediction, soon, "Idempotency-Key: soon").problem(504)
 	b.post("/predict/batch", `{"instances":[`+prediction+`]}`, soon).problem(504)
-	for _, bad := range []string{"0", "-1", "soon", "NaN", "", "1s"} {
+	for _, bad := range []string{"0", "0.0", "-1", "+1", "soon", "NaN", "", "1s", "1.", ".", "1.2.3", "1e-9", "1e300", "inf", "Inf", "0x1p-1", "1_0", "٣"} {
 		if p := b.post("/predict", prediction, "X-Request-Timeout: "+bad).problem(400); !strings.Contains(p.Detail, "X-Request-Timeout") {
 			t.Errorf("%q: %s", bad, p.Detail)
 		}
 	}
 	ours := setup(t, withScorer(untilDone), withOptions(func(o *api.Options) { o.PredictTimeout = 10 * time.Millisecond }))
-	for _, more := range []string{"3600", "1e300", "Inf"} { // than the gateway gives anybody
+	for _, more := range []string{"3600", "0003600.50", strings.Repeat("9", 400)} { // than the gateway gives anybody
 		ours.post("/predict", prediction, "X-Request-Timeout: "+more).problem(504)
 	}
 }

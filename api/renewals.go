@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"net/http"
-	"strconv"
 
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
@@ -44,15 +43,11 @@ const (
 
 // page reads which part of a list is wanted: at most limit, older than before.
 func page(r *http.Request) (limit int, before string, err error) {
-	query := r.URL.Query()
-	limit = pageDefault
-	if text := query.Get("limit"); text != "" {
-		limit, err = strconv.Atoi(text)
-		if err != nil || limit < 1 || limit > pageMost {
-			return 0, "", invalidQuery("limit", "must be a number from 1 to "+strconv.Itoa(pageMost))
-		}
+	if limit, err = queryInt(r, "limit", pageDefault, 1, pageMost); err != nil {
+		return 0, "", err
 	}
-	return limit, query.Get("before"), nil
+	before, _, err = queryText(r, "before")
+	return limit, before, err
 }
 
 func (a *api) retrain(w http.ResponseWriter, r *http.Request) error {
@@ -203,9 +198,4 @@ func (a *api) models(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return writeJSON(w, http.StatusOK, ModelList{list})
-}
-
-func invalidQuery(name, rule string) error {
-	return &predict.Error{Kind: predict.Invalid, Detail: "a parameter of the query is wrong",
-		Violations: []predict.Violation{{Field: name, Code: predict.CodeFormat, Detail: rule}}}
 }

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"net/http"
-	"strconv"
 	"sync"
 	"time"
 
@@ -21,12 +20,12 @@ const timeoutHeader = "X-Request-Timeout"
 func (a *api) inTime(r *http.Request) (context.Context, context.CancelFunc, error) {
 	timeout := a.o.PredictTimeout
 	if given := r.Header[timeoutHeader]; len(given) > 0 {
-		seconds, err := strconv.ParseFloat(given[0], 64)
-		if err != nil || !(seconds > 0) || len(given) > 1 {
-			return nil, nil, refuse(malformed, "the header %s must be a number of seconds above zero, such as 0.5", timeoutHeader)
+		wanted, ok := seconds(given[0])
+		if !ok || len(given) > 1 {
+			return nil, nil, refuse(malformed, "the header %s must be a number of seconds above zero in digits, such as 0.5", timeoutHeader)
 		}
-		if seconds < timeout.Seconds() {
-			timeout = time.Duration(seconds * float64(time.Second))
+		if wanted < timeout.Seconds() {
+			timeout = time.Duration(wanted * float64(time.Second))
 		}
 	}
 	e, ok := r.Context().(*event)

@@ -1,0 +1,77 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"gateway/internal/predict"
+)
+
+// Numbers and booleans of a request are read by the grammar that openapi.yaml
+// gives. strconv takes more: signs, exponents, hexadecimal, underscores and
+// several spellings of true.
+
+// queryText returns a parameter of the query, "" if it is missing. One that is
+// given twice is an error, for callers and proxies differ on which one counts.
+func queryText(r *http.Request, name string) (string, bool, error) {
+	values, given := r.URL.Query()[name]
+	if len(values) > 1 {
+		return "", true, invalidQuery(name, "must be given once")
+	}
+	if !given {
+		return "", false, nil
+	}
+	return values[0], true, nil
+}
+
+// queryInt reads a whole number from minimum to maximum; missing is fallback.
+func queryInt(r *http.Request, name string, fallback, minimum, maximum int) (int, error) {
+	text, given, err := queryText(r, name)
+	if err != nil || !given {
+		return fallback, err
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || strconv.Itoa(n) != text || n < minimum || n > maximum {
+		return 0, invalidQuery(name, fmt.Sprintf("must be a number from %d to %d", minimum, maximum))
+	}
+	return n, nil
+}
+
+// queryBool reads true or false; missing is false.
+func queryBool(r *http.Request, name string) (bool, error) {
+	text, given, err := queryText(r, name)
+	switch {
+	case err != nil:
+		return false, err
+	case !given || text == "false":
+		return false, nil
+	case text == "true":
+		return true, nil
+	}
+	return false, invalidQuery(name, "must be true or false")
+}
+
+func invalidQuery(name, rule string) error {
+	return &predict.Error{Kind: predict.Invalid, Detail: "a parameter of the query is wrong",
+		Violations: []predict.Violation{{Field: name, Code: predict.CodeFormat, Detail: rule}}}
+}
+
+// seconds reads a time in seconds: digits, with a point among them or before
+// them, above zero. What is beyond a float's range is +Inf.
+func seconds(text string) (float64, bool) {
+	points := 0
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c == '.' && i < len(text)-1:
+			points++
+		case c < '0' || c > '9':
+			return 0, false
+		}
+	}
+	if text == "" || points > 1 {
+		return 0, false
+	}
+	x, _ := strconv.ParseFloat(text, 64) // an error only where it is beyond the range
+	return x, x > 0
+}
