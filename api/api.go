@@ -58,6 +58,9 @@ type Deps struct {
 	// SpoolDir is where the backlog of streamed answers goes, in files without
 	// a name. Empty: the system's directory for temporary files.
 	SpoolDir string
+	// SpoolSpare tells how many bytes of the disk of SpoolDir may be used for
+	// that. It is asked before each write. Nil: as many as MaxSpool says.
+	SpoolSpare func() int64
 }
 
 // Options are the settings. The zero value is a sensible gateway.
@@ -79,15 +82,19 @@ type Options struct {
 	MaxItems int
 	// MaxRow bounds a row of a stream, in bytes. Zero: 64 KiB.
 	MaxRow int
-	// MaxSpool bounds the file that holds what a caller of a stream has not
-	// read, in bytes; beyond it the gateway reads no more from that caller
-	// until it has read. Zero: 1 GiB.
+	// MaxSpool bounds the files that hold what callers of streams have not read,
+	// in bytes: all of them together, and those of one caller to half of it.
+	// Beyond it the gateway reads no more from a caller until it has read. Zero:
+	// 1 GiB.
 	MaxSpool int64
 	// PredictTimeout is a prediction's whole time, and that of each chunk of a
 	// stream. Zero: 2 s.
 	PredictTimeout time.Duration
 	// StreamIdle is how long a stream may stand still in both directions. Zero: 30 s.
 	StreamIdle time.Duration
+	// StreamRate is how many bytes a second the body of a stream must bring in the
+	// long run. Zero: 256.
+	StreamRate int64
 	// MaxInFlight is how many requests of apps are handled at once, where there
 	// is no Deps.Limit; more are refused with 503. Zero: 1,024.
 	MaxInFlight int
@@ -108,8 +115,13 @@ func (o Options) withDefaults() Options {
 	o.MaxSpool = cmp.Or(o.MaxSpool, 1<<30)
 	o.PredictTimeout = cmp.Or(o.PredictTimeout, 2*time.Second)
 	o.StreamIdle = cmp.Or(o.StreamIdle, 30*time.Second)
+	o.StreamRate = cmp.Or(o.StreamRate, 256)
 	return o
 }
+
+// maxImports bounds the imports of customers that are under way, and those of
+// one token to half of it.
+const maxImports = 16
 
 // storeTimeout bounds one question to a store that no setting bounds.
 const storeTimeout = 10 * time.Second
@@ -121,6 +133,8 @@ type api struct {
 	metrics   *metrics
 	limit     *overload.Limit
 	rowCost   int64 // of a prediction of a list, in bytes of memory
+	spools    *spoolRoom
+	imports   *overload.Budget // of customers
 	readiness *readiness
 	known     lastKnown
 	documents documents
@@ -134,7 +148,9 @@ type api struct {
 // registers the metrics, so a registry takes one New.
 func New(d Deps, o Options) (public, admin http.Handler) {
 	a := &api{d: d, o: o.withDefaults(), metrics: newMetrics(d.Registry),
-		readiness: newReadiness(d.Dependencies, d.Log), started: time.Now().UTC()}
+		readiness: newReadiness(d.Dependencies, d.Log), started: time.Now().UTC(),
+		imports: overload.NewBudget(maxImports)}
+	a.spools = newSpoolRoom(a.o.MaxSpool, d.SpoolSpare)
 	if a.limit = d.Limit; a.limit == nil {
 		a.limit = overload.NewLimit(overload.Options{Ceiling: o.MaxInFlight}, d.Registry)
 	}

@@ -37,6 +37,12 @@ func (a *api) customers(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	caller := chargedTo(r)
+	if err := a.imports.Take(caller, 1); err != nil {
+		w.Header().Set("Connection", "close")
+		return tooMany(err, "imports")
+	}
+	defer a.imports.Give(caller, 1)
 	s := a.newStream(w, r)
 	defer s.cancel()
 	table, err := a.table(given, s)
@@ -60,7 +66,10 @@ func (a *api) customers(w http.ResponseWriter, r *http.Request) error {
 		},
 	})
 	eventOf(r.Context()).rows = int(report.Rows)
-	if cause := context.Cause(ctx); cause != nil {
+	switch cause := context.Cause(ctx); {
+	case errors.Is(cause, errNotRead):
+		err = cause
+	case cause != nil:
 		return a.broken(r, s, cause)
 	}
 	if err != nil && !s.begun {
@@ -73,7 +82,11 @@ func (a *api) customers(w http.ResponseWriter, r *http.Request) error {
 		state, last.Error = failed, problemOf(r.Context(), err)
 		eventOf(r.Context()).failed(last.Error, err)
 	}
-	if err := s.line(last); err != nil {
+	text, err := lineOf(last)
+	if err == nil {
+		err = s.last(text)
+	}
+	if err != nil {
 		return a.broken(r, s, err)
 	}
 	return a.broken(r, s, s.end(state))
@@ -93,10 +106,15 @@ func stoppedAfter(report predict.ImportReport, err error) error {
 
 // line queues a value as one line of JSON.
 func (s *stream) line(value any) error {
-	text, err := json.Marshal(value, json.Deterministic(true))
+	text, err := lineOf(value)
 	if err != nil {
 		return err
 	}
-	_, err = s.Write(append(text, '\n'))
+	_, err = s.Write(text)
 	return err
+}
+
+func lineOf(value any) ([]byte, error) {
+	text, err := json.Marshal(value, json.Deterministic(true))
+	return append(text, '\n'), err
 }

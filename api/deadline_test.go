@@ -45,3 +45,62 @@ func TestWhoeverStillSendsIsNotDroppedForNotReading(t *testing.T) {
 		}
 	})
 }
+
+// trickle is a body that brings so many bytes after each ten seconds.
+type trickle int
+
+func (n trickle) Read(p []byte) (int, error) {
+	time.Sleep(10 * time.Second)
+	return min(len(p), int(n)), nil
+}
+
+// A caller has so much credit: waiting for it takes credit, and what it sends
+// earns some back.
+func TestAStreamMustKeepItsPace(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		bytes   int // each ten seconds
+		lasting bool
+	}{{"a byte", 1, false}, {"half of what is due", 1280, false}, {"what is due", 2560, true}, {"more", 100_000, true}} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a := &api{o: Options{}.withDefaults()}
+				w := &deadlines{ResponseRecorder: httptest.NewRecorder()}
+				a.spools = newSpoolRoom(1<<20, nil)
+				s := a.newStream(w, httptest.NewRequest("POST", "/predict/batch", trickle(test.bytes)))
+				for range 100 {
+					if _, err := s.Read(make([]byte, 1<<20)); err != nil {
+						t.Fatal(err)
+					}
+					if late := !w.read.After(time.Now()); late {
+						if test.lasting {
+							t.Fatalf("it is ended at %v", time.Now())
+						}
+						return
+					}
+				}
+				if !test.lasting {
+					t.Errorf("it goes on: the next read has until %v", w.read)
+				}
+			})
+		})
+	}
+}
+
+// What the gateway itself takes is not the caller's time.
+func TestScoringCostsAStreamNoPace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := &api{o: Options{}.withDefaults()}
+		w := &deadlines{ResponseRecorder: httptest.NewRecorder()}
+		s := a.newStream(w, httptest.NewRequest("POST", "/predict/batch", strings.NewReader("abc")))
+		for range 3 {
+			if _, err := s.Read(make([]byte, 1)); err != nil {
+				t.Fatal(err)
+			}
+			if due := time.Now().Add(30 * time.Second); !w.read.Equal(due) {
+				t.Errorf("the read has until %v, want %v", w.read, due)
+			}
+			time.Sleep(time.Hour)
+		}
+	})
+}

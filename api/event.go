@@ -208,19 +208,27 @@ type recorder struct {
 	http.ResponseWriter
 	status int
 	bytes  int64
+	place  *overload.Place // of the request, given back when the answer begins; nil: it needs none
 }
 
 // WriteHeader notes the status. Interim answers (1xx) do not count.
 func (w *recorder) WriteHeader(status int) {
 	if w.status == 0 && status >= 200 {
-		w.status = status
+		w.begin(status)
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
 
+func (w *recorder) begin(status int) {
+	w.status = status
+	if w.place != nil {
+		w.place.Leave()
+	}
+}
+
 func (w *recorder) Write(p []byte) (int, error) {
 	if w.status == 0 {
-		w.status = http.StatusOK
+		w.begin(http.StatusOK)
 	}
 	n, err := w.ResponseWriter.Write(p)
 	w.bytes += int64(n)

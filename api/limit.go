@@ -29,7 +29,8 @@ func (e *event) enter(class overload.Class, size int) (err error) {
 // limited sheds load (package overload says when). It guards the apps' routes
 // only, for an overloaded gateway must still be seen and steered. A request
 // that would be refused is refused before its body is read; one that is not
-// takes its place when its body has come, because a body may take its time.
+// takes its place when its body has come, because a body may take its time, and
+// gives it back when its answer begins, because a reader may take its time too.
 func (a *api) limited(class overload.Class) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -43,6 +44,7 @@ func (a *api) limited(class overload.Class) func(http.Handler) http.Handler {
 				return
 			}
 			e.place = place{limit: a.limit, class: class}
+			e.out.place = &e.place.held
 			defer func() { e.place.held.Leave() }()
 			next.ServeHTTP(w, r)
 		})

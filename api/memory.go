@@ -2,7 +2,6 @@ package api
 
 import (
 	"bytes"
-	"net"
 	"net/http"
 
 	"gateway/internal/predict"
@@ -41,16 +40,7 @@ func scoreCost(s *predict.Schema) int64 { return 192 + 8*int64(s.Width()) }
 // hold raises what a request holds of the memory for large requests.
 func (a *api) hold(r *http.Request, bytes int64) error {
 	e := eventOf(r.Context())
-	return a.limit.Hold(&e.memory, memoryCaller(r, e), e.apiKey, e.place.class, bytes)
-}
-
-// memoryCaller tells callers apart by their key, else by their address.
-func memoryCaller(r *http.Request, e *event) string {
-	if e.apiKey != "" {
-		return "key " + e.apiKey
-	}
-	host, _, _ := net.SplitHostPort(r.RemoteAddr)
-	return host
+	return a.limit.Hold(&e.memory, chargedTo(r), e.apiKey, e.place.class, bytes)
 }
 
 // holdRows raises what a request with a list holds, where the list has rows of

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -19,19 +20,27 @@ const (
 	chunkFaults = 1000
 )
 
+var newline = []byte("\n")
+
 // predictStream answers CSV or NDJSON row by row: a line for each row, in
 // order, that holds its prediction or its error. Memory is that of one chunk,
-// whatever the size. Where the rest cannot be read or scored, the last line is
-// {"error": problem, "end": true}, and the trailer X-Stream-End is "failed".
+// whatever the size, and a turn to score it is taken when it has come. Where the
+// rest cannot be read or scored, the last line is {"error": problem, "end": true},
+// and the trailer X-Stream-End is "failed".
 func (a *api) predictStream(w http.ResponseWriter, r *http.Request, given string) error {
 	if err := plainEncoding(r); err != nil {
 		return err
 	}
 	e := eventOf(r.Context())
-	if err := e.enter(overload.Stream, 0); err != nil {
+	turns, err := a.limit.Open(e.apiKey, chargedTo(r))
+	if err != nil {
 		w.Header().Set("Connection", "close")
+		if errors.Is(err, overload.ErrShare) {
+			return tooMany(err, "streams")
+		}
 		return err
 	}
+	defer turns.Close()
 	if err := a.hold(r, streamCost+chunkRows*a.rowCost); err != nil {
 		w.Header().Set("Connection", "close")
 		return err
@@ -67,12 +76,9 @@ func (a *api) predictStream(w http.ResponseWriter, r *http.Request, given string
 				reqs, results, numbers = append(reqs, req), append(results, result), append(numbers, row.Line)
 			}
 		}
-		// A stream is in no hurry: rather than end on the way, its rows wait until
-		// those of others have gone. A call of the model has its own deadline.
-		chunk, cancel := context.WithTimeout(ctx, a.o.StreamIdle)
-		a.answer(chunk, reqs, results)
-		cancel()
-
+		if err := a.answerChunk(ctx, turns, reqs, results); err != nil {
+			return a.endStream(r, s, &lineError{line: numbers[0], rest: true, err: err})
+		}
 		lines = lines[:0]
 		for i := range results {
 			if err := results[i].Err; err != nil && !callersFault(err) {
@@ -85,15 +91,32 @@ func (a *api) predictStream(w http.ResponseWriter, r *http.Request, given string
 				e.model = results[i].Prediction.Model
 			}
 		}
-		if len(lines) > 0 {
-			if _, err := s.Write(lines); err != nil {
-				return a.broken(r, s, err)
-			}
+		if n, err := s.Write(lines); errors.Is(err, errNotRead) {
+			stop = &lineError{line: numbers[bytes.Count(lines[:n], newline)], rest: true, err: err}
+		} else if err != nil {
+			return a.broken(r, s, err)
 		}
 		if stop != nil {
 			return a.endStream(r, s, stop)
 		}
 	}
+}
+
+// answerChunk scores a chunk of rows when the stream has its turn. A stream is in
+// no hurry: rather than end on the way, its rows wait until those of others have
+// gone. A call of the model has its own deadline.
+func (a *api) answerChunk(ctx context.Context, turns *overload.OpenStream, reqs []predict.Request, results []predict.Result) error {
+	if len(reqs) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, a.o.StreamIdle)
+	defer cancel()
+	if err := turns.Begin(ctx); err != nil {
+		return err
+	}
+	defer turns.Done()
+	a.answer(ctx, reqs, results)
+	return nil
 }
 
 // table reads the rows of a stream.
@@ -140,7 +163,7 @@ func (a *api) endStream(r *http.Request, s *stream, stop error) error {
 	p := problemOf(r.Context(), stop)
 	eventOf(r.Context()).failed(p, stop)
 	line := p.append([]byte(`{"error":`))
-	if _, err := s.Write(append(line, `,"end":true}`+"\n"...)); err != nil {
+	if err := s.last(append(line, `,"end":true}`+"\n"...)); err != nil {
 		return a.broken(r, s, err)
 	}
 	return a.broken(r, s, s.end(failed))

@@ -1,9 +1,12 @@
 package api
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"time"
 )
 
@@ -29,8 +32,9 @@ const (
 )
 
 // stream is an exchange in which request and answer flow at the same time, for
-// as long as it takes. The caller is dropped once nothing has moved in either
-// direction for StreamIdle; other than that, no deadline applies.
+// as long as it takes. The caller must send at a pace of StreamRate, with pauses
+// of up to StreamIdle, and is dropped where it reads nothing for StreamIdle while
+// it does not send either. Other than that, no deadline applies.
 //
 // The answer begins with the first line, so that until then an error can still
 // be a problem with a status of its own.
@@ -39,18 +43,22 @@ type stream struct {
 	body io.Reader
 	rc   *http.ResponseController
 	idle time.Duration
+	pace pace
 
-	spool  *spool
-	begun  bool
-	cut    error         // why the body cannot be read any further
-	copied chan struct{} // closed when copy has ended
+	spool   *spool
+	begun   bool
+	cut     error         // why the body cannot be read any further
+	stopped error         // why no more of it is wanted
+	copied  chan struct{} // closed when copy has ended
 }
 
 // newStream takes over the connection's deadlines. The caller must call end or
 // cancel.
 func (a *api) newStream(w http.ResponseWriter, r *http.Request) *stream {
 	s := &stream{w: w, body: r.Body, rc: http.NewResponseController(w), idle: a.o.StreamIdle,
-		spool: newSpool(a.d.SpoolDir, spoolMemory, a.o.MaxSpool), copied: make(chan struct{})}
+		pace:   newPace(a.o.StreamRate, a.o.StreamIdle),
+		spool:  newSpool(a.d.SpoolDir, spoolMemory, a.spools, chargedTo(r), a.o.StreamIdle/2),
+		copied: make(chan struct{})}
 	// HTTP/1 servers read the whole body before they answer unless told so;
 	// HTTP/2 never does, and refuses to be told.
 	_ = s.rc.EnableFullDuplex()
@@ -58,30 +66,70 @@ func (a *api) newStream(w http.ResponseWriter, r *http.Request) *stream {
 	return s
 }
 
-// Read reads the request's body. Whoever still sends is alive, even if it
-// reads nothing yet, so each byte that comes in also renews the answer's deadline.
+// Read reads the request's body, as long as it comes at its pace. A caller that
+// sends is alive, even if it reads nothing yet, so each byte that comes in also
+// renews the answer's deadline.
 func (s *stream) Read(p []byte) (int, error) {
+	if s.stopped != nil {
+		return 0, s.stopped
+	}
 	if s.cut != nil {
 		return 0, s.cut // net/http tells only once that a body broke off, then it is an io.EOF
 	}
-	_ = s.rc.SetReadDeadline(time.Now().Add(s.idle))
+	start := time.Now()
+	_ = s.rc.SetReadDeadline(start.Add(s.pace.credit))
 	n, err := s.body.Read(p)
+	s.pace.spend(time.Since(start), n)
 	if n > 0 {
 		_ = s.rc.SetWriteDeadline(time.Now().Add(s.idle))
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
-		err = bodyError(err)
-		s.cut = err
+		s.cut = s.readError(err)
+		err = s.cut
 	}
 	return n, err
 }
 
-// Write queues whole lines for the caller.
+func (s *stream) readError(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return &refusal{reason: slowBody, err: err, detail: fmt.Sprintf(
+			"the body comes too slowly: a stream must bring %d bytes a second, with pauses of up to %s", s.pace.rate, s.pace.most)}
+	}
+	return bodyError(err)
+}
+
+// Write queues whole lines for the caller, and returns the length of those that
+// the caller will get. Where there is no room for more, and the caller reads
+// nothing, the error is a refusal that the last line can tell.
 func (s *stream) Write(lines []byte) (int, error) {
+	if len(lines) == 0 {
+		return 0, nil
+	}
 	if !s.begun {
 		s.begin()
 	}
-	return s.spool.Write(lines)
+	n, err := s.spool.Write(lines)
+	if !errors.Is(err, errNotRead) {
+		return n, err
+	}
+	s.stopped = &refusal{reason: unavailable, retryAfter: time.Second, err: err,
+		detail: "the answers are not read, and there is no room to keep more of them; read while you send"}
+	if n > 0 && lines[n-1] != '\n' { // a line was cut
+		rest := lines[n : n+bytes.IndexByte(lines[n:], '\n')+1]
+		if err := s.spool.WriteLast(rest); err != nil {
+			return n, err
+		}
+		n += len(rest)
+	}
+	return n, s.stopped
+}
+
+// last queues the last line, also where there is no room.
+func (s *stream) last(line []byte) error {
+	if !s.begun {
+		s.begin()
+	}
+	return s.spool.WriteLast(line)
 }
 
 func (s *stream) begin() {

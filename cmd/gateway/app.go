@@ -30,6 +30,7 @@ type app struct {
 	listen   []*drainListener
 	fronts   []*http1.Listener // before the servers: for what is asked most
 	signIns  *api.SignIns
+	limit    *overload.Limit
 	url      string      // of the listener for operators
 	draining atomic.Bool // set when the service is about to stop
 	// drainTime is how long a stopping service goes on taking requests while
@@ -84,7 +85,8 @@ func newApp(ctx context.Context, cfg Config, log *slog.Logger, say func(format s
 	}
 	a.signIns = api.NewSignIns(a.parts.store, proxies, log, a.parts.registry)
 	limit := overload.NewLimit(overload.Options{Floor: cfg.Limit.Min, Ceiling: cfg.Limit.Max,
-		Patience: cfg.PredictTimeout / 4, Memory: requestMemory(cfg.memoryLimit), Queue: a.parts.queue}, a.parts.registry)
+		Patience: cfg.PredictTimeout / 4, Memory: requestMemory(cfg.memoryLimit), Streams: cfg.MaxStreams, Queue: a.parts.queue}, a.parts.registry)
+	a.limit = limit
 	if hold := a.parts.noRetriesWhile; hold != nil {
 		hold(func() bool { return limit.Shedding() || !a.parts.breaker.Closed() })
 	}
@@ -109,6 +111,8 @@ func newApp(ctx context.Context, cfg Config, log *slog.Logger, say func(format s
 		Registry: a.parts.registry,
 		Log:      log,
 		SpoolDir: a.parts.dir.Path("."),
+
+		SpoolSpare: a.parts.disk.spare,
 	}
 	if b := a.parts.breaker; b != nil {
 		deps.Dependencies = append(deps.Dependencies, api.Dependency{Name: "endpoint", Check: b.Check})
@@ -125,6 +129,8 @@ func newApp(ctx context.Context, cfg Config, log *slog.Logger, say func(format s
 		Version:          version,
 		EndpointName:     cfg.EndpointName,
 		MaxBody:          int64(cfg.MaxBody),
+		MaxSpool:         int64(cfg.SpoolMaxSize),
+		StreamRate:       int64(cfg.StreamMinRate),
 		PredictTimeout:   cfg.PredictTimeout,
 		KeyRate:          cfg.APIKeyRate,
 		CORSOrigins:      cfg.CORSOrigins,

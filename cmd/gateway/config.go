@@ -58,7 +58,10 @@ type Config struct {
 	Outbox         OutboxConfig
 	Ledger         LedgerConfig
 	Limit          LimitConfig
-	MaxConnections int           `split_words:"true" default:"0" min:"0" desc:"most open connections of each listener; further ones are closed with a 503. 0: 16384, or fewer where memory is limited: one for each 32 KiB of an eighth of it. At most what the process may open, less 512"`
+	MaxStreams     int           `split_words:"true" default:"128" min:"1" desc:"most open streams (CSV and NDJSON to /predict/batch); one caller (API key, else address) has at most half"`
+	StreamMinRate  Bytes         `split_words:"true" default:"256" min:"1" desc:"bytes a second that the body of a stream must bring in the long run, with pauses of up to 30 s; slower ones are ended"`
+	SpoolMaxSize   Bytes         `split_words:"true" default:"1GiB" min:"1" desc:"how much of streamed answers that are not read yet may be kept in the data dir, in all; one caller has at most half, and the outbox keeps its room"`
+	MaxConnections int           `split_words:"true" default:"0" min:"0" desc:"most open connections of each listener; further ones are closed with a 503. 0: 16384, or fewer where memory is limited: one for each 32 KiB of an eighth of it. An address has at most half, but for this machine's own. At most what the process may open, less 512"`
 	ReadTimeout    time.Duration `split_words:"true" default:"10s" more:"0s" desc:"how long the headers and the body of a request may take to arrive; streams have rules of their own"`
 	WriteTimeout   time.Duration `split_words:"true" default:"10s" more:"0s" desc:"how long a caller may take to read an answer that is ready; streams have rules of their own"`
 	IdleTimeout    time.Duration `split_words:"true" default:"2m" more:"0s" desc:"how long a connection may be kept without a request"`

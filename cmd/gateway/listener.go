@@ -7,6 +7,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"gateway/api"
+	"gateway/internal/overload"
 )
 
 // drainListener is a TCP listener that can be stopped without dropping
@@ -22,6 +25,8 @@ type drainListener struct {
 	stop    sync.Once
 	most    int64 // open connections; 0: any number
 
+	clients *overload.Budget // of those connections, by network
+
 	turned   atomic.Int64 // away, because there were too many
 	stopping atomic.Bool
 	draining atomic.Bool
@@ -29,14 +34,15 @@ type drainListener struct {
 	late     atomic.Int64 // and from after
 }
 
-// listen opens a listener on a TCP address, with so many connections at most.
+// listen opens a listener on a TCP address, with so many connections at most;
+// one client has at most half of them.
 func listen(addr string, most int64) (*drainListener, error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, err
 	}
 	d := &drainListener{tcp: l.(*net.TCPListener), most: most, fetched: make(chan net.Conn),
-		idle: make(chan struct{}), stopped: make(chan struct{})}
+		clients: overload.NewBudget(most), idle: make(chan struct{}), stopped: make(chan struct{})}
 	go d.fetch()
 	return d, nil
 }
@@ -61,7 +67,8 @@ func (d *drainListener) open() int64 { return d.early.Load() + d.late.Load() }
 
 // hand counts a connection and waits until the server takes it.
 func (d *drainListener) hand(conn net.Conn) {
-	if d.most > 0 && d.open() >= d.most {
+	network := api.Network(conn.RemoteAddr().String())
+	if d.most > 0 && (d.open() >= d.most || !d.admit(conn, network)) {
 		d.turned.Add(1)
 		turnAway(conn)
 		return
@@ -71,18 +78,41 @@ func (d *drainListener) hand(conn net.Conn) {
 		count = &d.late
 	}
 	count.Add(1)
-	d.fetched <- &countedConn{TCPConn: conn.(*net.TCPConn), count: count}
+	d.fetched <- &countedConn{TCPConn: conn.(*net.TCPConn), l: d, count: count, network: network}
 }
 
-// countedConn takes itself off the count when it is closed.
+// admit reports whether a client may have another connection. This machine's
+// own may have all of them, for proxies beside the gateway come from there.
+func (d *drainListener) admit(conn net.Conn, network string) bool {
+	if fromThisMachine(conn) {
+		d.clients.Charge(network, 1)
+		return true
+	}
+	return d.clients.Take(network, 1) == nil
+}
+
+func fromThisMachine(conn net.Conn) bool {
+	tcp, ok := conn.RemoteAddr().(*net.TCPAddr)
+	return ok && tcp.IP.IsLoopback()
+}
+
+// countedConn takes itself off the counts when it is closed.
 type countedConn struct {
 	*net.TCPConn
-	count *atomic.Int64
-	once  sync.Once
+	l       *drainListener
+	count   *atomic.Int64
+	network string
+	once    sync.Once
 }
 
+// Close implements net.Conn.
 func (c *countedConn) Close() error {
-	defer c.once.Do(func() { c.count.Add(-1) })
+	defer c.once.Do(func() {
+		c.count.Add(-1)
+		if c.l.most > 0 {
+			c.l.clients.Give(c.network, 1)
+		}
+	})
 	return c.TCPConn.Close()
 }
 

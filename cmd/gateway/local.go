@@ -29,6 +29,7 @@ type parts struct {
 	store     *store.Store
 	connector *store.Connector // nil for SQLite
 	outbox    *outbox.Outbox
+	disk      disk
 	dir       *local.DataDir
 	service   *predict.Service
 	importer  *predict.Importer
@@ -130,6 +131,8 @@ func openParts(ctx context.Context, cfg Config, log *slog.Logger) (_ *parts, err
 		return nil, err
 	}
 	p.cleanups.add("outbox", p.outbox.Close)
+	p.disk = disk{p.dir, int64(cfg.Outbox.MaxSize), func() int64 { return p.outbox.Stats().Bytes }}
+	p.disk.warn(log)
 
 	p.service = predict.NewService(schema, p.scorer, p.customers, p.outbox, log, p.registry)
 	if err := hashPersonal(ctx, cfg, p.dir, p.service, log); err != nil {

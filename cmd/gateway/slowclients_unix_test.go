@@ -151,7 +151,7 @@ func TestLargeBodiesOnTheirWayAreBounded(t *testing.T) {
 				return
 			}
 			_ = res.Body.Close()
-			if res.StatusCode == http.StatusServiceUnavailable && res.Header.Get("Retry-After") == "" {
+			if res.StatusCode == http.StatusTooManyRequests && res.Header.Get("Retry-After") == "" {
 				t.Error("no Retry-After")
 			}
 			statuses <- res.StatusCode
@@ -171,17 +171,19 @@ func TestLargeBodiesOnTheirWayAreBounded(t *testing.T) {
 	g.quiet(t, before)
 }
 
+// smallDialer makes connections that take little before they are read.
+var smallDialer = net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
+	return c.Control(func(fd uintptr) { _ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 4096) })
+}}
+
 // TestSlowReadersAreDropped asks for much and reads nothing.
 func TestSlowReadersAreDropped(t *testing.T) {
 	g := besieged(t, func(cfg *Config) { cfg.mostHandling, cfg.PredictTimeout = time.Second, time.Second })
 	before := g.idleGoroutines(t)
-	small := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
-		return c.Control(func(fd uintptr) { _ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 4096) })
-	}}
 	var all sync.WaitGroup
 	for range 20 {
 		all.Go(func() {
-			conn, err := small.Dial("tcp", strings.TrimPrefix(g.url, "http://"))
+			conn, err := smallDialer.Dial("tcp", strings.TrimPrefix(g.url, "http://"))
 			if err != nil {
 				t.Error(err)
 				return

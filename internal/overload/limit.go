@@ -20,7 +20,7 @@ type Class int
 const (
 	Prediction Class = iota // shed when places or the model's queue run short
 	Outcome                 // asks no model, and is shed only when no place is left at all
-	Stream                  // as Prediction; as long as the caller likes, so that nothing is learned from it
+	Stream                  // as Prediction; holds no place, but takes turns (see Limit.Open)
 	classes
 )
 
@@ -49,6 +49,8 @@ type Options struct {
 	// Memory is how many bytes large requests may hold together: bodies, what is
 	// decoded of them, and answers. One caller has at most half. 512 MiB.
 	Memory int64
+	// Streams is how many streams may be open; one caller has at most half. 128.
+	Streams int
 	// Queue tells of the queue behind. It is asked once in a millisecond. Nil:
 	// there is none.
 	Queue func() Queue
@@ -59,6 +61,7 @@ func (o Options) withDefaults() Options {
 	o.Floor = min(cmp.Or(max(0, o.Floor), 256), o.Ceiling)
 	o.Patience = cmp.Or(max(0, o.Patience), 500*time.Millisecond)
 	o.Memory = cmp.Or(max(0, o.Memory), defaultMemory)
+	o.Streams = cmp.Or(max(0, o.Streams), 128)
 	return o
 }
 
@@ -71,6 +74,8 @@ type Limit struct {
 	pressed  atomic.Bool  // somebody might be refused, so Check is worth its lock
 	shed     atomic.Int64 // when somebody was, for the last time
 	memory   *Budget      // bytes
+	streams  *Budget
+	turns    chan struct{} // holds a token for each stream that scores rows
 
 	mu     sync.Mutex
 	shares shares
@@ -82,7 +87,8 @@ type Limit struct {
 // NewLimit makes a Limit whose metrics are registered with reg.
 func NewLimit(o Options, reg prometheus.Registerer) *Limit {
 	o = o.withDefaults()
-	l := &Limit{o: o, memory: NewBudget(o.Memory), shares: newShares(), queue: standing{look: o.Queue, patience: o.Patience}}
+	l := &Limit{o: o, memory: NewBudget(o.Memory), shares: newShares(), queue: standing{look: o.Queue, patience: o.Patience},
+		streams: NewBudget(int64(o.Streams)), turns: make(chan struct{}, max(1, o.Floor/2/turnPlaces))}
 	l.adaptive = adaptivelimiter.NewBuilder[any]().
 		WithLimits(uint(o.Floor), uint(o.Ceiling), uint(o.Ceiling)).
 		// As many as allowed while nothing speaks against it: by default the
@@ -113,9 +119,6 @@ func (p *Place) Held() bool { return p.limit != nil }
 // than one place.
 const placeBytes = 4 << 10
 
-// streamWeight is what a stream takes, for its buffers.
-const streamWeight = 8
-
 // Check tells, before a body is read, whether the request would be refused
 // now. It takes no place: a body that comes slowly must not hold one.
 func (l *Limit) Check(key string, class Class) error {
@@ -135,11 +138,7 @@ func (l *Limit) Check(key string, class Class) error {
 // Enter takes a place for a request with so many bytes, or says why there is
 // none. The key tells callers apart: those with the same share what one may have.
 func (l *Limit) Enter(key string, class Class, bytes int) (Place, error) {
-	weight := 1 + bytes/placeBytes
-	if class == Stream {
-		weight = streamWeight
-	}
-	weight = min(weight, max(1, l.o.Floor/2)) // so that the largest body has its turn
+	weight := min(1+bytes/placeBytes, max(1, l.o.Floor/2)) // so that the largest body has its turn
 	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -172,9 +171,7 @@ func (p *Place) Leave() {
 	l.taken -= p.weight
 	p.share.taken -= p.weight
 	waited := !l.queue.busy.Before(p.since)
-	if p.class != Stream {
-		l.mean += (took - l.mean) / 16
-	}
+	l.mean += (took - l.mean) / 16
 	l.mu.Unlock()
 	if waited || p.class != Prediction || p.weight > 1 {
 		p.permit.Drop()
@@ -193,11 +190,13 @@ const (
 	noAnswer                  // the model answers nobody, and as many wait for it as may be
 	noMemory                  // large requests hold all memory that they may
 	memoryShare               // this caller's large requests hold half of it
+	streamsOpen               // too many streams are open
+	streamTurns               // too many streams score rows
 	reasons
 )
 
 func (r reason) String() string {
-	return [reasons]string{"places", "share", "queue", "stall", "memory", "memory_share"}[r]
+	return [reasons]string{"places", "share", "queue", "stall", "memory", "memory_share", "streams", "turns"}[r]
 }
 
 var details = [reasons]string{
@@ -208,6 +207,9 @@ var details = [reasons]string{
 
 	noMemory:    "the service has as many large requests as its memory takes",
 	memoryShare: "this caller has as many large requests as one caller may have at once",
+
+	streamsOpen: "as many streams are open as the service can take",
+	streamTurns: "the rows of other streams took all of the time",
 }
 
 // refuse says why a request cannot be let in, or nil. l.mu is held.
@@ -259,6 +261,8 @@ type LimitStatus struct {
 	InUse     int  `json:"in_use"`
 	Callers   int  `json:"callers"`    // who hold places, or asked within a second
 	QueueFull bool `json:"queue_full"` // requests are shed because the model has too many, or does not answer
+	Streams   int  `json:"streams"`    // that are open
+	Scoring   int  `json:"scoring"`    // streams whose rows are being scored
 	// Memory is how many bytes large requests hold, and MemoryMax how many they may.
 	Memory    int64 `json:"memory_bytes"`
 	MemoryMax int64 `json:"memory_max_bytes"`
@@ -273,5 +277,6 @@ func (l *Limit) Status() LimitStatus {
 	l.shares.sweep(now)
 	return LimitStatus{Places: l.adaptive.Limit(), Floor: l.o.Floor, Ceiling: l.o.Ceiling, InUse: l.taken,
 		Callers: len(l.shares.all), QueueFull: l.queue.full || l.queue.stuck,
-		Memory: l.memory.Held(), MemoryMax: l.memory.Max()}
+		Memory: l.memory.Held(), MemoryMax: l.memory.Max(),
+		Streams: int(l.streams.Held()), Scoring: len(l.turns)}
 }

@@ -79,10 +79,6 @@ func TestALargeBodyTakesSeveralPlaces(t *testing.T) {
 		t.Errorf("got %v, %+v", err, l.Status())
 	}
 	p.Leave()
-	alone := newLimit(overload.Options{Floor: 1, Ceiling: 1})
-	if _, err := alone.Enter("", overload.Stream, 0); err != nil {
-		t.Errorf("got %v", err)
-	}
 }
 
 // TestAKeyThatFloodsLeavesPlacesToTheOthers is what a noisy neighbour may do.
@@ -218,18 +214,18 @@ func TestBehindManyRowsNoStreamBegins(t *testing.T) {
 		if in, out := ask(l, "", overload.Prediction, time.Second); out > 0 || in < 400 {
 			t.Errorf("of predictions %d were let in and %d were not", in, out)
 		}
-		_, err := l.Enter("", overload.Stream, 0)
+		_, err := l.Open("", "a")
 		if wait := wantUnavailable(t, err).RetryAfter; wait != q.All {
 			t.Errorf("a stream is told to come again after %v, and the queue takes %v", wait, q.All)
 		}
 		wantUnavailable(t, l.Check("", overload.Stream))
 		q.All = 400 * time.Millisecond
 		time.Sleep(2 * time.Millisecond)
-		p, err := l.Enter("", overload.Stream, 0)
+		stream, err := l.Open("", "a")
 		if err != nil {
 			t.Fatalf("behind a shorter one: %v", err)
 		}
-		p.Leave()
+		stream.Close()
 	})
 }
 

@@ -18,6 +18,8 @@ func newLimitMetrics(reg prometheus.Registerer, l *Limit) *limitMetrics {
 	gauge("gateway_limit_callers", "Callers with requests now, told apart by their keys.", func(s LimitStatus) int { return s.Callers })
 	gauge("gateway_limit_memory_bytes", "Memory that large requests hold: bodies, what is decoded of them, and answers.", func(s LimitStatus) int { return int(s.Memory) })
 	gauge("gateway_limit_memory_max_bytes", "The most memory that large requests may hold.", func(s LimitStatus) int { return int(s.MemoryMax) })
+	gauge("gateway_streams_open", "Streams of apps that are open.", func(s LimitStatus) int { return s.Streams })
+	gauge("gateway_streams_scoring", "Streams of apps whose rows are being scored. The others wait for their callers, or for a turn.", func(s LimitStatus) int { return s.Scoring })
 	m := &limitMetrics{shedTotal: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "gateway_shed_total",
 		Help: "Requests of apps that were turned away because there was too much to do, by reason, by what they asked for, and by whether the caller had more than its share.",
