@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"path"
@@ -57,7 +59,7 @@ func (a *api) keyed(limits idempotency.Limits, next handler) handler {
 		e := eventOf(ctx)
 		var held *heldAnswer
 		answer, outcome, err := a.d.Keys.Do(ctx,
-			idempotency.Request{Scope: routeOf(r), Caller: callerOf(r), Key: key, Body: body}, limits,
+			idempotency.Request{Scope: routeOf(r), Caller: callerOf(r), Owner: ownerOf(r), Key: key, Body: body}, limits,
 			func(subject string) (idempotency.Answer, bool) {
 				e.subject = subject
 				// A caller who leaves now will ask again, and wants to hear how it ended.
@@ -70,7 +72,7 @@ func (a *api) keyed(limits idempotency.Limits, next handler) handler {
 		e.idempotency = string(outcome)
 		h := w.Header()
 		switch {
-		case errors.Is(err, idempotency.ErrUnavailable) && limits.Optional:
+		case limits.Optional && (errors.Is(err, idempotency.ErrUnavailable) || errors.Is(err, idempotency.ErrFull)):
 			e.idempotency = string(idempotency.Unstored)
 			h.Set(unstoredHeader, "true")
 			err := next(w, withBody(r.WithContext(ctx), body))
@@ -115,6 +117,16 @@ func theKey(given []string) (string, error) {
 func callerOf(r *http.Request) string {
 	e := eventOf(r.Context())
 	return cmp.Or(e.token, e.apiKey)
+}
+
+// ownerOf names who is charged for a key. It is stored, so it is no address:
+// networks are told apart by 16 bits of a hash, which also bounds their number.
+func ownerOf(r *http.Request) string {
+	if callerOf(r) != "" {
+		return chargedTo(r)
+	}
+	sum := sha256.Sum256([]byte(chargedTo(r)))
+	return fmt.Sprintf("network %x", sum[:2])
 }
 
 // keyProblem words what the guard refused.

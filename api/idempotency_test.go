@@ -506,3 +506,32 @@ func TestTheClientSendsAKey(t *testing.T) {
 		t.Errorf("the client without a key got %v", err)
 	}
 }
+
+// TestKeysKeepLittle: 26 KiB of outcomes were answered with 3.3 MiB once, which
+// the database kept for a day.
+func TestKeysKeepLittle(t *testing.T) {
+	keys := sqliteKeys(t)
+	b := setup(t, withKeys(keys))
+	list := `{"outcomes":[` + strings.Repeat(`{},`, 8_999) + `{}]}`
+	for i := range 5 {
+		key := withKey(fmt.Sprint(i))
+		first := b.post("/outcomes", list, key).want(202)
+		again := b.post("/outcomes", list, key).want(202)
+		kept := first.header.Get("Idempotent-Unstored") == ""
+		if large := len(first.body) > 256<<10; kept == large {
+			t.Errorf("an answer of %d bytes is kept: %v", len(first.body), kept)
+		}
+		if replayed := again.header.Get("Idempotent-Replayed") != ""; replayed != kept {
+			t.Errorf("a repetition of an answer that is kept (%v) is a replay: %v", kept, replayed)
+		}
+	}
+	held, err := keys.KeyUsage(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for owner, n := range held {
+		if n > 5*(257<<10) || !strings.HasPrefix(owner, "network ") {
+			t.Errorf("%s has %d bytes", owner, n)
+		}
+	}
+}

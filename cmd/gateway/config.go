@@ -68,6 +68,9 @@ type Config struct {
 	PredictTimeout time.Duration `split_words:"true" default:"2s" more:"0s" desc:"a prediction's whole time"`
 	MaxBody        Bytes         `split_words:"true" default:"1MiB" min:"1" desc:"largest JSON body"`
 	IdempotencyTTL time.Duration `split_words:"true" default:"24h" min:"1m" desc:"how long the answer to a request with an Idempotency-Key is given to those who repeat it"`
+
+	IdempotencyMaxSize Bytes `split_words:"true" default:"512MiB" min:"1MiB" desc:"how much the database keeps of such answers, in all; one caller (token, API key, else address) has at most half. Beyond that the oldest go first, after ten minutes at the earliest"`
+
 	TrustedProxies List          `split_words:"true" desc:"addresses and networks of proxies whose X-Forwarded-For tells the client's address, such as 10.0.0.0/8, separated by commas; empty: the address of the connection counts"`
 	CORSOrigins    Origins       `split_words:"true" desc:"web origins that may call, separated by commas"`
 	ShutdownGrace  time.Duration `split_words:"true" default:"20s" more:"0s" desc:"how long requests may take to end after SIGTERM"`

@@ -139,7 +139,11 @@ func openParts(ctx context.Context, cfg Config, log *slog.Logger) (_ *parts, err
 		return nil, err
 	}
 	p.importer = predict.NewImporter(schema, p.customers)
-	p.keys = idempotency.New(p.store, idempotency.Options{TTL: cfg.IdempotencyTTL}, log, p.registry)
+	keys := idempotency.Options{TTL: cfg.IdempotencyTTL, MaxBytes: int64(cfg.IdempotencyMaxSize)}
+	if cfg.DBSecretID == "" {
+		keys.Spare = p.disk.spare // the database is on the same disk
+	}
+	p.keys = idempotency.New(p.store, keys, log, p.registry)
 	p.engine = modelswap.New(wrapPorts(modelswap.Ports{
 		Renewals:  p.store,
 		Models:    p.store,

@@ -25,10 +25,22 @@ var ErrUnavailable = errors.New("the store of idempotency keys does not answer")
 // handled, or its handler has died and its lease has not run out yet.
 var ErrInProgress = errors.New("the first request under this idempotency key is still being handled")
 
+// ErrFull is returned where there is no room to keep what a request with
+// Limits.Optional needs. Nothing was done then.
+var ErrFull = errors.New("there is no room to keep an idempotency key")
+
 // Options are the settings of a guard.
 type Options struct {
 	TTL       time.Duration // how long a key lasts; zero: 24 h
-	MaxAnswer int           // bytes of an answer that is kept; zero: 4 MiB
+	MaxAnswer int           // bytes of an answer that is kept; zero: 256 KiB
+	// MaxBytes bounds what is kept in all, and for one owner to half of it. Beyond
+	// it the oldest keys of that owner are removed, after ten minutes at the
+	// earliest; until then requests with Limits.Optional are refused with ErrFull.
+	// Zero: 512 MiB.
+	MaxBytes int64
+	// Spare returns how many bytes of its disk the store may use. It is asked for
+	// each request with Limits.Optional. Nil: any number.
+	Spare func() int64
 }
 
 // Guard handles each request once for each key. It is safe for concurrent use.
@@ -37,6 +49,7 @@ type Guard struct {
 	opts    Options
 	log     *slog.Logger
 	metrics *metrics
+	usage   *usage
 	faults  atomic.Int64 // of the store, since it last answered
 	skip    atomic.Int64 // until when those who can do without do not ask it, in Unix nanoseconds
 }
@@ -44,8 +57,11 @@ type Guard struct {
 // New makes a guard. Its metrics are registered with reg.
 func New(keys Keys, opts Options, log *slog.Logger, reg prometheus.Registerer) *Guard {
 	opts.TTL = cmp.Or(opts.TTL, 24*time.Hour)
-	opts.MaxAnswer = cmp.Or(opts.MaxAnswer, 4<<20)
-	return &Guard{keys: keys, opts: opts, log: log, metrics: newMetrics(reg)}
+	opts.MaxAnswer = cmp.Or(opts.MaxAnswer, 256<<10)
+	opts.MaxBytes = cmp.Or(opts.MaxBytes, 512<<20)
+	g := &Guard{keys: keys, opts: opts, log: log, usage: newUsage(opts.MaxBytes)}
+	g.metrics = newMetrics(reg, g)
+	return g
 }
 
 const (
@@ -77,7 +93,8 @@ type Limits struct {
 	// Store bounds each question to the store of keys; zero: 5 s.
 	Store time.Duration
 	// Optional says that the caller would rather do without the guard than wait
-	// for a store that has just failed.
+	// for a store that has just failed, or have others' keys removed for its own.
+	// Keys of other callers are kept in any case: they are few.
 	Optional bool
 }
 
@@ -88,7 +105,7 @@ type Limits struct {
 // once nobody else does, whatever becomes of ctx.
 //
 // Errors are ErrReused, ErrInProgress where ctx's time ran out, context.Canceled,
-// and what matches ErrUnavailable: then nothing was done.
+// ErrFull and what matches ErrUnavailable: then nothing was done.
 func (g *Guard) Do(ctx context.Context, r Request, limits Limits, handle func(subject string) (answer Answer, keep bool)) (Answer, Outcome, error) {
 	limits.Store = cmp.Or(limits.Store, leaseMargin)
 	token, key, err := g.claim(ctx, &r, limits)
@@ -111,9 +128,10 @@ func (g *Guard) Do(ctx context.Context, r Request, limits Limits, handle func(su
 	answer, keep := handle(key.Subject)
 	outcome := Handled
 	switch {
-	case keep && len(answer.Body) <= g.opts.MaxAnswer:
+	case keep && len(answer.Body) <= g.opts.MaxAnswer && g.fits(&r, answer.Bytes(), limits):
 		if !g.store(after, &r, token, answer, limits) {
 			outcome = Unstored
+			g.usage.give(r.Owner, answer.Bytes())
 		}
 	case keep:
 		outcome = Unstored // repetitions are handled anew, under the same subject
@@ -131,7 +149,15 @@ func (g *Guard) claim(ctx context.Context, r *Request, limits Limits) (token str
 	if limits.Optional && time.Now().UnixNano() < g.skip.Load() {
 		return "", Key{}, ErrUnavailable
 	}
-	c := Claim{ID: r.id(), Fingerprint: r.fingerprint(), Subject: predict.NewID(), Token: predict.NewID(),
+	if !g.fits(r, KeyBytes, limits) {
+		return "", Key{}, ErrFull
+	}
+	defer func() {
+		if err != nil || !key.Claimed {
+			g.usage.give(r.Owner, KeyBytes)
+		}
+	}()
+	c := Claim{ID: r.id(), Owner: r.Owner, Fingerprint: r.fingerprint(), Subject: predict.NewID(), Token: predict.NewID(),
 		Lease: limits.Handle + leaseMargin, TTL: max(g.opts.TTL, limits.Handle+leaseMargin)}
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
 		// Not under ctx: of a claim that was broken off nobody knows whose the key is.
@@ -158,6 +184,14 @@ func (g *Guard) claim(ctx context.Context, r *Request, limits Limits) (token str
 			return "", Key{}, ctx.Err()
 		}
 	}
+}
+
+// fits charges the owner for n bytes, and reports whether there is room for them.
+func (g *Guard) fits(r *Request, n int64, limits Limits) bool {
+	if limits.Optional && g.opts.Spare != nil && g.opts.Spare() < spareMin+n {
+		return false
+	}
+	return g.usage.take(r.Owner, n, !limits.Optional)
 }
 
 // store reports whether repetitions will get the answer.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -101,6 +102,41 @@ func (m *memory) RemoveExpiredKeys(ctx context.Context, limit int) (n int, err e
 	return n, err
 }
 
+func (r *row) bytes() int64 {
+	if r.answer == nil {
+		return KeyBytes
+	}
+	return KeyBytes + r.answer.Bytes()
+}
+
+func (m *memory) KeyUsage(ctx context.Context) (held map[string]int64, err error) {
+	err = m.do(ctx, func() {
+		held = make(map[string]int64)
+		for _, r := range m.rows {
+			held[r.claim.Owner] += r.bytes()
+		}
+	})
+	return held, err
+}
+
+func (m *memory) RemoveOldestKeys(ctx context.Context, owner string, before time.Time, limit int) (n int, size int64, err error) {
+	err = m.do(ctx, func() {
+		var old []string
+		for id, r := range m.rows {
+			if r.claim.Owner == owner && !r.expires.After(before) && (r.answer != nil || !r.lease.After(time.Now())) {
+				old = append(old, id)
+			}
+		}
+		slices.SortFunc(old, func(a, b string) int { return m.rows[a].expires.Compare(m.rows[b].expires) })
+		for _, id := range old[:min(limit, len(old))] {
+			n++
+			size += m.rows[id].bytes()
+			delete(m.rows, id)
+		}
+	})
+	return n, size, err
+}
+
 func (m *memory) set(err error, hang bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -163,7 +199,7 @@ func TestARepetitionGetsTheFirstAnswer(t *testing.T) {
 	if _, _, err := b.within(other, limits, says("other", true, &subjects)); !errors.Is(err, ErrReused) {
 		t.Errorf("another body: got %v", err)
 	}
-	for _, elsewhere := range []Request{{"/outcomes", "", "k", other.Body}, {"/predict", "me", "k", other.Body}, {"/predict", "", "l", other.Body}} {
+	for _, elsewhere := range []Request{{"/outcomes", "", "k", other.Body, ""}, {"/predict", "me", "k", other.Body, ""}, {"/predict", "", "l", other.Body, ""}} {
 		if _, outcome, err := b.within(elsewhere, limits, says("other", true, &subjects)); outcome != Handled || err != nil {
 			t.Errorf("%v: got %v, %v", elsewhere, outcome, err)
 		}

@@ -53,6 +53,7 @@ type Request struct {
 	Caller string // whose key it is; empty for callers that cannot be told apart
 	Key    string
 	Body   []byte // that, with Scope, decides the answer
+	Owner  string // who is charged for what is kept; of a bounded set of names
 }
 
 // id is what the key is stored by.

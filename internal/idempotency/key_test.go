@@ -45,15 +45,15 @@ func TestParseKey(t *testing.T) {
 func TestNoTwoRequestsHaveOneHash(t *testing.T) {
 	seen := map[string]Request{}
 	for _, r := range []Request{
-		{"/predict", "", "k", []byte("body")},
-		{"/outcomes", "", "k", []byte("body")},
-		{"/predict", "me", "k", []byte("body")},
-		{"/predict", "", "l", []byte("body")},
-		{"/predict", "", "k", []byte("other")},
-		{"/predict", "k", "", []byte("body")},
-		{"/predictk", "", "", []byte("body")},
-		{"/predict", "", "kbody", nil},
-		{"/predict", "", "kbo", []byte("dy")},
+		{"/predict", "", "k", []byte("body"), ""},
+		{"/outcomes", "", "k", []byte("body"), ""},
+		{"/predict", "me", "k", []byte("body"), ""},
+		{"/predict", "", "l", []byte("body"), ""},
+		{"/predict", "", "k", []byte("other"), ""},
+		{"/predict", "k", "", []byte("body"), ""},
+		{"/predictk", "", "", []byte("body"), ""},
+		{"/predict", "", "kbody", nil, ""},
+		{"/predict", "", "kbo", []byte("dy"), ""},
 	} {
 		hash := r.fingerprint()
 		if other, ok := seen[hash]; ok {
@@ -61,7 +61,7 @@ func TestNoTwoRequestsHaveOneHash(t *testing.T) {
 		}
 		seen[hash] = r
 	}
-	a, b := Request{"/predict", "", "k", []byte("body")}, Request{"/predict", "", "k", []byte("other")}
+	a, b := Request{"/predict", "", "k", []byte("body"), ""}, Request{"/predict", "", "k", []byte("other"), ""}
 	if a.id() != b.id() {
 		t.Error("the body changes what a key is stored by")
 	}

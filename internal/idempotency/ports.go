@@ -20,11 +20,25 @@ type Keys interface {
 	// RemoveExpiredKeys removes some keys that have expired, at most limit, and
 	// tells how many it did.
 	RemoveExpiredKeys(ctx context.Context, limit int) (int, error)
+	// KeyUsage returns how many bytes the keys of each owner take.
+	KeyUsage(ctx context.Context) (map[string]int64, error)
+	// RemoveOldestKeys removes an owner's oldest keys, at most limit, of those
+	// that expire until before and are not being handled. It tells how many
+	// bytes they took.
+	RemoveOldestKeys(ctx context.Context, owner string, before time.Time, limit int) (removed int, bytes int64, err error)
 }
+
+// KeyBytes is what a key takes without its answer. It is an estimate of a row
+// and its indexes.
+const KeyBytes = 512
+
+// Bytes is what the answer takes.
+func (a *Answer) Bytes() int64 { return int64(len(a.ContentType) + len(a.Location) + len(a.Body)) }
 
 // Claim asks for a key.
 type Claim struct {
 	ID          string
+	Owner       string // who is charged for the key
 	Fingerprint string
 	Subject     string        // for a key that is new, or has expired
 	Token       string        // of this claim alone

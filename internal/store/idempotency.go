@@ -27,10 +27,10 @@ FROM idempotency_keys WHERE id = $1`
 	// is a new one; one whose handler died goes to a repetition of the same
 	// request, and keeps its subject.
 	claimKeySQL = `
-INSERT INTO idempotency_keys (id, fingerprint, subject, token, lease_until, expires_at)
-VALUES ($1, $2, $3, $4, $5, $6)
+INSERT INTO idempotency_keys (id, fingerprint, subject, token, lease_until, expires_at, owner, size)
+VALUES ($1, $2, $3, $4, $5, $6, $9, $10)
 ON CONFLICT (id) DO UPDATE
-SET fingerprint = excluded.fingerprint,
+SET owner = excluded.owner, size = excluded.size, fingerprint = excluded.fingerprint,
     subject = CASE WHEN idempotency_keys.expires_at <= $7 THEN excluded.subject ELSE idempotency_keys.subject END,
     token = excluded.token, lease_until = excluded.lease_until, expires_at = excluded.expires_at,
     status = NULL, content_type = NULL, location = NULL, body = NULL
@@ -40,7 +40,7 @@ WHERE idempotency_keys.expires_at <= $7
 RETURNING subject`
 
 	answerKeySQL = `
-UPDATE idempotency_keys SET status = $1, content_type = $2, location = $3, body = $4
+UPDATE idempotency_keys SET status = $1, content_type = $2, location = $3, body = $4, size = size + $7
 WHERE id = $5 AND token = $6 AND status IS NULL`
 
 	releaseKeySQL = `
@@ -51,8 +51,16 @@ WHERE id = $1 AND token = $2 AND status IS NULL`
 SELECT id, coalesce(octet_length(body), 0) FROM idempotency_keys
 WHERE expires_at <= $1 ORDER BY expires_at, id LIMIT $2`
 
+	// A key that is being handled is not removed: its answer is to come.
+	oldestKeysSQL = `
+SELECT id, size FROM idempotency_keys
+WHERE expires_at <= $1 AND owner = $3 AND (status IS NOT NULL OR lease_until <= $4)
+ORDER BY expires_at LIMIT $2`
+
 	// A key may have been claimed anew since it was found.
 	removeKeysSQL = `DELETE FROM idempotency_keys WHERE expires_at <= $1 AND id IN (%s)`
+
+	keyUsageSQL = `SELECT owner, CAST(SUM(size) AS BIGINT) FROM idempotency_keys GROUP BY owner`
 )
 
 // removedBytes is how many bytes of answers one transaction removes, or one answer.
@@ -68,7 +76,7 @@ func (s *Store) ClaimKey(ctx context.Context, c idempotency.Claim) (key idempote
 		now := s.now()
 		key = idempotency.Key{Claimed: true, Fingerprint: c.Fingerprint}
 		err := tx.QueryRowContext(ctx, claimKeySQL, c.ID, c.Fingerprint, c.Subject, c.Token,
-			micros(now.Add(c.Lease)), micros(now.Add(c.TTL)), micros(now), micros(now.Add(farAhead))).Scan(&key.Subject)
+			micros(now.Add(c.Lease)), micros(now.Add(c.TTL)), micros(now), micros(now.Add(farAhead)), c.Owner, idempotency.KeyBytes).Scan(&key.Subject)
 		if errors.Is(err, sql.ErrNoRows) { // somebody was faster
 			key, _, err = keyOf(ctx, tx, c, now)
 		}
@@ -116,7 +124,7 @@ func (s *Store) AnswerKey(ctx context.Context, id, token string, a idempotency.A
 		return false, failed("answer key", errors.New("the answer is not text"))
 	}
 	err = s.inTurn(ctx, writing{operation: "answer key", class: classOfValue(a.Body)}, func(tx *sql.Tx) error {
-		result, err := tx.ExecContext(ctx, answerKeySQL, int64(a.Status), a.ContentType, textOrNull(a.Location), string(a.Body), id, token)
+		result, err := tx.ExecContext(ctx, answerKeySQL, int64(a.Status), a.ContentType, textOrNull(a.Location), string(a.Body), id, token, a.Bytes())
 		if err != nil {
 			return err
 		}
@@ -135,50 +143,87 @@ func (s *Store) ReleaseKey(ctx context.Context, id, token string) error {
 	})
 }
 
-// RemoveExpiredKeys implements idempotency.Keys. It looks for them before it
-// writes, and removes them in transactions of bounded size. Where two replicas
-// remove the same keys at once and PostgreSQL ends one of them, the other one
-// does the work.
+// RemoveExpiredKeys implements idempotency.Keys.
 func (s *Store) RemoveExpiredKeys(ctx context.Context, limit int) (removed int, err error) {
-	now := micros(s.now())
-	pieces, err := s.expiredKeys(ctx, now, limit)
-	if err != nil {
-		return 0, failed("look for expired keys", err)
-	}
-	for _, ids := range pieces {
-		query := fmt.Sprintf(removeKeysSQL, numbered(2, len(ids)))
-		n, err := s.removeSome(ctx, "remove expired keys", query, append([]any{now}, ids...)...)
-		removed += int(n)
-		if err != nil && !lostRace(err) {
-			return removed, err
-		}
-	}
-	return removed, nil
+	removed, _, err = s.removeKeys(ctx, "remove expired keys", expiredKeysSQL, micros(s.now()), limit)
+	return removed, err
 }
 
-// expiredKeys returns the ids of expired keys, at most limit, in pieces for one
-// transaction each.
-func (s *Store) expiredKeys(ctx context.Context, now int64, limit int) (pieces [][]any, err error) {
-	rows, err := s.read.QueryContext(ctx, expiredKeysSQL, now, limit)
+// RemoveOldestKeys implements idempotency.Keys.
+func (s *Store) RemoveOldestKeys(ctx context.Context, owner string, before time.Time, limit int) (removed int, size int64, err error) {
+	return s.removeKeys(ctx, "remove oldest keys", oldestKeysSQL, micros(before), limit, owner, micros(s.now()))
+}
+
+// removeKeys removes the keys that a query finds, of those that expire until
+// before. It looks for them before it writes, and removes them in transactions of
+// bounded size. Where two replicas remove the same keys at once and PostgreSQL
+// ends one of them, the other one does the work.
+func (s *Store) removeKeys(ctx context.Context, operation, find string, before int64, limit int, args ...any) (removed int, size int64, err error) {
+	pieces, err := s.findKeys(ctx, find, append([]any{before, limit}, args...)...)
+	if err != nil {
+		return 0, 0, failed(operation, err)
+	}
+	for _, p := range pieces {
+		query := fmt.Sprintf(removeKeysSQL, numbered(2, len(p.ids)))
+		n, err := s.removeSome(ctx, operation, query, append([]any{before}, p.ids...)...)
+		removed += int(n)
+		if n > 0 {
+			size += p.bytes
+		}
+		if err != nil && !lostRace(err) {
+			return removed, size, err
+		}
+	}
+	return removed, size, nil
+}
+
+// keyPiece is what one transaction removes.
+type keyPiece struct {
+	ids   []any
+	bytes int64
+}
+
+// findKeys returns the ids that a query finds, in pieces.
+func (s *Store) findKeys(ctx context.Context, query string, args ...any) (pieces []keyPiece, err error) {
+	rows, err := s.read.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var piece []any
-	bytes := 0
+	var p keyPiece
 	for rows.Next() {
 		var id string
-		var size int
+		var size int64
 		if err := rows.Scan(&id, &size); err != nil {
 			return nil, err
 		}
-		if len(piece) == removedAtOnce || len(piece) > 0 && bytes+size > removedBytes {
-			pieces, piece, bytes = append(pieces, piece), nil, 0
+		if len(p.ids) == removedAtOnce || len(p.ids) > 0 && p.bytes+size > removedBytes {
+			pieces, p = append(pieces, p), keyPiece{}
 		}
-		piece, bytes = append(piece, id), bytes+size
+		p.ids, p.bytes = append(p.ids, id), p.bytes+size
 	}
-	if len(piece) > 0 {
-		pieces = append(pieces, piece)
+	if len(p.ids) > 0 {
+		pieces = append(pieces, p)
 	}
 	return pieces, rows.Err()
+}
+
+// KeyUsage implements idempotency.Keys. It reads an index, of all keys.
+func (s *Store) KeyUsage(ctx context.Context) (held map[string]int64, err error) {
+	defer func() { err = failed("count keys", err) }()
+	rows, err := s.read.QueryContext(ctx, keyUsageSQL)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	held = make(map[string]int64)
+	for rows.Next() {
+		var owner string
+		var size int64
+		if err := rows.Scan(&owner, &size); err != nil {
+			return nil, err
+		}
+		held[owner] = size
+	}
+	return held, rows.Err()
 }

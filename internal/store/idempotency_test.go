@@ -131,6 +131,38 @@ func testIdempotencyKeys(t *testing.T, open opener) {
 		want(t, "removed", removed, []int{2, 1, 0})
 		want(t, "left", countRows(t, s, "idempotency_keys"), 2)
 	})
+	t.Run("what the keys of an owner take is known, and its oldest can be removed", func(t *testing.T) {
+		t.Parallel()
+		s, now := open(t), at(0)
+		s.now = func() time.Time { return now }
+		usage := func() map[string]int64 {
+			t.Helper()
+			held, err := s.KeyUsage(t.Context())
+			must(t, err)
+			return held
+		}
+		want(t, "of none", len(usage()), 0)
+		for i, owner := range []string{"a", "a", "a", "a", "b"} {
+			c := claimOf("one")
+			c.ID, c.Owner, c.TTL = fmt.Sprint(i), owner, time.Duration(i+1)*time.Hour
+			claimKey(t, s, c)
+			if i == 2 {
+				continue // it is still being handled
+			}
+			stored, err := s.AnswerKey(t.Context(), c.ID, "one", idempotency.Answer{Status: 200, Body: []byte("é78")})
+			want(t, "stored", stored && err == nil, true)
+		}
+		want(t, "held", usage(), map[string]int64{"a": 4*512 + 3*4, "b": 516})
+		for _, removed := range []int{2, 0} { // the fourth is too young, the third has a lease
+			n, size, err := s.RemoveOldestKeys(t.Context(), "a", now.Add(3*time.Hour), 3)
+			must(t, err)
+			want(t, "removed", []int64{int64(n), size}, []int64{int64(removed), int64(removed) * 516})
+		}
+		n, _, err := s.RemoveOldestKeys(t.Context(), "a", now.Add(30*time.Hour), 1)
+		must(t, err)
+		want(t, "removed of two, at most one", n, 1)
+		want(t, "held", usage(), map[string]int64{"a": 512, "b": 516})
+	})
 	t.Run("an answer that is not text is refused", func(t *testing.T) {
 		t.Parallel()
 		s := open(t)
