@@ -151,6 +151,9 @@ func New(d Deps, o Options) (public, admin http.Handler) {
 		readiness: newReadiness(d.Dependencies, d.Log), started: time.Now().UTC(),
 		imports: overload.NewBudget(maxImports)}
 	a.spools = newSpoolRoom(a.o.MaxSpool, d.SpoolSpare)
+	d.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "gateway_spool_bytes", Help: "Streamed answers in files of the data dir that callers have not read yet, in bytes.",
+	}, func() float64 { return float64(a.spools.budget.Held()) }))
 	if a.limit = d.Limit; a.limit == nil {
 		a.limit = overload.NewLimit(overload.Options{Ceiling: o.MaxInFlight}, d.Registry)
 	}
