@@ -12,8 +12,8 @@ import (
 
 // chargedTo names who is charged for what a request holds while its caller takes
 // its time: the API key, the operator's token, or else the network that the
-// request comes from. The name is not for logs.
-func chargedTo(r *http.Request) string {
+// request comes from, as a trusted proxy tells it. The name is not for logs.
+func (a *api) chargedTo(r *http.Request) string {
 	e := eventOf(r.Context())
 	switch {
 	case e.apiKey != "":
@@ -21,7 +21,7 @@ func chargedTo(r *http.Request) string {
 	case e.token != "":
 		return "token " + e.token
 	}
-	return "network " + Network(r.RemoteAddr)
+	return "network " + Network(a.d.SignIns.Address(r))
 }
 
 // Network is the part of a client's address that stands for one caller: an IPv4

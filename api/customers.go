@@ -37,13 +37,13 @@ func (a *api) customers(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	caller := chargedTo(r)
+	caller := a.chargedTo(r)
 	if err := a.imports.Take(caller, 1); err != nil {
 		w.Header().Set("Connection", "close")
 		return tooMany(err, "imports")
 	}
 	defer a.imports.Give(caller, 1)
-	s := a.newStream(w, r)
+	s := a.newStream(w, r, caller)
 	defer s.cancel()
 	table, err := a.table(given, s)
 	if err != nil {

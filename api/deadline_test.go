@@ -22,7 +22,7 @@ func TestWhoeverStillSendsIsNotDroppedForNotReading(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := &api{o: Options{StreamIdle: time.Minute}.withDefaults()}
 		w := &deadlines{ResponseRecorder: httptest.NewRecorder()}
-		s := a.newStream(w, httptest.NewRequest("POST", "/predict/batch", strings.NewReader("abc")))
+		s := a.newStream(w, httptest.NewRequest("POST", "/predict/batch", strings.NewReader("abc")), "caller")
 		for range 3 {
 			time.Sleep(40 * time.Second) // in the bubble's time
 			if _, err := s.Read(make([]byte, 1)); err != nil {
@@ -67,7 +67,7 @@ func TestAStreamMustKeepItsPace(t *testing.T) {
 				a := &api{o: Options{}.withDefaults()}
 				w := &deadlines{ResponseRecorder: httptest.NewRecorder()}
 				a.spools = newSpoolRoom(1<<20, nil)
-				s := a.newStream(w, httptest.NewRequest("POST", "/predict/batch", trickle(test.bytes)))
+				s := a.newStream(w, httptest.NewRequest("POST", "/predict/batch", trickle(test.bytes)), "caller")
 				for range 100 {
 					if _, err := s.Read(make([]byte, 1<<20)); err != nil {
 						t.Fatal(err)
@@ -92,7 +92,7 @@ func TestScoringCostsAStreamNoPace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := &api{o: Options{}.withDefaults()}
 		w := &deadlines{ResponseRecorder: httptest.NewRecorder()}
-		s := a.newStream(w, httptest.NewRequest("POST", "/predict/batch", strings.NewReader("abc")))
+		s := a.newStream(w, httptest.NewRequest("POST", "/predict/batch", strings.NewReader("abc")), "caller")
 		for range 3 {
 			if _, err := s.Read(make([]byte, 1)); err != nil {
 				t.Fatal(err)

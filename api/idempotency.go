@@ -59,7 +59,7 @@ func (a *api) keyed(limits idempotency.Limits, next handler) handler {
 		e := eventOf(ctx)
 		var held *heldAnswer
 		answer, outcome, err := a.d.Keys.Do(ctx,
-			idempotency.Request{Scope: routeOf(r), Caller: callerOf(r), Owner: ownerOf(r), Key: key, Body: body}, limits,
+			idempotency.Request{Scope: routeOf(r), Caller: callerOf(r), Owner: a.ownerOf(r), Key: key, Body: body}, limits,
 			func(subject string) (idempotency.Answer, bool) {
 				e.subject = subject
 				// A caller who leaves now will ask again, and wants to hear how it ended.
@@ -121,11 +121,11 @@ func callerOf(r *http.Request) string {
 
 // ownerOf names who is charged for a key. It is stored, so it is no address:
 // networks are told apart by 16 bits of a hash, which also bounds their number.
-func ownerOf(r *http.Request) string {
+func (a *api) ownerOf(r *http.Request) string {
 	if callerOf(r) != "" {
-		return chargedTo(r)
+		return a.chargedTo(r)
 	}
-	sum := sha256.Sum256([]byte(chargedTo(r)))
+	sum := sha256.Sum256([]byte(a.chargedTo(r)))
 	return fmt.Sprintf("network %x", sum[:2])
 }
 

@@ -32,7 +32,8 @@ func (a *api) predictStream(w http.ResponseWriter, r *http.Request, given string
 		return err
 	}
 	e := eventOf(r.Context())
-	turns, err := a.limit.Open(e.apiKey, chargedTo(r))
+	caller := a.chargedTo(r)
+	turns, err := a.limit.Open(e.apiKey, caller)
 	if err != nil {
 		w.Header().Set("Connection", "close")
 		if errors.Is(err, overload.ErrShare) {
@@ -45,7 +46,7 @@ func (a *api) predictStream(w http.ResponseWriter, r *http.Request, given string
 		w.Header().Set("Connection", "close")
 		return err
 	}
-	s := a.newStream(w, r)
+	s := a.newStream(w, r, caller)
 	defer s.cancel()
 	table, err := a.table(given, s)
 	if err != nil {

@@ -52,12 +52,12 @@ type stream struct {
 	copied  chan struct{} // closed when copy has ended
 }
 
-// newStream takes over the connection's deadlines. The caller must call end or
-// cancel.
-func (a *api) newStream(w http.ResponseWriter, r *http.Request) *stream {
+// newStream takes over the connection's deadlines. What is spooled is charged to
+// caller. end or cancel must be called in the end.
+func (a *api) newStream(w http.ResponseWriter, r *http.Request, caller string) *stream {
 	s := &stream{w: w, body: r.Body, rc: http.NewResponseController(w), idle: a.o.StreamIdle,
 		pace:   newPace(a.o.StreamRate, a.o.StreamIdle),
-		spool:  newSpool(a.d.SpoolDir, spoolMemory, a.spools, chargedTo(r), a.o.StreamIdle/2),
+		spool:  newSpool(a.d.SpoolDir, spoolMemory, a.spools, caller, a.o.StreamIdle/2),
 		copied: make(chan struct{})}
 	// HTTP/1 servers read the whole body before they answer unless told so;
 	// HTTP/2 never does, and refuses to be told.

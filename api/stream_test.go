@@ -243,6 +243,36 @@ func TestAClientThatSendsAllBeforeItReadsGetsAllAnswers(t *testing.T) {
 	}
 }
 
+// A client that sends all before it reads, and for whose answers there is no
+// room, gets those that were kept and the line from which they are missing.
+func TestAStreamWhoseAnswersHaveNoRoomSaysSo(t *testing.T) {
+	const rows = 100_000
+	b := setup(t, withScorer(scorerFunc(func(_ context.Context, rows []predict.Vector) (predict.Scores, error) {
+		return halves(rows), nil
+	})), withOptions(func(o *api.Options) { o.MaxSpool, o.StreamIdle = 1<<20, 10*time.Second }),
+		func(_ *bundle, _ *api.Options, p *parts) { p.ledger = noLedger{} })
+	conn := b.dial(rows) // returns when all is sent
+	fmt.Fprint(conn, "0\r\n\r\n")
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	items := readAnswer(t, withRequest(res)).items()
+	last := items[len(items)-1]
+	if !last.End || last.Error == nil || last.Error.Status != 503 || len(items) == rows {
+		t.Fatalf("of %d answers the last is %+v", len(items), last)
+	}
+	for i, item := range items[:len(items)-1] {
+		if item.Error != nil || item.Score != .5 {
+			t.Fatalf("answer %d is %+v", i, item)
+		}
+	}
+	// The header is line 1, and the first row line 2.
+	if want := fmt.Sprintf("line %d and those after it were not answered: ", len(items)+1); !strings.HasPrefix(last.Error.Detail, want) {
+		t.Errorf("of %d answers the last says %s", len(items), last.Error.Detail)
+	}
+}
+
 func heap() int64 {
 	runtime.GC()
 	var m runtime.MemStats
