@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -222,25 +223,29 @@ func TestPostgresReplicasShareIdempotencyKeys(t *testing.T) {
 }
 
 // claimAtOnce has many claim one key, some of them for another request, while
-// who has it answers.
+// the one that has it answers. It ends at the first error: without an answer the
+// others would claim for ever.
 func claimAtOnce(t *testing.T, stores []*Store) {
 	t.Helper()
 	const claims = 60
 	claimed, answers := make(chan string, claims), make(chan string, claims)
 	var all sync.WaitGroup
+	var failed atomic.Bool
 	for i := range claims {
 		all.Go(func() {
 			s, c := stores[i%len(stores)], claimOf(fmt.Sprint(i))
-			for {
+			for !failed.Load() {
 				k, err := s.ClaimKey(context.Background(), c)
 				switch {
 				case err != nil:
+					failed.Store(true)
 					t.Errorf("ClaimKey: %v", err)
 					return
 				case k.Claimed:
 					claimed <- k.Subject
 					stored, err := s.AnswerKey(context.Background(), "k", c.Token, idempotency.Answer{Status: 200, Body: []byte(c.Token)})
 					if err != nil || !stored {
+						failed.Store(true)
 						t.Errorf("AnswerKey: %v, %v", stored, err)
 					}
 					return
@@ -252,6 +257,9 @@ func claimAtOnce(t *testing.T, stores []*Store) {
 		})
 	}
 	all.Wait()
+	if failed.Load() {
+		t.FailNow()
+	}
 	want(t, "claimed and answered", []int{len(claimed), len(answers)}, []int{1, claims - 1})
 	subject := <-claimed
 	for range claims - 1 {
