@@ -83,6 +83,9 @@ func (a *api) keyed(limits idempotency.Limits, next handler) handler {
 		case err != nil:
 			return keyProblem(err)
 		case outcome == idempotency.Replayed:
+			if err := a.holdReplay(r, body, answer.Body); err != nil {
+				return err
+			}
 			h.Set(replayedHeader, "true")
 			if answer.Location != "" {
 				h.Set("Location", answer.Location)

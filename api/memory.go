@@ -66,6 +66,15 @@ func (a *api) holdRow(r *http.Request, text *bytes.Buffer, i int, cost int64) er
 	return nil
 }
 
+// holdReplay raises what a request holds by an answer that was kept, which is in
+// memory until the caller has read it. Small ones hold nothing.
+func (a *api) holdReplay(r *http.Request, body, answer []byte) error {
+	if len(answer) <= smallBody {
+		return nil
+	}
+	return a.hold(r, bodyCost*int64(len(body))+int64(len(answer)))
+}
+
 // mostObjects is how many objects a list in an object has, or more.
 func mostObjects(text []byte, most int) int {
 	return max(1, min(bytes.Count(text, []byte("{"))-1, most))

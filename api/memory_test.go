@@ -69,6 +69,36 @@ func TestLargeRequestsShareMemory(t *testing.T) {
 	}
 }
 
+// TestReplaysShareMemory: a small request may get a large answer that was kept.
+func TestReplaysShareMemory(t *testing.T) {
+	b := setup(t, withMemory(2<<20), withKeys(sqliteKeys(t)))
+	list := `{"outcomes":[` + listOf(`{}`, 400) + `]}`
+	first := b.post("/outcomes", list, withKey("k")).want(202)
+	if len(first.body) <= 16<<10 {
+		t.Fatalf("an answer of %d bytes is small", len(first.body))
+	}
+	var others [2]overload.Memory
+	for i := range others {
+		if err := b.deps.Limit.Hold(&others[i], string(rune('a'+i)), "", overload.Outcome, 1<<20); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if a := b.post("/outcomes", list, withKey("k")); a.header.Get("Retry-After") == "" {
+		t.Errorf("a replay while all memory is held: %d %v", a.status, a.header)
+	} else {
+		a.problem(http.StatusServiceUnavailable)
+	}
+	for i := range others {
+		others[i].Free()
+	}
+	if again := b.post("/outcomes", list, withKey("k")).want(202); again.body != first.body || again.header.Get("Idempotent-Replayed") == "" {
+		t.Errorf("a replay once there is memory: %v", again.header)
+	}
+	if held := b.memory(); held != 0 {
+		t.Errorf("%d bytes are still held", held)
+	}
+}
+
 // TestAllMemoryIsGivenBack, whatever became of its request.
 func TestAllMemoryIsGivenBack(t *testing.T) {
 	b := setup(t, withMemory(64<<20), withKeys(sqliteKeys(t)))
