@@ -50,11 +50,15 @@ func newApp(ctx context.Context, cfg Config, log *slog.Logger, say func(format s
 			err = errors.Join(err, undo.run(log))
 		}
 	}()
+	proxies, err := cfg.trustedProxies()
+	if err != nil {
+		return nil, &usageError{err}
+	}
 	for _, l := range []struct{ setting, addr string }{{"ADDR", cfg.Addr}, {"ADMIN_ADDR", cfg.AdminAddr}} {
 		if l.addr == "" {
 			continue
 		}
-		bound, err := listen(l.addr, mostConnections(cfg.connections()))
+		bound, err := listen(l.addr, mostConnections(cfg.connections()), proxies)
 		if err != nil {
 			return nil, &usageError{fmt.Errorf("GATEWAY_%s: %w", l.setting, err)}
 		}
@@ -78,10 +82,6 @@ func newApp(ctx context.Context, cfg Config, log *slog.Logger, say func(format s
 	}
 	if made != "" {
 		say("admin token made in %s", made)
-	}
-	proxies, err := cfg.trustedProxies()
-	if err != nil {
-		return nil, &usageError{err}
 	}
 	a.signIns = api.NewSignIns(a.parts.store, proxies, log, a.parts.registry)
 	limit := overload.NewLimit(overload.Options{Floor: cfg.Limit.Min, Ceiling: cfg.Limit.Max,

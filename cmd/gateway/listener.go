@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"net"
+	"net/netip"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -26,6 +28,7 @@ type drainListener struct {
 	most    int64 // open connections; 0: any number
 
 	clients *overload.Budget // of those connections, by network
+	trusted []netip.Prefix   // proxies, which have the connections of many clients
 
 	turned   atomic.Int64 // away, because there were too many
 	stopping atomic.Bool
@@ -34,14 +37,14 @@ type drainListener struct {
 	late     atomic.Int64 // and from after
 }
 
-// listen opens a listener on a TCP address, with so many connections at most;
-// one client has at most half of them.
-func listen(addr string, most int64) (*drainListener, error) {
+// listen opens a listener on a TCP address, with so many connections at most.
+// One client has at most half of them, but trusted proxies may have all.
+func listen(addr string, most int64, trusted []netip.Prefix) (*drainListener, error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, err
 	}
-	d := &drainListener{tcp: l.(*net.TCPListener), most: most, fetched: make(chan net.Conn),
+	d := &drainListener{tcp: l.(*net.TCPListener), most: most, trusted: trusted, fetched: make(chan net.Conn),
 		clients: overload.NewBudget(most), idle: make(chan struct{}), stopped: make(chan struct{})}
 	go d.fetch()
 	return d, nil
@@ -81,19 +84,23 @@ func (d *drainListener) hand(conn net.Conn) {
 	d.fetched <- &countedConn{TCPConn: conn.(*net.TCPConn), l: d, count: count, network: network}
 }
 
-// admit reports whether a client may have another connection. This machine's
-// own may have all of them, for proxies beside the gateway come from there.
+// admit reports whether a client may have another connection. Proxies may have
+// all of them: the trusted, and those beside the gateway on its machine.
 func (d *drainListener) admit(conn net.Conn, network string) bool {
-	if fromThisMachine(conn) {
+	if d.fromProxy(conn) {
 		d.clients.Charge(network, 1)
 		return true
 	}
 	return d.clients.Take(network, 1) == nil
 }
 
-func fromThisMachine(conn net.Conn) bool {
+func (d *drainListener) fromProxy(conn net.Conn) bool {
 	tcp, ok := conn.RemoteAddr().(*net.TCPAddr)
-	return ok && tcp.IP.IsLoopback()
+	if !ok {
+		return false
+	}
+	address := tcp.AddrPort().Addr().Unmap().WithZone("")
+	return address.IsLoopback() || slices.ContainsFunc(d.trusted, func(p netip.Prefix) bool { return p.Contains(address) })
 }
 
 // countedConn takes itself off the counts when it is closed.

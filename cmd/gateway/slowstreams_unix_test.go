@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -130,7 +131,7 @@ func (g *gatewayUnderTest) dialSmall(t *testing.T) net.Conn {
 }
 
 func TestOneClientHasHalfOfTheConnections(t *testing.T) {
-	l, err := listen("127.0.0.1:0", 10)
+	l, err := listen("127.0.0.1:0", 10, []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,6 +148,11 @@ func TestOneClientHasHalfOfTheConnections(t *testing.T) {
 	for i := range 10 { // a network of IPv6 is one client
 		if in := from(fmt.Sprintf("2001:db8::%d", i)); in != (i < 5) {
 			t.Errorf("connection %d of a network is let in: %v", i, in)
+		}
+	}
+	for range 10 {
+		if !from("198.51.100.7") {
+			t.Error("a trusted proxy is refused")
 		}
 	}
 	if !from("127.0.0.1") {
