@@ -26,6 +26,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv("RUN_AS_GATEWAY") == "1" {
 		_ = os.Unsetenv("RUN_AS_GATEWAY")
 		dieWhereAsked()
+		recordPeak()
 		main()
 		return
 	}
