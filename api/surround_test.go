@@ -28,7 +28,7 @@ var everyRoute = []struct {
 	{"GET", "/admin/renewals/none", 404}, {"GET", "/admin/renewals/none/events", 404}, {"POST", "/admin/renewals/none/resume", 404},
 	{"POST", "/admin/renewals/none/cancel", 404}, {"POST", "/admin/rollback", 409}, {"GET", "/admin/rollback", 405}, {"POST", "/predict", 415}, {"POST", "/predict/batch", 415}, {"POST", "/outcomes", 415},
 	{"POST", "/admin/customers", 415}, {"POST", "/endpoints/ServiceEndpoint/invocations", 424},
-	{"GET", "/", 404}, {"GET", "/nothing", 404}, {"GET", "/predict/", 404}, {"GET", "/predict", 405}, {"DELETE", "/schema", 405},
+	{"GET", "/", 307}, {"GET", "/nothing", 404}, {"GET", "/predict/", 404}, {"GET", "/predict", 405}, {"DELETE", "/schema", 405},
 	{"BREW", "/predict", 405}, {"POST", "/livez", 405}, {"PUT", "/admin/renewals/1", 405}, {"OPTIONS", "/predict", 405},
 }
 
