@@ -11,7 +11,7 @@ import (
 )
 
 type importCommand struct {
-	File   string `arg:"" help:"CSV with a header row (comma, semicolon or tab), or NDJSON (.ndjson, .jsonl); - is standard input, as CSV."`
+	File   string `arg:"" help:"CSV with a header row (comma, semicolon, tab or bar), or NDJSON (.ndjson, .jsonl); - is standard input, as CSV."`
 	Strict bool   `help:"Stop at the first bad row."`
 	remote
 }

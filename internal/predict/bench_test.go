@@ -3,7 +3,9 @@ package predict_test
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"log/slog"
+	"strings"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -109,6 +111,22 @@ func BenchmarkPredictStored(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := service.Predict(b.Context(), predict.Request{CustomerID: "10042"}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkCSVTable(b *testing.B) {
+	s := predict.Bank()
+	text := bankLike(1000)
+	b.SetBytes(int64(len(text)))
+	b.ReportAllocs()
+	for b.Loop() {
+		table, err := predict.NewCSVTable(s, strings.NewReader(text), 1<<20)
+		for err == nil {
+			_, err = table.Next()
+		}
+		if err != io.EOF {
 			b.Fatal(err)
 		}
 	}

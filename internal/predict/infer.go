@@ -1,9 +1,7 @@
 package predict
 
 import (
-	"bufio"
 	"cmp"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
@@ -26,52 +24,70 @@ type InferOptions struct {
 // maxValues is how many distinct texts still make a category.
 const maxValues = 100
 
+// maxInferRow bounds a row in bytes.
+const maxInferRow = 1 << 20
+
 // Infer drafts a schema file from CSV data with a header row: YAML with a
 // comment wherever a person should look. It reads to the end in memory bounded
 // by the number of columns.
 func Infer(r io.Reader, opts InferOptions) ([]byte, error) {
-	buffered := bufio.NewReader(r)
-	head, err := peekLine(buffered)
-	if len(head) == 0 && err != nil && !errors.Is(err, io.EOF) {
+	text, err := NewCSVReader(r, maxInferRow)
+	if err != nil {
 		return nil, err
 	}
-	if strings.HasPrefix(string(head), "\ufeff") {
-		_, _ = buffered.Discard(len("\ufeff"))
-		head = head[len("\ufeff"):]
-	}
-	text := csv.NewReader(buffered)
-	text.Comma = Delimiter(string(head))
-	text.ReuseRecord = true
-	header, err := text.Read()
-	if err != nil {
-		return nil, fmt.Errorf("the header row: %w", err)
+	header := text.Header()
+	for i, name := range header {
+		if slices.Contains(header[:i], name) {
+			return nil, fmt.Errorf("%s is given twice in the header row", nameOfColumn(header, i))
+		}
 	}
 	columns := make([]*columnProfile, len(header))
 	for i, name := range header {
-		columns[i] = &columnProfile{header: strings.TrimSpace(name), texts: map[string]int{}}
+		columns[i] = &columnProfile{header: name, texts: map[string]int{}}
 	}
-	rows := 0
+	rows, bad, err := profile(text, columns)
+	if err != nil {
+		return nil, err
+	}
+	if rows == 0 {
+		return nil, cmp.Or(bad.first, errors.New("there are no rows below the header: nothing to infer from"))
+	}
+	return draft(columns, rows, bad, opts)
+}
+
+// badRows are rows that Infer left out.
+type badRows struct {
+	count int
+	first error
+}
+
+func (b *badRows) add(err error) {
+	b.count++
+	b.first = cmp.Or(b.first, err)
+}
+
+// profile reads the rows to the end. It passes over those that cannot be read.
+func profile(text *CSVReader, columns []*columnProfile) (rows int, bad badRows, err error) {
 	for {
-		cells, err := text.Read()
-		if errors.Is(err, io.EOF) {
-			break
+		line, cells, err := text.Next()
+		var unread *RowError
+		switch {
+		case errors.Is(err, io.EOF):
+			return rows, bad, nil
+		case errors.As(err, &unread):
+			bad.add(err)
+			continue
+		case err != nil:
+			return rows, bad, err
 		}
-		if err != nil {
-			return nil, err
+		if i := slices.IndexFunc(cells, func(cell string) bool { return !utf8.ValidString(cell) }); i >= 0 {
+			return rows, bad, fmt.Errorf("line %d, column %q: the text is not UTF-8; save the file as UTF-8", line, columns[i].header)
 		}
 		rows++
 		for i, cell := range cells {
-			if !utf8.ValidString(cell) {
-				line, _ := text.FieldPos(i)
-				return nil, fmt.Errorf("line %d, column %q: the text is not UTF-8", line, columns[i].header)
-			}
 			columns[i].add(strings.TrimSpace(cell))
 		}
 	}
-	if rows == 0 {
-		return nil, errors.New("there are no rows below the header: nothing to infer from")
-	}
-	return draft(columns, rows, opts)
 }
 
 // columnProfile is what one pass over a column shows.
@@ -127,7 +143,7 @@ func (c *columnProfile) commonest() string {
 	return best
 }
 
-func draft(columns []*columnProfile, rows int, opts InferOptions) ([]byte, error) {
+func draft(columns []*columnProfile, rows int, bad badRows, opts InferOptions) ([]byte, error) {
 	label, err := findLabel(columns, opts.Label)
 	if err != nil {
 		return nil, err
@@ -144,6 +160,9 @@ func draft(columns []*columnProfile, rows int, opts InferOptions) ([]byte, error
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Drafted from %d rows. Read it before you use it: what the data did not show,\n", rows)
 	b.WriteString("# such as ranges, defaults and which columns leak the label, only you can know.\n")
+	if bad.count > 0 {
+		fmt.Fprintf(&b, "# %d rows cannot be read and were left out, the first on %v.\n", bad.count, bad.first)
+	}
 	fmt.Fprintf(&b, "name: %s\n", quoteYAML(name))
 	if id == nil {
 		b.WriteString("# No column looks like an id: rows will be numbered from 1.\nid: customer_id\n")

@@ -133,6 +133,9 @@ func TestInferGuesses(t *testing.T) {
 			`  - {name: income_EUR, type: integer, alias: ["income (EUR)"], min: 0}`, `  - {name: column_2nd, type: integer, alias: ["2nd"], min: 0}`,
 			"  - {name: a_b, type: integer, alias: [a.b], min: 0}"}},
 		{"a column without a header", ",a,y\n0,2,1\n1,3,0\n", predict.InferOptions{}, []string{`  - {name: column_, type: integer, alias: [""], min: 0}`}},
+		{"a short row and a stray quote", "a,y\n1,1\n2\n\"3\"x,0\n4,0\n", predict.InferOptions{}, []string{
+			"# Drafted from 2 rows. Read it before you use it: what the data did not show,",
+			"# 2 rows cannot be read and were left out, the first on line 3: the row has 1 columns where the header has 2."}},
 		{"a byte order mark and semicolons", "\ufeffa;y\n1;1\n2;0\n", predict.InferOptions{}, []string{"  - {name: a, type: integer, min: 0}"}},
 	}
 	for _, tt := range tests {
@@ -144,7 +147,9 @@ func TestInferGuesses(t *testing.T) {
 					t.Errorf("no line %s in\n%s", want, text)
 				}
 			}
-			accepted(t, s, tt.csv)
+			if !strings.Contains(text, "left out") {
+				accepted(t, s, tt.csv)
+			}
 		})
 	}
 }
@@ -174,15 +179,16 @@ func TestInferFaults(t *testing.T) {
 		opts      predict.InferOptions
 		want      string
 	}{
-		{"an empty file", "", predict.InferOptions{}, "the header row: EOF"},
+		{"an empty file", "", predict.InferOptions{}, "the table is empty"},
 		{"a header only", "a,y\n", predict.InferOptions{}, "there are no rows below the header"},
 		{"no label", "a,b\n1,1\n2,2\n3,3\n", predict.InferOptions{}, "no column looks like the label"},
 		{"a label that is not there", "a,y\n1,1\n2,0\n", predict.InferOptions{Label: "z"}, `there is no column "z" in the header`},
 		{"an id that is not there", "a,y\n1,1\n2,0\n", predict.InferOptions{ID: "z"}, `there is no column "z" in the header`},
 		{"a label of three values", "a,y\n1,1\n2,0\n3,2\n", predict.InferOptions{Label: "y"}, `the label column "y" has 3 different values; two are due`},
-		{"a short row", "a,y\n1,1\n2\n", predict.InferOptions{}, "record on line 3: wrong number of fields"},
-		{"broken quotes", "a,y\n1,1\n\"2\"x,0\n", predict.InferOptions{}, `line 3, column 3`},
-		{"a column given twice", "a,a,y\n1,1,1\n2,2,0\n", predict.InferOptions{}, `name "a" is already taken by a feature`},
+		{"short rows alone", "a,y\n1\n2\n", predict.InferOptions{}, "line 2: the row has 1 columns where the header has 2"},
+		{"a column given twice", "a,a,y\n1,1,1\n2,2,0\n", predict.InferOptions{}, "a is given twice in the header row"},
+		{"UTF-16", "\xff\xfea\x00,\x00", predict.InferOptions{}, "seems to be UTF-16; save it as UTF-8"},
+		{"a header in Windows-1252", "gr\xf6\xdfe,y\n1,1\n", predict.InferOptions{}, `seems to be Windows-1252; save it as UTF-8; gr\xf6\xdfe: is not valid UTF-8`},
 		{"columns that become one name", "a.b,a_b,y\n1,1,1\n2,2,0\n", predict.InferOptions{}, `name "a_b" is already taken by a feature`},
 		{"nothing but a label", "y\n1\n0\n", predict.InferOptions{}, "features must be a list"},
 		{"a name that is none", "a,y\n1,1\n2,0\n", predict.InferOptions{Name: "My Bank"}, `name "My Bank": lower-case letters`},

@@ -206,10 +206,22 @@ func (f *Feature) violation(code, rule, value string) *Violation {
 
 func shorten(text string) string {
 	const most = 40
-	if utf8.RuneCountInString(text) <= most {
-		return text
+	end := ""
+	if utf8.RuneCountInString(text) > most {
+		runes := 0
+		for i := range text {
+			if runes == most {
+				text, end = text[:i], "…"
+				break
+			}
+			runes++
+		}
 	}
-	return string([]rune(text)[:most]) + "…"
+	if !utf8.ValidString(text) {
+		quoted := strconv.Quote(text)
+		text = quoted[1 : len(quoted)-1]
+	}
+	return text + end
 }
 
 func (f *Feature) kind() string {

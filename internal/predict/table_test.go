@@ -73,13 +73,37 @@ func TestCSVTable(t *testing.T) {
 				" !rate type: must be a number, not \"NaN\" !month unknown_category: must be one of mar, apr, may, not \"Mar\"" +
 				" !customer_id format: must be printable UTF-8\n"},
 		{"a field named as the header names it", "customer_id, emp.rate \n1,x\n", "2 [1] {} - !emp.rate type: must be a number, not \"x\"\n"},
-		{"text that is not UTF-8", "age,job\n34,caf\xe9\n", "2 [] {\"age\":34} - !job format: is not valid UTF-8\n"},
+		{"text that is not UTF-8", "age,job\n34,caf\xe9\n", "2 [] {\"age\":34} - !job format: is not valid UTF-8; save the file as UTF-8\n"},
 		{"a stray quote spoils its own row only", "age,job\n34,ad\"min\n\"35\"x,admin.\n36,admin.\n",
 			"2 [] {} - !row format: is not CSV: bare \" in non-quoted-field\n" +
 				"3 [] {} - !row format: is not CSV: extraneous or missing \" in quoted-field\n" +
 				"4 [] {\"age\":36,\"job\":\"admin.\"} -\n"},
 		{"a quote that is never closed", "age,job\n34,admin.\n35,\"admin.\n36,admin.\n",
-			"2 [] {\"age\":34,\"job\":\"admin.\"} -\n3 [] {} - !row format: is not CSV: extraneous or missing \" in quoted-field\n"},
+			"2 [] {\"age\":34,\"job\":\"admin.\"} -\n3 [] {} - !row format: has a quote that is not closed\n" +
+				"4 [] {\"age\":36,\"job\":\"admin.\"} -\n"},
+		{"a quote that opens at the end of a row and one that opens later", "age,job\n34,\"\n35,admin.\n36,\"x,admin.\n37,admin.\n",
+			"2 [] {} - !row format: has a quote that is not closed\n3 [] {\"age\":35,\"job\":\"admin.\"} -\n" +
+				"4 [] {} - !row format: has a quote that is not closed\n5 [] {\"age\":37,\"job\":\"admin.\"} -\n"},
+		{"a quote that another one closes in a later row", "age,job,y\n\"34,admin.,1\n35,services,0\n\"36,admin.,1\n",
+			"2 [] {} - !row format: has a quote that is not closed\n3 [] {\"age\":35,\"job\":\"services\"} 0\n" +
+				"4 [] {} - !row format: is not CSV: extraneous or missing \" in quoted-field\n"},
+		{"a row of two lines and too few columns", "age,job,y\n34,\"admin.\n35\"\n36,admin.,1\n",
+			"2 [] {} - !row format: has 2 columns where the header has 3, or a quote that is not closed\n" +
+				"3 [] {} - !row format: is not CSV: bare \" in non-quoted-field\n4 [] {\"age\":36,\"job\":\"admin.\"} 1\n"},
+		{"blank lines behind a quote that is not closed", "age,job\n34,\"admin.\n\n\n35,admin.\n",
+			"2 [] {} - !row format: has a quote that is not closed\n5 [] {\"age\":35,\"job\":\"admin.\"} -\n"},
+		{"bars", "age|job|y\n34|admin.|1\n35|services|0\n", plain},
+		{"CR", "age,job,y\r34,admin.,1\r35,services,0\r", plain},
+		{"CR without one at the end", "age,job,y\r34,admin.,1\r35,services,0", plain},
+		{"CR and a CRLF", "age,job,y\r34,admin.,1\r\n35,services,0\r", plain},
+		{"CR and blank lines", "\r\rage,job\r\r34,admin.\r", "5 [] {\"age\":34,\"job\":\"admin.\"} -\n"},
+		{"a line that names the delimiter", "sep=;\r\nage;job\r\n34;admin.\r\n", "3 [] {\"age\":34,\"job\":\"admin.\"} -\n"},
+		{"a mark and a line that names the delimiter", "\ufeffsep=,\r\"age\",job\r34,admin.\r", "3 [] {\"age\":34,\"job\":\"admin.\"} -\n"},
+		{"delimiters within quotes", "\"customer_id\";\"age\";\"emp.rate\"\n\"a,b,c,d\";34;1.5\n",
+			"2 [a,b,c,d] {\"age\":34,\"rate\":1.5} -\n"},
+		{"separators at the end of every line", "age,job,\n34,admin.,\n35,admin.\n36,admin.,x\n",
+			"2 [] {\"age\":34,\"job\":\"admin.\"} -\n3 [] {\"age\":35,\"job\":\"admin.\"} -\n" +
+				"4 [] {} - !row format: has 3 columns where the header has 2\n"},
 		{"a header only", "age,job\n", ""},
 		{"a header without line end", "age,job", ""},
 	}
@@ -104,7 +128,13 @@ func TestCSVHeaderFaults(t *testing.T) {
 		{"blank lines alone", "\n\r\n\n", "the table is empty: a header row with the names of the features is due"},
 		{"unknown columns", "agee,job,age,owner\n", "the header row does not fit the schema; agee: is not a column of the schema; did you mean \"age\"?" +
 			"; owner: is not a column of the schema"},
-		{"a column without a name", "age,job,\n", "the header row does not fit the schema; : is not a column of the schema"},
+		{"a column without a name", "age,,job\n", "the header row does not fit the schema; column 2: is not a column of the schema"},
+		{"commas within quotes", "\"a, b, c\";age;job\n", "the header row does not fit the schema; a, b, c: is not a column of the schema"},
+		{"UTF-16, little end first", "\xff\xfea\x00g\x00e\x00,\x00", "the file seems to be UTF-16; save it as UTF-8"},
+		{"UTF-16, big end first", "\xfe\xff\x00a\x00g\x00e\x00,", "the file seems to be UTF-16; save it as UTF-8"},
+		{"UTF-16 without a mark", "a\x00g\x00e\x00,\x00j\x00o\x00b\x00", "the file seems to be UTF-16; save it as UTF-8"},
+		{"Windows-1252", "age,job,gr\xf6\xdfe\n", "the header row is not UTF-8; the file seems to be Windows-1252; save it as UTF-8" +
+			"; gr\\xf6\\xdfe: is not valid UTF-8"},
 		{"columns given twice", "age,job,age\n", "the header row does not fit the schema; age: is given twice"},
 		{"a feature by name and alias", "age,job,rate,emp.rate\n", "the header row does not fit the schema; emp.rate: is given twice"},
 		{"two ids", "customer_id,customer_id\n", "the header row does not fit the schema; customer_id: is given twice"},
@@ -115,7 +145,7 @@ func TestCSVHeaderFaults(t *testing.T) {
 			"; age: is required, and the schema gives no default"},
 		{"no header but data", "34,admin.\n", "the header row does not fit the schema; 34: is not a column of the schema" +
 			"; admin.: is not a column of the schema; age: is required, and the schema gives no default; and 1 more"},
-		{"broken quotes", "age,\"jo\"b\n", "line 1, column 8: not CSV: extraneous or missing \" in quoted-field"},
+		{"broken quotes", "age,\"jo\"b\n", "line 1: the header row is not CSV: extraneous or missing \" in quoted-field"},
 	}
 	s := parse(t, small)
 	for _, tt := range tests {
@@ -177,7 +207,6 @@ func TestLongRowsAreRefusedWithoutReadingThem(t *testing.T) {
 		line        string
 	}{
 		{"a value without end", "age,job\n34,admin.\n35,", endless{"x"}, "at line 3"},
-		{"a quote that is never closed", "age,job\n34,admin.\n35,\"", endless{"admin.\n36,"}, "at line 3"},
 		{"a row of commas", "age,job\n34,admin.\n", endless{","}, "at line 3"},
 		{"a value of binary zeros", "age,job\n34,admin.\n", endless{"\x00"}, "at line 3"},
 		{"a header without end", "age,job", endless{"x"}, "at line 1"},
@@ -208,6 +237,25 @@ func TestLongRowsAreRefusedWithoutReadingThem(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a quote that is never closed", func(t *testing.T) {
+		read := &counter{r: strings.NewReader("age,job\n34,\"admin.\n" + strings.Repeat("35,admin.\n", 20_000))}
+		table, err := predict.NewCSVTable(s, read, maxRow)
+		if err != nil {
+			t.Fatal(err)
+		}
+		row, err := table.Next()
+		if err != nil || row.Line != 2 || len(row.Violations.Listed) != 1 || row.Violations.Listed[0].Detail != "has a quote that is not closed within 16384 bytes" {
+			t.Fatalf("line %d: %v, %v", row.Line, row.Violations, err)
+		}
+		if read.n > maxRow+slack {
+			t.Errorf("%d bytes were read for a bound of %d", read.n, maxRow)
+		}
+		for line := 3; line < 10_000; line++ {
+			if row, err = table.Next(); err != nil || row.Line != line || row.Violations.Count() > 0 {
+				t.Fatalf("line %d, want %d: %v, %v", row.Line, line, row.Violations, err)
+			}
+		}
+	})
 	t.Run("a row within the bound", func(t *testing.T) {
 		text := "age,job\n34," + strings.Repeat("x", maxRow-100) + "\n35,admin.\n"
 		table, err := predict.NewCSVTable(s, strings.NewReader(text), maxRow)
