@@ -18,12 +18,15 @@ import (
 
 type predictCommand struct {
 	File   string `arg:"" help:"CSV with a header row; a column of labels is passed over. - is standard input."`
-	Output string `short:"o" help:"File to write; standard output if not given." placeholder:"FILE"`
+	Output string `short:"o" help:"File to write; standard output if not given. Text that begins like a formula gets an apostrophe before it." placeholder:"FILE"`
 	remote
 }
 
 // scoredColumns are added to the columns of the input.
-var scoredColumns = []string{"score", "predicted_label", "model", "error"}
+var scoredColumns = []string{"prediction_id", "score", "predicted_label", "model", "error"}
+
+// maxPredictRow bounds a row of the file in bytes.
+const maxPredictRow = 1 << 20
 
 // waitingRows is how many rows may be on their way to the gateway and back. It
 // must exceed what the gateway scores at once, or both would wait for ever.
@@ -68,42 +71,45 @@ type scoring struct {
 	failed int64
 }
 
+// sentRow is a row of the file that waits for its answer.
+type sentRow struct {
+	line   int
+	cells  []string
+	unread string // why it cannot be read
+}
+
 // run sends the rows and, as the answers come back in the same order, writes
 // each row with its answer.
-func (s *scoring) run(ctx context.Context, client *api.Client, in *bufio.Reader) error {
-	head, _ := in.Peek(4096)
-	table := csv.NewReader(in)
-	table.Comma = predict.Delimiter(string(head))
-	table.FieldsPerRecord = -1
-	header, err := table.Read()
+func (s *scoring) run(ctx context.Context, client *api.Client, in io.Reader) error {
+	table, err := predict.NewCSVReader(in, maxPredictRow)
 	if err != nil {
-		return fmt.Errorf("the header row: %w", err)
+		return err
 	}
-	header[0] = strings.TrimPrefix(header[0], "\ufeff")
+	header := table.Header()
 	if !s.json {
-		if err := s.csv.Write(slices.Concat(header, scoredColumns)); err != nil {
+		if err := s.csv.Write(slices.Concat(safeCells(header), scoredColumns)); err != nil {
 			return err
 		}
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	body, send := io.Pipe()
-	waiting := make(chan []string, waitingRows)
+	waiting := make(chan sentRow, waitingRows)
 	go func() {
 		defer close(waiting)
-		_ = send.CloseWithError(feed(ctx, table, header, send, waiting))
+		_ = send.CloseWithError(feed(ctx, table, send, waiting))
 	}()
 	err = nil
 	for item, answerErr := range client.PredictBatch(ctx, "text/csv", body) {
 		if err = answerErr; err != nil {
 			break
 		}
-		cells, ok := <-waiting
+		row, ok := <-waiting
 		if !ok {
 			err = errors.New("the gateway answered more rows than it was sent")
 			break
 		}
-		if err = s.write(header, cells, item); err != nil {
+		if err = s.write(header, row, item); err != nil {
 			break
 		}
 	}
@@ -118,41 +124,50 @@ func (s *scoring) run(ctx context.Context, client *api.Client, in *bufio.Reader)
 	return nil
 }
 
-// feed writes the rows as plain CSV and queues each for its answer.
-func feed(ctx context.Context, table *csv.Reader, header []string, to io.Writer, waiting chan<- []string) error {
-	w := csv.NewWriter(to)
-	err := w.Write(header)
-	for err == nil {
-		var cells []string
-		if cells, err = table.Read(); err != nil {
-			break
+// feed sends the rows as CSV and queues each for its answer. In place of a row
+// that cannot be read it sends one that the gateway refuses, so that every row
+// has an answer.
+func feed(ctx context.Context, table *predict.CSVReader, to io.Writer, waiting chan<- sentRow) error {
+	out := newRowSender(to, table.Header())
+	for {
+		line, cells, err := table.Next()
+		row := sentRow{line: line, cells: slices.Clone(cells)}
+		var unread *predict.RowError
+		switch {
+		case errors.As(err, &unread):
+			row.unread = unread.Error()
+			cells = out.refused
+		case errors.Is(err, io.EOF):
+			return out.flush()
+		case err != nil:
+			return errors.Join(out.flush(), err)
 		}
 		select {
-		case waiting <- cells:
+		case waiting <- row:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		err = w.Write(cells)
+		if err := out.write(line, cells); err != nil {
+			return err
+		}
 	}
-	w.Flush()
-	if errors.Is(err, io.EOF) {
-		return w.Error()
-	}
-	return err
 }
 
-func (s *scoring) write(header, cells []string, item api.BatchItem) error {
+func (s *scoring) write(header []string, row sentRow, item api.BatchItem) error {
 	s.rows++
 	s.bar.set(s.rows)
-	failure := ""
-	if item.Error != nil {
+	failure := row.unread
+	if failure == "" && item.Error != nil {
+		failure = strings.ReplaceAll(item.Error.Error(), "\n  ", "; ")
+	}
+	if failure != "" {
 		s.failed++
-		failure = item.Error.Error()
 	}
 	if s.json {
-		line := map[string]any{"row": s.rows, "error": failure}
-		if item.Error == nil {
-			line = map[string]any{"row": s.rows, "score": item.Score, "predicted_label": item.PredictedLabel, "model": item.Model}
+		line := map[string]any{"row": s.rows, "line": row.line, "error": failure}
+		if failure == "" {
+			line = map[string]any{"row": s.rows, "line": row.line, "prediction_id": item.PredictionID, "score": item.Score,
+				"predicted_label": item.PredictedLabel, "model": item.Model}
 		}
 		text, err := json.Marshal(line)
 		if err != nil {
@@ -161,12 +176,11 @@ func (s *scoring) write(header, cells []string, item api.BatchItem) error {
 		_, err = s.out.Write(append(text, '\n'))
 		return err
 	}
-	for len(cells) < len(header) {
-		cells = append(cells, "")
+	cells := make([]string, len(header))
+	copy(cells, row.cells)
+	answer := []string{"", "", "", "", failure}
+	if failure == "" {
+		answer = []string{item.PredictionID, strconv.FormatFloat(item.Score, 'g', -1, 64), strconv.Itoa(item.PredictedLabel), item.Model, ""}
 	}
-	answer := []string{"", "", "", failure}
-	if item.Error == nil {
-		answer = []string{strconv.FormatFloat(item.Score, 'g', -1, 64), strconv.Itoa(item.PredictedLabel), item.Model, ""}
-	}
-	return s.csv.Write(slices.Concat(cells[:len(header)], answer))
+	return s.csv.Write(safeCells(slices.Concat(cells, answer)))
 }
