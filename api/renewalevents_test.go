@@ -96,7 +96,7 @@ func TestEventsOfWorkThatAnotherProcessDoes(t *testing.T) {
 	}
 	backend := modelswaptest.New(schema, customers)
 	b := setup(t, withPorts(backend.Ports()), func(_ *bundle, _ *api.Options, p *parts) { p.schema = schema })
-	worker := modelswap.New(backend.Ports(), modelswap.Options{Schema: schema, Poll: time.Millisecond, Heartbeat: time.Millisecond, MaxPause: time.Millisecond},
+	worker := modelswap.New(backend.Ports(), modelswap.Options{Schema: schema, TempDir: t.TempDir(), Poll: time.Millisecond, Heartbeat: time.Millisecond, MaxPause: time.Millisecond},
 		slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan struct{})

@@ -110,7 +110,7 @@ func newApp(ctx context.Context, cfg Config, log *slog.Logger, say func(format s
 		OpenAPI:  gateway.OpenAPI,
 		Registry: a.parts.registry,
 		Log:      log,
-		SpoolDir: a.parts.dir.Path("."),
+		SpoolDir: a.parts.dir.TempDir(),
 
 		SpoolSpare: a.parts.disk.spare,
 	}

@@ -152,8 +152,18 @@ func TestConvertLeavesNothingHalfWritten(t *testing.T) {
 		Items, Rows int64
 		Skipped     map[string]int64
 	}
-	if err := json.Unmarshal([]byte(out), &report); err != nil || code != exitOK || report.Items != 1 || report.Rows != 0 || len(report.Skipped) != 1 {
-		t.Errorf("convert ended with %d: %s %s (%v), want one item, left out for a reason", code, out, errs, err)
+	if err := json.Unmarshal([]byte(out), &report); err != nil || code != exitFailed || report.Items != 1 || report.Rows != 0 || len(report.Skipped) != 1 {
+		t.Errorf("convert ended with %d: %s %s (%v), want 1 and one item, left out for a reason", code, out, errs, err)
+	}
+	if !strings.Contains(errs, "none of the 1 items gives a row: unlabelled 1; the first is items.json, line 1") {
+		t.Errorf("convert does not say why there is no row: %s", errs)
+	}
+	if _, err := os.Stat(dst); !os.IsNotExist(err) {
+		t.Error("a conversion without rows left a file")
+	}
+	scan := writeFile(t, "scan.json", "{\n    \"Items\": [\n        {\n            \"age\": {\"N\": \"34\"}\n        }\n    ]\n}\n")
+	if code, _, errs := command(t, "convert", scan, dst); code != exitFailed || !strings.Contains(errs, "aws dynamodb scan") || !strings.Contains(errs, "jq -c") {
+		t.Errorf("the output of a scan ended with %d: %s", code, errs)
 	}
 	bad := filepath.Join(t.TempDir(), "bad.csv")
 	if code, _, errs := command(t, "convert", "/no/such/export", bad); code != exitFailed || !strings.Contains(errs, "no/such/export") {

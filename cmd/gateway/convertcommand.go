@@ -12,9 +12,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"gateway/internal/aws"
 	"gateway/internal/export"
+	"gateway/internal/local"
+	"gateway/internal/predict"
 )
 
 type convertCommand struct {
@@ -48,13 +51,33 @@ func (cmd convertCommand) Run(c *console) error {
 	bar := newProgress(c.stderr, "items", -1)
 	var report export.Report
 	err = cmd.write(c, schema.Fingerprint(), func(w io.Writer) (err error) {
-		report, err = export.Convert(c.ctx, schema, items, export.Outputs{All: w}, export.Options{Progress: bar.set})
-		return err
+		report, err = export.Convert(c.ctx, schema, items, export.Outputs{All: w}, export.Options{Progress: bar.set, TempDir: cmd.tempDir(cfg)})
+		return errors.Join(err, report.NoRows())
 	})
 	took := bar.done()
-	if err != nil {
+	if err != nil && report.NoRows() == nil {
 		return err
 	}
+	if reportErr := cmd.report(c, schema, report, took); reportErr != nil {
+		return reportErr
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", cmd.Src, err)
+	}
+	return nil
+}
+
+// tempDir is where rows go beyond what memory has room for: the folder of the
+// output, or the data dir where the output is no file.
+func (cmd convertCommand) tempDir(cfg Config) string {
+	if cmd.Dst == "-" || strings.HasPrefix(cmd.Dst, "s3://") {
+		return local.TempDir(cfg.DataDir)
+	}
+	return filepath.Dir(cmd.Dst)
+}
+
+// report says what became of the items.
+func (cmd convertCommand) report(c *console, schema *predict.Schema, report export.Report, took time.Duration) error {
 	if cmd.JSON {
 		return printJSON(c, report)
 	}

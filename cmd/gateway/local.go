@@ -170,6 +170,7 @@ func openParts(ctx context.Context, cfg Config, log *slog.Logger) (_ *parts, err
 		Idle:            cfg.command,
 		Owner:           leaseOwner(cfg),
 		Poll:            p.poll,
+		TempDir:         p.dir.TempDir(),
 		Ended:           p.traceRenewals(),
 	}, log, p.registry)
 	return p, nil

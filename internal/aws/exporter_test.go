@@ -40,7 +40,7 @@ func (s *stand) converted(folder string) (text string, report export.Report) {
 	s.must(err)
 	defer items.Close()
 	s.must(s.files.WriteFile(s.t.Context(), "converted.csv", func(w io.Writer) error {
-		report, err = export.Convert(s.t.Context(), s.schema, items, export.Outputs{All: w}, export.Options{})
+		report, err = export.Convert(s.t.Context(), s.schema, items, export.Outputs{All: w}, export.Options{TempDir: s.t.TempDir()})
 		return err
 	}))
 	f, err := s.files.FS(s.t.Context()).Open("converted.csv")

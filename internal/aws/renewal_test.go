@@ -72,7 +72,7 @@ func (s *stand) renewing() *renewing {
 	gate, err := modelswap.ParseGate("auc:-0.005")
 	s.must(err)
 	r := &renewing{stand: s, Backend: memory}
-	r.engine = modelswap.New(ports, modelswap.Options{Schema: s.schema, Gate: gate, MaxRuntime: 24 * time.Hour,
+	r.engine = modelswap.New(ports, modelswap.Options{Schema: s.schema, Gate: gate, TempDir: s.t.TempDir(), MaxRuntime: 24 * time.Hour,
 		Poll: time.Millisecond, MaxPause: time.Millisecond}, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})

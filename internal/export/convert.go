@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -19,7 +20,7 @@ type Outputs struct {
 	All, Train, Holdout io.Writer
 }
 
-// Options of Convert. The zero Options are the defaults.
+// Options of Convert. All but TempDir have defaults.
 type Options struct {
 	// Watermark is the highest outcome that the last model learned from; rows
 	// with a later one are the new labels. Zero counts every outcome.
@@ -32,7 +33,8 @@ type Options struct {
 	// Memory bounds the rows kept in memory, in bytes. Beyond it they go
 	// through temporary files of about the size of the CSV. Zero means 64 MiB.
 	Memory int64
-	// TempDir is where the temporary files go; empty: the system's own place.
+	// TempDir is where the temporary files go; it is made if need be. There is no
+	// default: the system's own place may be read-only, or small.
 	TempDir string
 }
 
@@ -51,6 +53,9 @@ const (
 // The report that comes with an error tells how far it got.
 func Convert(ctx context.Context, schema *predict.Schema, r *Reader, out Outputs, opts Options) (Report, error) {
 	report := newReport()
+	if opts.TempDir == "" {
+		return report, errors.New("export: no folder is named for temporary files")
+	}
 	if opts.Memory <= 0 {
 		opts.Memory = defaultMemory
 	}

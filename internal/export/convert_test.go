@@ -28,7 +28,7 @@ func TestConvertSplitsAndAccounts(t *testing.T) {
 	var all, train, holdout bytes.Buffer
 	var progress []int64
 	report, err := Convert(t.Context(), predict.Bank(), open(), Outputs{All: &all, Train: &train, Holdout: &holdout},
-		Options{Watermark: 100, Progress: func(n int64) { progress = append(progress, n) }})
+		Options{TempDir: t.TempDir(), Watermark: 100, Progress: func(n int64) { progress = append(progress, n) }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,11 +78,11 @@ func TestConvertSplitsAndAccounts(t *testing.T) {
 	if report.SHA256 != sumOf(train.String()) {
 		t.Error("SHA256 is not that of Train")
 	}
-	one, err := Convert(t.Context(), predict.Bank(), open(), Outputs{All: new(bytes.Buffer)}, Options{})
+	one, err := Convert(t.Context(), predict.Bank(), open(), Outputs{All: new(bytes.Buffer)}, Options{TempDir: t.TempDir()})
 	if err != nil || one.SHA256 != sumOf(all.String()) {
 		t.Errorf("SHA256 is not that of All: %v", err)
 	}
-	none, err := Convert(t.Context(), predict.Bank(), open(), Outputs{}, Options{})
+	none, err := Convert(t.Context(), predict.Bank(), open(), Outputs{}, Options{TempDir: t.TempDir()})
 	if err != nil || none.SHA256 != one.SHA256 || none.Rows != 270 {
 		t.Errorf("with no output: %+v, %v", none, err)
 	}
@@ -104,7 +104,7 @@ func TestRowsLandOnTheSideOfTheirCustomer(t *testing.T) {
 		t.Fatal(err)
 	}
 	var train, holdout bytes.Buffer
-	if _, err := Convert(t.Context(), tinySchema(t), r, Outputs{Train: &train, Holdout: &holdout}, Options{}); err != nil {
+	if _, err := Convert(t.Context(), tinySchema(t), r, Outputs{Train: &train, Holdout: &holdout}, Options{TempDir: t.TempDir()}); err != nil {
 		t.Fatal(err)
 	}
 	got := map[string]bool{}
@@ -121,7 +121,7 @@ func TestRowsLandOnTheSideOfTheirCustomer(t *testing.T) {
 
 func TestOutputDependsOnNothingButTheCustomers(t *testing.T) {
 	to := writeBank(t, 500)
-	want, report, err := convertFS(t, predict.Bank(), to.MapFS, ".", Options{})
+	want, report, err := convertFS(t, predict.Bank(), to.MapFS, ".", Options{TempDir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +153,7 @@ func TestOutputDependsOnNothingButTheCustomers(t *testing.T) {
 			}
 		})
 	}
-	if got, _, _ := convertFS(t, predict.Bank(), files(map[string]string{"f": strings.Join(items, "")}), "f", Options{}); got != want {
+	if got, _, _ := convertFS(t, predict.Bank(), files(map[string]string{"f": strings.Join(items, "")}), "f", Options{TempDir: t.TempDir()}); got != want {
 		t.Error("other bytes from a single file")
 	}
 }
@@ -206,7 +206,7 @@ func TestReportIsBounded(t *testing.T) {
 	for i := range 2000 {
 		fmt.Fprintf(&input, `{"extra%d":{"s":"x"},"%s":{"s":"x"}}`+"\n", i%100, strings.Repeat("long", 50))
 	}
-	_, got, err := convertFS(t, predict.Bank(), files(map[string]string{"f": input.String()}), "f", Options{})
+	_, got, err := convertFS(t, predict.Bank(), files(map[string]string{"f": input.String()}), "f", Options{TempDir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -238,7 +238,7 @@ func TestAnEmptyExportGivesNoRows(t *testing.T) {
 	if !strings.Contains(to.order[1], "/data/") {
 		t.Errorf("there is no data file: %v", to.order)
 	}
-	got, report, err := convertFS(t, predict.Bank(), to.MapFS, ".", Options{})
+	got, report, err := convertFS(t, predict.Bank(), to.MapFS, ".", Options{TempDir: t.TempDir()})
 	if err != nil || got != "" || report.Items != 0 {
 		t.Errorf("%q, %+v, %v", got, report, err)
 	}

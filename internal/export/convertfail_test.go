@@ -60,7 +60,7 @@ func TestAConnectionThatClosesIsNotTheEndOfTheExport(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = Convert(t.Context(), predict.Bank(), r, Outputs{}, Options{})
+		_, err = Convert(t.Context(), predict.Bank(), r, Outputs{}, Options{TempDir: t.TempDir()})
 		var e *predict.Error
 		if err == nil || errors.As(err, &e) {
 			t.Errorf("within %v: got %v", within, err)
@@ -76,7 +76,7 @@ func TestConvertStopsWithItsContext(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := Convert(ctx, predict.Bank(), r, Outputs{}, Options{}); !errors.Is(err, context.Canceled) {
+	if _, err := Convert(ctx, predict.Bank(), r, Outputs{}, Options{TempDir: t.TempDir()}); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -92,7 +92,7 @@ func TestOutputsThatFailAreErrors(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Convert(t.Context(), predict.Bank(), r, out, Options{}); err == nil || !strings.Contains(err.Error(), "no space") {
+		if _, err := Convert(t.Context(), predict.Bank(), r, out, Options{TempDir: t.TempDir()}); err == nil || !strings.Contains(err.Error(), "no space") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

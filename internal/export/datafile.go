@@ -78,7 +78,13 @@ func (d dataFile) open(fsys fs.FS, buffer []byte) (*openFile, error) {
 			return nil, err
 		}
 	}
-	o.lines = bufio.NewScanner(text)
+	peeked := bufio.NewReader(text)
+	head, _ := peeked.Peek(formBytes) // reading on meets a failure again
+	if form := otherForm(head); form != "" {
+		_ = file.Close() // read only, and given up
+		return nil, predict.Errorf(predict.Invalid, "%s: the file is %s", d.name, form)
+	}
+	o.lines = bufio.NewScanner(peeked)
 	o.lines.Buffer(buffer, maxLine)
 	return o, nil
 }

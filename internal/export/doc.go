@@ -6,7 +6,7 @@
 //	if err != nil { … }
 //	defer r.Close()
 //	report, err := export.Convert(ctx, predict.Bank(), r,
-//		export.Outputs{Train: train, Holdout: holdout}, export.Options{})
+//		export.Outputs{Train: train, Holdout: holdout}, export.Options{TempDir: dir})
 //
 // # What is read
 //

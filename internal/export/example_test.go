@@ -38,7 +38,7 @@ features:
 		return
 	}
 	defer r.Close()
-	report, err := export.Convert(ctx, schema, r, export.Outputs{All: os.Stdout}, export.Options{})
+	report, err := export.Convert(ctx, schema, r, export.Outputs{All: os.Stdout}, export.Options{TempDir: "/var/lib/gateway/temp"})
 	if err != nil {
 		fmt.Println(err)
 		return

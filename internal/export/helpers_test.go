@@ -2,6 +2,7 @@ package export
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"fmt"
@@ -165,6 +166,7 @@ func convertFS(t testing.TB, schema *predict.Schema, fsys fstest.MapFS, root str
 	}
 	defer r.Close()
 	var all bytes.Buffer
+	opts.TempDir = cmp.Or(opts.TempDir, t.TempDir())
 	report, err := Convert(t.Context(), schema, r, Outputs{All: &all}, opts)
 	return all.String(), report, err
 }

@@ -1,8 +1,14 @@
 package export
 
 import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"gateway/internal/predict"
 )
 
 // Bounds of what a report lists, so that no input can make it large.
@@ -76,6 +82,30 @@ func newReport() Report {
 		Skipped: map[string]int64{}, Mapped: map[string]int64{}, Defaulted: map[string]int64{}, Ignored: map[string]int64{},
 		Examples: []Example{},
 	}
+}
+
+// NoRows is an error of kind Invalid where there are items and none gives a row.
+func (r *Report) NoRows() error {
+	if r.Items == 0 || r.Rows > 0 {
+		return nil
+	}
+	counts := maps.Clone(r.Skipped)
+	maps.Copy(counts, r.LeftOut)
+	reasons := slices.Sorted(maps.Keys(counts))
+	slices.SortStableFunc(reasons, func(a, b string) int { return cmp.Compare(counts[b], counts[a]) })
+	var b strings.Builder
+	for i, reason := range reasons[:min(3, len(reasons))] {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "%s %d", reason, counts[reason])
+	}
+	detail := fmt.Sprintf("none of the %d items gives a row: %s", r.Items, b.String())
+	if len(r.Examples) > 0 {
+		e := r.Examples[0]
+		detail += fmt.Sprintf("; the first is %s, line %d: %s", e.File, e.Line, strings.TrimSpace(e.Reason+" "+e.Detail))
+	}
+	return &predict.Error{Kind: predict.Invalid, Detail: detail}
 }
 
 func (r *Report) skip(it *Item, why *skip) {

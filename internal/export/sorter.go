@@ -2,8 +2,6 @@ package export
 
 import (
 	"context"
-	"fmt"
-	"os"
 	"slices"
 )
 
@@ -13,8 +11,7 @@ import (
 // one by one, and split again where one of them exceeds the budget.
 type sorter struct {
 	budget  int64  // bytes
-	tempDir string // parent of dir; empty: the system's
-	dir     string // of the temporary files, once there are any
+	tempDir string // of the temporary files
 	held    batch
 	spilled *buckets // nil while all rows are in memory
 	repeats int64    // rows left out because their id had come before
@@ -58,11 +55,7 @@ func (s *sorter) add(r record) error {
 	if s.held.cost <= s.budget {
 		return nil
 	}
-	dir, err := os.MkdirTemp(s.tempDir, "gateway-convert-") // mode 0700: it holds customers
-	if err != nil {
-		return fmt.Errorf("making a folder for rows beyond the memory budget: %w", err)
-	}
-	s.dir, s.spilled = dir, newBuckets(dir, 0)
+	s.spilled = newBuckets(s.tempDir, 0)
 	for _, r := range s.held.records {
 		if err := s.spilled.add(r); err != nil {
 			return err
@@ -90,7 +83,7 @@ func (s *sorter) each(ctx context.Context, fn func(record) error) error {
 	return nil
 }
 
-// drain emits one bucket and removes its file. depth counts how often its rows
+// drain emits one bucket and closes its file. depth counts how often its rows
 // have been split.
 func (s *sorter) drain(ctx context.Context, b *bucket, depth int, fn func(record) error) error {
 	switch {
@@ -110,9 +103,9 @@ func (s *sorter) drain(ctx context.Context, b *bucket, depth int, fn func(record
 		}
 		return s.emit(ctx, first, fn)
 	}
-	parts := newBuckets(s.dir, depth)
+	parts := newBuckets(s.tempDir, depth)
+	defer parts.close()
 	if err := b.read(ctx, parts.add); err != nil {
-		parts.abandon()
 		return err
 	}
 	all, err := parts.finish()
@@ -160,10 +153,8 @@ func (s *sorter) emit(ctx context.Context, records []record, fn func(record) err
 }
 
 // close removes the temporary files.
-func (s *sorter) close() error {
-	if s.dir == "" {
-		return nil
+func (s *sorter) close() {
+	if s.spilled != nil {
+		s.spilled.close()
 	}
-	s.spilled.abandon()
-	return os.RemoveAll(s.dir)
 }

@@ -19,9 +19,9 @@ const (
 )
 
 // bucket is a temporary file of records that share the leading bits of their
-// place.
+// place. The file has no name: it is gone once it is closed, also by the end of
+// the process.
 type bucket struct {
-	path      string
 	cost      int64  // of its records, once in memory
 	low, high uint64 // least and greatest place
 	file      *os.File
@@ -42,11 +42,11 @@ func (s *buckets) add(r record) error {
 	way := r.place << s.skip >> (64 - splitBits)
 	b := s.ways[way]
 	if b == nil {
-		file, err := os.CreateTemp(s.dir, "rows-")
+		file, err := unnamedFile(s.dir)
 		if err != nil {
 			return fmt.Errorf("making a file for rows beyond the memory budget: %w", err)
 		}
-		b = &bucket{path: file.Name(), low: r.place, high: r.place, file: file, out: bufio.NewWriterSize(file, 16<<10)}
+		b = &bucket{low: r.place, high: r.place, file: file, out: bufio.NewWriterSize(file, 16<<10)}
 		s.ways[way] = b
 	}
 	b.cost += r.cost()
@@ -62,9 +62,25 @@ func (s *buckets) add(r record) error {
 	return nil
 }
 
-// finish closes the files and returns the buckets in the order of their places.
+// unnamedFile makes a file and takes its name away. It may hold customers, so
+// only its owner may read it, and a process that is killed leaves nothing.
+func unnamedFile(dir string) (*os.File, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	file, err := os.CreateTemp(dir, "gateway-rows-") // mode 0600
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(file.Name()); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file, nil
+}
+
+// finish writes out what is buffered and returns the buckets in the order of
+// their places. They are to be closed.
 func (s *buckets) finish() ([]*bucket, error) {
-	defer s.abandon()
 	var all []*bucket
 	for _, b := range s.ways {
 		if b == nil {
@@ -73,36 +89,36 @@ func (s *buckets) finish() ([]*bucket, error) {
 		if err := b.out.Flush(); err != nil {
 			return nil, spillError(err)
 		}
-		err := b.file.Close()
-		b.file, b.out = nil, nil
-		if err != nil {
-			return nil, spillError(err)
-		}
+		b.out = nil
 		all = append(all, b)
 	}
 	return all, nil
 }
 
-// abandon closes what finish has not; the sorter removes the files.
-func (s *buckets) abandon() {
+// close closes the files, and so removes them.
+func (s *buckets) close() {
 	for _, b := range s.ways {
-		if b != nil && b.file != nil {
-			_ = b.file.Close() // a temporary file, and given up
-			b.file = nil
+		if b != nil {
+			b.close()
 		}
 	}
 }
 
+func (b *bucket) close() {
+	if b.file != nil {
+		_ = b.file.Close() // a temporary file, and read or given up
+		b.file = nil
+	}
+}
+
 // read calls fn with each record, whose bytes are valid until fn returns, and
-// removes the file.
+// closes the file.
 func (b *bucket) read(ctx context.Context, fn func(record) error) error {
-	file, err := os.Open(b.path)
-	if err != nil {
+	defer b.close()
+	if _, err := b.file.Seek(0, io.SeekStart); err != nil {
 		return fmt.Errorf("reading rows back: %w", err)
 	}
-	defer os.Remove(b.path)
-	defer file.Close()
-	in := bufio.NewReaderSize(file, 256<<10)
+	in := bufio.NewReaderSize(b.file, 256<<10)
 	var place [8]byte
 	var data []byte
 	for n := 0; ; n++ {

@@ -52,6 +52,13 @@ func OpenDataDir(path string) (*DataDir, error) {
 		}
 		return nil, fmt.Errorf(text, ErrInUse)
 	}
+	// A process that was killed may have left files.
+	if err := os.RemoveAll(d.TempDir()); err != nil {
+		return nil, errors.Join(fmt.Errorf("data dir: %w", err), d.lock.Unlock())
+	}
+	if err := os.Mkdir(d.TempDir(), 0o700); err != nil {
+		return nil, errors.Join(fmt.Errorf("data dir: %w", err), d.lock.Unlock())
+	}
 	return d, d.Announce("")
 }
 
@@ -74,6 +81,12 @@ func (d *DataDir) owner() (o Owner) {
 	}
 	return o
 }
+
+// TempDir is the folder of temporary files. Opening the data dir empties it.
+func (d *DataDir) TempDir() string { return TempDir(d.path) }
+
+// TempDir is the folder of temporary files in the data dir at path.
+func TempDir(path string) string { return filepath.Join(path, "temp") }
 
 // Path names a file in the folder.
 func (d *DataDir) Path(name string) string { return filepath.Join(d.path, filepath.FromSlash(name)) }

@@ -40,9 +40,20 @@ func TestADataDirHasOneOwner(t *testing.T) {
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
 	}
+	// A process that was killed leaves its temporary files.
+	left := filepath.Join(first.TempDir(), "gateway-rows-1")
+	if err := os.WriteFile(left, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	second, err := local.OpenDataDir(path)
 	if err != nil {
 		t.Fatalf("after the first let go: %v", err)
+	}
+	if _, err := os.Stat(left); !os.IsNotExist(err) {
+		t.Errorf("a temporary file of the first owner is still there: %v", err)
+	}
+	if info, err := os.Stat(second.TempDir()); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("the folder of temporary files: %v, %v", info, err)
 	}
 	if err := second.Close(); err != nil {
 		t.Fatal(err)

@@ -17,7 +17,7 @@ import (
 func TestEachEndOfARenewalIsToldOnceAndOnlyWhenItIsSaved(t *testing.T) {
 	b := setup(t)
 	told := make(chan modelswap.Status, 8)
-	b.engine = modelswap.New(b.Ports(), modelswap.Options{Schema: b.Schema, Poll: time.Millisecond, Heartbeat: time.Millisecond, MaxPause: time.Millisecond,
+	b.engine = modelswap.New(b.Ports(), modelswap.Options{Schema: b.Schema, TempDir: t.TempDir(), Poll: time.Millisecond, Heartbeat: time.Millisecond, MaxPause: time.Millisecond,
 		Ended: func(r *modelswap.Renewal) {
 			saved, err := b.Ports().Renewals.Renewal(context.Background(), r.ID)
 			if err != nil || saved.Status != r.Status || r.FinishedAt == nil {

@@ -46,6 +46,7 @@ type Options struct {
 	Poll            time.Duration     // between looks at work that takes time; zero: 200 ms
 	Owner           string            // names this engine in leases, as no other does; empty: a new name for each
 	Heartbeat       time.Duration     // between extensions of the lease; zero: a third of it
+	TempDir         string            // where rows go that conversion has no memory for
 	Ended           func(*Renewal)    // is told, once it is saved, of each renewal that this engine has ended; nil: nobody is
 	MaxPause        time.Duration     // bound on the pauses between tries; zero: as the class of error has it
 }

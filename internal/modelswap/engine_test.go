@@ -58,7 +58,7 @@ func (b *bundle) start(t *testing.T) (stop func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.engine = modelswap.New(b.Ports(), modelswap.Options{Schema: b.Schema, Gate: gate,
+	b.engine = modelswap.New(b.Ports(), modelswap.Options{Schema: b.Schema, Gate: gate, TempDir: t.TempDir(),
 		Poll: time.Millisecond, Heartbeat: time.Millisecond, MaxPause: time.Millisecond},
 		slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	ctx, cancel := context.WithCancel(context.Background())
@@ -420,4 +420,24 @@ func TestARenewalIsNotStartedAgainUnderItsID(t *testing.T) {
 		t.Errorf("there are %d renewals, %v", len(list), err)
 	}
 	b.wait(t)
+}
+
+func TestARenewalWithoutAnyRowSaysWhy(t *testing.T) {
+	schema, err := predict.ParseSchema("small.yaml", []byte(smallSchema))
+	if err != nil {
+		t.Fatal(err)
+	}
+	customers := make([]predict.Customer, 20)
+	for i := range customers {
+		customers[i] = predict.Customer{ID: fmt.Sprint(i), Features: []byte(`{"x":1}`)}
+	}
+	b := &bundle{Backend: modelswaptest.New(schema, customers), gate: "off"}
+	b.start(t)
+	r := b.renew(t, modelswap.TriggerRequest{})
+	if want := "none of the 20 items gives a row: unlabelled 20"; r.Status != modelswap.Failed || !strings.Contains(r.Error, want) {
+		t.Errorf("the renewal is %s: %s; want failed with %q", r.Status, r.Error, want)
+	}
+	if detail := r.Step(modelswap.Convert).Detail; fmt.Sprint(detail["items"]) != "20" || fmt.Sprint(detail["skipped"]) != "map[unlabelled:20]" {
+		t.Errorf("the step's detail is %v", detail)
+	}
 }

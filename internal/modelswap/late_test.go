@@ -80,7 +80,7 @@ func (w *twoEngines) engine(t *testing.T, ports modelswap.Ports, log *slog.Logge
 	if err != nil {
 		t.Fatal(err)
 	}
-	return modelswap.New(ports, modelswap.Options{Schema: w.Schema, Gate: gate, Poll: time.Millisecond,
+	return modelswap.New(ports, modelswap.Options{Schema: w.Schema, Gate: gate, TempDir: t.TempDir(), Poll: time.Millisecond,
 		Heartbeat: time.Millisecond, MaxPause: time.Millisecond}, log, prometheus.NewRegistry())
 }
 

@@ -24,7 +24,7 @@ var begin = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 // run runs an engine on the bundle's back end, one of several replicas.
 func (b *bundle) run(t *testing.T, options modelswap.Options) (engine *modelswap.Engine, stop func()) {
 	t.Helper()
-	options.Schema = b.Schema
+	options.Schema, options.TempDir = b.Schema, t.TempDir()
 	engine = modelswap.New(b.Ports(), options, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup

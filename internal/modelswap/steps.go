@@ -104,7 +104,7 @@ func (x *run) convert(ctx context.Context) error {
 			}
 			defer items.Close()
 			report, err = export.Convert(ctx, x.opts.Schema, items,
-				export.Outputs{Train: t, Holdout: h}, export.Options{Watermark: watermark, Policy: x.policy()})
+				export.Outputs{Train: t, Holdout: h}, export.Options{Watermark: watermark, Policy: x.policy(), TempDir: x.opts.TempDir})
 			return err
 		})
 	})
@@ -125,6 +125,9 @@ func (x *run) convert(ctx context.Context) error {
 	x.note("defaulted", report.Defaulted)
 	x.note("examples", report.Examples)
 	x.note("sha256", report.SHA256)
+	if err := report.NoRows(); err != nil {
+		return err
+	}
 	switch {
 	case report.TrainRows == 0 || report.JudgedRows == 0:
 		return predict.Errorf(predict.Invalid, "%d labelled rows are too few to learn from: %d to train on, %d held out",
