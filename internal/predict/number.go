@@ -66,20 +66,57 @@ func isInteger(text string, x float64) bool {
 	if !strings.ContainsAny(text, ".eE") {
 		return true
 	}
-	mantissa, exponent, _ := strings.Cut(strings.ToLower(text), "e")
+	d, ok := exactDecimal(text)
+	return ok && d.power >= 0
+}
+
+// decimal is the exact value of a decimal number: digits times ten to the power.
+// The digits neither begin nor end with a zero, so that equal numbers are equal
+// decimals. Zero is the zero decimal.
+type decimal struct {
+	negative bool
+	digits   string
+	power    int64
+}
+
+// maxExponent bounds the exponents that exactDecimal takes, so that a power of
+// ten never overflows.
+const maxExponent = 1 << 40
+
+// exactDecimal reads a decimal number without rounding it. It is not ok for a
+// text that is no decimal number, and for a number other than zero whose
+// exponent is beyond maxExponent.
+func exactDecimal(text string) (d decimal, ok bool) {
+	if !isDecimal(text) {
+		return decimal{}, false
+	}
+	mantissa, exponent := text, ""
+	if i := strings.IndexAny(text, "eE"); i >= 0 {
+		mantissa, exponent = text[:i], text[i+1:]
+	}
 	_, fraction, _ := strings.Cut(mantissa, ".")
 	digits := strings.TrimLeft(strings.Replace(mantissa, ".", "", 1), "+-0")
-	significant := strings.TrimRight(digits, "0")
-	if significant == "" {
-		return true // zero, however written
+	d.digits = strings.TrimRight(digits, "0")
+	if d.digits == "" {
+		return decimal{}, true
 	}
-	shift, err := strconv.Atoi(exponent)
-	if err != nil && exponent != "" {
-		return false // an exponent beyond int: either overflow or a tiny fraction
+	if exponent != "" {
+		shift, err := strconv.ParseInt(exponent, 10, 64)
+		if err != nil || shift > maxExponent || shift < -maxExponent {
+			return decimal{}, false
+		}
+		d.power = shift
 	}
-	// The value is significant * 10^power.
-	power := shift - len(fraction) + len(digits) - len(significant)
-	return power >= 0
+	d.power += int64(len(digits) - len(d.digits) - len(fraction))
+	d.negative = mantissa[0] == '-'
+	return d, true
+}
+
+// sameNumber reports whether two texts are decimal numbers of exactly the same value.
+func sameNumber(a, b string) bool {
+	x, okX := exactDecimal(a)
+	y, okY := exactDecimal(b)
+	return okX && okY && x == y
 }
 
 // appendNumber appends the shortest decimal that reads back as x, without an

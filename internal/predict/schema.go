@@ -210,12 +210,6 @@ func (l *Label) Spell(label int) Spelling {
 	return spellings[0] // a schema has at least one of each
 }
 
-func sameNumber(a, b string) bool {
-	x, okX, _ := parseNumber(a)
-	y, okY, _ := parseNumber(b)
-	return okX && okY && x == y
-}
-
 // spellings lists every accepted form of the label, for error messages.
 func (l *Label) spellings() string {
 	var all []string

@@ -2,7 +2,6 @@ package predict
 
 import (
 	"fmt"
-	"math"
 	"slices"
 
 	"go.yaml.in/yaml/v3"
@@ -85,7 +84,7 @@ func (p *schemaParser) numeric(f *Feature, m map[string]*yaml.Node) {
 	}
 	if v := f.check(*f.Default, m["default"].Value); v != nil {
 		p.fault(m["default"], "feature %q: the default %s", f.Name, v.Detail)
-	} else if f.Type == Integer && *f.Default != math.Trunc(*f.Default) {
+	} else if f.Type == Integer && !isInteger(m["default"].Value, *f.Default) {
 		p.fault(m["default"], "feature %q: the default is not an integer", f.Name)
 	}
 }

@@ -122,6 +122,8 @@ func TestSchemaFileFaults(t *testing.T) {
 			`s.yaml:5: feature "a": the default must be at least 0, not "-1"`}},
 		{"a broken default of an integer", withFeatures("  - {name: a, type: integer, default: 1.5}"), []string{
 			`s.yaml:5: feature "a": the default is not an integer`}},
+		{"a default that only rounds to an integer", withFeatures("  - {name: a, type: integer, default: 3.0000000000000001}"), []string{
+			`s.yaml:5: feature "a": the default is not an integer`}},
 		{"values of a number", withFeatures("  - {name: a, type: number, values: [x], unknown: x, encode: onehot}"), []string{
 			`s.yaml:5: feature "a": values is for categories, not for type number`,
 			`s.yaml:5: feature "a": unknown is for categories, not for type number`,
