@@ -25,6 +25,7 @@ type Match struct {
 	CustomerID   string   `json:"customer_id"`
 	Model        *string  `json:"model"`
 	Duplicate    bool     `json:"duplicate,omitzero"`
+	Superseded   bool     `json:"superseded,omitzero"`
 	Error        *Problem `json:"error,omitzero"` // in lists only
 }
 
@@ -222,7 +223,9 @@ func (o *outcomeReader) member(name string, more ...string) (err error) {
 		}
 		o.out.Label = label
 	case "observed_at":
-		o.out.ObservedAt, err = doc.time(at)
+		if o.out.ObservedAt, err = doc.time(at); time.Until(o.out.ObservedAt) > predict.MaxObservedAhead {
+			doc.violate(at, predict.CodeRange, "must not be more than 5 minutes ahead of the gateway's clock")
+		}
 	default:
 		err = doc.unknown(at, append([]string{"prediction_id", "customer_id", "outcome", "observed_at"}, more...)...)
 	}
@@ -271,6 +274,9 @@ func appendMatch(dst []byte, m predict.Match) []byte {
 	dst = appendOptional(append(dst, `,"model":`...), m.Model)
 	if m.Duplicate {
 		dst = append(dst, `,"duplicate":true`...)
+	}
+	if m.Superseded {
+		dst = append(dst, `,"superseded":true`...)
 	}
 	return append(dst, '}')
 }

@@ -3,6 +3,7 @@ package api_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"gateway/api"
 	"gateway/internal/predict"
@@ -76,6 +77,12 @@ func TestOutcomes(t *testing.T) {
 		{"a number as a string", `{"customer_id":"10042","outcome":"1"}`, 422, "outcome unknown_category"},
 		{"true", `{"customer_id":"10042","outcome":true}`, 422, "outcome type"},
 		{"a time that is none", `{"customer_id":"10042","outcome":1,"observed_at":"2026-11-23"}`, 422, "observed_at format"},
+		{"a time ten minutes ahead", `{"customer_id":"10042","outcome":1,"observed_at":"` + time.Now().Add(10*time.Minute).Format(time.RFC3339) + `"}`, 422, "observed_at out_of_range"},
+		{"the end of time", `{"customer_id":"10042","outcome":1,"observed_at":"9999-12-31T23:59:59Z"}`, 422, "observed_at out_of_range"},
+		{"the end of time, west of it", `{"customer_id":"10042","outcome":1,"observed_at":"9999-12-31T23:59:59-23:00"}`, 422, "observed_at out_of_range"},
+		{"a time ahead for a prediction", `{"prediction_id":"` + p.PredictionID + `","outcome":1,"observed_at":"2062-01-01T00:00:00Z"}`, 422, "observed_at out_of_range"},
+		{"a number that only rounds to one of the schema's", `{"customer_id":"10042","outcome":1.00000000000000000001}`, 422, "outcome unknown_category"},
+		{"a number too large for a float64", `{"customer_id":"10042","outcome":1e999}`, 422, "outcome unknown_category"},
 		{"a number for a time", `{"customer_id":"10042","outcome":1,"observed_at":1763892000}`, 422, "observed_at type"},
 		{"an unknown member", `{"customer_id":"10042","outcome":1,"y":1}`, 422, "y unknown_field"},
 		{"an empty list", `{"outcomes":[]}`, 422, "outcomes out_of_range"},
@@ -94,6 +101,37 @@ func TestOutcomes(t *testing.T) {
 			}
 		})
 	}
+	t.Run("numbers that equal a spelling, and a clock a minute ahead", func(t *testing.T) {
+		b := *b
+		b.t = t
+		for _, number := range []string{"1", "1.0", "1e0", "10e-1", "0", "-0", "0.0"} {
+			b.post("/outcomes", `{"customer_id":"10043","outcome":`+number+`}`).want(202)
+		}
+		ahead := time.Now().Add(time.Minute).Format(time.RFC3339)
+		b.post("/outcomes", `{"customer_id":"10043","outcome":1,"observed_at":"`+ahead+`"}`).want(202)
+	})
+	t.Run("an outcome that does not win says so", func(t *testing.T) {
+		b := *b
+		b.t = t
+		if _, _, err := b.store.PutCustomers(t.Context(), []predict.Customer{{ID: "20001", Features: []byte(technician)}}); err != nil {
+			t.Fatal(err)
+		}
+		b.post("/outcomes", `{"customer_id":"20001","outcome":1,"observed_at":"2026-11-23T10:00:00Z"}`).want(202)
+		const earlier = `{"customer_id":"20001","outcome":0,"observed_at":"2026-11-22T10:00:00Z"}`
+		var m api.Match
+		if a := b.post("/outcomes", earlier).want(202); !strings.Contains(a.body, `"superseded":true`) {
+			t.Errorf("got %s", a.body)
+		} else if a.decode(&m); !m.Superseded {
+			t.Errorf("got %+v", m)
+		}
+		var list struct {
+			Outcomes []api.Match `json:"outcomes"`
+		}
+		b.post("/outcomes", `{"outcomes":[`+earlier+`,{"customer_id":"20001","outcome":0}]}`).want(202).decode(&list)
+		if !list.Outcomes[0].Superseded || list.Outcomes[1].Superseded {
+			t.Errorf("got %+v", list)
+		}
+	})
 	t.Run("a store that is down", func(t *testing.T) {
 		b := *b
 		b.t = t

@@ -293,6 +293,35 @@ func TestLabelsReachTheTable(t *testing.T) {
 	}
 }
 
+func TestALabelOfTheFutureInTheTableGivesWay(t *testing.T) {
+	s := start(t)
+	s.createTable(table, "customer_id", types.ScalarAttributeTypeS)
+	c := s.customers(s.schema)
+	_, _, err := c.PutCustomers(t.Context(), []predict.Customer{{ID: "1", Features: []byte(`{"x":1,"month":"may"}`)}})
+	s.must(err)
+	record := func(label int, at time.Time) predict.Match {
+		t.Helper()
+		m, err := c.RecordOutcomes(t.Context(), []predict.Outcome{{CustomerID: "1", Label: label, ObservedAt: at}})
+		s.must(err)
+		return m[0]
+	}
+	record(1, time.Now())
+	// The table has it from before the times of outcomes were checked.
+	_, err = s.api.dynamodb.UpdateItem(t.Context(), &dynamodb.UpdateItemInput{
+		TableName: sdk.String(table), Key: map[string]types.AttributeValue{"customer_id": &types.AttributeValueMemberS{Value: "1"}},
+		UpdateExpression:          sdk.String("SET #o = :o"),
+		ExpressionAttributeNames:  map[string]string{"#o": observedAttribute},
+		ExpressionAttributeValues: map[string]types.AttributeValue{":o": &types.AttributeValueMemberN{Value: fmt.Sprint(time.Date(2062, 1, 1, 0, 0, 0, 0, time.UTC).UnixMicro())}},
+	})
+	s.must(err)
+	if m := record(0, time.Now().Add(time.Second)); m.Superseded || text(s.item("1"), "y") != "0" {
+		t.Errorf("%+v, label %s", m, text(s.item("1"), "y"))
+	}
+	if m := record(1, time.Now().Add(-time.Hour)); !m.Superseded || text(s.item("1"), "y") != "0" {
+		t.Errorf("one observed earlier: %+v, label %s", m, text(s.item("1"), "y"))
+	}
+}
+
 func TestALabelThatTheTableDidNotTakeComesBeforeTheNextExport(t *testing.T) {
 	s := start(t)
 	s.createTable(table, "customer_id", types.ScalarAttributeTypeS)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
@@ -177,9 +178,10 @@ func (l *Labels) push(ctx context.Context, labels []predict.LabelledCustomer) er
 	return err
 }
 
-// pushOne sets a label unless the table has one that was observed later. A
-// customer whom the table lacks, because the prediction was anonymous or named
-// somebody new, is made from the features that were predicted with, and marked.
+// pushOne sets a label unless the table has one that was observed later. A time
+// in the table further ahead than an outcome may be does not count: it was stored
+// before that was checked. A customer whom the table lacks is made from the
+// features that were predicted with, and marked.
 // The first outcome for an imported label moves that aside. It returns the item as
 // it was.
 func (l *Labels) pushOne(ctx context.Context, p predict.LabelledCustomer) (old map[string]types.AttributeValue, err error) {
@@ -197,9 +199,10 @@ func (l *Labels) pushOne(ctx context.Context, p predict.LabelledCustomer) (old m
 		return l.makeCustomer(ctx, p, u)
 	}
 	u.condition = "(attribute_exists(#outcome) OR attribute_not_exists(#label)) AND (attribute_not_exists(#observed) OR #observed < :observed" +
-		" OR (#observed = :observed AND #outcome < :outcome))"
+		" OR (#observed = :observed AND #outcome < :outcome) OR #observed > :ahead)"
 	u.conditionNames = map[string]string{"#label": names["#label"], "#observed": observedAttribute, "#outcome": export.OutcomeAttribute}
-	u.conditionValues = map[string]types.AttributeValue{":observed": u.set[observedAttribute], ":outcome": u.set[export.OutcomeAttribute]}
+	u.conditionValues = map[string]types.AttributeValue{":observed": u.set[observedAttribute], ":outcome": u.set[export.OutcomeAttribute],
+		":ahead": number(time.Now().Add(predict.MaxObservedAhead).UnixMicro())}
 	old, err = l.customers.apply(ctx, p.ID, u)
 	if codeOf(err) != conditionFailed {
 		return old, err
@@ -212,9 +215,6 @@ func (l *Labels) pushOne(ctx context.Context, p predict.LabelledCustomer) (old m
 
 // labelUpdate is the label that an outcome set, and what is known of that.
 func (l *Labels) labelUpdate(p predict.LabelledCustomer) update {
-	number := func(n int64) types.AttributeValue {
-		return &types.AttributeValueMemberN{Value: strconv.FormatInt(n, 10)}
-	}
 	u := update{set: map[string]types.AttributeValue{
 		l.customers.schema.Label.Name: l.customers.label(*p.Label),
 		observedAttribute:             number(p.ObservedAt.UnixMicro()),
@@ -231,6 +231,10 @@ func (l *Labels) labelUpdate(p predict.LabelledCustomer) update {
 		u.set[export.LabelledAttribute] = number(p.LabelledAt.UnixMicro())
 	}
 	return u
+}
+
+func number(n int64) types.AttributeValue {
+	return &types.AttributeValueMemberN{Value: strconv.FormatInt(n, 10)}
 }
 
 // makeCustomer makes the customer whom the table lacks.

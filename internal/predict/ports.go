@@ -137,10 +137,15 @@ type Outcome struct {
 	Caller       string    // who reports it, as CallerOf names it; empty for a caller without a key
 }
 
+// MaxObservedAhead is how far ahead of the gateway's clock an outcome may have
+// been observed. It allows for clocks that differ.
+const MaxObservedAhead = 5 * time.Minute
+
 // Match is what an outcome was found to belong to. The zero Match is: nothing.
 type Match struct {
 	Found        bool
 	Duplicate    bool   // it was known already
+	Superseded   bool   // a contradicting outcome is the customer's label instead
 	PredictionID string // empty where the customer has no prediction
 	CustomerID   string // whose label it is; the prediction's id for an anonymous one
 	Model        string // that made the prediction

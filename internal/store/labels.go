@@ -12,7 +12,7 @@ import (
 // those with outcomes, and tell which labels to bring there.
 
 const (
-	labelColumnsSQL = `SELECT id, features, label, label_at, outcome, ` + evidenceColumns + ` FROM customers `
+	labelColumnsSQL = `SELECT id, features, label, label_at, outcome, ` + receivedSQL + `, ` + evidenceColumns + ` FROM customers `
 
 	// The first condition follows from the second, and lets the partial index be used.
 	labelsAfterSQL = labelColumnsSQL + `WHERE outcome > 0 AND outcome > $1 ORDER BY outcome LIMIT $2`
@@ -57,12 +57,12 @@ func (s *Store) labels(ctx context.Context, query string, args ...any) ([]predic
 	for rows.Next() {
 		var c predict.LabelledCustomer
 		var y sql.Null[int64]
-		var at int64
+		var at, received int64
 		var e evidence
-		if err := rows.Scan(&c.ID, &c.Features, &y, &at, &c.Outcome, &e.origin, &e.caller, &e.labelledAt, &e.imported); err != nil {
+		if err := rows.Scan(&c.ID, &c.Features, &y, &at, &c.Outcome, &received, &e.origin, &e.caller, &e.labelledAt, &e.imported); err != nil {
 			return nil, err
 		}
-		c.Label, c.ObservedAt, c.Evidence = fromLabel(y), fromMicros(at), e.of()
+		c.Label, c.ObservedAt, c.Evidence = fromLabel(y), fromMicros(plausible(at, received, s.now())), e.of()
 		all = append(all, c)
 	}
 	return all, rows.Err()

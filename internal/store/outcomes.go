@@ -17,7 +17,13 @@ package store
 // Which label counts: the one observed last; of two observed at the same
 // moment, the one received last. It carries the sequence number of its outcome,
 // and no import overrides it. One that arrives late, observed before the label
-// that is known and contradicting it, is recorded and changes nothing.
+// that is known and contradicting it, is recorded and changes nothing. Its match
+// says that it is superseded, as does the match of one that a later outcome of
+// the same call contradicts.
+//
+// A label that was observed further ahead of the clock than an outcome may be,
+// stored before that was checked or by a gateway whose clock was wrong, counts as
+// observed when its outcome was received; of a prediction, when it was made.
 //
 // Once only. An outcome that says what is known, because the customer's label
 // came from an outcome and is the same, or because the very same outcome
@@ -55,15 +61,18 @@ const (
 	saveSequenceSQL = `UPDATE counters SET value = $1 WHERE name = 'outcomes'`
 
 	predictionSQL = `
-SELECT id, coalesce(customer_id, ''), features, model, outcome, outcome_at
+SELECT id, coalesce(customer_id, ''), features, model, outcome, outcome_at, created_at
 FROM predictions WHERE id = $1`
 
 	newestPredictionSQL = `
-SELECT id, coalesce(customer_id, ''), features, model, outcome, outcome_at
+SELECT id, coalesce(customer_id, ''), features, model, outcome, outcome_at, created_at
 FROM predictions WHERE customer_id = $1
 ORDER BY created_at DESC, id DESC LIMIT 1`
 
-	customerLabelSQL = `SELECT label, label_at, outcome FROM customers WHERE id = $1`
+	customerLabelSQL = `SELECT label, coalesce(label_at, 0), outcome, ` + receivedSQL + ` FROM customers WHERE id = $1`
+
+	// receivedSQL is when the outcome that set a customer's label was received.
+	receivedSQL = `coalesce((SELECT received_at FROM outcomes WHERE seq = customers.outcome), 0)`
 
 	insertOutcomeSQL = `
 INSERT INTO outcomes (seq, customer_id, prediction_id, label, observed_at, received_at, model, caller)
@@ -110,7 +119,25 @@ func (s *Store) RecordOutcomes(ctx context.Context, outcomes []predict.Outcome) 
 			return nil, err
 		}
 	}
+	markSuperseded(outcomes, matches)
 	return matches, nil
+}
+
+// markSuperseded marks the outcomes that set a label which a later one of the
+// same call replaced.
+func markSuperseded(outcomes []predict.Outcome, matches []predict.Match) {
+	labels := make(map[string]int) // after the call, by customer
+	for i := len(matches) - 1; i >= 0; i-- {
+		m := &matches[i]
+		if !m.Found || m.Superseded {
+			continue
+		}
+		if label, ok := labels[m.CustomerID]; !ok {
+			labels[m.CustomerID] = outcomes[i].Label
+		} else {
+			m.Superseded = label != outcomes[i].Label
+		}
+	}
 }
 
 // recordOutcomes records those outcomes whose indexes are given, in one
@@ -150,12 +177,13 @@ type outcomeRecorder struct {
 type joined struct {
 	id, customer, features, model string
 	outcome, outcomeAt            sql.Null[int64]
+	createdAt                     int64
 }
 
 // labelled is what is known of a customer's label.
 type labelled struct {
-	label, at sql.Null[int64]
-	outcome   int64
+	label       sql.Null[int64]
+	at, outcome int64
 }
 
 func (r *outcomeRecorder) record(ctx context.Context, o predict.Outcome) (predict.Match, error) {
@@ -184,13 +212,12 @@ func (r *outcomeRecorder) record(ctx context.Context, o predict.Outcome) (predic
 	if at.IsZero() {
 		at = r.now
 	}
-	isNew, err := r.count(ctx, match, int64(o.Label), micros(at), cmp.Or(o.Caller, predict.AnonymousCaller), *known)
+	match, err = r.count(ctx, match, int64(o.Label), micros(at), cmp.Or(o.Caller, predict.AnonymousCaller), *known)
 	if err != nil {
 		return predict.Match{}, err
 	}
-	match.Duplicate = !isNew
 	if p != nil {
-		err = r.join(ctx, p, int64(o.Label), micros(at), isNew)
+		err = r.join(ctx, p, int64(o.Label), micros(at), !match.Duplicate)
 	}
 	return match, err
 }
@@ -215,10 +242,11 @@ func (r *outcomeRecorder) prediction(ctx context.Context, o predict.Outcome) (*j
 func (r *outcomeRecorder) onePrediction(ctx context.Context, query, id string) (*joined, error) {
 	var p joined
 	err := r.tx.QueryRowContext(ctx, query, id).
-		Scan(&p.id, &p.customer, &p.features, &p.model, &p.outcome, &p.outcomeAt)
+		Scan(&p.id, &p.customer, &p.features, &p.model, &p.outcome, &p.outcomeAt, &p.createdAt)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
+	p.outcomeAt.V = plausible(p.outcomeAt.V, p.createdAt, r.now)
 	return &p, err
 }
 
@@ -226,8 +254,10 @@ func (r *outcomeRecorder) onePrediction(ctx context.Context, query, id string) (
 // prediction where there is none, or nil if there is no prediction either.
 func (r *outcomeRecorder) customer(ctx context.Context, id string, p *joined) (*labelled, error) {
 	var known labelled
-	err := r.tx.QueryRowContext(ctx, customerLabelSQL, id).Scan(&known.label, &known.at, &known.outcome)
+	var received int64
+	err := r.tx.QueryRowContext(ctx, customerLabelSQL, id).Scan(&known.label, &known.at, &known.outcome, &received)
 	if !errors.Is(err, sql.ErrNoRows) {
+		known.at = plausible(known.at, received, r.now)
 		return &known, err
 	}
 	if p == nil {
@@ -237,28 +267,46 @@ func (r *outcomeRecorder) customer(ctx context.Context, id string, p *joined) (*
 	return &labelled{}, err
 }
 
-// count records the outcome unless it is a duplicate, sets the customer's
-// label if it is the one that counts, and reports whether it is new.
-func (r *outcomeRecorder) count(ctx context.Context, m predict.Match, y, at int64, caller string, known labelled) (isNew bool, err error) {
+// plausible is when a stored outcome counts as observed: at, unless that is too
+// far ahead of now; then when it came, and at the latest now.
+func plausible(at, came int64, now time.Time) int64 {
+	if at <= micros(now.Add(predict.MaxObservedAhead)) {
+		return at
+	}
+	return min(came, micros(now))
+}
+
+// count records the outcome unless it is a duplicate, sets the customer's label
+// if it is the one that counts, and returns the match completed by that.
+func (r *outcomeRecorder) count(ctx context.Context, m predict.Match, y, at int64, caller string, known labelled) (predict.Match, error) {
 	if known.outcome > 0 && known.label.V == y {
-		if at > known.at.V {
-			_, err = r.tx.ExecContext(ctx, confirmLabelSQL, at, m.CustomerID)
+		m.Duplicate = true
+		if at <= known.at {
+			return m, nil
 		}
-		return false, err
+		_, err := r.tx.ExecContext(ctx, confirmLabelSQL, at, m.CustomerID)
+		return m, err
 	}
 	result, err := r.tx.ExecContext(ctx, insertOutcomeSQL, r.sequence+1, m.CustomerID, textOrNull(m.PredictionID),
 		y, at, micros(r.now), m.Model, caller)
 	if err != nil {
-		return false, err
+		return m, err
 	}
-	if n, err := result.RowsAffected(); n == 0 || err != nil {
-		return false, err
+	n, err := result.RowsAffected()
+	if err != nil {
+		return m, err
+	}
+	if n == 0 {
+		m.Duplicate, m.Superseded = true, true
+		return m, nil
 	}
 	r.sequence++
-	if known.outcome == 0 || at >= known.at.V {
-		_, err = r.tx.ExecContext(ctx, setLabelSQL, y, at, r.sequence, m.CustomerID, caller, micros(r.now))
+	if known.outcome > 0 && at < known.at {
+		m.Superseded = true
+		return m, nil
 	}
-	return true, err
+	_, err = r.tx.ExecContext(ctx, setLabelSQL, y, at, r.sequence, m.CustomerID, caller, micros(r.now))
+	return m, err
 }
 
 // join gives the prediction its outcome, unless it has one that was observed

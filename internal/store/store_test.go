@@ -30,6 +30,7 @@ var conformance = []struct {
 	{"retention", testRetention},
 	{"outcomes", testOutcomes},
 	{"labels", testLabels},
+	{"superseded", testSuperseded},
 	{"labels for a store elsewhere", testPushedLabels},
 	{"evidence", testEvidence},
 	{"outcomes that may be learned from", testOutcomesAfter},

@@ -156,6 +156,7 @@ func (s *Store) record(o predict.Outcome) predict.Match {
 			return m
 		}
 		if o.ObservedAt.Before(known.ObservedAt) {
+			m.Superseded = true
 			return m
 		}
 	}

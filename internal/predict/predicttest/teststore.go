@@ -148,6 +148,15 @@ func TestStoreWithoutDemo(t *testing.T, open func(t *testing.T) Ports) {
 			t.Errorf("got %+v", got)
 		}
 	})
+	t.Run("an outcome observed before the one that counts is superseded", func(t *testing.T) {
+		s := open(t)
+		put(t, s, customer("1", `{}`))
+		record(t, s, predict.Outcome{CustomerID: "1", Label: 1, ObservedAt: noon})
+		want := predict.Match{Found: true, CustomerID: "1", Superseded: true}
+		if got := record(t, s, predict.Outcome{CustomerID: "1", Label: 0, ObservedAt: noon.Add(-time.Hour)})[0]; got != want {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+	})
 	t.Run("an outcome sent twice counts once", func(t *testing.T) {
 		s := open(t)
 		put(t, s, customer("1", `{}`))
