@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -255,9 +256,9 @@ func (v *renewalView) show(r *modelswap.Renewal) {
 
 func (v *renewalView) showRetries(s modelswap.Step) {
 	n, ok := s.Detail["retries"]
-	if state := fmt.Sprint(s.Attempt, " ", n); ok && v.retries[s.Name] != state {
+	if state := fmt.Sprint(s.Attempt, " ", detailText(n)); ok && v.retries[s.Name] != state {
 		v.retries[s.Name] = state
-		v.line(fmt.Sprintf("%-9s retries: %v  last_error: %v", s.Name, n, s.Detail["last_error"]))
+		v.line(fmt.Sprintf("%-9s retries: %s  last_error: %v", s.Name, detailText(n), s.Detail["last_error"]))
 	}
 }
 
@@ -302,15 +303,24 @@ func stepLine(s modelswap.Step) string {
 	if s.Status == modelswap.StepSucceeded {
 		for _, name := range []string{"items", "rows", "train_rows", "holdout_rows", "new_labels", "algorithm", "model", "verdict", "golden_rows"} {
 			if value, ok := s.Detail[name]; ok {
-				line += fmt.Sprintf("  %s: %v", name, value)
+				line += fmt.Sprintf("  %s: %s", name, detailText(value))
 			}
 		}
 		if n, ok := s.Detail["retries"]; ok {
-			line += fmt.Sprintf("  retries: %v", n)
+			line += "  retries: " + detailText(n)
 		}
 	}
 	if s.Error != nil {
 		line += "  " + *s.Error
 	}
 	return line
+}
+
+// detailText writes a value of a step's detail. Counts are float64 after JSON,
+// and are written without an exponent.
+func detailText(value any) string {
+	if x, ok := value.(float64); ok {
+		return strconv.FormatFloat(x, 'f', -1, 64)
+	}
+	return fmt.Sprint(value)
 }

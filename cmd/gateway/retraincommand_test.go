@@ -273,3 +273,27 @@ func TestRetrainAsksAGatewayWithoutDatabaseLessAndLessOften(t *testing.T) {
 type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func TestCountsOfStepsAreWrittenAsIntegers(t *testing.T) {
+	done := renewalAt(modelswap.Succeeded, map[string]any{"rows": 1_000_000, "train_rows": 12_345_678, "retries": 2_000_000})
+	done.Steps[0].Detail = map[string]any{"items": 1_000_000}
+	text, err := json.Marshal(done)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var read modelswap.Renewal // as the command gets it
+	if err := json.Unmarshal(text, &read); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{"items: 1000000", "rows: 1000000  train_rows: 12345678  retries: 2000000"} {
+		if line := stepLine(read.Steps[i]); !strings.Contains(line, want) {
+			t.Errorf("got %q, want %q in it", line, want)
+		}
+	}
+	var out bytes.Buffer
+	v := renewalView{out: &out, retries: make(map[modelswap.StepName]string)}
+	v.showRetries(read.Steps[1])
+	if !strings.Contains(out.String(), "retries: 2000000 ") {
+		t.Errorf("got %q", out.String())
+	}
+}
