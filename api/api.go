@@ -157,6 +157,7 @@ func New(d Deps, o Options) (public, admin http.Handler) {
 	if a.limit = d.Limit; a.limit == nil {
 		a.limit = overload.NewLimit(overload.Options{Ceiling: o.MaxInFlight}, d.Registry)
 	}
+	a.metrics.begin()
 	a.watches.look, a.rowCost = a.look, rowCost(d.Predict.Schema())
 	d.Registry.MustRegister(dependencyUp{a.readiness})
 	if !o.SeparateAdmin {

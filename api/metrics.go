@@ -2,6 +2,7 @@ package api
 
 import (
 	"maps"
+	"net/http"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -65,6 +66,19 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	}, []string{"key", "code"})
 	reg.MustRegister(m.requests, m.seconds, m.inFlight, m.keys)
 	return m
+}
+
+// begin shows the routes that alerts are about from 0 on, so that their first
+// failure is an increase.
+func (m *metrics) begin() {
+	for route, success := range map[string]int{
+		"/predict": http.StatusOK, "/predict/batch": http.StatusOK, invocationsPrefix + "{name}/invocations": http.StatusOK,
+		"/outcomes": http.StatusAccepted,
+	} {
+		for _, status := range []int{success, http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout} {
+			m.add(answerKind{route, http.MethodPost, status})
+		}
+	}
 }
 
 func (m *metrics) count(route, method string, status int, took time.Duration) {

@@ -15,6 +15,7 @@ type metrics struct {
 	lastSuccess     prometheus.Gauge
 	modelCreated    prometheus.Gauge
 	quality         *prometheus.GaugeVec
+	fall            prometheus.Gauge
 	nextRun         prometheus.Gauge
 	outcomesWaiting prometheus.Gauge
 }
@@ -46,6 +47,10 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "gateway_gate_metric",
 			Help: "What the newest comparison on held-out rows found, by role (challenger, champion) and metric.",
 		}, []string{"role", "metric"}),
+		fall: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "gateway_champion_auc_fall",
+			Help: "How much lower the AUC of the model that serves was in the newest comparison than in its first; 0 where it is not lower, or not known.",
+		}),
 		nextRun: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "gateway_schedule_next_timestamp_seconds",
 			Help: "When the schedule starts the next renewal; 0 for never.",
@@ -58,7 +63,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	for _, end := range []Status{Succeeded, Failed, Rejected, Cancelled} {
 		m.renewals.WithLabelValues(string(end)) // from 0 on, so that the first one is an increase
 	}
-	reg.MustRegister(m.renewals, m.stepSeconds, m.working, m.lastSuccess, m.modelCreated, m.quality, m.nextRun, m.outcomesWaiting)
+	m.showStep("")
+	reg.MustRegister(m.renewals, m.stepSeconds, m.working, m.lastSuccess, m.modelCreated, m.quality, m.fall, m.nextRun, m.outcomesWaiting)
 	return m
 }
 
@@ -102,12 +108,13 @@ func (e *Engine) measureState(ctx context.Context) error {
 			e.metrics.lastSuccess.Set(float64(r.FinishedAt.Unix()))
 		}
 	}
-	e.showStep(at)
+	e.metrics.showStep(at)
 	switch m, err := e.servingModel(ctx); {
 	case err != nil:
 		return err
 	case m != nil:
 		e.metrics.modelCreated.Set(float64(m.CreatedAt.Unix()))
+		e.metrics.fall.Set(aucFall(m, newest))
 	default: // it may have been put there by hand
 		if err := e.adopt(ctx); err != nil {
 			return err
@@ -120,13 +127,28 @@ func (e *Engine) measureState(ctx context.Context) error {
 	return err
 }
 
+// aucFall is how much lower the AUC of a model was in the newest comparison that
+// it was the champion of than in its first, as a challenger. Both are found on
+// held-out rows of the time.
+func aucFall(m *Model, newest []*Renewal) float64 {
+	if m.Metrics == nil {
+		return 0
+	}
+	for _, r := range newest {
+		if r.State.Champion == m.Name && r.Metrics.Champion != nil {
+			return max(0, m.Metrics.AUC-r.Metrics.Champion.AUC)
+		}
+	}
+	return 0
+}
+
 // showStep shows which step is being worked on; empty for none.
-func (e *Engine) showStep(at StepName) {
+func (m *metrics) showStep(at StepName) {
 	for _, name := range Order() {
 		value := 0.0
 		if name == at {
 			value = 1
 		}
-		e.metrics.working.WithLabelValues(string(name)).Set(value)
+		m.working.WithLabelValues(string(name)).Set(value)
 	}
 }

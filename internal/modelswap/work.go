@@ -165,7 +165,7 @@ func (e *Engine) advance(ctx context.Context, r *Renewal) (wait time.Duration, e
 		return 0, err
 	}
 	step := r.Current()
-	e.showStep(step.Name)
+	e.metrics.showStep(step.Name)
 	if step.Status == StepPending {
 		now := time.Now().UTC()
 		r.Status, step.Status, step.StartedAt, step.FinishedAt, step.Error = Running, StepRunning, &now, nil, nil

@@ -24,6 +24,13 @@ func newLimitMetrics(reg prometheus.Registerer, l *Limit) *limitMetrics {
 		Name: "gateway_shed_total",
 		Help: "Requests of apps that were turned away because there was too much to do, by reason, by what they asked for, and by whether the caller had more than its share.",
 	}, []string{"reason", "class", "caller"})}
+	for why := range reasons {
+		for class := range classes {
+			for _, caller := range []string{withoutKey, withinShare, beyondShare} {
+				m.shedTotal.WithLabelValues(why.String(), class.String(), caller) // from 0 on, so that the first one is an increase
+			}
+		}
+	}
 	reg.MustRegister(m.shedTotal)
 	return m
 }

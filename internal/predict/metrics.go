@@ -46,6 +46,9 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Help: "Predictions that were answered but could not be recorded.",
 		}),
 	}
+	for _, result := range []string{"recorded", "duplicate", "unmatched"} {
+		m.outcomes.WithLabelValues(result) // from 0 on, so that the first one is an increase
+	}
 	m.scored = m.scorer.WithLabelValues("ok")
 	stages := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "gateway_request_stage_seconds",
