@@ -159,18 +159,21 @@ func prepareInserts(ctx context.Context, db *sql.DB, how inserts) (map[int]*sql.
 // lowest: an index by age would cost each insert an eighth of its time.
 const removePredictionsSQL = `
 DELETE FROM predictions WHERE id IN
-    (SELECT id FROM (SELECT id, created_at FROM predictions ORDER BY id LIMIT $2) oldest WHERE created_at < $1)`
+    (SELECT id FROM (SELECT id, created_at FROM predictions ORDER BY id LIMIT $2) oldest WHERE created_at < $1 ORDER BY id LIMIT $3)`
 
 // removedAtOnce is how many rows one transaction removes.
 const removedAtOnce = 64
 
-// RemovePredictions removes those of the oldest predictions, at most so many,
-// that were made before a time, and returns how many it removed, also with an
-// error. What they taught stays: labels are the customers', and outcomes a table
-// of their own. Several processes may do so at once.
-func (s *Store) RemovePredictions(ctx context.Context, before time.Time, most int) (removed int64, err error) {
-	for left := most; left > 0; left -= removedAtOnce {
-		n, err := s.removeSome(ctx, "remove predictions", removePredictionsSQL, micros(before), min(left, removedAtOnce))
+// RemovePredictions removes those of the oldest predictions, at most limit, that
+// were made before a time, and returns how many it removed, also with an error.
+// What they taught stays: labels are the customers', and outcomes a table of
+// their own. Several processes may do so at once.
+//
+// Each transaction looks among the limit oldest, so that fewer rows than that
+// which are younger than their ids do not end the removal.
+func (s *Store) RemovePredictions(ctx context.Context, before time.Time, limit int) (removed int64, err error) {
+	for left := limit; left > 0; left -= removedAtOnce {
+		n, err := s.removeSome(ctx, "remove predictions", removePredictionsSQL, micros(before), limit, min(left, removedAtOnce))
 		removed += n
 		if n == 0 || err != nil {
 			return removed, err
