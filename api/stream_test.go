@@ -135,6 +135,29 @@ func TestAStreamHasTime(t *testing.T) {
 	}
 }
 
+// A quote that does not end would make one row of all that follows.
+func TestAQuoteThatDoesNotEndCostsItsRow(t *testing.T) {
+	b := setup(t)
+	a := b.stream("text/csv", csvHeader+strings.Repeat(csvRow, 300)+"\"34\n"+strings.Repeat(csvRow, 5000)).want(200)
+	items := a.items()
+	if len(items) != 5301 {
+		t.Fatalf("%d items, want 5,301", len(items))
+	}
+	for i, item := range items {
+		switch {
+		case i == 300:
+			if item.Error == nil || item.Error.Status != 422 || !strings.Contains(item.Error.Detail, "line 302") {
+				t.Errorf("the row with the quote gave %+v", item)
+			}
+		case item.Error != nil:
+			t.Fatalf("row %d gave %+v", i+1, item.Error)
+		}
+	}
+	if got := a.trailer.Get("X-Stream-End"); got != "complete" {
+		t.Errorf("trailer %q", got)
+	}
+}
+
 func TestAStreamThatFailsOnTheWaySaysSo(t *testing.T) {
 	// The third call of each request fails: the one whose rows are 37.
 	model := scorerFunc(func(_ context.Context, rows []predict.Vector) (predict.Scores, error) {
@@ -149,7 +172,6 @@ func TestAStreamThatFailsOnTheWaySaysSo(t *testing.T) {
 		detail     string
 		rows       int
 	}{
-		{"a quote that does not end", csvHeader + strings.Repeat(csvRow, 300) + "\"34\n" + strings.Repeat(csvRow, 5000), 422, "longer than", 300},
 		{"a row beyond reason", csvHeader + csvRow + strings.Repeat("3", 200_000) + "\n" + csvRow, 422, "longer than", 1},
 		{"a model that fails", csvHeader + strings.Repeat(csvRow, 512) + strings.Repeat("37"+csvRow[2:], 5000), 502, "line 514 and those after it were not answered: the model failed", 512},
 	} {
