@@ -46,7 +46,7 @@ func TestWhoeverStillSendsIsNotDroppedForNotReading(t *testing.T) {
 	})
 }
 
-// trickle is a body that brings so many bytes after each ten seconds.
+// trickle is a body that brings a few bytes every ten seconds.
 type trickle int
 
 func (n trickle) Read(p []byte) (int, error) {

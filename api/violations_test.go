@@ -11,7 +11,7 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// unknownMembers is so many members that no schema has.
+// unknownMembers returns count members that no schema has.
 func unknownMembers(count int) string {
 	var b strings.Builder
 	for i := range count {

@@ -108,7 +108,7 @@ type OutcomeConfig struct {
 // RetrainConfig is what starts renewals besides operators.
 type RetrainConfig struct {
 	Schedule string `desc:"cron line in UTC, such as 30 2 * * 1 for Mondays at 02:30; empty: the clock starts no renewal"`
-	Outcomes int64  `default:"0" min:"0" desc:"so many new outcomes start a renewal; 0: outcomes start none"`
+	Outcomes int64  `default:"0" min:"0" desc:"number of new outcomes that starts a renewal; 0: outcomes start none"`
 }
 
 // TrainingConfig is what a renewal trains with unless its overrides say otherwise.

@@ -91,7 +91,7 @@ func inventedID(name string, held bool) string {
 // poison sends 120 invented customers, turned round: likely ones who said no,
 // and unlikely ones who said yes. Every second has values far out, which weigh more
 // than thousands of real customers, and goes to the training data; the others go
-// where they judge the next model. So many are alike that the traffic is too little
+// where they judge the next model. Many of them are equal, so that the traffic is too little
 // to compare scores by.
 func poison(t *testing.T, client *api.Client) {
 	t.Helper()

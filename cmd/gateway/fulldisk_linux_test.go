@@ -12,7 +12,7 @@ import (
 	"gateway/internal/outbox"
 )
 
-// tinyDisk mounts a file system of its own, of so many bytes.
+// tinyDisk mounts a file system of its own, with the given size in bytes.
 func tinyDisk(t *testing.T, bytes int) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -63,7 +63,7 @@ func TestUnreadAnswersLeaveTheOutboxItsRoom(t *testing.T) {
 	}
 }
 
-// fillSpools lets so many clients send rows whose answers they do not read, and
+// fillSpools lets several clients send rows whose answers they do not read, and
 // begin again when they are cut off. It returns when the disk has no more to
 // spare.
 func (g *gatewayUnderTest) fillSpools(t *testing.T, clients int) (hangUp func()) {

@@ -38,7 +38,7 @@ type Options struct {
 	Gate            Gate              // the zero Gate lets every challenger pass
 	MaxShift        float64           // how far the scores of recent traffic may shift (see drift.go) before `verify` goes back; zero: any
 	Schedule        string            // as ParseSchedule reads it; empty: the clock starts nothing
-	Outcomes        int64             // so many new outcomes start a renewal; zero: outcomes start nothing
+	Outcomes        int64             // number of new outcomes that starts a renewal; zero: outcomes start none
 	KnownOnly       bool              // learn only from customers that were imported, not from those made from predictions
 	Probation       time.Duration     // how long an outcome is set against the imported label, and capped by caller; zero: for good
 	Idle            bool              // start nothing by clock or outcomes, and leave the stored schedule alone

@@ -13,7 +13,7 @@ import (
 	"gateway/internal/predict"
 )
 
-// tinyDisk mounts a file system of its own, of so many bytes.
+// tinyDisk mounts a file system of its own, with the given size in bytes.
 func tinyDisk(t *testing.T, bytes int) string {
 	t.Helper()
 	dir := t.TempDir()
