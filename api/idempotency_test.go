@@ -376,7 +376,7 @@ func (brokenKeys) ClaimKey(ctx context.Context, _ idempotency.Claim) (idempotenc
 }
 
 func TestPredictionsGoOnWithoutAStoreOfKeys(t *testing.T) {
-	b := setup(t, withKeys(brokenKeys{}), withOptions(func(o *api.Options) { o.PredictTimeout = 100 * time.Millisecond }))
+	b := setup(t, withKeys(brokenKeys{}), withOptions(func(o *api.Options) { o.PredictTimeout = time.Second }))
 	b.store10042()
 	for range 5 {
 		a := b.post("/predict", keyedRoutes[0].body, withKey("k")).want(200)
