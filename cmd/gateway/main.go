@@ -30,6 +30,12 @@ type commands struct {
 	Import  importCommand  `cmd:"" help:"Load customers from a CSV file into the customer store."`
 	Retrain retrainCommand `cmd:"" help:"Start a renewal of the model."`
 	Predict predictCommand `cmd:"" help:"Score the customers in a CSV file; CSV out."`
+
+	Status   statusCommand   `cmd:"" help:"Show the state of the gateway on one page."`
+	Renewals renewalsCommand `cmd:"" help:"List renewals, or show one with its steps."`
+	Models   modelsCommand   `cmd:"" help:"List the models that renewals made."`
+	Rollback rollbackCommand `cmd:"" help:"Let an earlier model serve again."`
+
 	Convert convertCommand `cmd:"" help:"Convert exported DynamoDB data (either format) to training CSV."`
 	Schema  schemaCommand  `cmd:"" help:"Draft, check and print feature schemas."`
 	Sandbox sandboxCommand `cmd:"" help:"Run a stand-in for AWS on this machine, to try the sagemaker platform."`

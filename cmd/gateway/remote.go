@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -46,7 +47,38 @@ func (r remote) with(c *console, do func(ctx context.Context, client *api.Client
 			return err
 		}
 	}
-	return do(c.ctx, &api.Client{BaseURL: strings.TrimRight(r.URL, "/"), Token: token})
+	return r.explain(do(c.ctx, &api.Client{BaseURL: strings.TrimRight(r.URL, "/"), Token: token}))
+}
+
+// onExisting is with for commands that look at what is there: where there is no
+// data dir they fail, and make none.
+func (r remote) onExisting(c *console, do func(ctx context.Context, client *api.Client) error) error {
+	if r.URL == "" {
+		cfg, err := loadConfig()
+		if err != nil {
+			return &usageError{err}
+		}
+		if _, err := os.Stat(cfg.DataDir); errors.Is(err, os.ErrNotExist) && cfg.DBSecretID == "" {
+			return fmt.Errorf("there is no data dir %s: name it with GATEWAY_DATA_DIR, or name a gateway that serves with --url", cfg.DataDir)
+		}
+	}
+	return r.with(c, do)
+}
+
+// explain adds to an error of a gateway that serves which flag or setting helps.
+func (r remote) explain(err error) error {
+	var problem *api.Problem
+	switch {
+	case err == nil:
+		return nil
+	case unreachable(err):
+		return fmt.Errorf("no gateway answers at --url: %w", err)
+	case !errors.As(err, &problem):
+		return err
+	case problem.Status == http.StatusUnauthorized || problem.Status == http.StatusForbidden:
+		return fmt.Errorf("%w; give the token with --token, or name with GATEWAY_DATA_DIR the data dir that has it", err)
+	}
+	return err
 }
 
 // readToken reads the token that a gateway made in the data dir; empty if

@@ -185,7 +185,7 @@ func (e *Engine) Rollback(ctx context.Context, name string) (*Model, error) {
 	case target == nil && name != "":
 		return nil, predict.Errorf(predict.NotFound, "there is no model %q", name)
 	case target == nil:
-		return nil, predict.Errorf(predict.Conflict, "there is no earlier model to go back to")
+		return nil, predict.Errorf(predict.Conflict, "there is no earlier model to go back to; make one with gateway retrain")
 	case target.Serving:
 		// Said once more to the record: an earlier rollback may have died before it.
 		if err := e.ports.Models.MarkServing(ctx, target.Name, serving.Since()); err != nil && !errors.Is(err, ErrStale) {
