@@ -35,6 +35,7 @@ type commands struct {
 	Renewals renewalsCommand `cmd:"" help:"List renewals, or show one with its steps."`
 	Models   modelsCommand   `cmd:"" help:"List the models that renewals made."`
 	Rollback rollbackCommand `cmd:"" help:"Let an earlier model serve again."`
+	Outcomes outcomesCommand `cmd:"" help:"Report what really happened, from a CSV file."`
 
 	Convert convertCommand `cmd:"" help:"Convert exported DynamoDB data (either format) to training CSV."`
 	Schema  schemaCommand  `cmd:"" help:"Draft, check and print feature schemas."`

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -116,4 +117,76 @@ func TestStatusOfAGatewayWithoutAModel(t *testing.T) {
 	if code != exitFailed || !strings.Contains(errs, "gateway retrain") {
 		t.Errorf("rollback ended with %d: %s", code, errs)
 	}
+}
+
+// TestOutcomesOfAFile sends outcomes by prediction and by customer, with rows that
+// are wrong in each way between them.
+func TestOutcomesOfAFile(t *testing.T) {
+	cfg := config(t)
+	header := "customer_id,age,job,marital,education,default,housing,loan,contact,month,day_of_week,duration,campaign,pdays,previous,poutcome,emp_var_rate,cons_price_idx,cons_conf_idx,euribor3m,nr_employed,y\n"
+	var customers strings.Builder
+	customers.WriteString(header)
+	for i := range 1100 {
+		fmt.Fprintf(&customers, "c%d,34,technician,married,high.school,no,yes,no,cellular,jun,wed,190,1,3,4,success,-1.7,94.055,-39.8,0.715,4991.6,\n", i)
+	}
+	if code, _, errs := command(t, "import", writeFile(t, "customers.csv", customers.String())); code != exitOK {
+		t.Fatal(errs)
+	}
+	var file strings.Builder
+	file.WriteString("\ufeffcustomer_id;prediction_id;outcome;observed_at\n")
+	for i := range 1100 { // more than two lists
+		fmt.Fprintf(&file, "c%d;;%s;2026-11-23T10:00:00Z\n", i, []string{"1", "no"}[i%2])
+	}
+	file.WriteString("nobody;;1;2026-11-23T10:00:00Z\n" + // line 1102
+		";none;1;2026-11-23T10:00:00Z\n" +
+		"c1;;perhaps;2026-11-23T10:00:00Z\n" +
+		"c1;;;2026-11-23T10:00:00Z\n" +
+		"c1;;1;yesterday\n" +
+		"c1;p1;1;\n" +
+		";;1;\n" +
+		"c1;\"\"x;1;\n" +
+		"c1;1\n" + // line 1110
+		"c2;;1;2026-11-23T10:00:00Z\n") // known already
+	path := writeFile(t, "outcomes.csv", file.String())
+	code, out, errs := command(t, "outcomes", path)
+	if code != exitFailed || !strings.Contains(out, "1110 rows in ") || !strings.Contains(out, "1101 matched (1 known already, 0 superseded by later outcomes), 2 unknown, 7 bad rows") {
+		t.Errorf("outcomes ended with %d: %s%s", code, out, errs)
+	}
+	for _, text := range []string{
+		"line 1102: no customer has", "line 1103: no prediction has", "line 1104: outcome must be one of", "line 1105: the row has no outcome",
+		"line 1106: the row has an observed_at", "line 1107: the row has both", "line 1108: the row has neither", "line 1109: the row is not CSV", "line 1110: the row has 2 columns",
+		"9 of 1111 rows were not recorded",
+	} {
+		if !strings.Contains(errs, text) {
+			t.Errorf("no %q in %s", text, errs)
+		}
+	}
+	// Sent again, each counts once.
+	code, out, _ = command(t, "outcomes", path, "--json")
+	var report outcomeReport
+	if err := json.Unmarshal([]byte(out), &report); err != nil || code != exitFailed {
+		t.Fatalf("outcomes --json ended with %d: %s", code, out)
+	}
+	if want := (outcomeReport{Rows: 1110, Matched: 1101, Duplicates: 1101, Unknown: 2, Failed: 7}); report != want {
+		t.Errorf("%+v, want %+v", report, want)
+	}
+	g := start(t, withoutDemo(cfg))
+	good := writeFile(t, "good.csv", "customer_id,outcome\nc1,yes\n")
+	if code, out, errs := command(t, "outcomes", good, "--url", g.url); code != exitOK || !strings.Contains(out, "1 matched") {
+		t.Errorf("outcomes --url ended with %d: %s%s", code, out, errs)
+	}
+	for name, test := range map[string]struct{ text, want string }{
+		"empty": {"", "is empty"}, "unknown column": {"customer_id,y\n", `unknown column "y"`}, "no id": {"outcome\n", "neither a column"},
+		"no outcome": {"customer_id\n", "no column outcome"}, "twice": {"outcome,outcome\n", "twice"}, "no rows": {"customer_id,outcome\n", "no rows"},
+	} {
+		code, _, errs := command(t, "outcomes", writeFile(t, "bad.csv", test.text), "--url", g.url)
+		if code != exitFailed || len(lines(errs)) != 1 || !strings.Contains(errs, test.want) {
+			t.Errorf("%s ended with %d: %s", name, code, errs)
+		}
+	}
+}
+
+func withoutDemo(cfg Config) Config {
+	cfg.Demo = false
+	return cfg
 }

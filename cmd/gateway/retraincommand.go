@@ -73,29 +73,15 @@ func (cmd retrainCommand) begin(ctx context.Context, out io.Writer, client *api.
 		return client.Resume(ctx, cmd.Resume, api.ResumeRequest{From: modelswap.StepName(cmd.From), Overrides: overrides})
 	}
 	client = client.WithIdempotencyKey(cmp.Or(cmd.Key, predict.NewID()))
-	var away time.Time // since when no answer comes
-	for wait := watchEvery; ; wait = min(2*wait, maxWatchWait) {
-		r, err := client.Retrain(ctx, api.RetrainRequest{Reason: cmd.Reason, Overrides: overrides, Force: cmd.Force})
-		switch {
-		case err == nil:
-			return r, nil
-		case away.IsZero() && unreachable(err): // it was never there, so the URL may be wrong
-			return nil, err
-		case away.IsZero():
-			away = time.Now()
-			if passing(err) {
-				fmt.Fprintf(out, "%v; asking again\n", err)
-			}
-		}
-		if ctx.Err() != nil || !passing(err) || time.Since(away) > watchPatience {
-			return nil, err
-		}
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(wait):
-		}
+	var r *modelswap.Renewal
+	err := askAgain(ctx, out, func() (err error) {
+		r, err = client.Retrain(ctx, api.RetrainRequest{Reason: cmd.Reason, Overrides: overrides, Force: cmd.Force})
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
+	return r, nil
 }
 
 // unreachable reports whether nothing has been sent.
