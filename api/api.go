@@ -24,6 +24,10 @@ type Deps struct {
 	Predict  *predict.Service
 	Renewals *modelswap.Engine
 	Importer *predict.Importer
+	// Exports is what operators may take out of the stores.
+	Exports Exports
+	// KeysKept is how long an Idempotency-Key is kept.
+	KeysKept time.Duration
 	// Acts is the audit log.
 	Acts modelswap.Acts
 	// SignIns counts failed sign-ins and tells the addresses of clients.
@@ -135,6 +139,7 @@ type api struct {
 	rowCost   int64 // of a prediction of a list, in bytes of memory
 	spools    *spoolRoom
 	imports   *overload.Budget // of customers
+	exports   *overload.Budget // places
 	readiness *readiness
 	known     lastKnown
 	documents documents
@@ -149,7 +154,7 @@ type api struct {
 func New(d Deps, o Options) (public, admin http.Handler) {
 	a := &api{d: d, o: o.withDefaults(), metrics: newMetrics(d.Registry),
 		readiness: newReadiness(d.Dependencies, d.Log), started: time.Now().UTC(),
-		imports: overload.NewBudget(maxImports)}
+		imports: overload.NewBudget(maxImports), exports: overload.NewBudget(maxExports)}
 	a.spools = newSpoolRoom(a.o.MaxSpool, d.SpoolSpare)
 	d.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "gateway_spool_bytes", Help: "Streamed answers in files of the data dir that callers have not read yet, in bytes.",
@@ -224,6 +229,9 @@ func (a *api) operators(r chi.Router) {
 			r.Method(http.MethodPost, "/renewals/{id}/cancel", handler(a.cancel))
 			r.Method(http.MethodPost, "/rollback", handler(a.rollback))
 			r.Method(http.MethodPost, "/customers", handler(a.customers))
+			r.Method(http.MethodGet, "/customers", handler(a.exportCustomers))
+			r.Method(http.MethodGet, "/predictions", handler(a.exportPredictions))
+			r.Method(http.MethodGet, "/training-data", handler(a.exportTrainingData))
 		})
 		r.Method(http.MethodGet, "/renewals", handler(a.renewals))
 		r.Method(http.MethodGet, "/renewals/{id}", handler(a.renewal))

@@ -36,7 +36,9 @@ func (a *api) audited(next http.Handler) http.Handler {
 			Address: a.d.SignIns.Address(r), Forwarded: printable(r.Header.Get("X-Forwarded-For"), auditHeader),
 			Action: r.Method + " " + routeOf(r), Target: printable(chi.URLParam(r, "id"), auditHeader),
 		}
-		act.Detail, r.Body = peek(r, auditDetail)
+		if act.Detail, r.Body = peek(r, auditDetail); r.Method == http.MethodGet {
+			act.Detail = printable(exportQuery(r), auditDetail)
+		}
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), storeTimeout)
 		defer cancel()
 		if err := a.d.Acts.BeginAct(ctx, act); err != nil {

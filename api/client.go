@@ -218,6 +218,41 @@ func (c *Client) Import(ctx context.Context, contentType string, rows io.Reader,
 	return *report, err
 }
 
+// Export writes what an operators' route streams, such as
+// /admin/customers?format=csv, and fails if that is not whole.
+func (c *Client) Export(ctx context.Context, path string, out io.Writer) error {
+	res, err := c.do(ctx, http.MethodGet, path, "", nil)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	body := &readFault{r: res.Body}
+	if _, err := io.Copy(out, body); err != nil {
+		if body.err != nil {
+			return fmt.Errorf("the gateway's answer breaks off: %w", err)
+		}
+		return err
+	}
+	if res.Trailer.Get(endTrailer) != complete {
+		return errors.New("the gateway's answer breaks off")
+	}
+	return nil
+}
+
+// readFault remembers the error of a reader.
+type readFault struct {
+	r   io.Reader
+	err error
+}
+
+func (f *readFault) Read(p []byte) (int, error) {
+	n, err := f.r.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		f.err = err
+	}
+	return n, err
+}
+
 // eachLine calls fn for the lines of a streamed answer, and fails if it is not whole.
 func eachLine(res *http.Response, fn func(line []byte) error) error {
 	lines := bufio.NewScanner(res.Body)

@@ -39,29 +39,32 @@ var unprovoked = map[string]string{}
 
 // goodRequests has, for each operation, a request that the document allows.
 var goodRequests = map[string]request{
-	"predict":         {"POST /predict", `{"features":` + technician + `}`, "application/json"},
-	"predictBatch":    {"POST /predict/batch", `{"instances":[{"features":` + technician + `}]}`, "application/json"},
-	"recordOutcomes":  {"POST /outcomes", `{"customer_id":"10042","outcome":1}`, "application/json"},
-	"invokeEndpoint":  {"POST /endpoints/ServiceEndpoint/invocations", servingRow("34"), "text/csv"},
-	"getSchema":       {"GET /schema", "", ""},
-	"getOpenAPI":      {"GET /openapi.yaml", "", ""},
-	"getDocs":         {"GET /docs", "", ""},
-	"getRoot":         {"GET /", "", ""},
-	"livez":           {"GET /livez", "", ""},
-	"readyz":          {"GET /readyz", "", ""},
-	"healthz":         {"GET /healthz", "", ""},
-	"metrics":         {"GET /metrics", "", ""},
-	"retrain":         {"POST /admin/retrain", `{"reason":"new campaign"}`, "application/json"},
-	"listRenewals":    {"GET /admin/renewals", "", ""},
-	"getRenewal":      {"GET /admin/renewals/r1", "", ""},
-	"renewalEvents":   {"GET /admin/renewals/r1/events", "", ""},
-	"resumeRenewal":   {"POST /admin/renewals/r1/resume", `{"from":"train"}`, "application/json"},
-	"cancelRenewal":   {"POST /admin/renewals/r1/cancel", "", ""},
-	"rollback":        {"POST /admin/rollback", `{"model":"m0"}`, "application/json"},
-	"importCustomers": {"POST /admin/customers", csvHeader + csvRow, "text/csv"},
-	"listModels":      {"GET /admin/models", "", ""},
-	"getStatus":       {"GET /admin/status", "", ""},
-	"listActs":        {"GET /admin/audit", "", ""},
+	"predict":            {"POST /predict", `{"features":` + technician + `}`, "application/json"},
+	"predictBatch":       {"POST /predict/batch", `{"instances":[{"features":` + technician + `}]}`, "application/json"},
+	"recordOutcomes":     {"POST /outcomes", `{"customer_id":"10042","outcome":1}`, "application/json"},
+	"invokeEndpoint":     {"POST /endpoints/ServiceEndpoint/invocations", servingRow("34"), "text/csv"},
+	"getSchema":          {"GET /schema", "", ""},
+	"getOpenAPI":         {"GET /openapi.yaml", "", ""},
+	"getDocs":            {"GET /docs", "", ""},
+	"getRoot":            {"GET /", "", ""},
+	"livez":              {"GET /livez", "", ""},
+	"readyz":             {"GET /readyz", "", ""},
+	"healthz":            {"GET /healthz", "", ""},
+	"metrics":            {"GET /metrics", "", ""},
+	"retrain":            {"POST /admin/retrain", `{"reason":"new campaign"}`, "application/json"},
+	"listRenewals":       {"GET /admin/renewals", "", ""},
+	"getRenewal":         {"GET /admin/renewals/r1", "", ""},
+	"renewalEvents":      {"GET /admin/renewals/r1/events", "", ""},
+	"resumeRenewal":      {"POST /admin/renewals/r1/resume", `{"from":"train"}`, "application/json"},
+	"cancelRenewal":      {"POST /admin/renewals/r1/cancel", "", ""},
+	"rollback":           {"POST /admin/rollback", `{"model":"m0"}`, "application/json"},
+	"importCustomers":    {"POST /admin/customers", csvHeader + csvRow, "text/csv"},
+	"exportCustomers":    {"GET /admin/customers", "", ""},
+	"exportPredictions":  {"GET /admin/predictions", "", ""},
+	"exportTrainingData": {"GET /admin/training-data", "", ""},
+	"listModels":         {"GET /admin/models", "", ""},
+	"getStatus":          {"GET /admin/status", "", ""},
+	"listActs":           {"GET /admin/audit", "", ""},
 }
 
 // request is a method and a path, and what is sent there.
@@ -147,6 +150,7 @@ func TestAnswersAreThoseOfTheDocument(t *testing.T) {
 	c.repetitions()
 	c.steering()
 	c.imports()
+	c.exports()
 	c.modelsAndStatus()
 	c.faultsOfTheModel()
 	c.faultsOfStores()
@@ -399,6 +403,40 @@ func (c *contract) imports() {
 	c.try(b, 200, "POST /admin/customers", bad) // its last line has the error
 	b.store.Fail(errTest)
 	c.good(b, "importCustomers", 500)
+}
+
+func (c *contract) exports() {
+	b := c.setup()
+	b.store10042()
+	c.good(b, "predict", 200)
+	for _, operation := range []string{"exportCustomers", "exportPredictions"} {
+		target := goodRequests[operation].target
+		c.good(b, operation, 200)
+		c.try(b, 200, target+"?format=csv", "")
+		c.try(b, 200, target+"?format=ndjson", "")
+		c.try(b, 422, target+"?format=parquet", "")
+	}
+	c.try(b, 200, "GET /admin/predictions?from=2026-11-23T00:00:00Z&to=2126-11-24T00:00:00Z", "")
+	c.try(b, 422, "GET /admin/predictions?from=yesterday", "")
+	c.try(b, 422, "GET /admin/predictions?to=2026-13-24T00:00:00Z", "")
+	c.try(b, 422, "GET /admin/predictions?from=2026-11-23T00:00:00Z&to=2026-11-23T00:00:00Z", "")
+	c.good(b, "exportTrainingData", 404)
+	c.good(c.setup(withTrainingData("1,2\n")), "exportTrainingData", 200)
+	for status, err := range map[int]error{
+		409: predict.Errorf(predict.Conflict, "the customers are elsewhere"),
+		500: errTest,
+		503: predict.Errorf(predict.Unavailable, "the database does not answer"),
+		504: context.DeadlineExceeded,
+	} {
+		b := c.setup()
+		b.store.Fail(err)
+		c.good(b, "exportCustomers", status)
+		if status != 409 {
+			c.good(b, "exportPredictions", status)
+			b.swap.err = err
+			c.good(b, "exportTrainingData", status)
+		}
+	}
 }
 
 func (c *contract) modelsAndStatus() {

@@ -95,6 +95,9 @@ func setupHandler(t *testing.T, options ...option) *bundle {
 	}
 	b.deps.SignIns = api.NewSignIns(b.acts, nil, b.deps.Log, b.deps.Registry)
 	b.deps.Predict = predict.NewService(p.schema, p.scorer, p.customers, p.ledger, b.deps.Log, b.deps.Registry)
+	if b.deps.Exports == nil {
+		b.deps.Exports = b.store
+	}
 	b.deps.Importer = predict.NewImporter(p.schema, b.store)
 	b.deps.Renewals = modelswap.New(p.ports, modelswap.Options{Schema: p.schema}, b.deps.Log, b.deps.Registry)
 	b.deps.Keys = idempotency.New(p.keys, idempotency.Options{}, b.deps.Log, b.deps.Registry)

@@ -95,6 +95,8 @@ func newApp(ctx context.Context, cfg Config, log *slog.Logger, say func(format s
 		Predict:  a.parts.service,
 		Renewals: a.parts.engine,
 		Importer: a.parts.importer,
+		Exports:  exports{a.parts.store, cfg.CustomersTable},
+		KeysKept: cfg.IdempotencyTTL,
 		Acts:     a.parts.store,
 		SignIns:  a.signIns,
 		Keys:     a.parts.keys,

@@ -36,6 +36,7 @@ type commands struct {
 	Models   modelsCommand   `cmd:"" help:"List the models that renewals made."`
 	Rollback rollbackCommand `cmd:"" help:"Let an earlier model serve again."`
 	Outcomes outcomesCommand `cmd:"" help:"Report what really happened, from a CSV file."`
+	Export   exportCommand   `cmd:"" help:"Write customers, the ledger or the training data to a file."`
 
 	Convert convertCommand `cmd:"" help:"Convert exported DynamoDB data (either format) to training CSV."`
 	Schema  schemaCommand  `cmd:"" help:"Draft, check and print feature schemas."`

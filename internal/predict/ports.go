@@ -115,6 +115,14 @@ type Prediction struct {
 	Reasons    []Reason
 }
 
+// Recorded is a prediction as the ledger has it, without reasons, and what became
+// of it.
+type Recorded struct {
+	Prediction
+	Outcome   *int       // nil while unknown
+	OutcomeAt *time.Time // when that was observed
+}
+
 // Reason says how far one feature moved the score, in log-odds against the
 // average customer of the training data.
 type Reason struct {

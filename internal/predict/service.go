@@ -452,6 +452,12 @@ func (randomness) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// IDBefore returns an id that sorts before all that NewID makes from a time on.
+func IDBefore(t time.Time) string {
+	ms := max(t.UnixMilli(), 0)
+	return fmt.Sprintf("%08x-%04x-0000-0000-000000000000", ms>>16&0xffffffff, ms&0xffff)
+}
+
 // IDTime is when an id that NewID made was made, to the millisecond. It is
 // false for any other text.
 func IDTime(id string) (t time.Time, ok bool) {

@@ -50,6 +50,7 @@ var conformance = []struct {
 	{"everything at once", testConcurrent},
 	{"health", testHealth},
 	{"outcomes of unknown customers", testUnknownOutcomes},
+	{"pages", testPages},
 	{"lists in pieces", testListsInPieces},
 	{"bulk in pieces", testBulkInPieces},
 	{"urgent beside lists", testUrgentBesideLists},

@@ -3,7 +3,9 @@ package predicttest
 import (
 	"bytes"
 	"context"
+	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -55,6 +57,39 @@ func (s *Store) Predictions() []predict.Prediction {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.predictions)
+}
+
+// CustomersAfter returns the customers whose ids come after one, at most limit.
+func (s *Store) CustomersAfter(_ context.Context, after string, limit int) ([]predict.Customer, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return nil, s.err
+	}
+	var page []predict.Customer
+	for _, id := range slices.Sorted(maps.Keys(s.customers)) {
+		if id > after && len(page) < limit {
+			page = append(page, s.customers[id])
+		}
+	}
+	return page, nil
+}
+
+// PredictionsAfter returns the predictions whose ids come after one, at most limit.
+func (s *Store) PredictionsAfter(_ context.Context, after string, limit int) ([]predict.Recorded, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return nil, s.err
+	}
+	sorted := slices.SortedFunc(slices.Values(s.predictions), func(a, b predict.Prediction) int { return strings.Compare(a.ID, b.ID) })
+	var page []predict.Recorded
+	for _, p := range sorted {
+		if p.ID > after && len(page) < limit {
+			page = append(page, predict.Recorded{Prediction: p})
+		}
+	}
+	return page, nil
 }
 
 // Features implements predict.Customers.

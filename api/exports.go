@@ -1,0 +1,387 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+
+	"gateway/internal/predict"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Exports is what operators may take out of the stores, a page at a time.
+type Exports interface {
+	// CustomersAfter returns the customers whose ids come after one (empty: from
+	// the first), in one order, at most limit.
+	CustomersAfter(ctx context.Context, after string, limit int) ([]predict.Customer, error)
+	// PredictionsAfter does the same for predictions. Their ids ascend with time.
+	PredictionsAfter(ctx context.Context, after string, limit int) ([]predict.Recorded, error)
+}
+
+const (
+	// maxExports bounds the exports that are under way, and those of one token to
+	// half of it.
+	maxExports = 8
+	// exportPage is how many rows are read and held at once.
+	exportPage = 200
+)
+
+// export is the answer of an export. A caller has StreamIdle to take in each
+// copyBuffer of it. Until the first of it is sent, an error can be a problem of its own.
+type export struct {
+	w     http.ResponseWriter
+	rc    *http.ResponseController
+	idle  time.Duration
+	csv   *csv.Writer  // writes to the export
+	text  bytes.Buffer // not sent yet
+	begun bool
+}
+
+// exporting takes one of the places for exports and calls run with an empty
+// answer of the content type.
+func (a *api) exporting(w http.ResponseWriter, r *http.Request, contentType string, run func(*export) error) error {
+	caller := a.chargedTo(r)
+	if err := a.exports.Take(caller, 1); err != nil {
+		return tooMany(err, "exports")
+	}
+	defer a.exports.Give(caller, 1)
+	x := &export{w: w, rc: http.NewResponseController(w), idle: a.o.StreamIdle}
+	x.csv = csv.NewWriter(x)
+	h := w.Header()
+	h.Set("Content-Type", contentType)
+	h.Set("Cache-Control", "no-store")
+	h.Set("Trailer", endTrailer)
+	h.Set("X-Accel-Buffering", "no")
+	h.Set("Connection", "close") // our deadlines must not outlive the stream
+	if r.Method == http.MethodHead {
+		return nil
+	}
+	err := run(x)
+	if err == nil {
+		err = x.flush()
+	}
+	switch {
+	case err != nil && !x.begun:
+		for _, name := range []string{"Content-Type", "Cache-Control", "Trailer", "X-Accel-Buffering"} {
+			h.Del(name)
+		}
+		return err
+	case err != nil: // the caller must not take what it has for the whole
+		eventOf(r.Context()).failed(problemOf(r.Context(), err), err)
+		panic(http.ErrAbortHandler)
+	}
+	h.Set(endTrailer, complete)
+	return nil
+}
+
+// Write queues text, and sends it once there is enough of it.
+func (x *export) Write(text []byte) (int, error) {
+	n, _ := x.text.Write(text)
+	if x.text.Len() < copyBuffer {
+		return n, nil
+	}
+	return n, x.send()
+}
+
+// flush sends all that was written.
+func (x *export) flush() error {
+	x.csv.Flush()
+	if err := x.csv.Error(); err != nil {
+		return err
+	}
+	return x.send()
+}
+
+func (x *export) send() error {
+	x.begun = true
+	for x.text.Len() > 0 {
+		_ = x.rc.SetWriteDeadline(time.Now().Add(x.idle))
+		_, err := x.w.Write(x.text.Next(copyBuffer))
+		if err == nil {
+			err = x.rc.Flush()
+		}
+		if err != nil {
+			return &refusal{reason: callerGone, detail: "the answer could not be delivered", err: err}
+		}
+	}
+	_ = x.rc.SetWriteDeadline(time.Now().Add(x.idle))
+	return nil
+}
+
+// pause keeps the connection open while a page is read that may hold no row that
+// is wanted.
+func (x *export) pause() { _ = x.rc.SetWriteDeadline(time.Now().Add(x.idle)) }
+
+// exportFormat reads the parameter format.
+func exportFormat(r *http.Request, otherwise string) (string, error) {
+	switch given := r.URL.Query().Get("format"); given {
+	case "":
+		return otherwise, nil
+	case "csv":
+		return csvType, nil
+	case "ndjson":
+		return ndjsonType, nil
+	}
+	return "", invalidQuery("format", "must be csv or ndjson")
+}
+
+// exportQuery is what the audit log keeps of the query: what such routes read of it.
+func exportQuery(r *http.Request) string {
+	given, kept := r.URL.Query(), url.Values{}
+	for _, name := range []string{"format", "from", "to"} {
+		if text := given.Get(name); text != "" {
+			kept.Set(name, text)
+		}
+	}
+	return kept.Encode()
+}
+
+// exportCustomers answers all customers, in a form that POST /admin/customers takes.
+func (a *api) exportCustomers(w http.ResponseWriter, r *http.Request) error {
+	format, err := exportFormat(r, csvType)
+	if err != nil {
+		return err
+	}
+	return a.exporting(w, r, format, func(x *export) error {
+		schema, after := a.d.Predict.Schema(), ""
+		for {
+			ctx, cancel := context.WithTimeout(r.Context(), storeTimeout)
+			page, err := a.d.Exports.CustomersAfter(ctx, after, exportPage)
+			cancel()
+			if err != nil {
+				return err
+			}
+			if after == "" && format == csvType {
+				if err := x.csv.Write(customerColumns(schema)); err != nil {
+					return err
+				}
+			}
+			if len(page) == 0 {
+				return nil
+			}
+			x.pause()
+			for i := range page {
+				if err := x.customer(schema, format, &page[i]); err != nil {
+					return err
+				}
+			}
+			after = page[len(page)-1].ID
+			eventOf(r.Context()).rows += len(page)
+		}
+	})
+}
+
+func customerColumns(s *predict.Schema) []string {
+	columns := []string{s.ID}
+	for i := range s.Features {
+		columns = append(columns, s.Features[i].Name)
+	}
+	return append(columns, s.Label.Name)
+}
+
+// customer writes a customer as POST /admin/customers takes it.
+func (x *export) customer(s *predict.Schema, format string, c *predict.Customer) error {
+	values, err := s.StoredValues(c.Features)
+	if err != nil {
+		return err
+	}
+	if format == csvType {
+		cells := append(make([]string, 0, len(values)+2), c.ID)
+		for _, v := range values {
+			cells = append(cells, predict.CellText(v))
+		}
+		label := ""
+		if c.Label != nil {
+			label = s.Label.Spell(*c.Label).Value
+		}
+		return x.csv.Write(append(cells, label))
+	}
+	line := appendString(append(appendString([]byte(`{`), s.ID), ':'), c.ID)
+	line = append(line, `,"features":{`...)
+	before := len(line)
+	for i, v := range values {
+		if v == nil {
+			continue
+		}
+		if len(line) > before {
+			line = append(line, ',')
+		}
+		line = append(append(appendString(line, s.Features[i].Name), ':'), v...)
+	}
+	line = append(line, '}')
+	if c.Label != nil {
+		line = append(appendString(append(line, ','), s.Label.Name), ':')
+		if label := s.Label.Spell(*c.Label); label.IsText {
+			line = appendString(line, label.Value)
+		} else {
+			line = append(line, label.Value...)
+		}
+	}
+	_, err = x.Write(append(line, '}', '\n'))
+	return err
+}
+
+// LedgerRow is a row of the ledger, as GET /admin/predictions answers it.
+type LedgerRow struct {
+	PredictionID   string         `json:"prediction_id"`
+	CustomerID     string         `json:"customer_id,omitzero"`
+	CreatedAt      time.Time      `json:"created_at"`
+	Caller         string         `json:"caller,omitzero"`
+	Score          float64        `json:"score"`
+	PredictedLabel int            `json:"predicted_label"`
+	Model          string         `json:"model"`
+	Schema         string         `json:"schema"`
+	LatencyUS      int64          `json:"latency_us"`
+	Outcome        *int           `json:"outcome,omitzero"` // 0 or 1
+	ObservedAt     *time.Time     `json:"observed_at,omitzero"`
+	Features       jsontext.Value `json:"features"`                    // personal ones left out
+	Personal       jsontext.Value `json:"personal_features,omitempty"` // hashes of the personal ones
+}
+
+var ledgerColumns = []string{"prediction_id", "customer_id", "created_at", "caller", "score", "predicted_label", "model", "schema",
+	"latency_us", "outcome", "observed_at", "features", "personal_features"}
+
+// exportPredictions answers the predictions of the ledger that were made in a
+// time, oldest first.
+func (a *api) exportPredictions(w http.ResponseWriter, r *http.Request) error {
+	format, err := exportFormat(r, ndjsonType)
+	if err != nil {
+		return err
+	}
+	from, err := queryTime(r, "from")
+	if err != nil {
+		return err
+	}
+	to, err := queryTime(r, "to")
+	if err != nil {
+		return err
+	}
+	if !from.IsZero() && !to.IsZero() && !from.Before(to) {
+		return invalidQuery("to", "must be later than from")
+	}
+	return a.exporting(w, r, format, func(x *export) error {
+		after, begin := a.firstID(from), true
+		for {
+			ctx, cancel := context.WithTimeout(r.Context(), storeTimeout)
+			page, err := a.d.Exports.PredictionsAfter(ctx, after, exportPage)
+			cancel()
+			if err != nil {
+				return err
+			}
+			if begin && format == csvType {
+				if err := x.csv.Write(ledgerColumns); err != nil {
+					return err
+				}
+			}
+			begin = false
+			x.pause()
+			for i := range page {
+				p := &page[i]
+				after = p.ID
+				if p.CreatedAt.Before(from) || (!to.IsZero() && !p.CreatedAt.Before(to)) {
+					continue
+				}
+				if err := x.prediction(p, format); err != nil {
+					return err
+				}
+				eventOf(r.Context()).rows++
+			}
+			if len(page) < exportPage || madeAfter(after, to) {
+				return nil
+			}
+		}
+	})
+}
+
+// clockSlack is how far the clocks of two gateways may be apart.
+const clockSlack = time.Minute
+
+// firstID is an id before those of all predictions made from a time on. An id may
+// be given out with an Idempotency-Key, and be used as long as that is kept.
+func (a *api) firstID(from time.Time) string {
+	if from.IsZero() {
+		return ""
+	}
+	return predict.IDBefore(from.Add(-a.d.KeysKept - clockSlack))
+}
+
+// madeAfter reports whether an id was made after a time, if there is one, so that
+// no prediction made before that time has a higher id.
+func madeAfter(id string, to time.Time) bool {
+	made, ok := predict.IDTime(id)
+	return ok && !to.IsZero() && made.After(to.Add(clockSlack))
+}
+
+func (x *export) prediction(p *predict.Recorded, format string) error {
+	row := LedgerRow{PredictionID: p.ID, CustomerID: p.CustomerID, CreatedAt: p.CreatedAt, Caller: p.Caller, Score: p.Score,
+		PredictedLabel: p.Label, Model: p.Model, Schema: p.Schema, LatencyUS: p.Latency.Microseconds(),
+		Outcome: p.Outcome, ObservedAt: p.OutcomeAt, Features: p.Features, Personal: p.Personal}
+	line, err := json.Marshal(row)
+	if err != nil {
+		return fmt.Errorf("prediction %s cannot be written: %w", p.ID, err)
+	}
+	if format == ndjsonType {
+		_, err := x.Write(append(line, '\n'))
+		return err
+	}
+	var cells map[string]jsontext.Value
+	if err := json.Unmarshal(line, &cells); err != nil {
+		return err
+	}
+	texts := make([]string, len(ledgerColumns))
+	for i, name := range ledgerColumns {
+		texts[i] = predict.CellText(cells[name])
+	}
+	return x.csv.Write(texts)
+}
+
+// queryTime reads a time of the query; zero for none.
+func queryTime(r *http.Request, name string) (time.Time, error) {
+	text := r.URL.Query().Get(name)
+	if text == "" {
+		return time.Time{}, nil
+	}
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return time.Time{}, invalidQuery(name, "must be a time such as 2026-11-23T10:00:00Z")
+	}
+	return t, nil
+}
+
+// exportTrainingData answers the newest training data below a header.
+func (a *api) exportTrainingData(w http.ResponseWriter, r *http.Request) error {
+	schema := a.d.Predict.Schema()
+	return a.exporting(w, r, csvType, func(x *export) error {
+		data, renewal, err := a.d.Renewals.TrainingData(r.Context())
+		if err != nil {
+			return err
+		}
+		defer data.Close()
+		eventOf(r.Context()).target = renewal
+		if err := x.csv.Write(append([]string{schema.Label.Name}, schema.Columns()...)); err != nil {
+			return err
+		}
+		x.csv.Flush()
+		buffer := make([]byte, copyBuffer)
+		for {
+			n, err := data.Read(buffer)
+			if _, err := x.Write(buffer[:n]); err != nil {
+				return err
+			}
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+		}
+	})
+}

@@ -1,0 +1,187 @@
+package api_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"gateway/api"
+	"gateway/internal/modelswap"
+	"gateway/internal/predict"
+)
+
+// withTrainingData has a renewal that made training data.
+func withTrainingData(rows string) option {
+	return func(b *bundle, _ *api.Options, p *parts) {
+		r := &modelswap.Renewal{ID: "r1", Status: modelswap.Rejected,
+			State: modelswap.State{Schema: p.schema.Fingerprint(), Train: "renewals/r1/train.csv"}}
+		for _, name := range modelswap.Order() {
+			r.Steps = append(r.Steps, modelswap.Step{Name: name, Status: modelswap.StepSucceeded})
+		}
+		b.swap.renewals = []*modelswap.Renewal{r}
+		p.ports.Files = readOnlyFiles{fstest.MapFS{"renewals/r1/train.csv": {Data: []byte(rows)}}}
+	}
+}
+
+type readOnlyFiles struct{ files fs.FS }
+
+func (f readOnlyFiles) FS(context.Context) fs.FS { return f.files }
+func (readOnlyFiles) WriteFile(context.Context, string, func(io.Writer) error) error {
+	return errTest
+}
+func (readOnlyFiles) RemoveAll(context.Context, string) error { return errTest }
+
+func withExports(e api.Exports) option {
+	return func(b *bundle, _ *api.Options, _ *parts) { b.deps.Exports = e }
+}
+
+// failingExports has many customers, and then an error.
+type failingExports struct{ api.Exports }
+
+func (failingExports) CustomersAfter(_ context.Context, after string, limit int) ([]predict.Customer, error) {
+	if after != "" && after >= "c5" {
+		return nil, errTest
+	}
+	n := 0
+	if after != "" {
+		n = int(after[1] - '0' + 1)
+	}
+	page := make([]predict.Customer, limit)
+	for i := range page {
+		page[i] = predict.Customer{ID: fmt.Sprintf("c%d-%03d", n, i), Features: []byte(technician)}
+	}
+	return page, nil
+}
+
+// stuckExports answers nothing until it is released.
+type stuckExports struct {
+	entered, release chan struct{}
+}
+
+func (s *stuckExports) CustomersAfter(context.Context, string, int) ([]predict.Customer, error) {
+	s.entered <- struct{}{}
+	<-s.release
+	return nil, nil
+}
+
+func (s *stuckExports) PredictionsAfter(context.Context, string, int) ([]predict.Recorded, error) {
+	return nil, errTest
+}
+
+func TestExportedCustomersCanBeImported(t *testing.T) {
+	b := setup(t)
+	one, zero := 1, 0
+	var all []predict.Customer
+	for i := range 450 { // more than two pages
+		c := predict.Customer{ID: fmt.Sprintf("c%04d", i), Features: []byte(technician), Label: []*int{&one, &zero, nil}[i%3]}
+		if i == 7 {
+			c.ID = `a "quoted", odd; id`
+			c.Features = []byte(strings.Replace(technician, "{", `{"of_an_earlier_schema":[1,{}],`, 1))
+		}
+		all = append(all, c)
+	}
+	if _, _, err := b.store.PutCustomers(t.Context(), all); err != nil {
+		t.Fatal(err)
+	}
+	for format, contentType := range map[string]string{"csv": "text/csv", "ndjson": "application/x-ndjson"} {
+		got := b.asOperator("GET", "/admin/customers?format="+format, "").want(200)
+		if got.trailer.Get("X-Stream-End") != "complete" || got.header.Get("Content-Type") != contentType {
+			t.Errorf("%s: trailer %v, content type %q", format, got.trailer, got.header.Get("Content-Type"))
+		}
+		if act := b.acts.newest(t); act.Action != "GET /admin/customers" || act.Token != "ops" || act.Detail != "format="+format || act.Status != 200 {
+			t.Errorf("the audit log has %+v", act)
+		}
+		other := setup(t)
+		report, err := other.client.Import(t.Context(), contentType, strings.NewReader(got.body), true, nil)
+		if err != nil || report.Inserted != 450 || report.Labelled != 300 {
+			t.Fatalf("%s: imported %+v, %v", format, report, err)
+		}
+		for _, c := range all {
+			back, found := other.store.Customer(c.ID)
+			if !found || string(back.Features) != technician || (c.Label == nil) != (back.Label == nil) || (c.Label != nil && *c.Label != *back.Label) {
+				t.Fatalf("%s: %+v came back as %+v", format, c, back)
+			}
+		}
+	}
+}
+
+func TestLedgerIsExportedByTime(t *testing.T) {
+	b := setup(t, func(b *bundle, _ *api.Options, _ *parts) { b.deps.KeysKept = time.Hour })
+	start := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+	var all []predict.Prediction
+	for i := range 500 {
+		at := start.Add(time.Duration(i) * time.Minute)
+		id := predict.IDBefore(at)
+		id = id[:14] + "7" + id[15:19] + "8" + id[20:]
+		all = append(all, predict.Prediction{ID: id, CreatedAt: at, Features: []byte(`{"job":"admin., \"x\""}`),
+			Score: 0.5, Label: 1, Model: "m1", Schema: "s1", Latency: 1500 * time.Microsecond})
+	}
+	if err := b.store.Append(t.Context(), all); err != nil {
+		t.Fatal(err)
+	}
+	got := b.asOperator("GET", "/admin/predictions?from=2026-11-23T11:00:00Z&to=2026-11-23T15:00:00%2B01:00", "").want(200).lines()
+	if len(got) != 180 || !strings.Contains(got[0], `"created_at":"2026-11-23T11:00:00Z"`) || !strings.Contains(got[179], `"created_at":"2026-11-23T13:59:00Z"`) {
+		t.Errorf("%d lines, from %s to %s", len(got), got[0], got[len(got)-1])
+	}
+	rows, err := csv.NewReader(strings.NewReader(b.asOperator("GET", "/admin/predictions?format=csv", "").want(200).body)).ReadAll()
+	if err != nil || len(rows) != 501 || rows[1][8] != "1500" || rows[1][11] != `{"job":"admin., \"x\""}` {
+		t.Errorf("%d rows, %v: %v", len(rows), err, rows[:2])
+	}
+}
+
+func TestTrainingDataIsExported(t *testing.T) {
+	b := setup(t, withTrainingData("1,2\n0,3\n"))
+	got := b.asOperator("GET", "/admin/training-data", "").want(200)
+	if lines := got.lines(); len(lines) != 3 || !strings.HasPrefix(lines[0], "y,age,") || lines[2] != "0,3" {
+		t.Errorf("got %q", got.body)
+	}
+	if act := b.acts.newest(t); act.Target != "r1" || act.Action != "GET /admin/training-data" {
+		t.Errorf("the audit log has %+v", act)
+	}
+}
+
+// TestAnExportThatFailsBreaksOff fails after the first pages: what came of it must
+// not look whole.
+func TestAnExportThatFailsBreaksOff(t *testing.T) {
+	b := setup(t, withExports(failingExports{}))
+	var out bytes.Buffer
+	if err := b.client.Export(t.Context(), "/admin/customers", &out); err == nil || !strings.Contains(err.Error(), "breaks off") {
+		t.Errorf("got %v after %d bytes, want that the answer breaks off", err, out.Len())
+	}
+	if out.Len() == 0 {
+		t.Error("nothing came before it broke off")
+	}
+}
+
+// TestExportsAreBounded opens as many exports as one token may have.
+func TestExportsAreBounded(t *testing.T) {
+	stuck := &stuckExports{entered: make(chan struct{}, 8), release: make(chan struct{})}
+	b := setup(t, withExports(stuck))
+	done := make(chan error, 4)
+	for range 4 {
+		go func() { done <- b.client.Export(context.Background(), "/admin/customers", &bytes.Buffer{}) }()
+		<-stuck.entered
+	}
+	var problem *api.Problem
+	if err := b.client.Export(t.Context(), "/admin/predictions", &bytes.Buffer{}); !errors.As(err, &problem) || problem.Status != http.StatusTooManyRequests {
+		t.Errorf("got %v, want 429", err)
+	}
+	close(stuck.release)
+	for range 4 {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	if err := b.client.Export(t.Context(), "/admin/customers", &bytes.Buffer{}); err != nil {
+		t.Errorf("after the others have ended: %v", err)
+	}
+}

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/url"
+	"time"
+
+	"gateway/api"
+)
+
+type exportCommand struct {
+	What   string `arg:"" enum:"customers,ledger,training-data" help:"customers (CSV that gateway import takes), ledger (predictions with their outcomes) or training-data (CSV of the newest, encoded as the model has it)."`
+	Output string `short:"o" help:"File to write; standard output if not given." placeholder:"FILE"`
+	Format string `help:"csv or ndjson; without it csv, and ndjson for the ledger." enum:"csv,ndjson," default:""`
+	From   string `help:"ledger: predictions made at this time or later, in RFC 3339." placeholder:"TIME"`
+	To     string `help:"ledger: predictions made before this time." placeholder:"TIME"`
+	remote
+}
+
+// Help is shown by gateway export --help.
+func (exportCommand) Help() string {
+	return "--json is --format ndjson. A file (-o) appears whole or not at all; what standard output has is whole only if the exit code is 0. " +
+		"Exported customers have all their features, personal ones too; the ledger has what it keeps of them (GATEWAY_LEDGER_PERSONAL).\n\n" + exitCodesHelp
+}
+
+// Run writes one of the tables in constant memory.
+func (cmd exportCommand) Run(c *console) error {
+	path, err := cmd.path()
+	if err != nil {
+		return &usageError{err}
+	}
+	return cmd.onExisting(c, func(ctx context.Context, client *api.Client) error {
+		return writeOutput(c, cmd.Output, func(out io.Writer) error {
+			return client.Export(ctx, path, out)
+		})
+	})
+}
+
+// path is what the gateway is asked for.
+func (cmd exportCommand) path() (string, error) {
+	query := url.Values{}
+	format := cmd.Format
+	if cmd.JSON {
+		if format == "csv" {
+			return "", errors.New("--json does not go with --format csv")
+		}
+		format = "ndjson"
+	}
+	if format != "" {
+		query.Set("format", format)
+	}
+	for name, text := range map[string]string{"from": cmd.From, "to": cmd.To} {
+		if text == "" {
+			continue
+		}
+		if cmd.What != "ledger" {
+			return "", errors.New("--" + name + " is for export ledger")
+		}
+		if _, err := time.Parse(time.RFC3339, text); err != nil {
+			return "", errors.New("--" + name + ": must be a time such as 2026-11-23T10:00:00Z")
+		}
+		query.Set(name, text)
+	}
+	switch cmd.What {
+	case "customers":
+		return "/admin/customers?" + query.Encode(), nil
+	case "ledger":
+		return "/admin/predictions?" + query.Encode(), nil
+	}
+	if format == "ndjson" {
+		return "", errors.New("training data is exported as csv alone")
+	}
+	return "/admin/training-data", nil
+}

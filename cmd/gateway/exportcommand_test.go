@@ -1,0 +1,98 @@
+package main
+
+import (
+	"encoding/csv"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"gateway/api"
+)
+
+// TestExport takes customers, ledger and training data out of a gateway that
+// serves and out of its data dir, and brings the customers to another one.
+func TestExport(t *testing.T) {
+	g := start(t, config(t))
+	g.ready(t)
+	if _, err := g.client.Predict(t.Context(), api.PredictionRequest{Features: sample()}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the prediction is in the ledger", func() bool { return g.parts.outbox.Stats().Rows == 0 })
+	first := ""
+	ask := func(where ...string) {
+		t.Helper()
+		export := func(args ...string) string {
+			t.Helper()
+			code, out, errs := command(t, append(append([]string{"export"}, args...), where...)...)
+			if code != exitOK || errs != "" {
+				t.Fatalf("export %v ended with %d: %s", args, code, errs)
+			}
+			return out
+		}
+		customers := export("customers")
+		if rows := lines(customers); len(rows) != 6001 || !strings.HasPrefix(rows[0], "customer_id,age,") {
+			t.Fatalf("%d rows below %s", len(rows)-1, rows[0])
+		}
+		if first != "" && customers != first {
+			t.Error("the customers of the data dir differ from those that the gateway exported")
+		}
+		first = customers
+		if rows := lines(export("customers", "--json")); len(rows) != 6000 || !strings.HasPrefix(rows[0], `{"customer_id":"`) {
+			t.Errorf("%d lines as NDJSON: %s", len(rows), rows[0])
+		}
+		if rows := lines(export("ledger")); len(rows) != 1 || !strings.Contains(rows[0], `"job":"technician"`) {
+			t.Errorf("ledger: %s", rows)
+		}
+		if out := export("ledger", "--to", "2020-01-01T00:00:00Z"); out != "" {
+			t.Errorf("ledger before there was one: %s", out)
+		}
+		if rows := lines(export("ledger", "--format", "csv", "--from", "2020-01-01T00:00:00Z")); len(rows) != 2 {
+			t.Errorf("ledger as CSV: %s", rows)
+		}
+		file := filepath.Join(t.TempDir(), "train.csv")
+		export("training-data", "-o", file)
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows, err := csv.NewReader(strings.NewReader(string(text))).ReadAll()
+		if err != nil || len(rows) < 4000 || rows[0][0] != "y" || len(rows[0]) != len(rows[1]) {
+			t.Errorf("training data: %d rows, %v", len(rows), err)
+		}
+	}
+	ask("--url", g.url)
+	if err := g.stop(); err != nil {
+		t.Fatal(err)
+	}
+	ask()
+
+	t.Setenv("GATEWAY_DATA_DIR", t.TempDir())
+	file := writeFile(t, "customers.csv", first)
+	if code, out, errs := command(t, "import", file, "--strict"); code != exitOK || !strings.Contains(out, "imported 6000 of 6000 rows") || !strings.Contains(out, "5391 labelled, 0 bad") {
+		t.Fatalf("import ended with %d: %s%s", code, out, errs)
+	}
+	if code, out, errs := command(t, "export", "customers"); code != exitOK || out != first {
+		t.Errorf("what was imported is exported otherwise: %d, %s", code, errs)
+	}
+	code, out, errs := command(t, "export", "training-data")
+	if code != exitFailed || out != "" || !strings.Contains(errs, "gateway retrain") {
+		t.Errorf("export of no training data ended with %d: %s", code, errs)
+	}
+	missing := filepath.Join(t.TempDir(), "out.csv")
+	if code, _, _ := command(t, "export", "training-data", "-o", missing); code != exitFailed {
+		t.Errorf("export to a file ended with %d", code)
+	}
+	if _, err := os.Stat(missing); err == nil {
+		t.Error("a failed export left a file")
+	}
+	for args, text := range map[string]string{
+		"everything": "must be one of", "customers --from 2020-01-01T00:00:00Z": "--from is for", "ledger --to yesterday": "--to: must be a time",
+		"training-data --json": "csv alone", "ledger --json --format csv": "--json does not go",
+	} {
+		code, _, errs := command(t, append([]string{"export"}, strings.Fields(args)...)...)
+		if code != exitUsage || len(lines(errs)) != 1 || !strings.Contains(errs, text) {
+			t.Errorf("export %s ended with %d: %s", args, code, errs)
+		}
+	}
+}

@@ -1,0 +1,31 @@
+package modelswap
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+
+	"gateway/internal/predict"
+)
+
+// TrainingData opens the newest training CSV for the engine's schema: rows
+// without a header, the label first, then the schema's columns. renewal is the
+// one that made it. Kind NotFound if there is none.
+func (e *Engine) TrainingData(ctx context.Context) (data io.ReadCloser, renewal string, err error) {
+	newest, err := e.ports.Renewals.Renewals(ctx, 100, "")
+	if err != nil {
+		return nil, "", err
+	}
+	for _, r := range newest {
+		if r.State.Train == "" || r.Step(Convert).Status != StepSucceeded || r.State.Schema != e.opts.Schema.Fingerprint() {
+			continue
+		}
+		file, err := e.ports.Files.FS(ctx).Open(r.State.Train)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // removed with the files of older renewals
+		}
+		return file, r.ID, err
+	}
+	return nil, "", predict.Errorf(predict.NotFound, "there is no training data for this schema; gateway retrain makes it")
+}

@@ -1,0 +1,68 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"gateway/internal/predict"
+)
+
+// Exports read a page at a time, each with a statement of its own by the primary
+// key, so that a slow reader holds no snapshot and no connection. They see what
+// is written meanwhile where it comes after what they have read.
+
+const (
+	customersAfterSQL = `SELECT id, features, label, demo, outcome FROM customers WHERE id > $1 ORDER BY id LIMIT $2`
+
+	predictionsAfterSQL = `
+SELECT id, coalesce(customer_id, ''), created_at, coalesce(caller, ''), features, personal, score, label, model, schema,
+    latency_us, outcome, outcome_at
+FROM predictions WHERE id > $1 ORDER BY id LIMIT $2`
+)
+
+// CustomersAfter returns the customers whose ids come after one, in the order of
+// their ids as the database sorts text, at most limit. Their Evidence is not
+// filled in.
+func (s *Store) CustomersAfter(ctx context.Context, after string, limit int) ([]predict.Customer, error) {
+	rows, err := s.read.QueryContext(ctx, customersAfterSQL, after, limit)
+	if err != nil {
+		return nil, failed("customers after", err)
+	}
+	defer rows.Close()
+	var page []predict.Customer
+	for rows.Next() {
+		var c predict.Customer
+		var y sql.Null[int64]
+		if err := rows.Scan(&c.ID, &c.Features, &y, &c.Demo, &c.Outcome); err != nil {
+			return nil, failed("customers after", err)
+		}
+		c.Label = fromLabel(y)
+		page = append(page, c)
+	}
+	return page, failed("customers after", rows.Err())
+}
+
+// PredictionsAfter returns the predictions whose ids come after one, in the order
+// of their ids, at most limit. Ids ascend with time.
+func (s *Store) PredictionsAfter(ctx context.Context, after string, limit int) ([]predict.Recorded, error) {
+	rows, err := s.read.QueryContext(ctx, predictionsAfterSQL, after, limit)
+	if err != nil {
+		return nil, failed("predictions after", err)
+	}
+	defer rows.Close()
+	var page []predict.Recorded
+	for rows.Next() {
+		var p predict.Recorded
+		var created, latency int64
+		var outcome, outcomeAt sql.Null[int64]
+		if err := rows.Scan(&p.ID, &p.CustomerID, &created, &p.Caller, &p.Features, &p.Personal, &p.Score, &p.Label, &p.Model, &p.Schema,
+			&latency, &outcome, &outcomeAt); err != nil {
+			return nil, failed("predictions after", err)
+		}
+		p.CreatedAt, p.Latency = fromMicros(created), time.Duration(latency)*time.Microsecond
+		p.Outcome, p.OutcomeAt = fromLabel(outcome), optionalTime(outcomeAt)
+		page = append(page, p)
+	}
+	return page, failed("predictions after", rows.Err())
+}
