@@ -61,7 +61,7 @@ func TestOperatorsCommands(t *testing.T) {
 		want([]string{"rollback", *newest.Model}, "model "+*newest.Model+" serves since ")
 
 		for args, text := range map[string]string{
-			"rollback none": `no model "none"`, "renewals none": "404", "rollback " + *newest.Model: "serves already",
+			"rollback none": `no model "none"; gateway models`, "renewals none": `no renewal "none"`, "rollback " + *newest.Model: "serves already",
 		} {
 			code, out, errs := command(t, append(strings.Fields(args), where...)...)
 			if code != exitFailed || out != "" || len(lines(errs)) != 1 || !strings.Contains(errs, text) {
@@ -110,7 +110,7 @@ func TestOperatorsCommandsWithoutADataDir(t *testing.T) {
 func TestStatusOfAGatewayWithoutAModel(t *testing.T) {
 	config(t) // its data dir is there, and empty
 	code, out, errs := command(t, "status")
-	if code != exitFailed || !strings.Contains(out, "gateway retrain") || !strings.Contains(errs, "cannot predict") {
+	if code != exitFailed || !strings.Contains(out, "gateway retrain") || !strings.Contains(errs, "cannot predict: model (no model serves yet; gateway retrain makes one)") {
 		t.Errorf("status ended with %d: %s%s", code, out, errs)
 	}
 	code, _, errs = command(t, "rollback")
@@ -146,10 +146,11 @@ func TestOutcomesOfAFile(t *testing.T) {
 		";;1;\n" +
 		"c1;\"\"x;1;\n" +
 		"c1;1\n" + // line 1110
-		"c2;;1;2026-11-23T10:00:00Z\n") // known already
+		"c2;;1;2026-11-23T10:00:00Z\n" + // known already
+		"c3;;1;2026-11-22T10:00:00Z\n") // before that of line 5, which is no
 	path := writeFile(t, "outcomes.csv", file.String())
 	code, out, errs := command(t, "outcomes", path)
-	if code != exitFailed || !strings.Contains(out, "1110 rows in ") || !strings.Contains(out, "1101 matched (1 known already, 0 superseded by later outcomes), 2 unknown, 7 bad rows") {
+	if code != exitFailed || !strings.Contains(out, "1111 rows in ") || !strings.Contains(out, "1102 matched (1 known already, 1 superseded by later outcomes), 2 unknown, 7 bad rows") {
 		t.Errorf("outcomes ended with %d: %s%s", code, out, errs)
 	}
 	for _, text := range []string{
@@ -167,7 +168,7 @@ func TestOutcomesOfAFile(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &report); err != nil || code != exitFailed {
 		t.Fatalf("outcomes --json ended with %d: %s", code, out)
 	}
-	if want := (outcomeReport{Rows: 1110, Matched: 1101, Duplicates: 1101, Unknown: 2, Failed: 7}); report != want {
+	if want := (outcomeReport{Rows: 1111, Matched: 1102, Duplicates: 1102, Superseded: 1, Unknown: 2, Failed: 7}); report != want {
 		t.Errorf("%+v, want %+v", report, want)
 	}
 	g := start(t, withoutDemo(cfg))

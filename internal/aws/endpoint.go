@@ -111,7 +111,7 @@ func (v *view) usable() error {
 	}
 	switch {
 	case v.config == "" || v.status == types.EndpointStatusCreating:
-		return unavailable("no model serves yet")
+		return unavailable("no model serves yet; gateway retrain makes one")
 	case v.status == types.EndpointStatusFailed, v.status == types.EndpointStatusOutOfService, v.status == types.EndpointStatusDeleting:
 		return unavailable("the endpoint is %s", v.status)
 	case v.serving == nil:

@@ -198,7 +198,7 @@ func scoringError(err error) error {
 		e.Throttled = true
 		return e
 	case isNoEndpoint(err):
-		return failed(predict.Unavailable, waitNoModel, "no model serves yet")
+		return failed(predict.Unavailable, waitNoModel, "no model serves yet; gateway retrain makes one")
 	case statusOf(err) == http.StatusForbidden:
 		return general("the endpoint refused the gateway")
 	case statusOf(err) >= 400:

@@ -103,7 +103,7 @@ func stoppedBecause(out *sagemaker.DescribeTrainingJobOutput) string {
 		if c := out.StoppingCondition; c != nil {
 			limit = time.Duration(sdk.ToInt32(c.MaxRuntimeInSeconds)) * time.Second
 		}
-		return fmt.Sprintf("training took longer than the %s allowed", limit)
+		return fmt.Sprintf("training took longer than the %s allowed (GATEWAY_TRAINING_MAX_RUNTIME)", limit)
 	case types.SecondaryStatusMaxWaitTimeExceeded:
 		return "no spare machine was to be had in the time allowed for training"
 	}

@@ -130,7 +130,7 @@ func TestWhatBecomesOfAJob(t *testing.T) {
 		{"it passes through a status that nobody has heard of", awstest.Fault{Kind: awstest.OddStatus, At: "Defragmenting"}, modelswap.TrainingSucceeded, ""},
 		{"it fails", awstest.Fault{Kind: awstest.Fail, Reason: "AlgorithmError: no rows"}, modelswap.TrainingFailed, "the training job failed: AlgorithmError: no rows"},
 		{"no machine is to be had", awstest.Fault{Kind: awstest.NoCapacity}, modelswap.TrainingFailed, "CapacityError"},
-		{"it takes too long, and leaves an artifact", awstest.Fault{Kind: awstest.ExceedRuntime}, modelswap.TrainingFailed, "training took longer than the 1h0m0s allowed"},
+		{"it takes too long, and leaves an artifact", awstest.Fault{Kind: awstest.ExceedRuntime}, modelswap.TrainingFailed, "training took longer than the 1h0m0s allowed (GATEWAY_TRAINING_MAX_RUNTIME)"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

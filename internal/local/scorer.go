@@ -19,7 +19,7 @@ type Scorer struct {
 
 // noModel is the error of a prediction while no model serves.
 func (s *Scorer) noModel() *predict.Error {
-	why := "no model serves yet"
+	why := "no model serves yet; gateway retrain makes one"
 	if known := s.missing.Load(); known != nil {
 		why = *known
 	}

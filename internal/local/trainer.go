@@ -103,7 +103,7 @@ func (t *Trainer) train(ctx context.Context, spec modelswap.TrainingJob, j *job)
 		return modelswap.TrainingStatus{State: modelswap.TrainingLost}
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return modelswap.TrainingStatus{State: modelswap.TrainingFailed,
-			Reason: fmt.Sprintf("training took longer than the %s allowed", spec.MaxRuntime)}
+			Reason: fmt.Sprintf("training took longer than the %s allowed (GATEWAY_TRAINING_MAX_RUNTIME)", spec.MaxRuntime)}
 	case ctx.Err() != nil:
 		return modelswap.TrainingStatus{State: modelswap.TrainingFailed, Reason: "training was stopped"}
 	}

@@ -76,7 +76,7 @@ func (x *run) traffic(ctx context.Context) error {
 	x.note("traffic_shift", shift)
 	x.note("traffic_callers", shifts)
 	if most := x.opts.MaxShift; most > 0 && !(shift <= most) { // also where it is not a number
-		return fmt.Errorf("%w: by %.2f of the champion's mean score over %d requests, and %g is allowed", errShifted, shift, rows, most)
+		return fmt.Errorf("%w: by %.2f of the champion's mean score over %d requests, and %g is allowed; to deploy the model all the same, raise GATEWAY_VERIFY_MAX_SHIFT or start a renewal with --force", errShifted, shift, rows, most)
 	}
 	return nil
 }

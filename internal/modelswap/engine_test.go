@@ -185,13 +185,13 @@ func TestALosingChallengerIsRejectedWithTheNumbers(t *testing.T) {
 	b := upsideDown(t)
 	b.start(t)
 	r := b.renew(t, modelswap.TriggerRequest{})
-	if r.Status != modelswap.Rejected || !strings.Contains(r.Error, "auc") {
+	if r.Status != modelswap.Rejected || !strings.Contains(r.Error, "auc") || !strings.Contains(r.Error, "GATEWAY_GATE") || !strings.Contains(r.Error, "--force") {
 		t.Errorf("got %s (%s), want rejected with the reason", r.Status, r.Error)
 	}
 	if got, want := statuses(r), "succeeded succeeded succeeded succeeded failed skipped skipped"; got != want {
 		t.Errorf("steps are %q, want %q", got, want)
 	}
-	if s := r.Step(modelswap.Evaluate); s.Error == nil || *s.Error != r.Error || s.Detail["verdict"] != r.Error ||
+	if s := r.Step(modelswap.Evaluate); s.Error == nil || *s.Error != r.Error || !strings.HasPrefix(r.Error, fmt.Sprint(s.Detail["verdict"])+"; ") ||
 		s.Detail["retries"] != nil || s.Detail["class"] != nil || b.Calls("ScoreWith") != 2 {
 		t.Errorf("evaluate is %+v after %d evaluations, want the verdict at once", s, b.Calls("ScoreWith"))
 	}

@@ -79,7 +79,7 @@ func (x *run) evaluate(ctx context.Context) error {
 		x.note("forced", true)
 		return nil
 	}
-	return &rejection{verdict.Reason}
+	return &rejection{verdict.Reason + "; to deploy the model all the same, change GATEWAY_GATE or start a renewal with --force"}
 }
 
 // champion returns the model that serves, and why it cannot be compared with

@@ -183,7 +183,7 @@ func (e *Engine) Rollback(ctx context.Context, name string) (*Model, error) {
 	}
 	switch {
 	case target == nil && name != "":
-		return nil, predict.Errorf(predict.NotFound, "there is no model %q", name)
+		return nil, predict.Errorf(predict.NotFound, "there is no model %q; gateway models lists them", name)
 	case target == nil:
 		return nil, predict.Errorf(predict.Conflict, "there is no earlier model to go back to; make one with gateway retrain")
 	case target.Serving:
@@ -193,9 +193,9 @@ func (e *Engine) Rollback(ctx context.Context, name string) (*Model, error) {
 		}
 		return nil, predict.Errorf(predict.Conflict, "model %s serves already", target.Name)
 	case target.RemovedAt != nil:
-		return nil, predict.Errorf(predict.Conflict, "model %s was removed: only the last %d that served are kept", target.Name, e.opts.KeepModels)
+		return nil, predict.Errorf(predict.Conflict, "model %s was removed: only the last %d that served are kept (GATEWAY_KEEP_MODELS)", target.Name, e.opts.KeepModels)
 	case target.Schema != e.opts.Schema.Fingerprint():
-		return nil, predict.Errorf(predict.Conflict, "model %s was made for schema %.12s, the gateway has %.12s",
+		return nil, predict.Errorf(predict.Conflict, "model %s was made for schema %.12s, the gateway has %.12s (GATEWAY_SCHEMA)",
 			target.Name, target.Schema, e.opts.Schema.Fingerprint())
 	}
 	version, err := e.deployModel(ctx, Change{Model: target.Name, Over: serving})

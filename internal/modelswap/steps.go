@@ -130,7 +130,7 @@ func (x *run) convert(ctx context.Context) error {
 	}
 	switch {
 	case report.TrainRows == 0 || report.JudgedRows == 0:
-		return predict.Errorf(predict.Invalid, "%d labelled rows are too few to learn from: %d to train on, %d held out",
+		return predict.Errorf(predict.Invalid, "%d labelled rows are too few to learn from: %d to train on, %d held out; bring more customers with labels by gateway import",
 			report.Rows, report.TrainRows, report.JudgedRows)
 	case report.Positive == 0 || report.Positive == report.Rows:
 		return predict.Errorf(predict.Invalid, "all %d labelled rows have the same label: there is nothing to learn from them", report.Rows)

@@ -40,7 +40,7 @@ func TestVerifyComparesTheScoresOfRecentTraffic(t *testing.T) {
 	}{
 		"the same scores":                    {func(x float64) float64 { return 1 / (1 + x) }, 200, nil, false, modelswap.Succeeded, "traffic_shift:0]"},
 		"a little higher":                    {func(x float64) float64 { return 1 / (1 + 0.9*x) }, 200, nil, false, modelswap.Succeeded, "traffic_rows:200"},
-		"much lower":                         {func(x float64) float64 { return 0.2 / (1 + x) }, 200, nil, false, modelswap.Failed, "by 0.80 of the champion's mean score over 200 requests, and 0.5 is allowed; went back to champion"},
+		"much lower":                         {func(x float64) float64 { return 0.2 / (1 + x) }, 200, nil, false, modelswap.Failed, "by 0.80 of the champion's mean score over 200 requests, and 0.5 is allowed; to deploy the model all the same, raise GATEWAY_VERIFY_MAX_SHIFT or start a renewal with --force; went back to champion"},
 		"much higher":                        {func(x float64) float64 { return 1 - 0.01*x }, 200, nil, false, modelswap.Failed, "went back to champion"},
 		"much lower, but forced":             {func(x float64) float64 { return 0.2 / (1 + x) }, 200, nil, true, modelswap.Succeeded, "forced:the scores of recent traffic have shifted"},
 		"much lower, but hardly any traffic": {func(x float64) float64 { return 0.2 / (1 + x) }, 99, nil, false, modelswap.Succeeded, "traffic_not_compared"},
