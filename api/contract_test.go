@@ -807,6 +807,11 @@ func (c *contract) check(pattern string, req *http.Request, a answer, status int
 		return
 	}
 	c.provoked[o.OperationID][key] = true
+	if err != nil { // it counts for all operations of the path
+		for _, other := range item.Operations() {
+			c.provoked[other.OperationID][key] = true
+		}
+	}
 
 	input := &openapi3filter.RequestValidationInput{Request: req, PathParams: params, Route: route, Options: &openapi3filter.Options{
 		AuthenticationFunc: func(context.Context, *openapi3filter.AuthenticationInput) error { return nil },
