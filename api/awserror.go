@@ -67,6 +67,7 @@ func awsErrorOf(p *Problem, err error) *awsError {
 // modelError words the container's answer as SageMaker does. A status of 0
 // means that it gave none in time.
 func modelError(original int, text string) *awsError {
+	text = escapeBytes(text)
 	side := "server"
 	if original >= 400 && original < 500 {
 		side = "client"

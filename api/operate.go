@@ -6,8 +6,6 @@ import (
 	"net/http"
 
 	"gateway/internal/modelswap"
-
-	"github.com/go-chi/chi/v5"
 )
 
 // ResumeRequest is the body of POST /admin/renewals/{id}/resume. All of it is
@@ -39,7 +37,7 @@ func (a *api) resume(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), storeTimeout)
 	defer cancel()
-	renewal, err := a.d.Renewals.Resume(ctx, chi.URLParam(r, "id"), req)
+	renewal, err := a.d.Renewals.Resume(ctx, renewalID(r), req)
 	if errors.Is(err, modelswap.ErrStale) {
 		return &refusal{reason: conflict, detail: "somebody else has just changed the renewal", err: err}
 	}
@@ -72,7 +70,7 @@ func (d *document) resumeRequest() (req modelswap.ResumeRequest, err error) {
 func (a *api) cancel(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := context.WithTimeout(r.Context(), storeTimeout)
 	defer cancel()
-	renewal, err := a.d.Renewals.Cancel(ctx, chi.URLParam(r, "id"))
+	renewal, err := a.d.Renewals.Cancel(ctx, renewalID(r))
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"gateway/internal/overload"
 	"gateway/internal/predict"
@@ -255,10 +256,38 @@ func (p *Problem) setHeaders(h http.Header, err error) {
 func (p *Problem) append(dst []byte) []byte {
 	text, err := json.Marshal(p)
 	if err != nil {
-		// Only text that is not UTF-8 can fail, and only in these two.
-		text, _ = json.Marshal(&Problem{Type: p.Type, Title: p.Title, Status: p.Status, RequestID: p.RequestID})
+		// Only text that is not UTF-8 can fail.
+		text, _ = json.Marshal(p.escaped())
 	}
 	return append(dst, text...)
+}
+
+// escaped returns the problem with all bytes that are not UTF-8 as \x and two digits.
+func (p *Problem) escaped() *Problem {
+	q := *p
+	q.Detail, q.RequestID = escapeBytes(p.Detail), escapeBytes(p.RequestID)
+	q.Errors = make([]predict.Violation, len(p.Errors))
+	for i, v := range p.Errors {
+		q.Errors[i] = predict.Violation{Field: escapeBytes(v.Field), Code: v.Code, Detail: escapeBytes(v.Detail)}
+	}
+	return &q
+}
+
+func escapeBytes(text string) string {
+	if utf8.ValidString(text) {
+		return text
+	}
+	var b strings.Builder
+	for len(text) > 0 {
+		r, n := utf8.DecodeRuneInString(text)
+		if r == utf8.RuneError && n == 1 {
+			fmt.Fprintf(&b, `\x%02x`, text[0])
+		} else {
+			b.WriteString(text[:n])
+		}
+		text = text[n:]
+	}
+	return b.String()
 }
 
 // fail answers a request with an error: a problem, or, below /endpoints/, the

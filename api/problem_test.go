@@ -43,6 +43,8 @@ func TestProblems(t *testing.T) {
 		{"too many requests", &refusal{reason: tooManyRequests, retryAfter: 90 * time.Second, detail: "slower, please"}, nil},
 		{"invalid", &predict.Error{Kind: predict.Invalid, Detail: "1 field broke the schema", Err: cause,
 			Violations: []predict.Violation{{Field: "/features/age", Code: predict.CodeType, Detail: "must be an integer"}}}, nil},
+		{"bytes that are not UTF-8", &predict.Error{Kind: predict.Invalid, Detail: "the column gr\xf6\xdfe is unknown",
+			Violations: []predict.Violation{{Field: "caf\xe9", Code: predict.CodeUnknown, Detail: "is not \xe9 or ü"}}}, nil},
 		{"not found", fmt.Errorf("looking: %w", predict.Errorf(predict.NotFound, "no customer has this customer_id")), nil},
 		{"a conflict", predict.Errorf(predict.Conflict, "renewal 7 is not finished"), nil},
 		{"a key that is another request's", keyProblem(idempotency.ErrReused), nil},

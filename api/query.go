@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
+	"unicode/utf8"
 
 	"gateway/internal/predict"
 )
@@ -21,6 +23,9 @@ func queryText(r *http.Request, name string) (string, bool, error) {
 	}
 	if !given {
 		return "", false, nil
+	}
+	if text := values[0]; !utf8.ValidString(text) || strings.IndexByte(text, 0) >= 0 {
+		return "", true, invalidQuery(name, "must be UTF-8 without the character U+0000")
 	}
 	return values[0], true, nil
 }

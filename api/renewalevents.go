@@ -10,7 +10,6 @@ import (
 
 	"gateway/internal/modelswap"
 
-	"github.com/go-chi/chi/v5"
 	"github.com/go-json-experiment/json"
 )
 
@@ -33,7 +32,7 @@ const (
 // renewalEvents tells a renewal's state at once and after each change, until
 // the final one has been told, the caller leaves, or the server shuts down.
 func (a *api) renewalEvents(w http.ResponseWriter, r *http.Request) error {
-	ctx, id := r.Context(), chi.URLParam(r, "id")
+	ctx, id := r.Context(), renewalID(r)
 	watch, err := a.watches.join(id)
 	if err != nil {
 		return err

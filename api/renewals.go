@@ -3,6 +3,8 @@ package api
 import (
 	"context"
 	"net/http"
+	"strings"
+	"unicode/utf8"
 
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
@@ -48,6 +50,16 @@ func page(r *http.Request) (limit int, before string, err error) {
 	}
 	before, _, err = queryText(r, "before")
 	return limit, before, err
+}
+
+// renewalID reads the id of the path. Text that no database keeps becomes the
+// empty id, which no renewal has.
+func renewalID(r *http.Request) string {
+	id := chi.URLParam(r, "id")
+	if !utf8.ValidString(id) || strings.IndexByte(id, 0) >= 0 {
+		return ""
+	}
+	return id
 }
 
 func (a *api) retrain(w http.ResponseWriter, r *http.Request) error {
@@ -153,7 +165,11 @@ func (d *document) hyperparameters(at string) (modelswap.Hyperparameters, error)
 			if err != nil {
 				return d.broken(err)
 			}
-			h[name] = token.String()
+			text := token.String()
+			if strings.IndexByte(name+text, 0) >= 0 {
+				d.violate(pointer(at, name), predict.CodeFormat, noZero)
+			}
+			h[name] = text
 			return nil
 		}
 		return d.wrong(pointer(at, name), "a string, a number or a boolean")
@@ -178,7 +194,7 @@ func (a *api) renewals(w http.ResponseWriter, r *http.Request) error {
 func (a *api) renewal(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := context.WithTimeout(r.Context(), storeTimeout)
 	defer cancel()
-	id := chi.URLParam(r, "id")
+	id := renewalID(r)
 	renewal, err := a.d.Renewals.Renewal(ctx, id)
 	if err != nil {
 		return err

@@ -59,7 +59,8 @@ func (d *document) array(at string, most int, element func(i int) error) error {
 	return nil
 }
 
-// str reads a string. Of what is not one, it returns "" and notes a violation.
+// str reads a string. Of what is not one, or cannot be stored, it returns "" and
+// notes a violation.
 func (d *document) str(at string) (string, error) {
 	if d.dec.PeekKind() != '"' {
 		return "", d.wrong(at, "a string")
@@ -68,8 +69,17 @@ func (d *document) str(at string) (string, error) {
 	if err != nil {
 		return "", d.broken(err)
 	}
-	return token.String(), nil
+	text := token.String()
+	if strings.IndexByte(text, 0) >= 0 {
+		d.violate(at, predict.CodeFormat, noZero)
+		return "", nil
+	}
+	return text, nil
 }
+
+// noZero is the rule for all text that is stored: Postgres keeps no text with
+// this character.
+const noZero = "must not hold the character U+0000"
 
 // name reads a string that is not empty: an empty one, as of a variable that
 // a script forgot to set, must not mean the same as none.

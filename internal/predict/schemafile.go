@@ -164,6 +164,10 @@ func (p *schemaParser) scalar(n *yaml.Node, what string) (string, bool) {
 		p.fault(n, "%s must be a single value", what)
 		return "", false
 	}
+	if strings.IndexByte(n.Value, 0) >= 0 {
+		p.fault(n, "%s must not hold the character U+0000, which no database keeps", what)
+		return "", false
+	}
 	return n.Value, true
 }
 
