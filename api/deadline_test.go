@@ -1,11 +1,14 @@
 package api
 
 import (
+	"context"
 	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"gateway/internal/overload"
 )
 
 // deadlines is a connection that notes the deadlines that are set on it.
@@ -101,6 +104,30 @@ func TestScoringCostsAStreamNoPace(t *testing.T) {
 				t.Errorf("the read has until %v, want %v", w.read, due)
 			}
 			time.Sleep(time.Hour)
+		}
+	})
+}
+
+// The server reads on to notice that the caller leaves: its deadline for reading
+// the request would look like that, and end an export that takes longer.
+func TestAnExportOutlivesTheDeadlinesOfARequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := &api{o: Options{StreamIdle: time.Minute}.withDefaults(), exports: overload.NewBudget(maxExports)}
+		w := &deadlines{ResponseRecorder: httptest.NewRecorder(), read: time.Now().Add(10 * time.Second), write: time.Now().Add(10 * time.Second)}
+		r := httptest.NewRequest("GET", "/admin/customers", nil)
+		r = r.WithContext(context.WithValue(r.Context(), eventKey{}, &event{token: "ops"}))
+		err := a.exporting(w, r, csvType, func(x *export) error {
+			for range 3 {
+				if due := time.Now().Add(time.Minute); !w.read.IsZero() || !w.write.Equal(due) {
+					t.Errorf("deadlines %v and %v, want none and %v", w.read, w.write, due)
+				}
+				time.Sleep(40 * time.Second) // in the bubble's time
+				x.pause()
+			}
+			return nil
+		})
+		if err != nil || w.Header().Get(endTrailer) != complete || w.Header().Get("Connection") != "close" {
+			t.Errorf("%v, headers %v", err, w.Header())
 		}
 	})
 }

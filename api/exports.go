@@ -64,6 +64,10 @@ func (a *api) exporting(w http.ResponseWriter, r *http.Request, contentType stri
 	if r.Method == http.MethodHead {
 		return nil
 	}
+	// The server reads on to notice that the caller leaves. Its deadline for
+	// reading a request would look like that.
+	_ = x.rc.SetReadDeadline(time.Time{})
+	x.pause()
 	err := run(x)
 	if err == nil {
 		err = x.flush()
@@ -116,8 +120,8 @@ func (x *export) send() error {
 	return nil
 }
 
-// pause keeps the connection open while a page is read that may hold no row that
-// is wanted.
+// pause gives the answer its time anew. It is called for each page that was read,
+// because a page may hold no row to send.
 func (x *export) pause() { _ = x.rc.SetWriteDeadline(time.Now().Add(x.idle)) }
 
 // exportFormat reads the parameter format.
