@@ -181,10 +181,6 @@ func (a *app) server(handler http.Handler, paths ...string) {
 		ConnState:      http1.ConnState,
 		ErrorLog:       slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
 	}
-	// HTTP/2 without TLS is what a proxy that ends TLS may speak to a service.
-	server.Protocols = new(http.Protocols)
-	server.Protocols.SetHTTP1(true)
-	server.Protocols.SetUnencryptedHTTP2(true)
 	a.fronts = append(a.fronts, http1.Listen(a.listen[len(a.servers)], http1.Options{
 		Handler:      handler,
 		Paths:        paths,
