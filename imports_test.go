@@ -54,6 +54,7 @@ var mayImport = map[string][]string{
 
 	// Conformance suites, fakes and stand-ins, for tests alone.
 	"internal/aws/awstest":             {"internal/learn"},
+	"internal/disktest":                {},
 	"internal/pgtest":                  {},
 	"internal/secrets/secretstest":     {"internal/secrets"},
 	"internal/tracing/tracetest":       {},

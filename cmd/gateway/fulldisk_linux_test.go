@@ -6,26 +6,11 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 
+	"gateway/internal/disktest"
 	"gateway/internal/outbox"
 )
-
-// tinyDisk mounts a file system of its own, with the given size in bytes.
-func tinyDisk(t *testing.T, bytes int) string {
-	t.Helper()
-	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%d", bytes)); err != nil {
-		t.Skipf("a full disk needs a file system of its own, which only root may mount: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
-	return dir
-}
 
 // TestUnreadAnswersLeaveTheOutboxItsRoom: streams whose answers are not read
 // filled the disk once, and predictions that had been answered were lost.
@@ -33,7 +18,7 @@ func TestUnreadAnswersLeaveTheOutboxItsRoom(t *testing.T) {
 	for _, policy := range []outbox.Policy{outbox.Refuse, outbox.DropOldest} {
 		t.Run(string(policy), func(t *testing.T) {
 			g := besieged(t, func(cfg *Config) {
-				cfg.DataDir = tinyDisk(t, 48<<20)
+				cfg.DataDir = disktest.New(t, 48<<20)
 				cfg.Outbox.MaxSize, cfg.Outbox.Policy = 8<<20, string(policy)
 				cfg.Limit = LimitConfig{Min: 256, Max: 1024}
 			})

@@ -10,27 +10,13 @@ import (
 	"testing/synctest"
 	"time"
 
+	"gateway/internal/disktest"
 	"gateway/internal/predict"
 )
 
-// tinyDisk mounts a file system of its own, with the given size in bytes.
-func tinyDisk(t *testing.T, bytes int) string {
-	t.Helper()
-	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%d", bytes)); err != nil {
-		t.Skipf("a full disk needs a file system of its own, which only root may mount: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
-	return dir
-}
-
 func TestAFullDiskFollowsThePolicy(t *testing.T) {
 	t.Run("refuse", func(t *testing.T) {
-		b := openBench(t, tinyDisk(t, 256<<10), newDatabase(), Options{Policy: Refuse})
+		b := openBench(t, disktest.New(t, 256<<10), newDatabase(), Options{Policy: Refuse})
 		taken := 0
 		var err error
 		for ; err == nil && taken < 100_000; taken++ {
@@ -48,7 +34,7 @@ func TestAFullDiskFollowsThePolicy(t *testing.T) {
 		b.stored(t, newPredictions(0, taken)...)
 	})
 	t.Run("drop-oldest", func(t *testing.T) {
-		b := openBench(t, tinyDisk(t, 1<<20), newDatabase(), Options{MaxBytes: 4 * MinBytes, Sync: Interval})
+		b := openBench(t, disktest.New(t, 1<<20), newDatabase(), Options{MaxBytes: 4 * MinBytes, Sync: Interval})
 		const n = 20_000
 		for i := range n {
 			b.mustAppend(t, newPrediction(i))
@@ -64,7 +50,7 @@ func TestAFullDiskFollowsThePolicy(t *testing.T) {
 		}
 	})
 	t.Run("nothing that was taken back comes again", func(t *testing.T) {
-		dir := tinyDisk(t, 256<<10)
+		dir := disktest.New(t, 256<<10)
 		b := openBench(t, dir, newDatabase(), Options{Policy: Refuse})
 		large := newPrediction(0)
 		large.Features = []byte(`{"x":"` + strings.Repeat("x", 200<<10) + `"}`)
@@ -95,7 +81,7 @@ func TestAFullDiskIsReportedOnce(t *testing.T) {
 	for _, sync := range []Sync{Always, Interval} {
 		for _, policy := range []Policy{Refuse, DropOldest} {
 			t.Run(fmt.Sprintf("%s, %s", sync, policy), func(t *testing.T) {
-				dir := tinyDisk(t, 256<<10)
+				dir := disktest.New(t, 256<<10)
 				synctest.Test(t, func(t *testing.T) {
 					b := openBench(t, dir, newDatabase(), Options{Policy: policy, Sync: sync})
 					defer b.run(t)()

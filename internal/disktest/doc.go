@@ -1,0 +1,3 @@
+// Package disktest gives tests a disk that can be filled. It does so on Linux
+// alone.
+package disktest
