@@ -35,9 +35,6 @@ type documents struct{ pool sync.Pool }
 
 const keepBuffer = 64 << 10
 
-// byteOrderMark is U+FEFF in UTF-8, with which some programs begin every text.
-var byteOrderMark = []byte("\xef\xbb\xbf")
-
 func (d *documents) get() *document {
 	if doc, ok := d.pool.Get().(*document); ok {
 		return doc
@@ -74,8 +71,8 @@ func (a *api) readJSON(w http.ResponseWriter, r *http.Request, optional bool) (d
 		a.documents.release(doc)
 		return nil, false, err
 	}
-	if bytes.HasPrefix(doc.text.Bytes(), byteOrderMark) { // RFC 8259 allows to ignore it
-		doc.text.Next(len(byteOrderMark))
+	if bytes.HasPrefix(doc.text.Bytes(), predict.ByteOrderMark) { // RFC 8259 allows to ignore it
+		doc.text.Next(len(predict.ByteOrderMark))
 	}
 	switch {
 	case doc.text.Len() == 0 && optional:

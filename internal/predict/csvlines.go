@@ -123,7 +123,7 @@ func sniffCSV(r *bufio.Reader) (csvForm, error) {
 // formOf tells the form of a text from its beginning. It reports whether that
 // holds the whole header.
 func formOf(head []byte) (form csvForm, whole bool) {
-	rest := bytes.TrimPrefix(head, byteOrderMark)
+	rest := bytes.TrimPrefix(head, ByteOrderMark)
 	rest = bytes.TrimLeft(rest, "\r\n")
 	end, cr, counts := scanHeader(rest)
 	if sep, ok := bytes.CutPrefix(bytes.TrimRight(rest[:end], "\r\n"), []byte("sep=")); ok && len(sep) == 1 && slices.Contains(delimiters, rune(sep[0])) {

@@ -18,8 +18,8 @@ type ndjsonTable struct {
 	plain  bool // Scan reads lines as read does
 }
 
-// byteOrderMark is U+FEFF in UTF-8, with which some programs begin every text.
-var byteOrderMark = []byte("\ufeff")
+// ByteOrderMark is U+FEFF in UTF-8, with which some programs begin every text.
+var ByteOrderMark = []byte("\ufeff")
 
 // ndjsonBuffer is how much is read at once.
 const ndjsonBuffer = 32 << 10
@@ -47,7 +47,7 @@ func (t *ndjsonTable) Next() (Row, error) {
 		t.line++
 		text := t.lines.Bytes()
 		if t.line == 1 {
-			text = bytes.TrimPrefix(text, byteOrderMark)
+			text = bytes.TrimPrefix(text, ByteOrderMark)
 		}
 		text = bytes.TrimSpace(text)
 		if len(text) == 0 {
