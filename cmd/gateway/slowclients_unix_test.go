@@ -129,9 +129,9 @@ func TestSlowBodiesTakeNoPlaces(t *testing.T) {
 	g.quiet(t, before)
 }
 
-// TestLargeBodiesOnTheirWayAreBounded: of bodies of 1 MiB of which 300 KiB have
-// come, so many are waited for as one caller may hold memory for. Each holds twice
-// the next power of two, 1 MiB.
+// TestLargeBodiesOnTheirWayAreBounded sends 300 KiB of many bodies of 1 MiB. The
+// gateway waits for as many of them as one caller may hold memory for. Each holds
+// twice the next power of two, 1 MiB.
 func TestLargeBodiesOnTheirWayAreBounded(t *testing.T) {
 	const within = 12
 	g := besieged(t, func(cfg *Config) { cfg.ReadTimeout, cfg.memoryLimit = 5*time.Second, 2*within<<20*8/3 })

@@ -187,7 +187,7 @@ const (
 	noPlace     reason = iota // all places are taken
 	overShare                 // few are left, and this caller has more than its share
 	queueLong                 // the queue for the model does not get shorter
-	noAnswer                  // the model answers nobody, and as many wait for it as may be
+	noAnswer                  // the model does not answer, and the maximum number of requests waits for it
 	noMemory                  // large requests hold all memory that they may
 	memoryShare               // this caller's large requests hold half of it
 	streamsOpen               // too many streams are open

@@ -22,7 +22,7 @@ type Server struct {
 
 // New starts a server that is removed when the test ends. What it has committed
 // it keeps when it is stopped, unlike the one that tests share. Where size is not
-// zero its files are on a disk of so many bytes, which only root can make; the
+// zero its files are on a disk of that size in bytes, which only root can make; the
 // test is skipped where that is refused.
 func New(t testing.TB, size int) *Server {
 	t.Helper()
