@@ -40,7 +40,10 @@ type drainListener struct {
 // listen opens a listener on a TCP address, with so many connections at most.
 // One client has at most half of them, but trusted proxies may have all.
 func listen(addr string, most int64, trusted []netip.Prefix) (*drainListener, error) {
-	l, err := net.Listen("tcp", addr)
+	// Multipath TCP, Go's default, does not take the filter that takeQueued sets.
+	var config net.ListenConfig
+	config.SetMultipathTCP(false)
+	l, err := config.Listen(context.Background(), "tcp", addr)
 	if err != nil {
 		return nil, err
 	}
