@@ -72,6 +72,7 @@ var mayUse = map[string][]string{
 	"github.com/kelseyhightower/envconfig": {"cmd/gateway"},
 	"github.com/schollz/progressbar/v3":    {"cmd/gateway"},
 	"golang.org/x/term":                    {"cmd/gateway"},
+	"golang.org/x/sys":                     {"cmd/gateway"},
 
 	"github.com/aws/aws-sdk-go-v2": {"internal/aws", "internal/aws/awstest"},
 	"github.com/aws/smithy-go":     {"internal/aws"},
