@@ -170,8 +170,9 @@ const mostHandling = 10 * time.Second
 // server makes the server for the next listener. Requests to the paths that are
 // named are answered before it, if they are plain (package http1).
 func (a *app) server(handler http.Handler, paths ...string) {
+	listener := a.listen[len(a.servers)]
 	server := &http.Server{
-		Handler:           a.sayGoodbye(handler),
+		Handler:           listener.boundStreams(a.sayGoodbye(handler)),
 		ReadHeaderTimeout: a.cfg.ReadTimeout,
 		ReadTimeout:       a.cfg.ReadTimeout, // streams move their own deadlines
 		// It begins when the headers are there, and must not cut off who is served.
@@ -181,7 +182,8 @@ func (a *app) server(handler http.Handler, paths ...string) {
 		ConnState:      http1.ConnState,
 		ErrorLog:       slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
 	}
-	a.fronts = append(a.fronts, http1.Listen(a.listen[len(a.servers)], http1.Options{
+	acceptHTTP2(server)
+	a.fronts = append(a.fronts, http1.Listen(listener, http1.Options{
 		Handler:      handler,
 		Paths:        paths,
 		Leave:        a.draining.Load, // then each answer says goodbye

@@ -27,8 +27,9 @@ func mostConnections(asked int) int64 {
 // tooMany is what a connection is told that there is no room for. There is no
 // request yet, so there is no id.
 const tooMany = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n" +
-	"Retry-After: 1\r\nConnection: close\r\nContent-Length: 142\r\n\r\n" +
-	`{"type":"urn:gateway:problem:unavailable","title":"Unavailable","status":503,"detail":"there are as many connections as the service can take"}`
+	"Retry-After: 1\r\nConnection: close\r\nContent-Length: 142\r\n\r\n" + tooManyProblem
+
+const tooManyProblem = `{"type":"urn:gateway:problem:unavailable","title":"Unavailable","status":503,"detail":"there are as many connections as the service can take"}`
 
 // goodbyes bounds the connections that are being turned away.
 var goodbyes = make(chan struct{}, 64)

@@ -35,6 +35,7 @@ type drainListener struct {
 	draining atomic.Bool
 	early    atomic.Int64 // open connections from before draining
 	late     atomic.Int64 // and from after
+	streams  atomic.Int64 // requests of HTTP/2 that are handled
 }
 
 // listen opens a listener on a TCP address, with so many connections at most.
@@ -74,7 +75,7 @@ func (d *drainListener) open() int64 { return d.early.Load() + d.late.Load() }
 // hand counts a connection and waits until the server takes it.
 func (d *drainListener) hand(conn net.Conn) {
 	network := api.Network(conn.RemoteAddr().String())
-	if d.most > 0 && (d.open() >= d.most || !d.admit(conn, network)) {
+	if !d.admit(conn.RemoteAddr().String(), network) {
 		d.turned.Add(1)
 		turnAway(conn)
 		return
@@ -87,22 +88,35 @@ func (d *drainListener) hand(conn net.Conn) {
 	d.fetched <- &countedConn{TCPConn: conn.(*net.TCPConn), l: d, count: count, network: network}
 }
 
-// admit reports whether a client may have another connection. Proxies may have
-// all of them: the trusted, and those beside the gateway on its machine.
-func (d *drainListener) admit(conn net.Conn, network string) bool {
-	if d.fromProxy(conn) {
+// admit reports whether a client may have another connection, and charges it.
+// Proxies may have all connections: the trusted, and those on this machine.
+func (d *drainListener) admit(remote, network string) bool {
+	if d.most <= 0 {
+		return true
+	}
+	if d.open()+d.streams.Load() >= d.most {
+		return false
+	}
+	if d.fromProxy(remote) {
 		d.clients.Charge(network, 1)
 		return true
 	}
 	return d.clients.Take(network, 1) == nil
 }
 
-func (d *drainListener) fromProxy(conn net.Conn) bool {
-	tcp, ok := conn.RemoteAddr().(*net.TCPAddr)
-	if !ok {
+// release gives back what admit has charged.
+func (d *drainListener) release(network string) {
+	if d.most > 0 {
+		d.clients.Give(network, 1)
+	}
+}
+
+func (d *drainListener) fromProxy(remote string) bool {
+	endpoint, err := netip.ParseAddrPort(remote)
+	if err != nil {
 		return false
 	}
-	address := tcp.AddrPort().Addr().Unmap().WithZone("")
+	address := endpoint.Addr().Unmap().WithZone("")
 	return address.IsLoopback() || slices.ContainsFunc(d.trusted, func(p netip.Prefix) bool { return p.Contains(address) })
 }
 
@@ -119,9 +133,7 @@ type countedConn struct {
 func (c *countedConn) Close() error {
 	defer c.once.Do(func() {
 		c.count.Add(-1)
-		if c.l.most > 0 {
-			c.l.clients.Give(c.network, 1)
-		}
+		c.l.release(c.network)
 	})
 	return c.TCPConn.Close()
 }

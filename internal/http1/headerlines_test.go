@@ -78,3 +78,28 @@ func TestAHeaderOfManyLinesIsRefused(t *testing.T) {
 		}
 	}
 }
+
+// TestThePrefaceOfHTTP2EndsTheCount feeds connections piece by piece.
+func TestThePrefaceOfHTTP2EndsTheCount(t *testing.T) {
+	for _, tt := range []struct {
+		name, text string
+		http2      bool
+	}{
+		{"the preface", http2Preface + "frames", true},
+		{"a request of HTTP/1.1", "PRI * HTTP/1.1\r\n\r\nSM\r\n\r\n", false},
+		{"half a preface", http2Preface[:len(http2Preface)-1], false},
+		{"the preface after a request", "GET / HTTP/1.1\r\n\r\n" + http2Preface, false},
+	} {
+		for _, step := range []int{1, 2, 3, 7, len(tt.text)} {
+			var c left
+			for rest := tt.text; rest != "" && !c.http2; {
+				n := min(step, len(rest))
+				c.begunHTTP2([]byte(rest[:n]))
+				rest = rest[n:]
+			}
+			if c.http2 != tt.http2 {
+				t.Errorf("%s, %d bytes at once: HTTP/2: %t", tt.name, step, c.http2)
+			}
+		}
+	}
+}

@@ -11,7 +11,9 @@ type left struct {
 	net.Conn
 	rest []byte
 
-	header headerLines // of the request that is read
+	header  headerLines // of the request that is read
+	preface int         // bytes of http2Preface that were read
+	http2   bool        // the whole preface was read; constant from then on
 
 	raw    syscall.RawConn
 	look   func(fd uintptr) bool // of raw.Read
@@ -47,6 +49,9 @@ func (c *left) Read(b []byte) (int, error) {
 		return 0, errHeaderLines
 	}
 	n, err := c.read(b)
+	if c.http2 || c.begunHTTP2(b[:n]) {
+		return n, err
+	}
 	if n = c.header.add(b[:n]); n == 0 && c.header.over {
 		return 0, errHeaderLines
 	}
@@ -77,4 +82,26 @@ func (c *left) CloseWrite() error {
 		return half.CloseWrite()
 	}
 	return nil
+}
+
+// http2Preface begins a connection of HTTP/2, see RFC 9113, section 3.4. The
+// server of HTTP/2 bounds headers by itself, and its goroutines must not share
+// the count of header lines.
+const http2Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+// begunHTTP2 reports whether the bytes complete the preface. It looks at the
+// first bytes of the connection only.
+func (c *left) begunHTTP2(p []byte) bool {
+	if c.preface < 0 {
+		return false
+	}
+	expected := http2Preface[c.preface:]
+	n := min(len(expected), len(p))
+	if string(p[:n]) != expected[:n] {
+		c.preface = -1
+		return false
+	}
+	c.preface += n
+	c.http2 = c.preface == len(http2Preface)
+	return c.http2
 }

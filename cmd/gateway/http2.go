@@ -1,0 +1,68 @@
+package main
+
+import (
+	"io"
+	"net/http"
+
+	"gateway/api"
+)
+
+const (
+	// maxStreams bounds the requests that are open at once on a connection of
+	// HTTP/2. RFC 9113, section 6.5.2, recommends at least 100.
+	maxStreams = 100
+	// maxHeaderFields is what http1 allows a header of HTTP/1.1. A field costs
+	// more memory than its bytes.
+	maxHeaderFields = 128
+)
+
+// acceptHTTP2 lets the server take HTTP/2 without TLS, which proxies that end
+// TLS may speak to a service.
+func acceptHTTP2(server *http.Server) {
+	server.Protocols = new(http.Protocols)
+	server.Protocols.SetHTTP1(true)
+	server.Protocols.SetUnencryptedHTTP2(true)
+	server.HTTP2 = &http.HTTP2Config{
+		MaxConcurrentStreams:          maxStreams,
+		MaxReceiveBufferPerConnection: 1 << 20,
+		MaxReceiveBufferPerStream:     256 << 10,
+	}
+}
+
+// boundStreams charges each request of HTTP/2 like a connection, because it may
+// hold as much, and bounds the fields of its header.
+func (d *drainListener) boundStreams(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor != 2 {
+			next.ServeHTTP(w, r)
+			return
+		}
+		if headerFields(r.Header) > maxHeaderFields {
+			w.WriteHeader(http.StatusRequestHeaderFieldsTooLarge)
+			return
+		}
+		network := api.Network(r.RemoteAddr)
+		if !d.admit(r.RemoteAddr, network) {
+			d.turned.Add(1)
+			w.Header().Set("Content-Type", "application/problem+json")
+			w.Header().Set("Retry-After", "1")
+			w.WriteHeader(http.StatusServiceUnavailable)
+			_, _ = io.WriteString(w, tooManyProblem)
+			return
+		}
+		d.streams.Add(1)
+		defer func() {
+			d.streams.Add(-1)
+			d.release(network)
+		}()
+		next.ServeHTTP(w, r)
+	})
+}
+
+func headerFields(header http.Header) int {
+	fields := 0
+	for _, values := range header {
+		fields += len(values)
+	}
+	return fields
+}
