@@ -20,7 +20,7 @@ PARALLEL     ?= 2
 BUILD = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X main.version=$(VERSION)"
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check format vet modules lint monitoring bench model benchconvert load trial fuzz image clean
+.PHONY: help run build test check format vet modules lint monitoring docs bench model benchconvert load trial fuzz image clean
 
 help: ## print this list
 	@echo 'usage: make TARGET'
@@ -70,6 +70,9 @@ $(LINT):
 
 model: ## take STEPS (1000000) random steps with the outbox on SQLite and PostgreSQL (one: DATABASE=sqlite; from an episode on: SEED=n)
 	$(GO) test ./internal/outbox -run 'TestModel/$(DATABASE)' -v -timeout 0 -steps $(STEPS) -seed $(SEED)
+
+docs: ## write docs/configuration.md from the code
+	$(GO) run ./cmd/gateway config --markdown > docs/configuration.md
 
 bench: ## run all benchmarks (one: BENCH=Name)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -p 1 ./...

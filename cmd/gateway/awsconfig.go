@@ -16,61 +16,60 @@ const (
 	onSageMaker   = "sagemaker"
 )
 
-// SageMakerConfig are the settings of GATEWAY_PLATFORM=sagemaker alone. Where
-// the services are and who asks them, the SDK's own variables say.
-type SageMakerConfig struct {
-	CustomersTable   string `split_words:"true" desc:"sagemaker: DynamoDB table of customers, its key the schema's id; empty: the database"`
+// SageMakerSettings are the settings of GATEWAY_PLATFORM=sagemaker alone.
+type SageMakerSettings struct {
 	S3               S3Config
-	ExecutionRoleARN string `split_words:"true" desc:"sagemaker: role that SageMaker takes on to train and serve"`
+	CustomersTable   string        `split_words:"true" desc:"DynamoDB table of customers; its key is the schema's id; empty: customers are in the database"`
+	ExecutionRoleARN string        `split_words:"true" desc:"role that SageMaker assumes to train and serve"`
+	Transform        string        `default:"inline" desc:"how an export becomes training data: inline, by the gateway"`
+	ExportFrom       string        `split_words:"true" desc:"s3:// address below which others write DynamoDB exports or Data Pipeline backups; the newest complete one is read; empty: the gateway exports the table"`
+	RenewalPoll      time.Duration `split_words:"true" default:"10s" more:"0s" desc:"interval at which exports, training jobs and deployments are polled"`
 	Hosting          HostingConfig
 	Deploy           DeployConfig
-	Transform        string `default:"inline" desc:"sagemaker: who converts the export: inline, the gateway"`
-	ExportFrom       string `split_words:"true" desc:"sagemaker: s3:// address below which others put exports of DynamoDB or backups of Data Pipeline, the newest of which is read; empty: the gateway exports"`
 	Model            ModelConfig
 	Batch            BatchConfig
 	Breaker          BreakerConfig
-	Hedge            string        `default:"off" desc:"sagemaker: when a call of the endpoint is made a second time because the first takes long, for endpoints of several instances: off, p95 (longer than all but a twentieth of recent calls) or a time such as 50ms; at most one call in ten"`
-	RenewalPoll      time.Duration `split_words:"true" default:"10s" more:"0s" desc:"sagemaker: how often to look at exports, training and deployments"`
+	Hedge            string `default:"off" desc:"when a second attempt of a slow endpoint call starts, for endpoints of several instances: off; p95, after the 95th percentile of recent calls; or a time such as 50ms. At most one call in ten has a second attempt"`
 }
 
 // S3Config is where files go.
 type S3Config struct {
-	Bucket string `desc:"sagemaker: bucket of exports, training data and models"`
-	Prefix string `desc:"sagemaker: folder in the bucket; empty: its root"`
+	Bucket string `desc:"bucket of exports, training data and models"`
+	Prefix string `desc:"prefix of the keys in the bucket; empty: none"`
 }
 
 // BatchConfig bounds how requests share calls of the endpoint.
 type BatchConfig struct {
-	MaxRows int           `split_words:"true" default:"256" min:"1" max:"3999" desc:"sagemaker: most rows of concurrent requests that share a call of the endpoint"`
-	MaxWait time.Duration `split_words:"true" default:"2ms" more:"0s" desc:"sagemaker: how long requests may wait for a free call, on average, before one call more at once is tried"`
+	MaxRows int           `split_words:"true" default:"256" min:"1" max:"3999" desc:"maximum number of rows in one call of the endpoint; concurrent requests share calls"`
+	MaxWait time.Duration `split_words:"true" default:"2ms" more:"0s" desc:"target queue wait; above it a higher concurrency is tried sooner"`
 }
 
 // BreakerConfig is when an endpoint that does not answer is left alone.
 type BreakerConfig struct {
-	Failures int           `default:"20" min:"1" desc:"sagemaker: failures of the endpoint in a row after which it is not asked for a while; a call without an answer in time counts for a fifth of them"`
-	Open     time.Duration `default:"500ms" more:"0s" desc:"sagemaker: how long it is not asked, before two calls find out whether it answers again"`
+	Failures int           `default:"20" min:"1" desc:"consecutive failures of the endpoint that open the circuit breaker; a call without a response in time counts as a fifth of them"`
+	Open     time.Duration `default:"500ms" more:"0s" desc:"time after which an open circuit breaker lets two trial calls through"`
 }
 
 // HostingConfig is what models serve on.
 type HostingConfig struct {
-	InstanceType  string `split_words:"true" default:"ml.m5.large" desc:"sagemaker: machine to serve on"`
-	InstanceCount int    `split_words:"true" default:"1" min:"1" max:"10000" desc:"sagemaker: how many of them at first; later what autoscaling made of it stays"`
+	InstanceType  string `split_words:"true" default:"ml.m5.large" desc:"instance type of the endpoint"`
+	InstanceCount int    `split_words:"true" default:"1" min:"1" max:"10000" desc:"initial number of instances of the endpoint; a deployment keeps what autoscaling has set"`
 }
 
 // DeployConfig is how a new model takes over.
 type DeployConfig struct {
-	Strategy string `default:"all-at-once" desc:"sagemaker: all-at-once, canary, linear or rolling"`
-	Alarms   List   `desc:"sagemaker: CloudWatch alarms that make SageMaker take a deployment back, separated by commas"`
+	Strategy string `default:"all-at-once" desc:"deployment strategy: all-at-once, canary, linear or rolling"`
+	Alarms   List   `desc:"CloudWatch alarms that make SageMaker roll a deployment back, separated by commas, at most ten"`
 }
 
-// ModelConfig is how a model of one's own is spoken to.
+// ModelConfig is how a custom model is called.
 type ModelConfig struct {
-	ContentType string `split_words:"true" desc:"sagemaker: media type of the rows for a custom model; empty: text/csv"`
-	Accept      string `desc:"sagemaker: media type of a custom model's answers; empty: application/json, or text/csv where XGBoost serves"`
+	ContentType string `split_words:"true" desc:"media type of the rows for a custom model; empty: text/csv"`
+	Accept      string `desc:"media type of a custom model's responses; empty: application/json, or text/csv for SageMaker's XGBoost"`
 }
 
 // hedge reads the setting: whether to hedge, and after how long; zero means p95.
-func (c *SageMakerConfig) hedge() (on bool, after time.Duration, err error) {
+func (c *SageMakerSettings) hedge() (on bool, after time.Duration, err error) {
 	switch c.Hedge {
 	case "", "off":
 		return false, 0, nil

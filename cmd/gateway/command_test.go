@@ -11,22 +11,20 @@ import (
 	"gateway/internal/predict"
 )
 
-func TestTheReadmeHasTheTableOfSettings(t *testing.T) {
-	readme, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+// TestTheDocumentHasTheSettings holds docs/configuration.md to the code.
+func TestTheDocumentHasTheSettings(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "configuration.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var want strings.Builder
-	want.WriteString("| setting | default | meaning |\n|---|---|---|\n")
-	for _, s := range settings() {
-		value := "`" + s.Default + "`"
-		if s.Default == "" {
-			value = "empty"
-		}
-		want.WriteString("| `" + s.Name + "` | " + value + " | " + s.Meaning + " |\n")
+	_, want, _ := command(t, "config", "--markdown")
+	if string(page) != want {
+		t.Error("docs/configuration.md is out of date: run make docs")
 	}
-	if !strings.Contains(string(readme), want.String()) {
-		t.Errorf("README.md does not have this table of settings:\n%s", want.String())
+	for _, s := range settings() {
+		if !strings.Contains(want, "| `"+s.Name+"` |") {
+			t.Errorf("docs/configuration.md does not list %s", s.Name)
+		}
 	}
 }
 

@@ -135,7 +135,7 @@ func TestConnectionsFollowTheMemoryLimit(t *testing.T) {
 		{0, 1 << 40, "", 16384},
 		{5000, 256 << 20, "", 5000},
 	} {
-		cfg := Config{MaxConnections: tt.asked, AdminAddr: tt.admin, memoryLimit: tt.limit}
+		cfg := Config{ListenerSettings: ListenerSettings{MaxConnections: tt.asked, AdminAddr: tt.admin}, memoryLimit: tt.limit}
 		if got := cfg.connections(); got != tt.want {
 			t.Errorf("%+v: got %d", tt, got)
 		}

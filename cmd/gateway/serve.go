@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"strings"
 
 	"golang.org/x/term"
 )
@@ -73,7 +72,8 @@ func (versionCommand) Run(c *console) error {
 }
 
 type configCommand struct {
-	JSON bool `name:"json" help:"For machines."`
+	JSON     bool `name:"json" help:"Print JSON."`
+	Markdown bool `help:"Print the page docs/configuration.md."`
 }
 
 // Run prints the settings. It reads none, so that it works while one is wrong.
@@ -81,6 +81,10 @@ func (cmd configCommand) Run(c *console) error {
 	if cmd.JSON {
 		return printJSON(c, settings())
 	}
-	_, err := fmt.Fprintln(c.stdout, strings.TrimRight(settingsTable(), "\n"))
+	text := settingsTable()
+	if cmd.Markdown {
+		text = configurationDocument()
+	}
+	_, err := fmt.Fprint(c.stdout, text)
 	return err
 }

@@ -21,7 +21,7 @@ func TestAnOpenListenerThatOthersReachWarns(t *testing.T) {
 		{"gateway.internal:8080", "", true},
 		{"0.0.0.0:8080", "keys", false},
 	} {
-		got := warnings(Config{Addr: tt.addr, APIKeysSecretID: tt.keys})
+		got := warnings(Config{ListenerSettings: ListenerSettings{Addr: tt.addr}, AccessSettings: AccessSettings{APIKeysSecretID: tt.keys}})
 		if (len(got) == 1) != tt.warns || got == nil {
 			t.Errorf("%s with keys %q: warnings are %q", tt.addr, tt.keys, got)
 		}
