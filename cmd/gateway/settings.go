@@ -15,7 +15,7 @@ type Config struct {
 	PredictionSettings `group:"Predictions" about:"Limits of requests, and what protects the gateway from overload."`
 	LedgerSettings     `group:"Ledger and outbox" about:"How predictions are recorded. They wait in the outbox, on local disk, until the database has them."`
 	RenewalSettings    `group:"Renewals" about:"When a new model is trained, from what, and when it may replace the one that serves. See [lifecycle.md](lifecycle.md)."`
-	SageMakerSettings  `group:"SageMaker" about:"Read with GATEWAY_PLATFORM=sagemaker only. Region, credentials and addresses of AWS come from the variables of its SDK. See [operations.md](operations.md)."`
+	SageMakerSettings  `group:"SageMaker" about:"Read with GATEWAY_PLATFORM=sagemaker only. Region, credentials and addresses of AWS come from the variables of its SDK. See [sagemaker.md](sagemaker.md)."`
 	LogSettings        `group:"Logs" about:"Traces go to the collector that OpenTelemetry's own variables name, such as OTEL_EXPORTER_OTLP_ENDPOINT."`
 
 	secretRefresh, dbLifetime, mostHandling time.Duration // shorter in tests; zero: the packages' own

@@ -31,7 +31,7 @@ var actions = map[string][]string{
 	"sagemaker:CreateEndpoint":          {"sagemaker:CreateEndpoint", "sagemaker:AddTags"},
 }
 
-// TestThePolicyAllowsWhatTheCodeCalls holds the policy in docs/operations.md to
+// TestThePolicyAllowsWhatTheCodeCalls holds the policy in docs/sagemaker.md to
 // the code, both ways: a call that it does not allow fails in production, and
 // what it allows without need is a danger.
 func TestThePolicyAllowsWhatTheCodeCalls(t *testing.T) {
@@ -65,14 +65,14 @@ func TestThePolicyAllowsWhatTheCodeCalls(t *testing.T) {
 	if len(needed) < 25 {
 		t.Fatalf("only %d actions were found in the code; the test looks in the wrong place", len(needed))
 	}
-	doc, err := os.ReadFile(filepath.Join("..", "..", "docs", "operations.md"))
+	doc, err := os.ReadFile(filepath.Join("..", "..", "docs", "sagemaker.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, rest, _ := strings.Cut(string(doc), "<!-- gateway role -->")
 	rest, _, found := strings.Cut(rest, "<!-- /gateway role -->")
 	if !found {
-		t.Fatal("docs/operations.md has no policy")
+		t.Fatal("docs/sagemaker.md has no policy")
 	}
 	var policy struct {
 		Statement []struct {
