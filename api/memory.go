@@ -75,14 +75,14 @@ func (a *api) holdReplay(r *http.Request, body, answer []byte) error {
 	return a.hold(r, bodyCost*int64(len(body))+int64(len(answer)))
 }
 
-// mostObjects is how many objects a list in an object has, or more.
-func mostObjects(text []byte, most int) int {
+// maxObjects is how many objects a list in an object has, or more.
+func maxObjects(text []byte, most int) int {
 	return max(1, min(bytes.Count(text, []byte("{"))-1, most))
 }
 
-// mostInstances is how many instances a list has at most, if the fast path can
+// maxInstances is how many instances a list has at most, if the fast path can
 // read it: each is an object, and may have its features in an object of its own.
-func mostInstances(text []byte, most int) int {
+func maxInstances(text []byte, most int) int {
 	objects := bytes.Count(text, []byte("{")) - 1 - bytes.Count(text, []byte(`"features":`))
 	return max(1, min(objects, most))
 }

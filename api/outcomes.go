@@ -130,7 +130,7 @@ func (a *api) outcomeBatch(r *http.Request, doc *document) (outcomeBatch, error)
 		single outcomeReader
 		alone  []string // members of the single form that were met
 	)
-	if err := a.holdRows(r, &doc.text, mostObjects(doc.text.Bytes(), a.o.MaxItems), outcomeCost); err != nil {
+	if err := a.holdRows(r, &doc.text, maxObjects(doc.text.Bytes(), a.o.MaxItems), outcomeCost); err != nil {
 		return batch, err
 	}
 	single.init(a, doc, "")

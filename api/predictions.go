@@ -206,7 +206,7 @@ func appendItemError(dst []byte, ctx context.Context, err error, room *int) []by
 // the strict one. An instance that breaks the schema has its error in results and
 // its place kept.
 func (a *api) instances(r *http.Request, doc *document) (reqs []predict.Request, results []predict.Result, err error) {
-	rows := mostInstances(doc.text.Bytes(), a.o.MaxItems)
+	rows := maxInstances(doc.text.Bytes(), a.o.MaxItems)
 	if err := a.holdRows(r, &doc.text, rows, a.rowCost); err != nil {
 		return nil, nil, err
 	}

@@ -58,7 +58,7 @@ func newApp(ctx context.Context, cfg Config, log *slog.Logger, say func(format s
 		if l.addr == "" {
 			continue
 		}
-		bound, err := listen(l.addr, mostConnections(cfg.connections()), proxies)
+		bound, err := listen(l.addr, maxConnections(cfg.connections()), proxies)
 		if err != nil {
 			return nil, &usageError{fmt.Errorf("GATEWAY_%s: %w", l.setting, err)}
 		}
@@ -164,8 +164,8 @@ func metricsOpen(cfg Config) bool {
 	return cfg.AdminAddr != "" || onlyThisMachine(cfg.Addr)
 }
 
-// mostHandling is how long a request that predicts nothing may be handled.
-const mostHandling = 10 * time.Second
+// maxHandling is how long a request that predicts nothing may be handled.
+const maxHandling = 10 * time.Second
 
 // server makes the server for the next listener. Requests to the paths that are
 // named are answered before it, if they are plain (package http1).
@@ -176,7 +176,7 @@ func (a *app) server(handler http.Handler, paths ...string) {
 		ReadHeaderTimeout: a.cfg.ReadTimeout,
 		ReadTimeout:       a.cfg.ReadTimeout, // streams move their own deadlines
 		// It begins when the headers are there, and must not cut off who is served.
-		WriteTimeout:   a.cfg.ReadTimeout + max(a.cfg.PredictTimeout, cmp.Or(a.cfg.mostHandling, mostHandling)) + a.cfg.WriteTimeout,
+		WriteTimeout:   a.cfg.ReadTimeout + max(a.cfg.PredictTimeout, cmp.Or(a.cfg.maxHandling, maxHandling)) + a.cfg.WriteTimeout,
 		IdleTimeout:    a.cfg.IdleTimeout,
 		MaxHeaderBytes: 32 << 10,
 		ConnState:      http1.ConnState,

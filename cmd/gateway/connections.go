@@ -14,9 +14,9 @@ import (
 // for all else: the database, the endpoint, the outbox.
 const handlesKept = 512
 
-// mostConnections is how many a listener may have open: as many as are asked
+// maxConnections is how many a listener may have open: as many as are asked
 // for, unless the process may not have as many files.
-func mostConnections(asked int) int64 {
+func maxConnections(asked int) int64 {
 	most := int64(asked)
 	if handles := handleLimit(); handles > 0 {
 		most = min(most, max(1, handles-handlesKept, handles/2))

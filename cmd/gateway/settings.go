@@ -18,7 +18,7 @@ type Config struct {
 	SageMakerSettings  `group:"SageMaker" about:"Read with GATEWAY_PLATFORM=sagemaker only. Region, credentials and addresses of AWS come from the variables of its SDK. See [sagemaker.md](sagemaker.md)."`
 	LogSettings        `group:"Logs" about:"Traces go to the collector that OpenTelemetry's own variables name, such as OTEL_EXPORTER_OTLP_ENDPOINT."`
 
-	secretRefresh, dbLifetime, mostHandling time.Duration // shorter in tests; zero: the packages' own
+	secretRefresh, dbLifetime, maxHandling time.Duration // shorter in tests; zero: the packages' own
 
 	waiting func() // called when the start has to wait for a secret
 

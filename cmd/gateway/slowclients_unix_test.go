@@ -178,7 +178,7 @@ var smallDialer = net.Dialer{Control: func(_, _ string, c syscall.RawConn) error
 
 // TestSlowReadersAreDropped asks for much and reads nothing.
 func TestSlowReadersAreDropped(t *testing.T) {
-	g := besieged(t, func(cfg *Config) { cfg.mostHandling, cfg.PredictTimeout = time.Second, time.Second })
+	g := besieged(t, func(cfg *Config) { cfg.maxHandling, cfg.PredictTimeout = time.Second, time.Second })
 	before := g.idleGoroutines(t)
 	var all sync.WaitGroup
 	for range 20 {

@@ -19,18 +19,18 @@ type backOff struct {
 // Bounds of backOff.
 const (
 	firstPause = 50 * time.Millisecond
-	mostPause  = 5 * time.Second
-	mostEmpty  = 12
+	maxPause   = 5 * time.Second
+	maxEmpty   = 12
 )
 
 // after waits after a call that did so many; not at all where it did all.
 func (b *backOff) after(ctx context.Context, done int) error {
 	if done > 0 {
 		b.empty = 0
-	} else if b.empty++; b.empty > mostEmpty {
+	} else if b.empty++; b.empty > maxEmpty {
 		return &modelswap.Fault{Class: modelswap.Throttled, Err: fmt.Errorf("the table's capacity does not suffice: %d calls in a row did nothing", b.empty)}
 	}
-	b.wait = min(max(firstPause, 2*b.wait), mostPause)
+	b.wait = min(max(firstPause, 2*b.wait), maxPause)
 	if done > 0 {
 		b.wait = firstPause
 	}

@@ -129,9 +129,9 @@ func (b *bucketFS) list(name string, most int32) ([]fs.DirEntry, error) {
 	return entries, nil
 }
 
-// mostReconnects is how often a file's connection is made again without a byte
+// maxReconnects is how often a file's connection is made again without a byte
 // in between.
-const mostReconnects = 5
+const maxReconnects = 5
 
 // objectReader reads an object.
 type objectReader struct {
@@ -182,7 +182,7 @@ func (r *objectReader) Read(p []byte) (int, error) {
 			return n, nil // the next call meets the failure again
 		case r.ctx.Err() != nil:
 			return 0, r.ctx.Err()
-		case r.failed == mostReconnects:
+		case r.failed == maxReconnects:
 			return 0, fault("read "+r.name, fmt.Errorf("broken off at byte %d of %d: %w", r.offset, r.info.size, err))
 		}
 		r.failed++

@@ -229,7 +229,7 @@ func (d *Deployer) createConfig(ctx context.Context, want *sagemaker.CreateEndpo
 // deleted; the next call creates it. SageMaker takes no condition for that, so a
 // process that was stopped since it looked does not delete what is there by now.
 func (d *Deployer) removeFailed(ctx context.Context, v *view) error {
-	if age := time.Since(v.at); age > mostLookAge || time.Now().Round(0).Sub(v.at.Round(0)) > mostLookAge {
+	if age := time.Since(v.at); age > maxLookAge || time.Now().Round(0).Sub(v.at.Round(0)) > maxLookAge {
 		return &modelswap.Fault{Class: modelswap.Transient, Err: fmt.Errorf("endpoint %s was looked at %s ago, too long to delete it", v.endpoint, age.Round(time.Second))}
 	}
 	if _, err := d.api.sagemaker.DeleteEndpoint(ctx, &sagemaker.DeleteEndpointInput{EndpointName: &d.endpoint.name}); err != nil && !isMissing(err) {
@@ -238,7 +238,7 @@ func (d *Deployer) removeFailed(ctx context.Context, v *view) error {
 	return nil
 }
 
-const mostLookAge = 10 * time.Second
+const maxLookAge = 10 * time.Second
 
 // apply gives the order that is noted to SageMaker, and notes that it did.
 func (d *Deployer) apply(ctx context.Context, v *view, m *model, next *deployment) error {

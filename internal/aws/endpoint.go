@@ -185,9 +185,9 @@ func (e *Endpoint) describe(ctx context.Context) (*view, error) {
 	return v, nil
 }
 
-// mostCandidates bounds the models that an answer may come from: two, and
+// maxCandidates bounds the models that an answer may come from: two, and
 // those of the views before, for answers that were on their way.
-const mostCandidates = 4
+const maxCandidates = 4
 
 func (e *Endpoint) candidates(v *view) {
 	var before []*model
@@ -197,7 +197,7 @@ func (e *Endpoint) candidates(v *view) {
 	for _, m := range append([]*model{v.serving, v.coming}, before...) {
 		known := func(other *model) bool { return m.name == other.name }
 		// A model of another schema has scores for other probes.
-		if m == nil || m.schema != v.schema || len(v.models) == mostCandidates || slices.ContainsFunc(v.models, known) {
+		if m == nil || m.schema != v.schema || len(v.models) == maxCandidates || slices.ContainsFunc(v.models, known) {
 			continue
 		}
 		v.models = append(v.models, e.models[m.name])

@@ -182,9 +182,9 @@ func (d *Deployer) scoreLive(ctx context.Context, m *model, rows []predict.Vecto
 	return scores, nil
 }
 
-// mostTransforms bounds the jobs of one evaluation: a job that failed keeps its
+// maxTransforms bounds the jobs of one evaluation: a job that failed keeps its
 // name for ever, and a new try is a new job.
-const mostTransforms = 3
+const maxTransforms = 3
 
 // transform runs a batch transform job on the rows and the probes, or finds
 // the one that an earlier call started, and tags the model with its scores of
@@ -217,7 +217,7 @@ func (d *Deployer) transform(ctx context.Context, m *model, rows, probes []predi
 // runTransform runs the job of a folder to its end.
 func (d *Deployer) runTransform(ctx context.Context, m *model, folder string) error {
 	reason := ""
-	for try := range mostTransforms {
+	for try := range maxTransforms {
 		name := transformName(folder, try)
 		status, why, err := d.transformStatus(ctx, name)
 		if err == nil && status == "" {
@@ -255,7 +255,7 @@ func (d *Deployer) StopScoring(ctx context.Context, name string) error {
 		return err
 	}
 	for _, e := range entries {
-		for try := range mostTransforms {
+		for try := range maxTransforms {
 			job := transformName(path.Join(folder, e.Name()), try)
 			switch status, _, err := d.transformStatus(ctx, job); {
 			case err != nil:

@@ -135,8 +135,8 @@ func (f *Files) writeNew(ctx context.Context, name string, text []byte) error {
 	return nil
 }
 
-// mostTagged bounds files that readTagged reads.
-const mostTagged = 1 << 20
+// maxTagged bounds files that readTagged reads.
+const maxTagged = 1 << 20
 
 // readTagged reads a small file and its ETag.
 func (f *Files) readTagged(ctx context.Context, name string) (text []byte, etag string, err error) {
@@ -146,12 +146,12 @@ func (f *Files) readTagged(ctx context.Context, name string) (text []byte, etag 
 		return nil, "", fileError("read", name, err)
 	}
 	defer out.Body.Close()
-	text, err = io.ReadAll(io.LimitReader(out.Body, mostTagged+1))
+	text, err = io.ReadAll(io.LimitReader(out.Body, maxTagged+1))
 	switch {
 	case err != nil:
 		return nil, "", fileError("read", name, err)
-	case len(text) > mostTagged:
-		return nil, "", fault("read "+name, fmt.Errorf("the file is larger than %d bytes", mostTagged))
+	case len(text) > maxTagged:
+		return nil, "", fault("read "+name, fmt.Errorf("the file is larger than %d bytes", maxTagged))
 	}
 	return text, sdk.ToString(out.ETag), nil
 }

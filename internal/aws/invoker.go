@@ -52,7 +52,7 @@ type invoker struct {
 
 // Connections to the runtime.
 const (
-	mostIdle = 512
+	maxIdle  = 512
 	idleTime = 5 * time.Minute
 )
 
@@ -67,10 +67,10 @@ func newInvoker(cfg sdk.Config, log *slog.Logger) *invoker {
 	}
 	if b, ok := connections.(*awshttp.BuildableClient); ok {
 		b = b.WithTransportOptions(func(t *http.Transport) {
-			t.MaxIdleConns, t.MaxIdleConnsPerHost = 0, mostIdle
+			t.MaxIdleConns, t.MaxIdleConnsPerHost = 0, maxIdle
 			t.IdleConnTimeout = idleTime
 			t.ResponseHeaderTimeout = 0 // the caller's deadline
-			t.MaxResponseHeaderBytes = mostAnswerHeader
+			t.MaxResponseHeaderBytes = maxAnswerHeader
 		})
 		i.dialer = newDialer(b.GetTransport())
 		connections = b.WithTransportOptions(markConnections)
@@ -118,8 +118,8 @@ func (r *reply) release() {
 // requests are buffers of requests.
 var requests = sync.Pool{New: func() any { return new([]byte) }}
 
-// mostRequest is the largest buffer that is kept.
-const mostRequest = 256 << 10
+// maxRequest is the largest buffer that is kept.
+const maxRequest = 256 << 10
 
 // invoke makes a call, with attempts as the retry layer allows. Its errors are
 // the SDK's, or the context's.
@@ -133,7 +133,7 @@ func (i *invoker) invoke(ctx context.Context, in *invocation) (reply, error) {
 	buffer := requests.Get().(*[]byte)
 	*buffer = form.Append((*buffer)[:0], &v, in.body)
 	conn, err := pool.Do(ctx, *buffer, in.mark)
-	if cap(*buffer) <= mostRequest {
+	if cap(*buffer) <= maxRequest {
 		requests.Put(buffer)
 	}
 	switch {
@@ -177,9 +177,9 @@ func (in *invocation) input() *sagemakerruntime.InvokeEndpointInput {
 		ContentType: &in.contentType, Accept: &in.accept, InferenceId: &in.id}
 }
 
-// leastSkew is how far clocks must be apart for it to matter: signatures are
+// minSkew is how far clocks must be apart for it to matter: signatures are
 // good for five minutes.
-const leastSkew = time.Minute
+const minSkew = time.Minute
 
 // learnSkew takes over what the SDK has found out about the service's clock.
 func (i *invoker) learnSkew(m middleware.Metadata) {
@@ -187,10 +187,10 @@ func (i *invoker) learnSkew(m middleware.Metadata) {
 	if !ok {
 		return
 	}
-	if skew.Abs() < leastSkew {
+	if skew.Abs() < minSkew {
 		skew = 0
 	}
-	if before := time.Duration(i.skew.Swap(int64(skew))); (before - skew).Abs() >= leastSkew {
+	if before := time.Duration(i.skew.Swap(int64(skew))); (before - skew).Abs() >= minSkew {
 		i.log.Warn("requests are signed for the time of the service's clock", "ahead", skew.Round(time.Second))
 	}
 }

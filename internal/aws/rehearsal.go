@@ -30,9 +30,9 @@ type formOf struct {
 	pool      *wire.Pool
 }
 
-// mostForms bounds the forms that are kept: an endpoint has one, or two while
+// maxForms bounds the forms that are kept: an endpoint has one, or two while
 // models of two algorithms take turns.
-const mostForms = 8
+const maxForms = 8
 
 // forms are the forms in use, the newest first.
 type forms struct {
@@ -81,7 +81,7 @@ func (f *forms) add(one *formOf) {
 	kept := []*formOf{one}
 	if all := f.all.Load(); all != nil {
 		for _, other := range *all {
-			if other.kindOfCall != one.kindOfCall && len(kept) < mostForms {
+			if other.kindOfCall != one.kindOfCall && len(kept) < maxForms {
 				kept = append(kept, other)
 			}
 		}
@@ -157,8 +157,8 @@ func (c *capture) Do(r *http.Request) (*http.Response, error) {
 
 // Bounds of an answer: the service's own is 6 MiB.
 const (
-	mostAnswerHeader = 64 << 10
-	mostAnswer       = 8 << 20
+	maxAnswerHeader = 64 << 10
+	maxAnswer       = 8 << 20
 )
 
 func (f *forms) poolOf(u *url.URL, d *dialer) *wire.Pool {
@@ -172,7 +172,7 @@ func (f *forms) poolOf(u *url.URL, d *dialer) *wire.Pool {
 		address, secure := *u, u.Scheme == "https"
 		f.pools[key] = wire.NewPool(wire.Options{
 			Dial:    func(ctx context.Context) (net.Conn, error) { return d.dial(ctx, &address, secure) },
-			MaxIdle: mostIdle, IdleTime: idleTime, MaxHeader: mostAnswerHeader, MaxBody: mostAnswer,
+			MaxIdle: maxIdle, IdleTime: idleTime, MaxHeader: maxAnswerHeader, MaxBody: maxAnswer,
 		})
 	}
 	return f.pools[key]

@@ -76,8 +76,8 @@ func retryInvocation(err error) sdk.Ternary {
 	return sdk.UnknownTernary
 }
 
-// mostRetryAfter bounds what a service may ask for.
-const mostRetryAfter = time.Minute
+// maxRetryAfter bounds what a service may ask for.
+const maxRetryAfter = time.Minute
 
 // retryAfter is how long the service asks to wait; zero where it does not.
 func retryAfter(err error) time.Duration {
@@ -91,19 +91,19 @@ func retryAfter(err error) time.Duration {
 	}
 	var wait time.Duration
 	if seconds, err := strconv.Atoi(text); err == nil {
-		wait = time.Duration(min(seconds, int(mostRetryAfter/time.Second))) * time.Second
+		wait = time.Duration(min(seconds, int(maxRetryAfter/time.Second))) * time.Second
 	} else if at, err := http.ParseTime(text); err == nil {
 		wait = time.Until(at)
 	}
-	return min(max(0, wait), mostRetryAfter)
+	return min(max(0, wait), maxRetryAfter)
 }
 
 // Costs in tokens of the retry budget: a call earns one, a retry costs ten, so
 // of the traffic at most a tenth is added by retries. The reserve is for a
 // gateway with few calls; it is full at the start.
 const (
-	retryCost    = 10
-	mostRetryFor = 10 * retryCost
+	retryCost   = 10
+	maxRetryFor = 10 * retryCost
 )
 
 // retryBudget bounds the retries of all predictions. Unlike the SDK's own, it
@@ -117,7 +117,7 @@ type retryBudget struct {
 
 func newRetryBudget() *retryBudget {
 	b := new(retryBudget)
-	b.tokens.Store(mostRetryFor)
+	b.tokens.Store(maxRetryFor)
 	return b
 }
 
@@ -125,7 +125,7 @@ func newRetryBudget() *retryBudget {
 func (b *retryBudget) earn() {
 	for {
 		has := b.tokens.Load()
-		if has >= mostRetryFor || b.tokens.CompareAndSwap(has, has+1) {
+		if has >= maxRetryFor || b.tokens.CompareAndSwap(has, has+1) {
 			return
 		}
 	}

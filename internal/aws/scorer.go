@@ -212,9 +212,9 @@ func (s *Scorer) askSettled(ctx context.Context, v *view, rows []predict.Vector)
 	return named{a, v.serving}, err
 }
 
-// mostAsked is how often a part is asked again whose answer came from another
+// maxAsked is how often a part is asked again whose answer came from another
 // model than the others'.
-const mostAsked = 10
+const maxAsked = 10
 
 // agree asks parts again until all answers are from one model, the one that
 // gave most of them. During a swap two models answer.
@@ -229,7 +229,7 @@ func (s *Scorer) agree(ctx context.Context, parts [][]predict.Vector, answers []
 	}
 	for i := range answers {
 		for tries := 0; answers[i].model.name != best; tries++ {
-			if tries == mostAsked {
+			if tries == maxAsked {
 				return &predict.Error{Kind: predict.Unavailable, RetryAfter: waitNotReady,
 					Detail: "the model is being swapped, and the rows could not be scored by one model"}
 			}
@@ -266,7 +266,7 @@ func (e *Endpoint) invoke(ctx context.Context, v *view, rows []predict.Vector, p
 	}
 	call.body = *buffer
 	r, err := e.api.runtime.invoke(ctx, &call)
-	if cap(*buffer) <= mostRequest {
+	if cap(*buffer) <= maxRequest {
 		bodies.Put(buffer)
 	}
 	if err != nil {

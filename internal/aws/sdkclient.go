@@ -49,7 +49,7 @@ func withSDKCall(ctx context.Context, call *sdkCall) context.Context {
 func (c sdkClient) Do(r *http.Request) (*http.Response, error) {
 	answer, err := c.send(r)
 	if err == nil {
-		answer.Body = bounded(answer.Body, mostAnswer)
+		answer.Body = bounded(answer.Body, maxAnswer)
 	}
 	return answer, err
 }

@@ -30,7 +30,7 @@ func Strategies() []string {
 const (
 	bakeTime    = 300  // at each step, for alarms to go off
 	keepOldTime = 60   // for calls that run on the old fleet
-	mostTime    = 7200 // for the whole deployment
+	maxTime     = 7200 // for the whole deployment
 )
 
 // Check returns why the strategy cannot be used with so many instances.
@@ -56,7 +56,7 @@ func (s Strategy) config(alarms []string) *types.DeploymentConfig {
 	case Rolling:
 		routing = nil
 		out.RollingUpdatePolicy = &types.RollingUpdatePolicy{
-			MaximumBatchSize: percent(20), WaitIntervalInSeconds: sdk.Int32(bakeTime), MaximumExecutionTimeoutInSeconds: sdk.Int32(mostTime),
+			MaximumBatchSize: percent(20), WaitIntervalInSeconds: sdk.Int32(bakeTime), MaximumExecutionTimeoutInSeconds: sdk.Int32(maxTime),
 		}
 	case Canary:
 		routing.Type, routing.CanarySize = types.TrafficRoutingConfigTypeCanary, percent(10)
@@ -67,7 +67,7 @@ func (s Strategy) config(alarms []string) *types.DeploymentConfig {
 	}
 	if routing != nil {
 		out.BlueGreenUpdatePolicy = &types.BlueGreenUpdatePolicy{TrafficRoutingConfiguration: routing,
-			TerminationWaitInSeconds: sdk.Int32(keepOldTime), MaximumExecutionTimeoutInSeconds: sdk.Int32(mostTime)}
+			TerminationWaitInSeconds: sdk.Int32(keepOldTime), MaximumExecutionTimeoutInSeconds: sdk.Int32(maxTime)}
 	}
 	for _, a := range alarms {
 		if out.AutoRollbackConfiguration == nil {

@@ -240,8 +240,8 @@ func TestAnswersAreThoseOfNetHTTP(t *testing.T) {
 		"empty lines before":          {0, []string{"\r\n" + one}},
 		"noise":                       {0, []string{"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n"}},
 		"more headers than usual":     {0, []string{with(append([]string{host, five}, manyHeaders(40)...)...)}},
-		"as many headers as are read": {1, []string{with(append([]string{host, five}, manyHeaders(mostHeaders-2)...)...)}},
-		"a long header":               {0, []string{with(host, five, "A: "+strings.Repeat("x", mostBytes))}},
+		"as many headers as are read": {1, []string{with(append([]string{host, five}, manyHeaders(maxHeaders-2)...)...)}},
+		"a long header":               {0, []string{with(host, five, "A: "+strings.Repeat("x", maxBytes))}},
 		"a long body":                 {0, []string{"POST /plain HTTP/1.1\r\nHost: here\r\nContent-Length: 5000\r\n\r\n", strings.Repeat("x", 5000), one}},
 		"a long body at once":         {0, []string{"POST /plain HTTP/1.1\r\nHost: here\r\nContent-Length: 5000\r\n\r\n" + strings.Repeat("x", 5000) + one}},
 	}
@@ -561,7 +561,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte("POST /plain HTTP/1.1\r\nhost:a:1\r\ncontent-length:\t1 \r\nConnection: Keep-Alive\r\nCookie: \xff\r\n\r\nx"))
 	blank := (&http.Request{}).WithContext(context.Background())
 	f.Fuzz(func(t *testing.T, in []byte) {
-		if len(in) > mostBytes {
+		if len(in) > maxBytes {
 			return
 		}
 		r := requestFor(blank)

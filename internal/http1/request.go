@@ -10,10 +10,10 @@ import (
 )
 
 const (
-	// mostBytes is what a plain request has at most, header and body.
-	mostBytes = 4 << 10
-	// mostHeaders is how many headers it has at most.
-	mostHeaders = 32
+	// maxBytes is what a plain request has at most, header and body.
+	maxBytes = 4 << 10
+	// maxHeaders is how many headers it has at most.
+	maxHeaders = 32
 )
 
 // request is a plain request. Its memory is used again.
@@ -26,7 +26,7 @@ type request struct {
 	blank  *http.Request
 	target url.URL
 	header http.Header
-	values [mostHeaders]string
+	values [maxHeaders]string
 	body   body
 }
 
@@ -37,7 +37,7 @@ var requests sync.Pool // of *request, free
 func requestFor(blank *http.Request) *request {
 	r, ok := requests.Get().(*request)
 	if !ok {
-		r = &request{in: make([]byte, 0, mostBytes), header: make(http.Header)}
+		r = &request{in: make([]byte, 0, maxBytes), header: make(http.Header)}
 	}
 	r.blank = blank
 	return r
@@ -88,7 +88,7 @@ func (r *request) parse(paths map[string]string) verdict {
 	clear(r.header) // of the request before, or of this one, when more of its body was due
 	length, ok := r.readHeaders(string(rest[:len(rest)-len("\r\n")]))
 	switch {
-	case !ok || length > mostBytes:
+	case !ok || length > maxBytes:
 		return other
 	case len(r.in) < head+length:
 		return unfinishedWithin(head + length)
@@ -117,7 +117,7 @@ func (r *request) skipBreaks(limit int) int {
 
 // unfinishedWithin is a verdict on what needs so many bytes at least.
 func unfinishedWithin(size int) verdict {
-	if size >= mostBytes {
+	if size >= maxBytes {
 		return other
 	}
 	return unfinished
@@ -128,7 +128,7 @@ func unfinishedWithin(size int) verdict {
 func (r *request) readHeaders(text string) (length int, ok bool) {
 	for n := 0; text != ""; n++ {
 		name, value, rest, ok := cutLine(text)
-		if !ok || n == mostHeaders {
+		if !ok || n == maxHeaders {
 			return 0, false
 		}
 		text = rest

@@ -197,7 +197,7 @@ type bundle struct {
 // has another column on, or to a new one.
 func place(bundles []*bundle, j int, c column, rows int) []*bundle {
 	fits := func(u *bundle) bool {
-		if u.group.size() > mostBins {
+		if u.group.size() > maxBins {
 			return false
 		}
 		for _, i := range c.on {

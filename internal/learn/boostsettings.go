@@ -48,8 +48,8 @@ func defaultBoostSettings() boostSettings {
 const (
 	// deepest bounds max_depth, and with it the memory of a level.
 	deepest = 16
-	// mostBins bounds max_bin: bins are stored in 16 bits.
-	mostBins = math.MaxUint16
+	// maxBins bounds max_bin: bins are stored in 16 bits.
+	maxBins = math.MaxUint16
 )
 
 func boostParameters() []parameter[boostSettings] {
@@ -112,7 +112,7 @@ func (s boostSettings) check() error {
 		limit{name: "gamma", value: s.gamma, most: inf},
 		limit{name: "subsample", value: s.subsample, most: 1, above: true},
 		limit{name: "colsample_bytree", value: s.columnSample, most: 1, above: true},
-		limit{name: "max_bin", value: float64(s.bins), least: 2, most: mostBins},
+		limit{name: "max_bin", value: float64(s.bins), least: 2, most: maxBins},
 		limit{name: "scale_pos_weight", value: s.positiveWeight, most: inf, above: true},
 		limit{name: "base_score", value: s.baseScore, most: math.Nextafter(1, 0)},
 	)

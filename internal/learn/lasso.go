@@ -1,8 +1,8 @@
 package learn
 
 const (
-	// mostSweeps bounds the coordinate descent of one Newton step.
-	mostSweeps = 10_000
+	// maxSweeps bounds the coordinate descent of one Newton step.
+	maxSweeps = 10_000
 	// stillSweep ends it: no coordinate moved the model's value by more.
 	stillSweep = 1e-24
 )
@@ -23,7 +23,7 @@ func (f *logisticLoss) descend(beta []float64, t *tangent) []float64 {
 	h := symmetric(t.hessian, width)
 	step := make([]float64, width)
 	residual := append([]float64(nil), t.gradient...)
-	for range mostSweeps {
+	for range maxSweeps {
 		moved := 0.0
 		for j := range width {
 			row := h[j*width : (j+1)*width]

@@ -29,9 +29,9 @@ type Metrics struct {
 }
 
 const (
-	// leastProbability keeps the log loss finite when a certain answer was
+	// minProbability keeps the log loss finite when a certain answer was
 	// wrong; the customary value.
-	leastProbability = 1e-15
+	minProbability = 1e-15
 	// calibrationBins is the number of equal-width bins of [0, 1] that
 	// Calibration compares rates in.
 	calibrationBins = 10
@@ -54,7 +54,7 @@ func Evaluate(scores, labels []float64, threshold float64) (Metrics, error) {
 	for i, p := range scores {
 		y := labels[i]
 		positives += y
-		clipped := min(max(p, leastProbability), 1-leastProbability)
+		clipped := min(max(p, minProbability), 1-minProbability)
 		if y == 1 {
 			loss -= math.Log(clipped)
 		} else {

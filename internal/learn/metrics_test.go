@@ -41,7 +41,7 @@ func TestEvaluateExtremes(t *testing.T) {
 		auc, logLoss, f1, ce float64
 	}{
 		"certain and right":      {[]float64{0, 1}, []float64{0, 1}, 1, 0, 1, 0},
-		"certain and wrong":      {[]float64{1, 0}, []float64{0, 1}, 0, -math.Log(leastProbability), 0, 1},
+		"certain and wrong":      {[]float64{1, 0}, []float64{0, 1}, 0, -math.Log(minProbability), 0, 1},
 		"no idea":                {[]float64{.5, .5, .5}, []float64{0, 1, 0}, .5, math.Ln2, .5, .5 / 3},
 		"the threshold counts":   {[]float64{.5, .25}, []float64{1, 0}, 1, (math.Ln2 - math.Log(.75)) / 2, 1, .375},
 		"nothing found positive": {[]float64{.25, .25}, []float64{1, 0}, .5, (-math.Log(.25) - math.Log(.75)) / 2, 0, .25},

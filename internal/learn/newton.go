@@ -14,9 +14,9 @@ const (
 	// that a step must deliver (Armijo's condition; Nocedal and Wright,
 	// Numerical Optimization, section 3.1).
 	enoughDescent = 1e-4
-	// mostHalvings is how often a step is halved before its direction is given
+	// maxHalvings is how often a step is halved before its direction is given
 	// up for rounding noise.
-	mostHalvings = 30
+	maxHalvings = 30
 )
 
 // minimise runs proximal Newton steps from beta, in place, until the loss is
@@ -72,7 +72,7 @@ func (f *logisticLoss) search(beta, step, trial []float64, here, there *tangent)
 	}
 	noise := 1e-14 * math.Abs(before)
 	t := 1.0
-	for range mostHalvings {
+	for range maxHalvings {
 		f.at(trial, there)
 		// Written so that an overflow, NaN or infinite, fails it.
 		if there.value+f.penalty(trial) <= before+enoughDescent*t*promise+noise {

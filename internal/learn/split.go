@@ -15,7 +15,7 @@ func (s sums) minus(o sums) sums { return sums{s.g - o.g, s.h - o.h} }
 // leafValue returns the step that minimises the loss of the rows in a leaf,
 // by its quadratic model: −S(g, alpha) / (h + lambda).
 func (s boostSettings) leafValue(t sums) float64 {
-	if t.h+s.lambda < leastCurvature {
+	if t.h+s.lambda < minCurvature {
 		return 0
 	}
 	return -softThreshold(t.g, s.alpha) / (t.h + s.lambda)
@@ -31,9 +31,9 @@ func (s boostSettings) quality(t sums) float64 {
 	return g * g / (t.h + s.lambda)
 }
 
-// leastCurvature is the least sum of second derivatives that is more than
+// minCurvature is the least sum of second derivatives that is more than
 // rounding. Below it a quotient means nothing.
-const leastCurvature = 1e-10
+const minCurvature = 1e-10
 
 // split is a way to part the rows of a node: those whose bin of a group is in
 // lo … hi go right. In terms of the data, those with x[column] ≥ cut do.
@@ -55,9 +55,9 @@ func (s boostSettings) bestSplit(groups []group, sampled []bool, n *openNode) sp
 	best := split{gain: s.gamma}
 	found := false
 	base := s.quality(n.total)
-	leastH := max(s.minChildWeight, leastCurvature)
+	minH := max(s.minChildWeight, minCurvature)
 	consider := func(g *group, column int, cut float64, lo, hi int, left, right sums) {
-		if left.h < leastH || right.h < leastH {
+		if left.h < minH || right.h < minH {
 			return
 		}
 		if gain := s.quality(left) + s.quality(right) - base; gain > best.gain {

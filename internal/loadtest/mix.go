@@ -98,7 +98,7 @@ func newMix(ctx context.Context, o *oracle) (*mix, error) {
 // storedRows are the customers that the gateway has generated for its demo.
 func storedRows() ([]row, error) {
 	const seed = 1 // the gateway's
-	customers, err := demo.Customers(predict.Bank(), mostDistinct, seed)
+	customers, err := demo.Customers(predict.Bank(), maxDistinct, seed)
 	if err != nil {
 		return nil, err
 	}

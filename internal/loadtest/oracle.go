@@ -25,12 +25,12 @@ func (r *row) instance() []byte {
 	return []byte(`{"customer_id":"` + r.id + `","features":` + string(r.features) + `}`)
 }
 
-// mostDistinct is how many different rows are sent.
-const mostDistinct = 1024
+// maxDistinct is how many different rows are sent.
+const maxDistinct = 1024
 
 // rowsOf generates customers that no gateway has stored.
 func rowsOf(schema *predict.Schema) ([]row, error) {
-	customers, err := demo.Customers(schema, mostDistinct, 6)
+	customers, err := demo.Customers(schema, maxDistinct, 6)
 	if err != nil {
 		return nil, err
 	}

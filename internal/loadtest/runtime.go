@@ -32,8 +32,8 @@ type scored struct {
 	rows     map[string]string
 }
 
-// mostRows bounds what is remembered of a model.
-const mostRows = 100_000
+// maxRows bounds what is remembered of a model.
+const maxRows = 100_000
 
 // serve answers connections until the listener is closed.
 func (r *front) serve(l net.Listener) {
@@ -185,7 +185,7 @@ func (s *scored) of(who *awstest.Answering, line []byte) (string, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.rows) >= mostRows {
+	if len(s.rows) >= maxRows {
 		clear(s.rows)
 	}
 	s.rows[string(line)] = text

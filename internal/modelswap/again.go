@@ -31,14 +31,14 @@ func (x *run) tryAgain(err error) (wait time.Duration, again bool) {
 // filesMissing reports whether a step failed for want of what an earlier one wrote.
 func filesMissing(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 
-// mostRedone is how often a renewal may begin again because files are missing.
-const mostRedone = 3
+// maxRedone is how often a renewal may begin again because files are missing.
+const maxRedone = 3
 
 // redo begins again from the step that makes the intermediate files, where
 // they are missing: they are on another machine, or were deleted.
 func (e *Engine) redo(r *Renewal, step *Step, err error) bool {
 	made := r.Step(Export)
-	if step.Name == Export || r.State.Redone >= mostRedone {
+	if step.Name == Export || r.State.Redone >= maxRedone {
 		return false
 	}
 	r.State.Redone++

@@ -17,9 +17,9 @@ const (
 	// and trafficOfCaller how many of them are one caller's: the others' must not
 	// be out of sight behind them.
 	trafficLook, trafficOfCaller = 10_000, 2000
-	// leastTraffic is how many different customers there must be among them: a
+	// minTraffic is how many different customers there must be among them: a
 	// few, or one over and over, say nothing of a distribution.
-	leastTraffic = 100
+	minTraffic = 100
 	// trafficChunk is how many rows the live path is asked about at a time.
 	trafficChunk = 200
 )
@@ -58,7 +58,7 @@ func (x *run) traffic(ctx context.Context) error {
 	}
 	samples, different := x.samples(recent)
 	if len(samples) == 0 {
-		x.note("traffic_not_compared", fmt.Sprintf("the champion has been asked about %d different customers lately; %d are due", different, leastTraffic))
+		x.note("traffic_not_compared", fmt.Sprintf("the champion has been asked about %d different customers lately; %d are due", different, minTraffic))
 		return nil
 	}
 	var shifts []callerShift
@@ -94,7 +94,7 @@ func (x *run) shift(ctx context.Context, s sample) (float64, error) {
 	return scoreShift(s.before, after), nil
 }
 
-// samples parts recent predictions by caller, those with at least leastTraffic
+// samples parts recent predictions by caller, those with at least minTraffic
 // different rows; where there is no such caller, all rows together are one, if
 // they are as many. A prediction that does not hold all that a model needs,
 // because features are personal and not kept, is left out.
@@ -125,11 +125,11 @@ func (x *run) samples(recent []predict.Prediction) (samples []sample, different 
 		}
 	}
 	for _, caller := range slices.Sorted(maps.Keys(byCaller)) {
-		if s := byCaller[caller]; len(s.rows) >= leastTraffic {
+		if s := byCaller[caller]; len(s.rows) >= minTraffic {
 			samples = append(samples, *s)
 		}
 	}
-	if len(samples) == 0 && len(all.rows) >= leastTraffic {
+	if len(samples) == 0 && len(all.rows) >= minTraffic {
 		samples = append(samples, all)
 	}
 	return samples, len(all.rows)

@@ -73,8 +73,8 @@ type Comparison struct {
 // Bounds below which held-out rows say nothing about which of two models is
 // the better one.
 const (
-	leastRows    = export.MinJudged
-	leastOfClass = export.MinOfLabel // of each label
+	minRows    = export.MinJudged
+	minOfClass = export.MinOfLabel // of each label
 )
 
 // Judge decides. A challenger that has no champion to beat passes: any model
@@ -93,7 +93,7 @@ func (g Gate) Judge(c Comparison) Verdict {
 	rows, positive, enough := counts(c.Challenger)
 	if !enough {
 		return Verdict{false, fmt.Sprintf("%.0f held-out rows, %.0f of them positive, are too few to compare by: %d are due, %d of each label",
-			rows, positive, leastRows, leastOfClass)}
+			rows, positive, minRows, minOfClass)}
 	}
 	if least := chance(positive, rows-positive); c.Challenger.AUC < least {
 		return Verdict{false, fmt.Sprintf("the challenger's auc is %.6g, which may be chance: on %.0f held-out rows, %.0f of them positive, it takes %.4f to tell",
@@ -117,7 +117,7 @@ func (g Gate) Judge(c Comparison) Verdict {
 func counts(m *learn.Metrics) (rows, positive float64, enough bool) {
 	rows = float64(m.Rows)
 	positive = math.Round(rows * m.PositiveRate)
-	return rows, positive, rows >= leastRows && min(positive, rows-positive) >= leastOfClass
+	return rows, positive, rows >= minRows && min(positive, rows-positive) >= minOfClass
 }
 
 // fewRows says so where a model passes on rows that are too few to judge it by.
@@ -129,7 +129,7 @@ func fewRows(m *learn.Metrics) string {
 	switch {
 	case enough:
 		return ""
-	case rows < leastRows:
+	case rows < minRows:
 		return fmt.Sprintf("; judged on %.0f held-out rows only, too few to tell", rows)
 	}
 	return fmt.Sprintf("; judged on %.0f held-out rows only %.0f of which are of one label, too few to tell", rows, min(positive, rows-positive))

@@ -96,15 +96,15 @@ func BenchmarkDrain(b *testing.B) {
 				b.Cleanup(func() { _ = db.Close() })
 				box.ledger = db
 			}
-			rows := slices.Repeat([]predict.Prediction{benchPrediction()}, mostBatch)
+			rows := slices.Repeat([]predict.Prediction{benchPrediction()}, maxBatch)
 			b.ReportAllocs()
-			report := reportCPU(b, mostBatch)
+			report := reportCPU(b, maxBatch)
 			for b.Loop() {
 				for i := range rows {
 					rows[i].ID = predict.NewID()
 				}
 				box.mustAppend(b, rows...)
-				box.drain.rows = mostBatch
+				box.drain.rows = maxBatch
 				box.mustDrain(b)
 			}
 			report()

@@ -16,10 +16,10 @@ const (
 	linger, lingerInside = 100 * time.Millisecond, 500 * time.Millisecond
 	// glance is how long the drainer rests until it looks whether it still should.
 	glance = 20 * time.Millisecond
-	// leastBatch is how many rows are stored at once after a failure. Each
-	// success doubles that, up to mostBatch, so that a database that has just
+	// minBatch is how many rows are stored at once after a failure. Each
+	// success doubles that, up to maxBatch, so that a database that has just
 	// come back is not met with all that waits.
-	leastBatch, mostBatch = 64, 1024
+	minBatch, maxBatch = 64, 1024
 	// A database in this process gets Options.Gentle rows at once while the outbox
 	// has room, fullerBatch when it is half full, and beyond that up to fullBatch.
 	// On one processor everybody waits for all of such a batch, and outcomes for
@@ -29,14 +29,14 @@ const (
 	// storeTimeout is how long the database may take for a batch.
 	storeTimeout = 10 * time.Second
 	// After a failure the drain pauses, each time for twice as long.
-	leastPause, mostPause = 100 * time.Millisecond, 5 * time.Second
-	// leastShare is how much of the drainer's time is work while the outbox has
-	// room. Where the database is in this process it is leastShareInside, and
+	minPause, maxPause = 100 * time.Millisecond, 5 * time.Second
+	// minShare is how much of the drainer's time is work while the outbox has
+	// room. Where the database is in this process it is minShareInside, and
 	// fullerShareInside when the outbox is half full.
-	leastShare, leastShareInside, fullerShareInside = 0.5, 0.03, 0.25
-	// mostRestInside is the longest rest there, so that the ledger is not too far
+	minShare, minShareInside, fullerShareInside = 0.5, 0.03, 0.25
+	// maxRestInside is the longest rest there, so that the ledger is not too far
 	// behind where the processor is slow.
-	mostRestInside = 50 * time.Millisecond
+	maxRestInside = 50 * time.Millisecond
 	// waitFull is how full the outbox is when calls of many rows wait for the drain.
 	waitFull = 0.5
 	// suspectNext is how many rows are tried to see whether the one before them
@@ -59,7 +59,7 @@ type drain struct {
 	taken   []predict.Prediction // the rows of the chunk that is out
 }
 
-func newDrain() drain { return drain{rows: leastBatch, pause: leastPause} }
+func newDrain() drain { return drain{rows: minBatch, pause: minPause} }
 
 // Run drains the outbox until ctx ends.
 //
@@ -125,7 +125,7 @@ func (o *Outbox) rest() time.Duration {
 	share := o.share(o.filled())
 	rest := time.Duration(float64(d.took) * (1/share - 1))
 	if o.inside() {
-		rest = min(rest, mostRestInside)
+		rest = min(rest, maxRestInside)
 	}
 	since := time.Since(d.ended)
 	if o.journal.level().rows < o.batchRows() && share < 1 {
@@ -162,9 +162,9 @@ func (o *Outbox) filled() float64 {
 // is.
 func (o *Outbox) share(full float64) float64 {
 	if o.inside() {
-		return climb(full, leastShareInside, fullerShareInside, 1)
+		return climb(full, minShareInside, fullerShareInside, 1)
 	}
-	return climb(full, leastShare, 1, 1)
+	return climb(full, minShare, 1, 1)
 }
 
 // climb goes from low to fuller while the outbox goes from three eighths full to
@@ -372,9 +372,9 @@ func (o *Outbox) failed(ctx context.Context, err error) time.Duration {
 		l := o.journal.level()
 		o.log.Error("the outbox cannot be drained; predictions go on", "rows", l.rows, "bytes", l.bytes, "error", err)
 	}
-	d.rows = max(1, min(d.rows, leastBatch)/2)
+	d.rows = max(1, min(d.rows, minBatch)/2)
 	pause := d.pause
-	d.pause = min(2*d.pause, mostPause)
+	d.pause = min(2*d.pause, maxPause)
 	// Gateways that lost the same database do not come back in step.
 	return pause/2 + rand.N(pause/2)
 }
@@ -382,8 +382,8 @@ func (o *Outbox) failed(ctx context.Context, err error) time.Duration {
 // recovered notes a success.
 func (o *Outbox) recovered() {
 	d := &o.drain
-	d.pause = leastPause
-	d.rows = min(2*max(d.rows, leastBatch/2), mostBatch)
+	d.pause = minPause
+	d.rows = min(2*max(d.rows, minBatch/2), maxBatch)
 	l := o.journal.level()
 	if since := o.failing.Swap(0); since != 0 {
 		o.log.Info("the outbox is drained again", "rows", l.rows, "bytes", l.bytes,

@@ -68,13 +68,13 @@ func TestADatabaseThatComesBackIsNotFlooded(t *testing.T) {
 		synctest.Wait()
 
 		calls := b.db.calls
-		if len(calls) == 0 || calls[0].at.Sub(back) > mostPause+b.db.delay {
+		if len(calls) == 0 || calls[0].at.Sub(back) > maxPause+b.db.delay {
 			t.Fatalf("the first batch came after %v", calls[0].at.Sub(back))
 		}
 		total := 0
 		for i, c := range calls {
 			total += c.rows
-			if i > 0 && c.rows > 2*max(calls[i-1].rows, leastBatch/2) || c.rows > mostBatch {
+			if i > 0 && c.rows > 2*max(calls[i-1].rows, minBatch/2) || c.rows > maxBatch {
 				t.Errorf("batch %d has %d rows after one of %d", i, c.rows, calls[i-1].rows)
 			}
 			if i > 0 && c.at.Sub(calls[i-1].at) < 2*b.db.delay {
@@ -382,23 +382,23 @@ func TestADatabaseInsideTakesTurnsWithPredictions(t *testing.T) {
 		{full: 0.5, inside: true, least: 0.235, most: 0.251, rows: fullerBatch},
 		{full: 0.7, inside: true, least: 0.99, most: 1, rows: fullBatch},
 		{full: 0.2, inside: true, slow: true, least: 0.49, most: 0.501, rows: gentle},
-		{full: 0.2, least: 0.49, most: 0.501, rows: mostBatch},
-		{full: 0.6, least: 0.99, most: 1, rows: mostBatch},
+		{full: 0.2, least: 0.49, most: 0.501, rows: maxBatch},
+		{full: 0.6, least: 0.99, most: 1, rows: maxBatch},
 	} {
 		t.Run(fmt.Sprintf("%v full, inside: %v, slow: %v", tt.full, tt.inside, tt.slow), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				const rows = 10 * mostBatch
+				const rows = 10 * maxBatch
 				b := setup(t, Options{Gentle: gentle})
 				if tt.inside {
 					b.options.Flush = b.db.Flush
 				}
 				b.mustAppend(t, newPredictions(0, rows)...)
 				b.options.MaxBytes = int64(float64(b.Stats().Bytes) / tt.full)
-				b.drain.rows = mostBatch
+				b.drain.rows = maxBatch
 				b.db.delay = 20 * time.Millisecond
 				switch {
 				case tt.slow:
-					b.db.delay = mostRestInside
+					b.db.delay = maxRestInside
 				case tt.inside:
 					b.db.delay = 500 * time.Microsecond
 				}
@@ -425,7 +425,7 @@ func TestAFullBatchDoesNotLinger(t *testing.T) {
 		inside bool
 		within time.Duration
 	}{
-		{1, false, linger}, {leastBatch - 1, false, linger}, {leastBatch, false, glance},
+		{1, false, linger}, {minBatch - 1, false, linger}, {minBatch, false, glance},
 		{1, true, lingerInside}, {gentle - 1, true, lingerInside}, {gentle, true, glance},
 	} {
 		t.Run(fmt.Sprintf("%d rows, inside: %v", tt.rows, tt.inside), func(t *testing.T) {

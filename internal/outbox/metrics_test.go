@@ -30,7 +30,7 @@ func TestMetricsTellWhatBecameOfTheRows(t *testing.T) {
 		_ = o.Append(t.Context(), newPredictions(0, n))
 	}
 	db.Fail(errDown)
-	if _, err := o.store(t.Context(), mostBatch); err != nil {
+	if _, err := o.store(t.Context(), maxBatch); err != nil {
 		o.failed(t.Context(), err)
 	}
 	check := func(samples string) {

@@ -17,7 +17,7 @@ const (
 	// id does not say when it was made.
 	newcomerTime = time.Second
 	// Between two looks there is a pause, each time twice as long.
-	leastLook, mostLook = 50 * time.Millisecond, 500 * time.Millisecond
+	minLook, maxLook = 50 * time.Millisecond, 500 * time.Millisecond
 )
 
 // RecordOutcomes implements predict.Ledger. The database records them, after
@@ -36,7 +36,7 @@ func (o *Outbox) RecordOutcomes(ctx context.Context, outcomes []predict.Outcome)
 	if err != nil || !o.options.Shared {
 		return matches, err
 	}
-	for pause, took := leastLook, time.Since(start); ; pause = min(2*pause, mostLook) {
+	for pause, took := minLook, time.Since(start); ; pause = min(2*pause, maxLook) {
 		var again []predict.Outcome
 		var at []int
 		for i := range matches {

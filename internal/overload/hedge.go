@@ -35,7 +35,7 @@ type Hedge struct {
 // Costs of hedges: a call earns one token.
 const (
 	hedgeCost   = 10
-	mostHedges  = 5 // that may be saved up
+	maxHedges   = 5 // that may be saved up
 	recentCalls = 256
 	learnEvery  = 32
 )
@@ -124,7 +124,7 @@ func (h *Hedge) ask(ctx context.Context, rows []predict.Vector, explain, second 
 func (h *Hedge) begin() time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.tokens = min(h.tokens+1, mostHedges*hedgeCost)
+	h.tokens = min(h.tokens+1, maxHedges*hedgeCost)
 	return h.after
 }
 

@@ -19,7 +19,7 @@ import "time"
 // in a longer one nobody is let in who would, by that guess, have waited too long.
 const (
 	standingFor = 100 * time.Millisecond
-	leastWait   = 5 * time.Millisecond // below that a queue is nobody's trouble
+	minWait     = 5 * time.Millisecond // below that a queue is nobody's trouble
 	lookEvery   = time.Millisecond
 )
 
@@ -57,7 +57,7 @@ func (q *standing) refresh(now time.Time) {
 	if state.Rows > 0 {
 		q.busy = now
 	}
-	target := max(leastWait, state.Call)
+	target := max(minWait, state.Call)
 	if q.wait <= target || state.Still > 4*target { // in a stall the length says nothing
 		q.good = now
 	} else {

@@ -23,7 +23,7 @@ import (
 // than the lower quartile of what calls take beyond their rows. Where calls of one
 // size have taught nothing of rows, they get their share.
 //
-// A row below leastRow is taken for none. So much one may cost the gateway itself,
+// A row below minRow is taken for none. So much one may cost the gateway itself,
 // and calls that wait for a busy gateway must not be taken for slow ones.
 type cost struct {
 	// Means of recent calls: rows, seconds, and the products for the line.
@@ -37,17 +37,17 @@ type cost struct {
 }
 
 const (
-	leastRow = 250e-6
+	minRow = 250e-6
 	// costMemory is how many calls the means are of, roughly.
 	costMemory = 64
 	// So many calls in a row that take farOff times as long as they should, or as
 	// short, and all is learned anew: another model has come, or a stall has gone.
-	leastOff, farOff = 4, 3
-	// leastSpread is how much calls must differ in rows, as a share of the mean,
+	minOff, farOff = 4, 3
+	// minSpread is how much calls must differ in rows, as a share of the mean,
 	// to tell the two parts of their cost apart.
-	leastSpread = 0.2
-	// mostWorth is how much longer the rows of a call may take than its base.
-	mostWorth = 8
+	minSpread = 0.2
+	// maxWorth is how much longer the rows of a call may take than its base.
+	maxWorth = 8
 	// quartileStep is by what share of itself the quartile moves with a call.
 	quartileStep = 0.1
 )
@@ -60,7 +60,7 @@ func (c *cost) observe(rows int, took time.Duration) {
 	} else {
 		c.off = 0
 	}
-	if c.off >= leastOff {
+	if c.off >= minOff {
 		*c = cost{}
 	}
 	c.fit(n, t)
@@ -70,7 +70,7 @@ func (c *cost) observe(rows int, took time.Duration) {
 	case rest < c.quartile:
 		c.quartile -= 0.75 * quartileStep * c.quartile
 	default:
-		c.quartile += 0.25 * quartileStep * max(c.quartile, leastRow)
+		c.quartile += 0.25 * quartileStep * max(c.quartile, minRow)
 	}
 }
 
@@ -83,7 +83,7 @@ func (c *cost) fit(n, t float64) {
 	c.rowsRows += (n*n - c.rowsRows) * weight
 	c.rowsTook += (n*t - c.rowsTook) * weight
 	variance := c.rowsRows - c.rows*c.rows
-	if variance >= leastSpread*leastSpread*c.rows*c.rows {
+	if variance >= minSpread*minSpread*c.rows*c.rows {
 		c.perRow = max(0, (c.rowsTook-c.rows*c.took)/variance)
 		c.known = true
 	}
@@ -101,7 +101,7 @@ func (c *cost) size(rows, slots, most int) int {
 		return most
 	default:
 		// In as many rounds as it takes, all alike.
-		rounds := max(1, math.Ceil(share/(mostWorth*c.worth())))
+		rounds := max(1, math.Ceil(share/(maxWorth*c.worth())))
 		share = max(share/rounds, c.worth())
 	}
 	return min(most, int(math.Ceil(share)))
@@ -117,7 +117,7 @@ func (c *cost) beside(most int) int {
 }
 
 // rowsCost reports whether rows are known to take their time.
-func (c *cost) rowsCost() bool { return c.perRow >= leastRow }
+func (c *cost) rowsCost() bool { return c.perRow >= minRow }
 
 // time is what so many calls with so many rows in all take, one after the other.
 func (c *cost) time(calls, rows int) time.Duration {

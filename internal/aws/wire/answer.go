@@ -126,8 +126,8 @@ func decimal(text []byte) (n int, ok bool) {
 	return n, true
 }
 
-// mostInterim bounds the answers that precede the answer (1xx).
-const mostInterim = 8
+// maxInterim bounds the answers that precede the answer (1xx).
+const maxInterim = 8
 
 var post = &http.Request{Method: http.MethodPost}
 
@@ -150,7 +150,7 @@ func (c *Conn) readOther() error {
 		if r.StatusCode >= http.StatusOK {
 			break
 		}
-		if r.StatusCode == http.StatusSwitchingProtocols || interim == mostInterim {
+		if r.StatusCode == http.StatusSwitchingProtocols || interim == maxInterim {
 			return errors.New("the answer is no answer to this request: " + r.Status)
 		}
 	}

@@ -47,7 +47,7 @@ type patient interface{ Left() context.Context }
 // Sizes of the buffer of a connection: at first, and what is kept at most.
 const (
 	firstBuffer = 4 << 10
-	mostBuffer  = 64 << 10
+	maxBuffer   = 64 << 10
 )
 
 func newConn(p *Pool, conn net.Conn) *Conn {
@@ -90,7 +90,7 @@ func (c *Conn) Release() {
 		c.close()
 		return
 	}
-	if cap(c.in) > mostBuffer {
+	if cap(c.in) > maxBuffer {
 		c.in = make([]byte, 0, firstBuffer)
 	}
 	c.Answer = Answer{}
