@@ -12,6 +12,7 @@
 //	cmd/gateway          the one binary: settings, wiring, commands
 //	api                  HTTP: routes, wire types, problems, a client
 //	internal/predict     the heart: feature schema, validation, encoding, Service
+//	internal/scoring     the way to a remote model: rows of concurrent requests share calls
 //	internal/overload    what keeps it steady: the limit, the circuit breaker
 //	internal/idempotency keys under which a request is handled once
 //	internal/modelswap   renewals: the steps, the engine that runs them, the gate
@@ -49,7 +50,8 @@
 //	export      ──► predict
 //	demo        ──► predict
 //	idempotency ──► predict
-//	overload    ──► predict
+//	overload    ──► scoring, predict
+//	scoring     ──► predict
 //	awstest     ──► learn
 //	loadtest    ──► awstest, demo, learn, predict
 //	predict, learn, secrets, wire, http1 ──► nobody of ours

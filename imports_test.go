@@ -24,7 +24,7 @@ var mayImport = map[string][]string{
 	".": {}, // the overview and openapi.yaml
 
 	"cmd/gateway": {".", "api", "internal/aws", "internal/aws/awstest", "internal/local", "internal/store", "internal/outbox", "internal/demo",
-		"internal/http1", "internal/overload", "internal/modelswap", "internal/idempotency", "internal/export", "internal/learn", "internal/secrets", "internal/tracing", "internal/predict"},
+		"internal/http1", "internal/overload", "internal/scoring", "internal/modelswap", "internal/idempotency", "internal/export", "internal/learn", "internal/secrets", "internal/tracing", "internal/predict"},
 	"api": {"internal/overload", "internal/modelswap", "internal/idempotency", "internal/predict"},
 
 	"internal/aws":       {"internal/aws/wire", "internal/modelswap", "internal/export", "internal/learn", "internal/secrets", "internal/predict"},
@@ -36,7 +36,8 @@ var mayImport = map[string][]string{
 	"internal/export":    {"internal/predict"},
 	"internal/demo":      {"internal/predict"},
 
-	"internal/overload":    {"internal/predict"},
+	"internal/overload":    {"internal/scoring", "internal/predict"},
+	"internal/scoring":     {"internal/predict"},
 	"internal/idempotency": {"internal/predict"},
 
 	"internal/predict": {},
@@ -89,7 +90,7 @@ var mayUse = map[string][]string{
 	"github.com/robfig/cron":              {"internal/modelswap"},
 	"golang.org/x/sync":                   {"cmd/gateway", "api", "internal/local", "internal/store", "internal/modelswap"},
 	"github.com/go-json-experiment/json":  {"cmd/gateway", "api", "internal/aws", "internal/aws/awstest", "internal/export", "internal/predict"},
-	"github.com/prometheus/client_golang": {"cmd/gateway", "api", "internal/outbox", "internal/modelswap", "internal/idempotency", "internal/overload", "internal/secrets", "internal/tracing", "internal/predict"},
+	"github.com/prometheus/client_golang": {"cmd/gateway", "api", "internal/outbox", "internal/modelswap", "internal/idempotency", "internal/overload", "internal/scoring", "internal/secrets", "internal/tracing", "internal/predict"},
 	"go.opentelemetry.io/otel":            {"internal/tracing"},
 	"go.opentelemetry.io/proto/otlp":      {"internal/tracing/tracetest"},
 	"google.golang.org/protobuf":          {"internal/tracing/tracetest"},

@@ -14,6 +14,7 @@ import (
 	"gateway/internal/modelswap"
 	"gateway/internal/overload"
 	"gateway/internal/predict"
+	"gateway/internal/scoring"
 	"gateway/internal/store"
 )
 
@@ -52,7 +53,7 @@ func openAWS(ctx context.Context, cfg Config, p *parts, log *slog.Logger) (b bac
 		// Rows that wait want the slots that hedges would take from the endpoint.
 		asked = overload.NewHedge(breaker, after, func() bool { return breaker.Closed() && scorer.batch.Status().Queued == 0 }, p.registry)
 	}
-	scorer.batch = predict.NewBatch(asked, predict.BatchOptions{MaxRows: cfg.Batch.MaxRows, MaxWait: cfg.Batch.MaxWait,
+	scorer.batch = scoring.NewBatch(asked, scoring.BatchOptions{MaxRows: cfg.Batch.MaxRows, MaxWait: cfg.Batch.MaxWait,
 		MaxBytes: aws.CallBytes, Timeout: cfg.PredictTimeout, Link: link}, p.registry)
 	p.cleanups.add("batches", func() error {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.PredictTimeout)
@@ -123,7 +124,7 @@ func measureForeignAnswers(reg prometheus.Registerer, api *aws.Clients) {
 // batchedScorer asks the endpoint about rows of concurrent requests together.
 type batchedScorer struct {
 	*aws.Scorer
-	batch *predict.Batch
+	batch *scoring.Batch
 }
 
 // Score implements predict.Scorer.

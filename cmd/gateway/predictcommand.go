@@ -41,7 +41,7 @@ func (cmd predictCommand) Run(c *console) error {
 	}
 	defer in.Close()
 	bar := newProgress(c.stderr, "rows", size)
-	s := &scoring{json: cmd.JSON, bar: bar}
+	s := &fileScoring{json: cmd.JSON, bar: bar}
 	err = cmd.with(c, func(ctx context.Context, client *api.Client) error {
 		return writeOutput(c, cmd.Output, func(w io.Writer) error {
 			s.out, s.csv = w, csv.NewWriter(w)
@@ -61,8 +61,8 @@ func (cmd predictCommand) Run(c *console) error {
 	return nil
 }
 
-// scoring is one file on its way through the gateway.
-type scoring struct {
+// fileScoring is one file on its way through the gateway.
+type fileScoring struct {
 	json   bool
 	out    io.Writer
 	csv    *csv.Writer
@@ -80,7 +80,7 @@ type sentRow struct {
 
 // run sends the rows and, as the answers come back in the same order, writes
 // each row with its answer.
-func (s *scoring) run(ctx context.Context, client *api.Client, in io.Reader) error {
+func (s *fileScoring) run(ctx context.Context, client *api.Client, in io.Reader) error {
 	table, err := predict.NewCSVReader(in, maxPredictRow)
 	if err != nil {
 		return err
@@ -153,7 +153,7 @@ func feed(ctx context.Context, table *predict.CSVReader, to io.Writer, waiting c
 	}
 }
 
-func (s *scoring) write(header []string, row sentRow, item api.BatchItem) error {
+func (s *fileScoring) write(header []string, row sentRow, item api.BatchItem) error {
 	s.rows++
 	s.bar.set(s.rows)
 	failure := row.unread

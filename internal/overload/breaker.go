@@ -20,7 +20,7 @@ import (
 //
 //   - A failure is an error of the model or the way to it. Rows that a model
 //     refused, throttling and callers who left are none: in the first case it has
-//     answered, the second is for the slots of predict.Batch to learn.
+//     answered, the second is for the slots of scoring.Batch to learn.
 //   - A call that was not answered in time opens it by itself where no other
 //     call was answered meanwhile: then the endpoint has said nothing for all of
 //     a call's time, and the next call would cost its callers as much. With too

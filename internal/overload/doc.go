@@ -4,9 +4,9 @@
 //   - A [Limit] stands before the routes of apps. It decides, before a body is
 //     read if it can, who gets one of the places in which requests are handled.
 //   - A [Breaker] stands before a model, below the queue that puts rows together
-//     (predict.Batch). It stops asking a model that no longer answers.
+//     (scoring.Batch). It stops asking a model that no longer answers.
 //
-// There is a second bound behind the Limit, the queue of predict.Batch. They do
+// There is a second bound behind the Limit, the queue of scoring.Batch. They do
 // not do the same. The queue knows the endpoint: how many calls it takes, how
 // long they last, who can be answered in time. The Limit knows the callers: it
 // bounds what the process holds in memory, and sees to it that one caller does

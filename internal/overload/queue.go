@@ -1,9 +1,9 @@
 package overload
 
-import "gateway/internal/predict"
+import "gateway/internal/scoring"
 
 // QueueOf tells of the queue of a Batch before a Breaker.
-func QueueOf(b *predict.Batch, breaker *Breaker) func() Queue {
+func QueueOf(b *scoring.Batch, breaker *Breaker) func() Queue {
 	return func() Queue {
 		s := b.Status()
 		return Queue{Rows: s.Queued, Wait: s.Wait, All: s.All, Call: s.Latency, Still: s.Still,

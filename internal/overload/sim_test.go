@@ -13,6 +13,7 @@ import (
 
 	"gateway/internal/overload"
 	"gateway/internal/predict"
+	"gateway/internal/scoring"
 )
 
 // endpoint is a model behind servers that each answer one call at a time; the
@@ -88,7 +89,7 @@ type gate struct {
 	endpoint *endpoint
 	limit    *overload.Limit
 	breaker  *overload.Breaker
-	batch    *predict.Batch
+	batch    *scoring.Batch
 	timeout  time.Duration
 }
 
@@ -96,7 +97,7 @@ func newGate(t *testing.T, e *endpoint, maxRows int, o overload.Options) *gate {
 	g := &gate{t: t, endpoint: e, timeout: 2 * time.Second}
 	reg := prometheus.NewRegistry()
 	g.breaker = overload.NewBreaker(e, overload.BreakerOptions{Timeout: g.timeout}, reg)
-	g.batch = predict.NewBatch(g.breaker, predict.BatchOptions{MaxRows: maxRows, Timeout: g.timeout}, reg)
+	g.batch = scoring.NewBatch(g.breaker, scoring.BatchOptions{MaxRows: maxRows, Timeout: g.timeout}, reg)
 	o.Queue = overload.QueueOf(g.batch, g.breaker)
 	g.limit = overload.NewLimit(o, reg)
 	return g

@@ -14,8 +14,7 @@
 //
 // [Service] answers predictions and takes outcomes. What it asks lies behind
 // three ports: [Scorer] (a model), [Customers] (stored features) and [Ledger]
-// (what was predicted, and what became of it). [Batch] is a Scorer over one: it
-// puts rows of concurrent requests together for a remote model.
+// (what was predicted, and what became of it).
 //
 // The package knows nothing of HTTP, SQL, files of models or the cloud.
 //

@@ -22,8 +22,8 @@ type Scores struct {
 	Label         []int       // by row: the predicted label, 0 or 1
 	Contributions [][]float64 // by row and column: what moved the log-odds; nil if unknown
 
-	// Errors says, by row, why a row has no score; nil if all have one. Only a
-	// Batch fills it: other Scorers score all rows or none.
+	// Errors says, by row, why a row has no score; nil if all have one. Only
+	// package scoring fills it: other Scorers score all rows or none.
 	Errors []error
 }
 
@@ -37,7 +37,8 @@ func (s Scores) Err() error {
 	return nil
 }
 
-func (s Scores) rowError(i int) error {
+// ErrorOf says why row i has no score; nil if it has one.
+func (s Scores) ErrorOf(i int) error {
 	if s.Errors == nil {
 		return nil
 	}

@@ -195,7 +195,7 @@ func (s *Service) checkScores(scores Scores, rows int) error {
 		return Errorf(BadModel, "the model explained %d of %d rows", len(scores.Contributions), rows)
 	}
 	for i, row := range scores.Contributions {
-		if scores.rowError(i) != nil {
+		if scores.ErrorOf(i) != nil {
 			continue
 		}
 		if len(row) != s.schema.Width() {
@@ -280,7 +280,7 @@ func (s *Service) fill(ctx context.Context, w *work, reqs []Request, results []R
 	now, latency, caller := answered.UTC(), answered.Sub(start), CallerOf(ctx)
 	filled := w.at[:0]
 	for k, i := range w.at {
-		if err := scores.rowError(k); err != nil {
+		if err := scores.ErrorOf(k); err != nil {
 			results[i].Err = err
 			continue
 		}

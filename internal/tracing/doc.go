@@ -10,7 +10,7 @@
 // their own, in their own words, that a [Tracing] fits into:
 //
 //   - api asks a Tracer to begin and end the span of a request;
-//   - predict.Batch has a Link, for the call that several requests share;
+//   - scoring.Batch has a Link, for the call that several requests share;
 //   - predict.Scorer is wrapped, so that each call of the endpoint has a span;
 //   - modelswap tells of each renewal that has ended, whose steps become spans.
 //

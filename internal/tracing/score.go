@@ -15,7 +15,7 @@ import (
 // Link begins the span of a call that several requests share. Such a call is in
 // no one's trace: its span begins a trace of its own, and is linked with the
 // spans of the requests, in both directions. It ends with the call's context.
-// Where no request's trace is kept there is none. It fits predict.BatchOptions.
+// Where no request's trace is kept there is none. It fits scoring.BatchOptions.
 func (t *Tracing) Link(call context.Context, requests []context.Context) context.Context {
 	var links []trace.Link
 	for _, request := range requests {

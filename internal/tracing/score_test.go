@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"gateway/internal/predict"
+	"gateway/internal/scoring"
 	"gateway/internal/tracing/tracetest"
 )
 
@@ -104,7 +105,7 @@ func TestACallOfTheEndpointIsASpanInTheRequestsTrace(t *testing.T) {
 func TestASharedCallLinksItsRequests(t *testing.T) {
 	const sharing = 200 // more than the SDK lets a span name by itself
 	b, e := setup(t, "OTEL_TRACES_SAMPLER", "parentbased_always_off"), &endpoint{may: make(chan struct{})}
-	batch := predict.NewBatch(b.Scorer(e), predict.BatchOptions{MaxCalls: 1, Timeout: patience, Link: b.Link}, prometheus.NewRegistry())
+	batch := scoring.NewBatch(b.Scorer(e), scoring.BatchOptions{MaxCalls: 1, Timeout: patience, Link: b.Link}, prometheus.NewRegistry())
 	var asking sync.WaitGroup
 	ask := func(parent string) {
 		asking.Go(func() {

@@ -1,4 +1,4 @@
-package predict_test
+package scoring_test
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"gateway/internal/predict"
+	"gateway/internal/scoring"
 )
 
 // picky is a model that fails calls with a row below zero in them. A row's
@@ -48,7 +49,7 @@ func (p *picky) Score(_ context.Context, rows []predict.Vector, _ bool) (predict
 func together(t *testing.T, model *picky, requests [][]predict.Vector) (unscored int) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		b := predict.NewBatch(model, predict.BatchOptions{MaxRows: 64, MaxCalls: 1}, prometheus.NewRegistry())
+		b := scoring.NewBatch(model, scoring.BatchOptions{MaxRows: 64, MaxCalls: 1}, prometheus.NewRegistry())
 		var all sync.WaitGroup
 		var mu sync.Mutex
 		for _, rows := range requests {
@@ -178,7 +179,7 @@ func TestAFailureThatNoRowIsToBlameForIsNotSplit(t *testing.T) {
 }
 
 func TestAnAnswerWithTooFewScoresIsSplitToo(t *testing.T) {
-	onGate(t, predict.BatchOptions{}, func(t *testing.T, b *gated) {
+	onGate(t, scoring.BatchOptions{}, func(t *testing.T, b *gated) {
 		all := []*request{b.ask(t.Context(), vectors(1)), b.ask(t.Context(), vectors(2)), b.ask(t.Context(), vectors(3))}
 		b.call(t, 0).ok()
 		b.call(t, 1).answer <- func(s *predict.Scores) error { s.Score = s.Score[:1]; return nil }

@@ -1,4 +1,4 @@
-package predict_test
+package scoring_test
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"gateway/internal/predict"
+	"gateway/internal/scoring"
 )
 
 // endpoint is a model behind servers that each answer one call at a time.
@@ -127,7 +128,7 @@ func (e *endpoint) late(ctx context.Context) error {
 // crowd asks for predictions and checks that each gets its own.
 type crowd struct {
 	t     *testing.T
-	batch *predict.Batch
+	batch *scoring.Batch
 
 	mu          sync.Mutex
 	answered    int
@@ -258,7 +259,7 @@ func (t *trial) Errorf(format string, args ...any) {
 }
 
 // simulate runs f in virtual time, on an endpoint that build makes.
-func simulate(t *testing.T, build func() *endpoint, o predict.BatchOptions, f func(t *trial, e *endpoint, c *crowd)) {
+func simulate(t *testing.T, build func() *endpoint, o scoring.BatchOptions, f func(t *trial, e *endpoint, c *crowd)) {
 	t.Helper()
 	var short []string
 	for range trials {
@@ -266,7 +267,7 @@ func simulate(t *testing.T, build func() *endpoint, o predict.BatchOptions, f fu
 		synctest.Test(t, func(t *testing.T) {
 			run.T = t
 			e := build() // its channels are of this bubble
-			b := predict.NewBatch(e, o, prometheus.NewRegistry())
+			b := scoring.NewBatch(e, o, prometheus.NewRegistry())
 			f(&run, e, &crowd{t: t, batch: b, failed: map[string]int{}})
 			if err := b.Stop(t.Context()); err != nil {
 				t.Error(err)
@@ -304,7 +305,7 @@ func TestSlotsFindWhatTheEndpointServesAtOnce(t *testing.T) {
 				e.spread = 0.1
 				return e
 			}
-			simulate(t, build, predict.BatchOptions{}, func(t *trial, e *endpoint, c *crowd) {
+			simulate(t, build, scoring.BatchOptions{}, func(t *trial, e *endpoint, c *crowd) {
 				c.closed(tt.customers, 3*time.Second/2)
 				slots := c.slots(time.Second / 2)
 				perSecond := c.closed(tt.customers, time.Second/2)
@@ -341,7 +342,7 @@ func TestSlotsAreFoundWhateverCallsTake(t *testing.T) {
 				tt.change(e)
 				return e
 			}
-			simulate(t, build, predict.BatchOptions{}, func(t *trial, e *endpoint, c *crowd) {
+			simulate(t, build, scoring.BatchOptions{}, func(t *trial, e *endpoint, c *crowd) {
 				c.closed(64, 2*time.Second)
 				perSecond := c.closed(64, time.Second)
 				t.Logf("%d slots, %.0f rows/s", c.batch.Status().Slots, perSecond)
@@ -360,7 +361,7 @@ func TestSlotsFollowTheEndpoint(t *testing.T) {
 		e.spread = 0.1
 		return e
 	}
-	simulate(t, build, predict.BatchOptions{}, func(t *trial, e *endpoint, c *crowd) {
+	simulate(t, build, scoring.BatchOptions{}, func(t *trial, e *endpoint, c *crowd) {
 		for _, step := range []struct {
 			servers   int
 			base      time.Duration
@@ -394,7 +395,7 @@ func TestWithPlentyOfSlotsNobodyWaits(t *testing.T) {
 				e := newEndpoint(1000, 5*time.Millisecond)
 				return e
 			}
-			simulate(t, build, predict.BatchOptions{}, func(t *trial, e *endpoint, c *crowd) {
+			simulate(t, build, scoring.BatchOptions{}, func(t *trial, e *endpoint, c *crowd) {
 				c.open(rate, 500*time.Millisecond) // while slots are learned
 				if mean := c.open(rate, time.Second); mean > 5100*time.Microsecond {
 					t.Errorf("a request takes %v, want 5.1 ms at most", mean)
@@ -413,7 +414,7 @@ func TestUnevenCallsCostNobodyASlot(t *testing.T) {
 		e.spread = 0.3
 		return e
 	}
-	simulate(t, build, predict.BatchOptions{}, func(t *trial, e *endpoint, c *crowd) {
+	simulate(t, build, scoring.BatchOptions{}, func(t *trial, e *endpoint, c *crowd) {
 		c.open(500, time.Second)
 		if mean := c.open(500, 20*time.Second); mean > 5060*time.Microsecond {
 			t.Errorf("a request takes %v, want 5.06 ms at most", mean)
@@ -427,7 +428,7 @@ func TestALoneCustomerNeverWaits(t *testing.T) {
 		e := newEndpoint(1, 5*time.Millisecond)
 		return e
 	}
-	simulate(t, build, predict.BatchOptions{}, func(t *trial, e *endpoint, c *crowd) {
+	simulate(t, build, scoring.BatchOptions{}, func(t *trial, e *endpoint, c *crowd) {
 		for range 100 {
 			c.closed(1, 20*time.Millisecond)
 			time.Sleep(time.Second / 3)
@@ -444,7 +445,7 @@ func TestAnEndpointThatThrottlesIsNotPressed(t *testing.T) {
 		e.throttle = true
 		return e
 	}
-	simulate(t, build, predict.BatchOptions{}, func(t *trial, e *endpoint, c *crowd) {
+	simulate(t, build, scoring.BatchOptions{}, func(t *trial, e *endpoint, c *crowd) {
 		c.closed(64, time.Second)
 		calls, refused := e.calls, e.refused
 		perSecond := c.closed(64, 5*time.Second)
@@ -461,7 +462,7 @@ func TestAStallEndsWithoutAStorm(t *testing.T) {
 		e := newEndpoint(4, 5*time.Millisecond)
 		return e
 	}
-	simulate(t, build, predict.BatchOptions{}, func(t *trial, e *endpoint, c *crowd) {
+	simulate(t, build, scoring.BatchOptions{}, func(t *trial, e *endpoint, c *crowd) {
 		before := c.closed(64, 2*time.Second)
 		end := make(chan struct{})
 		e.change(func() { e.stalled, e.peak, e.calls = end, 0, 0 })
@@ -494,7 +495,7 @@ func TestOverloadIsTurnedAwayAtOnceAndTheRestIsServed(t *testing.T) {
 		e := newEndpoint(4, 5*time.Millisecond)
 		return e
 	}
-	simulate(t, build, predict.BatchOptions{MaxRows: 16, MaxQueued: 256}, func(t *trial, e *endpoint, c *crowd) {
+	simulate(t, build, scoring.BatchOptions{MaxRows: 16, MaxQueued: 256}, func(t *trial, e *endpoint, c *crowd) {
 		c.open(capacity/2, time.Second)
 		answered := c.answered
 		c.open(4*capacity, 2*time.Second)
@@ -514,7 +515,7 @@ func TestSmallAndLargeRequestsStarveNeitherOfThem(t *testing.T) {
 		e := newEndpoint(2, 5*time.Millisecond)
 		return e
 	}
-	simulate(t, build, predict.BatchOptions{MaxCalls: 2}, func(t *trial, e *endpoint, c *crowd) {
+	simulate(t, build, scoring.BatchOptions{MaxCalls: 2}, func(t *trial, e *endpoint, c *crowd) {
 		singles := c.closed(32, time.Second)
 		alone := c.slowest
 		var streams sync.WaitGroup
@@ -550,7 +551,7 @@ func TestALargeRequestIsCutByWhatItsRowsCost(t *testing.T) {
 		return e
 	}
 	const rows = 100 // half a second of one server
-	simulate(t, build, predict.BatchOptions{}, func(t *trial, e *endpoint, c *crowd) {
+	simulate(t, build, scoring.BatchOptions{}, func(t *trial, e *endpoint, c *crowd) {
 		c.closed(32, 2*time.Second)
 		begun := time.Now()
 		if err := c.chunk(rows); err != nil {
@@ -593,7 +594,7 @@ func TestSlotsAreNotTakenFromSingleRequestsForAStreamOfRows(t *testing.T) {
 		e.perRow, e.spread = 20*time.Microsecond, 0.1
 		return e
 	}
-	simulate(t, build, predict.BatchOptions{}, func(t *trial, e *endpoint, c *crowd) {
+	simulate(t, build, scoring.BatchOptions{}, func(t *trial, e *endpoint, c *crowd) {
 		var stream sync.WaitGroup
 		end := time.Now().Add(20 * time.Second)
 		stream.Go(func() {

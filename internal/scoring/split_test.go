@@ -1,4 +1,4 @@
-package predict_test
+package scoring_test
 
 import (
 	"context"
@@ -14,10 +14,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"gateway/internal/predict"
+	"gateway/internal/scoring"
 )
 
 func TestARequestOfManyRowsIsSplitAndJoinedInOrder(t *testing.T) {
-	onGate(t, predict.BatchOptions{MaxRows: 4, MaxCalls: 4}, func(t *testing.T, b *gated) {
+	onGate(t, scoring.BatchOptions{MaxRows: 4, MaxCalls: 4}, func(t *testing.T, b *gated) {
 		a := b.ask(t.Context(), vectors(sequence(0, 10)...))
 		for _, i := range []int{2, 0, 1} { // in any order
 			b.call(t, i).ok()
@@ -33,7 +34,7 @@ func TestARequestOfManyRowsIsSplitAndJoinedInOrder(t *testing.T) {
 }
 
 func TestAllScoresOfARequestAreOfOneModel(t *testing.T) {
-	onGate(t, predict.BatchOptions{MaxRows: 2, MaxCalls: 4}, func(t *testing.T, b *gated) {
+	onGate(t, scoring.BatchOptions{MaxRows: 2, MaxCalls: 4}, func(t *testing.T, b *gated) {
 		a := b.ask(t.Context(), vectors(sequence(0, 6)...))
 		b.with(t, 0).as("old")
 		b.with(t, 2).as("new")
@@ -51,7 +52,7 @@ func TestAllScoresOfARequestAreOfOneModel(t *testing.T) {
 }
 
 func TestModelsThatNeverAgreeCostTheRowsOfTheFewerPart(t *testing.T) {
-	onGate(t, predict.BatchOptions{MaxRows: 2, MaxCalls: 4}, func(t *testing.T, b *gated) {
+	onGate(t, scoring.BatchOptions{MaxRows: 2, MaxCalls: 4}, func(t *testing.T, b *gated) {
 		a := b.ask(t.Context(), vectors(sequence(0, 6)...))
 		b.with(t, 0).as("other")
 		b.with(t, 2).as("main")
@@ -107,7 +108,7 @@ func cutForItsCost(t *testing.T, b *gated) (a *request, again *held) {
 }
 
 func TestWhatWasCutForItsCostIsOfOneModelToo(t *testing.T) {
-	onGate(t, predict.BatchOptions{MaxCalls: 4}, func(t *testing.T, b *gated) {
+	onGate(t, scoring.BatchOptions{MaxCalls: 4}, func(t *testing.T, b *gated) {
 		a, again := cutForItsCost(t, b)
 		if got := again.firsts(); !slices.Equal(got, sequence(100, 20)) {
 			t.Errorf("asked again, in one call: %v", got)
@@ -121,7 +122,7 @@ func TestWhatWasCutForItsCostIsOfOneModelToo(t *testing.T) {
 }
 
 func TestAskingAgainInVainCostsNoRowItsScore(t *testing.T) {
-	onGate(t, predict.BatchOptions{MaxCalls: 4}, func(t *testing.T, b *gated) {
+	onGate(t, scoring.BatchOptions{MaxCalls: 4}, func(t *testing.T, b *gated) {
 		a, again := cutForItsCost(t, b)
 		before := b.count()
 		again.fail(&predict.Error{Kind: predict.Unavailable, Detail: "throttled"})
@@ -141,7 +142,7 @@ func TestAskingAgainInVainCostsNoRowItsScore(t *testing.T) {
 }
 
 func TestAPartThatFailsLeavesTheOthers(t *testing.T) {
-	onGate(t, predict.BatchOptions{MaxRows: 2, MaxCalls: 4}, func(t *testing.T, b *gated) {
+	onGate(t, scoring.BatchOptions{MaxRows: 2, MaxCalls: 4}, func(t *testing.T, b *gated) {
 		a := b.ask(t.Context(), vectors(sequence(0, 6)...))
 		busy := &predict.Error{Kind: predict.Unavailable, Detail: "throttled"}
 		b.with(t, 0).ok()
@@ -163,7 +164,7 @@ func TestAPartThatFailsLeavesTheOthers(t *testing.T) {
 }
 
 func TestSmallRequestsGoBeforeLargeOnesWhichGetEveryFourthCall(t *testing.T) {
-	onGate(t, predict.BatchOptions{MaxRows: 20}, func(t *testing.T, b *gated) {
+	onGate(t, scoring.BatchOptions{MaxRows: 20}, func(t *testing.T, b *gated) {
 		b.ask(t.Context(), vectors(0))
 		for i := range 2 {
 			b.ask(t.Context(), vectors(sequence(float64(1000*(i+1)), 20)...))
@@ -185,7 +186,7 @@ func TestSmallRequestsGoBeforeLargeOnesWhichGetEveryFourthCall(t *testing.T) {
 // A single row that shares its call with ten others where each takes its time
 // would wait for all of them.
 func TestACallOfSmallRequestsIsNotFilledUpWhereRowsCost(t *testing.T) {
-	onGate(t, predict.BatchOptions{}, func(t *testing.T, b *gated) {
+	onGate(t, scoring.BatchOptions{}, func(t *testing.T, b *gated) {
 		calls := 0
 		for range 4 { // 2 ms a call and 5 ms a row
 			for _, rows := range []int{1, 10} {
@@ -214,7 +215,7 @@ func TestACallOfSmallRequestsIsNotFilledUpWhereRowsCost(t *testing.T) {
 }
 
 func TestRequestsWithExplainShareCallsOnlyWithTheirKind(t *testing.T) {
-	onGate(t, predict.BatchOptions{}, func(t *testing.T, b *gated) {
+	onGate(t, scoring.BatchOptions{}, func(t *testing.T, b *gated) {
 		b.ask(t.Context(), vectors(0))
 		var all []*request
 		for i, explain := range []bool{false, true, false, true} {
@@ -239,7 +240,7 @@ func TestRequestsWithExplainShareCallsOnlyWithTheirKind(t *testing.T) {
 }
 
 func TestStopAnswersWhatItHasAndRefusesTheRest(t *testing.T) {
-	onGate(t, predict.BatchOptions{}, func(t *testing.T, b *gated) {
+	onGate(t, scoring.BatchOptions{}, func(t *testing.T, b *gated) {
 		first, second := b.ask(t.Context(), vectors(1)), b.ask(t.Context(), vectors(2))
 		stopped := make(chan error, 1)
 		go func() { stopped <- b.Stop(t.Context()) }()
@@ -266,7 +267,7 @@ func TestStopAnswersWhatItHasAndRefusesTheRest(t *testing.T) {
 }
 
 func TestStopCutsOffWhatTakesTooLong(t *testing.T) {
-	onGate(t, predict.BatchOptions{Timeout: time.Minute}, func(t *testing.T, b *gated) {
+	onGate(t, scoring.BatchOptions{Timeout: time.Minute}, func(t *testing.T, b *gated) {
 		b.ask(t.Context(), vectors(1))
 		second, third := b.ask(t.Context(), vectors(2)), b.ask(t.Context(), vectors(3))
 		b.call(t, 0).ok()
@@ -288,7 +289,7 @@ func TestASharedCallCanBeLinkedToItsRequests(t *testing.T) {
 		}
 		return context.WithValue(call, key{}, "shared")
 	}
-	onGate(t, predict.BatchOptions{Link: link}, func(t *testing.T, b *gated) {
+	onGate(t, scoring.BatchOptions{Link: link}, func(t *testing.T, b *gated) {
 		var all []*request
 		for i := range 3 {
 			all = append(all, b.ask(context.WithValue(t.Context(), key{}, i), vectors(float64(i))))
@@ -305,7 +306,7 @@ func TestASharedCallCanBeLinkedToItsRequests(t *testing.T) {
 }
 
 func TestAPanicOfTheScorerIsAnErrorOfItsRequests(t *testing.T) {
-	onGate(t, predict.BatchOptions{}, func(t *testing.T, b *gated) {
+	onGate(t, scoring.BatchOptions{}, func(t *testing.T, b *gated) {
 		all := []*request{b.ask(t.Context(), vectors(1)), b.ask(t.Context(), vectors(2)), b.ask(t.Context(), vectors(3))}
 		for i := range 2 {
 			b.call(t, i).answer <- func(*predict.Scores) error { panic("a bug") }
@@ -323,7 +324,7 @@ func TestAPanicOfTheScorerIsAnErrorOfItsRequests(t *testing.T) {
 }
 
 func TestNoRowsAreNoCall(t *testing.T) {
-	onGate(t, predict.BatchOptions{}, func(t *testing.T, b *gated) {
+	onGate(t, scoring.BatchOptions{}, func(t *testing.T, b *gated) {
 		a := b.ask(t.Context(), nil)
 		a.wants(t)
 		if b.count() != 0 {
@@ -335,7 +336,7 @@ func TestNoRowsAreNoCall(t *testing.T) {
 func TestTwoBatchesHaveMetricsSideBySide(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	for _, variant := range []string{"a", "b"} {
-		predict.NewBatch(&gate{}, predict.BatchOptions{}, prometheus.WrapRegistererWith(prometheus.Labels{"variant": variant}, reg))
+		scoring.NewBatch(&gate{}, scoring.BatchOptions{}, prometheus.WrapRegistererWith(prometheus.Labels{"variant": variant}, reg))
 	}
 	if problems, err := testutil.GatherAndLint(reg); err != nil || len(problems) > 0 {
 		t.Errorf("%v, %v", problems, err)
@@ -348,7 +349,7 @@ func TestASharedCallIsNotMadeWhereAllHaveLeftBeforeItBegins(t *testing.T) {
 		leave() // between the cut and the call
 		return call
 	}
-	onGate(t, predict.BatchOptions{Link: link}, func(t *testing.T, b *gated) {
+	onGate(t, scoring.BatchOptions{Link: link}, func(t *testing.T, b *gated) {
 		first := b.ask(t.Context(), vectors(1))
 		second, third := b.ask(t.Context(), vectors(2)), b.ask(t.Context(), vectors(3))
 		leave = func() {

@@ -1,4 +1,4 @@
-package predict_test
+package scoring_test
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"gateway/internal/predict"
+	"gateway/internal/scoring"
 )
 
 // instant is a model that answers at once. What it allocates for an answer is
@@ -90,7 +91,7 @@ func BenchmarkBatch(b *testing.B) {
 	}{
 		{"model", func() (predict.Scorer, func()) { return instant{}, func() {} }},
 		{"batch", func() (predict.Scorer, func()) {
-			s := predict.NewBatch(instant{}, predict.BatchOptions{Timeout: 2 * time.Hour}, prometheus.NewRegistry())
+			s := scoring.NewBatch(instant{}, scoring.BatchOptions{Timeout: 2 * time.Hour}, prometheus.NewRegistry())
 			return s, func() { _ = s.Stop(context.Background()) }
 		}},
 		{"naive", func() (predict.Scorer, func()) {
@@ -121,7 +122,7 @@ func (s busy) Score(ctx context.Context, rows []predict.Vector, explain bool) (p
 func BenchmarkBatchShared(b *testing.B) {
 	for _, callers := range []int{64, 256} {
 		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
-			s := predict.NewBatch(busy{}, predict.BatchOptions{Timeout: 2 * time.Hour}, prometheus.NewRegistry())
+			s := scoring.NewBatch(busy{}, scoring.BatchOptions{Timeout: 2 * time.Hour}, prometheus.NewRegistry())
 			defer func() { _ = s.Stop(context.Background()) }()
 			concurrently(b, callers, s)
 		})

@@ -1,26 +1,28 @@
-package predict
+package scoring
 
 import (
 	"context"
 	"slices"
 	"time"
+
+	"gateway/internal/predict"
 )
 
 // join puts the answer to one request together from the answers to its parts.
 type join struct {
-	out    Scores
+	out    predict.Scores
 	models []string // by row; empty where the row failed
 	schema map[string]string
 }
 
 func newJoin(rows int) *join {
 	return &join{
-		out:    Scores{Score: make([]float64, rows), Label: make([]int, rows), Errors: make([]error, rows)},
+		out:    predict.Scores{Score: make([]float64, rows), Label: make([]int, rows), Errors: make([]error, rows)},
 		models: make([]string, rows), schema: make(map[string]string, 1),
 	}
 }
 
-func (j *join) put(from int, part Scores) {
+func (j *join) put(from int, part predict.Scores) {
 	copy(j.out.Score[from:], part.Score)
 	copy(j.out.Label[from:], part.Label)
 	if part.Contributions != nil {
@@ -31,7 +33,7 @@ func (j *join) put(from int, part Scores) {
 	}
 	j.schema[part.Model] = part.Schema
 	for i := range part.Score {
-		j.out.Errors[from+i] = part.rowError(i)
+		j.out.Errors[from+i] = part.ErrorOf(i)
 		j.models[from+i] = part.Model
 	}
 }
@@ -59,12 +61,12 @@ func (j *join) model() string {
 
 // scores is the answer to the request: all scores are of one model, rows of
 // another one have an error. It is an error where no row has a score.
-func (j *join) scores() (Scores, error) {
+func (j *join) scores() (predict.Scores, error) {
 	model := j.model()
 	failed := 0
 	for i := range j.models {
 		if j.out.Errors[i] == nil && j.models[i] != model {
-			j.out.Errors[i] = &Error{Kind: Unavailable, RetryAfter: time.Second,
+			j.out.Errors[i] = &predict.Error{Kind: predict.Unavailable, RetryAfter: time.Second,
 				Detail: "the model was being replaced; the row was scored by another one than its neighbours"}
 		}
 		if j.out.Errors[i] != nil {
@@ -74,13 +76,13 @@ func (j *join) scores() (Scores, error) {
 	}
 	switch failed {
 	case len(j.models):
-		return Scores{}, j.out.Errors[0]
+		return predict.Scores{}, j.out.Errors[0]
 	case 0:
 		j.out.Errors = nil
 	}
 	if j.out.Contributions != nil {
 		for i, c := range j.out.Contributions {
-			if c == nil && j.out.rowError(i) == nil {
+			if c == nil && j.out.ErrorOf(i) == nil {
 				j.out.Contributions = nil // of some rows only: of none
 				break
 			}
@@ -123,7 +125,7 @@ const askAgain = 4
 // scoreParts scores a request in parts of size rows. They queue side by side, and
 // what is asked again comes after them, in parts as large as a call may be: a
 // request that fits into one is then all of one model.
-func (b *Batch) scoreParts(ctx context.Context, rows []Vector, explain bool, size int) (Scores, error) {
+func (b *Batch) scoreParts(ctx context.Context, rows []predict.Vector, explain bool, size int) (predict.Scores, error) {
 	j := newJoin(len(rows))
 	todo := parts(len(rows), size)
 	for again := 0; len(todo) > 0; again++ {
@@ -133,7 +135,7 @@ func (b *Batch) scoreParts(ctx context.Context, rows []Vector, explain bool, siz
 		if again == 0 {
 			if err := b.refuse(ctx, len(rows), now); err != nil {
 				b.mu.Unlock()
-				return Scores{}, err
+				return predict.Scores{}, err
 			}
 		}
 		for i, p := range todo {
@@ -162,7 +164,7 @@ func (b *Batch) scoreParts(ctx context.Context, rows []Vector, explain bool, siz
 		b.metrics.remodelled.Add(float64(len(todo)))
 	}
 	if err := ctx.Err(); err != nil {
-		return Scores{}, leftError(ctx)
+		return predict.Scores{}, leftError(ctx)
 	}
 	return j.scores()
 }

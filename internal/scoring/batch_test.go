@@ -1,4 +1,4 @@
-package predict_test
+package scoring_test
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"gateway/internal/predict"
+	"gateway/internal/scoring"
 )
 
 // gate is a model whose calls wait until the test answers them. A row's score
@@ -116,18 +117,18 @@ type request struct {
 type gated struct {
 	t *testing.T
 	*gate
-	*predict.Batch
+	*scoring.Batch
 	reg *prometheus.Registry
 }
 
-func onGate(t *testing.T, o predict.BatchOptions, f func(t *testing.T, b *gated)) {
+func onGate(t *testing.T, o scoring.BatchOptions, f func(t *testing.T, b *gated)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		if o.MaxCalls == 0 {
 			o.MaxCalls = 1
 		}
 		g, reg := &gate{}, prometheus.NewRegistry()
-		f(t, &gated{t: t, gate: g, Batch: predict.NewBatch(g, o, reg), reg: reg})
+		f(t, &gated{t: t, gate: g, Batch: scoring.NewBatch(g, o, reg), reg: reg})
 		synctest.Wait()
 	})
 }
@@ -217,7 +218,7 @@ func (b *gated) metric(name string) float64 {
 type key struct{}
 
 func TestALoneRequestGoesOutAtOnceInItsOwnContext(t *testing.T) {
-	onGate(t, predict.BatchOptions{}, func(t *testing.T, b *gated) {
+	onGate(t, scoring.BatchOptions{}, func(t *testing.T, b *gated) {
 		a := b.ask(context.WithValue(t.Context(), key{}, "mine"), vectors(7))
 		c := b.call(t, 0)
 		if c.ctx.Value(key{}) != "mine" {
@@ -235,7 +236,7 @@ func TestALoneRequestGoesOutAtOnceInItsOwnContext(t *testing.T) {
 }
 
 func TestRequestsGatherWhileSlotsAreTakenAndLeaveTogetherInOrder(t *testing.T) {
-	onGate(t, predict.BatchOptions{}, func(t *testing.T, b *gated) {
+	onGate(t, scoring.BatchOptions{}, func(t *testing.T, b *gated) {
 		first := b.ask(t.Context(), vectors(1))
 		var rest []*request
 		for i := range 5 {
@@ -267,12 +268,12 @@ func TestRequestsGatherWhileSlotsAreTakenAndLeaveTogetherInOrder(t *testing.T) {
 func TestACallHasAtMostSoManyRowsAndBytes(t *testing.T) {
 	tests := []struct {
 		name    string
-		options predict.BatchOptions
+		options scoring.BatchOptions
 		want    []int // rows of the calls
 	}{
-		{"rows", predict.BatchOptions{MaxRows: 4}, []int{1, 4, 4, 2}},
-		{"bytes", predict.BatchOptions{MaxBytes: 3 * 2 * 25}, []int{1, 3, 3, 3, 1}},
-		{"neither is too much", predict.BatchOptions{}, []int{1, 10}},
+		{"rows", scoring.BatchOptions{MaxRows: 4}, []int{1, 4, 4, 2}},
+		{"bytes", scoring.BatchOptions{MaxBytes: 3 * 2 * 25}, []int{1, 3, 3, 3, 1}},
+		{"neither is too much", scoring.BatchOptions{}, []int{1, 10}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -298,7 +299,7 @@ func TestACallHasAtMostSoManyRowsAndBytes(t *testing.T) {
 }
 
 func TestWhoLeavesTheQueueIsNotInTheCall(t *testing.T) {
-	onGate(t, predict.BatchOptions{}, func(t *testing.T, b *gated) {
+	onGate(t, scoring.BatchOptions{}, func(t *testing.T, b *gated) {
 		first := b.ask(t.Context(), vectors(1))
 		second, third, fourth := b.ask(t.Context(), vectors(2)), b.ask(t.Context(), vectors(3)), b.ask(t.Context(), vectors(4))
 		third.cancel()
@@ -320,7 +321,7 @@ func TestWhoLeavesTheQueueIsNotInTheCall(t *testing.T) {
 }
 
 func TestWhoLeavesACallLeavesItToTheOthers(t *testing.T) {
-	onGate(t, predict.BatchOptions{}, func(t *testing.T, b *gated) {
+	onGate(t, scoring.BatchOptions{}, func(t *testing.T, b *gated) {
 		b.ask(t.Context(), vectors(1))
 		rows := vectors(2)
 		second, third := b.ask(t.Context(), rows), b.ask(t.Context(), vectors(3))
@@ -338,7 +339,7 @@ func TestWhoLeavesACallLeavesItToTheOthers(t *testing.T) {
 }
 
 func TestACallThatAllHaveLeftIsCancelled(t *testing.T) {
-	onGate(t, predict.BatchOptions{}, func(t *testing.T, b *gated) {
+	onGate(t, scoring.BatchOptions{}, func(t *testing.T, b *gated) {
 		b.ask(t.Context(), vectors(1))
 		second, third := b.ask(t.Context(), vectors(2)), b.ask(t.Context(), vectors(3))
 		b.call(t, 0).ok()
@@ -358,7 +359,7 @@ func TestACallThatAllHaveLeftIsCancelled(t *testing.T) {
 }
 
 func TestACallHasItsOwnDeadlineNotThatOfTheFirst(t *testing.T) {
-	onGate(t, predict.BatchOptions{Timeout: time.Second}, func(t *testing.T, b *gated) {
+	onGate(t, scoring.BatchOptions{Timeout: time.Second}, func(t *testing.T, b *gated) {
 		b.ask(t.Context(), vectors(1))
 		hasty, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		defer cancel()
@@ -379,7 +380,7 @@ func TestACallHasItsOwnDeadlineNotThatOfTheFirst(t *testing.T) {
 }
 
 func TestARowWhoseTimeIsUpNeverGoesOut(t *testing.T) {
-	onGate(t, predict.BatchOptions{}, func(t *testing.T, b *gated) {
+	onGate(t, scoring.BatchOptions{}, func(t *testing.T, b *gated) {
 		fast := b.ask(t.Context(), vectors(0))
 		time.Sleep(100 * time.Millisecond) // the shortest call so far
 		b.call(t, 0).ok()
@@ -403,7 +404,7 @@ func TestARowWhoseTimeIsUpNeverGoesOut(t *testing.T) {
 }
 
 func TestWhoCannotBeAnsweredInTimeIsToldAtOnce(t *testing.T) {
-	onGate(t, predict.BatchOptions{MaxRows: 2}, func(t *testing.T, b *gated) {
+	onGate(t, scoring.BatchOptions{MaxRows: 2}, func(t *testing.T, b *gated) {
 		fast := b.ask(t.Context(), vectors(0))
 		time.Sleep(100 * time.Millisecond)
 		b.call(t, 0).ok()
@@ -436,7 +437,7 @@ func TestWhoCannotBeAnsweredInTimeIsToldAtOnce(t *testing.T) {
 // Large requests and small ones have a bound each, so that one large request
 // shuts nobody out who asks for little.
 func TestAFullQueueSaysWhenToComeBack(t *testing.T) {
-	onGate(t, predict.BatchOptions{MaxQueued: 10, MaxRows: 100}, func(t *testing.T, b *gated) {
+	onGate(t, scoring.BatchOptions{MaxQueued: 10, MaxRows: 100}, func(t *testing.T, b *gated) {
 		b.ask(t.Context(), vectors(1))
 		large := b.ask(t.Context(), vectors(sequence(100, 30)...)) // finds the queue empty
 		var small []*request
@@ -461,7 +462,7 @@ func TestAFullQueueSaysWhenToComeBack(t *testing.T) {
 // A small request waits for its turn, not for all rows of a large one. A large one
 // needs time for those before it and for its own rows.
 func TestWhoAsksForLittleIsNotRefusedForLargeRequests(t *testing.T) {
-	onGate(t, predict.BatchOptions{MaxRows: 2}, func(t *testing.T, b *gated) {
+	onGate(t, scoring.BatchOptions{MaxRows: 2}, func(t *testing.T, b *gated) {
 		within := func(d time.Duration, rows ...float64) *request {
 			ctx, cancel := context.WithTimeout(t.Context(), d)
 			t.Cleanup(cancel)
@@ -516,7 +517,7 @@ func (p *patient) Err() error {
 }
 
 func TestAPatientCallerNeedsNoTimerAndIsHeardAllTheSame(t *testing.T) {
-	onGate(t, predict.BatchOptions{}, func(t *testing.T, b *gated) {
+	onGate(t, scoring.BatchOptions{}, func(t *testing.T, b *gated) {
 		join := func(first float64, until time.Duration) (*request, *patient) {
 			ctx := &patient{t: t, deadline: time.Now().Add(until)}
 			ctx.Context, ctx.leave = context.WithCancel(t.Context())

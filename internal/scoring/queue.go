@@ -1,16 +1,18 @@
-package predict
+package scoring
 
 import (
 	"context"
 	"sync"
 	"time"
+
+	"gateway/internal/predict"
 )
 
 // waiter is a request on its way: it waits, it is sent, it is answered. All but
 // done belongs to Batch.mu until the answer is there.
 type waiter struct {
 	ctx      context.Context
-	rows     []Vector // the caller's: not touched once it has left
+	rows     []predict.Vector // the caller's: not touched once it has left
 	explain  bool
 	part     bool // of a larger request
 	since    time.Time
@@ -21,7 +23,7 @@ type waiter struct {
 	state      waiterState
 	left       bool // sent, and nobody waits for the answer
 	call       *call
-	scores     Scores
+	scores     predict.Scores
 	err        error
 	done       chan struct{} // holds one token when there is an answer
 	prev, next *waiter
@@ -37,14 +39,14 @@ const (
 	answered
 )
 
-func (b *Batch) newWaiter(ctx context.Context, rows []Vector, explain bool, now time.Time) *waiter {
+func (b *Batch) newWaiter(ctx context.Context, rows []predict.Vector, explain bool, now time.Time) *waiter {
 	w, ok := b.waiters.Get().(*waiter)
 	if !ok {
 		w = &waiter{done: make(chan struct{}, 1), home: &b.waiters}
 	}
 	w.ctx, w.rows, w.explain, w.since = ctx, rows, explain, now
 	w.deadline, _ = ctx.Deadline()
-	if p, ok := ctx.(Patient); ok {
+	if p, ok := ctx.(predict.Patient); ok {
 		w.gone = p.Left().Done()
 	} else {
 		w.gone = ctx.Done()
@@ -65,7 +67,7 @@ func (w *waiter) hasLeft() bool {
 // untilDeadline is for a caller whose context would have to make a timer. That
 // of the waiter is used again.
 func (w *waiter) untilDeadline(ctx context.Context) <-chan time.Time {
-	if _, ok := ctx.(Patient); !ok || w.deadline.IsZero() {
+	if _, ok := ctx.(predict.Patient); !ok || w.deadline.IsZero() {
 		return nil
 	}
 	left := time.Until(w.deadline)
@@ -78,7 +80,7 @@ func (w *waiter) untilDeadline(ctx context.Context) <-chan time.Time {
 }
 
 // answer hands over what the caller gets, or drops it where nobody waits.
-func (w *waiter) answer(scores Scores, err error) {
+func (w *waiter) answer(scores predict.Scores, err error) {
 	if w.left {
 		w.release()
 		return
@@ -150,7 +152,7 @@ type batchQueue struct {
 func (q *batchQueue) init(maxRows, maxBytes int) { q.maxRows, q.maxBytes = maxRows, maxBytes }
 
 // rowsPerCall is how many rows like these a call may have.
-func (q *batchQueue) rowsPerCall(rows []Vector) int {
+func (q *batchQueue) rowsPerCall(rows []predict.Vector) int {
 	if len(rows) <= 1 {
 		return 1
 	}
@@ -158,7 +160,9 @@ func (q *batchQueue) rowsPerCall(rows []Vector) int {
 }
 
 // fit is how many rows like this one are within a call's bytes.
-func (q *batchQueue) fit(row Vector) int { return max(1, q.maxBytes/(cellBytes*max(1, len(row)))) }
+func (q *batchQueue) fit(row predict.Vector) int {
+	return max(1, q.maxBytes/(cellBytes*max(1, len(row))))
+}
 
 // before is how many rows go before a new request of so many, and waiting how
 // many of its kind wait. Behind large requests a small one waits only for its turn.

@@ -1,9 +1,11 @@
-package predict
+package scoring
 
 import (
 	"context"
 	"errors"
 	"math/bits"
+
+	"gateway/internal/predict"
 )
 
 // A call that fails because of its content is asked again in halves, until the
@@ -18,8 +20,8 @@ import (
 
 // splittable reports whether an error may be the fault of some rows alone.
 func splittable(err error) bool {
-	var e *Error
-	return errors.As(err, &e) && !e.General && (e.Kind == BadModel || e.Kind == Invalid)
+	var e *predict.Error
+	return errors.As(err, &e) && !e.General && (e.Kind == predict.BadModel || e.Kind == predict.Invalid)
 }
 
 // splitBudget is what the calls of a Batch may spend on splits, in quarters of a
@@ -57,15 +59,15 @@ func halvings(n int) int { return bits.Len(uint(n - 1)) }
 
 // ask makes one of the further calls. It reports false, with the error that
 // stands, where there may be no more.
-func (s *splitter) ask(rows []Vector, stands error) (Scores, error, bool) {
+func (s *splitter) ask(rows []predict.Vector, stands error) (predict.Scores, error, bool) {
 	if s.left == 0 || s.ctx.Err() != nil {
-		return Scores{}, stands, false
+		return predict.Scores{}, stands, false
 	}
 	s.b.mu.Lock()
 	allowed := s.b.extra.spend()
 	s.b.mu.Unlock()
 	if !allowed {
-		return Scores{}, stands, false
+		return predict.Scores{}, stands, false
 	}
 	s.left--
 	scores, err := s.b.ask(s.ctx, rows, s.explain)
@@ -83,7 +85,7 @@ func (b *Batch) isolate(ctx context.Context, c *call, err error) {
 }
 
 // requests answers requests whose rows failed together with err.
-func (s *splitter) requests(to []*waiter, rows []Vector, err error) {
+func (s *splitter) requests(to []*waiter, rows []predict.Vector, err error) {
 	if len(to) == 1 {
 		scores, err := s.rows(rows, err)
 		s.b.deliver(to, scores, err)
@@ -97,7 +99,7 @@ func (s *splitter) requests(to []*waiter, rows []Vector, err error) {
 	s.half(to[half:], rows[at:], err)
 }
 
-func (s *splitter) half(to []*waiter, rows []Vector, stands error) {
+func (s *splitter) half(to []*waiter, rows []predict.Vector, stands error) {
 	scores, err, asked := s.ask(rows, stands)
 	if err != nil && asked && splittable(err) {
 		s.requests(to, rows, err)
@@ -108,14 +110,14 @@ func (s *splitter) half(to []*waiter, rows []Vector, stands error) {
 
 // isolateRows scores those rows of one request that can be scored. All its rows
 // failed together with err.
-func (b *Batch) isolateRows(ctx context.Context, rows []Vector, explain bool, err error) (Scores, error) {
+func (b *Batch) isolateRows(ctx context.Context, rows []predict.Vector, explain bool, err error) (predict.Scores, error) {
 	return b.newSplitter(ctx, halvings(len(rows)), explain).rows(rows, err)
 }
 
-func (s *splitter) rows(rows []Vector, err error) (Scores, error) {
+func (s *splitter) rows(rows []predict.Vector, err error) (predict.Scores, error) {
 	if len(rows) == 1 {
 		s.b.metrics.isolated.Inc()
-		return Scores{}, err
+		return predict.Scores{}, err
 	}
 	j := newJoin(len(rows))
 	s.rowsFrom(j, rows, 0, err)
@@ -123,7 +125,7 @@ func (s *splitter) rows(rows []Vector, err error) (Scores, error) {
 }
 
 // rowsFrom fills in the rows that begin at from and failed together with err.
-func (s *splitter) rowsFrom(j *join, rows []Vector, from int, err error) {
+func (s *splitter) rowsFrom(j *join, rows []predict.Vector, from int, err error) {
 	if len(rows) == 1 {
 		s.b.metrics.isolated.Inc()
 		j.fail(from, 1, err)

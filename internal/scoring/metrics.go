@@ -1,4 +1,4 @@
-package predict
+package scoring
 
 import (
 	"context"
@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"gateway/internal/predict"
 )
 
 // batchMetrics tell where the time of requests to a remote model goes: wait is
@@ -81,9 +83,9 @@ func (m *batchMetrics) late(ctx context.Context) {
 // leftError is what a caller gets who does not wait any longer.
 func leftError(ctx context.Context) error {
 	if err := ctx.Err(); errors.Is(err, context.Canceled) {
-		return &Error{Kind: Deadline, Detail: "the caller left before the model answered", Err: err}
+		return &predict.Error{Kind: predict.Deadline, Detail: "the caller left before the model answered", Err: err}
 	}
-	return &Error{Kind: Deadline, Detail: "the model did not answer in the time allowed", Err: context.DeadlineExceeded}
+	return &predict.Error{Kind: predict.Deadline, Detail: "the model did not answer in the time allowed", Err: context.DeadlineExceeded}
 }
 
 // refuse says why a request cannot be taken, or nil. b.mu is held.
@@ -94,13 +96,13 @@ func (b *Batch) refuse(ctx context.Context, rows int, now time.Time) error {
 	}
 	if b.stopping {
 		b.metrics.stopping.Inc()
-		return &Error{Kind: Unavailable, Detail: "the gateway is stopping", RetryAfter: time.Second}
+		return &predict.Error{Kind: predict.Unavailable, Detail: "the gateway is stopping", RetryAfter: time.Second}
 	}
 	before, waiting := b.queue.before(rows)
 	wait := b.drain(before)
 	if waiting > 0 && waiting+rows > b.o.MaxQueued {
 		b.metrics.full.Inc()
-		return &Error{Kind: Unavailable, RetryAfter: max(wait, time.Millisecond),
+		return &predict.Error{Kind: predict.Unavailable, RetryAfter: max(wait, time.Millisecond),
 			Detail: "more requests wait for the model than it can answer"}
 	}
 	deadline, ok := ctx.Deadline()
@@ -118,8 +120,8 @@ func (b *Batch) refuse(ctx context.Context, rows int, now time.Time) error {
 	}
 	b.metrics.hopeless.Inc()
 	if deadline.After(now.Add(b.slots.best)) {
-		return &Error{Kind: Unavailable, RetryAfter: max(wait, time.Millisecond),
+		return &predict.Error{Kind: predict.Unavailable, RetryAfter: max(wait, time.Millisecond),
 			Detail: "so many requests wait for the model that this one cannot be answered in time"}
 	}
-	return &Error{Kind: Deadline, Detail: "the model needs longer than the time that is left"}
+	return &predict.Error{Kind: predict.Deadline, Detail: "the model needs longer than the time that is left"}
 }

@@ -1,4 +1,4 @@
-package predict
+package scoring
 
 import (
 	"context"
@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"gateway/internal/predict"
 )
 
 // # The rule of micro-batching
@@ -90,7 +92,7 @@ func (o BatchOptions) withDefaults() BatchOptions {
 // Batch is a Scorer that asks another one, with rows of concurrent requests put
 // together. The rule is at the top of this file.
 type Batch struct {
-	scorer  Scorer
+	scorer  predict.Scorer
 	o       BatchOptions
 	metrics *batchMetrics
 	base    context.Context // of shared calls; ends when Stop loses patience
@@ -112,7 +114,7 @@ type Batch struct {
 
 // NewBatch makes a Batch over scorer. Its metrics are registered with reg; for
 // several, wrap reg with a label that tells them apart.
-func NewBatch(scorer Scorer, o BatchOptions, reg prometheus.Registerer) *Batch {
+func NewBatch(scorer predict.Scorer, o BatchOptions, reg prometheus.Registerer) *Batch {
 	o = o.withDefaults()
 	b := &Batch{scorer: scorer, o: o, slots: newSlots(o.MaxCalls, o.MaxWait), extra: splitReserve, idle: make(chan struct{})}
 	b.base, b.cancel = context.WithCancel(context.Background())
@@ -123,9 +125,9 @@ func NewBatch(scorer Scorer, o BatchOptions, reg prometheus.Registerer) *Batch {
 
 // Score implements Scorer. Rows that the model cannot score are told apart in
 // Scores.Errors where others of the same request could be scored.
-func (b *Batch) Score(ctx context.Context, rows []Vector, explain bool) (Scores, error) {
+func (b *Batch) Score(ctx context.Context, rows []predict.Vector, explain bool) (predict.Scores, error) {
 	if len(rows) == 0 {
-		return Scores{}, nil
+		return predict.Scores{}, nil
 	}
 	now := time.Now()
 	b.mu.Lock()
@@ -135,7 +137,7 @@ func (b *Batch) Score(ctx context.Context, rows []Vector, explain bool) (Scores,
 	}
 	if err := b.refuse(ctx, len(rows), now); err != nil {
 		b.mu.Unlock()
-		return Scores{}, err
+		return predict.Scores{}, err
 	}
 	if b.inFlight == 0 {
 		b.inFlight++
@@ -175,7 +177,7 @@ func (b *Batch) Score(ctx context.Context, rows []Vector, explain bool) (Scores,
 
 // alone makes a call for one request in its caller's goroutine and context,
 // in a slot that is taken already.
-func (b *Batch) alone(ctx context.Context, rows []Vector, explain bool, t ticket) (Scores, error) {
+func (b *Batch) alone(ctx context.Context, rows []predict.Vector, explain bool, t ticket) (predict.Scores, error) {
 	if d, ok := ctx.Deadline(); !ok || d.Sub(t.begun) > b.o.Timeout {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, b.o.Timeout)
@@ -269,7 +271,7 @@ func (b *Batch) size() int {
 
 // rowsPerPart is how many rows of a new request should be sent together: all,
 // where they are few. b.mu is held.
-func (b *Batch) rowsPerPart(rows []Vector) int {
+func (b *Batch) rowsPerPart(rows []predict.Vector) int {
 	most := b.queue.rowsPerCall(rows)
 	if len(rows) <= smallRows {
 		return most
@@ -316,7 +318,7 @@ func (b *Batch) cut() *call {
 	c, late := b.queue.cut(b.size(), b.cost.beside(b.o.MaxRows), now.Add(b.slots.best))
 	for _, w := range late {
 		b.metrics.late(w.ctx)
-		w.answer(Scores{}, leftError(w.ctx))
+		w.answer(predict.Scores{}, leftError(w.ctx))
 	}
 	if c == nil {
 		b.free()
@@ -332,7 +334,7 @@ func (b *Batch) cut() *call {
 }
 
 // wait waits for the answer, for as long as the caller does.
-func (b *Batch) wait(ctx context.Context, w *waiter) (Scores, error) {
+func (b *Batch) wait(ctx context.Context, w *waiter) (predict.Scores, error) {
 	late := w.untilDeadline(ctx)
 	answered := false
 	select {
@@ -346,7 +348,7 @@ func (b *Batch) wait(ctx context.Context, w *waiter) (Scores, error) {
 	}
 	if !answered {
 		if b.leave(w) {
-			return Scores{}, leftError(ctx)
+			return predict.Scores{}, leftError(ctx)
 		}
 		<-w.done // the answer has just come
 	}
@@ -387,7 +389,7 @@ func (b *Batch) leave(w *waiter) bool {
 
 // ask calls the scorer and makes sure that the answer fits the question. A
 // panic must not take down the requests of others.
-func (b *Batch) ask(ctx context.Context, rows []Vector, explain bool) (scores Scores, err error) {
+func (b *Batch) ask(ctx context.Context, rows []predict.Vector, explain bool) (scores predict.Scores, err error) {
 	b.metrics.rows.Observe(float64(len(rows)))
 	defer func() {
 		if r := recover(); r != nil {
@@ -397,7 +399,7 @@ func (b *Batch) ask(ctx context.Context, rows []Vector, explain bool) (scores Sc
 	scores, err = b.scorer.Score(ctx, rows, explain)
 	if err == nil && (len(scores.Score) != len(rows) || len(scores.Label) != len(rows) ||
 		(scores.Contributions != nil && len(scores.Contributions) != len(rows))) {
-		err = Errorf(BadModel, "the model answered %d rows with %d scores", len(rows), len(scores.Score))
+		err = predict.Errorf(predict.BadModel, "the model answered %d rows with %d scores", len(rows), len(scores.Score))
 	}
 	return scores, err
 }

@@ -1,20 +1,22 @@
-package predict
+package scoring
 
 import (
 	"context"
 	"errors"
 	"sync"
 	"time"
+
+	"gateway/internal/predict"
 )
 
 // call is what several requests share. Its slices are used again.
 type call struct {
 	explain bool
-	waiters []*waiter // all that left with it, in order
-	size    int       // rows
-	maxRows int       // that it may have
-	rows    []Vector  // of all waiters, copied
-	numbers []float64 // behind rows
+	waiters []*waiter        // all that left with it, in order
+	size    int              // rows
+	maxRows int              // that it may have
+	rows    []predict.Vector // of all waiters, copied
+	numbers []float64        // behind rows
 	ticket  ticket
 
 	present int // callers who still wait; of Batch.mu
@@ -64,7 +66,7 @@ func (b *Batch) do(c *call) ticket {
 	b.mu.Unlock()
 	if abandoned {
 		t.outcome = unknown
-		b.deliver(c.waiters, Scores{}, context.Canceled) // to nobody; the call's own time has not ended
+		b.deliver(c.waiters, predict.Scores{}, context.Canceled) // to nobody; the call's own time has not ended
 		c.release()
 		return t
 	}
@@ -101,14 +103,14 @@ func (b *Batch) callContext(c *call) (context.Context, context.CancelFunc) {
 
 // deliver answers requests whose rows were asked about together. Each gets its
 // part of the answer's slices, which share memory but no element.
-func (b *Batch) deliver(to []*waiter, scores Scores, err error) {
+func (b *Batch) deliver(to []*waiter, scores predict.Scores, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	from := 0
 	for _, w := range to {
-		part, till := Scores{}, from+len(w.rows)
+		part, till := predict.Scores{}, from+len(w.rows)
 		if err == nil {
-			part = Scores{Model: scores.Model, Schema: scores.Schema,
+			part = predict.Scores{Model: scores.Model, Schema: scores.Schema,
 				Score: scores.Score[from:till:till], Label: scores.Label[from:till:till]}
 			if scores.Contributions != nil {
 				part.Contributions = scores.Contributions[from:till:till]
@@ -133,14 +135,14 @@ func (b *Batch) report(t *ticket, err error) {
 		b.metrics.scored.Observe(t.took.Seconds())
 		return
 	}
-	var e *Error
+	var e *predict.Error
 	errors.As(err, &e)
 	switch {
-	case e != nil && e.Kind == Unavailable && e.Throttled:
+	case e != nil && e.Kind == predict.Unavailable && e.Throttled:
 		t.outcome = throttled
 		b.metrics.throttled.Observe(t.took.Seconds())
 		return
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), e != nil && e.Kind == Deadline:
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), e != nil && e.Kind == predict.Deadline:
 		t.outcome = stalled
 	default:
 		t.outcome = unknown
