@@ -212,7 +212,7 @@ func TestKill9LosesNoAnsweredPrediction(t *testing.T) {
 		for id := range l.end() {
 			answered[id] = true
 		}
-		if strings.Contains(output.String(), "has rows since the last run") {
+		if strings.Contains(output.String(), "has rows of an earlier run") {
 			recovered++
 		}
 		if strings.Contains(output.String(), "damaged") {

@@ -67,7 +67,7 @@ func TestAFullDiskFollowsThePolicy(t *testing.T) {
 		}
 		b.mustAppend(t, newPrediction(2))
 		next := b.crash(t, Options{})
-		if next.said("damaged") != 0 || next.said("torn") != 0 {
+		if next.said("damaged") != 0 || next.said("incomplete end") != 0 {
 			t.Errorf("the segment is not sound: %s", next.logs)
 		}
 		next.mustDrain(t)

@@ -14,16 +14,15 @@ const (
 	// linger is how long rows gather before a batch is drained, unless there
 	// are enough for a full one.
 	linger, lingerInside = 100 * time.Millisecond, 500 * time.Millisecond
-	// glance is how long the drainer rests until it looks whether it still should.
+	// glance is the longest rest before the drainer decides anew how long to rest.
 	glance = 20 * time.Millisecond
 	// minBatch is how many rows are stored at once after a failure. Each
 	// success doubles that, up to maxBatch, so that a database that has just
-	// come back is not met with all that waits.
+	// recovered does not get the whole backlog at once.
 	minBatch, maxBatch = 64, 1024
 	// A database in this process gets Options.Gentle rows at once while the outbox
 	// has room, fullerBatch when it is half full, and beyond that up to fullBatch.
-	// On one processor everybody waits for all of such a batch, and outcomes for
-	// its turn.
+	// On one processor all requests wait while such a batch is stored.
 	fullerBatch, fullBatch = 128, 512
 	batchBytes             = 4 << 20
 	// storeTimeout is how long the database may take for a batch.
@@ -34,15 +33,15 @@ const (
 	// room. Where the database is in this process it is minShareInside, and
 	// fullerShareInside when the outbox is half full.
 	minShare, minShareInside, fullerShareInside = 0.5, 0.03, 0.25
-	// maxRestInside is the longest rest there, so that the ledger is not too far
-	// behind where the processor is slow.
+	// maxRestInside is the longest rest with such a database, so that the ledger
+	// is not too far behind on a slow processor.
 	maxRestInside = 50 * time.Millisecond
 	// waitFull is how full the outbox is when calls of many rows wait for the drain.
 	waitFull = 0.5
-	// suspectNext is how many rows are tried to see whether the one before them
-	// is at fault or the database.
+	// suspectNext is how many rows are tried to find out whether the row before
+	// them is at fault or the database.
 	suspectNext = 4
-	// flushEvery is Sync Interval, and how often what is drained is let go of.
+	// flushEvery is Sync Interval, and how often drained segments are removed.
 	flushEvery = time.Second
 )
 
@@ -56,7 +55,7 @@ type drain struct {
 	failed  bool          // that batch
 	buf     []byte
 	decoder decoder
-	taken   []predict.Prediction // the rows of the chunk that is out
+	taken   []predict.Prediction // the rows of the chunk in use
 }
 
 func newDrain() drain { return drain{rows: minBatch, pause: minPause} }
@@ -64,15 +63,16 @@ func newDrain() drain { return drain{rows: minBatch, pause: minPause} }
 // Run drains the outbox until ctx ends.
 //
 // It stores one batch at a time and then rests for as long as the batch took,
-// so that the database has half its time free of us whatever its speed. From
-// three eighths full on it rests less and less, and from a half on not at all.
+// so that draining takes at most half of the database's time. Above three
+// eighths of the bound the rests become shorter, above a half there are none.
 //
-// Where the database is in this process it rests thirty times as long, if that
-// is not too long: predictions come first, and in a peak the outbox is where they
-// wait. From three eighths full on it rests less. With a half full, where calls
-// of many rows begin to wait for it, it takes a quarter of the time: so it is they
-// who pay for their rows, not everybody else. If the outbox fills even so, rests
-// end at five eighths, and batches are large, which cost less for each row.
+// If the database is in this process, a rest is thirty times as long as a batch,
+// at most maxRestInside: predictions have priority, and the outbox buffers them
+// in a peak. Above three eighths the rests become shorter. At a half, where calls
+// of many rows begin to wait for room, draining takes a quarter of the time, so
+// these calls wait and single predictions do not. If the outbox fills even so,
+// there are no rests above five eighths, and batches are large, which costs less
+// for each row.
 func (o *Outbox) Run(ctx context.Context) {
 	o.running.Store(true)
 	defer o.running.Store(false)
@@ -80,7 +80,7 @@ func (o *Outbox) Run(ctx context.Context) {
 	defer flush.Stop()
 	wait := time.NewTimer(0) // until the next batch
 	defer wait.Stop()
-	waiting := true // wait will fire; else there was nothing to drain
+	waiting := true // wait will fire; false: there was nothing to drain
 	for {
 		arrived := o.journal.arrived
 		if waiting {
@@ -115,8 +115,8 @@ func (o *Outbox) Run(ctx context.Context) {
 	}
 }
 
-// rest is how long it still is to the next batch: the last one was a share of
-// the time since it began. Less than a full batch waits for more rows as well.
+// rest returns the time until the next batch, by the share of the time that
+// draining may take. A batch that is not full also waits for more rows.
 func (o *Outbox) rest() time.Duration {
 	d := &o.drain
 	if d.failed {
@@ -148,7 +148,7 @@ func (o *Outbox) linger() time.Duration {
 // batchRows is how many rows the next batch may have.
 func (o *Outbox) batchRows() int {
 	if o.inside() {
-		return min(o.drain.rows, int(climb(o.filled(), float64(o.options.Gentle), fullerBatch, fullBatch)))
+		return min(o.drain.rows, int(ramp(o.filled(), float64(o.options.Gentle), fullerBatch, fullBatch)))
 	}
 	return o.drain.rows
 }
@@ -162,14 +162,14 @@ func (o *Outbox) filled() float64 {
 // is.
 func (o *Outbox) share(full float64) float64 {
 	if o.inside() {
-		return climb(full, minShareInside, fullerShareInside, 1)
+		return ramp(full, minShareInside, fullerShareInside, 1)
 	}
-	return climb(full, minShare, 1, 1)
+	return ramp(full, minShare, 1, 1)
 }
 
-// climb goes from low to fuller while the outbox goes from three eighths full to
-// a half, and on to high until it is five eighths full.
-func climb(full, low, fuller, high float64) float64 {
+// ramp is linear in full, the fraction of the outbox that is used: low up to 3/8,
+// fuller at 1/2, high from 5/8 on.
+func ramp(full, low, fuller, high float64) float64 {
 	between := func(from, till float64) float64 { return min(1, max(0, full-from)/(till-from)) }
 	return low + (fuller-low)*between(0.375, waitFull) + (high-fuller)*between(waitFull, 0.625)
 }
@@ -210,7 +210,7 @@ func (o *Outbox) drainAll(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// settle lets go of the rows that the database has, once they are on its disk.
+// settle removes the rows that the database has, after it has flushed them.
 func (o *Outbox) settle(ctx context.Context) {
 	if !o.journal.unsettled() {
 		return
@@ -226,10 +226,10 @@ func (o *Outbox) settle(ctx context.Context) {
 	o.kept.note(o.journal.settle())
 }
 
-// store drains one batch, of so many rows at most, and returns how many it had.
+// store drains one batch of at most rows rows, and returns how many it had.
 func (o *Outbox) store(ctx context.Context, rows int) (int, error) {
 	d := &o.drain
-	c, buf, err := o.journal.take(rows, batchBytes, d.buf)
+	c, buf, err := o.journal.nextChunk(rows, batchBytes, d.buf)
 	d.buf = buf
 	n := len(c.records)
 	if n == 0 || err != nil {
@@ -239,7 +239,7 @@ func (o *Outbox) store(ctx context.Context, rows int) (int, error) {
 	for i, record := range c.records {
 		p, err := d.decoder.decode(record)
 		if err != nil {
-			// It takes its place as a row without id, which put knows.
+			// A row without id takes its place; put sets that aside.
 			p = predict.Prediction{}
 			if record == nil && o.journal.spoil(&c) {
 				o.sayFinding(finding{path: c.segment.path, bytes: c.length(i)})
@@ -261,8 +261,8 @@ func (o *Outbox) store(ctx context.Context, rows int) (int, error) {
 	return n, nil
 }
 
-// put stores the rows that the chunk begins with. Where the database refuses
-// some of them, it halves until it has those, and sets them aside.
+// put stores the first rows of the chunk. If the database refuses some of them,
+// it finds these by bisection and sets them aside.
 func (o *Outbox) put(ctx context.Context, c *chunk, rows []predict.Prediction) error {
 	if len(rows) == 1 && rows[0].ID == "" {
 		return o.putAside(c, rows[0], errBrokenRecord)
@@ -317,16 +317,16 @@ func (o *Outbox) putAside(c *chunk, p predict.Prediction, why error) error {
 	}
 	o.setAside.Add(1)
 	o.metrics.setAside.Inc()
-	o.log.Error("a row of the outbox cannot be stored and was set aside", "prediction", p.ID, "kept_in", path, "error", why)
+	o.log.Error("cannot store a row of the outbox; it was set aside", "prediction", p.ID, "kept_in", path, "error", why)
 	o.journal.done(c, 1, p.CreatedAt.UnixMicro())
 	return nil
 }
 
-// suspect is asked when a batch failed and the database did not say that a row
-// is at fault. It may be one all the same: of a kind of fault that nobody
-// thought of. A batch shrinks with every failure until the first row is tried
-// alone. If the database then takes all of the few behind it and still not the
-// first, it is that row. If not, it is the database.
+// suspect is called when a batch failed with an error that does not blame a row.
+// A row may be at fault all the same, by an error that is not classified. A batch
+// shrinks with every failure until the first row is tried alone. If the database
+// then stores the next few rows and still not the first, the first row is at
+// fault. Otherwise the database is.
 func (o *Outbox) suspect(ctx context.Context, c *chunk, failure error) error {
 	d := &o.drain
 	if d.rows > 1 || ctx.Err() != nil {
@@ -335,7 +335,7 @@ func (o *Outbox) suspect(ctx context.Context, c *chunk, failure error) error {
 	first := d.taken[:1]
 	o.journal.release(c)
 	var err error
-	if *c, d.buf, err = o.journal.take(1+suspectNext, batchBytes, d.buf); err != nil || len(c.records) < 2 {
+	if *c, d.buf, err = o.journal.nextChunk(1+suspectNext, batchBytes, d.buf); err != nil || len(c.records) < 2 {
 		return errors.Join(failure, err)
 	}
 	var next []predict.Prediction
@@ -365,17 +365,17 @@ func (o *Outbox) suspect(ctx context.Context, c *chunk, failure error) error {
 func (o *Outbox) failed(ctx context.Context, err error) time.Duration {
 	d := &o.drain
 	if ctx.Err() != nil {
-		return 0 // it is us who stop
+		return 0 // the drainer is stopping
 	}
 	o.metrics.drainFailures.Inc()
 	if o.failing.CompareAndSwap(0, time.Now().UnixMicro()) {
 		l := o.journal.level()
-		o.log.Error("the outbox cannot be drained; predictions go on", "rows", l.rows, "bytes", l.bytes, "error", err)
+		o.log.Error("cannot drain the outbox; predictions go on", "rows", l.rows, "bytes", l.bytes, "error", err)
 	}
 	d.rows = max(1, min(d.rows, minBatch)/2)
 	pause := d.pause
 	d.pause = min(2*d.pause, maxPause)
-	// Gateways that lost the same database do not come back in step.
+	// Jitter: gateways that share a database do not retry at the same moment.
 	return pause/2 + rand.N(pause/2)
 }
 

@@ -18,12 +18,11 @@ var (
 // journal is the outbox as bytes: segments that are appended to at one end and
 // drained at the other.
 //
-// Appending needs no goroutine of its own. Who comes while nobody writes leads:
-// it gives way once, so that whoever is ready to append at this moment comes
-// along, and writes and flushes. Who comes meanwhile joins the next group, and
-// the leader hands the lead to one of them. So a lone append is written at once,
-// and under load groups grow by themselves to what the disk needs; there is no
-// window to tune.
+// Appending uses group commit without a goroutine of its own. The first appender
+// becomes the leader and yields once, so that runnable appenders join its write.
+// Appenders that arrive during the write form the next group, and the leader makes
+// one of them the next leader. So a single append is written at once, and under
+// load groups grow to what the disk needs. There is no window to tune.
 type journal struct {
 	dir         string
 	limit       int64 // of bytes that are not drained
@@ -31,7 +30,7 @@ type journal struct {
 	flush       bool // at every group
 	dropOldest  bool // where the limit is reached
 	metrics     *metrics
-	wrote       func(error)   // is told of each attempt to write rows, in order
+	wrote       func(error)   // called with the result of each attempt to write rows, in order
 	arrived     chan struct{} // has a token when rows may have come
 	unread      int           // files that the start could not read
 
@@ -42,7 +41,7 @@ type journal struct {
 	segments  []*segment // oldest first
 	gathering *group     // joined while another is written
 	spare     batch      // memory of the next group
-	leading   bool       // somebody writes
+	leading   bool       // there is a leader, which writes
 	closed    bool
 	rows      int           // not drained, whether written yet or not
 	bytes     int64         // of those
@@ -51,7 +50,7 @@ type journal struct {
 	dropped atomic.Int64 // rows since the start
 	atLimit atomic.Int64 // segments that were dropped at the limit
 
-	// These belong to whoever leads.
+	// These are the leader's.
 	active *segment // the last of segments, or nil
 	file   *os.File // of active
 	dirty  bool     // file holds what was not flushed
@@ -69,7 +68,7 @@ type batch struct {
 type group struct {
 	batch
 	done chan struct{} // closed when err is set
-	lead chan struct{} // has a token for the one of the group who is to lead
+	lead chan struct{} // has a token for the member of the group that is to lead
 	err  error
 }
 
@@ -116,11 +115,11 @@ func (j *journal) lead(g *group) error {
 	return g.err
 }
 
-// writeGroup writes the group that has gathered, tells those who joined, and
-// returns its memory.
+// writeGroup writes the group that has gathered, wakes its members, and returns
+// its memory.
 func (j *journal) writeGroup(g *group) (memory batch) {
 	j.mu.Lock()
-	j.gathering = nil // from here on nobody joins
+	j.gathering = nil // later appenders form another group
 	j.mu.Unlock()
 	if len(g.keys) > 0 {
 		g.err = j.write(&g.batch)
@@ -149,8 +148,8 @@ func (j *journal) join(b *batch) *group {
 	return g
 }
 
-// handOver makes one of the gathered group lead, or nobody. The memory of a
-// group that is done is kept for another one.
+// handOver makes a member of the gathered group the leader. If there is no such
+// group, the next appender leads. The memory of a finished group is reused.
 func (j *journal) handOver(memory batch) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -164,7 +163,7 @@ func (j *journal) handOver(memory batch) {
 	j.leading = false
 }
 
-// admit makes room for n bytes, or says why there is none.
+// admit makes room for n bytes, or returns why there is none.
 func (j *journal) admit(n int64) error {
 	if j.closed {
 		return errClosed
@@ -181,9 +180,9 @@ func (j *journal) admit(n int64) error {
 	return nil
 }
 
-// drop gives up the oldest segment that is not being written, and reports
-// whether there was one. Rows that the drainer holds are counted when their
-// fate is known.
+// drop removes the oldest segment that is not being written, and reports
+// whether there was one. Rows that the drainer holds are counted as lost only if
+// it fails to store them.
 func (j *journal) drop() bool {
 	if len(j.segments) == 0 || j.segments[0] == j.active {
 		return false
@@ -200,7 +199,7 @@ func (j *journal) drop() bool {
 	return true
 }
 
-// lost counts rows that no longer are anywhere.
+// lost counts rows that were removed without being drained.
 func (j *journal) lost(rows int) {
 	j.dropped.Add(int64(rows))
 	j.metrics.dropped.Add(float64(rows))
@@ -267,8 +266,8 @@ func (j *journal) put(frames []byte) error {
 		return nil
 	}
 	if err := j.sync(j.file); err != nil {
-		// What a disk holds after a flush that failed nobody knows, and the next
-		// flush would not say so: this file is not written any more.
+		// After a failed flush the contents of the file are undefined, and the next
+		// flush may succeed all the same: this file is not written any more.
 		return errors.Join(err, j.file.Truncate(j.active.size), j.seal())
 	}
 	j.dirty = false
@@ -315,7 +314,7 @@ func (j *journal) seal() error {
 	var err error
 	if j.dirty {
 		err = j.sync(j.file)
-		j.dirty = false // an answer to a flush that fails comes once
+		j.dirty = false // a flush that failed is not repeated
 	}
 	err = errors.Join(err, j.file.Close())
 	j.mu.Lock()
@@ -343,7 +342,7 @@ func (j *journal) exclusively(fn func() error) error {
 			continue
 		case <-g.lead:
 		}
-		// The lead came to us, and with it the group of those who joined.
+		// This goroutine leads now, and writes the group that it had joined.
 		memory := j.writeGroup(g)
 		err := fn()
 		j.handOver(memory)
@@ -378,8 +377,8 @@ func (j *journal) flushNow() (flushed bool, err error) {
 		switch {
 		case j.file != file:
 		case failure != nil:
-			// The next flush of this file would succeed, whatever became of its rows:
-			// it is not written any more.
+			// The next flush of this file might succeed although rows are lost: it is
+			// not written any more.
 			j.dirty = false
 			return j.seal()
 		case j.active.size == size:

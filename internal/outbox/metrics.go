@@ -12,8 +12,8 @@ type metrics struct {
 	fsync, drainSeconds prometheus.Histogram
 }
 
-// newMetrics registers the metrics. What waits is read from the outbox when
-// somebody asks.
+// newMetrics registers the metrics. Gauges are read from the outbox when the
+// metrics are gathered.
 func newMetrics(reg prometheus.Registerer, o *Outbox) *metrics {
 	counter := func(name, help string) prometheus.Counter {
 		c := prometheus.NewCounter(prometheus.CounterOpts{Name: "gateway_outbox_" + name, Help: help})

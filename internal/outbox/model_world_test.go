@@ -122,7 +122,7 @@ func (w *world) start() {
 func (w *world) gone() {
 	w.dropped += int(w.box.journal.dropped.Load())
 	logs := w.logs[len(w.logs)-1].String()
-	w.damaged += strings.Count(logs, "is damaged") + strings.Count(logs, "was torn") + int(w.box.setAside.Load())
+	w.damaged += strings.Count(logs, "is damaged") + strings.Count(logs, "incomplete end") + int(w.box.setAside.Load())
 	w.box = nil
 }
 

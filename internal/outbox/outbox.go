@@ -51,12 +51,12 @@ type Options struct {
 	Policy Policy
 	// Sync is when the disk is told to flush. Zero: Interval.
 	Sync Sync
-	// Flush puts on disk what the ledger in the database was given. Nil: it is
-	// there when Append returns. Whoever needs it is taken for a database in this
-	// process: what it takes is taken from the predictions, so it gets little.
+	// Flush makes the database flush the rows it was given. Nil: they are on its
+	// disk when Append returns. A database that needs Flush is one in this process:
+	// it shares the processor with predictions, so it is drained to slowly.
 	Flush func(context.Context) error
-	// Gentle is how many rows such a database takes at once without holding up
-	// others for long. Zero: 16.
+	// Gentle is how many rows such a database stores at once without delaying
+	// other queries for long. Zero: 16.
 	Gentle int
 	// Shared says that other outboxes drain to the same database, so that a
 	// prediction that is nowhere may be in one of them.
@@ -71,7 +71,7 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// MinBytes is the least bound that works well: a segment is an eighth of it.
+// MinBytes is the smallest bound that works well: a segment is an eighth of it.
 const MinBytes = 1 << 20
 
 // maxSegment is how large a segment becomes.
@@ -90,7 +90,7 @@ type Outbox struct {
 	full      condition    // the bound is reached
 	disk      condition    // rows cannot be written
 	unflushed condition    // rows were written and cannot be flushed
-	kept      condition    // rows that the database has cannot be let go of
+	kept      condition    // rows that the database has cannot be removed
 	failedAt  atomic.Int64 // when rows could not be written last, in microseconds
 	running   atomic.Bool  // Run does
 	failing   atomic.Int64 // since when the drain fails, in microseconds; 0: it does not
@@ -118,7 +118,7 @@ func Open(dir string, ledger predict.Ledger, options Options, log *slog.Logger, 
 		return nil, fmt.Errorf("outbox %s: %w", dir, err)
 	}
 	if rows := o.journal.level().rows; rows > 0 {
-		log.Info("the outbox has rows since the last run: they are drained, and those that the database has already are ignored", "rows", rows)
+		log.Info("the outbox has rows of an earlier run; draining them", "rows", rows)
 	}
 	// A segment of this process keeps the highest number while older ones go.
 	if err := o.journal.begin(); err != nil {
@@ -127,11 +127,11 @@ func Open(dir string, ledger predict.Ledger, options Options, log *slog.Logger, 
 	return o, nil
 }
 
-// calm is how long writes must have succeeded before the disk counts as one that
-// takes rows: on a full disk a small row may fit where others do not.
+// calm is how long writes must have succeeded before the disk is reported as
+// writable again: on a full disk a small row may fit where larger ones do not.
 const calm = 5 * time.Second
 
-// noteWrite notes what an attempt to write came to.
+// noteWrite records the result of an attempt to write.
 func (o *Outbox) noteWrite(err error) {
 	switch {
 	case err != nil:
@@ -152,9 +152,9 @@ func (o *Outbox) Close() error {
 }
 
 // Append implements predict.Ledger: the predictions are on disk when it
-// returns. Where the outbox has no room it does as the policy says. With
-// Refuse the error is of kind Unavailable, and so none of the predictions may
-// be answered. With DropOldest they may: what was lost is counted and logged.
+// returns. If the outbox has no room, the policy decides. With Refuse the error
+// is of kind Unavailable, and none of the predictions may be answered. With
+// DropOldest they may: the rows that were lost are counted and logged.
 func (o *Outbox) Append(ctx context.Context, predictions []predict.Prediction) error {
 	if len(predictions) == 0 {
 		return nil
@@ -165,12 +165,12 @@ func (o *Outbox) Append(ctx context.Context, predictions []predict.Prediction) e
 		return err
 	}
 	if len(predictions) > 1 {
-		o.makeWay(ctx)
+		o.waitForRoom(ctx)
 	}
 	atLimit := o.journal.atLimit.Load()
 	err := o.journal.append(b)
 	if errors.Is(err, errFull) || o.journal.atLimit.Load() != atLimit {
-		o.full.set(true, errFull) // the drainer says when it no longer is
+		o.full.set(true, errFull) // the drainer resets it
 	}
 	switch {
 	case err == nil:
@@ -216,42 +216,41 @@ func (b *batch) fill(predictions []predict.Prediction) error {
 	return nil
 }
 
-// makeWay lets a call of many rows wait while the outbox is more than half
-// full and being drained, for as long as the caller's time allows. So one
-// caller's million rows go at the pace of the database and leave room for
-// everybody else's one. While the database is down nothing is gained by
-// waiting, and the policy has its say.
-func (o *Outbox) makeWay(ctx context.Context) {
+// waitForRoom blocks a call of many rows while the outbox is more than half
+// full and being drained, until ctx ends. So a caller with a million rows
+// proceeds at the pace of the database and leaves room for single predictions of
+// others. While the database is down it returns at once, and the policy decides.
+func (o *Outbox) waitForRoom(ctx context.Context) {
 	for o.running.Load() && o.failing.Load() == 0 {
 		l := o.journal.level()
 		if float64(l.bytes) <= waitFull*float64(o.options.MaxBytes) {
 			return
 		}
-		look := time.NewTimer(linger) // whether it still makes sense to wait
+		check := time.NewTimer(linger) // the drain may have failed meanwhile
 		select {
 		case <-l.freed:
-		case <-look.C:
+		case <-check.C:
 		case <-ctx.Done():
 		}
-		look.Stop()
+		check.Stop()
 		if ctx.Err() != nil {
 			return
 		}
 	}
 }
 
-// Stats is what waits and what became of the rest.
+// Stats are the figures of an outbox.
 type Stats struct {
 	Rows    int       // not drained
 	Bytes   int64     // of those
 	Oldest  time.Time // when the oldest of those was made; zero if none waits
 	Failing time.Time // since when the drain fails; zero if it does not
 	// Since the start:
-	Dropped  int64 // rows given up at the bound or because the disk was full
+	Dropped  int64 // rows removed at the bound or because the disk was full
 	SetAside int64 // rows that the database refused, or that were damaged
-	// Segments that are damaged and wait; they will be moved to "damaged".
+	// Damaged segments that wait; once drained they are moved to "damaged".
 	Damaged int
-	// Files that the start left as they are, because they are no readable segments.
+	// Files that the start could not read as segments. They are left as they are.
 	Unread int
 }
 
@@ -288,14 +287,14 @@ func (o *Outbox) Check(context.Context) error {
 func (o *Outbox) sayFinding(f finding) {
 	switch {
 	case f.left != nil:
-		o.log.Error("a file in the folder of the outbox cannot be read as a segment; it is left as it is, and none of its rows are drained",
+		o.log.Error("cannot read a file of the outbox as a segment; its rows are not drained and the file is left as it is",
 			"file", f.path, "error", f.left)
 	case f.tail:
-		o.log.Warn("the end of an outbox segment was torn and has been cut off; nothing of it had been answered",
+		o.log.Warn("cut off the incomplete end of an outbox segment; its predictions had not been answered",
 			"segment", f.path, "bytes", f.bytes)
 	default:
 		o.metrics.damaged.Inc()
-		o.log.Error("an outbox segment is damaged; its good rows will be drained, then it is moved to the folder damaged",
+		o.log.Error("an outbox segment is damaged; its intact rows are drained, then it is moved to the folder damaged",
 			"segment", f.path, "bytes", f.bytes)
 	}
 }
@@ -313,7 +312,7 @@ func (o *Outbox) sayFull(now bool, err error) {
 
 func (o *Outbox) sayDisk(now bool, err error) {
 	if now {
-		o.log.Error("the outbox cannot be written", "policy", string(o.options.Policy), "error", err)
+		o.log.Error("cannot write to the outbox; the policy applies", "policy", string(o.options.Policy), "error", err)
 		return
 	}
 	o.log.Info("the outbox can be written again", "dropped", o.journal.dropped.Load())
@@ -321,7 +320,7 @@ func (o *Outbox) sayDisk(now bool, err error) {
 
 func (o *Outbox) sayUnflushed(now bool, err error) {
 	if now {
-		o.log.Error("rows of the outbox cannot be flushed; a power cut would lose those that the database does not have", "error", err)
+		o.log.Error("cannot flush the outbox; a power cut would lose the rows that the database does not have", "error", err)
 		return
 	}
 	o.log.Info("rows of the outbox are flushed again")
@@ -329,13 +328,13 @@ func (o *Outbox) sayUnflushed(now bool, err error) {
 
 func (o *Outbox) sayKept(now bool, err error) {
 	if now {
-		o.log.Error("the outbox keeps rows that the database has: it has not flushed them, or they cannot be removed", "error", err)
+		o.log.Error("cannot remove drained rows from the outbox; they are kept", "error", err)
 		return
 	}
-	o.log.Info("the outbox lets go again of rows that the database has")
+	o.log.Info("drained rows are removed from the outbox again")
 }
 
-// condition is a state of affairs that is said when it begins and when it ends.
+// condition is a lasting failure that is logged when it begins and when it ends.
 type condition struct {
 	on  atomic.Bool
 	say func(now bool, err error)
@@ -349,7 +348,7 @@ func (c *condition) set(now bool, err error) {
 	}
 }
 
-// note sets the condition by what an attempt came to.
+// note sets the condition by the result of an attempt.
 func (c *condition) note(err error) { c.set(err != nil, err) }
 
 // keepRefused appends a frame to a file in the folder of refused rows and flushes

@@ -9,26 +9,26 @@ import (
 )
 
 const (
-	// settleTime is how old a prediction's id must be before it is believed to
-	// be unknown. A younger one may be in the outbox of another gateway.
+	// settleTime is how old a prediction's id must be before it counts as
+	// unknown. A younger one may be in the outbox of another gateway.
 	settleTime = 3 * time.Second
-	// newcomerTime is how long a customer whom nobody knows is looked for: the
-	// first prediction for them may be in another gateway's outbox, and their
-	// id does not say when it was made.
+	// newcomerTime is how long an unknown customer is looked for: the first
+	// prediction for them may be in another gateway's outbox, and their id has no
+	// time in it.
 	newcomerTime = time.Second
-	// Between two looks there is a pause, each time twice as long.
+	// The pause between two lookups doubles from minLook to maxLook.
 	minLook, maxLook = 50 * time.Millisecond, 500 * time.Millisecond
 )
 
-// RecordOutcomes implements predict.Ledger. The database records them, after
-// it has been given those of their predictions that are still in the outbox.
+// RecordOutcomes implements predict.Ledger. The database records them after it
+// got their predictions that are still in the outbox.
 //
 // Where other gateways share the database, an outcome whose prediction is
 // unknown and less than settleTime old is tried again, within the caller's
 // time, until it is found or no longer that young. Nothing is kept of outcomes
 // that match nothing, so trying them again changes nothing.
 func (o *Outbox) RecordOutcomes(ctx context.Context, outcomes []predict.Outcome) ([]predict.Match, error) {
-	if err := o.takeAlong(ctx, outcomes); err != nil {
+	if err := o.flushReferenced(ctx, outcomes); err != nil {
 		return nil, err
 	}
 	start := time.Now()
@@ -40,7 +40,7 @@ func (o *Outbox) RecordOutcomes(ctx context.Context, outcomes []predict.Outcome)
 		var again []predict.Outcome
 		var at []int
 		for i := range matches {
-			if !matches[i].Found && time.Now().Before(believed(&outcomes[i], start)) {
+			if !matches[i].Found && time.Now().Before(unknownAfter(&outcomes[i], start)) {
 				again, at = append(again, outcomes[i]), append(at, i)
 			}
 		}
@@ -66,8 +66,8 @@ func (o *Outbox) RecordOutcomes(ctx context.Context, outcomes []predict.Outcome)
 	}
 }
 
-// believed is when an outcome that matches nothing may be taken for unknown.
-func believed(o *predict.Outcome, start time.Time) time.Time {
+// unknownAfter returns when an outcome that matches nothing counts as unknown.
+func unknownAfter(o *predict.Outcome, start time.Time) time.Time {
 	if o.PredictionID == "" {
 		return start.Add(newcomerTime)
 	}
@@ -78,10 +78,10 @@ func believed(o *predict.Outcome, start time.Time) time.Time {
 	return made.Add(settleTime)
 }
 
-// takeAlong stores those predictions of the outbox that outcomes are for: those
-// named, and the newest of each customer named. They are drained in their turn
-// once more, which the database ignores.
-func (o *Outbox) takeAlong(ctx context.Context, outcomes []predict.Outcome) error {
+// flushReferenced stores the predictions of the outbox that outcomes refer to:
+// those named by id, and the newest of each customer named. They are drained
+// again in their turn, which the database ignores.
+func (o *Outbox) flushReferenced(ctx context.Context, outcomes []predict.Outcome) error {
 	pending := o.journal.pending()
 	if len(pending) == 0 {
 		return nil

@@ -14,8 +14,8 @@ const (
 	refusedFolder = "refused"
 )
 
-// oldPosition is a file in which earlier versions kept how far the drain was.
-// They took every segment below it for drained, which was not always so.
+// oldPosition is a file in which earlier versions recorded the progress of the
+// drain. It could be wrong, so it is not used.
 const oldPosition = "position"
 
 // finding is something that was wrong in the folder.
@@ -79,10 +79,10 @@ func (j *journal) recover(report func(finding)) error {
 	return j.readAll(found, report)
 }
 
-// pass sees to it that the number of a file is not used again.
+// pass makes sure that the number of a file is not used again.
 func (j *journal) pass(name string) {
 	if len(name) > segmentNameSize {
-		name = name[:segmentNameSize] // moveTo may have added to it
+		name = name[:segmentNameSize] // moveTo may have added a suffix
 	}
 	j.next = max(j.next, segmentNumber(name)+1)
 }

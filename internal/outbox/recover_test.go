@@ -252,7 +252,7 @@ func TestATornTailIsCut(t *testing.T) {
 			t.Fatal(err)
 		}
 		torn := openBench(t, dir, newDatabase(), Options{})
-		if torn.said("torn") != 1 {
+		if torn.said("incomplete end") != 1 {
 			t.Errorf("%s: it was not said: %s", what, torn.logs)
 		}
 		torn.mustAppend(t, want[3])

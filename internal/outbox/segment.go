@@ -21,7 +21,7 @@ var (
 )
 
 // segment is one file. The journal's lock guards it, except for the file that
-// is being written, which belongs to whoever leads.
+// is being written, which is the leader's.
 type segment struct {
 	number  uint64
 	path    string

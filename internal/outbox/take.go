@@ -24,11 +24,11 @@ func (c *chunk) length(i int) int64 {
 	return int64(c.ends[i] - c.ends[i-1])
 }
 
-// take returns the oldest rows, at most so many and not many more bytes than
-// so many, or none. They are taken again unless done is called for them. Only
-// one chunk is out at a time. The records are in buf, or in a larger one, which
-// is returned.
-func (j *journal) take(maxRows int, maxBytes int64, buf []byte) (chunk, []byte, error) {
+// nextChunk returns the oldest rows: at most maxRows, and no row beyond the one
+// that reaches maxBytes. It returns them again unless done is called for them.
+// Only one chunk is in use at a time. The records are in buf, or in a larger
+// buffer, which is returned.
+func (j *journal) nextChunk(maxRows int, maxBytes int64, buf []byte) (chunk, []byte, error) {
 	c, to := j.claim(maxRows, maxBytes)
 	if c.segment == nil {
 		return chunk{}, buf, nil
@@ -74,8 +74,8 @@ func (j *journal) unsettled() bool {
 	return len(j.segments) > 0 && j.segments[0].rows() == 0 && (j.segments[0] != j.active || len(j.active.keys) > 0)
 }
 
-// settle takes from the disk what is drained. The database must have on disk
-// what it was given until now. The file that is written is emptied but stays, so
+// settle removes what is drained from the disk. The database must have flushed
+// all rows that it was given. The file that is written is emptied but stays, so
 // that its number is not used again after a start.
 func (j *journal) settle() error {
 	err := j.exclusively(j.emptyActive)
@@ -98,7 +98,7 @@ func (j *journal) emptyActive() error {
 	j.mu.Unlock()
 	switch {
 	case s == nil:
-		_ = j.begin() // what fails here is said when a row comes
+		_ = j.begin() // if this fails, the next append reports it
 		return nil
 	case !drained:
 		return nil
@@ -115,8 +115,8 @@ func (j *journal) emptyActive() error {
 	return nil
 }
 
-// remove takes the oldest segment, which is drained, from the disk, or sets it
-// aside to be looked at.
+// remove removes the oldest segment, which is drained, or moves it to the folder
+// of damaged segments.
 func (j *journal) remove() error {
 	s := j.segments[0]
 	var err error
@@ -166,7 +166,7 @@ func (j *journal) release(c *chunk) (dropped bool) {
 	return c.segment.dropped
 }
 
-// spoil marks the segment of a chunk as damaged, and reports whether that is news.
+// spoil marks the segment of a chunk as damaged, and reports whether it was not yet.
 func (j *journal) spoil(c *chunk) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
