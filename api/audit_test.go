@@ -15,9 +15,10 @@ import (
 
 // actLog is an audit log in memory.
 type actLog struct {
-	mu   sync.Mutex
-	acts []modelswap.Act // newest first
-	err  error
+	mu    sync.Mutex
+	acts  []modelswap.Act // newest first
+	err   error
+	clock error // of CheckClock
 }
 
 func (s *actLog) BeginAct(_ context.Context, a modelswap.Act) error {
@@ -56,6 +57,12 @@ func (s *actLog) CountAct(_ context.Context, a modelswap.Act) error {
 	return nil
 }
 
+func (s *actLog) CheckClock(context.Context, time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.clock
+}
+
 func (s *actLog) RemoveSignIns(_ context.Context, before time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -78,6 +85,12 @@ func (s *actLog) fail(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.err = err
+}
+
+func (s *actLog) doubtClock(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.clock = err
 }
 
 func (s *actLog) newest(t *testing.T) modelswap.Act {

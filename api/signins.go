@@ -243,7 +243,12 @@ func (s *SignIns) Run(ctx context.Context) {
 func (s *SignIns) removeOld(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	if err := s.acts.RemoveSignIns(ctx, time.Now().Add(-signInRetention)); err != nil {
+	now := time.Now()
+	err := s.acts.CheckClock(ctx, now)
+	if err == nil {
+		err = s.acts.RemoveSignIns(ctx, now.Add(-signInRetention))
+	}
+	if err != nil {
 		s.log.Error("cannot remove old failed sign-ins from the audit log; the next try is in an hour", "error", err)
 	}
 }

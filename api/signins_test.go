@@ -60,7 +60,14 @@ func TestFailedSignInsAreInTheAuditLog(t *testing.T) {
 		if got := len(h.acts()); got != 5 {
 			t.Errorf("got %d entries after an hour, want 5", got)
 		}
+		h.log.doubtClock(errTest)
 		time.Sleep(91 * 24 * time.Hour)
+		synctest.Wait()
+		if got := h.acts(); len(got) != 5 {
+			t.Errorf("got %d entries after 91 days of a clock in doubt, want 5", len(got))
+		}
+		h.log.doubtClock(nil)
+		time.Sleep(time.Hour)
 		synctest.Wait()
 		if got := h.acts(); len(got) != 0 {
 			t.Errorf("got %q after 91 days, want nothing", got)

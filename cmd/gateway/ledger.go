@@ -127,7 +127,7 @@ func retain(ctx context.Context, ledger *store.Store, age time.Duration, log *sl
 			return
 		case <-wait.C:
 		}
-		removed, err := ledger.RemovePredictions(ctx, time.Now().Add(-age), retainRows)
+		removed, err := removeOld(ctx, ledger, age)
 		total += removed
 		switch {
 		case ctx.Err() != nil:
@@ -143,6 +143,16 @@ func retain(ctx context.Context, ledger *store.Store, age time.Duration, log *sl
 		failing, total = err != nil, 0
 		wait.Reset(retainEvery)
 	}
+}
+
+// removeOld removes some predictions that are older than age. A clock that may be
+// wrong removes none.
+func removeOld(ctx context.Context, ledger *store.Store, age time.Duration) (removed int64, err error) {
+	now := time.Now()
+	if err := ledger.CheckClock(ctx, now); err != nil {
+		return 0, err
+	}
+	return ledger.RemovePredictions(ctx, now.Add(-age), retainRows)
 }
 
 // outboxStatus is the outbox's part of /admin/status.

@@ -400,6 +400,9 @@ func TestOldPredictionsLeaveTheLedger(t *testing.T) {
 	cfg.Demo = false
 	g := start(t, cfg)
 	now := time.Now()
+	if err := g.parts.store.CheckClock(t.Context(), now.Add(-25*time.Hour)); err != nil {
+		t.Fatal(err)
+	}
 	var rows []predict.Prediction
 	for i := range 1200 {
 		age := 89 * 24 * time.Hour
@@ -409,6 +412,13 @@ func TestOldPredictionsLeaveTheLedger(t *testing.T) {
 		rows = append(rows, predict.Prediction{ID: fmt.Sprint(i), CustomerID: "c", CreatedAt: now.Add(-age), Features: []byte(`{}`), Model: "m", Schema: "s"})
 	}
 	if err := g.parts.store.Append(t.Context(), rows); err != nil {
+		t.Fatal(err)
+	}
+	// A clock a day and an hour ahead of the last check removes nothing.
+	if removed, err := removeOld(t.Context(), g.parts.store, 90*24*time.Hour); removed != 0 || err == nil {
+		t.Errorf("with a clock in doubt got %d rows removed (%v), want an error", removed, err)
+	}
+	if err := g.parts.store.CheckClock(t.Context(), now.Add(-2*time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

@@ -100,6 +100,9 @@ type Acts interface {
 	// CountAct records an act that stands for Count equal ones. An act that has
 	// the ID already takes the new Count and Detail.
 	CountAct(ctx context.Context, a Act) error
+	// CheckClock returns an error while now may be the time of a wrong clock, so
+	// that nothing may be removed by its age.
+	CheckClock(ctx context.Context, now time.Time) error
 	// RemoveSignIns removes the failed sign-ins that began before a time.
 	RemoveSignIns(ctx context.Context, before time.Time) error
 	// EndAct records what came of it.

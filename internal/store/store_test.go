@@ -28,6 +28,7 @@ var conformance = []struct {
 	{"streaming customers", testEachCustomer},
 	{"ledger", testLedger},
 	{"retention", testRetention},
+	{"the clock", testClock},
 	{"outcomes", testOutcomes},
 	{"labels", testLabels},
 	{"superseded", testSuperseded},
