@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"io"
 	"runtime"
 	"sync"
@@ -15,9 +16,9 @@ import (
 // it. A single line is written at once, and the order is kept.
 //
 // If the log is not read, as with a full pipe, unwrittenMax bytes wait. Further
-// lines are dropped and counted. Once writing works again, a line in their
-// place says how many are missing. Lines that were not written when the process
-// was killed are lost.
+// lines are dropped and counted, as are lines whose write fails, as on a full
+// disk. Once writing works again, a line in their place says how many are
+// missing. Lines that were not written when the process was killed are lost.
 type logWriter struct {
 	w io.Writer
 	// missing returns the line that reports dropped lines.
@@ -29,7 +30,9 @@ type logWriter struct {
 	spare   []byte // memory of lines
 	writing bool
 	closed  bool
-	gap     int64 // lines dropped since the last line that was accepted
+	gap     int64 // lines dropped that no line has reported
+	reports int64 // lines among lines that report dropped ones
+	told    int64 // how many those report
 	dropped int64 // lines dropped in all
 	done    chan struct{}
 }
@@ -71,6 +74,8 @@ func (l *logWriter) Write(line []byte) (int, error) {
 func (l *logWriter) reportGap() {
 	if l.gap > 0 {
 		l.lines = append(l.lines, l.missing(l.gap)...)
+		l.reports++
+		l.told += l.gap
 		l.gap = 0
 	}
 }
@@ -90,13 +95,24 @@ func (l *logWriter) run() {
 		l.mu.Unlock()
 		runtime.Gosched() // let other goroutines that are about to log add their lines
 		l.mu.Lock()
-		lines := l.lines
-		l.lines = l.spare[:0]
+		lines, reports, told := l.lines, l.reports, l.told
+		l.lines, l.reports, l.told = l.spare[:0], 0, 0
 		l.mu.Unlock()
-		_, _ = l.w.Write(lines)
+		n, err := l.w.Write(lines)
 		l.mu.Lock()
 		l.spare, l.writing = lines[:0], false
-		l.reportGap()
+		if err == nil {
+			l.reportGap()
+			continue
+		}
+		// The gap is reported with the next line, not at once: that would fail, too.
+		lost := int64(bytes.Count(lines[n:], []byte("\n")))
+		if n == 0 { // no report was written
+			lost -= reports
+			l.gap += told
+		}
+		l.dropped += lost
+		l.gap += lost
 	}
 }
 
@@ -129,6 +145,6 @@ func measureLog(reg prometheus.Registerer, dropped func() int64) {
 		dropped = func() int64 { return 0 }
 	}
 	reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
-		Name: "gateway_log_lines_dropped_total", Help: "Log lines that were dropped because the log was not read fast enough.",
+		Name: "gateway_log_lines_dropped_total", Help: "Log lines that were dropped because the log was not read fast enough, or could not be written.",
 	}, func() float64 { return float64(dropped()) }))
 }

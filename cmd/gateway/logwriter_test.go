@@ -101,6 +101,49 @@ func TestLoggingNeverWaitsForAReader(t *testing.T) {
 	})
 }
 
+// fullDisk writes nothing, or the first bytes, while it is full.
+type fullDisk struct {
+	full  bool
+	room  int
+	text  bytes.Buffer
+	tries int
+}
+
+func (d *fullDisk) Write(b []byte) (int, error) {
+	d.tries++
+	if !d.full {
+		return d.text.Write(b)
+	}
+	n, _ := d.text.Write(b[:min(d.room, len(b))])
+	return n, errors.New("no space left on device")
+}
+
+func TestLinesThatCannotBeWrittenAreCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := &fullDisk{full: true}
+		l := newLogWriter(disk, missingLines)
+		for i := range 3 {
+			fmt.Fprintf(l, "lost %d\n", i)
+			synctest.Wait()
+		}
+		if n := l.Dropped(); n != 3 || disk.tries != 3 {
+			t.Errorf("%d lines were dropped in %d tries, want 3 in 3", n, disk.tries)
+		}
+		// Of the next line and the report before it the report alone is written.
+		disk.room = len("3 are missing\n")
+		fmt.Fprint(l, "lost 3\n")
+		synctest.Wait()
+		disk.full = false
+		fmt.Fprint(l, "written\n")
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if want := "3 are missing\n1 are missing\nwritten\n"; disk.text.String() != want {
+			t.Errorf("got %q, want %q", disk.text.String(), want)
+		}
+	})
+}
+
 // TestALogThatIsNeverReadDoesNotHoldUpTheEnd gives up the lines that wait.
 func TestALogThatIsNeverReadDoesNotHoldUpTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -94,7 +94,7 @@ func TestTerminatingUnderLoadDropsNothing(t *testing.T) {
 }
 
 // TestALogThatIsNotReadStopsNothing runs a gateway whose stderr is a pipe that
-// is never read. It goes on answering, and ends when it is told to.
+// is never read, and then closed. It goes on answering, and ends when it is told to.
 func TestALogThatIsNotReadStopsNothing(t *testing.T) {
 	unread, stderr, err := os.Pipe()
 	if err != nil {
@@ -137,9 +137,14 @@ func TestALogThatIsNotReadStopsNothing(t *testing.T) {
 	if t.Failed() {
 		return
 	}
-	if n := metricOf(t, url, "gateway_log_lines_dropped_total"); n < 1 {
-		t.Errorf("%v lines were dropped, of %d", n, 8*each)
+	unwritten := metricOf(t, url, "gateway_log_lines_dropped_total")
+	if unwritten < 1 {
+		t.Errorf("%v lines were dropped, of %d", unwritten, 8*each)
 	}
+	_ = unread.Close()
+	eventually(t, "lines that cannot be written are counted", func() bool {
+		return metricOf(t, url, "gateway_log_lines_dropped_total") > unwritten
+	})
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}

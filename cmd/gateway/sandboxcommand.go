@@ -3,7 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os/signal"
 	"strings"
+	"syscall"
 
 	"gateway/internal/aws/awstest"
 )
@@ -54,9 +56,10 @@ func (cmd sandboxCommand) Run(c *console) error {
 	if cmd.Speed <= 0 {
 		return &usageError{errors.New("--speed: must be above zero")}
 	}
-	// The stand-in must answer also while its output is not read.
+	// The stand-in must answer also while its output is not read, and after its reader has ended.
+	signal.Ignore(syscall.SIGPIPE)
 	log := newLogWriter(c.stderr, func(dropped int64) []byte {
-		return fmt.Appendf(nil, "gateway: %d lines were dropped because the output was not read\n", dropped)
+		return fmt.Appendf(nil, "gateway: %d lines were dropped because the output was not read or could not be written\n", dropped)
 	})
 	defer func() { _ = log.Close() }()
 	o := awstest.Options{Addr: cmd.Addr, Pace: awstest.RealPace().Faster(cmd.Speed), Backend: cmd.Moto,

@@ -7,6 +7,8 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"golang.org/x/term"
 )
@@ -20,6 +22,7 @@ func (serveCommand) Run(c *console) error {
 		return &usageError{err}
 	}
 	terminal := isTerminal(c.stderr)
+	signal.Ignore(syscall.SIGPIPE) // a reader of the log that ends does not end the gateway
 	lines := newLogWriter(c.stderr, func(dropped int64) []byte { return droppedLine(cfg, terminal, dropped) })
 	defer func() { _ = lines.Close() }()
 	log := newLogger(cfg, lines, terminal)
@@ -51,7 +54,7 @@ func newLogger(cfg Config, w io.Writer, terminal bool) *slog.Logger {
 // droppedLine is the log line that says how many lines before it are missing.
 func droppedLine(cfg Config, terminal bool, dropped int64) []byte {
 	var line bytes.Buffer
-	newLogger(cfg, &line, terminal).Error("log lines were dropped because the log was not read", "lines", dropped)
+	newLogger(cfg, &line, terminal).Error("log lines were dropped because the log was not read or could not be written", "lines", dropped)
 	return line.Bytes()
 }
 
