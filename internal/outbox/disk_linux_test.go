@@ -27,7 +27,7 @@ func TestAFullDiskFollowsThePolicy(t *testing.T) {
 		if !errors.As(err, &e) || e.Kind != predict.Unavailable || !errors.Is(err, syscall.ENOSPC) {
 			t.Fatalf("got %v after %d, want a refusal because the disk is full", err, taken)
 		}
-		if b.Check(t.Context()) == nil || b.said("cannot be written") != 1 {
+		if b.Check(t.Context()) == nil || b.said("cannot write") != 1 {
 			t.Errorf("Check says %v, the log\n%s", b.Check(t.Context()), b.logs)
 		}
 		b.mustDrain(t)
@@ -100,7 +100,7 @@ func TestAFullDiskIsReportedOnce(t *testing.T) {
 						time.Sleep(time.Second)
 						synctest.Wait()
 					}
-					if b.said("cannot be written") != 1 || b.said("can be written again") != 0 || b.said("the outbox is full") != 0 {
+					if b.said("cannot write") != 1 || b.said("can be written again") != 0 || b.said("the outbox is full") != 0 {
 						t.Errorf("on a full disk the log says\n%s", b.logs)
 					}
 					if err := b.Check(t.Context()); err == nil {
@@ -137,7 +137,7 @@ func TestAFlushThatFailsIsReportedUntilAnotherSucceeds(t *testing.T) {
 	defer pipe.Close()
 	b.journal.file = writer
 	b.tick(t.Context())
-	if b.said("cannot be flushed") != 1 || b.Check(t.Context()) == nil || b.journal.active != nil {
+	if b.said("cannot flush") != 1 || b.Check(t.Context()) == nil || b.journal.active != nil {
 		t.Errorf("Check says %v, the log\n%s", b.Check(t.Context()), b.logs)
 	}
 	if err := file.Close(); err != nil {

@@ -62,7 +62,7 @@ func TestAStopLeavesNothingToDrainAgain(t *testing.T) {
 			b.mustAppend(t, newPredictions(0, 300)...)
 			b.mustDrain(t)
 			next := b.crash(t, Options{})
-			if s := next.Stats(); s.Rows != 0 || next.said("since the last run") != 0 {
+			if s := next.Stats(); s.Rows != 0 || next.said("of an earlier run") != 0 {
 				t.Errorf("stats are %+v, the log\n%s", s, next.logs)
 			}
 		})
@@ -191,7 +191,7 @@ func TestWhatIsNoSegmentIsLeftAndReported(t *testing.T) {
 		t.Fatal(err)
 	}
 	next := openBench(t, b.dir, b.db, Options{})
-	if got := next.Stats().Unread; got != 7 || next.said("cannot be read as a segment") != 7 {
+	if got := next.Stats().Unread; got != 7 || next.said("cannot read a file") != 7 {
 		t.Errorf("%d files are reported, want 7; the log is\n%s", got, next.logs)
 	}
 	next.mustDrain(t)
