@@ -12,8 +12,8 @@
 //	cmd/gateway          the one binary: settings, wiring, commands
 //	api                  HTTP: routes, wire types, problems, a client
 //	internal/predict     the heart: feature schema, validation, encoding, Service
-//	internal/scoring     the way to a remote model: rows of concurrent requests share calls
-//	internal/overload    what keeps it steady: the limit, the circuit breaker
+//	internal/scoring     the way to a remote model: micro-batching, hedge, circuit breaker
+//	internal/overload    what keeps it steady: the limit on requests of apps
 //	internal/idempotency keys under which a request is handled once
 //	internal/modelswap   renewals: the steps, the engine that runs them, the gate
 //	internal/learn       models trained in Go: logistic regression, boosted trees
@@ -50,7 +50,7 @@
 //	export      ──► predict
 //	demo        ──► predict
 //	idempotency ──► predict
-//	overload    ──► scoring, predict
+//	overload    ──► predict
 //	scoring     ──► predict
 //	awstest     ──► learn
 //	loadtest    ──► awstest, demo, learn, predict

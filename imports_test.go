@@ -36,7 +36,7 @@ var mayImport = map[string][]string{
 	"internal/export":    {"internal/predict"},
 	"internal/demo":      {"internal/predict"},
 
-	"internal/overload":    {"internal/scoring", "internal/predict"},
+	"internal/overload":    {"internal/predict"},
 	"internal/scoring":     {"internal/predict"},
 	"internal/idempotency": {"internal/predict"},
 
@@ -79,7 +79,7 @@ var mayUse = map[string][]string{
 	"github.com/aws/smithy-go":     {"internal/aws"},
 	"golang.org/x/time":            {"api"},
 
-	"github.com/failsafe-go/failsafe-go": {"internal/overload"},
+	"github.com/failsafe-go/failsafe-go": {"internal/overload", "internal/scoring"},
 
 	"modernc.org/sqlite":                  {"internal/store"},
 	"github.com/jackc/pgx/v5":             {"internal/store", "internal/pgtest"},

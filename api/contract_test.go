@@ -21,10 +21,10 @@ import (
 	"gateway/api"
 	"gateway/internal/learn"
 	"gateway/internal/modelswap"
-	"gateway/internal/overload"
 	"gateway/internal/predict"
 	"gateway/internal/secrets"
 
+	"gateway/internal/scoring"
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
@@ -721,7 +721,7 @@ func (c *contract) setup(options ...option) *bundle {
 		failing := time.Now()
 		b.deps.Status = func(context.Context) map[string]any {
 			return map[string]any{"platform": "local", "customers": map[string]any{"total": 3, "labelled": 2, "demo": 1},
-				"breaker": overload.BreakerStatus{State: "open", Since: &failing, Failures: 20, RetryAfter: .4},
+				"breaker": scoring.BreakerStatus{State: "open", Since: &failing, Failures: 20, RetryAfter: .4},
 				"secrets": []secrets.State{{Name: "database", ID: "db", Versions: map[secrets.Stage]string{secrets.Current: "2", secrets.Previous: "1"},
 					ReadAt: time.Now(), Age: 1.5, FailingSince: &failing, Error: "it does not answer"}}}
 		}

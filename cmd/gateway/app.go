@@ -85,10 +85,10 @@ func newApp(ctx context.Context, cfg Config, log *slog.Logger, say func(format s
 	}
 	a.signIns = api.NewSignIns(a.parts.store, proxies, log, a.parts.registry)
 	limit := overload.NewLimit(overload.Options{Floor: cfg.Limit.Min, Ceiling: cfg.Limit.Max,
-		Patience: cfg.PredictTimeout / 4, Memory: requestMemory(cfg.memoryLimit), Streams: cfg.MaxStreams, Queue: a.parts.queue}, a.parts.registry)
+		Patience: cfg.PredictTimeout / 4, Memory: requestMemory(cfg.memoryLimit), Streams: cfg.MaxStreams, Queue: a.parts.queue()}, a.parts.registry)
 	a.limit = limit
 	if hold := a.parts.noRetriesWhile; hold != nil {
-		hold(func() bool { return limit.Shedding() || !a.parts.breaker.Closed() })
+		hold(func() bool { return limit.Shedding() || !a.parts.remote.Breaker().Closed() })
 	}
 	deps := api.Deps{
 		Limit:    limit,
@@ -116,8 +116,8 @@ func newApp(ctx context.Context, cfg Config, log *slog.Logger, say func(format s
 
 		SpoolSpare: a.parts.disk.spare,
 	}
-	if b := a.parts.breaker; b != nil {
-		deps.Dependencies = append(deps.Dependencies, api.Dependency{Name: "endpoint", Check: b.Check})
+	if remote := a.parts.remote; remote != nil {
+		deps.Dependencies = append(deps.Dependencies, api.Dependency{Name: "endpoint", Check: remote.Breaker().Check})
 	}
 	if a.parts.tracing != nil {
 		deps.Tracer = a.parts.tracing
@@ -349,8 +349,8 @@ func (a *app) status(ctx context.Context) map[string]any {
 		"secrets":  a.parts.vault.States(),
 		"warnings": warnings(a.cfg),
 	}
-	if b := a.parts.breaker; b != nil {
-		out["breaker"] = b.Status()
+	if remote := a.parts.remote; remote != nil {
+		out["breaker"] = remote.Breaker().Status()
 	}
 	if count, err := a.parts.count(ctx); err == nil {
 		customers := map[string]any{"total": count.Customers}

@@ -13,7 +13,6 @@ import (
 	"gateway/internal/local"
 	"gateway/internal/modelswap"
 	"gateway/internal/overload"
-	"gateway/internal/predict"
 	"gateway/internal/scoring"
 	"gateway/internal/store"
 )
@@ -40,28 +39,11 @@ func openAWS(ctx context.Context, cfg Config, p *parts, log *slog.Logger) (b bac
 		return b, &usageError{fmt.Errorf("GATEWAY_S3_BUCKET: %w", err)}
 	}
 	endpoint := aws.NewEndpoint(api, files, cfg.EndpointName, p.schema, aws.Formats{ContentType: cfg.Model.ContentType, Accept: cfg.Model.Accept})
-	scorer := &batchedScorer{aws.NewScorer(endpoint, log), nil}
-	traced, link := p.traceCalls(scorer.Scorer)
-	breaker := overload.NewBreaker(traced, overload.BreakerOptions{Failures: cfg.Breaker.Failures, Open: cfg.Breaker.Open,
-		Timeout: cfg.PredictTimeout, Mixed: scorer.Mixed, Changed: func(state string) {
-			log.Warn("the circuit breaker before the endpoint is "+state, "endpoint", cfg.EndpointName)
-		}}, p.registry)
+	remote := openRemote(ctx, cfg, p, aws.NewScorer(endpoint, log), log)
 	measureRetries(p.registry, api)
 	measureForeignAnswers(p.registry, api)
-	var asked predict.Scorer = breaker
-	if on, after, _ := cfg.hedge(); on {
-		// Rows that wait want the slots that hedges would take from the endpoint.
-		asked = overload.NewHedge(breaker, after, func() bool { return breaker.Closed() && scorer.batch.Status().Queued == 0 }, p.registry)
-	}
-	scorer.batch = scoring.NewBatch(asked, scoring.BatchOptions{MaxRows: cfg.Batch.MaxRows, MaxWait: cfg.Batch.MaxWait,
-		MaxBytes: aws.CallBytes, Timeout: cfg.PredictTimeout, Link: link}, p.registry)
-	p.cleanups.add("batches", func() error {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.PredictTimeout)
-		defer cancel()
-		return scorer.batch.Stop(ctx)
-	})
 	b = backEnd{
-		scorer: scorer,
+		scorer: remote,
 		files:  files,
 		trainer: aws.NewTrainer(api, files, aws.TrainingSettings{
 			Algorithm: cfg.Training.Algorithm, Image: cfg.Training.Image, Role: cfg.ExecutionRoleARN,
@@ -72,8 +54,7 @@ func openAWS(ctx context.Context, cfg Config, p *parts, log *slog.Logger) (b bac
 			Role: cfg.ExecutionRoleARN, InstanceType: cfg.Hosting.InstanceType, InstanceCount: cfg.Hosting.InstanceCount,
 			Strategy: aws.Strategy(cfg.Deploy.Strategy), Alarms: cfg.Deploy.Alarms,
 		}, aws.Timing{Poll: cfg.RenewalPoll}, log),
-		queue:   overload.QueueOf(scorer.batch, breaker),
-		breaker: breaker, noRetriesWhile: api.NoRetriesWhile,
+		remote: remote, noRetriesWhile: api.NoRetriesWhile,
 		follow: func(ctx context.Context, failed func(error)) { endpoint.Follow(ctx, followEndpoint, failed) },
 		poll:   cfg.RenewalPoll,
 	}
@@ -99,6 +80,40 @@ func openAWS(ctx context.Context, cfg Config, p *parts, log *slog.Logger) (b bac
 	return b, nil
 }
 
+// openRemote makes the chain before the endpoint.
+func openRemote(ctx context.Context, cfg Config, p *parts, endpoint scoring.Endpoint, log *slog.Logger) *scoring.Chain {
+	o := scoring.Options{
+		Timeout: cfg.PredictTimeout,
+		Batch:   scoring.BatchOptions{MaxRows: cfg.Batch.MaxRows, MaxWait: cfg.Batch.MaxWait, MaxBytes: aws.CallBytes},
+		Breaker: scoring.BreakerOptions{Failures: cfg.Breaker.Failures, Open: cfg.Breaker.Open, Changed: func(state string) {
+			log.Warn("the circuit breaker before the endpoint is "+state, "endpoint", cfg.EndpointName)
+		}},
+	}
+	o.Hedge.On, o.Hedge.After, _ = cfg.hedge()
+	if p.tracing != nil {
+		o.Tracer = p.tracing
+	}
+	remote := scoring.Remote(endpoint, o, p.registry)
+	p.cleanups.add("batches", func() error {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.PredictTimeout)
+		defer cancel()
+		return remote.Stop(ctx)
+	})
+	return remote
+}
+
+// queue returns what tells the limit of the queue before the endpoint; nil where
+// the model is in this process.
+func (b *backEnd) queue() func() overload.Queue {
+	if b.remote == nil {
+		return nil
+	}
+	return func() overload.Queue {
+		s := b.remote.Status()
+		return overload.Queue{Rows: s.Queued, Wait: s.Wait, All: s.All, Call: s.Latency, Still: s.Still, Probes: s.Trial}
+	}
+}
+
 // measureRetries tells what became of calls that could be repeated.
 func measureRetries(reg prometheus.Registerer, api *aws.Clients) {
 	for result, value := range map[string]func(aws.Retries) int64{
@@ -119,17 +134,6 @@ func measureForeignAnswers(reg prometheus.Registerer, api *aws.Clients) {
 		Name: "gateway_endpoint_foreign_answers_total",
 		Help: "Answers of the endpoint that did not fit their call: another number of scores, or no score that a known model gives the call's probe. The answer is discarded, its connection closed, and the call made again if the retry budget allows.",
 	}, func() float64 { return float64(api.ForeignAnswers()) }))
-}
-
-// batchedScorer asks the endpoint about rows of concurrent requests together.
-type batchedScorer struct {
-	*aws.Scorer
-	batch *scoring.Batch
-}
-
-// Score implements predict.Scorer.
-func (s *batchedScorer) Score(ctx context.Context, rows []predict.Vector, explain bool) (predict.Scores, error) {
-	return s.batch.Score(ctx, rows, explain)
 }
 
 // spotWait is how long a training job may wait for spare machines.

@@ -13,8 +13,8 @@ import (
 	"gateway/internal/local"
 	"gateway/internal/modelswap"
 	"gateway/internal/outbox"
-	"gateway/internal/overload"
 	"gateway/internal/predict"
+	"gateway/internal/scoring"
 	"gateway/internal/store"
 	"gateway/internal/tracing"
 )
@@ -53,10 +53,9 @@ type backEnd struct {
 	// follow keeps up, until ctx ends, with which model serves. failed is told
 	// when that begins to fail, with nil when it works again.
 	follow func(ctx context.Context, failed func(error))
-	// queue tells of the queue for the model, and breaker of the circuit before
-	// it. Nil, as the next: the model is in this process.
-	queue   func() overload.Queue
-	breaker *overload.Breaker
+	// remote is the chain before the endpoint, the same as scorer. Nil, as the
+	// next: the model is in this process.
+	remote *scoring.Chain
 	// noRetriesWhile stops the repeating of its calls while a function says so.
 	noRetriesWhile func(func() bool)
 	// poll is how often to look at work that takes time; zero: the engine's own.

@@ -10,7 +10,7 @@ import (
 
 	"gateway/api"
 	"gateway/internal/aws/awstest"
-	"gateway/internal/overload"
+	"gateway/internal/scoring"
 )
 
 // onSageMakerWithAModel is a gateway whose model an endpoint of the stand-in serves.
@@ -35,7 +35,7 @@ func (g *gatewayUnderTest) breakerState(t *testing.T) string {
 		t.Fatal(err)
 	}
 	defer res.Body.Close()
-	var page struct{ Breaker *overload.BreakerStatus }
+	var page struct{ Breaker *scoring.BreakerStatus }
 	if err := json.NewDecoder(res.Body).Decode(&page); err != nil || page.Breaker == nil {
 		t.Fatalf("no breaker in the status: %v", err)
 	}

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"gateway/internal/modelswap"
-	"gateway/internal/predict"
 	"gateway/internal/tracing"
 )
 
@@ -37,14 +36,6 @@ func closeTraces(ctx context.Context, t *tracing.Tracing, log *slog.Logger) {
 	if err := t.Close(ctx); err != nil {
 		log.Warn("traces are lost", "error", err)
 	}
-}
-
-// traceCalls is what makes spans of the calls of an endpoint.
-func (p *parts) traceCalls(scorer predict.Scorer) (predict.Scorer, func(context.Context, []context.Context) context.Context) {
-	if p.tracing == nil {
-		return scorer, nil
-	}
-	return p.tracing.Scorer(scorer), p.tracing.Link
 }
 
 // traceRenewals is what makes spans of renewals.

@@ -373,8 +373,9 @@ const (
 	lookChanging = time.Second
 )
 
-// Mixed reports whether two models may answer, because the endpoint is changing.
-func (s *Scorer) Mixed() bool {
+// Updating reports whether two models may answer, because a deployment is under
+// way.
+func (s *Scorer) Updating() bool {
 	v := s.endpoint.view.Load()
 	return v != nil && v.changing()
 }

@@ -38,33 +38,3 @@ func newLimitMetrics(reg prometheus.Registerer, l *Limit) *limitMetrics {
 func (m *limitMetrics) shed(why reason, class Class, caller string) {
 	m.shedTotal.WithLabelValues(why.String(), class.String(), caller).Inc()
 }
-
-// breakerMetrics tell of a model that is not asked.
-type breakerMetrics struct {
-	transitions *prometheus.CounterVec
-	refused     prometheus.Counter
-}
-
-func newBreakerMetrics(reg prometheus.Registerer, b *Breaker) *breakerMetrics {
-	for _, state := range []string{"closed", "open", "half-open"} {
-		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "gateway_breaker_state", Help: "1 for the state of the circuit breaker before the model, 0 for the others.",
-			ConstLabels: prometheus.Labels{"state": state},
-		}, func() float64 {
-			if stateName(b.circuit.State()) == state {
-				return 1
-			}
-			return 0
-		}))
-	}
-	m := &breakerMetrics{
-		transitions: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "gateway_breaker_transitions_total", Help: "Changes of the circuit breaker's state, by the new one.",
-		}, []string{"to"}),
-		refused: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "gateway_breaker_refused_total", Help: "Calls of the model that were not made because the circuit breaker was open.",
-		}),
-	}
-	reg.MustRegister(m.transitions, m.refused)
-	return m
-}

@@ -61,6 +61,9 @@ func (e *endpoint) Score(ctx context.Context, rows []predict.Vector, _ bool) (pr
 	return scores(len(rows)), nil
 }
 
+func (e *endpoint) Ready(context.Context) error { return nil }
+func (e *endpoint) Updating() bool              { return false }
+
 func scores(rows int) predict.Scores {
 	return predict.Scores{Model: "m", Score: slices.Repeat([]float64{.5}, rows), Label: make([]int, rows)}
 }
@@ -88,17 +91,18 @@ type gate struct {
 	t        *testing.T
 	endpoint *endpoint
 	limit    *overload.Limit
-	breaker  *overload.Breaker
-	batch    *scoring.Batch
+	remote   *scoring.Chain
 	timeout  time.Duration
 }
 
 func newGate(t *testing.T, e *endpoint, maxRows int, o overload.Options) *gate {
 	g := &gate{t: t, endpoint: e, timeout: 2 * time.Second}
 	reg := prometheus.NewRegistry()
-	g.breaker = overload.NewBreaker(e, overload.BreakerOptions{Timeout: g.timeout}, reg)
-	g.batch = scoring.NewBatch(g.breaker, scoring.BatchOptions{MaxRows: maxRows, Timeout: g.timeout}, reg)
-	o.Queue = overload.QueueOf(g.batch, g.breaker)
+	g.remote = scoring.Remote(e, scoring.Options{Timeout: g.timeout, Batch: scoring.BatchOptions{MaxRows: maxRows}}, reg)
+	o.Queue = func() overload.Queue {
+		s := g.remote.Status()
+		return overload.Queue{Rows: s.Queued, Wait: s.Wait, All: s.All, Call: s.Latency, Still: s.Still, Probes: s.Trial}
+	}
 	g.limit = overload.NewLimit(o, reg)
 	return g
 }
@@ -114,7 +118,7 @@ func (g *gate) list(key string, rows int) (took time.Duration, err error) {
 		defer place.Leave()
 		ctx, cancel := context.WithTimeout(context.Background(), g.timeout)
 		defer cancel()
-		_, err = g.batch.Score(ctx, slices.Repeat([]predict.Vector{{1}}, rows), false)
+		_, err = g.remote.Score(ctx, slices.Repeat([]predict.Vector{{1}}, rows), false)
 	}
 	return time.Since(began), err
 }
@@ -204,7 +208,7 @@ func TestASmallEndpointIsNotThrottledByTheLimit(t *testing.T) {
 			g.closed("", customers, 500*time.Millisecond)
 			got := g.closed("", customers, time.Second)
 			times := float64(len(got.answered)) / direct
-			t.Logf("%d customers: %.1f times direct, %d refused, limit %+v, batch %+v", customers, times, got.turnedAway(), g.limit.Status(), g.batch.Status())
+			t.Logf("%d customers: %.1f times direct, %d refused, limit %+v, batch %+v", customers, times, got.turnedAway(), g.limit.Status(), g.remote.Status())
 			if places := g.limit.Status().Places; places < 900 {
 				t.Errorf("the limit has sunk to %d places", places)
 			}

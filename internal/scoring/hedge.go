@@ -1,4 +1,4 @@
-package overload
+package scoring
 
 import (
 	"context"
@@ -13,44 +13,58 @@ import (
 	"gateway/internal/predict"
 )
 
-// Hedge is a predict.Scorer that asks another one a second time where the first
-// call takes unusually long, and takes the answer that comes first. A model has
-// no memory, so asking it twice does no harm but cost.
+// Hedge is a predict.Scorer that asks another one. Where the first call takes
+// unusually long it makes a second one and takes the answer that comes first.
+// Scoring changes nothing at the endpoint, so a second call only costs capacity.
 //
 // It is for endpoints of several instances, of which one may be slow. Hedges are
-// bounded: one call in ten, and none while there is no capacity to spare.
+// bounded: at most one call in ten has one, and none while the endpoint has no
+// capacity to spare.
 type Hedge struct {
 	scorer predict.Scorer
 	spare  func() bool
+	fixed  bool // after is a setting
 	hedges *prometheus.CounterVec
 
 	mu     sync.Mutex
-	after  time.Duration // zero until it is learned
-	fixed  bool
-	recent []time.Duration // of calls that were answered; overwritten in turn
-	calls  int
+	after  time.Duration   // zero until it is learned
+	recent []time.Duration // durations of answered calls, a ring of recentCalls
+	calls  int             // answered calls
 	tokens int
 }
 
-// Costs of hedges: a call earns one token.
+// HedgeOptions set up a Hedge. A zero value means the default.
+type HedgeOptions struct {
+	On bool // whether a Chain has a Hedge at all
+	// After is how long the first call may take before a second one is made; 0:
+	// the 95th percentile of recent calls.
+	After time.Duration
+	// Spare reports whether the endpoint has capacity to spare. A Chain sets it.
+	// Nil: always.
+	Spare func() bool
+}
+
+// The budget of hedges: each call earns one token, a hedge costs hedgeCost.
 const (
 	hedgeCost   = 10
-	maxHedges   = 5 // that may be saved up
+	maxSaved    = 5 // hedges that may be saved up
 	recentCalls = 256
-	learnEvery  = 32
+	learnEvery  = 32 // calls between two computations of the percentile
 )
 
-// NewHedge makes a Hedge. After is how long a call may take before it is made
-// again; zero: as long as all but a twentieth of recent calls. Spare reports
-// whether the endpoint has capacity to spare. The metrics are registered with reg.
-func NewHedge(scorer predict.Scorer, after time.Duration, spare func() bool, reg prometheus.Registerer) *Hedge {
-	h := &Hedge{scorer: scorer, spare: spare, after: after, fixed: after > 0, hedges: prometheus.NewCounterVec(prometheus.CounterOpts{
+// NewHedge makes a Hedge. Its metrics are registered with reg.
+func NewHedge(scorer predict.Scorer, o HedgeOptions, reg prometheus.Registerer) *Hedge {
+	if o.Spare == nil {
+		o.Spare = func() bool { return true }
+	}
+	h := &Hedge{scorer: scorer, spare: o.Spare, after: o.After, fixed: o.After > 0, hedges: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "gateway_hedges_total", Help: "Calls of the model that took long and were made again, or were not, by what came of it.",
 	}, []string{"result"})}
 	reg.MustRegister(h.hedges)
 	return h
 }
 
+// hedged is the result of one of the two calls.
 type hedged struct {
 	scores predict.Scores
 	err    error
@@ -66,7 +80,8 @@ func (h *Hedge) Score(ctx context.Context, rows []predict.Vector, explain bool) 
 		h.done(begun, err)
 		return scores, err
 	}
-	// The caller may use its rows again while the slower call still reads them.
+	// The slower call may still read the rows after the caller has its answer and
+	// uses their memory again.
 	rows = slices.Clone(rows)
 	for i := range rows {
 		rows[i] = slices.Clone(rows[i])
@@ -91,7 +106,7 @@ func (h *Hedge) Score(ctx context.Context, rows []predict.Vector, explain bool) 
 	}
 	go h.ask(ctx, rows, explain, true, answers)
 	a := <-answers
-	if a.err != nil && ctx.Err() == nil { // the other one may do better
+	if a.err != nil && ctx.Err() == nil { // the other call may still succeed
 		if b := <-answers; b.err == nil {
 			a = b
 		}
@@ -108,7 +123,8 @@ func (h *Hedge) Score(ctx context.Context, rows []predict.Vector, explain bool) 
 	return a.scores, a.err
 }
 
-// ask makes one of the calls. A panic must not take down the process.
+// ask makes one of the two calls. A panic of the scorer becomes an error, because
+// it would end the process.
 func (h *Hedge) ask(ctx context.Context, rows []predict.Vector, explain, second bool, to chan<- hedged) {
 	a := hedged{second: second}
 	defer func() {
@@ -120,15 +136,16 @@ func (h *Hedge) ask(ctx context.Context, rows []predict.Vector, explain, second 
 	a.scores, a.err = h.scorer.Score(ctx, rows, explain)
 }
 
-// begin notes a call and returns how long it may take; zero: that is not known.
+// begin counts a call and returns how long it may take before it is hedged; 0:
+// unknown.
 func (h *Hedge) begin() time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.tokens = min(h.tokens+1, maxHedges*hedgeCost)
+	h.tokens = min(h.tokens+1, maxSaved*hedgeCost)
 	return h.after
 }
 
-// allowed reports whether a call may be made again, and counts it.
+// allowed reports whether a second call may be made, and pays for it.
 func (h *Hedge) allowed() bool {
 	if !h.spare() {
 		return false
@@ -142,8 +159,8 @@ func (h *Hedge) allowed() bool {
 	return true
 }
 
-// done learns from a call. What its caller waited counts, hedged or not: else
-// the delay would sink with each hedge that helped.
+// done learns from how long a caller waited, with or without a hedge. Without
+// the hedged calls the percentile would sink with each hedge that helped.
 func (h *Hedge) done(begun time.Time, err error) {
 	if h.fixed || err != nil {
 		return

@@ -1,4 +1,4 @@
-package overload_test
+package scoring_test
 
 import (
 	"context"
@@ -12,8 +12,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"gateway/internal/overload"
 	"gateway/internal/predict"
+	"gateway/internal/scoring"
 )
 
 // instances is an endpoint of which some calls are slow, or do otherwise.
@@ -44,12 +44,12 @@ func (i *instances) Score(ctx context.Context, rows []predict.Vector, _ bool) (p
 
 func always() bool { return true }
 
-func newHedge(i *instances, after time.Duration, spare func() bool) *overload.Hedge {
-	return overload.NewHedge(i, after, spare, prometheus.NewRegistry())
+func newHedge(i *instances, after time.Duration, spare func() bool) *scoring.Hedge {
+	return scoring.NewHedge(i, scoring.HedgeOptions{After: after, Spare: spare}, prometheus.NewRegistry())
 }
 
 // timed asks once and tells how long it took.
-func timed(t *testing.T, h *overload.Hedge) (time.Duration, error) {
+func timed(t *testing.T, h *scoring.Hedge) (time.Duration, error) {
 	t.Helper()
 	begun := time.Now()
 	out, err := h.Score(t.Context(), []predict.Vector{{.25}, {.75}}, false)

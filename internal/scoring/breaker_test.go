@@ -1,4 +1,4 @@
-package overload_test
+package scoring_test
 
 import (
 	"context"
@@ -13,8 +13,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
-	"gateway/internal/overload"
 	"gateway/internal/predict"
+	"gateway/internal/scoring"
 )
 
 // model is a Scorer that does what the test says.
@@ -58,17 +58,17 @@ var (
 // circuit is a Breaker with what has been seen of it.
 type circuit struct {
 	t *testing.T
-	*overload.Breaker
+	*scoring.Breaker
 	model  *model
 	reg    *prometheus.Registry
 	states []string
 }
 
-func newCircuit(t *testing.T, o overload.BreakerOptions) *circuit {
+func newCircuit(t *testing.T, o scoring.BreakerOptions) *circuit {
 	c := &circuit{t: t, model: &model{}, reg: prometheus.NewRegistry()}
 	c.model.does(nil)
 	o.Changed = func(state string) { c.states = append(c.states, state) }
-	c.Breaker = overload.NewBreaker(c.model, o, c.reg)
+	c.Breaker = scoring.NewBreaker(c.model, o, c.reg)
 	return c
 }
 
@@ -117,7 +117,7 @@ func TestWhatOpensABreakerAndWhatDoesNot(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			c := newCircuit(t, overload.BreakerOptions{})
+			c := newCircuit(t, scoring.BreakerOptions{})
 			c.model.does(tt.err)
 			if err := c.askTimes(tt.calls); !errors.Is(err, tt.err) {
 				t.Errorf("the caller got %v", err)
@@ -129,7 +129,7 @@ func TestWhatOpensABreakerAndWhatDoesNot(t *testing.T) {
 
 func TestAnOpenBreakerSaysWhenToComeBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCircuit(t, overload.BreakerOptions{Open: 3 * time.Second})
+		c := newCircuit(t, scoring.BreakerOptions{Open: 3 * time.Second})
 		c.model.does(down)
 		c.askTimes(20)
 		c.model.calls = 0
@@ -164,7 +164,7 @@ gateway_breaker_state{state="open"} 1
 
 func TestACallThatHangsOpensItWhereNobodyIsAnswered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCircuit(t, overload.BreakerOptions{})
+		c := newCircuit(t, scoring.BreakerOptions{})
 		c.askTimes(1)
 		c.model.hangs()
 		for range 100 {
@@ -190,7 +190,7 @@ func TestACallThatHangsOpensItWhereNobodyIsAnswered(t *testing.T) {
 }
 
 func TestOneOfTwoThatFailsShutsNobodyOut(t *testing.T) {
-	c := newCircuit(t, overload.BreakerOptions{})
+	c := newCircuit(t, scoring.BreakerOptions{})
 	for i := range 1000 { // 19 of 20
 		c.model.does(crashed)
 		if i%20 == 0 {
@@ -203,15 +203,15 @@ func TestOneOfTwoThatFailsShutsNobodyOut(t *testing.T) {
 
 func TestWhileTwoModelsAnswerOnlyHangingCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		mixed := true
-		c := newCircuit(t, overload.BreakerOptions{Mixed: func() bool { return mixed }})
+		updating := true
+		c := newCircuit(t, scoring.BreakerOptions{Updating: func() bool { return updating }})
 		c.model.does(crashed)
 		c.askTimes(200)
 		c.wantState("closed")
 		c.model.hangs()
 		c.askTimes(1)
 		c.wantState("open")
-		mixed = false
+		updating = false
 		time.Sleep(time.Second)
 		c.model.does(crashed)
 		c.askTimes(2)
@@ -221,7 +221,7 @@ func TestWhileTwoModelsAnswerOnlyHangingCounts(t *testing.T) {
 
 func TestAHalfOpenBreakerFindsOutWithFewCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCircuit(t, overload.BreakerOptions{})
+		c := newCircuit(t, scoring.BreakerOptions{})
 		c.model.does(down)
 		c.askTimes(20)
 		time.Sleep(500 * time.Millisecond)
@@ -269,7 +269,7 @@ func TestAProbeThatSaysNothingIsNoDeadEnd(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				c := newCircuit(t, overload.BreakerOptions{})
+				c := newCircuit(t, scoring.BreakerOptions{})
 				c.model.does(down)
 				c.askTimes(20)
 				for range 5 {
@@ -297,7 +297,7 @@ func TestAProbeThatSaysNothingIsNoDeadEnd(t *testing.T) {
 // may end when it is half-open, and is no probe.
 func TestCallsFromBeforeSayNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCircuit(t, overload.BreakerOptions{})
+		c := newCircuit(t, scoring.BreakerOptions{})
 		c.model.hangs()
 		var early sync.WaitGroup
 		for range 10 {
@@ -322,7 +322,7 @@ func TestCallsFromBeforeSayNothing(t *testing.T) {
 }
 
 func BenchmarkBreaker(b *testing.B) {
-	breaker := overload.NewBreaker(answers{}, overload.BreakerOptions{}, prometheus.NewRegistry())
+	breaker := scoring.NewBreaker(answers{}, scoring.BreakerOptions{}, prometheus.NewRegistry())
 	rows := []predict.Vector{{1}}
 	b.ReportAllocs()
 	for b.Loop() {
@@ -337,4 +337,18 @@ type answers struct{}
 
 func (answers) Score(context.Context, []predict.Vector, bool) (predict.Scores, error) {
 	return predict.Scores{}, nil
+}
+
+// scores are the same for each row.
+func scores(rows int) predict.Scores {
+	return predict.Scores{Model: "m", Score: slices.Repeat([]float64{.5}, rows), Label: make([]int, rows)}
+}
+
+func wantUnavailable(t *testing.T, err error) *predict.Error {
+	t.Helper()
+	var e *predict.Error
+	if !errors.As(err, &e) || e.Kind != predict.Unavailable || e.RetryAfter <= 0 || e.Throttled {
+		t.Fatalf("got %v, want an Error of kind Unavailable that says when to come back", err)
+	}
+	return e
 }

@@ -1,4 +1,4 @@
-package overload
+package scoring
 
 import (
 	"cmp"
@@ -14,33 +14,35 @@ import (
 	"gateway/internal/predict"
 )
 
-// A Breaker shuts out callers only where nobody would be answered. Half of all
-// calls failing is no reason: the other half are answers. So it counts failures
-// in a row, and one answer ends the row.
+// A Breaker stops calls only where no call would be answered. If half of all
+// calls fail, the other half are still answers. So it counts consecutive
+// failures, and one answer sets the count to zero.
 //
-//   - A failure is an error of the model or the way to it. Rows that a model
-//     refused, throttling and callers who left are none: in the first case it has
-//     answered, the second is for the slots of scoring.Batch to learn.
-//   - A call that was not answered in time opens it by itself where no other
-//     call was answered meanwhile: then the endpoint has said nothing for all of
-//     a call's time, and the next call would cost its callers as much. With too
-//     little time to begin with, it counts for nothing.
-//   - While two models answer, during a swap, calls that fail at once say nothing
-//     about the endpoint: they may be those of the new model, and there is no
-//     telling which. The swap's own watch takes care of it. Calls that hang count.
+//   - A failure is an error of the model or of the way to it. Rows that the model
+//     refused, throttling and callers who left are none: a model that refuses rows
+//     works, throttling is for the concurrencyLimiter of Batch, and a caller who
+//     left says nothing about the endpoint.
+//   - A call that timed out opens the breaker by itself if no other call was
+//     answered meanwhile: the endpoint has then been silent for the whole timeout,
+//     and the next call would cost its callers as much. A call that had less than
+//     three quarters of the timeout does not count.
+//   - While two models answer, during a deployment, calls that fail at once do not
+//     count: they may be calls of the new model only, and the error does not tell
+//     which model made it. The deployment watches the new model itself. Timeouts
+//     count.
 //
-// When it is open callers are told at once, and when to come back. Then a few
-// calls are let through, one answer in two of them closes it, and the rest is
-// turned away meanwhile.
+// While it is open, callers get an error with a Retry-After at once. Then it is
+// half-open: two trial calls are made, other callers still get the error, and one
+// answer closes it.
 
 // BreakerOptions set up a Breaker. A zero value means the default.
 type BreakerOptions struct {
-	Failures int           // in a row that open it; 20
+	Failures int           // consecutive failures that open it; 20
 	Open     time.Duration // how long it stays open; 500ms
-	Timeout  time.Duration // that calls have; one with less than three quarters of it cannot hang; 2s
-	// Mixed reports whether two models answer. Nil: never.
-	Mixed func() bool
-	// Changed is told of each new state, by its name. May be nil.
+	Timeout  time.Duration // of calls, see above; 2s
+	// Updating reports whether two models answer. Nil: never.
+	Updating func() bool
+	// Changed is called with the name of each new state. May be nil.
 	Changed func(state string)
 }
 
@@ -50,18 +52,17 @@ type Breaker struct {
 	scorer  predict.Scorer
 	o       BreakerOptions
 	circuit circuitbreaker.CircuitBreaker[any]
-	epoch   atomic.Int64 // changes with the state: calls from before say nothing about the new one
+	epoch   atomic.Int64 // counts changes of the state: a call of an earlier epoch is not recorded
 	since   atomic.Pointer[time.Time]
 	made    time.Time
-	heard   atomic.Int64 // how long after that the endpoint has answered, for the last time
+	heard   atomic.Int64 // time of the last answer, in nanoseconds after made
 	metrics *breakerMetrics
 }
 
-// Half-open: so many calls are let through at once, and so many of them must be
-// answered.
+// The trial calls of a half-open breaker, and how many of them must be answered.
 const (
-	probes   = 2
-	answered = 1
+	trialCalls   = 2
+	trialAnswers = 1
 )
 
 // NewBreaker makes a closed Breaker. Its metrics are registered with reg; for
@@ -74,7 +75,7 @@ func NewBreaker(scorer predict.Scorer, o BreakerOptions, reg prometheus.Register
 	b.circuit = circuitbreaker.NewBuilder[any]().
 		WithFailureThreshold(uint(o.Failures)).
 		WithDelay(o.Open).
-		WithSuccessThresholdRatio(answered, probes).
+		WithSuccessThresholdRatio(trialAnswers, trialCalls).
 		OnStateChanged(b.changed).
 		Build()
 	b.metrics = newBreakerMetrics(reg, b)
@@ -99,79 +100,79 @@ func (b *Breaker) Score(ctx context.Context, rows []predict.Vector, explain bool
 		return predict.Scores{}, b.refusal()
 	}
 	epoch := b.epoch.Load()
-	probing := b.circuit.IsHalfOpen()
-	said := bad // also where the scorer panics
-	defer func() { b.record(said, probing, epoch) }()
+	trial := b.circuit.IsHalfOpen()
+	result := failure // also where the scorer panics
+	defer func() { b.record(result, trial, epoch) }()
 	begun := time.Now()
 	out, err := b.scorer.Score(ctx, rows, explain)
 	ended := time.Now()
-	if said = b.judge(err, begun, ended); said == good {
+	if result = b.classify(err, begun, ended); result == success {
 		b.heard.Store(int64(ended.Sub(b.made)))
 	}
 	return out, err
 }
 
-// refusal is what callers get while it is open.
+// refusal is the error of callers while it is not closed.
 func (b *Breaker) refusal() error {
 	wait := b.circuit.RemainingDelay()
-	if wait == 0 { // half-open: the calls that were let through are not back
+	if wait == 0 { // half-open: the trial calls have not ended
 		wait = b.o.Open
 	}
 	return &predict.Error{Kind: predict.Unavailable, RetryAfter: wait, Detail: "the model has not answered for a while, and is not asked"}
 }
 
-// verdict is what a call says about the endpoint.
-type verdict int
+// breakerResult is what the end of a call says about the endpoint.
+type breakerResult int
 
 const (
-	none verdict = iota
-	good         // it answers
-	bad
-	silent // it answers nobody
+	ignored breakerResult = iota
+	success
+	failure
+	silence // a timeout during which no call was answered
 )
 
-// judge is told of a call when it has ended.
-func (b *Breaker) judge(err error, begun, ended time.Time) verdict {
+// classify is called when a call has ended.
+func (b *Breaker) classify(err error, begun, ended time.Time) breakerResult {
 	if err == nil {
-		return good
+		return success
 	}
 	var e *predict.Error
 	switch {
 	case errors.Is(err, context.Canceled):
-		return none
+		return ignored
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &e) && e.Kind == predict.Deadline:
 		switch {
-		case ended.Sub(begun) < b.o.Timeout*3/4: // its caller had little time
-			return none
-		case b.heard.Load() > int64(begun.Sub(b.made)): // others were answered
-			return bad
+		case ended.Sub(begun) < b.o.Timeout*3/4: // the caller's deadline was short
+			return ignored
+		case b.heard.Load() > int64(begun.Sub(b.made)): // another call was answered
+			return failure
 		}
-		return silent
+		return silence
 	case e == nil: // an internal fault
-		return bad
+		return failure
 	case e.Kind == predict.Unavailable && e.Throttled, e.Kind == predict.BadModel && e.Refused:
-		return good
+		return success
 	case e.Kind == predict.Unavailable, e.Kind == predict.Invalid: // no model yet, or no call was made
-		return none
-	case b.o.Mixed != nil && b.o.Mixed():
-		return none
+		return ignored
+	case b.o.Updating != nil && b.o.Updating():
+		return ignored
 	}
-	return bad
+	return failure
 }
 
-// record notes what a call said, unless the state has changed meanwhile. A
-// probe must say something, or its permit is lost.
-func (b *Breaker) record(said verdict, probing bool, epoch int64) {
+// record records a result unless the state has changed since the call began. A
+// trial call always records one, because otherwise its permit would stay taken.
+func (b *Breaker) record(result breakerResult, trial bool, epoch int64) {
 	times := 1
 	switch {
-	case said == good:
+	case result == success:
 		if b.epoch.Load() == epoch {
 			b.circuit.RecordSuccess()
 		}
 		return
-	case said == none && !probing:
+	case result == ignored && !trial:
 		return
-	case said == silent:
+	case result == silence:
 		times = b.o.Failures
 	}
 	for ; times > 0 && b.epoch.Load() == epoch; times-- {
@@ -179,16 +180,16 @@ func (b *Breaker) record(said verdict, probing bool, epoch int64) {
 	}
 }
 
-// BreakerStatus is what an operator asks of a Breaker.
+// BreakerStatus is the state of a Breaker.
 type BreakerStatus struct {
 	State    string     `json:"state"` // closed, open or half-open
 	Since    *time.Time `json:"since,omitzero"`
-	Failures int        `json:"failures"` // in a row
-	// RetryAfter is how long nobody will be asked, in seconds.
+	Failures int        `json:"failures"` // consecutive ones
+	// RetryAfter is how long no call will be made, in seconds.
 	RetryAfter float64 `json:"retry_after_seconds,omitzero"`
 }
 
-// Status tells how things are now.
+// Status returns the current state.
 func (b *Breaker) Status() BreakerStatus {
 	return BreakerStatus{State: stateName(b.circuit.State()), Since: b.since.Load(),
 		Failures: int(b.circuit.Metrics().Failures()), RetryAfter: b.circuit.RemainingDelay().Seconds()}
@@ -202,7 +203,7 @@ func (b *Breaker) Check(context.Context) error {
 	return fmt.Errorf("the model has not answered since %s", b.since.Load().UTC().Format(time.RFC3339))
 }
 
-// Closed reports whether the model is asked as usual.
+// Closed reports whether all calls are made.
 func (b *Breaker) Closed() bool { return b.circuit.IsClosed() }
 
 func stateName(s circuitbreaker.State) string {
