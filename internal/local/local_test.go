@@ -376,6 +376,11 @@ func TestADeployedModelServesAndOneOfAnotherSchemaIsRefused(t *testing.T) {
 	if err := deploy(ctx, deployer, job.Model); err != nil {
 		t.Fatal(err)
 	}
+	late, cancel := context.WithTimeout(ctx, 0)
+	if _, err := scorer.Score(late, []predict.Vector{row}, false); !isKind(err, predict.Deadline) {
+		t.Errorf("after the deadline: got %v, want kind Deadline", err)
+	}
+	cancel()
 	live, err := scorer.Score(ctx, []predict.Vector{row, row}, true)
 	want, err2 := deployer.ScoreWith(ctx, job.Model, []predict.Vector{row})
 	if err != nil || err2 != nil || live.Model != job.Model || live.Score[1] != want[0] || live.Schema != schema.Fingerprint() {

@@ -42,7 +42,7 @@ func (s *Scorer) Score(ctx context.Context, rows []predict.Vector, explain bool)
 	out := predict.Scores{Model: l.name, Schema: l.schema,
 		Score: make([]float64, len(rows)), Label: make([]int, len(rows))}
 	for i, row := range rows {
-		if i%256 == 255 && ctx.Err() != nil {
+		if i%256 == 0 && ctx.Err() != nil {
 			return predict.Scores{}, &predict.Error{Kind: predict.Deadline, Detail: "the rows were not scored in time", Err: ctx.Err()}
 		}
 		out.Score[i] = l.model.Score(row)
