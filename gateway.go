@@ -54,7 +54,7 @@
 //	scoring     ──► predict
 //	awstest     ──► learn
 //	loadtest    ──► awstest, demo, learn, predict
-//	predict, learn, secrets, wire, http1 ──► nobody of ours
+//	predict, learn, secrets, wire, http1 ──► none of these
 //
 // # One request
 //

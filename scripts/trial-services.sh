@@ -72,7 +72,7 @@ check() {
   echo "ok: $1"
 }
 
-# free_port finds a port that nobody listens on.
+# free_port finds a port that is free.
 free_port() {
   local port
   while port=$((20000 + RANDOM % 10000)); (: >"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do :; done
@@ -92,7 +92,7 @@ await() {
   fail "$text within a minute"
 }
 
-# as_postgres runs a command as somebody else than root, as whom the server
+# as_postgres runs a command as a user other than root, as whom the server
 # does not run.
 as_postgres() {
   if ((EUID != 0)); then

@@ -12,8 +12,8 @@ import (
 const (
 	firstID = 10_001 // so that 10042, the customer of the examples, is among the first hundred
 
-	// unlabelledPercent is the share of customers of whom it is not known yet
-	// whether they subscribe: somebody has to be left to predict.
+	// unlabelledPercent is the share of customers without a label. Predictions are
+	// for these.
 	unlabelledPercent = 10
 )
 

@@ -69,7 +69,7 @@ func maritalOf(age int) []share {
 			return group.shares
 		}
 	}
-	panic("unreachable: nobody is older than the last bound")
+	panic("unreachable: no age is above the last bound")
 }
 
 // period is a month of a campaign with the economic indicators of that time.

@@ -36,12 +36,12 @@
 // padded. The [Report] accounts for every item: items = rows + skipped.
 //
 // The order of the rows depends on the customers' ids alone (see [Held] for the
-// hash), hence not on the order of the export, and it is as good as shuffled.
-// The same customers give the same bytes, whatever layout they came in, and
-// nothing is written before the whole export has been read and verified.
+// hash), not on the order of the export, and is as good as shuffled. The same
+// customers give the same bytes in every layout of the export. Nothing is written
+// before the whole export has been read and verified.
 //
-// Memory is bounded by [Options.Memory], whatever the size of the export: past
-// that, rows go through temporary files.
+// Memory is bounded by [Options.Memory] for exports of every size: rows beyond it
+// go through temporary files.
 //
 // # What it does not know
 //

@@ -19,7 +19,7 @@ import (
 //
 // A missing value takes the schema's default where there is one.
 
-// isBlank reports whether an attribute has no value whatever it is for.
+// isBlank reports whether an attribute has no value for any feature.
 func isBlank(a Attribute) bool {
 	if a.Kind.Nested() {
 		return false

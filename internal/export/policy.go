@@ -41,8 +41,8 @@ const (
 // abstainOneIn is the share of each label's rows to judge by that may abstain.
 const abstainOneIn = 4
 
-// CallerCap is the most unsettled rows that one caller contributes to data with
-// so many settled ones.
+// CallerCap is the maximum number of unsettled rows that one caller contributes
+// to data with the given number of settled rows.
 func CallerCap(settled int64) int64 { return max(minCallerCap, settled/callerOneIn) }
 
 // Reasons why a row, or the label that an outcome gave it, is left out.

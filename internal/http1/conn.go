@@ -55,17 +55,17 @@ func (c *conn) serve() {
 		return
 	}
 	_ = c.Conn.SetDeadline(time.Time{})
-	c.l.leaveTo(newLeft(c.Conn, rest))
+	c.l.handOff(newHandedOffConn(c.Conn, rest))
 }
 
 const (
-	// together is how long the rest of a request may take that has begun to come.
-	// Many clients write the header and the body by themselves.
-	together = 50 * time.Millisecond
-	// goodbye is how long a client whose connection is closed has to read its
-	// answer. What it sends meanwhile is dropped, for it would cost it the answer
-	// if it were not read.
-	goodbye = 500 * time.Millisecond
+	// restTimeout is the time for the rest of a request after its first bytes. Many
+	// clients write header and body separately.
+	restTimeout = 50 * time.Millisecond
+	// lingerTimeout is the time that a client has to read its answer before its
+	// connection is closed. What it sends meanwhile is read and dropped: unread
+	// data would make the kernel reset the connection.
+	lingerTimeout = 500 * time.Millisecond
 )
 
 // maxBreaks is how many bytes of line breaks after the body of a POST are
@@ -112,7 +112,7 @@ func (c *conn) read() (rest []byte, others bool) {
 		}
 		switch idle := c.l.o.IdleTimeout; {
 		case len(r.in) > 0 && waits != forRest:
-			waits, by = forRest, now.Add(together)
+			waits, by = forRest, now.Add(restTimeout)
 			c.waitUntil(by)
 		case len(r.in) == 0 && waits != forFirst && (waits != forNext || by.Sub(now) < idle):
 			// Not for each request: to set it costs more than to look at it.
@@ -142,12 +142,12 @@ func (c *conn) read() (rest []byte, others bool) {
 // waitUntil sets the reader's deadline, unless the connection is over.
 func (c *conn) waitUntil(by time.Time) {
 	_ = c.Conn.SetReadDeadline(by)
-	if c.over.Load() { // else whoever says so sets it after this
-		c.sayGoodbye()
+	if c.over.Load() { // false: the goroutine that ends the connection sets it later
+		c.closeAfterLinger()
 	}
 }
 
-func (c *conn) sayGoodbye() { _ = c.Conn.SetReadDeadline(time.Now().Add(goodbye)) }
+func (c *conn) closeAfterLinger() { _ = c.Conn.SetReadDeadline(time.Now().Add(lingerTimeout)) }
 
 // hand waits until the request before has been answered, and hands over one.
 func (c *conn) hand(r *request) {
@@ -199,6 +199,6 @@ func (c *conn) handle(r *request) {
 		if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 			_ = half.CloseWrite()
 		}
-		c.sayGoodbye()
+		c.closeAfterLinger()
 	}
 }

@@ -55,7 +55,7 @@ func (h *headerLines) add(p []byte) int {
 // ConnState is to be the ConnState of the server that gets the connections: it
 // tells them when a request has been answered.
 func ConnState(conn net.Conn, state http.ConnState) {
-	if c, ok := conn.(*left); ok && state == http.StateIdle && !c.http2 {
+	if c, ok := conn.(*handedOffConn); ok && state == http.StateIdle && !c.http2 {
 		c.header.next()
 	}
 }

@@ -91,7 +91,7 @@ func TestThePrefaceOfHTTP2EndsTheCount(t *testing.T) {
 		{"the preface after a request", "GET / HTTP/1.1\r\n\r\n" + http2Preface, false},
 	} {
 		for _, step := range []int{1, 2, 3, 7, len(tt.text)} {
-			var c left
+			var c handedOffConn
 			for rest := tt.text; rest != "" && !c.http2; {
 				n := min(step, len(rest))
 				c.begunHTTP2([]byte(rest[:n]))

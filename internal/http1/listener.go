@@ -109,8 +109,8 @@ func (l *Listener) Accept() (net.Conn, error) {
 // Close implements net.Listener. It ends no connection; Shutdown does.
 func (l *Listener) Close() error { return l.close() }
 
-// leaveTo hands a connection to the other server.
-func (l *Listener) leaveTo(conn net.Conn) {
+// handOff hands a connection to the other server.
+func (l *Listener) handOff(conn net.Conn) {
 	select {
 	case l.others <- conn:
 	case <-l.closed:

@@ -199,7 +199,7 @@ var isToken = func() (table [256]bool) {
 	return table
 }()
 
-// isHost reports whether a host is so plain that nobody could find fault with it.
+// isHost reports whether a host contains only letters, digits and . - : [ ].
 func isHost(host string) bool {
 	for i := range len(host) {
 		b := host[i]

@@ -29,9 +29,8 @@
 //
 // # What it refuses to know
 //
-// It knows neither HTTP nor what the requests mean: which answers are worth
-// keeping is for the caller to say. It keeps neither keys nor bodies, for both
-// may be personal. A key is stored as a hash, and the fingerprint of a body is
-// a hash that the key salts, so that nobody can find out by trying which body
-// it was.
+// It is independent of HTTP and of what the requests mean: the caller decides
+// which answers are stored. Neither keys nor bodies are stored, for both may be
+// personal. A key is stored as a hash, and the fingerprint of a body is a hash
+// salted with the key, so that the body cannot be found by trying candidates.
 package idempotency

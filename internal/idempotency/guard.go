@@ -98,11 +98,11 @@ type Limits struct {
 	Optional bool
 }
 
-// Do answers the request with what was answered before under its key, or calls
-// handle and keeps its answer if that says so. subject is the id that the thing
-// asked for must bear: a repetition after a crash gets the same one. ctx bounds
-// the waiting for whoever handles the same request already; handle is called
-// once nobody else does, whatever becomes of ctx.
+// Do returns the answer that is stored under the request's key, or calls handle
+// and stores its answer if handle says so. subject is the id that the requested
+// object must have: a repetition after a crash gets the same one. ctx bounds the
+// wait for another goroutine or process that handles the same request. Once handle
+// is called, the end of ctx does not end the call.
 //
 // Errors are ErrReused, ErrInProgress where ctx's time ran out, context.Canceled,
 // ErrFull and what matches ErrUnavailable: then nothing was done.
@@ -117,7 +117,7 @@ func (g *Guard) Do(ctx context.Context, r Request, limits Limits, handle func(su
 		g.metrics.count(r.Scope, string(Replayed))
 		return *key.Answer, Replayed, nil
 	}
-	// Whoever asked may be gone by then; what happened must be known all the same.
+	// The result is stored even if the caller has left.
 	after := context.WithoutCancel(ctx)
 	finished := false
 	defer func() {
@@ -160,7 +160,7 @@ func (g *Guard) claim(ctx context.Context, r *Request, limits Limits) (token str
 	c := Claim{ID: r.id(), Owner: r.Owner, Fingerprint: r.fingerprint(), Subject: predict.NewID(), Token: predict.NewID(),
 		Lease: limits.Handle + leaseMargin, TTL: max(g.opts.TTL, limits.Handle+leaseMargin)}
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
-		// Not under ctx: of a claim that was broken off nobody knows whose the key is.
+		// Not under ctx: after an interrupted claim the owner of the key is unknown.
 		err := g.ask(context.WithoutCancel(ctx), limits.Store, "claim a key", func(ctx context.Context) (err error) {
 			key, err = g.keys.ClaimKey(ctx, c)
 			return err

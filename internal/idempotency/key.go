@@ -50,7 +50,7 @@ func ParseKey(header string) (string, error) {
 // Request is what a caller sends under a key.
 type Request struct {
 	Scope  string // what is asked for: keys of different scopes have nothing to do with each other
-	Caller string // whose key it is; empty for callers that cannot be told apart
+	Caller string // whose key it is; empty: callers are not distinguished
 	Key    string
 	Body   []byte // that, with Scope, decides the answer
 	Owner  string // who is charged for what is kept; of a bounded set of names

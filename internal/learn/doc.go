@@ -42,7 +42,7 @@
 //
 // Other names that SageMaker documents are accepted and listed by
 // Model.Ignored; a value that would ask for another kind of model, such as
-// predictor_type=regressor, and a name that nobody knows are errors.
+// predictor_type=regressor, and an unknown name are errors.
 //
 // # Reproducible to the bit
 //

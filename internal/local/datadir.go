@@ -77,7 +77,7 @@ func (d *DataDir) owner() (o Owner) {
 	}
 	text, err := os.ReadFile(d.Path(ownerFile))
 	if err == nil {
-		_ = json.Unmarshal(text, &o) // for people only; a broken file names nobody
+		_ = json.Unmarshal(text, &o) // information for people; a damaged file gives none
 	}
 	return o
 }

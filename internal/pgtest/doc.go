@@ -23,5 +23,5 @@
 //
 // The server keeps nothing safe: it writes without flushing, and is killed in
 // the end. PostgreSQL refuses to run as root, so that root starts it as the
-// user postgres or else nobody.
+// user "postgres" or else "nobody".
 package pgtest

@@ -119,8 +119,8 @@ func (s *Server) Alive() bool {
 	return syscall.Kill(int(s.server.pid.Load()), 0) == nil
 }
 
-// Pause freezes the server and its sessions: connections stay open, and nobody
-// answers.
+// Pause freezes the server and its sessions: connections stay open without an
+// answer.
 func (s *Server) Pause() { s.signal(syscall.SIGSTOP) }
 
 // Resume ends Pause.

@@ -114,7 +114,7 @@ func create(template string) (string, error) {
 	return name, execute(`CREATE DATABASE ` + name + ` TEMPLATE ` + template + ` ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'`)
 }
 
-// drop removes a database, whoever is connected to it.
+// drop removes a database and ends its connections.
 func drop(name string) error { return execute(`DROP DATABASE ` + name + ` WITH (FORCE)`) }
 
 func urlOf(name string) string {

@@ -66,7 +66,7 @@ func start(bin string) (*server, error) {
 	return nil, errors.Join(err, os.RemoveAll(folder))
 }
 
-// serverUser says whom to run the server as; -1 for whoever we are.
+// serverUser returns the user to run the server as; -1: the current one.
 func serverUser() (uid, gid int, err error) {
 	if os.Getuid() != 0 {
 		return -1, -1, nil
@@ -110,7 +110,7 @@ func (s *server) listen(bin string, uid, gid int) error {
 		return err
 	}
 	defer output.Close()
-	// It outlives whoever asked for it first; stop ends it.
+	// It continues after the test that started it; stop ends it.
 	postgres := exec.CommandContext(context.Background(), filepath.Join(bin, "postgres"), "-D", s.data(), "-p", strconv.Itoa(s.port),
 		"-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "max_connections=200",
 		"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "synchronous_commit="+onOff(s.keeps),

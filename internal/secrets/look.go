@@ -65,8 +65,8 @@ func (r *Rotating[T]) keep() {
 	}
 }
 
-// startLook begins a look, which outlives whoever asked for it. It is called
-// with mu held, and only where none is under way.
+// startLook starts a read, which continues when its caller has left. It is called
+// with mu held, and only if no read is under way.
 func (r *Rotating[T]) startLook(asked bool) *flight {
 	f := &flight{done: make(chan struct{}), asked: asked}
 	r.flight = f
@@ -84,7 +84,7 @@ func (r *Rotating[T]) startLook(asked bool) *flight {
 		close(f.done)
 		r.mu.Unlock()
 		if news || err == nil && !asked {
-			r.readPrevious(ctx, news) // nobody waits for this
+			r.readPrevious(ctx, news) // in the background: the callers have their value
 		}
 	})
 	return f
@@ -135,8 +135,8 @@ func (r *Rotating[T]) firstLook(ctx context.Context) error {
 	return nil
 }
 
-// look reads the current version, and where that is no news to whoever asked,
-// the pending and the previous one.
+// look reads the current version. If it was asked for because a value was refused
+// and the version is not new, it also reads the pending and the previous one.
 func (r *Rotating[T]) look(ctx context.Context, asked bool) (news bool, err error) {
 	seen, _, err := r.read(ctx, Current)
 	r.store.metrics.read(r.d.Name, err)

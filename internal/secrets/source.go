@@ -32,9 +32,9 @@ type Source interface {
 	// Get reads the version that bears a stage at this moment. Versions with
 	// different values have different ids, and the id of a version stays.
 	//
-	// The error matches ErrNotFound where there is no such secret or no version
-	// of that stage, and ErrRefused where asking again will not help until
-	// somebody changes something. All others may pass. No error repeats a value.
+	// The error matches ErrNotFound if there is no such secret or no version of
+	// that stage, and ErrRefused if a retry fails until the configuration changes.
+	// All other errors may be transient. No error contains a value.
 	Get(ctx context.Context, id string, stage Stage) (Version, error)
 }
 

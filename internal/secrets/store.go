@@ -17,13 +17,13 @@ import (
 
 // Options are the settings of a Store. The zero value is a sensible one.
 type Options struct {
-	// TTL is how long a value may be used before it is looked at again. Zero: 5 min.
+	// TTL is how long a value may be used before it is read again. Zero: 5 min.
 	TTL time.Duration
-	// Timeout bounds one look, retries of the source included. Zero: 10 s.
+	// Timeout bounds one read, retries of the source included. Zero: 10 s.
 	Timeout time.Duration
-	// Refresh is the least time between two reads that somebody asks for
-	// because a value was refused. It doubles, up to twenty times itself, while
-	// they bring nothing new. Zero: 250 ms.
+	// Refresh is the minimum time between two reads that are made because a value
+	// was refused. It doubles, up to twenty times itself, while they return nothing
+	// new. Zero: 250 ms.
 	Refresh time.Duration
 	// Waiting is called whenever Open has to wait for a secret. May be nil.
 	Waiting func()

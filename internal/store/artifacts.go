@@ -17,8 +17,8 @@ ON CONFLICT (name) DO UPDATE SET created_at = artifacts.created_at WHERE artifac
 
 	artifactSQL = `SELECT body FROM artifacts WHERE name = $1`
 
-	// Whoever makes a model serve and whoever removes it take its row first, and
-	// so follow each other: what serves has its artifact.
+	// A transaction that makes a model serve, and one that removes it, lock this
+	// row first, so that the artifact of a serving model is never removed.
 	holdArtifactSQL   = `UPDATE artifacts SET created_at = created_at WHERE name = $1`
 	servesSQL         = `SELECT count(*) FROM serving WHERE model = $1`
 	removeArtifactSQL = `DELETE FROM artifacts WHERE name = $1`
@@ -55,8 +55,8 @@ func (s *Store) Artifact(ctx context.Context, name string) ([]byte, error) {
 	return body, failed("artifact", err)
 }
 
-// RemoveArtifact removes an artifact. Removing again is no error; that of a
-// model that serves, at whatever endpoint, stays: kind Conflict.
+// RemoveArtifact removes an artifact. Removing it again is no error. The artifact
+// of a model that serves at an endpoint is kept: kind Conflict.
 func (s *Store) RemoveArtifact(ctx context.Context, name string) error {
 	return s.inWrite(ctx, "remove artifact", func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, holdArtifactSQL, name); err != nil {

@@ -137,8 +137,8 @@ func (s *Store) PutCustomers(ctx context.Context, customers []predict.Customer) 
 // putCustomers stores customers in one transaction.
 func (s *Store) putCustomers(ctx context.Context, w writing, customers []predict.Customer) (inserted, updated int, err error) {
 	err = s.inTurn(ctx, w, func(tx *sql.Tx) error {
-		// Two who write the same customers in different orders would wait for
-		// each other for ever: they follow each other instead.
+		// Two transactions that write the same customers in different orders would
+		// deadlock: this lock makes them run one after the other.
 		if _, err := holdSequence(ctx, tx); err != nil {
 			return err
 		}
@@ -254,11 +254,10 @@ func (s *Store) CountCustomers(ctx context.Context) (Counts, error) {
 }
 
 // EachCustomer calls fn with each customer, in the order of their ids as the
-// database sorts text (SQLite: by bytes). It sees the customers as they were
-// when it began, whatever is written meanwhile, and holds one at a time. The
-// customer's Features are fn's to keep. An error of fn ends the walk and is
-// returned as it is. fn may use the store, but not call EachCustomer: only a
-// few run at once, and the others wait for them.
+// database sorts text (SQLite: by bytes). It reads one snapshot, and keeps one
+// customer in memory at a time. fn may keep the customer's Features. An error of
+// fn ends the walk and is returned unchanged. fn may use the store, but must not
+// call EachCustomer: only a few calls run at once, and the others wait for them.
 func (s *Store) EachCustomer(ctx context.Context, fn func(predict.Customer) error) error {
 	select {
 	case s.streams <- struct{}{}:

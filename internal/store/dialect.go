@@ -21,7 +21,7 @@ type migrator struct {
 }
 
 var (
-	// One process has the file open: nobody else migrates.
+	// Only one process has the file open, so there is no lock for migrations.
 	sqliteMigrator = migrator{goose.DialectSQLite3, func() ([]goose.ProviderOption, error) { return nil, nil }}
 
 	// Replicas may start together. One migrates, and the others look every

@@ -77,7 +77,7 @@ func (s *Store) ClaimKey(ctx context.Context, c idempotency.Claim) (key idempote
 		key = idempotency.Key{Claimed: true, Fingerprint: c.Fingerprint}
 		err := tx.QueryRowContext(ctx, claimKeySQL, c.ID, c.Fingerprint, c.Subject, c.Token,
 			micros(now.Add(c.Lease)), micros(now.Add(c.TTL)), micros(now), micros(now.Add(farAhead)), c.Owner, idempotency.KeyBytes).Scan(&key.Subject)
-		if errors.Is(err, sql.ErrNoRows) { // somebody was faster
+		if errors.Is(err, sql.ErrNoRows) { // the key is taken
 			key, _, err = keyOf(ctx, tx, c, now)
 		}
 		return err

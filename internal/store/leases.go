@@ -10,25 +10,22 @@ import (
 	"gateway/internal/predict"
 )
 
-// Who works on a renewal.
-//
-// A lease says who, and until when by the clock of whoever took it. It only
-// keeps others from starting the same work; what keeps them from damage is the
-// revision. Every claim and every save increments it, and a save names the one
-// it is based on, so that whoever lost a lease unawares cannot save any more.
-// Clocks that differ between machines hence make a renewal change hands too
-// early or too late, and no worse.
+// A lease names the gateway that works on a renewal and the time until which it
+// does, by that gateway's clock. It only keeps others from starting the same
+// work. Correctness comes from the revision: every claim and every save increments
+// it, and a save names the revision that it is based on, so that a gateway which
+// has lost its lease cannot save any more. Clocks that differ between machines
+// only make a renewal change its owner too early or too late.
 
-// farAhead is further ahead than any lease and any pause. A time beyond it was
-// written by a clock that was wrong, and counts as past: else a clock that has
-// been set back would leave the renewal, or the request, without an owner for as
-// long as it was wrong.
+// farAhead is longer than any lease and any pause. A time further ahead was
+// written by a wrong clock and counts as past. Otherwise, after the clock has been
+// corrected, the renewal or the request would have no owner until that time.
 const farAhead = 24 * time.Hour
 
 const (
-	// The conditions stand in it twice: where two claim the same renewal, the
-	// second waits for the first, and PostgreSQL then looks at the outer ones
-	// again but not at the query inside.
+	// The conditions appear twice: if two gateways claim the same renewal, the
+	// second waits for the first, and PostgreSQL then evaluates the outer condition
+	// again but not the subquery.
 	claimRenewalSQL = `
 UPDATE renewals SET revision = revision + 1, lease_owner = $1, lease_until = $2
 WHERE id = (
@@ -85,10 +82,10 @@ func (s *Store) ClaimRenewal(ctx context.Context, owner, schema string, lease ti
 	return claimed, nil
 }
 
-// ExtendLease lets owner hold the renewal for as long as lease from now, even
-// where its lease has expired and nobody has taken it yet, and tells whether it
-// is to be cancelled. It returns modelswap.ErrStale where owner does not hold it
-// or it has ended.
+// ExtendLease extends the owner's lease to the given time from now, also if it
+// has expired and no other gateway has claimed the renewal. It reports whether the
+// renewal is to be cancelled. It returns modelswap.ErrStale if owner does not hold
+// the renewal or the renewal has ended.
 func (s *Store) ExtendLease(ctx context.Context, id, owner string, lease time.Duration) (cancel bool, err error) {
 	err = s.inWrite(ctx, "extend lease", func(tx *sql.Tx) error {
 		until := micros(s.now().Add(lease))

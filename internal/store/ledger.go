@@ -34,28 +34,28 @@ type inserts struct {
 	ordered bool
 }
 
-// GentleRows is the most rows that Append brings to SQLite gently: the goroutine
-// rests between some of them. On one processor a statement stops everybody else,
-// and a millisecond is much beside a prediction. More rows are brought without a
-// rest, by whoever has to catch up.
+// GentleRows is the largest number of rows that Append inserts into SQLite with
+// short pauses in between. On one processor an insert delays all requests, and a
+// millisecond is long compared with a prediction. Larger calls are made to reduce
+// a backlog, and have no pauses.
 const GentleRows = 64
 
 const (
 	restAfter = 8 // rows
-	// restTime is how long the goroutine is parked at least. That has the network
-	// looked at, which runtime.Gosched would not while this goroutine can run.
+	// restTime is the minimum time for which the goroutine is parked. The scheduler
+	// polls the network then, which it does not do for runtime.Gosched.
 	restTime = 100 * time.Microsecond
 )
 
 var (
-	// To SQLite $1 is a name, and for each value that is bound it goes through all
-	// names. That took a fifth of the time.
+	// SQLite treats $1 as a name and searches all names for each bound value. That
+	// took a fifth of the time.
 	sqliteInserts = inserts{sizes: []int{restAfter, 1}, atOnce: 64, unflushed: true, gentle: true}
 	// A thousand rows are some thirty round trips.
 	postgresInserts = inserts{sizes: []int{32, 8, 1}, atOnce: 256, numbered: true, ordered: true}
 )
 
-// insertPredictionsSQL inserts so many rows.
+// insertPredictionsSQL inserts a number of rows.
 func insertPredictionsSQL(rows int, numbered bool) string {
 	var b strings.Builder
 	b.WriteString(`

@@ -21,7 +21,7 @@ const (
 	// prediction.
 	postgresReaders = 8
 	postgresWriters = 4
-	// postgresIdle is how many of each stay open while nobody needs them.
+	// postgresIdle is how many unused connections of each kind stay open.
 	postgresIdle = 3
 	// postgresLifetime is how long one is used: afterwards a new one finds the
 	// server that a failover made the primary, and the password of the day.
@@ -102,7 +102,7 @@ SELECT quote_ident(tableowner) FROM pg_catalog.pg_tables
 WHERE schemaname = current_schema() AND tablename = 'goose_db_version'
     AND tableowner <> current_user AND pg_has_role(current_user, tableowner, 'MEMBER')`).Scan(&owner)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return nil // ours already, or nobody's yet
+		return nil // the tables belong to this user, or do not exist yet
 	}
 	if err == nil {
 		_, err = pg.Conn().Exec(ctx, "SET ROLE "+owner)

@@ -19,10 +19,10 @@ INSERT INTO renewals
      cancel, wake_at, schema)
 VALUES ($1, 1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`
 
-	// On the right of "=" stands what was stored before. Whoever saves an
-	// unfinished renewal may not know yet that it is to be cancelled: the
-	// request stays, and so does what it did to wake_at. One that had ended and
-	// goes on has nothing to do with earlier requests.
+	// To the right of "=" is the stored value. The process that saves an
+	// unfinished renewal may not have read a request to cancel it: the request
+	// stays, and so does the wake_at that it has set. A renewal that had ended and
+	// is resumed ignores earlier requests.
 	updateRenewalSQL = `
 UPDATE renewals
 SET revision = revision + 1, status = $1, cause = $2, reason = $3, overrides = $4, force = $5,

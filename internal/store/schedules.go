@@ -36,7 +36,7 @@ func (s *Store) Schedule(ctx context.Context) (modelswap.Schedule, error) {
 
 // SaveSchedule saves the schedule where the stored revision is still its own,
 // and inserts the renewal, unless that is nil: both or nothing. It returns
-// modelswap.ErrStale where somebody else saved in the meantime, and a conflict
+// modelswap.ErrStale if another process saved in the meantime, and a conflict
 // as InsertRenewal does.
 func (s *Store) SaveSchedule(ctx context.Context, schedule modelswap.Schedule, r *modelswap.Renewal) error {
 	state, err := encode(schedule)

@@ -103,7 +103,7 @@ func readerDSN(path string) string {
 }
 
 func dsn(path string, options url.Values) string {
-	// Somebody may look into the file with a tool of his own: wait for him.
+	// Another program may have the file open and hold a lock: wait for it.
 	options.Set("_busy_timeout", "5000") // milliseconds
 	options.Set("_foreign_keys", "1")
 	options.Set("_dqs", "0") // "x" is a column, never a string

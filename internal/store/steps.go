@@ -15,7 +15,7 @@ const (
 
 	// Which attempt a renewal shows is a mark and not the highest number: a
 	// renewal that goes on from an earlier step shows later ones as pending
-	// again, whatever attempts they had.
+	// again, although they had attempts.
 	unmarkStepsSQL = `UPDATE renewal_steps SET latest = 0 WHERE renewal_id = $1 AND latest = 1`
 
 	saveStepSQL = `

@@ -1,7 +1,6 @@
 // Package tracing sends OpenTelemetry spans to a collector, where the standard
 // variables name one (OTEL_EXPORTER_OTLP_ENDPOINT and so on). Where they name
-// none, [Open] returns nil, nobody asks this package for anything, and nothing
-// runs.
+// none, [Open] returns nil, and nothing of this package runs.
 //
 //	tracing, err := tracing.Open(ctx, tracing.Options{Version: version, Log: log, Registry: registry})
 //	defer tracing.Close(ctx)

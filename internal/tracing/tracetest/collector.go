@@ -68,7 +68,7 @@ func (c *Collector) Spans() []Span {
 	return append([]Span(nil), c.spans...)
 }
 
-// Calls returns how often the collector was asked, whatever it answered.
+// Calls returns the number of requests, failed ones included.
 func (c *Collector) Calls() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -13,7 +13,7 @@ import (
 )
 
 // connPair is a connection as the server has it, and its client's end.
-func connPair(t *testing.T) (*left, net.Conn) {
+func connPair(t *testing.T) (*handedOffConn, net.Conn) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -29,13 +29,13 @@ func connPair(t *testing.T) (*left, net.Conn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := newLeft(conn, nil)
+	c := newHandedOffConn(conn, nil)
 	t.Cleanup(func() { c.Close() })
 	return c, client
 }
 
 // waits reads one byte, as net/http does, and returns once it waits.
-func (c *left) waits() (result <-chan error, first *byte) {
+func (c *handedOffConn) waits() (result <-chan error, first *byte) {
 	waiting, ended, b := make(chan struct{}), make(chan error, 1), make([]byte, 1)
 	look := c.look
 	c.look = func(fd uintptr) bool {

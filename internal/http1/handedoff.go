@@ -5,9 +5,9 @@ import (
 	"syscall"
 )
 
-// left is a connection that net/http serves, with what had been read of it. It
-// waits for the client to leave at less cost than others.
-type left struct {
+// handedOffConn is a connection that net/http serves, with the bytes that had
+// been read from it. It detects at low cost that the client has left.
+type handedOffConn struct {
 	net.Conn
 	rest []byte
 
@@ -20,14 +20,14 @@ type left struct {
 	looked bool                  // once, since the reader came
 }
 
-func newLeft(conn net.Conn, rest []byte) *left {
-	c := &left{Conn: conn, rest: rest}
+func newHandedOffConn(conn net.Conn, rest []byte) *handedOffConn {
+	c := &handedOffConn{Conn: conn, rest: rest}
 	if socket, ok := conn.(syscall.Conn); ok {
 		if raw, err := socket.SyscallConn(); err == nil {
 			c.raw = raw
 		}
 	}
-	c.look = func(uintptr) bool { // not at first, and then yes
+	c.look = func(uintptr) bool { // false first, so that Read waits for an event
 		looked := c.looked
 		c.looked = true
 		return looked
@@ -38,13 +38,13 @@ func newLeft(conn net.Conn, rest []byte) *left {
 // Read implements net.Conn. It fails where the header of a request has too many
 // lines.
 //
-// While a request is handled net/http reads a single byte ahead, to learn when
-// the client leaves. A client waits for its answer, so that read finds nothing,
-// in a system call of a twentieth of all that a request costs. Here it is made
-// only once the kernel has news of the connection. News that came between the
-// request and this call is not noticed: who leaves in that moment is answered in
-// vain. Whatever else the client sends is read when the next request is.
-func (c *left) Read(b []byte) (int, error) {
+// While a request is handled, net/http reads a single byte ahead to detect that
+// the client has left. Most clients send nothing then, and the read is a system
+// call that takes a twentieth of a request's time. Here it is made only when the
+// kernel reports an event on the connection. An event between the request and
+// this call is not reported: a client that leaves then is not detected. Bytes
+// that it sends are read with the next request.
+func (c *handedOffConn) Read(b []byte) (int, error) {
 	if c.header.over {
 		return 0, errHeaderLines
 	}
@@ -58,7 +58,7 @@ func (c *left) Read(b []byte) (int, error) {
 	return n, err
 }
 
-func (c *left) read(b []byte) (int, error) {
+func (c *handedOffConn) read(b []byte) (int, error) {
 	if len(c.rest) > 0 {
 		n := copy(b, c.rest)
 		if c.rest = c.rest[n:]; len(c.rest) == 0 {
@@ -77,7 +77,7 @@ func (c *left) read(b []byte) (int, error) {
 
 // CloseWrite lets net/http close a connection in two steps, so that a client
 // which still sends can read its answer.
-func (c *left) CloseWrite() error {
+func (c *handedOffConn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
 	}
@@ -91,7 +91,7 @@ const http2Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 // begunHTTP2 reports whether the bytes complete the preface. It looks at the
 // first bytes of the connection only.
-func (c *left) begunHTTP2(p []byte) bool {
+func (c *handedOffConn) begunHTTP2(p []byte) bool {
 	if c.preface < 0 {
 		return false
 	}
