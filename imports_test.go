@@ -85,7 +85,7 @@ var mayUse = map[string][]string{
 	"github.com/jackc/pgx/v5":             {"internal/store", "internal/pgtest"},
 	"github.com/pressly/goose/v3":         {"internal/store"},
 	"github.com/gofrs/flock":              {"internal/local"},
-	"go.yaml.in/yaml/v3":                  {"internal/predict"},
+	"go.yaml.in/yaml/v3":                  {"api", "internal/predict"},
 	"github.com/google/uuid":              {"internal/predict", "internal/aws/awstest"},
 	"github.com/robfig/cron":              {"internal/modelswap"},
 	"golang.org/x/sync":                   {"cmd/gateway", "api", "internal/local", "internal/store", "internal/modelswap"},

@@ -199,7 +199,11 @@ func (a *api) health(r chi.Router) {
 func (a *api) apps(r chi.Router) {
 	schema := newStatic("application/schema+json", a.d.Predict.Schema().JSONSchema())
 	schema.fingerprint = a.d.Predict.Schema().Fingerprint()
-	openAPI := newStatic("application/yaml", a.d.OpenAPI)
+	document, err := documentOf(a.d.OpenAPI, a.d.Predict.Schema())
+	if err != nil {
+		panic(err) // the document is part of the program, and a test reads it
+	}
+	openAPI := newStatic("application/yaml", document)
 	r.Group(func(r chi.Router) {
 		r.Use(a.wantsKey())
 		predictions := r.With(a.limited(overload.Prediction))
