@@ -191,7 +191,8 @@ func customerColumns(s *predict.Schema) []string {
 	return append(columns, s.Label.Name)
 }
 
-// customer writes a customer as POST /admin/customers takes it.
+// customer writes a customer as POST /admin/customers takes it. Its cells are
+// not made safe for spreadsheets: an import must get the values that are stored.
 func (x *export) customer(s *predict.Schema, format string, c *predict.Customer) error {
 	values, err := s.StoredValues(c.Features)
 	if err != nil {
@@ -344,7 +345,7 @@ func (x *export) prediction(p *predict.Recorded, format string) error {
 	for i, name := range ledgerColumns {
 		texts[i] = predict.CellText(cells[name])
 	}
-	return x.csv.Write(texts)
+	return x.csv.Write(predict.SafeCells(texts))
 }
 
 // queryTime reads a time of the query; zero for none.

@@ -185,3 +185,17 @@ func TestExportsAreBounded(t *testing.T) {
 		t.Errorf("after the others have ended: %v", err)
 	}
 }
+
+// TestTheLedgersCellsHoldNoFormula: callers choose ids, and people open the file.
+func TestTheLedgersCellsHoldNoFormula(t *testing.T) {
+	b := setup(t)
+	b.post("/predict", `{"customer_id":"=cmd|'/c calc'!A1","features":`+technician+`}`).want(200)
+	a := b.asOperator("GET", "/admin/predictions?format=csv", "").want(200)
+	rows, err := csv.NewReader(strings.NewReader(a.body)).ReadAll()
+	if err != nil || len(rows) != 2 {
+		t.Fatalf("got %q (%v), want a header and a row", a.body, err)
+	}
+	if got := rows[1][1]; got != "'=cmd|'/c calc'!A1" {
+		t.Errorf("the id is %q, want an apostrophe before it", got)
+	}
+}

@@ -127,6 +127,20 @@ func TestImportReportsBadRowsByLine(t *testing.T) {
 	if !strings.Contains(errs, "line 3: contact") || !strings.Contains(errs, "line 5: row has 2 columns") {
 		t.Errorf("the bad rows are told as %q", errs)
 	}
+	code, out, _ = command(t, "import", "--json", file)
+	var report struct {
+		Rows, Failed int
+		Problems     []importProblem
+	}
+	if err := json.Unmarshal([]byte(out), &report); err != nil || code != exitOK || report.Rows != 4 || report.Failed != 2 {
+		t.Fatalf("import --json ended with %d (%v): %s", code, err, out)
+	}
+	for i, want := range []importProblem{{3, "contact", "must be one of cellular, telephone"}, {5, "row", "has 2 columns"}} {
+		if len(report.Problems) != 2 || report.Problems[i].Line != want.Line || report.Problems[i].Field != want.Field ||
+			!strings.Contains(report.Problems[i].Detail, want.Detail) {
+			t.Errorf("the problems are %+v, want %+v among them", report.Problems, want)
+		}
+	}
 	code, out, errs = command(t, "import", "--strict", file)
 	if code != exitFailed || !strings.Contains(errs, "line 3") {
 		t.Errorf("a strict import ended with %d: %q %q", code, out, errs)
@@ -138,6 +152,16 @@ func TestImportReportsBadRowsByLine(t *testing.T) {
 	code, _, errs = command(t, "import", "/no/such/file")
 	if code != exitFailed || !strings.Contains(errs, "/no/such/file") {
 		t.Errorf("a missing file ended with %d: %q", code, errs)
+	}
+}
+
+func TestProblemsOfAnImportAreBounded(t *testing.T) {
+	var problems []importProblem
+	for i := range maxProblems {
+		problems = appendProblems(problems, predict.BadRow{Line: i, Errors: make([]predict.Violation, 3)})
+	}
+	if len(problems) != maxProblems || problems[maxProblems-1].Line != (maxProblems-1)/3 {
+		t.Errorf("%d problems, the last of line %d", len(problems), problems[len(problems)-1].Line)
 	}
 }
 

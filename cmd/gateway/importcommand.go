@@ -28,17 +28,21 @@ func (cmd importCommand) Run(c *console) error {
 		mediaType = "application/x-ndjson"
 	}
 	bad := &badRows{out: c.stderr}
+	problems := []importProblem{} // an empty list in JSON, not null
 	var report predict.ImportReport
 	bar := newProgress(c.stderr, "rows", size)
 	err = cmd.with(c, func(ctx context.Context, client *api.Client) (err error) {
 		input := bufio.NewReaderSize(bar.reader(in), 1<<16)
 		report, err = client.Import(ctx, mediaType, input, cmd.Strict,
-			func(b predict.BadRow) { bad.add(b.Line, describe(b)) })
+			func(b predict.BadRow) {
+				bad.add(b.Line, describe(b))
+				problems = appendProblems(problems, b)
+			})
 		return err
 	})
 	took := bar.done()
 	if report.Rows > 0 || err == nil {
-		if err := cmd.report(c, report, took.String()); err != nil {
+		if err := cmd.report(c, report, problems, took.String()); err != nil {
 			return err
 		}
 	}
@@ -51,9 +55,12 @@ func (cmd importCommand) Run(c *console) error {
 	return nil
 }
 
-func (cmd importCommand) report(c *console, r predict.ImportReport, took string) error {
+func (cmd importCommand) report(c *console, r predict.ImportReport, problems []importProblem, took string) error {
 	if cmd.JSON {
-		return printJSON(c, r)
+		return printJSON(c, struct {
+			predict.ImportReport
+			Problems []importProblem `json:"problems"`
+		}{r, problems})
 	}
 	fmt.Fprintf(c.stdout, "imported %d of %d rows in %s: %d new customers, %d known, %d labelled, %d bad rows\n",
 		r.Imported, r.Rows, took, r.Inserted, r.Updated, r.Labelled, r.Failed)
@@ -61,6 +68,27 @@ func (cmd importCommand) report(c *console, r predict.ImportReport, took string)
 		fmt.Fprintf(c.stdout, "%d demo customers made room\n", r.DemoRemoved)
 	}
 	return nil
+}
+
+// importProblem is one fault of a row, for machines.
+type importProblem struct {
+	Line   int    `json:"line"`
+	Field  string `json:"field"` // "row" where the row as a whole is wrong
+	Detail string `json:"detail"`
+}
+
+// maxProblems bounds the problems that --json prints.
+const maxProblems = 100
+
+// appendProblems adds the faults of a row, as far as there is room.
+func appendProblems(problems []importProblem, row predict.BadRow) []importProblem {
+	for _, v := range row.Errors {
+		if len(problems) == maxProblems {
+			break
+		}
+		problems = append(problems, importProblem{row.Line, v.Field, v.Detail})
+	}
+	return problems
 }
 
 // describe puts the errors of a row on one line.

@@ -87,7 +87,7 @@ func (s *fileScoring) run(ctx context.Context, client *api.Client, in io.Reader)
 	}
 	header := table.Header()
 	if !s.json {
-		if err := s.csv.Write(slices.Concat(safeCells(header), scoredColumns)); err != nil {
+		if err := s.csv.Write(slices.Concat(predict.SafeCells(header), scoredColumns)); err != nil {
 			return err
 		}
 	}
@@ -182,5 +182,5 @@ func (s *fileScoring) write(header []string, row sentRow, item api.BatchItem) er
 	if failure == "" {
 		answer = []string{item.PredictionID, strconv.FormatFloat(item.Score, 'g', -1, 64), strconv.Itoa(item.PredictedLabel), item.Model, ""}
 	}
-	return s.csv.Write(safeCells(slices.Concat(cells, answer)))
+	return s.csv.Write(predict.SafeCells(slices.Concat(cells, answer)))
 }

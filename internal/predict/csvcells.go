@@ -1,4 +1,4 @@
-package main
+package predict
 
 import (
 	"regexp"
@@ -11,10 +11,10 @@ var sheetNumber = regexp.MustCompile(`^[+-]?[0-9][0-9.,]*([eE][+-]?[0-9]+)?%?$|^
 
 var lineBreaks = strings.NewReplacer("\r\n", " ", "\n", " ", "\r", " ")
 
-// safeCells returns the cells of a row as they can be opened in a spreadsheet: a
+// SafeCells returns the cells of a row as they can be opened in a spreadsheet: a
 // text that begins like a formula gets an apostrophe before it, as OWASP advises
 // against CSV injection, and line breaks become blanks.
-func safeCells(cells []string) []string {
+func SafeCells(cells []string) []string {
 	safe := make([]string, len(cells))
 	for i, cell := range cells {
 		if cell != "" && strings.IndexByte("=+-@\t\r", cell[0]) >= 0 && !sheetNumber.MatchString(cell) {
