@@ -151,8 +151,8 @@ func beginsWith(fsys fs.FS, name string, text []byte) (bool, error) {
 	return true, nil
 }
 
-// liveRows is how many rows an evaluation asks the endpoint about at a time:
-// few enough not to stand in the way of predictions.
+// liveRows bounds the rows of one call of an evaluation, the probe included, so
+// that predictions do not wait long behind it.
 const liveRows = 500
 
 // scoreLive asks the endpoint; nil if another model answers, or the endpoint
@@ -166,10 +166,10 @@ func (d *Deployer) scoreLive(ctx context.Context, m *model, rows []predict.Vecto
 	if !able || v.serving.name != m.name {
 		return nil, nil
 	}
-	live := &Scorer{endpoint: d.endpoint, log: d.log, maxRows: liveRows, maxBytes: maxCallBytes}
+	live := NewScorer(d.endpoint, d.log)
 	scores := make([]float64, 0, len(rows))
 	for len(rows) > 0 {
-		n := min(liveRows-1, len(rows)) // with the probe it is one call
+		n := max(1, fitting(rows, liveRows, maxCallBytes)) // of a row that is too large Score tells
 		out, err := live.Score(ctx, rows[:n], false)
 		if err != nil {
 			return nil, err

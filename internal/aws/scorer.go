@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -19,8 +18,8 @@ const (
 	maxCallBytes = 3_500_000
 )
 
-// CallRows and CallBytes, of rows as CSV, are what whoever puts rows together
-// may put into one call: with the probe it stays whole.
+// CallRows and CallBytes, of rows as CSV, are what a call of Scorer.Score may
+// have: the probe needs the rest.
 const (
 	CallRows  = maxCallRows - 1
 	CallBytes = maxCallBytes - 100_000
@@ -36,13 +35,11 @@ type Formats struct {
 type Scorer struct {
 	endpoint *Endpoint
 	log      *slog.Logger
-	maxRows  int
-	maxBytes int
 }
 
 // NewScorer makes a scorer for an endpoint.
 func NewScorer(endpoint *Endpoint, log *slog.Logger) *Scorer {
-	return &Scorer{endpoint: endpoint, log: log, maxRows: maxCallRows, maxBytes: maxCallBytes}
+	return &Scorer{endpoint: endpoint, log: log}
 }
 
 // Ready returns an error until a model serves that the gateway can ask.
@@ -54,53 +51,65 @@ func (s *Scorer) Ready(context.Context) error {
 	return v.usable()
 }
 
-// Score implements predict.Scorer. More rows than a call of the endpoint takes
-// are split; all of them are from one model nevertheless.
+// Score implements predict.Scorer with one call of the endpoint. Rows that do not
+// fit one call are an error of kind Invalid: splitting them is for scoring.Batch.
 func (s *Scorer) Score(ctx context.Context, rows []predict.Vector, _ bool) (predict.Scores, error) {
 	v, err := s.current(ctx)
 	if err != nil {
 		return predict.Scores{}, err
 	}
-	if s.fitsOneCall(rows) {
-		a, err := s.ask(ctx, v, rows)
-		if err != nil {
-			return predict.Scores{}, err
-		}
-		return a.scored(), nil
+	if err := checkSize(rows, maxCallRows, maxCallBytes); err != nil {
+		return predict.Scores{}, err
 	}
-	parts, err := split(rows, s.maxRows, s.maxBytes)
+	a, err := s.ask(ctx, v, rows)
 	if err != nil {
 		return predict.Scores{}, err
 	}
-	answers := make([]named, len(parts))
-	for i, part := range parts {
-		if answers[i], err = s.ask(ctx, v, part); err != nil {
-			return predict.Scores{}, err
-		}
-	}
-	if err := s.agree(ctx, parts, answers); err != nil {
-		return predict.Scores{}, err
-	}
-	out := answers[0].scored()
-	for _, a := range answers[1:] {
-		more := a.scored()
-		out.Score, out.Label = append(out.Score, more.Score...), append(out.Label, more.Label...)
-	}
-	return out, nil
+	return a.scored(), nil
 }
 
 // longestNumber is longer than any number in CSV, its comma included.
 const longestNumber = 32
 
-// fitsOneCall reports whether rows certainly go into one call, together with a
-// probe, which is as long as the longest. Nearly all do, and need not be
-// encoded to be measured.
-func (s *Scorer) fitsOneCall(rows []predict.Vector) bool {
+// checkSize returns an error unless one call takes all rows together with a probe.
+// Nearly always that is certain without encoding them.
+func checkSize(rows []predict.Vector, maxRows, maxBytes int) error {
+	if len(rows) == 0 {
+		return errors.New("no rows to score")
+	}
 	width := 0
 	for _, row := range rows {
 		width = max(width, len(row))
 	}
-	return len(rows) > 0 && len(rows) < s.maxRows && (len(rows)+1)*width*longestNumber <= s.maxBytes
+	if len(rows) < maxRows && (len(rows)+1)*width*longestNumber <= maxBytes {
+		return nil
+	}
+	n := fitting(rows, maxRows, maxBytes)
+	switch {
+	case n == len(rows):
+		return nil
+	case fitting(rows[n:n+1], maxRows, maxBytes) == 0:
+		return predict.Errorf(predict.Invalid, "row %d is larger than the endpoint takes", n+1)
+	}
+	return predict.Errorf(predict.Invalid, "%d rows are more than the endpoint takes in one call, which is %d of them", len(rows), n)
+}
+
+// fitting returns how many of the rows, from the first on, one call takes together
+// with a probe; 0 where the first row alone is too large.
+func fitting(rows []predict.Vector, maxRows, maxBytes int) int {
+	var line []byte
+	size, longest := 0, 0
+	for i, row := range rows {
+		line = predict.AppendCSV(line[:0], row)
+		n := len(line) + 1
+		longest = max(longest, n)
+		// A probe is about as long as a row; twice as long is safe.
+		if 2*n > maxBytes || i > 0 && (i+1 >= maxRows || size+n+2*longest > maxBytes) {
+			return i
+		}
+		size += n
+	}
+	return len(rows)
 }
 
 // current returns the endpoint as it is known, where it can be asked. Where it
@@ -212,39 +221,6 @@ func (s *Scorer) askSettled(ctx context.Context, v *view, rows []predict.Vector)
 	return named{a, v.serving}, err
 }
 
-// maxAsked is how often a part is asked again whose answer came from another
-// model than the others'.
-const maxAsked = 10
-
-// agree asks parts again until all answers are from one model, the one that
-// gave most of them. During a swap two models answer.
-func (s *Scorer) agree(ctx context.Context, parts [][]predict.Vector, answers []named) error {
-	votes := make(map[string]int)
-	best := answers[0].model.name
-	for _, a := range answers {
-		votes[a.model.name]++
-		if votes[a.model.name] > votes[best] {
-			best = a.model.name
-		}
-	}
-	for i := range answers {
-		for tries := 0; answers[i].model.name != best; tries++ {
-			if tries == maxAsked {
-				return &predict.Error{Kind: predict.Unavailable, RetryAfter: waitNotReady,
-					Detail: "the model is being swapped, and the rows could not be scored by one model"}
-			}
-			v, err := s.current(ctx)
-			if err != nil {
-				return err
-			}
-			if answers[i], err = s.ask(ctx, v, parts[i]); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
 // bodies are buffers of rows.
 var bodies = sync.Pool{New: func() any { return new([]byte) }}
 
@@ -307,31 +283,4 @@ func appendRows(dst []byte, rows []predict.Vector) []byte {
 		dst = predict.AppendCSV(dst, row)
 	}
 	return dst
-}
-
-// split cuts rows into parts that a call takes together with a probe.
-func split(rows []predict.Vector, maxRows, maxBytes int) ([][]predict.Vector, error) {
-	var parts [][]predict.Vector
-	var line []byte
-	begin, size, longest := 0, 0, 0
-	for i, row := range rows {
-		line = predict.AppendCSV(line[:0], row)
-		n := len(line) + 1
-		longest = max(longest, n)
-		if 2*n > maxBytes {
-			return nil, predict.Errorf(predict.Invalid, "row %d is larger than the endpoint takes", i+1)
-		}
-		// A probe is as long as a row; twice as long is safe.
-		if i > begin && (i-begin+1 >= maxRows || size+n+2*longest > maxBytes) {
-			parts, begin, size = append(parts, rows[begin:i]), i, 0
-		}
-		size += n
-	}
-	if begin < len(rows) {
-		parts = append(parts, rows[begin:])
-	}
-	if len(parts) == 0 {
-		return nil, fmt.Errorf("no rows to score")
-	}
-	return parts, nil
 }

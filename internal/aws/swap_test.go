@@ -4,8 +4,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"gateway/internal/aws/awstest"
 	"gateway/internal/predict"
+	"gateway/internal/scoring"
 )
 
 // truth holds each answer's model to the one that the stand-in says answered.
@@ -108,7 +111,7 @@ func TestRowsOfOneRequestAreFromOneModelWhileTwoAnswer(t *testing.T) {
 	s.train("second", "linear-learner", 500)
 	s.must(s.order("second"))
 	s.inShift()
-	s.scorer.maxRows = 5 // four rows and the probe
+	batch := scoring.NewBatch(s.scorer, scoring.BatchOptions{MaxRows: 4}, prometheus.NewRegistry())
 	held, _ := rows(50)
 	want := map[string][]float64{}
 	for _, m := range []string{"first", "second"} {
@@ -117,8 +120,9 @@ func TestRowsOfOneRequestAreFromOneModelWhileTwoAnswer(t *testing.T) {
 		want[m] = scores
 	}
 	for range 20 {
-		out, err := s.score(12)
+		out, err := batch.Score(t.Context(), held[:12], false)
 		s.must(err)
+		s.must(out.Err())
 		for i, x := range out.Score {
 			if distance(x, want[out.Model][i]) > exact {
 				t.Fatalf("row %d scores %v; %s gives %v", i, x, out.Model, want[out.Model][i])

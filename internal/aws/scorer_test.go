@@ -1,0 +1,52 @@
+package aws
+
+import (
+	"strings"
+	"testing"
+
+	"gateway/internal/predict"
+)
+
+func TestACallTakesItsRowsAndAProbeOrNone(t *testing.T) {
+	short, long := predict.Vector{1, 0, 1, 0}, predict.Vector{0.1234567890123456, 0.1234567890123456, 0.1234567890123456, 0.1234567890123456}
+	many := func(n int, row predict.Vector) (out []predict.Vector) {
+		for range n {
+			out = append(out, row)
+		}
+		return out
+	}
+	shortBytes, longBytes := len(predict.AppendCSV(nil, short))+1, len(predict.AppendCSV(nil, long))+1
+	for _, tt := range []struct {
+		name              string
+		rows              []predict.Vector
+		maxRows, maxBytes int
+		fit               int
+		want              string // of the error
+	}{
+		{"few", many(3, short), 5, 1000, 3, ""},
+		{"as many as a call has beside the probe", many(4, short), 5, 1000, 4, ""},
+		{"one more", many(5, short), 5, 1000, 4, "5 rows are more than the endpoint takes in one call, which is 4 of them"},
+		{"as many bytes as a call has", many(10, short), 100, 12 * shortBytes, 10, ""},
+		{"one byte more", many(10, short), 100, 12*shortBytes - 1, 9, "10 rows are more"},
+		{"a long row counts for the probe", append(many(2, short), long), 100, 2*shortBytes + 3*longBytes - 1, 2, "3 rows are more"},
+		{"one row that fits", many(1, long), 100, 2 * longBytes, 1, ""},
+		{"one row that does not", many(1, long), 100, 2*longBytes - 1, 0, "row 1 is larger than the endpoint takes"},
+		{"a row among others that does not", append(many(2, short), long), 100, 2*longBytes - 1, 2, "row 3 is larger than the endpoint takes"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := fitting(tt.rows, tt.maxRows, tt.maxBytes); got != tt.fit {
+				t.Errorf("%d rows fit, want %d", got, tt.fit)
+			}
+			err := checkSize(tt.rows, tt.maxRows, tt.maxBytes)
+			switch {
+			case tt.want == "" && err != nil:
+				t.Errorf("got %v", err)
+			case tt.want != "" && (!isKind(err, predict.Invalid) || !strings.Contains(err.Error(), tt.want)):
+				t.Errorf("got %v, want %q", err, tt.want)
+			}
+		})
+	}
+	if err := checkSize(nil, maxCallRows, maxCallBytes); err == nil {
+		t.Error("no rows are no call, and no error")
+	}
+}
