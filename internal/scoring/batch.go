@@ -370,7 +370,7 @@ func (b *Batch) leave(w *waiter) bool {
 		b.mu.Unlock()
 		w.release()
 	case sent:
-		w.left = true // the sender releases it
+		w.abandoned = true // the sender releases it
 		c := w.call
 		c.present--
 		cancel := c.cancel // nil: the call has not begun, and will not
@@ -383,7 +383,7 @@ func (b *Batch) leave(w *waiter) bool {
 		b.mu.Unlock()
 		return false
 	}
-	b.metrics.left.Inc()
+	b.metrics.abandoned.Inc()
 	return true
 }
 

@@ -314,7 +314,7 @@ func TestWhoLeavesTheQueueIsNotInTheCall(t *testing.T) {
 		first.wants(t, 1)
 		second.wants(t, 2)
 		fourth.wants(t, 4)
-		if b.metric("gateway_batch_left_total") != 1 {
+		if b.metric("gateway_batch_abandoned_total") != 1 {
 			t.Error("it was not counted")
 		}
 	})

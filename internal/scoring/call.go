@@ -120,7 +120,7 @@ func (b *Batch) deliver(to []*waiter, scores predict.Scores, err error) {
 			}
 		}
 		from = till
-		if !w.left {
+		if !w.abandoned {
 			w.call.present--
 		}
 		w.answer(part, err)

@@ -13,17 +13,17 @@ import (
 // batchMetrics tell where the time of requests to a remote model goes: wait is
 // ours, call is the endpoint's.
 type batchMetrics struct {
-	rows           prometheus.Histogram
-	wait           prometheus.Histogram
-	scored, failed prometheus.Observer
-	throttled      prometheus.Observer
-	full, hopeless prometheus.Counter
-	expired        prometheus.Counter
-	stopping       prometheus.Counter
-	left           prometheus.Counter
-	splits         prometheus.Counter
-	isolated       prometheus.Counter
-	remodelled     prometheus.Counter
+	rows              prometheus.Histogram
+	wait              prometheus.Histogram
+	scored, failed    prometheus.Observer
+	throttled         prometheus.Observer
+	full, unreachable prometheus.Counter
+	expired           prometheus.Counter
+	stopping          prometheus.Counter
+	abandoned         prometheus.Counter
+	splits            prometheus.Counter
+	isolated          prometheus.Counter
+	remodelled        prometheus.Counter
 }
 
 func newBatchMetrics(reg prometheus.Registerer, b *Batch) *batchMetrics {
@@ -62,9 +62,9 @@ func newBatchMetrics(reg prometheus.Registerer, b *Batch) *batchMetrics {
 		wait: histogram("gateway_batch_wait_seconds", "How long requests waited for a slot; 0 where one was free.",
 			append([]float64{0}, prometheus.ExponentialBuckets(0.0001, 2, 15)...)),
 		scored: call.WithLabelValues("ok"), failed: call.WithLabelValues("failed"), throttled: call.WithLabelValues("throttled"),
-		full: shed.WithLabelValues("full"), hopeless: shed.WithLabelValues("hopeless"),
+		full: shed.WithLabelValues("full"), unreachable: shed.WithLabelValues("deadline_unreachable"),
 		expired: shed.WithLabelValues("expired"), stopping: shed.WithLabelValues("stopping"),
-		left:       counter("gateway_batch_left_total", "Requests whose caller left, or whose time ran out, before the answer."),
+		abandoned:  counter("gateway_batch_abandoned_total", "Requests whose caller left, or whose time ran out, before the answer."),
 		splits:     counter("gateway_batch_splits_total", "Calls that failed by their content and were split."),
 		isolated:   counter("gateway_batch_isolated_rows_total", "Rows that were found to be what a call failed by."),
 		remodelled: counter("gateway_batch_asked_again_total", "Parts of requests that were asked again, because another model scored the rest."),
@@ -74,7 +74,7 @@ func newBatchMetrics(reg prometheus.Registerer, b *Batch) *batchMetrics {
 // late counts a request that was not worth sending any more.
 func (m *batchMetrics) late(ctx context.Context) {
 	if errors.Is(ctx.Err(), context.Canceled) {
-		m.left.Inc()
+		m.abandoned.Inc()
 	} else {
 		m.expired.Inc()
 	}
@@ -118,7 +118,7 @@ func (b *Batch) refuse(ctx context.Context, rows int, now time.Time) error {
 	if deadline.After(now.Add(need)) {
 		return nil
 	}
-	b.metrics.hopeless.Inc()
+	b.metrics.unreachable.Inc()
 	if deadline.After(now.Add(b.slots.best)) {
 		return &predict.Error{Kind: predict.Unavailable, RetryAfter: max(wait, time.Millisecond),
 			Detail: "so many requests wait for the model that this one cannot be answered in time"}

@@ -21,7 +21,7 @@ type waiter struct {
 	timer    *time.Timer     // for the deadline, where gone does not tell; of the caller's goroutine
 
 	state      waiterState
-	left       bool // sent, and nobody waits for the answer
+	abandoned  bool // sent, and nobody waits for the answer
 	call       *call
 	scores     predict.Scores
 	err        error
@@ -81,7 +81,7 @@ func (w *waiter) untilDeadline(ctx context.Context) <-chan time.Time {
 
 // answer hands over what the caller gets, or drops it where nobody waits.
 func (w *waiter) answer(scores predict.Scores, err error) {
-	if w.left {
+	if w.abandoned {
 		w.release()
 		return
 	}
