@@ -43,10 +43,9 @@ func (g *group) size() int { return len(g.cuts) + 1 }
 
 // newBinned cuts each column of data into at most most bins and groups the
 // indicators. Constant columns are left out: nothing can be split on them.
-func newBinned(data Dataset, most int) *binned {
-	values := data.columns()
-	columns := make([]column, len(values))
-	parallel(len(columns), func(j int) { columns[j] = cutColumn(values[j], most) })
+func newBinned(data *Table, most int) *binned {
+	columns := make([]column, len(data.columns))
+	data.eachColumn(func(j int, values []float64) { columns[j] = cutColumn(values, most) })
 
 	b := &binned{rows: data.Rows()}
 	var bundles []*bundle

@@ -17,13 +17,13 @@ type booster struct {
 }
 
 // trainForest fits boosted trees to data. Only ctx can make it fail.
-func trainForest(ctx context.Context, data Dataset, s boostSettings, progress func(done, total int)) (*forest, error) {
-	f := &forest{base: s.base(data.Y)}
+func trainForest(ctx context.Context, data *Table, s boostSettings, progress func(done, total int)) (*forest, error) {
+	f := &forest{base: s.base(data.labels)}
 	b := &booster{
 		settings: s,
-		labels:   data.Y,
+		labels:   data.labels,
 		against:  make([]float64, data.Rows()),
-		grower:   newGrower(newBinned(data, s.bins), s, len(data.Columns)),
+		grower:   newGrower(newBinned(data, s.bins), s, len(data.columns)),
 	}
 	for i := range b.against {
 		b.against[i] = math.Exp(-f.base)

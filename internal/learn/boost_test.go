@@ -172,7 +172,7 @@ func TestHistogramsFindTheSplitsOfAPlainSearch(t *testing.T) {
 
 func TestIndicatorsOfACategoryShareAGroup(t *testing.T) {
 	data := synthetic(400, 2, []int{4, 3, 2}, 12)
-	b := newBinned(data, 256)
+	b := newBinned(packedTable(t, data), 256)
 	var indicators [][]int
 	for _, g := range b.groups {
 		if g.indicator {

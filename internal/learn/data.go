@@ -19,41 +19,55 @@ func (d Dataset) Row(i int) []float64 {
 	return d.X[i*width : (i+1)*width : (i+1)*width]
 }
 
-// columns returns the numbers column by column: a copy, each column in one
-// piece, because both algorithms go over columns several times.
-func (d Dataset) columns() [][]float64 {
-	rows, width := d.Rows(), len(d.Columns)
-	all := make([]float64, rows*width)
-	parallel(shards, func(k int) {
-		begin, end := shard(k, rows)
-		for i := begin; i < end; i++ {
-			for j, x := range d.Row(i) {
-				all[j*rows+i] = x
-			}
-		}
-	})
-	out := make([][]float64, width)
-	for j := range out {
-		out[j] = all[j*rows : (j+1)*rows]
+// table returns d as a Table, or the first reason why it cannot be learned from.
+func (d Dataset) table() (*Table, error) {
+	if err := d.check(); err != nil {
+		return nil, err
 	}
-	return out
+	t := newTable(d.Columns)
+	for i, y := range d.Y {
+		t.append(d.Row(i), y)
+	}
+	t.seal()
+	return t, nil
 }
 
 // check reports the first reason why d cannot be learned from.
 func (d Dataset) check() error {
-	switch {
-	case len(d.Columns) == 0:
-		return inputErrorf("training data has no columns")
-	case d.Rows() == 0:
-		return inputErrorf("training data has no rows")
-	case d.Rows() > math.MaxInt32:
-		return inputErrorf("training data has %d rows; at most %d can be learned from", d.Rows(), math.MaxInt32)
-	case len(d.X) != d.Rows()*len(d.Columns):
+	if err := checkSize(d.Columns, d.Rows()); err != nil {
+		return err
+	}
+	if len(d.X) != d.Rows()*len(d.Columns) {
 		return inputErrorf("training data has %d numbers; %d rows of %d columns need %d",
 			len(d.X), d.Rows(), len(d.Columns), d.Rows()*len(d.Columns))
 	}
+	if err := checkLabels(d.Y); err != nil {
+		return err
+	}
+	for k, x := range d.X {
+		if !finite(x) {
+			return inputErrorf("training data, row %d, column %q: %v is not a finite number",
+				k/len(d.Columns)+1, d.Columns[k%len(d.Columns)], x)
+		}
+	}
+	return nil
+}
+
+func checkSize(columns []string, rows int) error {
+	switch {
+	case len(columns) == 0:
+		return inputErrorf("training data has no columns")
+	case rows == 0:
+		return inputErrorf("training data has no rows")
+	case rows > math.MaxInt32:
+		return inputErrorf("training data has %d rows; at most %d can be learned from", rows, math.MaxInt32)
+	}
+	return nil
+}
+
+func checkLabels(labels []float64) error {
 	positives := 0
-	for i, y := range d.Y {
+	for i, y := range labels {
 		switch y {
 		case 0:
 		case 1:
@@ -62,14 +76,8 @@ func (d Dataset) check() error {
 			return inputErrorf("training data, row %d: label is %v, not 0 or 1", i+1, y)
 		}
 	}
-	if positives == 0 || positives == d.Rows() {
-		return inputErrorf("training data has one class only: all %d labels are %v", d.Rows(), d.Y[0])
-	}
-	for k, x := range d.X {
-		if !finite(x) {
-			return inputErrorf("training data, row %d, column %q: %v is not a finite number",
-				k/len(d.Columns)+1, d.Columns[k%len(d.Columns)], x)
-		}
+	if positives == 0 || positives == len(labels) {
+		return inputErrorf("training data has one class only: all %d labels are %v", len(labels), labels[0])
 	}
 	return nil
 }

@@ -41,8 +41,8 @@ const (
 // newDesign lays out data, given the summary of each column. Constant columns get no coefficient. Positive rows
 // weigh positiveWeight times as much as negative ones. Without bias there is
 // no intercept and nothing is shifted.
-func newDesign(data Dataset, summaries []summary, bias bool, positiveWeight float64) *design {
-	d := &design{label: data.Y}
+func newDesign(data *Table, summaries []summary, bias bool, positiveWeight float64) *design {
+	d := &design{label: data.labels}
 	perRow := 0.0
 	if bias {
 		perRow++
@@ -72,12 +72,13 @@ func newDesign(data Dataset, summaries []summary, bias bool, positiveWeight floa
 func (d *design) width() int { return len(d.column) }
 
 // fill lays out the rows. perRow is the mean number of entries in one.
-func (d *design) fill(data Dataset, perRow float64) {
+func (d *design) fill(data *Table, perRow float64) {
 	entries := int(perRow*float64(data.Rows())) + data.Rows()
 	d.index, d.value = make([]int32, 0, entries), make([]float64, 0, entries)
 	d.start = make([]int, 1, data.Rows()+1)
+	row := make([]float64, len(data.columns))
 	for i := range data.Rows() {
-		row := data.Row(i)
+		data.ReadRow(i, row)
 		for k, j := range d.column {
 			z := 1.0
 			if j >= 0 {
@@ -133,10 +134,9 @@ type summary struct {
 }
 
 // summarise describes each column of data.
-func summarise(data Dataset) []summary {
-	columns := data.columns()
-	out := make([]summary, len(columns))
-	parallel(len(columns), func(j int) { out[j] = summariseColumn(columns[j]) })
+func summarise(data *Table) []summary {
+	out := make([]summary, len(data.columns))
+	data.eachColumn(func(j int, values []float64) { out[j] = summariseColumn(values) })
 	return out
 }
 

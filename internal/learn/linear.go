@@ -32,10 +32,10 @@ func (l *linear) contributions(row []float64) []float64 {
 
 // trainLinear fits a logistic regression by Newton's method on standardised
 // columns. See linearSettings for what is minimised.
-func trainLinear(ctx context.Context, data Dataset, s linearSettings, progress func(done, total int)) (*linear, error) {
+func trainLinear(ctx context.Context, data *Table, s linearSettings, progress func(done, total int)) (*linear, error) {
 	positiveWeight := s.positiveWeight
 	if s.balanced {
-		rate := positiveRate(data.Y)
+		rate := positiveRate(data.labels)
 		positiveWeight = (1 - rate) / rate
 	}
 	summaries := summarise(data)
@@ -57,12 +57,12 @@ func trainLinear(ctx context.Context, data Dataset, s linearSettings, progress f
 	if err := minimise(ctx, newLogisticLoss(d, l1, l2), beta, s.epochs, progress); err != nil {
 		return nil, err
 	}
-	l := &linear{mean: make([]float64, len(data.Columns))}
-	l.intercept, l.coef = d.raw(beta, len(data.Columns))
+	l := &linear{mean: make([]float64, len(data.columns))}
+	l.intercept, l.coef = d.raw(beta, len(data.columns))
 	for j := range l.mean {
 		l.mean[j] = summaries[j].mean
 		if !finite(l.coef[j]) || !finite(l.intercept) {
-			return nil, inputErrorf("column %q: its numbers are too large or too small for a coefficient", data.Columns[j])
+			return nil, inputErrorf("column %q: its numbers are too large or too small for a coefficient", data.columns[j])
 		}
 	}
 	return l, nil

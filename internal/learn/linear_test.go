@@ -216,7 +216,8 @@ func TestSeparatedClassesAreToldApart(t *testing.T) {
 // A first step of Newton's method from far away can raise the loss; the search
 // must shorten it.
 func TestLossNeverRises(t *testing.T) {
-	d := newDesign(small(), summarise(small()), true, 1)
+	data := packedTable(t, small())
+	d := newDesign(data, summarise(data), true, 1)
 	f := newLogisticLoss(d, make([]float64, d.width()), slices.Repeat([]float64{1e-3}, d.width()))
 	beta := []float64{30, -40, 50, 60}
 	at := newTangent(d.width())

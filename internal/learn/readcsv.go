@@ -23,52 +23,77 @@ const maxLine = 1 << 19
 // no rows, which Train refuses.
 func ReadCSV(r io.Reader, columns []string) (Dataset, error) {
 	d := Dataset{Columns: columns}
+	err := eachLine(r, columns, func(row []float64, label float64) {
+		if cap(d.X)-len(d.X) < len(row) {
+			d.X = slices.Grow(d.X, len(d.X)+len(row)) // doubles; append would copy more often
+		}
+		d.X, d.Y = append(d.X, row...), append(d.Y, label)
+	})
+	if err != nil {
+		return Dataset{}, err
+	}
+	return d, nil
+}
+
+// ReadTable reads training data as ReadCSV does, into a Table.
+func ReadTable(r io.Reader, columns []string) (*Table, error) {
+	t := newTable(columns)
+	if err := eachLine(r, columns, t.append); err != nil {
+		return nil, err
+	}
+	t.seal()
+	return t, nil
+}
+
+// eachLine calls do with the numbers and the label of each line of r. The
+// numbers are do's until it returns.
+func eachLine(r io.Reader, columns []string, do func(row []float64, label float64)) error {
+	row := make([]float64, len(columns))
 	lines := bufio.NewScanner(r)
 	lines.Buffer(make([]byte, 0, 64<<10), maxLine)
 	number := 0
 	for lines.Scan() {
 		number++
 		// One string per line; its fields are slices of it.
-		if err := d.appendLine(lines.Text(), number); err != nil {
-			return Dataset{}, err
+		label, err := parseLine(lines.Text(), number, columns, row)
+		if err != nil {
+			return err
 		}
+		do(row, label)
 	}
 	if err := lines.Err(); errors.Is(err, bufio.ErrTooLong) {
-		return Dataset{}, inputErrorf("line %d: longer than %d bytes", number+1, maxLine)
+		return inputErrorf("line %d: longer than %d bytes", number+1, maxLine)
 	} else if err != nil {
-		return Dataset{}, err
+		return err
 	}
-	return d, nil
+	return nil
 }
 
-// appendLine parses one line of CSV and adds it to d as a row.
-func (d *Dataset) appendLine(line string, number int) error {
-	if got, want := strings.Count(line, ",")+1, len(d.Columns)+1; got != want {
-		return inputErrorf("line %d: %d values; the label and %d columns make %d",
-			number, got, len(d.Columns), want)
+// parseLine parses one line of CSV: the label, which it returns, and the
+// numbers, which it stores in row.
+func parseLine(line string, number int, columns []string, row []float64) (y float64, err error) {
+	if got, want := strings.Count(line, ",")+1, len(columns)+1; got != want {
+		return 0, inputErrorf("line %d: %d values; the label and %d columns make %d",
+			number, got, len(columns), want)
 	}
 	label, rest, _ := strings.Cut(line, ",")
 	y, ok := parseNumber(label)
 	if !ok || y != 0 && y != 1 {
-		return inputErrorf("line %d, column 1 (label): %q is not 0 or 1", number, clip(label))
+		return 0, inputErrorf("line %d, column 1 (label): %q is not 0 or 1", number, clip(label))
 	}
-	if cap(d.X)-len(d.X) < len(d.Columns) {
-		d.X = slices.Grow(d.X, len(d.X)+len(d.Columns)) // doubles; append would copy more often
-	}
-	for i, name := range d.Columns {
+	for i, name := range columns {
 		end := strings.IndexByte(rest, ',')
 		if end < 0 {
 			end = len(rest)
 		}
 		x, ok := parseNumber(rest[:end])
 		if !ok {
-			return inputErrorf("line %d, column %d (%s): %q is not a finite number", number, i+2, name, clip(rest[:end]))
+			return 0, inputErrorf("line %d, column %d (%s): %q is not a finite number", number, i+2, name, clip(rest[:end]))
 		}
-		d.X = append(d.X, x)
+		row[i] = x
 		rest = rest[min(end+1, len(rest)):]
 	}
-	d.Y = append(d.Y, y)
-	return nil
+	return y, nil
 }
 
 // parseNumber parses a finite decimal number, and only that: strconv would

@@ -80,3 +80,13 @@ func scores(m *Model, d Dataset) []float64 {
 func near(got, want, tolerance float64) bool {
 	return math.Abs(got-want) <= tolerance*math.Max(1, math.Abs(want))
 }
+
+// packedTable returns d as a Table.
+func packedTable(t testing.TB, d Dataset) *Table {
+	t.Helper()
+	table, err := d.table()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return table
+}

@@ -28,19 +28,29 @@ type Options struct {
 // unknown or out of range. Otherwise it is the error of ctx, which is looked
 // at before every iteration or round.
 func Train(ctx context.Context, data Dataset, o Options) (*Model, error) {
-	m := &Model{algorithm: o.Algorithm, columns: slices.Clone(data.Columns)}
-	var fit func() error
+	return train(ctx, data.Columns, data.table, o)
+}
+
+// TrainTable learns the model that Train learns from the same rows.
+func TrainTable(ctx context.Context, data *Table, o Options) (*Model, error) {
+	return train(ctx, data.columns, func() (*Table, error) { return data, data.check() }, o)
+}
+
+// train checks the options, then takes the data and learns from it.
+func train(ctx context.Context, columns []string, take func() (*Table, error), o Options) (*Model, error) {
+	m := &Model{algorithm: o.Algorithm, columns: slices.Clone(columns)}
+	var fit func(*Table) error
 	switch o.Algorithm {
 	case LinearLearner:
 		s, ignored, err := parseLinear(o.Hyperparameters)
 		if err == nil {
-			err = s.check(len(data.Columns))
+			err = s.check(len(columns))
 		}
 		if err != nil {
 			return nil, err
 		}
 		m.ignored = ignored
-		fit = func() (err error) {
+		fit = func(data *Table) (err error) {
 			m.linear, err = trainLinear(ctx, data, s, o.Progress)
 			return err
 		}
@@ -53,18 +63,19 @@ func Train(ctx context.Context, data Dataset, o Options) (*Model, error) {
 			return nil, err
 		}
 		m.ignored = ignored
-		fit = func() (err error) {
+		fit = func(data *Table) (err error) {
 			m.forest, err = trainForest(ctx, data, s, o.Progress)
 			return err
 		}
 	default:
 		return nil, unknownAlgorithm(o.Algorithm)
 	}
-	if err := data.check(); err != nil {
+	data, err := take()
+	if err != nil {
 		return nil, err
 	}
-	m.base = positiveRate(data.Y)
-	if err := fit(); err != nil {
+	m.base = positiveRate(data.labels)
+	if err := fit(data); err != nil {
 		return nil, err
 	}
 	return m, nil

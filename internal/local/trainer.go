@@ -116,7 +116,7 @@ func (t *Trainer) make(ctx context.Context, spec modelswap.TrainingJob, progress
 	if err != nil {
 		return "", nil, err
 	}
-	model, err := learn.Train(ctx, data, learn.Options{Algorithm: learn.Algorithm(spec.Algorithm),
+	model, err := learn.TrainTable(ctx, data, learn.Options{Algorithm: learn.Algorithm(spec.Algorithm),
 		Hyperparameters: spec.Hyperparameters, Seed: t.seed, Progress: progress})
 	if err != nil {
 		return "", nil, err
@@ -131,27 +131,29 @@ func (t *Trainer) make(ctx context.Context, spec modelswap.TrainingJob, progress
 		return "", nil, err
 	}
 	scores := make([]float64, held.Rows())
+	row := make([]float64, len(spec.Columns))
 	for i := range scores {
-		scores[i] = model.Score(held.Row(i))
+		held.ReadRow(i, row)
+		scores[i] = model.Score(row)
 	}
 	// Held-out rows that cannot be evaluated, one class only say, are for the
 	// `evaluate` step to judge; the artifact then bears no metrics.
-	if metrics, err := learn.Evaluate(scores, held.Y, model.Threshold()); err == nil {
+	if metrics, err := learn.Evaluate(scores, held.Labels(), model.Threshold()); err == nil {
 		artifact.Metrics = &metrics
 	}
 	name = artifactOf(spec)
 	return name, model.Ignored(), t.files.WriteFile(ctx, name, func(w io.Writer) error { return artifact.Encode(w) })
 }
 
-func (t *Trainer) read(ctx context.Context, name string, columns []string) (learn.Dataset, error) {
+func (t *Trainer) read(ctx context.Context, name string, columns []string) (*learn.Table, error) {
 	f, err := t.files.FS(ctx).Open(name)
 	if err != nil {
-		return learn.Dataset{}, err
+		return nil, err
 	}
 	defer f.Close()
-	data, err := learn.ReadCSV(f, columns)
+	data, err := learn.ReadTable(f, columns)
 	if err != nil {
-		return data, fmt.Errorf("%s: %w", name, err)
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return data, nil
 }
