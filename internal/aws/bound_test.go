@@ -34,17 +34,18 @@ func startOf(r *http.Request) string {
 	return jsonStart
 }
 
-// bomb is a string of 512 MiB, packed into half a megabyte.
+// bomb is a string of 512 MiB, packed into half a megabyte. It is 512 copies of
+// one packed piece: readers of gzip take members that follow each other for one text.
 func bomb(start string) []byte {
-	var text bytes.Buffer
-	w := gzip.NewWriter(&text)
-	_, _ = io.WriteString(w, start)
-	piece := bytes.Repeat([]byte("x"), 1<<20)
-	for range 512 {
-		_, _ = w.Write(piece)
-	}
+	return append(pack([]byte(start)), bytes.Repeat(pack(bytes.Repeat([]byte("x"), 1<<20)), 512)...)
+}
+
+func pack(text []byte) []byte {
+	var packed bytes.Buffer
+	w := gzip.NewWriter(&packed)
+	_, _ = w.Write(text)
 	_ = w.Close()
-	return text.Bytes()
+	return packed.Bytes()
 }
 
 var packed = sync.OnceValue(func() map[string][]byte {
