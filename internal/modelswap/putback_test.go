@@ -27,11 +27,11 @@ func TestACancelledDeploymentIsWaitedForAndThenUndone(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Minute) // of the bubble: it is deploying, and no end is in sight
+		time.Sleep(time.Second) // of the bubble, a thousand looks: it is deploying, and no end is in sight
 		if _, err := b.engine.Cancel(t.Context(), r.ID); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Minute)
+		time.Sleep(time.Second)
 		if got, err := b.engine.Renewal(t.Context(), r.ID); err != nil || got.Status.Final() {
 			t.Fatalf("the renewal is %s (%v) while the deployment goes on", got.Status, err)
 		}
