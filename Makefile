@@ -20,11 +20,11 @@ PARALLEL     ?= 2
 BUILD = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X main.version=$(VERSION)"
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check format vet modules lint monitoring docs bench model benchconvert load trial fuzz image clean
+.PHONY: help run build test test-long check format vet modules lint monitoring docs bench model benchconvert load trial fuzz image clean
 
 help: ## print this list
 	@echo 'usage: make TARGET'
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-15s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-15s %s\n", $$1, $$2 }'
 
 run: build ## build the gateway and run it (arguments: ARGS='…')
 	@exec bin/gateway $(ARGS)
@@ -35,20 +35,26 @@ build: ## build bin/gateway
 
 # Go turns cgo off by itself where it finds no C compiler. SQLite itself, which is
 # C that was translated and locks by itself, takes twice as long under the detector.
-test: ## run all tests, with the race detector where there is a C compiler
-	@race='-race -gcflags=modernc.org/sqlite/lib=-race=false'; \
-	if [ "$$($(GO) env CGO_ENABLED)" != 1 ]; then \
-		race=; echo 'no cgo (is a C compiler installed?): testing without the race detector'; \
-	fi; \
-	set -x; $(GO) test $$race -p $(PARALLEL) -timeout $(TEST_TIMEOUT) ./...
+RACE = $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race -gcflags=modernc.org/sqlite/lib=-race=false)
 
-check: format vet modules lint monitoring test ## everything that CI checks
+# The packages whose tests differ with the build tag long.
+LONG = $(shell grep -rlE '"gateway/internal/testsize"|^//go:build long' --include=*_test.go . | xargs -n1 dirname | sort -u)
+
+test: ## run the tests, a sample of each large matrix, with the race detector where there is a C compiler
+	$(if $(RACE),,@echo 'no cgo (is a C compiler installed?): testing without the race detector')
+	$(GO) test $(RACE) -p $(PARALLEL) -timeout $(TEST_TIMEOUT) ./...
+
+test-long: ## run the packages that have large matrices, in full (docs/testing.md)
+	$(GO) test $(RACE) -tags long -p $(PARALLEL) -timeout $(TEST_TIMEOUT) $(LONG)
+
+check: format vet modules lint monitoring test ## everything that CI checks but test-long
 
 format:
 	@files=$$(gofmt -l .); if [ -n "$$files" ]; then echo "not gofmt-ed:"; echo "$$files"; exit 1; fi
 
 vet:
 	$(GO) vet ./...
+	$(GO) vet -tags long ./...
 	@for script in scripts/*.sh; do bash -n $$script || exit 1; done
 
 modules:
@@ -57,6 +63,7 @@ modules:
 
 lint: $(LINT) ## run the linters that .golangci.yml names
 	$(LINT) run ./...
+	$(LINT) run --build-tags long ./...
 
 # A module of its own, so that Prometheus is none of the gateway's dependencies.
 monitoring: ## hold alert rules and dashboard to Prometheus' own parser and engine

@@ -29,6 +29,7 @@
 //	internal/demo        generated customers for a first start
 //	internal/aws/awstest a stand-in for AWS: tests, and `gateway sandbox`
 //	internal/loadtest    a program that loads a gateway and measures: `make load`
+//	internal/testsize    how much of a large matrix the tests run
 //
 // What the domain packages need of a back end they declare as small
 // interfaces, their ports: [gateway/internal/predict.Scorer],

@@ -57,6 +57,7 @@ var mayImport = map[string][]string{
 	"internal/aws/awstest":             {"internal/learn"},
 	"internal/disktest":                {},
 	"internal/pgtest":                  {},
+	"internal/testsize":                {},
 	"internal/secrets/secretstest":     {"internal/secrets"},
 	"internal/tracing/tracetest":       {},
 	"internal/predict/predicttest":     {"internal/predict"},

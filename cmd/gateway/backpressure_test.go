@@ -22,8 +22,7 @@ func TestAFileLargerThanTheOutboxGoesThrough(t *testing.T) {
 	cfg := config(t)
 	cfg.Demo = false
 	cfg.Outbox.MaxSize, cfg.Outbox.Policy, cfg.Outbox.Sync = 1<<20, "refuse", "interval"
-	g := start(t, cfg)
-	g.model(t)
+	g := startPrepared(t, cfg, generated(1500))
 	line, err := json.Marshal(api.PredictionRequest{Features: sample()})
 	if err != nil {
 		t.Fatal(err)

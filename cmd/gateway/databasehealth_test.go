@@ -139,8 +139,7 @@ func gaugeOf(t *testing.T, g *gatewayUnderTest, name, labels string) (value floa
 // file of a gateway that was stopped.
 func TestADamagedDatabaseIsNoticedAtTheStart(t *testing.T) {
 	cfg := config(t)
-	g := start(t, cfg)
-	g.ready(t)
+	g := startPrepared(t, cfg, demonstrated)
 	g.hasDatabase(t, "ok", "")
 	if m := gaugeOf(t, g, "gateway_database_damaged", ""); m != 0 {
 		t.Errorf("gateway_database_damaged is %v", m)

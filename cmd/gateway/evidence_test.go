@@ -140,21 +140,7 @@ func imported(t *testing.T, n int, change func(*Config)) *gatewayUnderTest {
 	cfg := config(t)
 	cfg.Demo = false
 	change(&cfg)
-	g := start(t, cfg)
-	customers, err := demo.Customers(predict.Bank(), n, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range customers {
-		customers[i].Demo = false
-	}
-	if _, _, err := g.parts.customers.PutCustomers(t.Context(), customers); err != nil {
-		t.Fatal(err)
-	}
-	if r := g.renew(t, api.RetrainRequest{}); r.Status != modelswap.Succeeded {
-		t.Fatalf("the first renewal is %s: %s", r.Status, r.Error)
-	}
-	return g
+	return startPrepared(t, cfg, kind{customers: n, imported: true})
 }
 
 // TestInventedCustomersDoNotChangeTheModel lets callers without a key turn the

@@ -13,8 +13,7 @@ import (
 // TestExport takes customers, ledger and training data out of a gateway that
 // serves and out of its data dir, and brings the customers to another one.
 func TestExport(t *testing.T) {
-	g := start(t, config(t))
-	g.ready(t)
+	g := startPrepared(t, config(t), demonstrated)
 	if _, err := g.client.Predict(t.Context(), api.PredictionRequest{Features: sample()}); err != nil {
 		t.Fatal(err)
 	}

@@ -10,9 +10,9 @@ import (
 	"testing"
 
 	"gateway/api"
-	"gateway/internal/demo"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
+	"gateway/internal/testsize"
 )
 
 // firstCustomer is the id of the first generated customer; the others follow.
@@ -23,18 +23,7 @@ func trained(t *testing.T, n int) *gatewayUnderTest {
 	t.Helper()
 	cfg := config(t)
 	cfg.Demo = false
-	g := start(t, cfg)
-	customers, err := demo.Customers(predict.Bank(), n, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := g.parts.store.PutCustomers(t.Context(), customers); err != nil {
-		t.Fatal(err)
-	}
-	if r := g.renew(t, api.RetrainRequest{}); r.Status != modelswap.Succeeded {
-		t.Fatalf("the first renewal is %s: %s", r.Status, r.Error)
-	}
-	return g
+	return startPrepared(t, cfg, generated(n))
 }
 
 // TestShuffledLabelsAreRejected gives every customer the label of another one:
@@ -54,7 +43,7 @@ func TestShuffledLabelsAreRejected(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for seed := range uint64(2) {
+	for seed := range uint64(testsize.Of(1, 2)) {
 		rand.New(rand.NewPCG(seed, 0)).Shuffle(len(labels), func(i, j int) { labels[i], labels[j] = labels[j], labels[i] })
 		for i := range customers {
 			customers[i].Label = labels[i]

@@ -32,7 +32,9 @@ func TestMain(m *testing.M) {
 	}
 	// Tests that run in parallel wait for leases and processes most of the time.
 	_ = flag.Set("test.parallel", "6")
-	os.Exit(pgtest.Run(m))
+	code := pgtest.Run(m)
+	removePrepared()
+	os.Exit(code)
 }
 
 // patience bounds what a test waits for. It is far above what anything takes.
@@ -121,16 +123,15 @@ func (g *gatewayUnderTest) finished(t *testing.T, id string) (r *modelswap.Renew
 	return r
 }
 
-// eventually looks again and again until what is true.
+// eventually looks again and again until what is true, at first often: under
+// the race detector looking is work too.
 func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
 	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for !is() {
+	for wait := 5 * time.Millisecond; !is(); wait = min(wait*5/4, 50*time.Millisecond) {
 		select {
-		case <-tick.C:
+		case <-time.After(wait):
 		case <-deadline.C:
 			t.Fatalf("after %s it is still not so that %s", patience, what)
 		}

@@ -19,9 +19,8 @@ import (
 	"time"
 
 	"gateway/api"
-	"gateway/internal/demo"
-	"gateway/internal/modelswap"
 	"gateway/internal/predict"
+	"gateway/internal/testsize"
 
 	"golang.org/x/time/rate"
 )
@@ -149,20 +148,11 @@ func wantOnce(t *testing.T, answered map[string]bool, ledger map[string]int) {
 	}
 }
 
-// model puts customers and a model into the gateway; fewer customers than the
-// demo has, for what matters is what becomes of the model.
+// model puts customers and a model into a gateway whose data dir cannot be
+// prepared: it has Postgres, or trains on SageMaker.
 func (g *gatewayUnderTest) model(t *testing.T) {
 	t.Helper()
-	few, err := demo.Customers(predict.Bank(), 1500, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := g.parts.customers.PutCustomers(t.Context(), few); err != nil {
-		t.Fatal(err)
-	}
-	if r := g.renew(t, api.RetrainRequest{}); r.Status != modelswap.Succeeded {
-		t.Fatalf("the first renewal is %s: %s", r.Status, r.Error)
-	}
+	g.learn(t, 1500, false)
 	g.ready(t)
 }
 
@@ -176,14 +166,11 @@ func (g *gatewayUnderTest) drained(t *testing.T) {
 // again. Every prediction that a client has an answer for must be in the ledger
 // in the end, once.
 func TestKill9LosesNoAnsweredPrediction(t *testing.T) {
-	const rounds, clients, atLeast = 50, 8, 40
+	const clients, atLeast = 8, 40
+	rounds := testsize.Of(4, 50)
 	cfg := config(t)
 	cfg.Demo = false
-	g := start(t, cfg)
-	g.model(t)
-	if err := g.stop(); err != nil {
-		t.Fatal(err)
-	}
+	prepare(t, cfg, generated(1500))
 	addr := freePort(t)
 	t.Setenv("GATEWAY_ADDR", addr)
 	t.Setenv("GATEWAY_DEMO", "false")
@@ -237,8 +224,7 @@ func TestKill9LosesNoAnsweredPrediction(t *testing.T) {
 func TestARestartWithoutTrafficLosesNothing(t *testing.T) {
 	cfg := config(t)
 	cfg.Demo = false
-	g := start(t, cfg)
-	g.model(t)
+	g := startPrepared(t, cfg, generated(1500))
 	answered := map[string]bool{}
 	body, err := json.Marshal(map[string]any{"features": sample()})
 	if err != nil {
@@ -297,8 +283,7 @@ func TestADataDirMoves(t *testing.T) {
 	cfg := config(t)
 	cfg.Demo = false
 	cfg.ShutdownGrace = 500 * time.Millisecond
-	g := start(t, cfg)
-	g.model(t)
+	g := startPrepared(t, cfg, generated(1500))
 	// SQLite has one writer: while somebody else is it, nothing is drained.
 	db, err := sql.Open("sqlite", "file:"+filepath.Join(cfg.DataDir, "gateway.db")+"?_txlock=immediate&_pragma=busy_timeout(5000)")
 	if err != nil {
@@ -342,8 +327,7 @@ func TestADataDirMoves(t *testing.T) {
 func TestOutcomesFindPredictionsAtOnce(t *testing.T) {
 	cfg := config(t)
 	cfg.Demo = false
-	g := start(t, cfg)
-	g.model(t)
+	g := startPrepared(t, cfg, generated(1500))
 	for i := range 50 {
 		p, err := g.client.Predict(t.Context(), api.PredictionRequest{CustomerID: fmt.Sprint("new-", i), Features: sample()})
 		if err != nil {

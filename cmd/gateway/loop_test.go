@@ -13,6 +13,7 @@ import (
 	"gateway/api"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
+	"gateway/internal/testsize"
 )
 
 // TestTheLoop is the product in one test: a model from nothing, a prediction,
@@ -93,11 +94,11 @@ func encoded(t *testing.T, features map[string]any) predict.Vector {
 // predict. Every answer must come, and its score must be that of the model it
 // names, which is asked once more at the end.
 func TestModelsAreSwappedUnderLoad(t *testing.T) {
-	const swaps, clients, customers = 10, 4, 16
+	const clients, customers = 4, 16
+	swaps := testsize.Of(4, 10)
 	cfg := config(t)
 	cfg.Demo, cfg.KeepModels = false, swaps // to ask each of them in the end
-	g := start(t, cfg)
-	g.model(t)
+	g := startPrepared(t, cfg, generated(1500))
 
 	type answer struct {
 		customer int
@@ -212,9 +213,7 @@ func TestRealData(t *testing.T) {
 
 // TestAFileIsScoredRowByRow scores a file through the command line.
 func TestAFileIsScoredRowByRow(t *testing.T) {
-	cfg := config(t)
-	g := start(t, cfg)
-	g.ready(t)
+	g := startPrepared(t, config(t), demonstrated)
 	header := "customer_id;age;job;marital;education;default;housing;loan;contact;month;day_of_week;duration;campaign;pdays;previous;poutcome;emp.var.rate;cons.price.idx;cons.conf.idx;euribor3m;nr.employed;y"
 	rows := []string{
 		"a;34;technician;married;high.school;no;yes;no;cellular;jun;wed;190;1;3;4;success;-1.7;94.055;-39.8;0.715;4991.6;yes",
@@ -248,8 +247,7 @@ func TestAFileIsScoredRowByRow(t *testing.T) {
 
 // TestARowThatCannotBeReadKeepsItsPlace scores a file with faults of every kind.
 func TestARowThatCannotBeReadKeepsItsPlace(t *testing.T) {
-	g := start(t, config(t))
-	g.ready(t)
+	g := startPrepared(t, config(t), demonstrated)
 	header := "\ufeff\"customer_id\";age;job;marital;education;default;housing;loan;contact;month;day_of_week;duration;campaign;pdays;previous;poutcome;emp.var.rate;cons.price.idx;cons.conf.idx;euribor3m;nr.employed"
 	const rest = ";34;technician;married;high.school;no;yes;no;cellular;jun;wed;190;1;3;4;success;-1.7;94.055;-39.8;0.715;4991.6"
 	rows := []string{

@@ -14,8 +14,7 @@ import (
 // TestOperatorsCommands asks a gateway that serves, and then the data dir that it
 // leaves, for its state, renewals and models, and goes back to an earlier model.
 func TestOperatorsCommands(t *testing.T) {
-	g := start(t, config(t))
-	g.ready(t)
+	g := startPrepared(t, config(t), demonstrated)
 	if r := g.renew(t, api.RetrainRequest{Force: true}); r.Status != modelswap.Succeeded {
 		t.Fatalf("the second renewal is %s: %s", r.Status, r.Error)
 	}

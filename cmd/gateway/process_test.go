@@ -299,8 +299,7 @@ func TestASecondProcessOnTheSameDataDirIsRefused(t *testing.T) {
 
 func TestAModelOfAnotherSchemaDoesNotServe(t *testing.T) {
 	cfg := config(t)
-	g := start(t, cfg)
-	g.ready(t)
+	g := startPrepared(t, cfg, demonstrated)
 	if err := g.stop(); err != nil {
 		t.Fatal(err)
 	}

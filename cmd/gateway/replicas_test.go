@@ -5,7 +5,9 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -49,7 +51,9 @@ type replica struct {
 	client *api.Client
 }
 
-// cluster starts n gateways on one Postgres that has the small data.
+// cluster starts n gateways on one Postgres that has the small data. The one
+// that trains first waits, once its training has begun, until the file "go" is
+// made in the folder that CRASH_DIR names.
 func cluster(t *testing.T, n int) []*replica {
 	t.Helper()
 	config(t)
@@ -62,6 +66,11 @@ func cluster(t *testing.T, n int) []*replica {
 	t.Setenv("GATEWAY_ADMIN_SECRET_ID", "file:"+writeFile(t, "tokens.json", `{"tokens": ["test-token"]}`))
 	if code, _, errs := command(t, "import", file); code != exitOK {
 		t.Fatal(errs)
+	}
+	crash := t.TempDir()
+	t.Setenv(crashDirVariable, crash)
+	if err := os.WriteFile(filepath.Join(crash, "hold"), []byte("StartTraining after"), 0o600); err != nil {
+		t.Fatal(err)
 	}
 	replicas := make([]*replica, n)
 	for i := range replicas {
@@ -84,10 +93,6 @@ func cluster(t *testing.T, n int) []*replica {
 	}
 	return replicas
 }
-
-// longTraining takes some seconds.
-var longTraining = modelswap.Overrides{
-	Hyperparameters: modelswap.Hyperparameters{"num_round": "3000", "max_depth": "10", "gamma": "0"}}
 
 // trains waits until one of the replicas trains the renewal's model, and tells
 // which, and which are the others.
@@ -141,7 +146,7 @@ func TestReplicasShareOneRenewal(t *testing.T) {
 	for i := range requests {
 		r := replicas[i%3]
 		asked.Go(func() {
-			made, err := r.client.Retrain(t.Context(), api.RetrainRequest{Overrides: longTraining})
+			made, err := r.client.Retrain(t.Context(), api.RetrainRequest{})
 			mu.Lock()
 			defer mu.Unlock()
 			var problem *api.Problem
@@ -191,7 +196,7 @@ func TestReplicasShareOneRenewal(t *testing.T) {
 // (SIGSTOP) for longer than its lease, lets another one finish, and wakes it up.
 func TestAFrozenReplicaChangesNothing(t *testing.T) {
 	replicas := cluster(t, 2)
-	r, err := replicas[0].client.Retrain(t.Context(), api.RetrainRequest{Overrides: longTraining})
+	r, err := replicas[0].client.Retrain(t.Context(), api.RetrainRequest{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,6 +220,9 @@ func TestAFrozenReplicaChangesNothing(t *testing.T) {
 		return string(text)
 	}
 	before := picture()
+	if err := os.WriteFile(filepath.Join(os.Getenv(crashDirVariable), "go"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	if err := frozen.cmd.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}

@@ -204,8 +204,7 @@ func TestRetrainingDoesNotAskAgainInVain(t *testing.T) {
 // after it has restarted.
 func TestRetrainingUnderAKeyStartsOneRenewal(t *testing.T) {
 	cfg := config(t)
-	g := start(t, cfg)
-	g.ready(t)
+	g := startPrepared(t, cfg, demonstrated)
 	code, first, errs := command(t, "retrain", "--url", g.url, "--watch", "--idempotency-key", "nightly-2026-11-23")
 	if code != exitOK || !strings.Contains(first, "is succeeded") {
 		t.Fatalf("ended with %d: %s%s", code, first, errs)

@@ -6,11 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"net/http/httptest"
 	"net/url"
-	"os"
-	"os/exec"
 	"strconv"
 	"strings"
 	"sync"
@@ -46,30 +43,6 @@ func secretsStandIn(t *testing.T) (stand *awstest.SecretsManager, url string) {
 	server := httptest.NewServer(stand)
 	t.Cleanup(server.Close)
 	return stand, server.URL
-}
-
-// moto starts moto's server, where it is installed.
-func moto(t *testing.T) (url string) {
-	t.Helper()
-	path, err := exec.LookPath("moto_server")
-	if err != nil {
-		t.Skip("moto_server is not installed (pip install 'moto[server]'); the same test runs against our own stand-in")
-	}
-	address := freePort(t)
-	_, port, _ := net.SplitHostPort(address)
-	server := exec.Command(path, "-H", "127.0.0.1", "-p", port)
-	if err := server.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = server.Process.Signal(os.Interrupt)
-		_ = server.Wait()
-	})
-	eventually(t, "moto listens", func() bool {
-		conn, err := net.Dial("tcp", address)
-		return err == nil && conn.Close() == nil
-	})
-	return "http://" + address
 }
 
 // rotation rotates secrets in the four steps of the functions that AWS gives

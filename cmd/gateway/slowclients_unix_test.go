@@ -31,9 +31,7 @@ func besieged(t *testing.T, change func(*Config)) *gatewayUnderTest {
 	if change != nil {
 		change(&cfg)
 	}
-	g := start(t, cfg)
-	g.model(t)
-	return g
+	return startPrepared(t, cfg, generated(1500))
 }
 
 // dial opens connections that are closed when the test ends.

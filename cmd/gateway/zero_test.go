@@ -41,11 +41,15 @@ func TestTextThatNoDatabaseKeepsIsRefusedAlike(t *testing.T) {
 	}
 	for name, postgres := range map[string]bool{"SQLite": false, "Postgres": true} {
 		t.Run(name, func(t *testing.T) {
+			var g *gatewayUnderTest
 			if postgres {
 				t.Setenv("GATEWAY_DB_SECRET_ID", "file:"+databaseSecret(t))
+				t.Setenv("GATEWAY_DEMO", "false")
+				g = start(t, config(t))
+				g.model(t)
+			} else {
+				g = startPrepared(t, config(t), demonstrated)
 			}
-			g := start(t, config(t))
-			g.ready(t)
 			for _, test := range requests {
 				req, err := http.NewRequestWithContext(t.Context(), test.method, g.url+test.path, strings.NewReader(test.body))
 				if err != nil {
@@ -83,8 +87,7 @@ func TestTextThatNoDatabaseKeepsIsRefusedAlike(t *testing.T) {
 // TestAHeaderInAnotherEncodingIsExplained imports and scores CSV as Windows
 // programs write it.
 func TestAHeaderInAnotherEncodingIsExplained(t *testing.T) {
-	g := start(t, config(t))
-	g.ready(t)
+	g := startPrepared(t, config(t), demonstrated)
 	for text, want := range map[string]string{
 		"age;gr\xf6\xdfe\n34;1\n":       "seems to be Windows-1252; save it as UTF-8\n  gr\\xf6\\xdfe: is not valid UTF-8",
 		"\xff\xfea\x00g\x00e\x00\n\x00": "seems to be UTF-16; save it as UTF-8",

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"gateway/api"
+	"gateway/internal/demo"
+	"gateway/internal/modelswap"
+	"gateway/internal/predict"
+)
+
+// Training is what most tests would wait for. So data dirs with customers and a
+// model of theirs are made once, by a gateway, and copied for each test.
+
+// kind says what is in a prepared data dir.
+type kind struct {
+	customers int
+	imported  bool // else generated
+	demo      bool // what a first start fills it with, instead of the above
+}
+
+// demonstrated is a data dir that a first start has filled.
+var demonstrated = kind{demo: true}
+
+// generated is a data dir with n generated customers and a model.
+func generated(n int) kind { return kind{customers: n} }
+
+// prepared holds the data dirs that have been made.
+var prepared struct {
+	sync.Mutex
+	root string
+	dirs map[kind]string
+}
+
+// removePrepared removes them all.
+func removePrepared() { _ = os.RemoveAll(prepared.root) }
+
+// prepare fills the data dir of a gateway that has not been started. It must be
+// one for the bank's schema, with SQLite.
+func prepare(t *testing.T, cfg Config, k kind) {
+	t.Helper()
+	prepared.Lock()
+	defer prepared.Unlock()
+	if prepared.dirs == nil {
+		root, err := os.MkdirTemp("", "prepared-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		prepared.root, prepared.dirs = root, make(map[kind]string)
+	}
+	if prepared.dirs[k] == "" {
+		dir := filepath.Join(prepared.root, fmt.Sprint(len(prepared.dirs)))
+		k.make(t, dir)
+		prepared.dirs[k] = dir
+	}
+	copyTree(t, prepared.dirs[k], cfg.DataDir)
+}
+
+// make lets a gateway with the default settings fill a data dir.
+func (k kind) make(t *testing.T, dir string) {
+	t.Helper()
+	cfg, err := loadConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.DataDir, cfg.Demo, cfg.Addr = dir, k.demo, "127.0.0.1:0"
+	cfg.APIKeysSecretID, cfg.AdminSecretID = "", ""
+	g := start(t, cfg)
+	if !k.demo {
+		g.learn(t, k.customers, k.imported)
+	}
+	g.ready(t)
+	eventually(t, "the first renewal has ended", func() bool {
+		renewals, err := g.client.Renewals(t.Context(), 1, "")
+		return err == nil && len(renewals) == 1 && renewals[0].Status.Final()
+	})
+	if err := g.stop(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// learn puts customers into the store and trains a first model.
+func (g *gatewayUnderTest) learn(t *testing.T, n int, imported bool) {
+	t.Helper()
+	customers, err := demo.Customers(predict.Bank(), n, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if imported {
+		for i := range customers {
+			customers[i].Demo = false
+		}
+	}
+	if _, _, err := g.parts.customers.PutCustomers(t.Context(), customers); err != nil {
+		t.Fatal(err)
+	}
+	if r := g.renew(t, api.RetrainRequest{}); r.Status != modelswap.Succeeded {
+		t.Fatalf("the first renewal is %s: %s", r.Status, r.Error)
+	}
+}
+
+// startPrepared starts a gateway on a prepared data dir and waits until it is
+// ready.
+func startPrepared(t *testing.T, cfg Config, k kind) *gatewayUnderTest {
+	t.Helper()
+	prepare(t, cfg, k)
+	g := start(t, cfg)
+	g.ready(t)
+	return g
+}
+
+// copyTree copies a folder's files, each with its permissions.
+func copyTree(t *testing.T, from, to string) {
+	t.Helper()
+	err := filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			return os.MkdirAll(filepath.Join(to, name), 0o700)
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(to, name), text, info.Mode().Perm())
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
