@@ -243,6 +243,7 @@ func TestAShortStallMayBeWaitedOutAndALongOneMayNot(t *testing.T) {
 		if in, out := stall("", 22*time.Millisecond, time.Second); out > 0 || in < 450 {
 			t.Errorf("in a short stall %d were let in and %d were not", in, out)
 		}
+		time.Sleep(10 * time.Millisecond)
 		if in, out := stall("", 1010*time.Millisecond, 2*time.Second); in > 0 || out < 450 {
 			t.Errorf("in a long one %d were let in and %d were not", in, out)
 		}
@@ -271,6 +272,42 @@ func TestAShortStallMayBeWaitedOutAndALongOneMayNot(t *testing.T) {
 		q = overload.Queue{Call: 5 * time.Millisecond, Probes: true}
 		if in, out := ask(l, "", overload.Prediction, 100*time.Millisecond); in > 0 || out < 45 {
 			t.Errorf("behind probes %d were let in and %d were not", in, out)
+		}
+	})
+}
+
+// While this process does not run nobody looks at the queue, and nothing is
+// answered.
+func TestTimeInWhichTheProcessDoesNotRunIsNoOverload(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		long := overload.Queue{Rows: 1000, Wait: 50 * time.Millisecond, Call: 5 * time.Millisecond}
+		for stall := 50 * time.Millisecond; stall <= 300*time.Millisecond; stall += 10 * time.Millisecond {
+			q := overload.Queue{Call: 5 * time.Millisecond}
+			l := queueIs(&q)
+			ask(l, "", overload.Prediction, 50*time.Millisecond)
+			q = long
+			ask(l, "", overload.Prediction, 10*time.Millisecond)
+			time.Sleep(stall)
+			if in, out := ask(l, "", overload.Prediction, 50*time.Millisecond); out > 0 || in < 20 {
+				t.Errorf("after %s: %d were let in and %d were not", stall, in, out)
+			}
+			if in, out := ask(l, "", overload.Prediction, 500*time.Millisecond); in > 50 {
+				t.Errorf("after %s with a standing queue: %d were let in and %d were not", stall, in, out)
+			}
+		}
+		// Since before a stall of two seconds no call has ended: their answers are
+		// there, and have not been read.
+		q := overload.Queue{Rows: 1000, Call: 5 * time.Millisecond}
+		l := queueIs(&q)
+		ask(l, "", overload.Prediction, 50*time.Millisecond)
+		time.Sleep(2 * time.Second)
+		q.Still = 2 * time.Second
+		if in, out := ask(l, "", overload.Prediction, 50*time.Millisecond); out > 0 || in < 20 {
+			t.Errorf("after two seconds: %d were let in and %d were not", in, out)
+		}
+		ask(l, "", overload.Prediction, 50*time.Millisecond)
+		if in, out := ask(l, "", overload.Prediction, 50*time.Millisecond); in > 0 {
+			t.Errorf("no call ends even so: %d were let in and %d were not", in, out)
 		}
 	})
 }

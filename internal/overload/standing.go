@@ -13,14 +13,22 @@ import "time"
 // than that, until for standingFor nobody had to be refused. At other times
 // callers' patience is the bound.
 //
-// A stall is another matter: how long it will be nobody can say, and when it is
-// over the whole queue leaves at once. What is known is how long it has been, and
-// the best guess of the rest is as much again. So a short one is waited out, and
-// in a longer one nobody is let in who would, by that guess, have waited too long.
+// A stall of this process is no overload. While it does not run nothing is
+// answered and nobody is seen to wait, so the time between two looks counts for
+// lookMax at most.
+//
+// A stall of the endpoint is another matter: how long it will be nobody can say,
+// and when it is over the whole queue leaves at once. What is known is how long it
+// has been, and the best guess of the rest is as much again. So a short one is
+// waited out, and in a longer one nobody is let in who would, by that guess, have
+// waited too long.
+// It is believed when it has been seen for standingFor: before that, it may be this
+// process that has just come to, and the answers are there to be read.
 const (
 	standingFor = 100 * time.Millisecond
 	minWait     = 5 * time.Millisecond // below that a queue is nobody's trouble
 	lookEvery   = time.Millisecond
+	lookMax     = standingFor / 4
 )
 
 // standing watches a queue. It is guarded by its Limit.
@@ -32,6 +40,7 @@ type standing struct {
 	busy     time.Time // when somebody waited, for the last time
 	good     time.Time // when it was no longer than it should be, for the last time
 	bad      time.Time // when it was
+	silent   time.Time // since when no call has ended for too long; zero: it is not so
 	standing bool
 	wait     time.Duration
 	all      time.Duration
@@ -50,6 +59,8 @@ func (q *standing) refresh(now time.Time) {
 	}
 	if since >= standingFor { // nobody has come for so long
 		q.good, q.standing = now, false
+	} else if since > lookMax {
+		q.good = q.good.Add(since - lookMax)
 	}
 	state := q.look()
 	q.looked, q.wait, q.all = now, state.Wait, state.All
@@ -74,7 +85,12 @@ func (q *standing) refresh(now time.Time) {
 	}
 	q.full = q.wait > q.most
 	q.still = state.Still
-	q.stuck = state.Probes || q.still > 2*max(q.patience, state.Call)
+	if q.still <= 2*max(q.patience, state.Call)-standingFor {
+		q.silent = time.Time{}
+	} else if q.silent.IsZero() {
+		q.silent = now
+	}
+	q.stuck = state.Probes || !q.silent.IsZero() && now.Sub(q.silent) >= standingFor
 }
 
 // tooLong reports whether a request should not join the queue. A caller who

@@ -245,7 +245,7 @@ func (b *Batch) next(t ticket) *call {
 func (b *Batch) learn(t *ticket) {
 	b.slots.done(t)
 	if t.outcome == scored {
-		b.cost.observe(t.rows, t.took)
+		b.cost.observe(t.rows, t.begun, t.took)
 	}
 	b.asked -= t.rows
 	b.moved = t.begun.Add(t.took)

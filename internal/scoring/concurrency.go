@@ -39,6 +39,7 @@ type slots struct {
 
 	best time.Duration // shortest call; forgotten slowly
 	mean time.Duration // of recent calls
+	slow slowCalls
 
 	epoch int   // changes with limit; calls that began in an earlier one teach nothing
 	skip  int   // calls of this epoch to pass over, which met calls of the earlier one
@@ -141,14 +142,7 @@ func (s *slots) observe(t *ticket) {
 	default:
 		s.best += (t.took - s.best) / 256
 	}
-	switch {
-	case s.mean == 0:
-		s.mean = t.took
-	case t.took < s.mean: // good news at once: after a stall the mean is far off
-		s.mean = (s.mean + t.took) / 2
-	default:
-		s.mean += (t.took - s.mean) / 8
-	}
+	s.average(t)
 	if t.epoch != s.epoch {
 		return
 	}
@@ -175,6 +169,39 @@ func (s *slots) observe(t *ticket) {
 	s.judge(full, now)
 	s.propose(full, now)
 }
+
+// average follows the time of calls. The queue is as long as it says, so a stall
+// must not move it much: calls that one stall held up count once, and as slow
+// calls do at most, until calls that began later are as slow.
+func (s *slots) average(t *ticket) {
+	switch {
+	case s.mean == 0:
+		s.mean = t.took
+	case t.took < s.mean: // good news at once: after a stall the mean is far off
+		s.mean = (s.mean + t.took) / 2
+		s.slow.rounds = 0
+	case t.took <= farOff*s.mean:
+		s.mean += (t.took - s.mean) / 8
+		s.slow.rounds = 0
+	case t.begun.Before(s.slow.ended): // held up by the same stall
+	default:
+		s.slow.ended = t.begun.Add(t.took)
+		if s.slow.rounds++; s.slow.rounds < slowRounds {
+			s.mean += (farOff*s.mean - s.mean) / 8
+		} else {
+			s.mean, s.slow.rounds = t.took, 0
+		}
+	}
+}
+
+// slowCalls are calls that took far longer than others.
+type slowCalls struct {
+	rounds int       // without a call between them that was not slow; those under way together are one
+	ended  time.Time // of the last round, when the first call ended
+}
+
+// slowRounds is after how many rounds slow calls are how the endpoint is.
+const slowRounds = 3
 
 // judge ends a trial, or notes what requests take without one.
 func (s *slots) judge(r round, now time.Time) {

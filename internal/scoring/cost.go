@@ -23,17 +23,24 @@ import (
 // than the lower quartile of what calls take beyond their rows. Where calls of one
 // size have taught nothing of rows, they get their share.
 //
+// A stall of the process, the network or the endpoint makes calls long whatever
+// their rows, and a line through such calls and others says that rows cost much.
+// So a call far off the line counts as one that is just as far off as a call may be.
+// Where several in a row are far off, all is learned anew, and calls that were
+// under way then do not count.
+//
 // A row below minRow is taken for none. So much one may cost the gateway itself,
 // and calls that wait for a busy gateway must not be taken for slow ones.
 type cost struct {
 	// Means of recent calls: rows, seconds, and the products for the line.
 	calls                          int
 	rows, took, rowsRows, rowsTook float64
-	off                            int // calls, the last ones
+	off                            int       // calls, the last ones
+	since                          time.Time // calls that began before teach nothing
 
 	base, perRow float64 // seconds
 	quartile     float64 // of what a call takes beyond its rows
-	known        bool    // that is, calls of several sizes have been seen
+	known        bool    // that is, enough calls of several sizes have been seen
 }
 
 const (
@@ -43,6 +50,9 @@ const (
 	// So many calls in a row that take farOff times as long as they should, or as
 	// short, and all is learned anew: another model has come, or a stall has gone.
 	minOff, farOff = 4, 3
+	// minCalls is how many calls a line needs: so many that, where the first one
+	// was part of a stall, all is learned anew before.
+	minCalls = minOff + 1
 	// minSpread is how much calls must differ in rows, as a share of the mean,
 	// to tell the two parts of their cost apart.
 	minSpread = 0.2
@@ -53,15 +63,18 @@ const (
 )
 
 // observe learns from a call that was answered.
-func (c *cost) observe(rows int, took time.Duration) {
-	n, t := float64(rows), took.Seconds()
-	if expected := c.base + n*c.perRow; t > farOff*expected || t < expected/farOff {
-		c.off++
-	} else {
-		c.off = 0
+func (c *cost) observe(rows int, begun time.Time, took time.Duration) {
+	if begun.Before(c.since) {
+		return
 	}
-	if c.off >= minOff {
-		*c = cost{}
+	n, t := float64(rows), took.Seconds()
+	expected := c.base + n*c.perRow
+	if c.calls == 0 || (t <= farOff*expected && t >= expected/farOff) {
+		c.off = 0
+	} else if c.off++; c.off >= minOff {
+		*c = cost{since: begun.Add(took)}
+	} else {
+		t = max(min(t, farOff*expected), expected/farOff)
 	}
 	c.fit(n, t)
 	switch rest := max(0, t-c.perRow*n); {
@@ -83,7 +96,7 @@ func (c *cost) fit(n, t float64) {
 	c.rowsRows += (n*n - c.rowsRows) * weight
 	c.rowsTook += (n*t - c.rowsTook) * weight
 	variance := c.rowsRows - c.rows*c.rows
-	if variance >= minSpread*minSpread*c.rows*c.rows {
+	if c.off == 0 && c.calls >= minCalls && variance >= minSpread*minSpread*c.rows*c.rows {
 		c.perRow = max(0, (c.rowsTook-c.rows*c.took)/variance)
 		c.known = true
 	}

@@ -10,11 +10,14 @@ import (
 // learns observes calls that take base and perRow for each row, give or take a
 // share.
 func (c *cost) learns(calls int, base, perRow time.Duration, spread float64, rows func() int) {
+	begun := c.since
 	random := rand.New(rand.NewPCG(1, 2))
 	for range calls {
 		n := rows()
 		took := float64(base) + float64(perRow)*float64(n)
-		c.observe(n, time.Duration(took*(1+spread*(2*random.Float64()-1))))
+		last := time.Duration(took * (1 + spread*(2*random.Float64()-1)))
+		c.observe(n, begun, last)
+		begun = begun.Add(last)
 	}
 }
 
@@ -70,6 +73,38 @@ func TestAnotherModelIsLearnedWithinFewCalls(t *testing.T) {
 	}
 }
 
+// A stall makes calls long whatever their rows. Where rows cost next to nothing
+// they do so during and after it.
+func TestAStallTeachesNothingOfRows(t *testing.T) {
+	for _, inFlight := range []int{1, 2, 3, 4, 5, 8, 64} {
+		for _, before := range []int{0, 1, 2, 3, 5, 10, 200} {
+			var c cost
+			c.learns(before, time.Millisecond, 5*time.Microsecond, .5, upTo(200))
+			worst, now, rows := c.perRow, c.since.Add(time.Hour), upTo(200)
+			observe := func(begun time.Time, n int, took time.Duration) {
+				c.observe(n, begun, took)
+				worst = max(worst, c.perRow)
+			}
+			for range 5 {
+				for i := range inFlight {
+					began := time.Duration(i) * time.Microsecond
+					observe(now.Add(began), rows(), 300*time.Millisecond-began)
+				}
+				now = now.Add(300 * time.Millisecond)
+				for range 10 {
+					n := rows()
+					took := time.Millisecond + time.Duration(n)*5*time.Microsecond
+					observe(now, n, took)
+					now = now.Add(took)
+				}
+			}
+			if worst >= minRow {
+				t.Errorf("%d calls in flight, after %d: a row was said to take %g", inFlight, before, worst)
+			}
+		}
+	}
+}
+
 func TestTheSizeOfACall(t *testing.T) {
 	const most = 256
 	for _, tt := range []struct {
@@ -117,7 +152,7 @@ func TestWaitingAtTheEndpointIsNotTakenForTheBaseOfACall(t *testing.T) {
 		if random.IntN(2) == 0 {
 			took += time.Duration(random.IntN(60)) * time.Millisecond
 		}
-		c.observe(n, took)
+		c.observe(n, c.since, took)
 	}
 	if c.base < .012 {
 		t.Errorf("the base looks like %g, so that this test says nothing", c.base)
