@@ -20,6 +20,9 @@ type target struct {
 	right func(n int, m *message) bool
 	// kind of the n-th request, for those who count by it. May be nil.
 	kind func(n int) uint8
+	// keep tells which records are kept, where all would be too many. It is called
+	// by many at once. Nil: all are.
+	keep func(*record) bool
 }
 
 // run is a load under way: closed loop at rate zero, else open.
@@ -302,7 +305,9 @@ func (c *conn) read(ctx context.Context) {
 			} else {
 				c.run.sample(&c.run.lost, "request %d, due at %v and sent %v later: %v", n, due, late, err)
 			}
-			c.records = append(c.records, got)
+			if c.run.target.keep == nil || c.run.target.keep(&got) {
+				c.records = append(c.records, got)
+			}
 		}
 		if (err != nil || m.close) && !c.renew(ctx) {
 			return

@@ -274,7 +274,7 @@ func TestAnInterruptedRunEndsWhatItStarted(t *testing.T) {
 }
 
 func TestAWrongScenarioOrFlagIsRefused(t *testing.T) {
-	for _, args := range [][]string{{"nonsense"}, {"-nonsense"}, {"-soak", "0s"}, {"-rate", "-1"}} {
+	for _, args := range [][]string{{"nonsense"}, {"-nonsense"}, {"-soak", "0s"}, {"-rate", "-1"}, {"-stalls", "0s"}} {
 		var out, errs bytes.Buffer
 		if code := command(t.Context(), args, &out, &errs); code != 2 || errs.Len() == 0 || out.Len() > 0 {
 			t.Errorf("%v ended with %d: %s", args, code, errs.String())

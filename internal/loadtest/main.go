@@ -37,6 +37,7 @@ type options struct {
 	dir     string
 	soak    time.Duration
 	rate    float64
+	stalls  time.Duration
 }
 
 // scenario is a load and the table of what came of it.
@@ -52,6 +53,7 @@ var scenarios = []scenario{
 	{"crowd", "idle connections and slow writers, beside predictions", crowd},
 	{"batch", "a million rows in one request, beside predictions", batch},
 	{"large", "requests of many rows where rows take their time, beside predictions", large},
+	{"stalls", "the gateway is held up now and then, under a load that can be done", stalls},
 	{"soak", "mixed load with renewals, rotations and faults, and what is left of it", soak},
 }
 
@@ -75,6 +77,7 @@ func command(ctx context.Context, args []string, out, errs io.Writer) int {
 	flags.StringVar(&o.dir, "dir", "", "`folder` for data and logs; empty: that of the system for temporary files")
 	flags.DurationVar(&o.soak, "soak", 15*time.Minute, "how long the soak takes")
 	flags.Float64Var(&o.rate, "rate", 200, "requests per second of the soak")
+	flags.DurationVar(&o.stalls, "stalls", 10*time.Minute, "how long the stalls take")
 	flags.Usage = func() {
 		fmt.Fprint(errs, usageText)
 		for _, s := range scenarios {
@@ -117,8 +120,8 @@ func choose(names []string, o *options) ([]scenario, error) {
 	if len(chosen) == 0 {
 		chosen = scenarios
 	}
-	if o.soak <= 0 || o.rate <= 0 {
-		return nil, errors.New("-soak and -rate must be above zero")
+	if o.soak <= 0 || o.rate <= 0 || o.stalls <= 0 {
+		return nil, errors.New("-soak, -rate and -stalls must be above zero")
 	}
 	return chosen, nil
 }

@@ -62,6 +62,7 @@ func (p *process) stop() error {
 		_ = p.stdin.Close()
 	}
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	_ = p.thaw() // while frozen it would not end
 	select {
 	case <-p.ended:
 	case <-time.After(gentle):

@@ -33,6 +33,8 @@ func play(name string, args []string) error {
 		return playBatch(ctx, os.Stdout, args)
 	case "floor":
 		return servePeer(ctx, os.Stdout, floor())
+	case "neighbours":
+		return playNeighbours(ctx, os.Stdout, args)
 	case "proxy":
 		handler, err := proxy(args)
 		if err != nil {

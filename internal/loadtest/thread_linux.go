@@ -70,5 +70,11 @@ func threadsOf(pid int) ([]int, error) {
 	return threads, nil
 }
 
+// freeze stops a process until it is thawed.
+func (p *process) freeze() error { return p.cmd.Process.Signal(syscall.SIGSTOP) }
+
+// thaw lets a frozen process go on.
+func (p *process) thaw() error { return p.cmd.Process.Signal(syscall.SIGCONT) }
+
 // dying makes a process end when the thread that started it does.
 func dying() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }

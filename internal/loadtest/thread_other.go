@@ -17,5 +17,9 @@ func pin(int, ...int) error { return errors.New("processes can be pinned on Linu
 // lower leaves a process as it is.
 func lower(int) error { return nil }
 
+func (p *process) freeze() error { return errors.New("processes can be stopped on Linux only") }
+
+func (p *process) thaw() error { return nil }
+
 // dying leaves a process alone: if we are killed, it stays.
 func dying() *syscall.SysProcAttr { return nil }
