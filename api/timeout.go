@@ -39,7 +39,7 @@ func (a *api) inTime(r *http.Request) (context.Context, context.CancelFunc, erro
 
 // timeLimit is the deadline of a request while its prediction is made. It makes
 // a context with a timer only for those who need one: most requests are answered
-// without (see predict.Patient). The zero value is no limit, and so is one that
+// without (see predict.SplitDeadline). The zero value is no limit, and so is one that
 // has ended.
 type timeLimit struct {
 	mu     sync.Mutex
@@ -86,7 +86,7 @@ func (l *timeLimit) over(parent context.Context) context.Context {
 	return l.timed
 }
 
-var _ predict.Patient = (*event)(nil)
+var _ predict.SplitDeadline = (*event)(nil)
 
 // Deadline implements context.Context.
 func (e *event) Deadline() (time.Time, bool) {
@@ -113,8 +113,8 @@ func (e *event) Err() error {
 	return nil
 }
 
-// Left implements predict.Patient.
-func (e *event) Left() context.Context { return e.Context }
+// CallerContext implements predict.SplitDeadline.
+func (e *event) CallerContext() context.Context { return e.Context }
 
 // Value implements context.Context.
 func (e *event) Value(key any) any {

@@ -42,7 +42,7 @@ func TestTheDeadlineOfAPredictionEndsWithIt(t *testing.T) {
 func TestAPredictionEndsWhenItsCallerLeaves(t *testing.T) {
 	begun, ended := make(chan bool), make(chan error, 1)
 	b := setup(t, withScorer(scorerFunc(func(ctx context.Context, _ []predict.Vector) (predict.Scores, error) {
-		if p, ok := ctx.(predict.Patient); !ok || p.Left() == nil {
+		if p, ok := ctx.(predict.SplitDeadline); !ok || p.CallerContext() == nil {
 			t.Error("the context does not tell when the caller leaves")
 		}
 		close(begun)

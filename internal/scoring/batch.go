@@ -15,47 +15,44 @@ import (
 
 // # The rule of micro-batching
 //
-// A call to a remote model costs the same for one row as for many, and the
-// endpoint takes only so many calls at once. So there are slots: how many calls
-// may be in flight.
+// A call of a remote model takes about as long for one row as for many, and the
+// endpoint serves only so many calls at a time. A slot is the permission to have
+// one call in flight.
 //
-//   - While a slot is free, a request goes out at once. A lone request never
-//     waits, and runs in its caller's own goroutine: Batch adds a lock and two
-//     looks at the clock. Where calls are in flight already, the goroutine gives
-//     way once before it goes out, so that requests which are ready to run at
-//     this moment come along. That is no wait: with nobody ready it returns at once.
-//   - While all slots are taken, requests gather in a queue. When a slot frees,
-//     what has gathered leaves as one call, up to MaxRows rows or MaxBytes bytes;
-//     the rest leaves with the next one. Where rows rather than calls are what
-//     takes time, calls are smaller (batchcost.go).
-//   - How many slots there are is learned (batchslots.go), because nobody can
-//     say how many calls an endpoint takes. MaxWait belongs to the learning. It
-//     is no timer: under the limit nobody waits, and beyond it a call sent for
-//     impatience would wait in the endpoint's queue instead of ours, where nobody
-//     can join it any more. It says how long requests may wait for a slot, on
-//     average, before the next try of one slot more becomes urgent.
+//   - While a slot is free, a request is sent at once. With no call in flight it
+//     runs in its caller's goroutine: Batch then adds a lock and two readings of
+//     the clock. With calls in flight the goroutine first yields once, so that
+//     runnable requests join its call. With none runnable, yielding returns at once.
+//   - While all slots are taken, requests wait in a queue. When a slot is freed,
+//     the queue leaves as one call of at most MaxRows rows and MaxBytes bytes; the
+//     rest leaves with later calls. Where the rows make a call slow, calls have
+//     fewer rows (cost.go).
+//   - The number of slots is learned (concurrency.go), because the capacity of an
+//     endpoint is not known in advance. MaxWait belongs to the learning and is no
+//     timer: a call sent because of a timer while all slots are taken would wait in
+//     the endpoint's queue, where no row can join it. When requests wait longer than
+//     MaxWait on average, one more slot is tried sooner.
 //
-// Who shares a call notices nothing of it:
+// Requests that share a call do not affect each other:
 //
-//   - Rows are counted, not requests. A request of more rows than a call may, or
-//     should, have is split over calls and joined again, in order
-//     (batchparts.go). Small requests go before those of many rows, which get
-//     every fourth call.
-//   - A call has a deadline of its own. A caller who leaves, or whose time is
-//     up, is dropped from the queue, or answered at once while the call goes on
-//     for the others. When the last one has left, the call is cancelled.
-//   - Where a call fails because of its content (BadModel, Invalid) it is split
-//     in halves until the bad rows are alone (batchisolate.go), within a budget
-//     that a model which is wholly broken soon uses up.
-//   - The queue is bounded, for small requests and for large ones. Who finds it
-//     full, or cannot be answered in time, is told so at once.
+//   - A request of more rows than one call should have is split and its scores are
+//     joined in order (split.go). Small requests go before large ones; every fourth
+//     call begins with a large one.
+//   - A call has a deadline of its own. A request whose caller leaves, or whose
+//     deadline passes, is removed from the queue, or answered at once while the
+//     call continues for the others. When no caller is left, the call is cancelled.
+//   - A call that fails because of its content (BadModel, Invalid) is bisected until
+//     the bad rows are found (bisect.go), within a budget, because with a broken
+//     model all rows are bad.
+//   - The queue is bounded, separately for small and large requests. A request that
+//     finds it full, or cannot be answered before its deadline, fails at once.
 //   - All scores of one request come from one model.
-//   - A request with explain shares a call only with others of its kind.
+//   - A request with explain shares a call only with other requests with explain.
 //
-// One Batch is one queue: it belongs to a Scorer, and a Scorer to one endpoint,
-// variant, schema and content type. Who serves several makes several.
+// A Batch has one queue, for one Scorer, and so for one endpoint, variant, schema
+// and content type.
 
-// BatchOptions sets up a Batch. A zero value means the default.
+// BatchOptions set up a Batch. A zero value means the default.
 type BatchOptions struct {
 	MaxRows   int           // rows in a call; 256
 	MaxWait   time.Duration // mean wait for a slot above which one slot more is tried soon; 2ms
@@ -64,9 +61,9 @@ type BatchOptions struct {
 	MaxQueued int           // rows that may wait for a slot, of small requests and of large ones; 8192
 	Timeout   time.Duration // of a call; 2s
 
-	// Link, where set, may put values into the context of a call that several
-	// requests share, such as a span that links theirs. A call with one request
-	// runs in that request's own context and is not asked about.
+	// Link returns the context of a call that several requests share; it may add
+	// values, such as a span with links to theirs. A call of one request runs in
+	// that request's context, and Link is not called. May be nil.
 	Link func(call context.Context, requests []context.Context) context.Context
 }
 
@@ -89,42 +86,42 @@ func (o BatchOptions) withDefaults() BatchOptions {
 	return o
 }
 
-// Batch is a Scorer that asks another one, with rows of concurrent requests put
-// together. The rule is at the top of this file.
+// Batch is a Scorer over another one. It puts rows of concurrent requests into
+// shared calls, by the rule at the top of this file.
 type Batch struct {
 	scorer  predict.Scorer
 	o       BatchOptions
 	metrics *batchMetrics
-	base    context.Context // of shared calls; ends when Stop loses patience
+	base    context.Context // of shared calls; cancelled when Stop returns
 	cancel  context.CancelFunc
 
-	waiters sync.Pool // of this Batch alone, for a waiter's channel belongs to it
+	waiters sync.Pool // *waiter, for reuse within this Batch
 
-	mu       sync.Mutex
-	queue    batchQueue
-	slots    slots
-	cost     cost
-	inFlight int       // slots taken
-	asked    int       // rows of the calls that are under way
-	moved    time.Time // when a slot was taken, or a call ended, for the last time
-	extra    splitBudget
-	stopping bool
-	idle     chan struct{} // closed when stopping and nothing is left
+	mu          sync.Mutex
+	queue       batchQueue
+	concurrency concurrencyLimiter
+	cost        cost
+	inFlight    int       // slots taken
+	asked       int       // rows of the calls in flight
+	moved       time.Time // when a slot was last taken or a call last ended
+	extra       bisectBudget
+	stopping    bool
+	idle        chan struct{} // closed when Batch is stopping, no call is in flight and the queue is empty
 }
 
 // NewBatch makes a Batch over scorer. Its metrics are registered with reg; for
 // several, wrap reg with a label that tells them apart.
 func NewBatch(scorer predict.Scorer, o BatchOptions, reg prometheus.Registerer) *Batch {
 	o = o.withDefaults()
-	b := &Batch{scorer: scorer, o: o, slots: newSlots(o.MaxCalls, o.MaxWait), extra: splitReserve, idle: make(chan struct{})}
+	b := &Batch{scorer: scorer, o: o, concurrency: newConcurrencyLimiter(o.MaxCalls, o.MaxWait), extra: bisectReserve, idle: make(chan struct{})}
 	b.base, b.cancel = context.WithCancel(context.Background())
 	b.queue.init(o.MaxRows, o.MaxBytes)
 	b.metrics = newBatchMetrics(reg, b)
 	return b
 }
 
-// Score implements Scorer. Rows that the model cannot score are told apart in
-// Scores.Errors where others of the same request could be scored.
+// Score implements predict.Scorer. A row that the model cannot score has its error
+// in Scores.Errors where others of the same request have scores.
 func (b *Batch) Score(ctx context.Context, rows []predict.Vector, explain bool) (predict.Scores, error) {
 	if len(rows) == 0 {
 		return predict.Scores{}, nil
@@ -143,12 +140,12 @@ func (b *Batch) Score(ctx context.Context, rows []predict.Vector, explain bool) 
 		b.inFlight++
 		b.moved = now
 		b.asked += len(rows)
-		t := b.slots.begin(now, 1)
+		t := b.concurrency.begin(now, 1)
 		b.mu.Unlock()
 		return b.alone(ctx, rows, explain, t)
 	}
 	w := b.newWaiter(ctx, rows, explain, now)
-	mine := b.inFlight < b.slots.limit && b.queue.rows == 0
+	mine := b.inFlight < b.concurrency.limit && b.queue.rows == 0
 	b.queue.push(w)
 	if !mine {
 		b.mu.Unlock()
@@ -175,8 +172,8 @@ func (b *Batch) Score(ctx context.Context, rows []predict.Vector, explain bool) 
 	return b.wait(ctx, w)
 }
 
-// alone makes a call for one request in its caller's goroutine and context,
-// in a slot that is taken already.
+// alone makes the call of a single request in its caller's goroutine and context.
+// The slot is taken already.
 func (b *Batch) alone(ctx context.Context, rows []predict.Vector, explain bool, t ticket) (predict.Scores, error) {
 	if d, ok := ctx.Deadline(); !ok || d.Sub(t.begun) > b.o.Timeout {
 		var cancel context.CancelFunc
@@ -188,12 +185,12 @@ func (b *Batch) alone(ctx context.Context, rows []predict.Vector, explain bool, 
 	t.rows, t.requests = len(rows), 1
 	b.report(&t, err)
 	if err != nil && len(rows) > 1 && splittable(err) {
-		scores, err = b.isolateRows(ctx, rows, explain, err)
+		scores, err = b.bisectRows(ctx, rows, explain, err)
 	}
 	b.mu.Lock()
 	b.learn(&t)
-	if b.queue.rows > 0 && b.inFlight <= b.slots.limit {
-		go b.serve() // the slot goes on to those who wait
+	if b.queue.rows > 0 && b.inFlight <= b.concurrency.limit {
+		go b.serve() // with the same slot
 	} else {
 		b.free()
 	}
@@ -201,7 +198,7 @@ func (b *Batch) alone(ctx context.Context, rows []predict.Vector, explain bool, 
 	return scores, err
 }
 
-// serve takes over a slot.
+// serve makes calls with a slot that is taken already.
 func (b *Batch) serve() {
 	b.mu.Lock()
 	c := b.cut()
@@ -212,25 +209,26 @@ func (b *Batch) serve() {
 	b.run(c)
 }
 
-// run makes calls, one after the other, for as long as requests wait and the
-// slot is wanted.
+// run makes one call after the other with the same slot, until the queue is empty
+// or the limit has sunk.
 func (b *Batch) run(c *call) {
 	for c != nil {
 		c = b.next(b.do(c))
 	}
 }
 
-// next reports a call and cuts the next one for the same slot.
+// next records a call that has ended and returns the next one for the same slot;
+// nil if there is none, and then the slot is free.
 func (b *Batch) next(t ticket) *call {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.learn(&t)
-	if b.queue.rows == 0 || b.inFlight > b.slots.limit {
+	if b.queue.rows == 0 || b.inFlight > b.concurrency.limit {
 		b.free()
 		return nil
 	}
-	// Those who have just been answered, and whoever is ready to run, come
-	// first: so calls are larger, and at saturation there are half as many.
+	// Yield first, so that the callers just answered and other runnable requests
+	// join the next call. At saturation this halves the number of calls.
 	b.mu.Unlock()
 	runtime.Gosched()
 	b.mu.Lock()
@@ -241,9 +239,10 @@ func (b *Batch) next(t ticket) *call {
 	return c
 }
 
-// learn reports a call to the learner and uses slots that this opens. b.mu is held.
+// learn records a call that has ended, and uses the slots that this may add.
+// b.mu is held.
 func (b *Batch) learn(t *ticket) {
-	b.slots.done(t)
+	b.concurrency.done(t)
 	if t.outcome == scored {
 		b.cost.observe(t.rows, t.begun, t.took)
 	}
@@ -255,47 +254,48 @@ func (b *Batch) learn(t *ticket) {
 	b.open()
 }
 
-// open puts free slots to work while requests wait. b.mu is held.
+// open starts calls in free slots while requests wait. b.mu is held.
 func (b *Batch) open() {
-	for n := b.calls(b.queue.rows); n > 0 && b.inFlight < b.slots.limit; n-- {
+	for n := b.calls(b.queue.rows); n > 0 && b.inFlight < b.concurrency.limit; n-- {
 		b.inFlight++
 		b.moved = time.Now()
 		go b.serve()
 	}
 }
 
-// size is how many rows a call should have at most. b.mu is held.
+// size returns the maximum number of rows of the next call. b.mu is held.
 func (b *Batch) size() int {
-	return b.cost.size(b.queue.rows+b.asked, b.slots.limit, b.o.MaxRows)
+	return b.cost.size(b.queue.rows+b.asked, b.concurrency.limit, b.o.MaxRows)
 }
 
-// rowsPerPart is how many rows of a new request should be sent together: all,
-// where they are few. b.mu is held.
+// rowsPerPart returns how many rows of a new request one call should have; a
+// request with more is split. b.mu is held.
 func (b *Batch) rowsPerPart(rows []predict.Vector) int {
 	most := b.queue.rowsPerCall(rows)
 	if len(rows) <= smallRows {
 		return most
 	}
-	return b.cost.size(b.queue.rows+b.asked+len(rows), b.slots.limit, most)
+	return b.cost.size(b.queue.rows+b.asked+len(rows), b.concurrency.limit, most)
 }
 
-// calls is how many calls so many rows take, at least. b.mu is held.
+// calls returns the minimum number of calls for a number of rows. b.mu is held.
 func (b *Batch) calls(rows int) int {
 	size := b.size()
 	return (rows + size - 1) / size
 }
 
-// drain is how long it takes, at best, until so many rows have gone out. b.mu is held.
+// drain returns the shortest time in which a number of rows can be sent. b.mu is
+// held.
 func (b *Batch) drain(rows int) time.Duration {
 	calls := b.calls(rows)
-	took := time.Duration(calls) * b.slots.mean
+	took := time.Duration(calls) * b.concurrency.mean
 	if b.cost.rowsCost() {
 		took = b.cost.time(calls, rows)
 	}
-	return took / time.Duration(b.slots.limit)
+	return took / time.Duration(b.concurrency.limit)
 }
 
-// free gives a slot back. b.mu is held.
+// free releases a slot. b.mu is held.
 func (b *Batch) free() {
 	b.inFlight--
 	if b.stopping && b.inFlight == 0 && b.queue.rows == 0 {
@@ -311,11 +311,11 @@ func (b *Batch) finish() {
 	}
 }
 
-// cut makes a call of what has gathered, for a slot that is taken already; it
-// gives the slot back if there is nothing. b.mu is held.
+// cut takes a call from the queue for a slot that is taken already. If the queue is
+// empty it releases the slot and returns nil. b.mu is held.
 func (b *Batch) cut() *call {
 	now := time.Now()
-	c, late := b.queue.cut(b.size(), b.cost.beside(b.o.MaxRows), now.Add(b.slots.best))
+	c, late := b.queue.cut(b.size(), b.cost.beside(b.o.MaxRows), now.Add(b.concurrency.best))
 	for _, w := range late {
 		b.metrics.late(w.ctx)
 		w.answer(predict.Scores{}, leftError(w.ctx))
@@ -325,7 +325,7 @@ func (b *Batch) cut() *call {
 		return nil
 	}
 	b.asked += c.size
-	c.ticket = b.slots.begin(now, b.inFlight)
+	c.ticket = b.concurrency.begin(now, b.inFlight)
 	for _, w := range c.waiters {
 		c.ticket.waited += now.Sub(w.since)
 	}
@@ -333,7 +333,7 @@ func (b *Batch) cut() *call {
 	return c
 }
 
-// wait waits for the answer, for as long as the caller does.
+// wait waits for the answer, until the caller leaves or its deadline passes.
 func (b *Batch) wait(ctx context.Context, w *waiter) (predict.Scores, error) {
 	late := w.untilDeadline(ctx)
 	answered := false
@@ -350,15 +350,15 @@ func (b *Batch) wait(ctx context.Context, w *waiter) (predict.Scores, error) {
 		if b.leave(w) {
 			return predict.Scores{}, leftError(ctx)
 		}
-		<-w.done // the answer has just come
+		<-w.done // the answer came at the same moment
 	}
 	scores, err := w.scores, w.err
 	w.release()
 	return scores, err
 }
 
-// leave drops a request whose caller does not wait any longer. It reports false
-// where the answer was there first.
+// leave removes a request that is no longer waited for. It reports false if the
+// request has its answer already.
 func (b *Batch) leave(w *waiter) bool {
 	b.mu.Lock()
 	switch w.state {
@@ -370,10 +370,10 @@ func (b *Batch) leave(w *waiter) bool {
 		b.mu.Unlock()
 		w.release()
 	case sent:
-		w.abandoned = true // the sender releases it
+		w.abandoned = true // the goroutine of the call releases it
 		c := w.call
 		c.present--
-		cancel := c.cancel // nil: the call has not begun, and will not
+		cancel := c.cancel // nil: the call has not begun; do cancels it
 		last := c.present == 0
 		b.mu.Unlock()
 		if last && cancel != nil {
@@ -387,8 +387,8 @@ func (b *Batch) leave(w *waiter) bool {
 	return true
 }
 
-// ask calls the scorer and makes sure that the answer fits the question. A
-// panic must not take down the requests of others.
+// ask calls the scorer and checks that the answer has as many scores as rows. A
+// panic of the scorer becomes an error, because other requests share the process.
 func (b *Batch) ask(ctx context.Context, rows []predict.Vector, explain bool) (scores predict.Scores, err error) {
 	b.metrics.rows.Observe(float64(len(rows)))
 	defer func() {
@@ -404,8 +404,8 @@ func (b *Batch) ask(ctx context.Context, rows []predict.Vector, explain bool) (s
 	return scores, err
 }
 
-// Stop refuses new requests, answers those that it has, and returns when that
-// is done. Where ctx ends before, it cancels what is left and returns its error.
+// Stop refuses new requests and returns when those that it has are answered. If
+// ctx ends earlier, Stop cancels the remaining calls and returns an error.
 func (b *Batch) Stop(ctx context.Context) error {
 	b.mu.Lock()
 	b.stopping = true
@@ -422,30 +422,30 @@ func (b *Batch) Stop(ctx context.Context) error {
 	}
 }
 
-// BatchStatus is what an operator asks of a Batch.
+// BatchStatus is the state of a Batch.
 type BatchStatus struct {
 	Slots    int // calls that may be in flight, as learned
 	MaxSlots int
 	InFlight int // slots taken
 	Queued   int // rows that wait for a slot
-	// Wait is how long it takes, as far as is known, until a request of few rows
-	// that comes now has gone out. Large requests hardly count: it goes before them.
-	// All is how long until all rows have that wait now.
+	// Wait is the estimated wait of a small request that arrives now. It goes before
+	// large requests, so these hardly count. All is the estimated time until all
+	// queued rows are sent.
 	Wait, All time.Duration
-	// Latency is the mean of recent calls, and Best the shortest. Row is what each
-	// row adds to one, as learned.
+	// Latency is the mean duration of recent calls, Best the shortest. Row is the
+	// time that each row adds to a call, as learned.
 	Latency, Best, Row time.Duration
-	// Still is for how long all slots have been taken and no call has ended.
+	// Still is how long all slots have been taken without a call ending.
 	Still time.Duration
 }
 
-// Status tells how things are now.
+// Status returns the current state.
 func (b *Batch) Status() BatchStatus {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	before, _ := b.queue.before(1)
-	s := BatchStatus{Slots: b.slots.limit, MaxSlots: b.slots.max, InFlight: b.inFlight,
-		Queued: b.queue.rows, Wait: b.drain(before), All: b.drain(b.queue.rows), Latency: b.slots.mean, Best: b.slots.best,
+	s := BatchStatus{Slots: b.concurrency.limit, MaxSlots: b.concurrency.max, InFlight: b.inFlight,
+		Queued: b.queue.rows, Wait: b.drain(before), All: b.drain(b.queue.rows), Latency: b.concurrency.mean, Best: b.concurrency.best,
 		Row: time.Duration(b.cost.perRow * float64(time.Second))}
 	if s.InFlight >= s.Slots {
 		s.Still = time.Since(b.moved)

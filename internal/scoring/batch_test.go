@@ -501,8 +501,8 @@ type patient struct {
 	leave    context.CancelFunc
 }
 
-func (p *patient) Deadline() (time.Time, bool) { return p.deadline, true }
-func (p *patient) Left() context.Context       { return p.Context }
+func (p *patient) Deadline() (time.Time, bool)    { return p.deadline, true }
+func (p *patient) CallerContext() context.Context { return p.Context }
 
 func (p *patient) Done() <-chan struct{} {
 	p.t.Error("it is asked for a channel, which takes a timer")

@@ -8,31 +8,31 @@ import (
 	"gateway/internal/predict"
 )
 
-// A call that fails because of its content is asked again in halves, until the
-// bad rows are alone and all others have their scores. One bad row among n costs
-// 2·log₂(n) more calls. They are made one after the other in the slot of the
-// first, so the endpoint is not pressed by them.
+// A call that fails because of its content is repeated in halves, until each bad row
+// is found and all other rows have scores. One bad row among n costs 2·log₂(n) more
+// calls. They are made one after the other in the slot of the failed call, so they
+// add no concurrency at the endpoint.
 //
-// Two bounds keep a broken model from being asked about every row: a call may
-// grow by enough calls to find two bad rows, and all calls together earn the
-// right to splits by succeeding (splitBudget). Where a bound is reached, those
-// rows that are still together fail together.
+// Two bounds keep a broken model from being called for every row: a failed call may
+// cause at most as many calls as two bad rows need, and all calls share a budget
+// that successful calls refill (bisectBudget). When a bound is reached, the rows not
+// yet separated fail with the error of their last call.
 
-// splittable reports whether an error may be the fault of some rows alone.
+// splittable reports whether some of the rows alone may have caused an error.
 func splittable(err error) bool {
 	var e *predict.Error
 	return errors.As(err, &e) && !e.General && (e.Kind == predict.BadModel || e.Kind == predict.Invalid)
 }
 
-// splitBudget is what the calls of a Batch may spend on splits, in quarters of a
-// call: four calls that succeed earn one more.
-type splitBudget int
+// bisectBudget is the budget of further calls of a Batch, in quarters of a call: a
+// successful call earns a quarter, a further call costs four quarters.
+type bisectBudget int
 
-const splitReserve splitBudget = 4 * 64 // two large calls with two bad rows each
+const bisectReserve bisectBudget = 4 * 64 // the maximum: enough for two large calls with two bad rows each
 
-func (s *splitBudget) earn() { *s = min(*s+1, splitReserve) }
+func (s *bisectBudget) earn() { *s = min(*s+1, bisectReserve) }
 
-func (s *splitBudget) spend() bool {
+func (s *bisectBudget) spend() bool {
 	if *s < 4 {
 		return false
 	}
@@ -40,26 +40,27 @@ func (s *splitBudget) spend() bool {
 	return true
 }
 
-// splitter asks again about parts of one call.
-type splitter struct {
+// bisector repeats one failed call in parts.
+type bisector struct {
 	b       *Batch
 	ctx     context.Context
 	explain bool
-	left    int // calls that it may still make
+	left    int // further calls that it may make
 }
 
-// newSplitter is for a call that takes so many halvings until a row is alone.
-func (b *Batch) newSplitter(ctx context.Context, depth int, explain bool) *splitter {
+// newBisector makes a bisector for a call that must be halved depth times to reach a
+// single row.
+func (b *Batch) newBisector(ctx context.Context, depth int, explain bool) *bisector {
 	b.metrics.splits.Inc()
-	return &splitter{b: b, ctx: ctx, explain: explain, left: 4 * depth}
+	return &bisector{b: b, ctx: ctx, explain: explain, left: 4 * depth}
 }
 
-// halvings is how often n must be halved until one is left.
+// halvings returns how often n must be halved until 1 is left.
 func halvings(n int) int { return bits.Len(uint(n - 1)) }
 
-// ask makes one of the further calls. It reports false, with the error that
-// stands, where there may be no more.
-func (s *splitter) ask(rows []predict.Vector, stands error) (predict.Scores, error, bool) {
+// ask makes one of the further calls. If a bound is reached it makes none and returns
+// the error of the last call and false.
+func (s *bisector) ask(rows []predict.Vector, stands error) (predict.Scores, error, bool) {
 	if s.left == 0 || s.ctx.Err() != nil {
 		return predict.Scores{}, stands, false
 	}
@@ -74,18 +75,18 @@ func (s *splitter) ask(rows []predict.Vector, stands error) (predict.Scores, err
 	return scores, err, true
 }
 
-// isolate answers the requests of a call that failed with err.
-func (b *Batch) isolate(ctx context.Context, c *call, err error) {
+// bisect answers the requests of a call that failed with err.
+func (b *Batch) bisect(ctx context.Context, c *call, err error) {
 	most := 0
 	for _, w := range c.waiters {
 		most = max(most, len(w.rows))
 	}
-	s := b.newSplitter(ctx, halvings(len(c.waiters))+halvings(most), c.explain)
+	s := b.newBisector(ctx, halvings(len(c.waiters))+halvings(most), c.explain)
 	s.requests(c.waiters, c.rows, err)
 }
 
 // requests answers requests whose rows failed together with err.
-func (s *splitter) requests(to []*waiter, rows []predict.Vector, err error) {
+func (s *bisector) requests(to []*waiter, rows []predict.Vector, err error) {
 	if len(to) == 1 {
 		scores, err := s.rows(rows, err)
 		s.b.deliver(to, scores, err)
@@ -99,7 +100,7 @@ func (s *splitter) requests(to []*waiter, rows []predict.Vector, err error) {
 	s.half(to[half:], rows[at:], err)
 }
 
-func (s *splitter) half(to []*waiter, rows []predict.Vector, stands error) {
+func (s *bisector) half(to []*waiter, rows []predict.Vector, stands error) {
 	scores, err, asked := s.ask(rows, stands)
 	if err != nil && asked && splittable(err) {
 		s.requests(to, rows, err)
@@ -108,13 +109,13 @@ func (s *splitter) half(to []*waiter, rows []predict.Vector, stands error) {
 	s.b.deliver(to, scores, err)
 }
 
-// isolateRows scores those rows of one request that can be scored. All its rows
+// bisectRows scores those rows of one request that can be scored. All its rows
 // failed together with err.
-func (b *Batch) isolateRows(ctx context.Context, rows []predict.Vector, explain bool, err error) (predict.Scores, error) {
-	return b.newSplitter(ctx, halvings(len(rows)), explain).rows(rows, err)
+func (b *Batch) bisectRows(ctx context.Context, rows []predict.Vector, explain bool, err error) (predict.Scores, error) {
+	return b.newBisector(ctx, halvings(len(rows)), explain).rows(rows, err)
 }
 
-func (s *splitter) rows(rows []predict.Vector, err error) (predict.Scores, error) {
+func (s *bisector) rows(rows []predict.Vector, err error) (predict.Scores, error) {
 	if len(rows) == 1 {
 		s.b.metrics.isolated.Inc()
 		return predict.Scores{}, err
@@ -125,7 +126,7 @@ func (s *splitter) rows(rows []predict.Vector, err error) (predict.Scores, error
 }
 
 // rowsFrom fills in the rows that begin at from and failed together with err.
-func (s *splitter) rowsFrom(j *join, rows []predict.Vector, from int, err error) {
+func (s *bisector) rowsFrom(j *join, rows []predict.Vector, from int, err error) {
 	if len(rows) == 1 {
 		s.b.metrics.isolated.Inc()
 		j.fail(from, 1, err)

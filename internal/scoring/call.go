@@ -9,17 +9,17 @@ import (
 	"gateway/internal/predict"
 )
 
-// call is what several requests share. Its slices are used again.
+// call is a call of the endpoint and its requests. Its slices are reused.
 type call struct {
 	explain bool
-	waiters []*waiter        // all that left with it, in order
+	waiters []*waiter        // its requests, in order
 	size    int              // rows
 	maxRows int              // that it may have
 	rows    []predict.Vector // of all waiters, copied
 	numbers []float64        // behind rows
 	ticket  ticket
 
-	present int // callers who still wait; of Batch.mu
+	present int // callers who still wait; guarded by Batch.mu
 	cancel  context.CancelFunc
 }
 
@@ -33,8 +33,8 @@ func (c *call) release() {
 	calls.Put(c)
 }
 
-// copyRows copies the rows, because a caller who leaves may use them again
-// while the call goes on for the others.
+// copyRows copies the rows: a caller who leaves may reuse their memory while the
+// call continues for the others.
 func (c *call) copyRows() {
 	width := 0
 	for _, w := range c.waiters {
@@ -66,7 +66,7 @@ func (b *Batch) do(c *call) ticket {
 	b.mu.Unlock()
 	if abandoned {
 		t.outcome = unknown
-		b.deliver(c.waiters, predict.Scores{}, context.Canceled) // to nobody; the call's own time has not ended
+		b.deliver(c.waiters, predict.Scores{}, context.Canceled) // returns the waiters to their pool
 		c.release()
 		return t
 	}
@@ -76,7 +76,7 @@ func (b *Batch) do(c *call) ticket {
 	scores, err := b.ask(ctx, c.rows, c.explain)
 	b.report(&t, err)
 	if err != nil && len(c.rows) > 1 && splittable(err) {
-		b.isolate(ctx, c, err)
+		b.bisect(ctx, c, err)
 	} else {
 		b.deliver(c.waiters, scores, err)
 	}
@@ -84,8 +84,8 @@ func (b *Batch) do(c *call) ticket {
 	return t
 }
 
-// callContext gives a call its own time. The context of a single request also
-// gives it what belongs to that request.
+// callContext returns the context of a call, with its own timeout. A call of one
+// request has the values of that request's context.
 func (b *Batch) callContext(c *call) (context.Context, context.CancelFunc) {
 	if len(c.waiters) == 1 {
 		return context.WithTimeout(c.waiters[0].ctx, b.o.Timeout)
@@ -101,8 +101,8 @@ func (b *Batch) callContext(c *call) (context.Context, context.CancelFunc) {
 	return ctx, cancel
 }
 
-// deliver answers requests whose rows were asked about together. Each gets its
-// part of the answer's slices, which share memory but no element.
+// deliver answers the requests of a call. Each gets its part of the slices of
+// scores; the parts do not overlap.
 func (b *Batch) deliver(to []*waiter, scores predict.Scores, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -127,7 +127,8 @@ func (b *Batch) deliver(to []*waiter, scores predict.Scores, err error) {
 	}
 }
 
-// report says how a call ended: to the metrics, and in the ticket to the learner.
+// report records the duration and the result of a call in the metrics and in its
+// ticket.
 func (b *Batch) report(t *ticket, err error) {
 	t.took = time.Since(t.begun)
 	if err == nil {

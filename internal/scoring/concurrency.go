@@ -2,58 +2,54 @@ package scoring
 
 import "time"
 
-// How many calls an endpoint takes at once is learned from what its callers
-// feel: how long a request takes, from its arrival to its answer. Requests
-// count, not their rows: a thousand rows of one caller are hardly delayed by a
-// slot less, and must not outvote those who ask for one.
+// concurrencyLimiter learns the number of slots from the time of requests, from
+// their arrival to their answer. It counts requests, not rows: one slot less hardly
+// delays a request of a thousand rows, which must not outvote small requests.
 //
-// More slots shorten the wait in our queue, by at most that wait. Fewer slots
-// shorten the wait in the endpoint's queue, by at most as much as its calls take
-// longer than the best of them; and calls get larger, so that each costs less.
-// So when there is something to gain, the other number of slots is tried for a
-// round of calls, and kept if the time of a request says so:
+// More slots shorten the wait in our queue, at most by all of it. Fewer slots shorten
+// the wait in the endpoint's queue, at most by the time that calls take beyond the
+// shortest call; and calls have more rows, so that each row costs less. Where there
+// is something to gain, another number of slots is tried for a round of calls:
 //
-//   - more slots must earn their keep: requests must take 2 % less time than before;
-//   - fewer slots need only do no harm.
+//   - more slots are kept if requests take 2 % less time than before;
+//   - fewer slots are kept if requests take no more time than before.
 //
-// That is hill climbing, and it needs no model of the endpoint: whether it
-// serves four calls and queues the rest, shares one processor among all, or
-// takes longer for larger calls, the time of a request is what counts. An endpoint
-// with k servers ends at k slots or one more: below k requests wait here for servers
-// that are free, above k they wait there in smaller and smaller calls.
+// This is hill climbing and needs no model of the endpoint: it may serve four calls
+// and queue the rest, share one processor among all, or need longer for larger
+// calls. With an endpoint of k servers it ends at k or k+1 slots: below k requests
+// wait here for free servers, above k they wait there in smaller calls.
 //
-// At first, and after a stall, slots double until that does not pay. A try that
-// failed is repeated after 1, 2, 4, … rounds: one of more slots after 32 at most, or
-// 4 while requests wait longer than maxWait; one of fewer slots, which makes
-// requests wait where they did not, after 256 at most, and it ends early where they
-// feel it. Both are repeated at once where the time of a request has changed by half,
-// because load or endpoint have.
+// At the start, and after a stall, slots double until that does not pay. A failed
+// try is repeated after 1, 2, 4, … rounds: of more slots after at most 32, or 4
+// while requests wait longer than maxWait; of fewer slots after at most 256, because
+// it makes requests wait that did not, and it ends early if they take a quarter more
+// time. Both are repeated at once when the time of a request has changed by half,
+// because the load or the endpoint has changed.
 //
-// Two signals are stronger than the time of a request. An endpoint that throttles
-// has said how many calls are too many: slots go below that number and stay
-// there for a second, twice as long each time again, a minute at most. Calls
-// that the endpoint does not answer in time halve the slots.
-type slots struct {
-	limit, max int // calls in flight: how many there may be; how many may be learned
+// Two signals are stronger than the time of a request. Throttling shows how many
+// calls are too many: slots stay below that number for a second, doubled each time
+// up to a minute. Calls that time out halve the slots.
+type concurrencyLimiter struct {
+	limit, max int // slots now; the maximum
 	maxWait    time.Duration
 
-	best time.Duration // shortest call; forgotten slowly
+	best time.Duration // shortest call; rises slowly
 	mean time.Duration // of recent calls
 	slow slowCalls
 
-	epoch int   // changes with limit; calls that began in an earlier one teach nothing
-	skip  int   // calls of this epoch to pass over, which met calls of the earlier one
-	round round // what calls of this epoch said
-	// Requests that arrived before the last change say nothing either: a new slot
-	// shortens their wait once, by what it takes out of the queue.
+	epoch int   // counts changes of limit; calls of an earlier epoch are ignored
+	skip  int   // calls of this epoch to ignore, which overlap with calls of the last one
+	round round // calls of this epoch
+	// Requests that arrived before the last change are ignored: a new slot shortens
+	// their wait once, by the rows that it takes from the queue.
 	changed time.Time
 
-	trial    int           // slots more (or, below zero, fewer) than before; 0: none
-	time     time.Duration // of a request, with the slots that are settled; 0: unknown
+	trial    int           // additional slots (negative: fewer) that are being tried; 0: none
+	time     time.Duration // of a request, with the slots before the try; 0: unknown
 	up, down try
 	doubling bool
 
-	refusedAt int // calls in flight that were too many; 0: unknown
+	refusedAt int // calls in flight when the endpoint throttled; 0: never
 	hold      time.Duration
 	heldUntil time.Time
 }
@@ -72,7 +68,7 @@ const (
 	longHold  = time.Minute
 )
 
-// ticket is what is known of one call.
+// ticket holds the data of one call that the limiter learns from.
 type ticket struct {
 	begun    time.Time
 	inFlight int // when it began, itself included
@@ -92,13 +88,13 @@ func (t *ticket) arrived() time.Time {
 type callOutcome int
 
 const (
-	unknown   callOutcome = iota // it says nothing about the endpoint's capacity
+	unknown   callOutcome = iota // no information about the capacity of the endpoint
 	scored                       // answered
 	throttled                    // refused, because there were too many
 	stalled                      // not answered in time
 )
 
-// round sums up calls.
+// round is the sum over some calls.
 type round struct {
 	began            time.Time
 	calls, requests  int
@@ -109,22 +105,22 @@ type round struct {
 // time is what a request takes, on average.
 func (r *round) time() time.Duration { return (r.waited + r.answered) / time.Duration(r.requests) }
 
-// try is a direction in which slots may be tried.
+// try is when more, or fewer, slots are tried next.
 type try struct{ in, gap int } // rounds until the next, and between the last two
 
 func (t *try) failed(longest int) { t.gap = min(max(1, 2*t.gap), longest); t.in = t.gap }
 
-func newSlots(most int, maxWait time.Duration) slots {
-	return slots{limit: min(firstSlots, most), max: most, maxWait: maxWait, doubling: true}
+func newConcurrencyLimiter(most int, maxWait time.Duration) concurrencyLimiter {
+	return concurrencyLimiter{limit: min(firstSlots, most), max: most, maxWait: maxWait, doubling: true}
 }
 
 // begin makes the ticket of a call that goes out now.
-func (s *slots) begin(now time.Time, inFlight int) ticket {
+func (s *concurrencyLimiter) begin(now time.Time, inFlight int) ticket {
 	return ticket{begun: now, inFlight: inFlight, epoch: s.epoch}
 }
 
-// done learns from a call.
-func (s *slots) done(t *ticket) {
+// done learns from a call that has ended.
+func (s *concurrencyLimiter) done(t *ticket) {
 	switch t.outcome {
 	case throttled:
 		s.throttled(t)
@@ -135,7 +131,7 @@ func (s *slots) done(t *ticket) {
 	}
 }
 
-func (s *slots) observe(t *ticket) {
+func (s *concurrencyLimiter) observe(t *ticket) {
 	switch {
 	case s.best == 0 || t.took < s.best:
 		s.best = t.took
@@ -170,10 +166,10 @@ func (s *slots) observe(t *ticket) {
 	s.propose(full, now)
 }
 
-// average follows the time of calls. The queue is as long as it says, so a stall
-// must not move it much: calls that one stall held up count once, and as slow
-// calls do at most, until calls that began later are as slow.
-func (s *slots) average(t *ticket) {
+// average updates the mean duration of calls, from which the wait in the queue is
+// estimated. A stall must not move it much: the calls that one stall delayed count
+// once, and at most as farOff times the mean, until later calls are as slow.
+func (s *concurrencyLimiter) average(t *ticket) {
 	switch {
 	case s.mean == 0:
 		s.mean = t.took
@@ -203,8 +199,8 @@ type slowCalls struct {
 // slowRounds is after how many rounds slow calls are how the endpoint is.
 const slowRounds = 3
 
-// judge ends a trial, or notes what requests take without one.
-func (s *slots) judge(r round, now time.Time) {
+// judge ends a trial, or updates the time of a request if there is none.
+func (s *concurrencyLimiter) judge(r round, now time.Time) {
 	took := r.time()
 	switch {
 	case s.trial > 0 && took < s.time-s.time/50:
@@ -234,10 +230,10 @@ func (s *slots) judge(r round, now time.Time) {
 	}
 }
 
-func (s *slots) settle(took time.Duration) { s.time, s.trial = took, 0 }
+func (s *concurrencyLimiter) settle(took time.Duration) { s.time, s.trial = took, 0 }
 
 // propose begins a trial where there is something to gain.
-func (s *slots) propose(r round, now time.Time) {
+func (s *concurrencyLimiter) propose(r round, now time.Time) {
 	if s.trial != 0 || s.time == 0 || s.skip > 0 {
 		return
 	}
@@ -264,21 +260,21 @@ func (s *slots) propose(r round, now time.Time) {
 	}
 }
 
-func (s *slots) begins(limit int, now time.Time) {
+func (s *concurrencyLimiter) begins(limit int, now time.Time) {
 	trial := limit - s.limit
 	s.change(limit, now)
 	s.trial = trial
 }
 
 // change sets the limit and begins a new epoch.
-func (s *slots) change(limit int, now time.Time) {
+func (s *concurrencyLimiter) change(limit int, now time.Time) {
 	s.limit, s.trial, s.changed = limit, 0, now
 	s.epoch++
 	s.skip = limit
 	s.round = round{}
 }
 
-func (s *slots) throttled(t *ticket) {
+func (s *concurrencyLimiter) throttled(t *ticket) {
 	if t.epoch != s.epoch {
 		return
 	}
@@ -294,9 +290,9 @@ func (s *slots) throttled(t *ticket) {
 	s.change(max(1, s.limit/2, s.refusedAt-1), now)
 }
 
-func (s *slots) stalled(t *ticket) {
+func (s *concurrencyLimiter) stalled(t *ticket) {
 	if t.epoch != s.epoch || t.took < 4*s.mean {
-		return // a caller with little patience, or news from before
+		return // the caller's deadline was short, or the call is of an earlier epoch
 	}
 	s.time, s.up, s.down, s.doubling = 0, try{}, try{}, true
 	s.change(max(1, s.limit/2), t.begun.Add(t.took))

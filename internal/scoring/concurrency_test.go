@@ -8,7 +8,7 @@ import (
 // The queue is as long as the mean of calls says.
 func TestAStallHardlyMovesTheMeanOfCalls(t *testing.T) {
 	for _, inFlight := range []int{1, 4, 64} {
-		s := newSlots(64, 2*time.Millisecond)
+		s := newConcurrencyLimiter(64, 2*time.Millisecond)
 		now := time.Unix(0, 0)
 		calls := func(n int, took time.Duration) {
 			for range n { // all at once

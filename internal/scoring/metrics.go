@@ -10,8 +10,8 @@ import (
 	"gateway/internal/predict"
 )
 
-// batchMetrics tell where the time of requests to a remote model goes: wait is
-// ours, call is the endpoint's.
+// batchMetrics divide the time of requests into the wait for a slot and the call of
+// the endpoint.
 type batchMetrics struct {
 	rows              prometheus.Histogram
 	wait              prometheus.Histogram
@@ -71,7 +71,8 @@ func newBatchMetrics(reg prometheus.Registerer, b *Batch) *batchMetrics {
 	}
 }
 
-// late counts a request that was not worth sending any more.
+// late counts a request whose caller left, or whose deadline passed, before it was
+// sent.
 func (m *batchMetrics) late(ctx context.Context) {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		m.abandoned.Inc()
@@ -80,7 +81,7 @@ func (m *batchMetrics) late(ctx context.Context) {
 	}
 }
 
-// leftError is what a caller gets who does not wait any longer.
+// leftError is the error of a request that is no longer waited for.
 func leftError(ctx context.Context) error {
 	if err := ctx.Err(); errors.Is(err, context.Canceled) {
 		return &predict.Error{Kind: predict.Deadline, Detail: "the caller left before the model answered", Err: err}
@@ -88,7 +89,7 @@ func leftError(ctx context.Context) error {
 	return &predict.Error{Kind: predict.Deadline, Detail: "the model did not answer in the time allowed", Err: context.DeadlineExceeded}
 }
 
-// refuse says why a request cannot be taken, or nil. b.mu is held.
+// refuse returns the error of a request that cannot be queued, or nil. b.mu is held.
 func (b *Batch) refuse(ctx context.Context, rows int, now time.Time) error {
 	if ctx.Err() != nil {
 		b.metrics.late(ctx)
@@ -106,20 +107,20 @@ func (b *Batch) refuse(ctx context.Context, rows int, now time.Time) error {
 			Detail: "more requests wait for the model than it can answer"}
 	}
 	deadline, ok := ctx.Deadline()
-	if !ok || (b.inFlight < b.slots.limit && b.queue.rows == 0) {
+	if !ok || (b.inFlight < b.concurrency.limit && b.queue.rows == 0) {
 		return nil
 	}
-	need := wait + b.slots.best
+	need := wait + b.concurrency.best
 	if rows > smallRows {
-		// One that is given up half done was in vain, the wait is that of the best
-		// case, and small requests that are yet to come go before it.
+		// The estimate is the best case, and small requests that arrive later go before
+		// a large one. A large request that times out half done has wasted its calls.
 		need += wait/2 + b.drain(rows)
 	}
 	if deadline.After(now.Add(need)) {
 		return nil
 	}
 	b.metrics.unreachable.Inc()
-	if deadline.After(now.Add(b.slots.best)) {
+	if deadline.After(now.Add(b.concurrency.best)) {
 		return &predict.Error{Kind: predict.Unavailable, RetryAfter: max(wait, time.Millisecond),
 			Detail: "so many requests wait for the model that this one cannot be answered in time"}
 	}

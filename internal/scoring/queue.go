@@ -8,20 +8,20 @@ import (
 	"gateway/internal/predict"
 )
 
-// waiter is a request on its way: it waits, it is sent, it is answered. All but
-// done belongs to Batch.mu until the answer is there.
+// waiter is a request that waits for a slot, then for its call. Batch.mu guards all
+// fields but done and timer until the request is answered.
 type waiter struct {
 	ctx      context.Context
-	rows     []predict.Vector // the caller's: not touched once it has left
+	rows     []predict.Vector // the caller's memory: not read after the caller has left
 	explain  bool
 	part     bool // of a larger request
 	since    time.Time
 	deadline time.Time       // zero: none
 	gone     <-chan struct{} // closed when the caller has left
-	timer    *time.Timer     // for the deadline, where gone does not tell; of the caller's goroutine
+	timer    *time.Timer     // for the deadline, where gone does not cover it; used by the caller's goroutine
 
 	state      waiterState
-	abandoned  bool // sent, and nobody waits for the answer
+	abandoned  bool // the caller left after the request was sent
 	call       *call
 	scores     predict.Scores
 	err        error
@@ -46,8 +46,8 @@ func (b *Batch) newWaiter(ctx context.Context, rows []predict.Vector, explain bo
 	}
 	w.ctx, w.rows, w.explain, w.since = ctx, rows, explain, now
 	w.deadline, _ = ctx.Deadline()
-	if p, ok := ctx.(predict.Patient); ok {
-		w.gone = p.Left().Done()
+	if p, ok := ctx.(predict.SplitDeadline); ok {
+		w.gone = p.CallerContext().Done()
 	} else {
 		w.gone = ctx.Done()
 	}
@@ -64,10 +64,11 @@ func (w *waiter) hasLeft() bool {
 	}
 }
 
-// untilDeadline is for a caller whose context would have to make a timer. That
-// of the waiter is used again.
+// untilDeadline returns a channel that receives at the deadline, where the context
+// is a predict.SplitDeadline; else nil, for gone covers the deadline. The timer is
+// reused.
 func (w *waiter) untilDeadline(ctx context.Context) <-chan time.Time {
-	if _, ok := ctx.(predict.Patient); !ok || w.deadline.IsZero() {
+	if _, ok := ctx.(predict.SplitDeadline); !ok || w.deadline.IsZero() {
 		return nil
 	}
 	left := time.Until(w.deadline)
@@ -79,7 +80,7 @@ func (w *waiter) untilDeadline(ctx context.Context) <-chan time.Time {
 	return w.timer.C
 }
 
-// answer hands over what the caller gets, or drops it where nobody waits.
+// answer passes the result to the caller, or discards it if the caller has left.
 func (w *waiter) answer(scores predict.Scores, err error) {
 	if w.abandoned {
 		w.release()
@@ -89,14 +90,14 @@ func (w *waiter) answer(scores predict.Scores, err error) {
 	w.done <- struct{}{}
 }
 
-// release keeps the waiter for another request.
+// release returns the waiter to its pool.
 func (w *waiter) release() {
 	*w = waiter{done: w.done, timer: w.timer, home: w.home}
 	w.home.Put(w)
 }
 
-// lane is a list of waiters in the order in which they came. Whoever leaves is
-// taken out of the middle, so nobody's rows are kept who is not there.
+// lane is a list of waiters in order of arrival. Cancelled waiters are unlinked at
+// once, so that their rows are freed.
 type lane struct {
 	head, tail *waiter
 	rows       int
@@ -128,15 +129,15 @@ func (l *lane) remove(w *waiter) {
 	l.rows -= len(w.rows)
 }
 
-// smallRows is the most rows of a request that goes before the large ones.
+// smallRows is the maximum number of rows of a small request.
 const smallRows = 16
 
-// largeTurn is how often a call begins with the large requests while small
-// ones wait too: every fourth.
+// largeTurn: while small and large requests wait, every fourth call begins with the
+// large ones.
 const largeTurn = 4
 
-// cellBytes bounds a number of serving CSV with its comma: sign, 17 digits,
-// point, exponent.
+// cellBytes is the maximum length of a number in CSV: sign, 17 digits, point,
+// exponent and comma.
 const cellBytes = 25
 
 // batchQueue holds the requests that wait for a slot.
@@ -151,7 +152,7 @@ type batchQueue struct {
 
 func (q *batchQueue) init(maxRows, maxBytes int) { q.maxRows, q.maxBytes = maxRows, maxBytes }
 
-// rowsPerCall is how many rows like these a call may have.
+// rowsPerCall returns the maximum number of rows like these in one call.
 func (q *batchQueue) rowsPerCall(rows []predict.Vector) int {
 	if len(rows) <= 1 {
 		return 1
@@ -159,13 +160,13 @@ func (q *batchQueue) rowsPerCall(rows []predict.Vector) int {
 	return min(q.maxRows, q.fit(rows[0]))
 }
 
-// fit is how many rows like this one are within a call's bytes.
+// fit returns how many rows of this width MaxBytes allows; at least 1.
 func (q *batchQueue) fit(row predict.Vector) int {
 	return max(1, q.maxBytes/(cellBytes*max(1, len(row))))
 }
 
-// before is how many rows go before a new request of so many, and waiting how
-// many of its kind wait. Behind large requests a small one waits only for its turn.
+// before returns how many queued rows are sent before a new request of a number of
+// rows, and how many rows count against the bound of its kind.
 func (q *batchQueue) before(rows int) (before, waiting int) {
 	if rows > smallRows {
 		return q.rows, q.large.rows + q.explain.rows
@@ -195,13 +196,13 @@ func (q *batchQueue) remove(w *waiter) {
 	w.lane.remove(w)
 }
 
-// cut takes what leaves with the next call, at most so many rows or one request;
-// nil if nobody waits. A call that begins with small requests is filled up with
-// large ones until it has as many rows as beside says. Who cannot be answered at
-// the time given, or has left, is in late instead.
+// cut takes the requests of the next call from the queue: at most so many rows, but
+// at least one request; nil if the queue is empty. A call that begins with small requests is filled up with
+// large ones until it has as many rows as beside says. Requests that have a
+// deadline before soonest, or whose callers have left, are returned in late.
 func (q *batchQueue) cut(most, beside int, soonest time.Time) (c *call, late []*waiter) {
 	q.late = q.late[:0]
-	for q.rows > 0 && c == nil { // again where all that was due came too late
+	for q.rows > 0 && c == nil { // again, if all requests taken were late
 		c = newCall()
 		c.maxRows = most
 		if q.explainIsDue() {

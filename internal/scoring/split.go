@@ -8,7 +8,7 @@ import (
 	"gateway/internal/predict"
 )
 
-// join puts the answer to one request together from the answers to its parts.
+// join collects the scores of one request from the calls of its parts.
 type join struct {
 	out    predict.Scores
 	models []string // by row; empty where the row failed
@@ -44,7 +44,7 @@ func (j *join) fail(from, rows int, err error) {
 	}
 }
 
-// model is the one that scored the most rows; of equals the one that came last.
+// model returns the model that scored the most rows; of equals the last one.
 func (j *join) model() string {
 	count := make(map[string]int, 1)
 	best := ""
@@ -59,8 +59,8 @@ func (j *join) model() string {
 	return best
 }
 
-// scores is the answer to the request: all scores are of one model, rows of
-// another one have an error. It is an error where no row has a score.
+// scores returns the scores of the request, all from one model. Rows that another
+// model scored have an error. If no row has a score, it returns the first error.
 func (j *join) scores() (predict.Scores, error) {
 	model := j.model()
 	failed := 0
@@ -83,7 +83,7 @@ func (j *join) scores() (predict.Scores, error) {
 	if j.out.Contributions != nil {
 		for i, c := range j.out.Contributions {
 			if c == nil && j.out.ErrorOf(i) == nil {
-				j.out.Contributions = nil // of some rows only: of none
+				j.out.Contributions = nil // some rows have none
 				break
 			}
 		}
@@ -92,7 +92,7 @@ func (j *join) scores() (predict.Scores, error) {
 	return j.out, nil
 }
 
-// part is some of a request's rows.
+// part is a range of a request's rows.
 type part struct{ from, till int }
 
 func parts(rows, size int) []part {
@@ -103,7 +103,7 @@ func parts(rows, size int) []part {
 	return all
 }
 
-// others returns those parts with rows that another model scored than most.
+// others returns the parts with rows that were not scored by the request's model.
 func (j *join) others(all []part) []part {
 	model := j.model()
 	return slices.DeleteFunc(all, func(p part) bool {
@@ -116,15 +116,14 @@ func (j *join) others(all []part) []part {
 	})
 }
 
-// askAgain is how often rows are asked about again whose model is not the one
-// that scored most rows of their request. With two models that each take half
-// of the calls, one part in sixteen fails even so; when one follows the other,
-// none does.
+// askAgain is how often the rows of other models are scored again. If two models
+// answer half of the calls each, one part in sixteen still fails; if one model
+// replaces the other, none does.
 const askAgain = 4
 
-// scoreParts scores a request in parts of size rows. They queue side by side, and
-// what is asked again comes after them, in parts as large as a call may be: a
-// request that fits into one is then all of one model.
+// scoreParts scores a request in parts of size rows, which are queued together. Rows
+// to be scored again are queued after them, in parts of the maximum size of a call:
+// the rows of a request that fits one call are then of one model.
 func (b *Batch) scoreParts(ctx context.Context, rows []predict.Vector, explain bool, size int) (predict.Scores, error) {
 	j := newJoin(len(rows))
 	todo := parts(len(rows), size)
@@ -154,7 +153,7 @@ func (b *Batch) scoreParts(ctx context.Context, rows []predict.Vector, explain b
 			case again == 0:
 				j.fail(p.from, p.till-p.from, err)
 			default:
-				failed = true // and what they were scored before stays
+				failed = true // the rows keep their earlier scores
 			}
 		}
 		if again == askAgain || failed || ctx.Err() != nil {

@@ -40,9 +40,9 @@ type Conn struct {
 	timed     bool // the last exchange had a deadline, which is set still
 }
 
-// patient is a context that tells the leaving of a caller from a deadline, as
-// predict.Patient does.
-type patient interface{ Left() context.Context }
+// splitDeadline is the method of a predict.SplitDeadline: this package does not
+// import predict.
+type splitDeadline interface{ CallerContext() context.Context }
 
 // Sizes of the buffer of a connection: at first, and what is kept at most.
 const (
@@ -105,8 +105,8 @@ func (c *Conn) close() { _ = c.net.Close() }
 func (c *Conn) roundTrip(ctx context.Context, request []byte) error {
 	c.Answer, c.in, c.reusable = Answer{}, c.in[:0], false
 	ends, deadline := ctx, time.Time{}
-	if p, ok := ctx.(patient); ok {
-		ends = p.Left()
+	if p, ok := ctx.(splitDeadline); ok {
+		ends = p.CallerContext()
 		deadline, _ = ctx.Deadline()
 	}
 	if timed := !deadline.IsZero(); timed || c.timed {

@@ -275,8 +275,8 @@ type unasked struct {
 	until time.Time
 }
 
-func (u *unasked) Deadline() (time.Time, bool) { return u.until, true }
-func (u *unasked) Left() context.Context       { return u.Context }
+func (u *unasked) Deadline() (time.Time, bool)    { return u.until, true }
+func (u *unasked) CallerContext() context.Context { return u.Context }
 
 func (u *unasked) Done() <-chan struct{} {
 	u.t.Error("it is asked for its channel")
