@@ -20,7 +20,7 @@ PARALLEL     ?= 2
 BUILD = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X main.version=$(VERSION)"
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-long check format vet modules lint monitoring docs bench model benchconvert load trial fuzz image clean
+.PHONY: help run build test test-slow test-others test-long check format vet modules lint monitoring docs bench model benchconvert load trial fuzz image clean
 
 help: ## print this list
 	@echo 'usage: make TARGET'
@@ -37,12 +37,22 @@ build: ## build bin/gateway
 # C that was translated and locks by itself, takes twice as long under the detector.
 RACE = $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race -gcflags=modernc.org/sqlite/lib=-race=false)
 
+# Mostly waits and cannot run in parallel with itself: so it runs beside the others.
+SLOW = ./cmd/gateway
+
 # The packages whose tests differ with the build tag long.
 LONG = $(shell grep -rlE '"gateway/internal/testsize"|^//go:build long' --include=*_test.go . | xargs -n1 dirname | sort -u)
 
 test: ## run the tests, a sample of each large matrix, with the race detector where there is a C compiler
 	$(if $(RACE),,@echo 'no cgo (is a C compiler installed?): testing without the race detector')
-	$(GO) test $(RACE) -p $(PARALLEL) -timeout $(TEST_TIMEOUT) ./...
+	@$(MAKE) --no-print-directory -j$(PARALLEL) test-slow test-others
+
+test-slow:
+	$(GO) test $(RACE) -timeout $(TEST_TIMEOUT) $(SLOW)
+
+# Go prints the results in the order of the list, so that a slow package holds back those after it.
+test-others:
+	$(GO) test $(RACE) -p 1 -timeout $(TEST_TIMEOUT) $$($(GO) list ./... | grep -v '$(SLOW:.%=%)$$')
 
 test-long: ## run the packages that have large matrices, in full (docs/testing.md)
 	$(GO) test $(RACE) -tags long -p $(PARALLEL) -timeout $(TEST_TIMEOUT) $(LONG)

@@ -191,16 +191,6 @@ func sample() map[string]any {
 		"cons_price_idx": 94.055, "cons_conf_idx": -39.8, "euribor3m": 0.715, "nr_employed": 4991.6}
 }
 
-// bankFile is the real data, where it is present.
-func bankFile(t *testing.T) string {
-	t.Helper()
-	path := filepath.Join("..", "..", "..", "shared", "data", "bank", "bank-additional.csv")
-	if _, err := os.Stat(path); err != nil {
-		t.Skip("the bank data is not beside the project; the generated customers serve the other tests")
-	}
-	return path
-}
-
 func writeFile(t *testing.T, name, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)

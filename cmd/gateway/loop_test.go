@@ -171,46 +171,6 @@ func hyperparameters(algorithm string, i int) modelswap.Hyperparameters {
 	return modelswap.Hyperparameters{"wd": fmt.Sprintf("0.%02d1", i)}
 }
 
-// TestRealData holds the models against the real data, on rows that they
-// never saw: the hold-out of the renewal. Its tenth of the data is a small
-// sample, whose AUC has a standard error of about 0.005 (0.012 without
-// duration), so the bars leave room: this is a check against blunders.
-func TestRealData(t *testing.T) {
-	bank := bankFile(t)
-	config(t)
-	t.Setenv("GATEWAY_DEMO", "false")
-	if code, out, errs := command(t, "import", bank); code != exitOK ||
-		!strings.Contains(out, "imported 32845 of 32845 rows") || !strings.Contains(out, "32845 labelled, 0 bad rows") {
-		t.Fatalf("import ended with %d: %s%s", code, out, errs)
-	}
-	hold := func(bars map[string]float64) {
-		t.Helper()
-		cfg, err := loadConfig()
-		if err != nil {
-			t.Fatal(err)
-		}
-		g := start(t, cfg)
-		for algorithm, bar := range bars {
-			r := g.renew(t, api.RetrainRequest{Overrides: modelswap.Overrides{Gate: "off",
-				Training: modelswap.Training{Algorithm: algorithm}}})
-			if r.Status != modelswap.Succeeded {
-				t.Fatalf("the renewal is %s: %s", r.Status, r.Error)
-			}
-			t.Logf("%s: AUC %.4f on %d rows", algorithm, r.Metrics.Challenger.AUC, r.Metrics.Rows)
-			if r.Metrics.Challenger.AUC < bar || r.Metrics.Rows < 3000 {
-				t.Errorf("%s: AUC is %.4f on %d rows, want at least %.3f", algorithm, r.Metrics.Challenger.AUC, r.Metrics.Rows, bar)
-			}
-		}
-		if err := g.stop(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	hold(map[string]float64{"linear-learner": 0.924, "xgboost": 0.938})
-	t.Setenv("GATEWAY_SCHEMA", writeFile(t, "schema.yaml", strings.Replace(string(predict.BankYAML()),
-		"{name: duration, type: integer, min: 0,", "{name: duration, type: integer, min: 0, exclude: true,", 1)))
-	hold(map[string]float64{"xgboost": 0.780})
-}
-
 // TestAFileIsScoredRowByRow scores a file through the command line.
 func TestAFileIsScoredRowByRow(t *testing.T) {
 	g := startPrepared(t, config(t), demonstrated)

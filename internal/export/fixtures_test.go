@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"gateway/internal/predict"
+	"gateway/internal/testsize"
 )
 
 // sharedExports finds the fixtures that lie beside a checkout of the project:
@@ -45,6 +46,9 @@ func TestBothFixturesGiveTheSameBytes(t *testing.T) {
 		{"pitr", Native}, {"pitr/AWSDynamoDB/01700000000000-a1b2c3d4", Native}, {"datapipeline", Backup},
 	} {
 		for _, memory := range []int64{0, 50_000} {
+			if !testsize.Long && (test.layout == Backup) != (memory > 0) {
+				continue
+			}
 			r, err := Open(t.Context(), fsys, test.root)
 			if err != nil {
 				t.Fatal(err)

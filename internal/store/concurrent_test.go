@@ -6,12 +6,14 @@ import (
 	"testing"
 
 	"gateway/internal/predict"
+	"gateway/internal/testsize"
 )
 
 // testConcurrent does everything at once and then counts: each prediction and
 // each outcome is there once, although all are sent twice.
 func testConcurrent(t *testing.T, open opener) {
-	const writers, calls, perCall = 50, 10, 4
+	const calls, perCall = 10, 4
+	writers := testsize.Of(15, 50)
 	s := open(t)
 	ctx := t.Context()
 	var demo []predict.Customer
@@ -79,5 +81,5 @@ func testConcurrent(t *testing.T, open opener) {
 	var highest, counter, distinct int64
 	must(t, s.read.QueryRow(`SELECT max(seq), (SELECT value FROM counters WHERE name = 'outcomes'), count(DISTINCT outcome)
 FROM outcomes, customers WHERE customers.id = outcomes.customer_id`).Scan(&highest, &counter, &distinct))
-	want(t, "sequence without holes", []int64{highest, counter, distinct}, []int64{writers * calls, writers * calls, writers})
+	want(t, "sequence without holes", []int64{highest, counter, distinct}, []int64{int64(writers * calls), int64(writers * calls), int64(writers)})
 }

@@ -16,6 +16,7 @@ import (
 	"gateway/internal/modelswap"
 	"gateway/internal/pgtest"
 	"gateway/internal/predict"
+	"gateway/internal/testsize"
 )
 
 // openTestPostgres opens a database that has its tables already, like a replica
@@ -124,7 +125,7 @@ func TestPostgresImportsFollowEachOther(t *testing.T) {
 	var all sync.WaitGroup
 	for i, customers := range [][]predict.Customer{forward, backward} {
 		all.Go(func() {
-			for range 3 {
+			for range testsize.Of(2, 3) {
 				inserted, updated, err := stores[i].PutCustomers(ctx, customers)
 				if err != nil || inserted != 0 || updated != n {
 					t.Errorf("PutCustomers: inserted %d, updated %d, error %v", inserted, updated, err)
@@ -141,7 +142,8 @@ func TestPostgresAppendsOfTheSamePredictions(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	stores := replicas(t, 2)
-	const rounds, n = 5, 1000
+	const n = 1000
+	rounds := testsize.Of(2, 5)
 	for round := range rounds {
 		forward := make([]predict.Prediction, n)
 		for i := range forward {
