@@ -24,7 +24,8 @@
 //	internal/local       the back end in this process: scorer, trainer, deployer
 //	internal/aws         the back end on SageMaker, DynamoDB, S3 and Secrets Manager
 //	internal/aws/wire    requests to the model endpoint, written and signed by hand
-//	internal/http1       plain requests of apps, read and answered by hand
+//	internal/httpserver  listeners that stop without resetting a connection, bounds, HTTP/2
+//	             …/http1 the server side of HTTP/1.1 for the most frequent requests
 //	internal/tracing     OpenTelemetry: spans of requests, calls and renewals
 //	internal/demo        generated customers for a first start
 //	internal/aws/awstest a stand-in for AWS: tests, and `gateway sandbox`
@@ -42,6 +43,7 @@
 //
 //	cmd/gateway ──► everything below
 //	api         ──► modelswap, idempotency, overload, predict
+//	httpserver  ──► http1, overload
 //	local       ──► modelswap, export, learn, secrets, predict
 //	aws         ──► wire, modelswap, export, learn, secrets, predict
 //	store       ──► modelswap, idempotency, learn, predict

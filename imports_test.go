@@ -24,7 +24,7 @@ var mayImport = map[string][]string{
 	".": {}, // the overview and openapi.yaml
 
 	"cmd/gateway": {".", "api", "internal/aws", "internal/aws/awstest", "internal/local", "internal/store", "internal/outbox", "internal/demo",
-		"internal/http1", "internal/overload", "internal/scoring", "internal/modelswap", "internal/idempotency", "internal/export", "internal/learn", "internal/secrets", "internal/tracing", "internal/predict"},
+		"internal/httpserver", "internal/overload", "internal/scoring", "internal/modelswap", "internal/idempotency", "internal/export", "internal/learn", "internal/secrets", "internal/tracing", "internal/predict"},
 	"api": {"internal/overload", "internal/modelswap", "internal/idempotency", "internal/predict"},
 
 	"internal/aws":       {"internal/aws/wire", "internal/modelswap", "internal/export", "internal/learn", "internal/secrets", "internal/predict"},
@@ -45,7 +45,9 @@ var mayImport = map[string][]string{
 	"internal/learn":   {},
 
 	"internal/aws/wire": {}, // HTTP/1.1 and signatures by hand; no SDK
-	"internal/http1":    {}, // the server's side of HTTP/1.1 by hand
+
+	"internal/httpserver":       {"internal/httpserver/http1", "internal/overload"},
+	"internal/httpserver/http1": {}, // the server side of HTTP/1.1 without net/http
 
 	// A program of its own, which knows the gateway by its interfaces to the outside.
 	"internal/loadtest": {"internal/aws/awstest", "internal/demo", "internal/learn", "internal/predict"},
@@ -74,7 +76,7 @@ var mayUse = map[string][]string{
 	"github.com/kelseyhightower/envconfig": {"cmd/gateway"},
 	"github.com/schollz/progressbar/v3":    {"cmd/gateway"},
 	"golang.org/x/term":                    {"cmd/gateway"},
-	"golang.org/x/sys":                     {"cmd/gateway"},
+	"golang.org/x/sys":                     {"internal/httpserver"},
 
 	"github.com/aws/aws-sdk-go-v2": {"internal/aws", "internal/aws/awstest"},
 	"github.com/aws/smithy-go":     {"internal/aws"},
@@ -91,7 +93,7 @@ var mayUse = map[string][]string{
 	"github.com/robfig/cron":              {"internal/modelswap"},
 	"golang.org/x/sync":                   {"cmd/gateway", "api", "internal/local", "internal/store", "internal/modelswap"},
 	"github.com/go-json-experiment/json":  {"cmd/gateway", "api", "internal/aws", "internal/aws/awstest", "internal/export", "internal/predict"},
-	"github.com/prometheus/client_golang": {"cmd/gateway", "api", "internal/outbox", "internal/modelswap", "internal/idempotency", "internal/overload", "internal/scoring", "internal/secrets", "internal/tracing", "internal/predict"},
+	"github.com/prometheus/client_golang": {"cmd/gateway", "internal/httpserver", "api", "internal/outbox", "internal/modelswap", "internal/idempotency", "internal/overload", "internal/scoring", "internal/secrets", "internal/tracing", "internal/predict"},
 	"go.opentelemetry.io/otel":            {"internal/tracing"},
 	"go.opentelemetry.io/proto/otlp":      {"internal/tracing/tracetest"},
 	"google.golang.org/protobuf":          {"internal/tracing/tracetest"},

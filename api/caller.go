@@ -2,9 +2,7 @@ package api
 
 import (
 	"errors"
-	"net"
 	"net/http"
-	"net/netip"
 	"time"
 
 	"gateway/internal/overload"
@@ -21,29 +19,7 @@ func (a *api) chargedTo(r *http.Request) string {
 	case e.token != "":
 		return "token " + e.token
 	}
-	return "network " + Network(a.d.SignIns.Address(r))
-}
-
-// Network is the part of a client's address that stands for one caller: an IPv4
-// address, or the first 64 bits of an IPv6 address, which one customer of a
-// provider has for itself. It takes addresses with and without a port.
-func Network(remote string) string {
-	host, _, err := net.SplitHostPort(remote)
-	if err != nil {
-		host = remote
-	}
-	address, err := netip.ParseAddr(host)
-	if err != nil {
-		return host
-	}
-	if address = address.Unmap().WithZone(""); address.Is4() {
-		return address.String()
-	}
-	prefix, err := address.Prefix(64)
-	if err != nil {
-		return host
-	}
-	return prefix.String()
+	return "network " + overload.Network(a.d.SignIns.Address(r))
 }
 
 // tooMany words the refusal of a Budget: 429 where it is the caller's own share

@@ -14,7 +14,7 @@ import (
 	"gateway"
 	"gateway/api"
 	"gateway/internal/demo"
-	"gateway/internal/http1"
+	"gateway/internal/httpserver"
 	"gateway/internal/modelswap"
 	"gateway/internal/overload"
 	"gateway/internal/predict"
@@ -26,9 +26,7 @@ type app struct {
 	cfg      Config
 	log      *slog.Logger
 	parts    *parts
-	servers  []*http.Server
-	listen   []*drainListener
-	fronts   []*http1.Listener // before the servers: for what is asked most
+	servers  []*httpserver.Server // the public one, and the operators' if it is separate
 	signIns  *api.SignIns
 	limit    *overload.Limit
 	url      string      // of the listener for operators
@@ -54,20 +52,21 @@ func newApp(ctx context.Context, cfg Config, log *slog.Logger, say func(format s
 	if err != nil {
 		return nil, &usageError{err}
 	}
+	var listeners []*httpserver.Listener
 	for _, l := range []struct{ setting, addr string }{{"ADDR", cfg.Addr}, {"ADMIN_ADDR", cfg.AdminAddr}} {
 		if l.addr == "" {
 			continue
 		}
-		bound, err := listen(l.addr, maxConnections(cfg.connections()), proxies)
+		listener, err := httpserver.Listen(l.addr, httpserver.MaxConnections(cfg.connections()), proxies)
 		if err != nil {
 			return nil, &usageError{fmt.Errorf("GATEWAY_%s: %w", l.setting, err)}
 		}
-		undo.add("listener", bound.Close)
-		a.listen = append(a.listen, bound)
+		undo.add("listener", listener.Close)
+		listeners = append(listeners, listener)
 	}
-	lobby := newLobby(a.listen)
-	undo.add("lobby", lobby.close)
-	cfg.waiting = lobby.open
+	startup := httpserver.NewStartupServer(api.Starting(), listeners...)
+	undo.add("startup server", startup.Close)
+	cfg.waiting = startup.Open
 	if a.parts, err = openParts(ctx, cfg, log); err != nil {
 		return nil, err
 	}
@@ -137,17 +136,16 @@ func newApp(ctx context.Context, cfg Config, log *slog.Logger, say func(format s
 		KeyRate:          cfg.APIKeyRate,
 		CORSOrigins:      cfg.CORSOrigins,
 	})
-	if err := lobby.close(); err != nil {
+	if err := startup.Close(); err != nil {
 		return nil, err
 	}
-	a.server(public, "/predict", "/outcomes", "/endpoints/"+cfg.EndpointName+"/invocations")
-	url := a.listen[0].url()
+	a.serveOn(listeners[0], "public", public, "/predict", "/outcomes", "/endpoints/"+cfg.EndpointName+"/invocations")
 	if admin != nil {
-		a.server(admin)
+		a.serveOn(listeners[1], "admin", admin)
 	}
-	measureListeners(a.parts.registry, a.listen, a.fronts)
+	url := a.servers[0].URL()
 	measureLog(a.parts.registry, cfg.logDropped)
-	a.url = a.listen[len(a.listen)-1].url()
+	a.url = a.servers[len(a.servers)-1].URL()
 	if err := a.parts.dir.Announce(a.url); err != nil {
 		return nil, err
 	}
@@ -167,44 +165,21 @@ func metricsOpen(cfg Config) bool {
 // maxHandling is how long a request that predicts nothing may be handled.
 const maxHandling = 10 * time.Second
 
-// server makes the server for the next listener. Requests to the paths that are
-// named are answered before it, if they are plain (package http1).
-func (a *app) server(handler http.Handler, paths ...string) {
-	listener := a.listen[len(a.servers)]
-	server := &http.Server{
-		Handler:           listener.boundStreams(a.sayGoodbye(handler)),
-		ReadHeaderTimeout: a.cfg.ReadTimeout,
-		ReadTimeout:       a.cfg.ReadTimeout, // streams move their own deadlines
-		// It begins when the headers are there, and must not cut off who is served.
-		WriteTimeout:   a.cfg.ReadTimeout + max(a.cfg.PredictTimeout, cmp.Or(a.cfg.maxHandling, maxHandling)) + a.cfg.WriteTimeout,
-		IdleTimeout:    a.cfg.IdleTimeout,
-		MaxHeaderBytes: 32 << 10,
-		ConnState:      http1.ConnState,
-		ErrorLog:       slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
-	}
-	acceptHTTP2(server)
-	a.fronts = append(a.fronts, http1.Listen(listener, http1.Options{
+// serveOn makes the server of a listener. Plain requests to the named paths are
+// answered by package http1.
+func (a *app) serveOn(listener *httpserver.Listener, name string, handler http.Handler, plainPaths ...string) {
+	handling := max(a.cfg.PredictTimeout, cmp.Or(a.cfg.maxHandling, maxHandling))
+	server := httpserver.New(listener, httpserver.Options{
 		Handler:      handler,
-		Paths:        paths,
-		Leave:        a.draining.Load, // then each answer says goodbye
-		IdleTimeout:  server.IdleTimeout,
-		ReadTimeout:  server.ReadTimeout,
-		WriteTimeout: server.WriteTimeout,
-		ErrorLog:     server.ErrorLog,
-	}))
-	a.servers = append(a.servers, server)
-}
-
-// sayGoodbye asks clients, while the service drains, to take their next
-// request elsewhere: without it a kept-alive connection would be closed under
-// a request that is already on its way.
-func (a *app) sayGoodbye(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if a.draining.Load() {
-			w.Header().Set("Connection", "close")
-		}
-		next.ServeHTTP(w, r)
+		PlainPaths:   plainPaths,
+		ReadTimeout:  a.cfg.ReadTimeout,
+		WriteTimeout: a.cfg.ReadTimeout + handling + a.cfg.WriteTimeout,
+		IdleTimeout:  a.cfg.IdleTimeout,
+		Draining:     a.draining.Load,
+		ErrorLog:     slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
 	})
+	server.RegisterMetrics(a.parts.registry, name)
+	a.servers = append(a.servers, server)
 }
 
 var errDraining = errors.New("the gateway is stopping")
@@ -231,9 +206,9 @@ func (a *app) serve(ctx context.Context) error {
 	background.Go(func() { a.parts.follow(work, a.modelFollowed) })
 
 	failed := make(chan error, len(a.servers))
-	for i, server := range a.servers {
+	for _, server := range a.servers {
 		go func() {
-			if err := server.Serve(a.fronts[i]); !errors.Is(err, http.ErrServerClosed) {
+			if err := server.Serve(); err != nil {
 				failed <- err
 			}
 		}()
@@ -272,25 +247,14 @@ func (a *app) modelFollowed(err error) {
 	a.log.Info("the model that is to serve can be read and loaded again")
 }
 
-// stopServers lets the clients go: readiness off; answers ask for the
-// connection to be closed, until those that were open are gone; nobody new is
-// let in; and the requests that run may end.
+// stopServers turns readiness off and stops the servers without dropping a
+// request, within the time of ctx.
 func (a *app) stopServers(ctx context.Context) error {
 	a.draining.Store(true)
-	within := func(wait func(context.Context)) {
-		ctx, cancel := context.WithTimeout(ctx, a.drainTime)
-		defer cancel()
-		wait(ctx)
-	}
 	var faults []error
-	for i, server := range a.servers {
-		within(a.listen[i].drain)
-		a.listen[i].stopListening()
-		// From Shutdown on the server drops requests that it has only just read,
-		// so it must not begin before those have been answered.
-		within(a.listen[i].settle)
-		if err := errors.Join(a.fronts[i].Shutdown(ctx), server.Shutdown(ctx)); err != nil {
-			faults = append(faults, fmt.Errorf("requests were cut off after %s: %w", a.cfg.ShutdownGrace, err), server.Close())
+	for _, server := range a.servers {
+		if err := server.Shutdown(ctx, a.drainTime); err != nil {
+			faults = append(faults, fmt.Errorf("requests were cut off after %s: %w", a.cfg.ShutdownGrace, err))
 		}
 	}
 	return errors.Join(faults...)

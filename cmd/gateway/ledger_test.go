@@ -240,7 +240,7 @@ func TestARestartWithoutTrafficLosesNothing(t *testing.T) {
 			answered[id] = true
 		}
 	}
-	ask(g.listen[0].url(), 50)
+	ask(g.servers[0].URL(), 50)
 	g.drained(t)
 	if err := g.stop(); err != nil {
 		t.Fatal(err)

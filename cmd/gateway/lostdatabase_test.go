@@ -23,8 +23,8 @@ func tryStart(t *testing.T, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	for _, l := range a.listen {
-		_ = l.Close()
+	for _, server := range a.servers {
+		_ = server.Listener().Close()
 	}
 	return a.parts.cleanups.run(a.log)
 }

@@ -75,7 +75,7 @@ func shown(t *testing.T) map[string]*metric {
 // busy sends some of everything that is counted.
 func (g *gatewayUnderTest) busy(t *testing.T) {
 	t.Helper()
-	public, sent := g.listen[0].url(), 0
+	public, sent := g.servers[0].URL(), 0
 	send := func(path, body string, status int) {
 		t.Helper()
 		sent++

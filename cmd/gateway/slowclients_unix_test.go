@@ -64,7 +64,7 @@ func (g *gatewayUnderTest) quiet(t *testing.T, goroutines int) {
 	t.Helper()
 	eventually(t, "connections and goroutines are as before", func() bool {
 		g.hangUp()
-		return g.app.listen[0].open() == 0 && runtime.NumGoroutine() <= goroutines
+		return g.app.servers[0].Listener().Open() == 0 && runtime.NumGoroutine() <= goroutines
 	})
 }
 
@@ -79,7 +79,7 @@ func (g *gatewayUnderTest) idleGoroutines(t *testing.T) int {
 	t.Helper()
 	eventually(t, "nobody is connected", func() bool {
 		g.hangUp()
-		return g.app.listen[0].open() == 0
+		return g.app.servers[0].Listener().Open() == 0
 	})
 	return runtime.NumGoroutine() + 5 // what comes and goes in the background
 }
@@ -262,7 +262,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 	g := besieged(t, func(cfg *Config) { cfg.MaxConnections = 20 })
 	before := g.idleGoroutines(t)
 	conns := g.dial(t, 20)
-	eventually(t, "all are in", func() bool { return g.app.listen[0].open() == 20 })
+	eventually(t, "all are in", func() bool { return g.app.servers[0].Listener().Open() == 20 })
 	for _, conn := range g.dial(t, 10) {
 		fmt.Fprintf(conn, "GET /livez HTTP/1.1\r\nHost: g\r\n\r\n")
 		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
@@ -274,11 +274,11 @@ func TestConnectionsAreBounded(t *testing.T) {
 		}
 		wantProblem(t, res, http.StatusServiceUnavailable, "urn:gateway:problem:unavailable")
 	}
-	if n := g.app.listen[0].turned.Load(); n != 10 {
+	if n := g.app.servers[0].Listener().Refused(); n != 10 {
 		t.Errorf("%d were turned away", n)
 	}
 	_ = conns[0].Close()
-	eventually(t, "there is room again", func() bool { return g.app.listen[0].open() == 19 })
+	eventually(t, "there is room again", func() bool { return g.app.servers[0].Listener().Open() == 19 })
 	g.predicts(t)
 	for _, conn := range conns {
 		_ = conn.Close()

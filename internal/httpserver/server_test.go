@@ -1,15 +1,20 @@
-package main
+package httpserver
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
+
+	"gateway/internal/overload"
 )
 
 // http2Client is a client that speaks HTTP/2 without TLS, as a proxy that ends
@@ -43,20 +48,46 @@ func status(t *testing.T, res *http.Response, err error) int {
 	return res.StatusCode
 }
 
-// TestHTTP2WithoutTLS predicts with several requests at once on one connection.
+// serve serves a handler until the test ends and returns the address.
+func serve(t *testing.T, handler http.HandlerFunc) string {
+	t.Helper()
+	l, err := Listen("127.0.0.1:0", 1000, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var draining atomic.Bool
+	server := New(l, Options{Handler: handler, PlainPaths: []string{"/predict"}, Draining: draining.Load,
+		ReadTimeout: time.Minute, WriteTimeout: time.Minute, IdleTimeout: time.Minute})
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		if err := server.Serve(); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(func() {
+		draining.Store(true)
+		if err := server.Shutdown(context.Background(), time.Millisecond); err != nil {
+			t.Error(err)
+		}
+		serving.Wait()
+	})
+	return server.URL()
+}
+
+// TestHTTP2WithoutTLS sends several requests at once on one connection.
 func TestHTTP2WithoutTLS(t *testing.T) {
-	a := start(t, config(t))
-	a.ready(t)
+	url := serve(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) })
 	client, opened := http2Client(t)
-	res, err := client.Get(a.url + "/readyz")
+	t.Cleanup(client.CloseIdleConnections) // before the server's
+	res, err := client.Get(url + "/readyz")
 	if got := status(t, res, err); got != 200 {
 		t.Errorf("/readyz: got %d", got)
 	}
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() {
-			for range 5 {
-				res, err := client.Post(a.url+"/predict", "application/json", strings.NewReader(`{"customer_id": "10042"}`))
+			for i := range 20 {
+				res, err := client.Post(url+"/predict", "application/json", strings.NewReader(strconv.Itoa(i)))
 				if got := status(t, res, err); got != 200 {
 					t.Errorf("/predict: got %d", got)
 				}
@@ -67,7 +98,7 @@ func TestHTTP2WithoutTLS(t *testing.T) {
 	if n := opened.Load(); n != 1 {
 		t.Errorf("%d connections were opened, want one", n)
 	}
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, a.url+"/readyz", nil)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+"/readyz", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +115,7 @@ func TestHTTP2WithoutTLS(t *testing.T) {
 // four connections: with the client's own that is three, and a third request is
 // the last that is let in.
 func TestRequestsOfHTTP2CountAsConnections(t *testing.T) {
-	l, err := listen("127.0.0.1:0", 4, nil)
+	l, err := Listen("127.0.0.1:0", 4, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,4 +156,44 @@ func TestRequestsOfHTTP2CountAsConnections(t *testing.T) {
 		t.Error(err)
 	}
 	all.Wait()
+}
+
+func TestOneClientHasHalfOfTheConnections(t *testing.T) {
+	l, err := Listen("127.0.0.1:0", 10, []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	from := func(address string) bool {
+		remote := net.JoinHostPort(address, "4711")
+		return l.admit(remote, overload.Network(remote))
+	}
+	for i := range 7 {
+		if in := from("192.0.2.1"); in != (i < 5) {
+			t.Errorf("connection %d is let in: %v", i, in)
+		}
+	}
+	for i := range 10 { // a network of IPv6 is one client
+		if in := from(fmt.Sprintf("2001:db8::%d", i)); in != (i < 5) {
+			t.Errorf("connection %d of a network is let in: %v", i, in)
+		}
+	}
+	for range 10 {
+		if !from("198.51.100.7") {
+			t.Error("a trusted proxy is refused")
+		}
+	}
+	if !from("127.0.0.1") {
+		t.Error("a proxy on this machine is refused")
+	}
+}
+
+// eventually polls until ok, for a minute at most.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("not within a minute: %s", what)
+		}
+	}
 }

@@ -1,10 +1,10 @@
-package main
+package httpserver
 
 import (
 	"io"
 	"net/http"
 
-	"gateway/api"
+	"gateway/internal/overload"
 )
 
 const (
@@ -31,7 +31,7 @@ func acceptHTTP2(server *http.Server) {
 
 // boundStreams charges each request of HTTP/2 like a connection, because it may
 // hold as much, and bounds the fields of its header.
-func (d *drainListener) boundStreams(next http.Handler) http.Handler {
+func (l *Listener) boundStreams(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ProtoMajor != 2 {
 			next.ServeHTTP(w, r)
@@ -41,19 +41,19 @@ func (d *drainListener) boundStreams(next http.Handler) http.Handler {
 			w.WriteHeader(http.StatusRequestHeaderFieldsTooLarge)
 			return
 		}
-		network := api.Network(r.RemoteAddr)
-		if !d.admit(r.RemoteAddr, network) {
-			d.turned.Add(1)
+		network := overload.Network(r.RemoteAddr)
+		if !l.admit(r.RemoteAddr, network) {
+			l.refused.Add(1)
 			w.Header().Set("Content-Type", "application/problem+json")
 			w.Header().Set("Retry-After", "1")
 			w.WriteHeader(http.StatusServiceUnavailable)
 			_, _ = io.WriteString(w, tooManyProblem)
 			return
 		}
-		d.streams.Add(1)
+		l.streams.Add(1)
 		defer func() {
-			d.streams.Add(-1)
-			d.release(network)
+			l.streams.Add(-1)
+			l.release(network)
 		}()
 		next.ServeHTTP(w, r)
 	})

@@ -1,4 +1,4 @@
-package main
+package httpserver
 
 import (
 	"errors"
@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// handleLimit is how many files the process may have open. Go has raised it to
-// what the system allows.
-func handleLimit() int64 {
+// descriptorLimit returns how many files the process may open, or 0 if that is
+// unknown. Go has raised the limit to what the system allows.
+func descriptorLimit() int64 {
 	var limit syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) != nil {
 		return 0

@@ -1,11 +1,13 @@
-package main
+package httpserver
 
 import (
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -14,7 +16,7 @@ import (
 // takeQueued: from dropNewConnections on none is established, and one that was
 // established before is accepted.
 func TestNoConnectionIsEstablishedWhileAListenerStops(t *testing.T) {
-	d, err := listen("127.0.0.1:0", 0, nil)
+	d, err := Listen("127.0.0.1:0", 0, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +76,7 @@ func TestStopListeningResetsNoConnection(t *testing.T) {
 // stopUnderLoad stops one listener and reports requests that got no answer on
 // a connection that was established.
 func stopUnderLoad(t *testing.T) {
-	l, err := listen("127.0.0.1:0", 0, nil)
+	l, err := Listen("127.0.0.1:0", 0, nil)
 	if err != nil {
 		t.Error(err)
 		return
@@ -90,7 +92,7 @@ func stopUnderLoad(t *testing.T) {
 		load.Go(func() {
 			for {
 				text, err := getOnce(l.Addr().String())
-				if refused(err) {
+				if errors.Is(err, syscall.ECONNREFUSED) {
 					return
 				}
 				if err != nil || !strings.HasSuffix(text, "ok") {
