@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"gateway"
 	"io"
 	"log/slog"
 	"net/http"
@@ -76,6 +77,9 @@ func setup(t *testing.T, options ...option) *bundle {
 	return b
 }
 
+// noDocument takes the place of openapi.yaml where a test does not need it.
+const noDocument = "openapi: 3.1.0\n"
+
 // setupHandler makes an API that is not served.
 func setupHandler(t *testing.T, options ...option) *bundle {
 	t.Helper()
@@ -86,7 +90,7 @@ func setupHandler(t *testing.T, options ...option) *bundle {
 		ports: modelswap.Ports{Renewals: b.swap, Models: b.swap, Schedules: b.swap, Deployer: b.swap}}
 	o := api.Options{}
 	b.deps = api.Deps{
-		Acts: b.acts, Registry: prometheus.NewRegistry(), OpenAPI: []byte("openapi: 3.1.0\n"),
+		Acts: b.acts, Registry: prometheus.NewRegistry(), OpenAPI: []byte(noDocument),
 		Tokens: func() []api.Token { return []api.Token{{Name: "ops", Value: token}, {}} }, SpoolDir: t.TempDir(),
 		Log: slog.New(slog.NewJSONHandler(b.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
@@ -95,6 +99,9 @@ func setupHandler(t *testing.T, options ...option) *bundle {
 	}
 	b.deps.SignIns = api.NewSignIns(b.acts, nil, b.deps.Log, b.deps.Registry)
 	b.deps.Predict = predict.NewService(p.schema, p.scorer, p.customers, p.ledger, b.deps.Log, b.deps.Registry)
+	if p.schema != schema && string(b.deps.OpenAPI) == noDocument {
+		b.deps.OpenAPI = gateway.OpenAPI // whose examples are replaced
+	}
 	if b.deps.Exports == nil {
 		b.deps.Exports = b.store
 	}
