@@ -255,8 +255,7 @@ func (a *api) operators(r chi.Router) {
 	r.Method(http.MethodGet, "/metrics", show)
 }
 
-// handler is a function that either answers or says why it cannot. What it
-// returns becomes a problem.
+// handler either answers or returns an error, which becomes a problem.
 type handler func(http.ResponseWriter, *http.Request) error
 
 // ServeHTTP implements http.Handler.

@@ -62,8 +62,8 @@ func secured(next http.Handler) http.Handler {
 	})
 }
 
-// Values of headers that every answer has. They are shared, so nobody may add
-// to them or change them in place; Set puts another one there.
+// Values of headers that every response has. The slices are shared: they must not
+// be changed or appended to. Set replaces them.
 var (
 	noSniff   = []string{"nosniff"}
 	noContent = []string{"default-src 'none'; frame-ancestors 'none'"}

@@ -5,8 +5,8 @@
 //	server := &http.Server{Handler: public, ReadHeaderTimeout: 10 * time.Second}
 //
 // All routes are in api.go. A handler decodes, calls one service, encodes, and
-// returns an error where it cannot; it knows no rule of the business and no
-// status code of an error. What an error looks like is decided in one place:
+// returns an error if it fails. It contains no rule of the domain and no status
+// code of an error. What an error looks like is decided in one place:
 //
 //   - problem.go turns every error into a [Problem] (RFC 9457). Its types are
 //     urn:gateway:problem: followed by malformed (400), unauthenticated (401),

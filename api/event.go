@@ -51,7 +51,7 @@ type event struct {
 type eventKey struct{}
 
 // eventOf returns the request's event. Outside of a request, as in tests of
-// single functions, it returns one that nobody will read.
+// single functions, it returns a new one.
 func eventOf(ctx context.Context) *event {
 	if e, ok := ctx.Value(eventKey{}).(*event); ok {
 		return e

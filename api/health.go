@@ -86,8 +86,9 @@ func (r *readiness) detailed(ctx context.Context) (map[string]Condition, error) 
 	return now.Dependencies, err
 }
 
-// get returns the newest answer. Whoever finds it too old looks, or waits for
-// the look under way; the look outlives the caller, for others wait as well.
+// get returns the newest result. If it is too old, the caller starts a check or
+// waits for the one under way. A check continues when its caller has left, because
+// others wait for it.
 func (r *readiness) get(ctx context.Context) (Readiness, error) {
 	r.mu.Lock()
 	if !r.at.IsZero() && time.Since(r.at) < readyCache {

@@ -114,9 +114,9 @@ func theKey(given []string) (string, error) {
 	return key, nil
 }
 
-// callerOf names whose key it is: the operator's token or the app's key, once
-// one was found valid, and nobody where callers cannot be told apart. No route
-// takes both.
+// callerOf returns whose key it is: the name of the operator's token or of the
+// app's API key, if one was valid, and "" if the route needs none. No route takes
+// both.
 func callerOf(r *http.Request) string {
 	e := eventOf(r.Context())
 	return cmp.Or(e.token, e.apiKey)

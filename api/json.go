@@ -153,7 +153,7 @@ func mediaTypeOf(r *http.Request, want ...string) (string, error) {
 	return "", refuse(unsupportedMedia, "this route takes %s", list)
 }
 
-// write sends an answer that is held in memory. An answer is nobody's to keep.
+// write sends a response that is held in memory. Responses are no-store.
 func write(w http.ResponseWriter, status int, contentType string, body []byte) {
 	h := w.Header()
 	if contentType == jsonType[0] {

@@ -48,8 +48,8 @@ func keyOf(r *http.Request) string {
 	return bearer(r)
 }
 
-// rates holds each key to so many requests a second. A key is known by its
-// name, so that a rotation gives nobody a second allowance.
+// rates limits the requests per second of each key. A key is identified by its
+// name, so that the new value after a rotation shares the allowance of the old.
 type rates struct {
 	limit rate.Limit
 	burst int
@@ -89,7 +89,7 @@ func (r *rates) of(name string, valid func() []Token) *rate.Limiter {
 	return limiter
 }
 
-// forget drops the names that nobody has any more.
+// forget drops the names of keys that are no longer valid.
 func (r *rates) forget(valid []Token) {
 	held := make(map[string]bool, len(valid))
 	for _, token := range valid {

@@ -60,7 +60,7 @@ const (
 	smallBody = 16 << 10
 )
 
-// readBody reads a body of at most so many bytes, and takes the request's place.
+// readBody reads a body of at most most bytes, and takes the request's permit.
 func (a *api) readBody(w http.ResponseWriter, r *http.Request, text *bytes.Buffer, most int64) error {
 	if r.ContentLength > most {
 		return &http.MaxBytesError{Limit: most}

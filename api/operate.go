@@ -39,7 +39,7 @@ func (a *api) resume(w http.ResponseWriter, r *http.Request) error {
 	defer cancel()
 	renewal, err := a.d.Renewals.Resume(ctx, renewalID(r), req)
 	if errors.Is(err, modelswap.ErrStale) {
-		return &refusal{reason: conflict, detail: "somebody else has just changed the renewal", err: err}
+		return &refusal{reason: conflict, detail: "the renewal was changed at the same time", err: err}
 	}
 	if err != nil {
 		return err
@@ -65,8 +65,8 @@ func (d *document) resumeRequest() (req modelswap.ResumeRequest, err error) {
 	return req, d.finish(err)
 }
 
-// cancel answers as soon as the wish is stored; whoever works on the renewal
-// sees it within seconds.
+// cancel answers as soon as the request is stored. The gateway that works on the
+// renewal reads it within seconds.
 func (a *api) cancel(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := context.WithTimeout(r.Context(), storeTimeout)
 	defer cancel()

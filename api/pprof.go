@@ -19,8 +19,8 @@ func (a *api) profiles(r chi.Router) {
 	r.Method(http.MethodPost, "/symbol", http.HandlerFunc(pprof.Symbol))
 }
 
-// profile answers with a profile, or with the list of them. The command line,
-// which Go would show too, is left out: nobody needs it, and it may tell too much.
+// profile answers with a profile, or with the list of profiles. The command line,
+// which net/http/pprof also serves, is left out: it may contain secrets.
 func (a *api) profile(w http.ResponseWriter, r *http.Request) error {
 	// A profile takes as long as it was asked to. The deadline for reading a
 	// request would look as if the caller had left; the one for writing is moved

@@ -65,9 +65,9 @@ func (a *api) predict(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// predictionID is the id of the one prediction that is asked for: that which
-// belongs to the request's Idempotency-Key, else that of the request if nobody
-// else gave it, else a new one.
+// predictionID returns the id of a single prediction: the one that belongs to the
+// request's Idempotency-Key, else the request's id if the gateway generated it,
+// else a new one.
 func (e *event) predictionID() string {
 	switch {
 	case e.subject != "":

@@ -74,7 +74,7 @@ const (
 	unsupportedMedia reason = "unsupported-media-type"
 	invalid          reason = "invalid"
 	tooManyRequests  reason = "too-many-requests"
-	callerGone       reason = "caller-gone" // for the log: nobody is there to read it
+	callerGone       reason = "caller-gone" // for the log: the caller has left
 	internal         reason = "internal"
 	badModel         reason = "bad-model"
 	unavailable      reason = "unavailable"

@@ -17,7 +17,7 @@ func recovered(next http.Handler) http.Handler {
 				return
 			}
 			if cause == http.ErrAbortHandler {
-				panic(cause) // somebody broke off on purpose; net/http knows what to do
+				panic(cause) // a handler aborted the response; net/http closes the connection
 			}
 			eventOf(r.Context()).stack = debug.Stack()
 			fail(w, r, fmt.Errorf("panic: %v", cause))

@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// Starting answers for a gateway that still waits for something it needs: it
-// is alive, so that nobody restarts it, and not ready, so that nobody sends
-// it requests. Every answer closes its connection, for the next one is for the
-// gateway itself.
+// Starting answers for a gateway that waits for something it needs: it is alive,
+// so that a supervisor does not restart it, and not ready, so that a load balancer
+// sends no requests. Every response closes its connection, so that the next
+// request reaches the gateway itself.
 func Starting() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Connection", "close")

@@ -59,8 +59,8 @@ func (a *api) newStream(w http.ResponseWriter, r *http.Request, caller string) *
 		pace:   newPace(a.o.StreamRate, a.o.StreamIdle),
 		spool:  newSpool(a.d.SpoolDir, spoolMemory, a.spools, caller, a.o.StreamIdle/2),
 		copied: make(chan struct{})}
-	// HTTP/1 servers read the whole body before they answer unless told so;
-	// HTTP/2 never does, and refuses to be told.
+	// A server of HTTP/1 reads the whole body before it answers, unless full duplex
+	// is enabled. HTTP/2 is always full duplex, and the call fails there.
 	_ = s.rc.EnableFullDuplex()
 	w.Header().Set("Connection", "close") // our deadlines must not outlive the stream
 	return s

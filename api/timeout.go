@@ -66,7 +66,7 @@ func (l *timeLimit) end() {
 }
 
 // state returns the deadline, if there is one, and the context that has it, if
-// somebody needed that already.
+// that was needed already.
 func (l *timeLimit) state() (until time.Time, timed context.Context) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -84,7 +84,7 @@ func newApp(ctx context.Context, cfg Config, log *slog.Logger, say func(format s
 	}
 	a.signIns = api.NewSignIns(a.parts.store, proxies, log, a.parts.registry)
 	limit := overload.NewLimit(overload.Options{Floor: cfg.Limit.Min, Ceiling: cfg.Limit.Max,
-		Patience: cfg.PredictTimeout / 4, Memory: requestMemory(cfg.memoryLimit), Streams: cfg.MaxStreams, Queue: a.parts.queue()}, a.parts.registry)
+		MaxQueueWait: cfg.PredictTimeout / 4, Memory: requestMemory(cfg.memoryLimit), Streams: cfg.MaxStreams, Queue: a.parts.queue()}, a.parts.registry)
 	a.limit = limit
 	if hold := a.parts.noRetriesWhile; hold != nil {
 		hold(func() bool { return limit.Shedding() || !a.parts.remote.Breaker().Closed() })

@@ -110,7 +110,7 @@ func (b *backEnd) queue() func() overload.Queue {
 	}
 	return func() overload.Queue {
 		s := b.remote.Status()
-		return overload.Queue{Rows: s.Queued, Wait: s.Wait, All: s.All, Call: s.Latency, Still: s.Still, Probes: s.Trial}
+		return overload.Queue{Rows: s.Queued, Wait: s.Wait, All: s.All, Call: s.Latency, StalledFor: s.Still, Trial: s.Trial}
 	}
 }
 

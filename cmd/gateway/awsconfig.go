@@ -116,7 +116,7 @@ func (c *Config) validateSageMaker(fault func(name, format string, args ...any))
 	if _, _, err := c.hedge(); err != nil {
 		fault("HEDGE", "%v", err)
 	}
-	// Its models cost money, so nobody gets them by not having set a variable.
+	// Models on SageMaker cost money, so the demo must be asked for.
 	if os.Getenv(envPrefix+"_DEMO") == "" {
 		c.Demo = false
 	}

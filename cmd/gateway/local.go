@@ -24,7 +24,7 @@ type parts struct {
 	backEnd
 	schema    *predict.Schema
 	registry  *prometheus.Registry
-	tracing   *tracing.Tracing // nil: nobody wants traces
+	tracing   *tracing.Tracing // nil: no collector is configured
 	vault     *vault
 	store     *store.Store
 	connector *store.Connector // nil for SQLite

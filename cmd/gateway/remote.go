@@ -103,7 +103,7 @@ func (r remote) here(c *console, do func(ctx context.Context, client *api.Client
 	if err != nil {
 		return err
 	}
-	a.drainTime = 0 // nobody else knows the port
+	a.drainTime = 0 // this process is the only client
 	ctx, stop := context.WithCancel(c.ctx)
 	served := make(chan error, 1)
 	go func() { served <- a.serve(ctx) }()

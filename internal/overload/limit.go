@@ -12,11 +12,11 @@ import (
 	"gateway/internal/predict"
 )
 
-// Class says what a request is, for not all are shed alike.
+// Class is the kind of a request. Classes are shed differently.
 type Class int
 
-// The classes. Health checks, metrics and operators are in none: they do not
-// come past a Limit.
+// The classes. Health checks, metrics and requests of operators have none: they
+// do not pass a Limit.
 const (
 	Prediction Class = iota // shed when places or the model's queue run short
 	Outcome                 // asks no model, and is shed only when no place is left at all
@@ -26,60 +26,60 @@ const (
 
 func (c Class) String() string { return [classes]string{"prediction", "outcome", "stream"}[c] }
 
-// Queue is what a Limit wants to know of the queue behind it.
+// Queue is the state of the queue behind a Limit.
 type Queue struct {
-	Rows int           // that wait
-	Wait time.Duration // until a request of few rows that comes now has left, as far as is known
-	All  time.Duration // until all that waits has left
-	Call time.Duration // that a call takes
-	// Still is for how long as many calls have been under way as may be, and none
-	// has ended.
-	Still time.Duration
-	// Probes: those calls find out whether the model answers again.
-	Probes bool
+	Rows int           // rows that wait
+	Wait time.Duration // estimated wait of a small request that arrives now
+	All  time.Duration // estimated time until all rows have been sent
+	Call time.Duration // time of a call
+	// StalledFor is for how long the maximum number of calls has been in flight
+	// without one of them ending.
+	StalledFor time.Duration
+	// Trial: the calls in flight are trial calls of the circuit breaker.
+	Trial bool
 }
 
-// Options set up a Limit. A zero value means the default.
+// Options are the settings of a Limit. A zero value means the default.
 type Options struct {
-	// Floor and Ceiling bound what may be learned: 256 and 1,024 places. A
-	// ceiling below the floor lowers it.
+	// Floor and Ceiling bound the learned limit: 256 and 1,024 places. A ceiling
+	// below the floor lowers the floor.
 	Floor, Ceiling int
-	// Patience is how long a request may wait in the queue at most. 500 ms.
-	Patience time.Duration
+	// MaxQueueWait is the longest time that a request may wait in the queue. 500 ms.
+	MaxQueueWait time.Duration
 	// Memory is how many bytes large requests may hold together: bodies, what is
 	// decoded of them, and answers. One caller has at most half. 512 MiB.
 	Memory int64
 	// Streams is how many streams may be open; one caller has at most half. 128.
 	Streams int
-	// Queue tells of the queue behind. It is asked once in a millisecond. Nil:
-	// there is none.
+	// Queue returns the state of the queue behind the limit. It is called once in a
+	// millisecond. Nil: there is no queue.
 	Queue func() Queue
 }
 
 func (o Options) withDefaults() Options {
 	o.Ceiling = cmp.Or(max(0, o.Ceiling), 1024)
 	o.Floor = min(cmp.Or(max(0, o.Floor), 256), o.Ceiling)
-	o.Patience = cmp.Or(max(0, o.Patience), 500*time.Millisecond)
+	o.MaxQueueWait = cmp.Or(max(0, o.MaxQueueWait), 500*time.Millisecond)
 	o.Memory = cmp.Or(max(0, o.Memory), defaultMemory)
 	o.Streams = cmp.Or(max(0, o.Streams), 128)
 	return o
 }
 
-// Limit is how many requests are handled at once, and who may be among them.
-// It is safe for concurrent use.
+// Limit decides which requests are handled and which are refused. It is safe for
+// concurrent use.
 type Limit struct {
 	o        Options
 	adaptive adaptivelimiter.AdaptiveLimiter[any]
 	metrics  *limitMetrics
-	pressed  atomic.Bool  // somebody might be refused, so Check is worth its lock
-	shed     atomic.Int64 // when somebody was, for the last time
+	pressed  atomic.Bool  // a request might be refused, so Check takes the lock
+	shed     atomic.Int64 // when a request was last refused
 	memory   *Budget      // bytes
 	streams  *Budget
 	turns    chan struct{} // holds a token for each stream that scores rows
 
 	mu     sync.Mutex
 	shares shares
-	queue  standing
+	queue  standingQueue
 	taken  int
 	mean   time.Duration // that a request holds its place
 }
@@ -87,7 +87,7 @@ type Limit struct {
 // NewLimit makes a Limit whose metrics are registered with reg.
 func NewLimit(o Options, reg prometheus.Registerer) *Limit {
 	o = o.withDefaults()
-	l := &Limit{o: o, memory: NewBudget(o.Memory), shares: newShares(), queue: standing{look: o.Queue, patience: o.Patience},
+	l := &Limit{o: o, memory: NewBudget(o.Memory), shares: newShares(), queue: standingQueue{look: o.Queue, maxQueueWait: o.MaxQueueWait},
 		streams: NewBudget(int64(o.Streams)), turns: make(chan struct{}, max(1, o.Floor/2/turnPlaces))}
 	l.adaptive = adaptivelimiter.NewBuilder[any]().
 		WithLimits(uint(o.Floor), uint(o.Ceiling), uint(o.Ceiling)).
@@ -135,8 +135,8 @@ func (l *Limit) Check(key string, class Class) error {
 	return nil
 }
 
-// Enter takes a place for a request with so many bytes, or says why there is
-// none. The key tells callers apart: those with the same share what one may have.
+// Enter takes places for a request with a body of the given size, or returns why
+// there are none. Requests with the same key share one caller's part.
 func (l *Limit) Enter(key string, class Class, bytes int) (Place, error) {
 	weight := min(1+bytes/placeBytes, max(1, l.o.Floor/2)) // so that the largest body has its turn
 	now := time.Now()
@@ -230,7 +230,7 @@ func (l *Limit) refuse(s *share, class Class, weight int, now time.Time) error {
 	case l.taken+weight > limit-reserve && s.taken+weight > limit/callers:
 		return l.refused(overShare, s, class, l.mean)
 	case l.queue.stuck:
-		return l.refused(noAnswer, s, class, l.queue.still)
+		return l.refused(noAnswer, s, class, l.queue.stalled)
 	case l.queue.tooLong(several && s.taken*callers < l.taken):
 		return l.refused(queueLong, s, class, l.queue.wait)
 	case class == Stream && l.queue.rowsLong:
@@ -241,16 +241,16 @@ func (l *Limit) refuse(s *share, class Class, weight int, now time.Time) error {
 	return nil
 }
 
-// refused counts and words a refusal. Whoever comes back after the time given
-// finds that what is here now has gone.
+// refused counts a refusal and returns its error. RetryAfter is the time in which
+// what is queued now will have been handled.
 func (l *Limit) refused(why reason, s *share, class Class, wait time.Duration) error {
 	l.shed.Store(time.Now().UnixNano())
 	l.metrics.shed(why, class, l.shares.kindOf(s, l.taken))
 	return &predict.Error{Kind: predict.Unavailable, Detail: details[why], RetryAfter: max(wait, time.Millisecond)}
 }
 
-// Shedding reports whether somebody was turned away within the last second.
-// Meanwhile nobody should make calls that are not needed.
+// Shedding reports whether a request was refused within the last second. Calls
+// that are not needed, such as second attempts, should not be made then.
 func (l *Limit) Shedding() bool { return time.Since(time.Unix(0, l.shed.Load())) < time.Second }
 
 // LimitStatus is what an operator asks of a Limit.

@@ -144,7 +144,7 @@ func TestCallersWhoHaveLeftCountNoLonger(t *testing.T) {
 
 // queueIs is a Limit before a queue that is as the test says.
 func queueIs(q *overload.Queue) *overload.Limit {
-	return newLimit(overload.Options{Patience: 500 * time.Millisecond, Queue: func() overload.Queue { return *q }})
+	return newLimit(overload.Options{MaxQueueWait: 500 * time.Millisecond, Queue: func() overload.Queue { return *q }})
 }
 
 // ask asks every few milliseconds for a while, and tells how many were let in.
@@ -234,7 +234,7 @@ func TestAShortStallMayBeWaitedOutAndALongOneMayNot(t *testing.T) {
 		q := overload.Queue{Rows: 1000, Wait: 50 * time.Millisecond, Call: 5 * time.Millisecond}
 		l := queueIs(&q)
 		stall := func(key string, from, till time.Duration) (in, out int) {
-			for q.Still = from; q.Still < till; q.Still += 2 * time.Millisecond {
+			for q.StalledFor = from; q.StalledFor < till; q.StalledFor += 2 * time.Millisecond {
 				i, o := ask(l, key, overload.Prediction, 2*time.Millisecond)
 				in, out = in+i, out+o
 			}
@@ -264,12 +264,12 @@ func TestAShortStallMayBeWaitedOutAndALongOneMayNot(t *testing.T) {
 			t.Errorf("after it %d were let in and %d were not", in, out)
 		}
 		// Calls that take that long as a rule are no stall.
-		q = overload.Queue{Call: 900 * time.Millisecond, Still: 1700 * time.Millisecond}
+		q = overload.Queue{Call: 900 * time.Millisecond, StalledFor: 1700 * time.Millisecond}
 		if in, out := ask(l, "", overload.Prediction, 100*time.Millisecond); out > 0 || in < 45 {
 			t.Errorf("with slow calls %d were let in and %d were not", in, out)
 		}
 		// Nobody waits for those who find out whether the model answers again.
-		q = overload.Queue{Call: 5 * time.Millisecond, Probes: true}
+		q = overload.Queue{Call: 5 * time.Millisecond, Trial: true}
 		if in, out := ask(l, "", overload.Prediction, 100*time.Millisecond); in > 0 || out < 45 {
 			t.Errorf("behind probes %d were let in and %d were not", in, out)
 		}
@@ -301,7 +301,7 @@ func TestTimeInWhichTheProcessDoesNotRunIsNoOverload(t *testing.T) {
 		l := queueIs(&q)
 		ask(l, "", overload.Prediction, 50*time.Millisecond)
 		time.Sleep(2 * time.Second)
-		q.Still = 2 * time.Second
+		q.StalledFor = 2 * time.Second
 		if in, out := ask(l, "", overload.Prediction, 50*time.Millisecond); out > 0 || in < 20 {
 			t.Errorf("after two seconds: %d were let in and %d were not", in, out)
 		}

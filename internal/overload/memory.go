@@ -19,10 +19,9 @@ type Memory struct {
 	bytes  int64
 }
 
-// Hold raises what a request holds to so many bytes in all, before they are
-// allocated. The caller says whose half of the memory it is; key and class are
-// those of the metrics. The error says that there is not as much now, or that
-// there never is.
+// Hold raises what a request holds to the given number of bytes in all, before
+// they are allocated. caller is who is charged; key and class are labels of the
+// metrics. The error tells whether that much is not free now, or never is.
 func (l *Limit) Hold(m *Memory, caller, key string, class Class, bytes int64) error {
 	if bytes <= m.bytes {
 		return nil

@@ -48,8 +48,8 @@ func (s *shares) sweep(now time.Time) {
 
 func (s *shares) count() int { return max(1, len(s.all)) }
 
-// several reports whether callers can be told apart: there is more than one, or
-// the one has a key, so that another may come.
+// several reports whether callers are distinguished: there is more than one, or the
+// only one has a key.
 func (s *shares) several() bool {
 	_, anonymous := s.all[""]
 	return len(s.all) > 1 || (len(s.all) == 1 && !anonymous)
@@ -62,7 +62,7 @@ const (
 	beyondShare = "over_share"
 )
 
-// kindOf says which of them a caller is, while so many places are taken.
+// kindOf returns the kind of a caller, while taken places are in use.
 func (s *shares) kindOf(one *share, taken int) string {
 	switch {
 	case one.anonymous:

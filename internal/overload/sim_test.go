@@ -101,7 +101,7 @@ func newGate(t *testing.T, e *endpoint, maxRows int, o overload.Options) *gate {
 	g.remote = scoring.Remote(e, scoring.Options{Timeout: g.timeout, Batch: scoring.BatchOptions{MaxRows: maxRows}}, reg)
 	o.Queue = func() overload.Queue {
 		s := g.remote.Status()
-		return overload.Queue{Rows: s.Queued, Wait: s.Wait, All: s.All, Call: s.Latency, Still: s.Still, Probes: s.Trial}
+		return overload.Queue{Rows: s.Queued, Wait: s.Wait, All: s.All, Call: s.Latency, StalledFor: s.Still, Trial: s.Trial}
 	}
 	g.limit = overload.NewLimit(o, reg)
 	return g

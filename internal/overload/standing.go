@@ -2,74 +2,73 @@ package overload
 
 import "time"
 
-// A queue that is long for a moment is what queues are for: a burst is answered
-// a little later. A queue that stays long is overload: it makes everybody wait
-// and nobody faster. So, as in CoDel (RFC 8289), what counts is for how long it
-// has been longer than it should.
+// A queue that is long for a moment absorbs a burst, whose requests are answered a
+// little later. A queue that stays long is overload: all requests wait, and none is
+// answered earlier. So, as in CoDel (RFC 8289), the time for which the queue has
+// been above its target decides.
 //
-// It should be no longer than a call takes: then as many calls wait as are in
-// flight, enough to keep the endpoint busy. Where it has been longer for
-// standingFor it is standing, and nobody is let in who would wait for longer
-// than that, until for standingFor nobody had to be refused. At other times
-// callers' patience is the bound.
+// The target is the time of a call: then as many calls wait as are in flight, which
+// suffices to keep the endpoint busy. If the wait has been above the target for
+// standingFor, the queue is a standing queue. A request that would wait longer than
+// the target is refused then, until no request had to be refused for standingFor.
+// At other times Options.MaxQueueWait is the bound.
 //
-// A stall of this process is no overload. While it does not run nothing is
-// answered and nobody is seen to wait, so the time between two looks counts for
-// lookMax at most.
+// A stall of this process is not overload. While the process does not run, nothing
+// is answered and no wait is observed, so the time between two observations counts
+// for maxObserved at most.
 //
-// A stall of the endpoint is another matter: how long it will be nobody can say,
-// and when it is over the whole queue leaves at once. What is known is how long it
-// has been, and the best guess of the rest is as much again. So a short one is
-// waited out, and in a longer one nobody is let in who would, by that guess, have
-// waited too long.
-// It is believed when it has been seen for standingFor: before that, it may be this
-// process that has just come to, and the answers are there to be read.
+// A stall of the endpoint is different: its duration is unknown, and when it ends,
+// the whole queue is sent at once. The best estimate of the rest of a stall is the
+// time that it has lasted. So a short stall is waited out. In a longer one a
+// request is refused if, by that estimate, it would wait too long. The stall must
+// have been observed for standingFor: before that, this process may have been
+// stalled itself and not have read the answers yet.
 const (
 	standingFor = 100 * time.Millisecond
-	minWait     = 5 * time.Millisecond // below that a queue is nobody's trouble
+	minWait     = 5 * time.Millisecond // shorter waits are ignored
 	lookEvery   = time.Millisecond
-	lookMax     = standingFor / 4
+	maxObserved = standingFor / 4
 )
 
-// standing watches a queue. It is guarded by its Limit.
-type standing struct {
-	look     func() Queue
-	patience time.Duration
+// standingQueue observes the queue of a Limit, whose lock guards it.
+type standingQueue struct {
+	look         func() Queue
+	maxQueueWait time.Duration
 
 	looked   time.Time
-	busy     time.Time // when somebody waited, for the last time
-	good     time.Time // when it was no longer than it should be, for the last time
-	bad      time.Time // when it was
-	silent   time.Time // since when no call has ended for too long; zero: it is not so
+	busy     time.Time // when the queue was last not empty
+	good     time.Time // when the wait was last within the target
+	bad      time.Time // when the wait was last above the target
+	silent   time.Time // since when no call has ended for too long; zero: calls end
 	standing bool
 	wait     time.Duration
 	all      time.Duration
-	rowsLong bool          // all is more than callers' patience
-	most     time.Duration // that it may be now
+	rowsLong bool          // all exceeds maxQueueWait
+	maxWait  time.Duration // bound of the wait at present
 	full     bool
-	still    time.Duration
+	stalled  time.Duration
 	stuck    bool
 }
 
-// refresh looks at the queue, unless that was done a moment ago.
-func (q *standing) refresh(now time.Time) {
+// refresh observes the queue, unless that was done less than lookEvery ago.
+func (q *standingQueue) refresh(now time.Time) {
 	since := now.Sub(q.looked)
 	if q.look == nil || since < lookEvery {
 		return
 	}
-	if since >= standingFor { // nobody has come for so long
+	if since >= standingFor { // no request has arrived for that time
 		q.good, q.standing = now, false
-	} else if since > lookMax {
-		q.good = q.good.Add(since - lookMax)
+	} else if since > maxObserved {
+		q.good = q.good.Add(since - maxObserved)
 	}
 	state := q.look()
 	q.looked, q.wait, q.all = now, state.Wait, state.All
-	q.rowsLong = q.all > q.patience
+	q.rowsLong = q.all > q.maxQueueWait
 	if state.Rows > 0 {
 		q.busy = now
 	}
 	target := max(minWait, state.Call)
-	if q.wait <= target || state.Still > 4*target { // in a stall the length says nothing
+	if q.wait <= target || state.StalledFor > 4*target { // in a stall the wait is no sign of overload
 		q.good = now
 	} else {
 		q.bad = now
@@ -79,23 +78,23 @@ func (q *standing) refresh(now time.Time) {
 	} else {
 		q.standing = now.Sub(q.good) >= standingFor
 	}
-	q.most = max(target, q.patience)
+	q.maxWait = max(target, q.maxQueueWait)
 	if q.standing {
-		q.most = target
+		q.maxWait = target
 	}
-	q.full = q.wait > q.most
-	q.still = state.Still
-	if q.still <= 2*max(q.patience, state.Call)-standingFor {
+	q.full = q.wait > q.maxWait
+	q.stalled = state.StalledFor
+	if q.stalled <= 2*max(q.maxQueueWait, state.Call)-standingFor {
 		q.silent = time.Time{}
 	} else if q.silent.IsZero() {
 		q.silent = now
 	}
-	q.stuck = state.Probes || !q.silent.IsZero() && now.Sub(q.silent) >= standingFor
+	q.stuck = state.Trial || !q.silent.IsZero() && now.Sub(q.silent) >= standingFor
 }
 
-// tooLong reports whether a request should not join the queue. A caller who
-// has less than its share of what is here is not the cause, and may join one
-// that is up to four times as long.
-func (q *standing) tooLong(modest bool) bool {
-	return q.full && (!modest || q.wait > 4*q.most)
+// tooLong reports whether a request should not join the queue. A caller that has
+// less than its fair share of the queued requests is not the cause, and may join a
+// queue that is up to four times as long.
+func (q *standingQueue) tooLong(modest bool) bool {
+	return q.full && (!modest || q.wait > 4*q.maxWait)
 }

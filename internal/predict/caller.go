@@ -10,7 +10,7 @@ type CallerKey struct{}
 // counted by caller.
 const AnonymousCaller = "anonymous"
 
-// CallerOf returns the name of the caller's API key; empty where nobody has one.
+// CallerOf returns the name of the caller's API key; empty: the caller has none.
 func CallerOf(ctx context.Context) string {
 	name, _ := ctx.Value(CallerKey{}).(string)
 	return name

@@ -11,10 +11,10 @@ import (
 )
 
 // PersonalHash turns the values of personal features into keyed hashes
-// (HMAC-SHA-256), so that the ledger can tell that two predictions had the same
-// value without knowing it. Values such as an age are few, so whoever has the
-// key can try them all: it must be kept elsewhere than the ledger. The zero
-// PersonalHash is not usable.
+// (HMAC-SHA-256). The ledger shows that two predictions had the same value, and
+// not the value. A value such as an age can be found with the key by trying all
+// ages, so the key must be kept apart from the ledger. The zero PersonalHash is not
+// usable.
 type PersonalHash struct {
 	key []byte
 	id  string

@@ -21,7 +21,8 @@ func (s *Schema) Scan(text []byte, req *Request) bool {
 }
 
 // ScanInstances reads the text of many requests, {"instances": [request, …]},
-// as Scan reads one: it reports whether it could, and there are at most so many.
+// as Scan reads one. It reports whether it could, and whether there are at most
+// most of them.
 func (s *Schema) ScanInstances(text []byte, most int) (reqs []Request, ok bool) {
 	p := scanner{text: text}
 	if !p.take('{') {
@@ -228,9 +229,9 @@ func (p *scanner) boolean() (value, ok bool) {
 	return value, true
 }
 
-// scanDigits is how many digits of a number are read here. A float64 has every
-// integer of so many digits and every power of ten up to 22 exactly, so that
-// their quotient is rounded once, as it should be (W. D. Clinger, "How to Read
+// scanDigits is the maximum number of digits that are read here. A float64 holds
+// every integer of 15 digits and every power of ten up to 10^22 exactly, so that
+// their quotient is rounded once and correctly (W. D. Clinger, "How to Read
 // Floating Point Numbers Accurately", 1990).
 const scanDigits = 15
 

@@ -5,7 +5,7 @@ import "strings"
 // suggest returns ", did you mean …?" with the closest of the known names, or
 // nothing where none is close.
 func suggest(name string, known []string) string {
-	// Never so many changes that nothing of the name is left.
+	// Fewer changes than the name has characters.
 	best, bestDistance := "", min(max(2, len(name)/3)+1, len(name))
 	for _, k := range known {
 		if d := editDistance(strings.ToLower(name), strings.ToLower(k), bestDistance); d < bestDistance {

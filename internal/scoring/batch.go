@@ -16,8 +16,8 @@ import (
 // # The rule of micro-batching
 //
 // A call of a remote model takes about as long for one row as for many, and the
-// endpoint serves only so many calls at a time. A slot is the permission to have
-// one call in flight.
+// endpoint serves a limited number of calls at a time. A slot is the permission to
+// have one call in flight.
 //
 //   - While a slot is free, a request is sent at once. With no call in flight it
 //     runs in its caller's goroutine: Batch then adds a lock and two readings of

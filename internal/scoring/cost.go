@@ -5,32 +5,32 @@ import (
 	"time"
 )
 
-// What a call costs decides how many rows it should have. Where all calls take
-// much the same, one takes all that waits. Where each row takes its time, a
-// call that takes all leaves the other servers idle, and whoever is in it waits
-// for everybody; and as those who were answered together come back together,
-// calls merge and never part again. So the line
+// The cost of a call decides how many rows it should have. If all calls take about
+// the same time, a call takes all rows that wait. If each row takes time, a call
+// with all rows leaves the other servers idle, and each of its requests waits for
+// all rows. Closed-loop callers that were answered together also return together,
+// so such calls merge and do not separate again. So the line
 //
 //	time of a call = base + rows × perRow
 //
-// is fitted to recent calls, by least squares. By it a call gets its share of all
-// rows that are here, within two bounds: rows that take as long as the base, since
-// with fewer most of the time goes into calls; and eight times as many, with
-// which eight ninths of it go into rows, so that there is little more to gain.
+// is fitted to recent calls by least squares. A call gets its share of all queued
+// rows within two bounds: at least the rows that take as long as the base, since
+// with fewer most of the time is overhead; and at most eight times as many, where
+// eight ninths of the time are spent on rows and larger calls gain little.
 //
-// Calls that wait for a server take longer, and have the base look longer than it is.
-// Calls that grew with it would wait even longer, so for their size it is no more
-// than the lower quartile of what calls take beyond their rows. Where calls of one
-// size have taught nothing of rows, they get their share.
+// Calls that wait for a server take longer, which raises the fitted base. Calls
+// that grew with it would wait even longer. So the base that decides the size is
+// at most the lower quartile of the time that calls take beyond their rows. While
+// all calls have had one size, the slope is unknown, and a call gets its share.
 //
-// A stall of the process, the network or the endpoint makes calls long whatever
-// their rows, and a line through such calls and others says that rows cost much.
-// So a call far off the line counts as one that is just as far off as a call may be.
-// Where several in a row are far off, all is learned anew, and calls that were
-// under way then do not count.
+// A stall of the process, the network or the endpoint makes calls long for any
+// number of rows, and a line through such calls and others would have a steep
+// slope. So a call far off the line is clamped to the largest deviation allowed.
+// After several such calls in a row the estimate starts anew, and calls that were
+// under way then are ignored.
 //
-// A row below minRow is taken for none. So much one may cost the gateway itself,
-// and calls that wait for a busy gateway must not be taken for slow ones.
+// A perRow below minRow counts as zero. The gateway itself may need that time, and
+// calls that wait for a busy gateway must not count as slow.
 type cost struct {
 	// Means of recent calls: rows, seconds, and the products for the line.
 	calls                          int
@@ -47,14 +47,15 @@ const (
 	minRow = 250e-6
 	// costMemory is how many calls the means are of, roughly.
 	costMemory = 64
-	// So many calls in a row that take farOff times as long as they should, or as
-	// short, and all is learned anew: another model has come, or a stall has gone.
+	// After minOff calls in a row that take farOff times the expected time, or a
+	// farOff-th of it, the estimate starts anew: the model has changed, or a stall
+	// has ended.
 	minOff, farOff = 4, 3
-	// minCalls is how many calls a line needs: so many that, where the first one
-	// was part of a stall, all is learned anew before.
+	// minCalls is how many calls a line needs. It exceeds minOff, so that an
+	// estimate which began with a stalled call starts anew before it has a slope.
 	minCalls = minOff + 1
-	// minSpread is how much calls must differ in rows, as a share of the mean,
-	// to tell the two parts of their cost apart.
+	// minSpread is the minimum standard deviation of the rows of calls, as a share
+	// of their mean, at which a slope is fitted.
 	minSpread = 0.2
 	// maxWorth is how much longer the rows of a call may take than its base.
 	maxWorth = 8
@@ -103,39 +104,40 @@ func (c *cost) fit(n, t float64) {
 	c.base = max(0, c.took-c.perRow*c.rows)
 }
 
-// size is how many rows a call should have, where so many are here for so many
-// slots; at most most.
-func (c *cost) size(rows, slots, most int) int {
+// size returns how many rows a call should have, at most maxRows, when rows are
+// queued for a number of slots.
+func (c *cost) size(rows, slots, maxRows int) int {
 	share := float64(rows) / float64(slots)
 	switch {
 	case !c.known:
 		share = max(share, smallRows)
 	case !c.rowsCost():
-		return most
+		return maxRows
 	default:
 		// In as many rounds as it takes, all alike.
 		rounds := max(1, math.Ceil(share/(maxWorth*c.worth())))
 		share = max(share/rounds, c.worth())
 	}
-	return min(most, int(math.Ceil(share)))
+	return min(maxRows, int(math.Ceil(share)))
 }
 
-// beside is how many rows a call of small requests may have where it is filled
-// up with those of large ones: so many that it takes twice its base.
-func (c *cost) beside(most int) int {
+// beside returns how many rows a call of small requests may have after it was
+// filled up with rows of large ones: with these it takes twice its base.
+func (c *cost) beside(maxRows int) int {
 	if !c.rowsCost() {
-		return most
+		return maxRows
 	}
-	return min(most, int(math.Ceil(c.worth())))
+	return min(maxRows, int(math.Ceil(c.worth())))
 }
 
-// rowsCost reports whether rows are known to take their time.
+// rowsCost reports whether the time of a call depends on its rows.
 func (c *cost) rowsCost() bool { return c.perRow >= minRow }
 
-// time is what so many calls with so many rows in all take, one after the other.
+// time returns how long a number of calls with rows rows in all take, one after
+// the other.
 func (c *cost) time(calls, rows int) time.Duration {
 	return time.Duration((float64(calls)*c.base + float64(rows)*c.perRow) * float64(time.Second))
 }
 
-// worth is how many rows take as long as the base of a call.
+// worth returns how many rows take as long as the base of a call.
 func (c *cost) worth() float64 { return max(1, min(c.base, c.quartile)/c.perRow) }

@@ -122,7 +122,7 @@ func (b *Batch) refuse(ctx context.Context, rows int, now time.Time) error {
 	b.metrics.unreachable.Inc()
 	if deadline.After(now.Add(b.concurrency.best)) {
 		return &predict.Error{Kind: predict.Unavailable, RetryAfter: max(wait, time.Millisecond),
-			Detail: "so many requests wait for the model that this one cannot be answered in time"}
+			Detail: "too many requests wait for the model to answer this one in time"}
 	}
 	return &predict.Error{Kind: predict.Deadline, Detail: "the model needs longer than the time that is left"}
 }

@@ -196,9 +196,9 @@ func (q *batchQueue) remove(w *waiter) {
 	w.lane.remove(w)
 }
 
-// cut takes the requests of the next call from the queue: at most so many rows, but
-// at least one request; nil if the queue is empty. A call that begins with small requests is filled up with
-// large ones until it has as many rows as beside says. Requests that have a
+// cut takes the requests of the next call from the queue: at most rows rows, but at
+// least one request; nil if the queue is empty. A call that begins with small
+// requests is filled up with large ones to the number of rows that beside allows. Requests that have a
 // deadline before soonest, or whose callers have left, are returned in late.
 func (q *batchQueue) cut(most, beside int, soonest time.Time) (c *call, late []*waiter) {
 	q.late = q.late[:0]
