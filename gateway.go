@@ -13,7 +13,7 @@
 //	api                  HTTP: routes, wire types, problems, a client
 //	internal/predict     the heart: feature schema, validation, encoding, Service
 //	internal/scoring     the way to a remote model: micro-batching, hedge, circuit breaker
-//	internal/overload    what keeps it steady: the limit on requests of apps
+//	internal/admission    what keeps it steady: the limit on requests of apps
 //	internal/idempotency keys under which a request is handled once
 //	internal/modelswap   renewals: the steps, the engine that runs them, the gate
 //	internal/learn       models trained in Go: logistic regression, boosted trees
@@ -28,7 +28,7 @@
 //	             …/http1 the server side of HTTP/1.1 for the most frequent requests
 //	internal/tracing     OpenTelemetry: spans of requests, calls and renewals
 //	internal/demo        generated customers for a first start
-//	internal/aws/awstest a stand-in for AWS: tests, and `gateway sandbox`
+//	internal/sandbox     a stand-in for AWS: tests, and `gateway sandbox`
 //	internal/loadtest    a program that loads a gateway and measures: `make load`
 //	internal/testsize    how much of a large matrix the tests run
 //
@@ -42,8 +42,8 @@
 // Imports point down this list and never up; imports_test.go holds the code to it.
 //
 //	cmd/gateway ──► everything below
-//	api         ──► modelswap, idempotency, overload, predict
-//	httpserver  ──► http1, overload
+//	api         ──► modelswap, idempotency, admission, predict
+//	httpserver  ──► admission, http1
 //	local       ──► modelswap, export, learn, secrets, predict
 //	aws         ──► wire, modelswap, export, learn, secrets, predict
 //	store       ──► modelswap, idempotency, learn, predict
@@ -53,10 +53,10 @@
 //	export      ──► predict
 //	demo        ──► predict
 //	idempotency ──► predict
-//	overload    ──► predict
+//	admission   ──► predict
 //	scoring     ──► predict
-//	awstest     ──► learn
-//	loadtest    ──► awstest, demo, learn, predict
+//	sandbox     ──► learn
+//	loadtest    ──► sandbox, demo, learn, predict
 //	predict, learn, secrets, wire, http1 ──► none of these
 //
 // # One request

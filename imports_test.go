@@ -23,9 +23,9 @@ const module = "gateway"
 var mayImport = map[string][]string{
 	".": {}, // the overview and openapi.yaml
 
-	"cmd/gateway": {".", "api", "internal/aws", "internal/aws/awstest", "internal/local", "internal/store", "internal/outbox", "internal/demo",
-		"internal/httpserver", "internal/overload", "internal/scoring", "internal/modelswap", "internal/idempotency", "internal/export", "internal/learn", "internal/secrets", "internal/tracing", "internal/predict"},
-	"api": {"internal/overload", "internal/modelswap", "internal/idempotency", "internal/predict"},
+	"cmd/gateway": {".", "api", "internal/aws", "internal/sandbox", "internal/local", "internal/store", "internal/outbox", "internal/demo",
+		"internal/httpserver", "internal/admission", "internal/scoring", "internal/modelswap", "internal/idempotency", "internal/export", "internal/learn", "internal/secrets", "internal/tracing", "internal/predict"},
+	"api": {"internal/admission", "internal/modelswap", "internal/idempotency", "internal/predict"},
 
 	"internal/aws":       {"internal/aws/wire", "internal/modelswap", "internal/export", "internal/learn", "internal/secrets", "internal/predict"},
 	"internal/local":     {"internal/modelswap", "internal/export", "internal/learn", "internal/secrets", "internal/predict"},
@@ -36,7 +36,7 @@ var mayImport = map[string][]string{
 	"internal/export":    {"internal/predict"},
 	"internal/demo":      {"internal/predict"},
 
-	"internal/overload":    {"internal/predict"},
+	"internal/admission":   {"internal/predict"},
 	"internal/scoring":     {"internal/predict"},
 	"internal/idempotency": {"internal/predict"},
 
@@ -46,17 +46,17 @@ var mayImport = map[string][]string{
 
 	"internal/aws/wire": {}, // HTTP/1.1 and signatures by hand; no SDK
 
-	"internal/httpserver":       {"internal/httpserver/http1", "internal/overload"},
+	"internal/httpserver":       {"internal/httpserver/http1", "internal/admission"},
 	"internal/httpserver/http1": {}, // the server side of HTTP/1.1 without net/http
 
 	// A program of its own, which knows the gateway by its interfaces to the outside.
-	"internal/loadtest": {"internal/aws/awstest", "internal/demo", "internal/learn", "internal/predict"},
+	"internal/loadtest": {"internal/sandbox", "internal/demo", "internal/learn", "internal/predict"},
 
 	// For scripts alone.
 	"scripts/customers": {"internal/demo", "internal/export", "internal/predict"},
 
 	// Conformance suites, fakes and stand-ins, for tests alone.
-	"internal/aws/awstest":             {"internal/learn"},
+	"internal/sandbox":                 {"internal/learn"},
 	"internal/disktest":                {},
 	"internal/pgtest":                  {},
 	"internal/testsize":                {},
@@ -78,22 +78,22 @@ var mayUse = map[string][]string{
 	"golang.org/x/term":                    {"cmd/gateway"},
 	"golang.org/x/sys":                     {"internal/httpserver"},
 
-	"github.com/aws/aws-sdk-go-v2": {"internal/aws", "internal/aws/awstest"},
+	"github.com/aws/aws-sdk-go-v2": {"internal/aws", "internal/sandbox"},
 	"github.com/aws/smithy-go":     {"internal/aws"},
 	"golang.org/x/time":            {"api"},
 
-	"github.com/failsafe-go/failsafe-go": {"internal/overload", "internal/scoring"},
+	"github.com/failsafe-go/failsafe-go": {"internal/admission", "internal/scoring"},
 
 	"modernc.org/sqlite":                  {"internal/store"},
 	"github.com/jackc/pgx/v5":             {"internal/store", "internal/pgtest"},
 	"github.com/pressly/goose/v3":         {"internal/store"},
 	"github.com/gofrs/flock":              {"internal/local"},
 	"go.yaml.in/yaml/v3":                  {"api", "internal/predict"},
-	"github.com/google/uuid":              {"internal/predict", "internal/aws/awstest"},
+	"github.com/google/uuid":              {"internal/predict", "internal/sandbox"},
 	"github.com/robfig/cron":              {"internal/modelswap"},
 	"golang.org/x/sync":                   {"cmd/gateway", "api", "internal/local", "internal/store", "internal/modelswap"},
-	"github.com/go-json-experiment/json":  {"cmd/gateway", "api", "internal/aws", "internal/aws/awstest", "internal/export", "internal/predict"},
-	"github.com/prometheus/client_golang": {"cmd/gateway", "internal/httpserver", "api", "internal/outbox", "internal/modelswap", "internal/idempotency", "internal/overload", "internal/scoring", "internal/secrets", "internal/tracing", "internal/predict"},
+	"github.com/go-json-experiment/json":  {"cmd/gateway", "api", "internal/aws", "internal/sandbox", "internal/export", "internal/predict"},
+	"github.com/prometheus/client_golang": {"cmd/gateway", "internal/httpserver", "api", "internal/outbox", "internal/modelswap", "internal/idempotency", "internal/admission", "internal/scoring", "internal/secrets", "internal/tracing", "internal/predict"},
 	"go.opentelemetry.io/otel":            {"internal/tracing"},
 	"go.opentelemetry.io/proto/otlp":      {"internal/tracing/tracetest"},
 	"google.golang.org/protobuf":          {"internal/tracing/tracetest"},

@@ -8,9 +8,9 @@ import (
 	"strings"
 	"time"
 
+	"gateway/internal/admission"
 	"gateway/internal/idempotency"
 	"gateway/internal/modelswap"
-	"gateway/internal/overload"
 	"gateway/internal/predict"
 
 	"github.com/go-chi/chi/v5"
@@ -53,7 +53,7 @@ type Deps struct {
 	OpenAPI []byte
 	// Limit is how many requests of apps are handled at once. Nil: one with
 	// Options.MaxInFlight and no queue behind it.
-	Limit *overload.Limit
+	Limit *admission.Limit
 	// Registry is where the metrics are registered and what /metrics shows.
 	Registry *prometheus.Registry
 	Log      *slog.Logger
@@ -135,11 +135,11 @@ type api struct {
 	d         Deps
 	o         Options
 	metrics   *metrics
-	limit     *overload.Limit
+	limit     *admission.Limit
 	rowCost   int64 // of a prediction of a list, in bytes of memory
 	spools    *spoolRoom
-	imports   *overload.Budget // of customers
-	exports   *overload.Budget // places
+	imports   *admission.Budget // of customers
+	exports   *admission.Budget // places
 	readiness *readiness
 	known     lastKnown
 	documents documents
@@ -154,13 +154,13 @@ type api struct {
 func New(d Deps, o Options) (public, admin http.Handler) {
 	a := &api{d: d, o: o.withDefaults(), metrics: newMetrics(d.Registry),
 		readiness: newReadiness(d.Dependencies, d.Log), started: time.Now().UTC(),
-		imports: overload.NewBudget(maxImports), exports: overload.NewBudget(maxExports)}
+		imports: admission.NewBudget(maxImports), exports: admission.NewBudget(maxExports)}
 	a.spools = newSpoolRoom(a.o.MaxSpool, d.SpoolSpare)
 	d.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "gateway_spool_bytes", Help: "Streamed answers in files of the data dir that callers have not read yet, in bytes.",
 	}, func() float64 { return float64(a.spools.budget.Held()) }))
 	if a.limit = d.Limit; a.limit == nil {
-		a.limit = overload.NewLimit(overload.Options{Ceiling: o.MaxInFlight}, d.Registry)
+		a.limit = admission.NewLimit(admission.Options{Ceiling: o.MaxInFlight}, d.Registry)
 	}
 	a.metrics.begin()
 	a.watches.look, a.rowCost = a.look, rowCost(d.Predict.Schema())
@@ -206,11 +206,11 @@ func (a *api) apps(r chi.Router) {
 	openAPI := newStatic("application/yaml", document)
 	r.Group(func(r chi.Router) {
 		r.Use(a.wantsKey())
-		predictions := r.With(a.limited(overload.Prediction))
+		predictions := r.With(a.limited(admission.Prediction))
 		predictions.Method(http.MethodPost, "/predict", a.keyed(a.o.predictKeys(), a.predict))
 		predictions.Method(http.MethodPost, "/predict/batch", handler(a.predictBatch))
 		predictions.Method(http.MethodPost, invocationsPrefix+"{name}/invocations", handler(a.invocations))
-		r.With(a.limited(overload.Outcome)).Method(http.MethodPost, "/outcomes", a.keyed(outcomeKeys, a.outcomes))
+		r.With(a.limited(admission.Outcome)).Method(http.MethodPost, "/outcomes", a.keyed(outcomeKeys, a.outcomes))
 		r.Method(http.MethodGet, "/schema", handler(schema.serve))
 	})
 	// The same everywhere, and for browsers, which have no key.

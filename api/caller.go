@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"time"
 
-	"gateway/internal/overload"
+	"gateway/internal/admission"
 )
 
 // chargedTo names who is charged for what a request holds while its caller takes
@@ -19,13 +19,13 @@ func (a *api) chargedTo(r *http.Request) string {
 	case e.token != "":
 		return "token " + e.token
 	}
-	return "network " + overload.Network(a.d.SignIns.Address(r))
+	return "network " + admission.Network(a.d.SignIns.Address(r))
 }
 
 // tooMany words the refusal of a Budget: 429 where it is the caller's own share
 // that is used up, 503 where it is everyone's together.
 func tooMany(err error, what string) error {
-	if errors.Is(err, overload.ErrShare) {
+	if errors.Is(err, admission.ErrShare) {
 		return &refusal{reason: tooManyRequests, retryAfter: time.Second, err: err,
 			detail: "this caller has as many " + what + " as one caller may have"}
 	}

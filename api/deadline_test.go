@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"gateway/internal/overload"
+	"gateway/internal/admission"
 )
 
 // deadlines is a connection that notes the deadlines that are set on it.
@@ -112,7 +112,7 @@ func TestScoringCostsAStreamNoPace(t *testing.T) {
 // the request would look like that, and end an export that takes longer.
 func TestAnExportOutlivesTheDeadlinesOfARequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := &api{o: Options{StreamIdle: time.Minute}.withDefaults(), exports: overload.NewBudget(maxExports)}
+		a := &api{o: Options{StreamIdle: time.Minute}.withDefaults(), exports: admission.NewBudget(maxExports)}
 		w := &deadlines{ResponseRecorder: httptest.NewRecorder(), read: time.Now().Add(10 * time.Second), write: time.Now().Add(10 * time.Second)}
 		r := httptest.NewRequest("GET", "/admin/customers", nil)
 		r = r.WithContext(context.WithValue(r.Context(), eventKey{}, &event{token: "ops"}))

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"gateway/internal/overload"
+	"gateway/internal/admission"
 	"gateway/internal/predict"
 
 	"github.com/go-chi/chi/v5"
@@ -40,7 +40,7 @@ type event struct {
 	// idempotency is what became of a request with an Idempotency-Key.
 	idempotency string
 	place       place // among the requests that are handled at once
-	memory      overload.Memory
+	memory      admission.Memory
 	problem     *Problem
 	err         error
 	stack       []byte // of a panic
@@ -208,7 +208,7 @@ type recorder struct {
 	http.ResponseWriter
 	status int
 	bytes  int64
-	place  *overload.Place // of the request, given back when the answer begins; nil: it needs none
+	place  *admission.Place // of the request, given back when the answer begins; nil: it needs none
 }
 
 // WriteHeader notes the status. Interim answers (1xx) do not count.

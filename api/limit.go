@@ -5,19 +5,19 @@ import (
 	"io"
 	"net/http"
 
-	"gateway/internal/overload"
+	"gateway/internal/admission"
 )
 
 // place is what a request of an app needs while it is handled. It belongs to
 // the request's event; the zero place, of all other requests, needs none.
 type place struct {
-	limit *overload.Limit
-	class overload.Class
-	held  overload.Place
+	limit *admission.Limit
+	class admission.Class
+	held  admission.Place
 }
 
 // enter takes a place, unless the request has one or needs none.
-func (e *event) enter(class overload.Class, size int) (err error) {
+func (e *event) enter(class admission.Class, size int) (err error) {
 	p := &e.place
 	if p.limit == nil || p.held.Held() {
 		return nil
@@ -31,7 +31,7 @@ func (e *event) enter(class overload.Class, size int) (err error) {
 // that would be refused is refused before its body is read; one that is not
 // takes its place when its body has come, because a body may take its time, and
 // gives it back when its answer begins, because a reader may take its time too.
-func (a *api) limited(class overload.Class) func(http.Handler) http.Handler {
+func (a *api) limited(class admission.Class) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			e := eventOf(r.Context())

@@ -10,18 +10,18 @@ import (
 	"time"
 
 	"gateway/api"
-	"gateway/internal/overload"
+	"gateway/internal/admission"
 )
 
 // withQueue puts a queue of some length behind the gateway.
-func withQueue(q overload.Queue) option {
+func withQueue(q admission.Queue) option {
 	return func(b *bundle, _ *api.Options, _ *parts) {
-		b.deps.Limit = overload.NewLimit(overload.Options{Queue: func() overload.Queue { return q }}, b.deps.Registry)
+		b.deps.Limit = admission.NewLimit(admission.Options{Queue: func() admission.Queue { return q }}, b.deps.Registry)
 	}
 }
 
 // tooLong is a queue that nobody should join.
-var tooLong = overload.Queue{Rows: 100_000, Wait: 2500 * time.Millisecond, Call: 5 * time.Millisecond}
+var tooLong = admission.Queue{Rows: 100_000, Wait: 2500 * time.Millisecond, Call: 5 * time.Millisecond}
 
 func TestPredictionsAreShedInFrontOfALongQueue(t *testing.T) {
 	b := setup(t, withQueue(tooLong))
@@ -46,7 +46,7 @@ func TestPredictionsAreShedInFrontOfALongQueue(t *testing.T) {
 	b.do("GET", "/schema", "").want(200)
 	b.do("GET", "/readyz", "").want(200)
 	var status struct {
-		Limit overload.LimitStatus `json:"limit"`
+		Limit admission.LimitStatus `json:"limit"`
 	}
 	b.asOperator("GET", "/admin/status", "").want(200).decode(&status)
 	if !status.Limit.QueueFull || status.Limit.Places == 0 || status.Limit.InUse != 0 {
@@ -110,7 +110,7 @@ func TestEveryPlaceIsGivenBack(t *testing.T) {
 	b.do("POST", "/predict/batch", "no,such\ncolumns,1\n", "Content-Type: text/csv")
 	b.do("POST", "/endpoints/ServiceEndpoint/invocations", "1,2", "Content-Type: text/csv")
 	var status struct {
-		Limit overload.LimitStatus `json:"limit"`
+		Limit admission.LimitStatus `json:"limit"`
 	}
 	if b.asOperator("GET", "/admin/status", "").want(200).decode(&status); status.Limit.InUse != 0 {
 		t.Errorf("%d places are still taken", status.Limit.InUse)

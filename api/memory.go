@@ -8,7 +8,7 @@ import (
 )
 
 // What large requests take of memory, in bytes. A request is charged before the
-// memory is allocated (overload.Limit.Hold), and keeps it until its answer has
+// memory is allocated (admission.Limit.Hold), and keeps it until its answer has
 // been written. Up to smallBody of body and smallList rows are part of what a
 // place is reckoned with, so that a plain prediction charges nothing.
 const (

@@ -7,14 +7,14 @@ import (
 	"testing"
 
 	"gateway/api"
-	"gateway/internal/overload"
+	"gateway/internal/admission"
 	"gateway/internal/predict"
 )
 
 // withMemory gives large requests so much memory.
 func withMemory(bytes int64) option {
 	return func(b *bundle, _ *api.Options, _ *parts) {
-		b.deps.Limit = overload.NewLimit(overload.Options{Memory: bytes}, b.deps.Registry)
+		b.deps.Limit = admission.NewLimit(admission.Options{Memory: bytes}, b.deps.Registry)
 	}
 }
 
@@ -22,7 +22,7 @@ func withMemory(bytes int64) option {
 func (b *bundle) memory() int64 {
 	b.t.Helper()
 	var status struct {
-		Limit overload.LimitStatus `json:"limit"`
+		Limit admission.LimitStatus `json:"limit"`
 	}
 	b.asOperator("GET", "/admin/status", "").want(200).decode(&status)
 	return status.Limit.Memory
@@ -77,9 +77,9 @@ func TestReplaysShareMemory(t *testing.T) {
 	if len(first.body) <= 16<<10 {
 		t.Fatalf("an answer of %d bytes is small", len(first.body))
 	}
-	var others [2]overload.Memory
+	var others [2]admission.Memory
 	for i := range others {
-		if err := b.deps.Limit.Hold(&others[i], string(rune('a'+i)), "", overload.Outcome, 1<<20); err != nil {
+		if err := b.deps.Limit.Hold(&others[i], string(rune('a'+i)), "", admission.Outcome, 1<<20); err != nil {
 			t.Fatal(err)
 		}
 	}

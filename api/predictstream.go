@@ -8,7 +8,7 @@ import (
 	"io"
 	"net/http"
 
-	"gateway/internal/overload"
+	"gateway/internal/admission"
 	"gateway/internal/predict"
 )
 
@@ -36,7 +36,7 @@ func (a *api) predictStream(w http.ResponseWriter, r *http.Request, given string
 	turns, err := a.limit.Open(e.apiKey, caller)
 	if err != nil {
 		w.Header().Set("Connection", "close")
-		if errors.Is(err, overload.ErrShare) {
+		if errors.Is(err, admission.ErrShare) {
 			return tooMany(err, "streams")
 		}
 		return err
@@ -106,7 +106,7 @@ func (a *api) predictStream(w http.ResponseWriter, r *http.Request, given string
 // answerChunk scores a chunk of rows when the stream has its turn. A stream is in
 // no hurry: rather than end on the way, its rows wait until those of others have
 // gone. A call of the model has its own deadline.
-func (a *api) answerChunk(ctx context.Context, turns *overload.OpenStream, reqs []predict.Request, results []predict.Result) error {
+func (a *api) answerChunk(ctx context.Context, turns *admission.OpenStream, reqs []predict.Request, results []predict.Result) error {
 	if len(reqs) == 0 {
 		return nil
 	}

@@ -11,7 +11,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"gateway/internal/overload"
+	"gateway/internal/admission"
 	"gateway/internal/predict"
 
 	"github.com/go-json-experiment/json"
@@ -169,7 +169,7 @@ func classify(ctx context.Context, err error, p *Problem) reason {
 		mine    *refusal
 		theirs  *predict.Error
 		tooLong *http.MaxBytesError
-		tooMuch *overload.TooLargeError
+		tooMuch *admission.TooLargeError
 	)
 	switch {
 	case errors.As(err, &mine):

@@ -3,13 +3,13 @@ package api
 import (
 	"sync"
 
-	"gateway/internal/overload"
+	"gateway/internal/admission"
 )
 
 // spoolRoom is the room on disk that all spools share: a budget in all and for
 // each caller, and within that no more than the disk has to spare.
 type spoolRoom struct {
-	budget *overload.Budget
+	budget *admission.Budget
 	spare  func() int64 // bytes of the disk that may be used; nil: any number
 
 	mu        sync.Mutex
@@ -17,7 +17,7 @@ type spoolRoom struct {
 }
 
 func newSpoolRoom(maximum int64, spare func() int64) *spoolRoom {
-	return &spoolRoom{budget: overload.NewBudget(maximum), spare: spare}
+	return &spoolRoom{budget: admission.NewBudget(maximum), spare: spare}
 }
 
 // take reports whether a caller's spool may write n bytes to its file. stored

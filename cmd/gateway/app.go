@@ -13,10 +13,10 @@ import (
 
 	"gateway"
 	"gateway/api"
+	"gateway/internal/admission"
 	"gateway/internal/demo"
 	"gateway/internal/httpserver"
 	"gateway/internal/modelswap"
-	"gateway/internal/overload"
 	"gateway/internal/predict"
 )
 
@@ -28,7 +28,7 @@ type app struct {
 	parts    *parts
 	servers  []*httpserver.Server // the public one, and the operators' if it is separate
 	signIns  *api.SignIns
-	limit    *overload.Limit
+	limit    *admission.Limit
 	url      string      // of the listener for operators
 	draining atomic.Bool // set when the service is about to stop
 	// drainTime is how long a stopping service goes on taking requests while
@@ -83,7 +83,7 @@ func newApp(ctx context.Context, cfg Config, log *slog.Logger, say func(format s
 		say("admin token made in %s", made)
 	}
 	a.signIns = api.NewSignIns(a.parts.store, proxies, log, a.parts.registry)
-	limit := overload.NewLimit(overload.Options{Floor: cfg.Limit.Min, Ceiling: cfg.Limit.Max,
+	limit := admission.NewLimit(admission.Options{Floor: cfg.Limit.Min, Ceiling: cfg.Limit.Max,
 		MaxQueueWait: cfg.PredictTimeout / 4, Memory: requestMemory(cfg.memoryLimit), Streams: cfg.MaxStreams, Queue: a.parts.queue()}, a.parts.registry)
 	a.limit = limit
 	if hold := a.parts.noRetriesWhile; hold != nil {

@@ -9,10 +9,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"gateway/internal/admission"
 	"gateway/internal/aws"
 	"gateway/internal/local"
 	"gateway/internal/modelswap"
-	"gateway/internal/overload"
 	"gateway/internal/scoring"
 	"gateway/internal/store"
 )
@@ -104,13 +104,13 @@ func openRemote(ctx context.Context, cfg Config, p *parts, endpoint scoring.Endp
 
 // queue returns what tells the limit of the queue before the endpoint; nil where
 // the model is in this process.
-func (b *backEnd) queue() func() overload.Queue {
+func (b *backEnd) queue() func() admission.Queue {
 	if b.remote == nil {
 		return nil
 	}
-	return func() overload.Queue {
+	return func() admission.Queue {
 		s := b.remote.Status()
-		return overload.Queue{Rows: s.Queued, Wait: s.Wait, All: s.All, Call: s.Latency, StalledFor: s.Still, Trial: s.Trial}
+		return admission.Queue{Rows: s.Queued, Wait: s.Wait, All: s.All, Call: s.Latency, StalledFor: s.Still, Trial: s.Trial}
 	}
 }
 

@@ -5,19 +5,19 @@ import (
 	"testing"
 
 	"gateway/api"
-	"gateway/internal/aws/awstest"
 	"gateway/internal/demo"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
+	"gateway/internal/sandbox"
 )
 
 // awsConfig is a gateway on the stand-in.
-func awsConfig(t *testing.T, s *awstest.Server, settings ...string) Config {
+func awsConfig(t *testing.T, s *sandbox.Server, settings ...string) Config {
 	t.Helper()
 	for name, value := range map[string]string{
-		"AWS_ENDPOINT_URL": s.URL, "AWS_REGION": awstest.Region, "AWS_ACCESS_KEY_ID": "AKIASTANDIN", "AWS_SECRET_ACCESS_KEY": "stand-in",
+		"AWS_ENDPOINT_URL": s.URL, "AWS_REGION": sandbox.Region, "AWS_ACCESS_KEY_ID": "AKIASTANDIN", "AWS_SECRET_ACCESS_KEY": "stand-in",
 		"AWS_CONFIG_FILE": "/nonexistent", "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent", "AWS_EC2_METADATA_DISABLED": "true", "AWS_CA_BUNDLE": "",
-		"GATEWAY_PLATFORM": "sagemaker", "GATEWAY_S3_BUCKET": "bank", "GATEWAY_S3_PREFIX": "gateway", "GATEWAY_EXECUTION_ROLE_ARN": awstest.Role,
+		"GATEWAY_PLATFORM": "sagemaker", "GATEWAY_S3_BUCKET": "bank", "GATEWAY_S3_PREFIX": "gateway", "GATEWAY_EXECUTION_ROLE_ARN": sandbox.Role,
 		"GATEWAY_RENEWAL_POLL": "20ms",
 	} {
 		t.Setenv(name, value)
@@ -29,9 +29,9 @@ func awsConfig(t *testing.T, s *awstest.Server, settings ...string) Config {
 }
 
 // standIn is a stand-in whose hours are seconds.
-func standIn(t *testing.T) *awstest.Server {
+func standIn(t *testing.T) *sandbox.Server {
 	t.Helper()
-	return awstest.Start(t, awstest.Options{Buckets: []string{"bank"}, Pace: awstest.RealPace().Faster(500)})
+	return sandbox.Start(t, sandbox.Options{Buckets: []string{"bank"}, Pace: sandbox.RealPace().Faster(500)})
 }
 
 func TestTheLoopOnSageMaker(t *testing.T) {

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"gateway/internal/aws/awstest"
+	"gateway/internal/sandbox"
 )
 
 // TestARenewalOnSageMakerSurvivesKill9 kills the gateway with SIGKILL before
@@ -15,7 +15,7 @@ import (
 // been asked for one training job and one evaluation for each renewal: they are
 // what costs money.
 func TestARenewalOnSageMakerSurvivesKill9(t *testing.T) {
-	s := awstest.Start(t, awstest.Options{Buckets: []string{"bank"}, Pace: awstest.RealPace().Faster(5000)})
+	s := sandbox.Start(t, sandbox.Options{Buckets: []string{"bank"}, Pace: sandbox.RealPace().Faster(5000)})
 	awsConfig(t, s, "GATEWAY_RENEWAL_POLL", "5ms", "GATEWAY_TRAINING_MAX_RUNTIME", "24h")
 	file, schema := smallData(t)
 	v := newVictim(t, file, schema, "")

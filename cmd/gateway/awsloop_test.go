@@ -13,14 +13,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"gateway/api"
-	"gateway/internal/aws/awstest"
 	"gateway/internal/demo"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
+	"gateway/internal/sandbox"
 )
 
 // customersTable makes a table for customers, with point-in-time recovery.
-func customersTable(t *testing.T, s *awstest.Server) *dynamodb.Client {
+func customersTable(t *testing.T, s *sandbox.Server) *dynamodb.Client {
 	t.Helper()
 	client := dynamodb.NewFromConfig(s.Config())
 	key := "customer_id"
@@ -152,7 +152,7 @@ func TestTheLoopOnDynamoDBAndSageMaker(t *testing.T) {
 	}
 	// Every call of the endpoint for one prediction bears its name.
 	calls := s.Calls("InvokeEndpoint")
-	if !slices.ContainsFunc(calls, func(c awstest.Call) bool { return c.InferenceID == newcomer.PredictionID }) {
+	if !slices.ContainsFunc(calls, func(c sandbox.Call) bool { return c.InferenceID == newcomer.PredictionID }) {
 		t.Error("no call bears the prediction's name")
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"gateway/api"
-	"gateway/internal/aws/awstest"
 	"gateway/internal/modelswap"
+	"gateway/internal/sandbox"
 	"gateway/internal/testsize"
 )
 
@@ -63,12 +63,12 @@ func TestModelsAreSwappedOnSageMakerUnderLoad(t *testing.T) {
 		})
 	}
 	algorithms := []string{"linear-learner", "xgboost"}
-	faults := map[int]awstest.Kind{swaps / 3: awstest.RollBack, 2 * swaps / 3: awstest.RollBackSilently}
+	faults := map[int]sandbox.Kind{swaps / 3: sandbox.RollBack, 2 * swaps / 3: sandbox.RollBackSilently}
 	serving, takenBack := "", 0
 	for i := range swaps {
 		want := modelswap.Succeeded
 		if kind, ok := faults[i]; ok {
-			s.Order("UpdateEndpoint", awstest.Fault{Kind: kind, Reason: "the alarm went off"})
+			s.Order("UpdateEndpoint", sandbox.Fault{Kind: kind, Reason: "the alarm went off"})
 			want = modelswap.Failed
 			takenBack++
 		}

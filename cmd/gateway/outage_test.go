@@ -12,16 +12,16 @@ import (
 	"time"
 
 	"gateway/api"
-	"gateway/internal/aws/awstest"
+	"gateway/internal/sandbox"
 	"gateway/internal/secrets"
 )
 
 // TestTheStartWaitsForSecretsManager starts a gateway while Secrets Manager
 // fails in one way or another, and lets it work again.
 func TestTheStartWaitsForSecretsManager(t *testing.T) {
-	for fault, says := range map[awstest.SecretsFault]string{
-		awstest.SecretsDown: "EOF", awstest.SecretsThrottle: "ThrottlingException", awstest.SecretsFail: "InternalServiceError",
-		awstest.SecretsGarbage: "deserialization", awstest.SecretsEmpty: "no secret", awstest.SecretsSlow: "",
+	for fault, says := range map[sandbox.SecretsFault]string{
+		sandbox.SecretsDown: "EOF", sandbox.SecretsThrottle: "ThrottlingException", sandbox.SecretsFail: "InternalServiceError",
+		sandbox.SecretsGarbage: "deserialization", sandbox.SecretsEmpty: "no secret", sandbox.SecretsSlow: "",
 	} {
 		t.Run(string(fault), func(t *testing.T) {
 			stand, url := secretsStandIn(t)
@@ -47,7 +47,7 @@ func TestTheStartWaitsForSecretsManager(t *testing.T) {
 				t.Fatalf("it started without a token (%v)", err)
 			default:
 			}
-			stand.Fault(awstest.SecretsWork)
+			stand.Fault(sandbox.SecretsWork)
 			if err := <-started; err != nil {
 				t.Fatal(err)
 			}
@@ -67,7 +67,7 @@ func TestTheStartWaitsForSecretsManager(t *testing.T) {
 func TestAStartThatWaitsCanBeEnded(t *testing.T) {
 	stand, url := secretsStandIn(t)
 	useSecretsManager(t, url)
-	stand.Fault(awstest.SecretsDown)
+	stand.Fault(sandbox.SecretsDown)
 	config(t)
 	addr := freePort(t)
 	t.Setenv("GATEWAY_ADDR", addr)
@@ -122,8 +122,8 @@ func TestAnOutageOfSecretsManagerCostsNoPrediction(t *testing.T) {
 		return ready, g.logs.String()
 	}
 	opened, _ := g.parts.connector.Opened()
-	for _, fault := range []awstest.SecretsFault{awstest.SecretsDown, awstest.SecretsThrottle, awstest.SecretsFail,
-		awstest.SecretsGarbage, awstest.SecretsEmpty, awstest.SecretsDeny, awstest.SecretsSlow} {
+	for _, fault := range []sandbox.SecretsFault{sandbox.SecretsDown, sandbox.SecretsThrottle, sandbox.SecretsFail,
+		sandbox.SecretsGarbage, sandbox.SecretsEmpty, sandbox.SecretsDeny, sandbox.SecretsSlow} {
 		stand.Fault(fault)
 		asked, _ := stand.Reads()
 		eventually(t, "the gateway asks for its secrets", func() bool { now, _ := stand.Reads(); return now > asked })
@@ -132,7 +132,7 @@ func TestAnOutageOfSecretsManagerCostsNoPrediction(t *testing.T) {
 				t.Errorf("%s: a prediction failed: %v", fault, err)
 			}
 		}
-		if fault != awstest.SecretsSlow { // it is noticed after the time-out
+		if fault != sandbox.SecretsSlow { // it is noticed after the time-out
 			eventually(t, "the gateway is degraded", func() bool {
 				ready, _ := state()
 				return ready.Status == "degraded" && ready.Dependencies["secrets"].State == "degraded"
@@ -141,7 +141,7 @@ func TestAnOutageOfSecretsManagerCostsNoPrediction(t *testing.T) {
 		if _, err := g.client.Models(t.Context()); err != nil {
 			t.Errorf("%s: an operator was refused: %v", fault, err)
 		}
-		stand.Fault(awstest.SecretsWork)
+		stand.Fault(sandbox.SecretsWork)
 		eventually(t, "the gateway is well again", func() bool { ready, _ := state(); return ready.Status == "ok" })
 	}
 	if now, _ := g.parts.connector.Opened(); now == opened {

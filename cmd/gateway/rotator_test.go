@@ -14,9 +14,9 @@ import (
 	"testing"
 	"time"
 
-	"gateway/internal/aws/awstest"
 	"gateway/internal/pgtest"
 	"gateway/internal/predict"
+	"gateway/internal/sandbox"
 	"gateway/internal/secrets"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -37,9 +37,9 @@ func useSecretsManager(t *testing.T, url string) *secretsmanager.Client {
 }
 
 // secretsStandIn is our own Secrets Manager.
-func secretsStandIn(t *testing.T) (stand *awstest.SecretsManager, url string) {
+func secretsStandIn(t *testing.T) (stand *sandbox.SecretsManager, url string) {
 	t.Helper()
-	stand = awstest.NewSecretsManager()
+	stand = sandbox.NewSecretsManager()
 	server := httptest.NewServer(stand)
 	t.Cleanup(server.Close)
 	return stand, server.URL

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"syscall"
 
-	"gateway/internal/aws/awstest"
+	"gateway/internal/sandbox"
 )
 
 type sandboxCommand struct {
@@ -45,7 +45,7 @@ A fault has an operation (or a pattern: "*Endpoint"), a kind and, if need be, re
 // kindsOfFaults lists them one a line; indented, so that kong leaves the lines.
 func kindsOfFaults() string {
 	var b strings.Builder
-	for _, k := range awstest.Kinds() {
+	for _, k := range sandbox.Kinds() {
 		fmt.Fprintf(&b, "    %-19s%s\n", k, k.Does())
 	}
 	return b.String()
@@ -62,14 +62,14 @@ func (cmd sandboxCommand) Run(c *console) error {
 		return fmt.Appendf(nil, "gateway: %d lines were dropped because the output was not read or could not be written\n", dropped)
 	})
 	defer func() { _ = log.Close() }()
-	o := awstest.Options{Addr: cmd.Addr, Pace: awstest.RealPace().Faster(cmd.Speed), Backend: cmd.Moto,
-		SecretsManager: awstest.NewSecretsManager()}
+	o := sandbox.Options{Addr: cmd.Addr, Pace: sandbox.RealPace().Faster(cmd.Speed), Backend: cmd.Moto,
+		SecretsManager: sandbox.NewSecretsManager()}
 	if cmd.Calls {
-		o.Observe = func(call awstest.Call) {
+		o.Observe = func(call sandbox.Call) {
 			fmt.Fprintf(log, "%s %s %s attempt %d: %d %s\n", call.At.UTC().Format("15:04:05.000"), call.Operation, call.Resource, call.Attempt, call.Status, call.Fault)
 		}
 	}
-	s, err := awstest.New(o)
+	s, err := sandbox.New(o)
 	if err != nil {
 		return fmt.Errorf("--addr %s, --moto %s: %w", cmd.Addr, cmd.Moto, err)
 	}
@@ -78,10 +78,10 @@ func (cmd sandboxCommand) Run(c *console) error {
 		return err
 	}
 	lines := append(s.Environment(),
-		awstest.Variable{Name: envPrefix + "_PLATFORM", Value: "sagemaker"},
-		awstest.Variable{Name: envPrefix + "_S3_BUCKET", Value: cmd.Bucket},
-		awstest.Variable{Name: envPrefix + "_CUSTOMERS_TABLE", Value: cmd.Table},
-		awstest.Variable{Name: envPrefix + "_EXECUTION_ROLE_ARN", Value: awstest.Role})
+		sandbox.Variable{Name: envPrefix + "_PLATFORM", Value: "sagemaker"},
+		sandbox.Variable{Name: envPrefix + "_S3_BUCKET", Value: cmd.Bucket},
+		sandbox.Variable{Name: envPrefix + "_CUSTOMERS_TABLE", Value: cmd.Table},
+		sandbox.Variable{Name: envPrefix + "_EXECUTION_ROLE_ARN", Value: sandbox.Role})
 	for _, v := range lines {
 		if _, err := fmt.Fprintf(c.stdout, "export %s='%s'\n", v.Name, strings.ReplaceAll(v.Value, "'", `'\''`)); err != nil {
 			return err

@@ -20,9 +20,9 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// sandbox runs `gateway sandbox` and returns what it says to export, and how
+// runSandbox runs `gateway sandbox` and returns what it says to export, and how
 // to end it.
-func sandbox(t *testing.T, args ...string) (env map[string]string, stop func() int) {
+func runSandbox(t *testing.T, args ...string) (env map[string]string, stop func() int) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	out := &safeBuffer{}
@@ -59,7 +59,7 @@ func (b *safeBuffer) String() string {
 }
 
 func TestTheSandboxPrintsWhatAnSDKNeedsToFindIt(t *testing.T) {
-	env, stop := sandbox(t, "--table", "people")
+	env, stop := runSandbox(t, "--table", "people")
 	for name, want := range map[string]string{"GATEWAY_PLATFORM": "sagemaker", "GATEWAY_S3_BUCKET": "sandbox", "GATEWAY_CUSTOMERS_TABLE": "people", "AWS_REGION": "eu-central-1"} {
 		if env[name] != want {
 			t.Errorf("%s is %q, want %q", name, env[name], want)

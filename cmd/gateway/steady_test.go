@@ -9,12 +9,12 @@ import (
 	"testing"
 
 	"gateway/api"
-	"gateway/internal/aws/awstest"
+	"gateway/internal/sandbox"
 	"gateway/internal/scoring"
 )
 
 // onSageMakerWithAModel is a gateway whose model an endpoint of the stand-in serves.
-func onSageMakerWithAModel(t *testing.T, s *awstest.Server, change func(*Config)) *gatewayUnderTest {
+func onSageMakerWithAModel(t *testing.T, s *sandbox.Server, change func(*Config)) *gatewayUnderTest {
 	t.Helper()
 	cfg := awsConfig(t, s)
 	if change != nil {
@@ -57,7 +57,7 @@ func TestAnEndpointThatFailsIsLeftAlone(t *testing.T) {
 		}
 		return p
 	}
-	order := s.Order("InvokeEndpoint", awstest.Fault{Kind: awstest.Unavailable, Times: -1})
+	order := s.Order("InvokeEndpoint", sandbox.Fault{Kind: sandbox.Unavailable, Times: -1})
 	defer order.Cancel()
 	var all sync.WaitGroup
 	for range 8 {
@@ -108,7 +108,7 @@ func TestASlowCallOfTheEndpointIsHedged(t *testing.T) {
 		g.predicts(t)
 	}
 	s.ForgetCalls()
-	s.Order("InvokeEndpoint", awstest.Fault{Kind: awstest.Hang, Times: 1})
+	s.Order("InvokeEndpoint", sandbox.Fault{Kind: sandbox.Hang, Times: 1})
 	g.predicts(t) // else it would be a 504
 	eventually(t, "two calls were made", func() bool { return s.Count("InvokeEndpoint") == 2 })
 }

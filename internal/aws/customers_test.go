@@ -15,10 +15,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/google/go-cmp/cmp"
 
-	"gateway/internal/aws/awstest"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
 	"gateway/internal/predict/predicttest"
+	"gateway/internal/sandbox"
 	"gateway/internal/store"
 )
 
@@ -129,7 +129,7 @@ func TestATableThatDoesNotFitIsRefusedAtStart(t *testing.T) {
 	if _, err := OpenCustomers(t.Context(), s.api, "two-keys", s.schema); err == nil || !strings.Contains(err.Error(), "(customer_id, year)") {
 		t.Errorf("got %v", err)
 	}
-	s.Order("DescribeTable", awstest.Fault{Kind: awstest.Denied})
+	s.Order("DescribeTable", sandbox.Fault{Kind: sandbox.Denied})
 	if _, err := OpenCustomers(t.Context(), s.api, table, s.schema); err == nil || !strings.Contains(err.Error(), "AccessDeniedException") {
 		t.Errorf("got %v", err)
 	}
@@ -204,9 +204,9 @@ func TestALargeImportSurvivesWhatTheTableLeavesUndone(t *testing.T) {
 	for i := range 260 {
 		all = append(all, predict.Customer{ID: fmt.Sprint(i), Features: fmt.Appendf(nil, `{"x":%d,"month":"may"}`, i)})
 	}
-	s.Order("BatchWriteItem", awstest.Fault{Kind: awstest.Unprocessed, Status: 20, Times: 3})
-	s.Order("BatchWriteItem", awstest.Fault{Kind: awstest.Throttle, Times: 1})
-	s.Order("BatchGetItem", awstest.Fault{Kind: awstest.Unprocessed, Status: 50, Times: 2})
+	s.Order("BatchWriteItem", sandbox.Fault{Kind: sandbox.Unprocessed, Status: 20, Times: 3})
+	s.Order("BatchWriteItem", sandbox.Fault{Kind: sandbox.Throttle, Times: 1})
+	s.Order("BatchGetItem", sandbox.Fault{Kind: sandbox.Unprocessed, Status: 50, Times: 2})
 	inserted, updated, err := c.PutCustomers(t.Context(), all)
 	if err != nil || inserted != 260 || updated != 0 {
 		t.Fatalf("%d inserted, %d updated (%v)", inserted, updated, err)
@@ -239,7 +239,7 @@ func TestATableThatDoesNotAnswerIsUnavailable(t *testing.T) {
 	if _, err := c.Features(ctx, []string{"1"}); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
-	s.Order("GetItem", awstest.Fault{Kind: awstest.Denied})
+	s.Order("GetItem", sandbox.Fault{Kind: sandbox.Denied})
 	_, err := c.Features(t.Context(), []string{"1"})
 	isFault(t, err, modelswap.Input, "AccessDeniedException")
 }
@@ -333,7 +333,7 @@ func TestALabelThatTheTableDidNotTakeComesBeforeTheNextExport(t *testing.T) {
 	}
 	_, _, err := c.PutCustomers(t.Context(), all)
 	s.must(err)
-	o := s.Order("UpdateItem", awstest.Fault{Kind: awstest.Denied, Times: -1})
+	o := s.Order("UpdateItem", sandbox.Fault{Kind: sandbox.Denied, Times: -1})
 	for i := range 3 {
 		m, err := c.RecordOutcomes(t.Context(), []predict.Outcome{{CustomerID: fmt.Sprint(i), Label: i % 2, ObservedAt: time.Now()}})
 		if err != nil || !m[0].Found { // the ledger has it

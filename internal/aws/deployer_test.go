@@ -10,9 +10,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sagemaker"
 	"github.com/aws/aws-sdk-go-v2/service/sagemaker/types"
 
-	"gateway/internal/aws/awstest"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
+	"gateway/internal/sandbox"
 )
 
 func TestTheFirstModelMakesTheEndpoint(t *testing.T) {
@@ -39,7 +39,7 @@ func TestTheFirstModelMakesTheEndpoint(t *testing.T) {
 
 func TestRegisteringTwiceMakesOneModel(t *testing.T) {
 	s := start(t)
-	s.Order("CreateModel", awstest.Fault{Kind: awstest.LoseAnswer})
+	s.Order("CreateModel", sandbox.Fault{Kind: sandbox.LoseAnswer})
 	s.trainOnly("first", "linear-learner", 300)
 	s.must(s.deployer.RegisterModel(t.Context(), "first", "first-1", s.schema.Fingerprint()))
 	m, err := describeModel(t.Context(), s.api, "first")
@@ -95,12 +95,12 @@ func TestAnUpdateKeepsWhatTheLiveEndpointHas(t *testing.T) {
 func TestARollbackBySageMakerIsAFailure(t *testing.T) {
 	tests := []struct {
 		name   string
-		fault  awstest.Fault
+		fault  sandbox.Fault
 		reason string
 	}{
-		{"with a reason", awstest.Fault{Kind: awstest.RollBack, Reason: "the alarm errors-5xx went off"}, "the alarm errors-5xx went off"},
-		{"in silence", awstest.Fault{Kind: awstest.RollBackSilently}, "SageMaker gave no reason"},
-		{"for want of machines", awstest.Fault{Kind: awstest.NoCapacity}, "apacity"},
+		{"with a reason", sandbox.Fault{Kind: sandbox.RollBack, Reason: "the alarm errors-5xx went off"}, "the alarm errors-5xx went off"},
+		{"in silence", sandbox.Fault{Kind: sandbox.RollBackSilently}, "SageMaker gave no reason"},
+		{"for want of machines", sandbox.Fault{Kind: sandbox.NoCapacity}, "apacity"},
 	}
 	for _, tt := range tests {
 		for _, restarted := range []string{"", ", and another process looks"} {
@@ -158,7 +158,7 @@ func TestTheFirstLookAfterAnOrderMayBeOld(t *testing.T) {
 func TestAnEndpointThatCouldNotBeCreatedIsMadeAnew(t *testing.T) {
 	s := start(t)
 	s.train("first", "linear-learner", 300)
-	s.Order("CreateEndpoint", awstest.Fault{Kind: awstest.Fail, Reason: "the container did not answer its ping"})
+	s.Order("CreateEndpoint", sandbox.Fault{Kind: sandbox.Fail, Reason: "the container did not answer its ping"})
 	s.must(s.order("first"))
 	s.Advance(24 * time.Hour)
 	s.serves("", false)
@@ -173,12 +173,12 @@ func TestOrdersWhoseAnswerIsLostAreFoundAgain(t *testing.T) {
 		t.Run(op, func(t *testing.T) {
 			s := start(t)
 			if op != "UpdateEndpoint" {
-				s.Order(op, awstest.Fault{Kind: awstest.LoseAnswer})
+				s.Order(op, sandbox.Fault{Kind: sandbox.LoseAnswer})
 			}
 			s.train("first", "linear-learner", 300)
 			s.deploy("first")
 			if op == "UpdateEndpoint" {
-				s.Order(op, awstest.Fault{Kind: awstest.LoseAnswer})
+				s.Order(op, sandbox.Fault{Kind: sandbox.LoseAnswer})
 				s.train("second", "linear-learner", 400)
 				s.deploy("second")
 			}
@@ -188,7 +188,7 @@ func TestOrdersWhoseAnswerIsLostAreFoundAgain(t *testing.T) {
 
 func TestAConfigurationThatIsNotVisibleYetIsWaitedFor(t *testing.T) {
 	s := start(t)
-	s.Order("CreateEndpoint", awstest.Fault{Kind: awstest.NotYetVisible, Times: 2})
+	s.Order("CreateEndpoint", sandbox.Fault{Kind: sandbox.NotYetVisible, Times: 2})
 	s.train("first", "linear-learner", 300)
 	s.deploy("first")
 }

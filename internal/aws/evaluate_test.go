@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"gateway/internal/aws/awstest"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
+	"gateway/internal/sandbox"
 )
 
 // scoreWith scores with a model while time passes.
@@ -144,13 +144,13 @@ func TestAnEvaluationThatIsStoppedIsMadeAgainWhenAskedFor(t *testing.T) {
 func TestEvaluationsThatFail(t *testing.T) {
 	s := start(t)
 	s.trainOnly("first", "linear-learner", 300)
-	s.Order("CreateTransformJob", awstest.Fault{Kind: awstest.Fail, Reason: "AlgorithmError: out of memory"})
+	s.Order("CreateTransformJob", sandbox.Fault{Kind: sandbox.Fail, Reason: "AlgorithmError: out of memory"})
 	_, err := s.scoreWith("first", 40)
 	isFault(t, err, modelswap.Unfit, "AlgorithmError: out of memory")
-	s.Order("CreateTransformJob", awstest.Fault{Kind: awstest.Limit})
+	s.Order("CreateTransformJob", sandbox.Fault{Kind: sandbox.Limit})
 	_, err = s.scoreWith("first", 30)
 	isFault(t, err, modelswap.NoCapacity, "ResourceLimitExceeded")
-	s.Order("CreateTransformJob", awstest.Fault{Kind: awstest.Fail, Reason: "InternalServerError: try again"})
+	s.Order("CreateTransformJob", sandbox.Fault{Kind: sandbox.Fail, Reason: "InternalServerError: try again"})
 	if _, err := s.scoreWith("first", 20); err != nil { // a fault of SageMaker's: a second job
 		t.Error(err)
 	}

@@ -12,10 +12,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/google/go-cmp/cmp"
 
-	"gateway/internal/aws/awstest"
 	"gateway/internal/export"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
+	"gateway/internal/sandbox"
 )
 
 // exported is a table of n customers and its exporter.
@@ -55,7 +55,7 @@ func TestAnExportIsMadeOnceAndConverted(t *testing.T) {
 	s := start(t)
 	e := s.exported(120)
 	s.pointInTime(true)
-	s.Order("ExportTableToPointInTime", awstest.Fault{Kind: awstest.LoseAnswer})
+	s.Order("ExportTableToPointInTime", sandbox.Fault{Kind: sandbox.LoseAnswer})
 	s.must(e.StartExport(t.Context(), "renewal-1"))
 	s.must(e.StartExport(t.Context(), "renewal-1"))
 	if status, err := e.ExportStatus(t.Context(), "renewal-1"); err != nil || status.Done {
@@ -87,7 +87,7 @@ func TestExportsThatFail(t *testing.T) {
 	e := s.exported(3)
 	isFault(t, e.StartExport(t.Context(), "renewal-1"), modelswap.Input, "table customers cannot be exported: its point-in-time recovery is off; turn it on")
 	s.pointInTime(true)
-	s.Order("ExportTableToPointInTime", awstest.Fault{Kind: awstest.Fail, Code: "S3AccessDenied", Reason: "Access denied to bucket"})
+	s.Order("ExportTableToPointInTime", sandbox.Fault{Kind: sandbox.Fail, Code: "S3AccessDenied", Reason: "Access denied to bucket"})
 	s.must(e.StartExport(t.Context(), "renewal-2"))
 	s.Advance(time.Hour)
 	_, err := e.ExportStatus(t.Context(), "renewal-2")

@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"gateway/internal/aws/awstest"
 	"gateway/internal/predict"
+	"gateway/internal/sandbox"
 )
 
 var updateDocs = flag.Bool("update", false, "write docs/faults.md anew")
@@ -57,36 +57,36 @@ func TestFaultsOfTheEndpointBecomeStatuses(t *testing.T) {
 	const secret = "1.7,0,1,2" // the rows, which a container may repeat
 	tests := []struct {
 		name     string
-		fault    awstest.Fault
+		fault    sandbox.Fault
 		kind     predict.Kind
 		attempts int
 		wait     bool // Retry-After
 	}{
-		{"throttled: 400 with a null message", awstest.Fault{Kind: awstest.Throttle}, predict.Unavailable, 3, true},
-		{"ThrottlingException (400)", awstest.Fault{Kind: awstest.Refuse, Code: "ThrottlingException", Message: "Rate exceeded"}, predict.Unavailable, 3, true},
-		{"429 without a code", awstest.Fault{Kind: awstest.HTML, Status: 429}, predict.Unavailable, 1, true},
-		{"ModelNotReadyException (429)", awstest.Fault{Kind: awstest.ModelNotReady}, predict.Unavailable, 3, true},
-		{"ModelError, the container took too long (original status 0)", awstest.Fault{Kind: awstest.ModelTimeout}, predict.Deadline, 1, false},
-		{"ModelError, the container answered 400", awstest.Fault{Kind: awstest.ModelError, Message: "bad payload " + secret}, predict.BadModel, 1, false},
-		{"ModelError, the container answered 500", awstest.Fault{Kind: awstest.ModelError, Status: 500, Message: "crashed on " + secret}, predict.BadModel, 3, false},
-		{"InternalFailure (500)", awstest.Fault{Kind: awstest.Internal}, predict.BadModel, 3, false},
-		{"ServiceUnavailable (503)", awstest.Fault{Kind: awstest.Unavailable}, predict.BadModel, 3, false},
-		{"InternalDependencyException (530)", awstest.Fault{Kind: awstest.Dependency}, predict.BadModel, 3, false},
-		{"AccessDeniedException (403)", awstest.Fault{Kind: awstest.Denied}, predict.BadModel, 1, false},
-		{"ExpiredTokenException (403)", awstest.Fault{Kind: awstest.Refuse, Status: 403, Code: "ExpiredTokenException", Message: "The security token included in the request is expired"}, predict.BadModel, 1, false},
-		{"ValidationError (400)", awstest.Fault{Kind: awstest.Refuse, Code: "ValidationError", Message: "Variant x not found for Request"}, predict.BadModel, 1, false},
-		{"ValidationError, the endpoint is not found", awstest.Fault{Kind: awstest.Refuse, Code: "ValidationError", Message: "Endpoint bank-endpoint of account 123456789012 not found."}, predict.Unavailable, 1, true},
-		{"413", awstest.Fault{Kind: awstest.HTML, Status: 413}, predict.BadModel, 1, false},
-		{"a proxy's page (502)", awstest.Fault{Kind: awstest.HTML}, predict.BadModel, 3, false},
-		{"a proxy's page (200)", awstest.Fault{Kind: awstest.HTML, Status: 200}, predict.BadModel, 1, false},
-		{"the connection is cut before an answer", awstest.Fault{Kind: awstest.Cut}, predict.BadModel, 3, false},
-		{"the answer is cut off", awstest.Fault{Kind: awstest.Truncate}, predict.BadModel, 3, false},
-		{"no answer", awstest.Fault{Kind: awstest.Hang}, predict.Deadline, 1, false},
-		{"204 and no body", awstest.Fault{Kind: awstest.NoContent}, predict.BadModel, 1, false},
-		{"200 and garbage", awstest.Fault{Kind: awstest.Garbage}, predict.BadModel, 1, false},
-		{"one score too few", awstest.Fault{Kind: awstest.WrongCount}, predict.BadModel, 2, false},
-		{"a score that is NaN", awstest.Fault{Kind: awstest.NotANumber}, predict.BadModel, 1, false},
-		{"a score that is null", awstest.Fault{Kind: awstest.NullScore}, predict.BadModel, 1, false},
+		{"throttled: 400 with a null message", sandbox.Fault{Kind: sandbox.Throttle}, predict.Unavailable, 3, true},
+		{"ThrottlingException (400)", sandbox.Fault{Kind: sandbox.Refuse, Code: "ThrottlingException", Message: "Rate exceeded"}, predict.Unavailable, 3, true},
+		{"429 without a code", sandbox.Fault{Kind: sandbox.HTML, Status: 429}, predict.Unavailable, 1, true},
+		{"ModelNotReadyException (429)", sandbox.Fault{Kind: sandbox.ModelNotReady}, predict.Unavailable, 3, true},
+		{"ModelError, the container took too long (original status 0)", sandbox.Fault{Kind: sandbox.ModelTimeout}, predict.Deadline, 1, false},
+		{"ModelError, the container answered 400", sandbox.Fault{Kind: sandbox.ModelError, Message: "bad payload " + secret}, predict.BadModel, 1, false},
+		{"ModelError, the container answered 500", sandbox.Fault{Kind: sandbox.ModelError, Status: 500, Message: "crashed on " + secret}, predict.BadModel, 3, false},
+		{"InternalFailure (500)", sandbox.Fault{Kind: sandbox.Internal}, predict.BadModel, 3, false},
+		{"ServiceUnavailable (503)", sandbox.Fault{Kind: sandbox.Unavailable}, predict.BadModel, 3, false},
+		{"InternalDependencyException (530)", sandbox.Fault{Kind: sandbox.Dependency}, predict.BadModel, 3, false},
+		{"AccessDeniedException (403)", sandbox.Fault{Kind: sandbox.Denied}, predict.BadModel, 1, false},
+		{"ExpiredTokenException (403)", sandbox.Fault{Kind: sandbox.Refuse, Status: 403, Code: "ExpiredTokenException", Message: "The security token included in the request is expired"}, predict.BadModel, 1, false},
+		{"ValidationError (400)", sandbox.Fault{Kind: sandbox.Refuse, Code: "ValidationError", Message: "Variant x not found for Request"}, predict.BadModel, 1, false},
+		{"ValidationError, the endpoint is not found", sandbox.Fault{Kind: sandbox.Refuse, Code: "ValidationError", Message: "Endpoint bank-endpoint of account 123456789012 not found."}, predict.Unavailable, 1, true},
+		{"413", sandbox.Fault{Kind: sandbox.HTML, Status: 413}, predict.BadModel, 1, false},
+		{"a proxy's page (502)", sandbox.Fault{Kind: sandbox.HTML}, predict.BadModel, 3, false},
+		{"a proxy's page (200)", sandbox.Fault{Kind: sandbox.HTML, Status: 200}, predict.BadModel, 1, false},
+		{"the connection is cut before an answer", sandbox.Fault{Kind: sandbox.Cut}, predict.BadModel, 3, false},
+		{"the answer is cut off", sandbox.Fault{Kind: sandbox.Truncate}, predict.BadModel, 3, false},
+		{"no answer", sandbox.Fault{Kind: sandbox.Hang}, predict.Deadline, 1, false},
+		{"204 and no body", sandbox.Fault{Kind: sandbox.NoContent}, predict.BadModel, 1, false},
+		{"200 and garbage", sandbox.Fault{Kind: sandbox.Garbage}, predict.BadModel, 1, false},
+		{"one score too few", sandbox.Fault{Kind: sandbox.WrongCount}, predict.BadModel, 2, false},
+		{"a score that is NaN", sandbox.Fault{Kind: sandbox.NotANumber}, predict.BadModel, 1, false},
+		{"a score that is null", sandbox.Fault{Kind: sandbox.NullScore}, predict.BadModel, 1, false},
 	}
 	s := start(t)
 	s.train("first", "linear-learner", 400)
@@ -104,7 +104,7 @@ func TestFaultsOfTheEndpointBecomeStatuses(t *testing.T) {
 			o := s.Order("InvokeEndpoint", order)
 			defer o.Cancel()
 			ctx := t.Context()
-			if tt.fault.Kind == awstest.Hang {
+			if tt.fault.Kind == sandbox.Hang {
 				ctx = withTimeout(t, 50*time.Millisecond)
 			}
 			all, _ := rows(3)
@@ -147,12 +147,12 @@ func (s *stand) wireRuntime() {
 }
 
 func TestAPassingFaultCostsNoPrediction(t *testing.T) {
-	for _, kind := range []awstest.Kind{awstest.Throttle, awstest.Internal, awstest.Dependency, awstest.ModelNotReady, awstest.Cut, awstest.Truncate} {
+	for _, kind := range []sandbox.Kind{sandbox.Throttle, sandbox.Internal, sandbox.Dependency, sandbox.ModelNotReady, sandbox.Cut, sandbox.Truncate} {
 		t.Run(string(kind), func(t *testing.T) {
 			s := start(t)
 			s.train("first", "linear-learner", 400)
 			s.deploy("first")
-			s.Order("InvokeEndpoint", awstest.Fault{Kind: kind, Times: 2})
+			s.Order("InvokeEndpoint", sandbox.Fault{Kind: kind, Times: 2})
 			if out, err := s.score(2); err != nil || out.Model != "first" {
 				t.Errorf("got %+v, %v", out, err)
 			}
@@ -165,7 +165,7 @@ func TestRetriesEndWhenTheirBudgetIsSpent(t *testing.T) {
 	s.train("first", "linear-learner", 400)
 	s.deploy("first")
 	s.ForgetCalls()
-	s.Order("InvokeEndpoint", awstest.Fault{Kind: awstest.ModelNotReady, Times: -1})
+	s.Order("InvokeEndpoint", sandbox.Fault{Kind: sandbox.ModelNotReady, Times: -1})
 	const calls = 200
 	for range calls {
 		if _, err := s.score(1); !isKind(err, predict.Unavailable) {
@@ -182,7 +182,7 @@ func TestACallerWhoLeavesEndsTheCall(t *testing.T) {
 	s := start(t)
 	s.train("first", "linear-learner", 400)
 	s.deploy("first")
-	o := s.Order("InvokeEndpoint", awstest.Fault{Kind: awstest.Hang, Times: -1})
+	o := s.Order("InvokeEndpoint", sandbox.Fault{Kind: sandbox.Hang, Times: -1})
 	ctx, leave := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {

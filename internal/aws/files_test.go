@@ -15,8 +15,8 @@ import (
 	sdk "github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
-	"gateway/internal/aws/awstest"
 	"gateway/internal/modelswap"
+	"gateway/internal/sandbox"
 )
 
 func (s *stand) objects(prefix string) (keys []string) {
@@ -82,7 +82,7 @@ func TestAFileAppearsWholeOrNotAtAll(t *testing.T) {
 			s := start(t)
 			s.write("file", "the old text")
 			if tt.fault != "" {
-				s.Order(tt.fault, awstest.Fault{Kind: awstest.Denied, Times: -1})
+				s.Order(tt.fault, sandbox.Fault{Kind: sandbox.Denied, Times: -1})
 			}
 			err := s.files.WriteFile(t.Context(), "file", tt.write)
 			if err == nil || tt.want != nil && !errors.Is(err, tt.want) {
@@ -122,7 +122,7 @@ func TestALargeFileGoesAndComesInPieces(t *testing.T) {
 		t.Errorf("metadata is %v (%v), want the schema's fingerprint", head.Metadata, err)
 	}
 	// The connection breaks twice on the way back.
-	s.Order("GetObject", awstest.Fault{Kind: awstest.Truncate, Times: 2})
+	s.Order("GetObject", sandbox.Fault{Kind: sandbox.Truncate, Times: 2})
 	file, err := s.files.FS(t.Context()).Open("large")
 	s.must(err)
 	defer file.Close()
@@ -139,7 +139,7 @@ func TestALargeFileGoesAndComesInPieces(t *testing.T) {
 func TestAFileThatChangesWhileItIsReadIsAnError(t *testing.T) {
 	s := start(t)
 	s.write("file", strings.Repeat("old ", 10_000))
-	s.Order("GetObject", awstest.Fault{Kind: awstest.Truncate})
+	s.Order("GetObject", sandbox.Fault{Kind: sandbox.Truncate})
 	file, err := s.files.FS(t.Context()).Open("file")
 	s.must(err)
 	defer file.Close()
@@ -202,6 +202,6 @@ func TestABucketThatIsWrongIsToldAtStart(t *testing.T) {
 	s.must(err)
 	isFault(t, files.Check(t.Context()), modelswap.Input, "NoSuchBucket")
 	s.must(s.files.Check(t.Context()))
-	s.Order("ListObjectsV2", awstest.Fault{Kind: awstest.Denied})
+	s.Order("ListObjectsV2", sandbox.Fault{Kind: sandbox.Denied})
 	isFault(t, s.files.Check(t.Context()), modelswap.Input, "AccessDenied")
 }

@@ -14,10 +14,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sagemaker"
 	"github.com/aws/aws-sdk-go-v2/service/sagemaker/types"
 
-	"gateway/internal/aws/awstest"
 	"gateway/internal/learn"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
+	"gateway/internal/sandbox"
 )
 
 const bucket = "bank"
@@ -43,7 +43,7 @@ func parseSchema(t testing.TB, text string) *predict.Schema {
 
 // stand is the back end on a stand-in whose time stands still until Advance.
 type stand struct {
-	*awstest.Server
+	*sandbox.Server
 	t        *testing.T
 	api      *Clients
 	schema   *predict.Schema
@@ -57,15 +57,15 @@ type stand struct {
 
 func start(t *testing.T) *stand {
 	t.Helper()
-	return startWith(t, smallSchema, awstest.Options{Clock: awstest.NewManualClock()})
+	return startWith(t, smallSchema, sandbox.Options{Clock: sandbox.NewManualClock()})
 }
 
-func startWith(t *testing.T, schema string, o awstest.Options) *stand {
+func startWith(t *testing.T, schema string, o sandbox.Options) *stand {
 	t.Helper()
 	o.Buckets = append(o.Buckets, bucket)
-	s := &stand{Server: awstest.Start(t, o), t: t, schema: parseSchema(t, schema)}
+	s := &stand{Server: sandbox.Start(t, o), t: t, schema: parseSchema(t, schema)}
 	s.api = s.clients()
-	s.hosting = HostingSettings{Role: awstest.Role, InstanceType: "ml.m5.large", InstanceCount: 1, Strategy: AllAtOnce}
+	s.hosting = HostingSettings{Role: sandbox.Role, InstanceType: "ml.m5.large", InstanceCount: 1, Strategy: AllAtOnce}
 	s.wire(s.schema)
 	return s
 }
@@ -89,7 +89,7 @@ func (s *stand) wire(schema *predict.Schema) {
 	s.schema = schema
 	s.endpoint = NewEndpoint(s.api, s.files, "bank-endpoint", schema, Formats{})
 	s.scorer = NewScorer(s.endpoint, slog.New(slog.DiscardHandler))
-	s.trainer = NewTrainer(s.api, s.files, TrainingSettings{Algorithm: "linear-learner", Role: awstest.Role, InstanceType: "ml.m5.large", InstanceCount: 1, VolumeGB: 10})
+	s.trainer = NewTrainer(s.api, s.files, TrainingSettings{Algorithm: "linear-learner", Role: sandbox.Role, InstanceType: "ml.m5.large", InstanceCount: 1, VolumeGB: 10})
 	s.deployer = NewDeployer(s.endpoint, s.hosting, Timing{Poll: time.Millisecond}, slog.New(slog.DiscardHandler))
 }
 

@@ -21,8 +21,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"gateway/internal/aws/awstest"
 	"gateway/internal/predict"
+	"gateway/internal/sandbox"
 )
 
 // byTheSDK makes a runtime whose calls are all the SDK's own.
@@ -33,7 +33,7 @@ func byTheSDK(r *invoker) *invoker {
 
 // inMemory is the configuration of a stand-in in memory, for clients that want
 // to open their own connections.
-func inMemory(s *awstest.Server) sdk.Config {
+func inMemory(s *sandbox.Server) sdk.Config {
 	cfg := s.Config()
 	dial := cfg.HTTPClient.(*http.Client).Transport.(*http.Transport).DialContext
 	cfg.HTTPClient = awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) { t.DialContext = dial })
@@ -58,26 +58,26 @@ type outcomeOf struct {
 func TestEveryFaultEndsAsWithTheSDK(t *testing.T) {
 	type order struct {
 		name  string
-		fault awstest.Fault
+		fault sandbox.Fault
 	}
 	var orders []order
-	for _, kind := range awstest.Kinds() {
-		orders = append(orders, order{string(kind), awstest.Fault{Kind: kind, Delay: 5 * time.Millisecond}})
+	for _, kind := range sandbox.Kinds() {
+		orders = append(orders, order{string(kind), sandbox.Fault{Kind: kind, Delay: 5 * time.Millisecond}})
 	}
 	for _, status := range []int{201, 200, 204, 301, 400, 403, 404, 413, 424, 429, 500, 502, 503, 504, 530} {
-		orders = append(orders, order{fmt.Sprintf("page %d", status), awstest.Fault{Kind: awstest.HTML, Status: status}})
+		orders = append(orders, order{fmt.Sprintf("page %d", status), sandbox.Fault{Kind: sandbox.HTML, Status: status}})
 	}
 	for _, code := range []string{"ThrottlingException", "SlowDown", "LimitExceededException", "ExpiredTokenException", "RequestTimeout", "RequestTimeTooSkewed",
 		"InvalidSignatureException", "ServiceUnavailable", "ModelNotReadyException", "ValidationError", "ModelError", "Unheard"} {
 		for _, status := range []int{400, 403, 429, 500} {
-			orders = append(orders, order{fmt.Sprintf("%s %d", code, status), awstest.Fault{Kind: awstest.Refuse, Status: status, Code: code, Message: "no"}})
+			orders = append(orders, order{fmt.Sprintf("%s %d", code, status), sandbox.Fault{Kind: sandbox.Refuse, Status: status, Code: code, Message: "no"}})
 		}
 	}
 	for _, status := range []int{400, 404, 499, 500, 503} {
-		orders = append(orders, order{fmt.Sprintf("model error %d", status), awstest.Fault{Kind: awstest.ModelError, Status: status}})
+		orders = append(orders, order{fmt.Sprintf("model error %d", status), sandbox.Fault{Kind: sandbox.ModelError, Status: status}})
 	}
 	synctest.Test(t, func(t *testing.T) {
-		s := startWith(t, smallSchema, awstest.Options{Clock: awstest.NewManualClock(), InMemory: true})
+		s := startWith(t, smallSchema, sandbox.Options{Clock: sandbox.NewManualClock(), InMemory: true})
 		s.train("first", "linear-learner", 400)
 		s.must(s.order("first"))
 		s.Advance(time.Hour)
@@ -98,7 +98,7 @@ func TestEveryFaultEndsAsWithTheSDK(t *testing.T) {
 }
 
 // outcome makes a call under a fault, after one that went well.
-func (s *stand) outcome(r *invoker, fault awstest.Fault) outcomeOf {
+func (s *stand) outcome(r *invoker, fault sandbox.Fault) outcomeOf {
 	s.t.Helper()
 	s.api.runtime = r
 	_, err := s.score(1)

@@ -4,8 +4,8 @@ import (
 	"testing"
 	"time"
 
-	"gateway/internal/aws/awstest"
 	"gateway/internal/modelswap/modelswaptest"
+	"gateway/internal/sandbox"
 )
 
 const twoNumbers = `
@@ -19,7 +19,7 @@ features:
 
 func TestSageMakerKeepsTheContractOfPlatforms(t *testing.T) {
 	modelswaptest.TestPlatform(t, func(t *testing.T) modelswaptest.Platform {
-		s := startWith(t, twoNumbers, awstest.Options{Pace: awstest.RealPace().Faster(10_000)})
+		s := startWith(t, twoNumbers, sandbox.Options{Pace: sandbox.RealPace().Faster(10_000)})
 		s.deployer.timing.Grace = 300 * time.Millisecond
 		return modelswaptest.Platform{Files: s.files, Trainer: s.trainer, Deployer: s.deployer, Scorer: s.scorer, Schema: s.schema}
 	})

@@ -12,11 +12,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"gateway/internal/aws/awstest"
 	"gateway/internal/local"
 	"gateway/internal/modelswap"
 	"gateway/internal/modelswap/modelswaptest"
 	"gateway/internal/predict"
+	"gateway/internal/sandbox"
 )
 
 // people is a customer store of n customers.
@@ -49,7 +49,7 @@ func startRenewing(t *testing.T) *renewing {
 
 func startRenewingWith(t *testing.T, schema string) *renewing {
 	t.Helper()
-	s := startWith(t, schema, awstest.Options{Pace: awstest.RealPace().Faster(10_000)})
+	s := startWith(t, schema, sandbox.Options{Pace: sandbox.RealPace().Faster(10_000)})
 	cfg := s.Config()
 	cfg.Retryer = func() sdk.Retryer { // the same number of attempts, without the waiting
 		return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts, o.MaxBackoff = 5, time.Millisecond })
@@ -108,39 +108,39 @@ func TestFaultsOfTheServicesAndWhatBecomesOfTheRenewal(t *testing.T) {
 	tests := []struct {
 		name      string
 		operation string
-		fault     awstest.Fault
+		fault     sandbox.Fault
 		want      outcome
 		text      string // of the renewal's error
 	}{
-		{"throttled three times", "CreateTrainingJob", awstest.Fault{Kind: awstest.Throttle, Times: 3}, passes, ""},
-		{"throttled for good", "CreateTrainingJob", awstest.Fault{Kind: awstest.Throttle, Times: -1}, fails("train", modelswap.Throttled, 20), "ThrottlingException"},
-		{"done, and the answer is lost", "CreateTrainingJob", awstest.Fault{Kind: awstest.LoseAnswer}, passes, ""},
-		{"the quota is used up (ResourceLimitExceeded)", "CreateTrainingJob", awstest.Fault{Kind: awstest.Limit, Times: -1}, fails("train", modelswap.NoCapacity, 12), "ResourceLimitExceeded"},
-		{"403 AccessDeniedException", "CreateTrainingJob", awstest.Fault{Kind: awstest.Denied, Times: -1}, fails("train", modelswap.Input, 0), "AccessDeniedException"},
-		{"500 for good", "CreateTrainingJob", awstest.Fault{Kind: awstest.Internal, Times: -1}, fails("train", modelswap.Transient, 4), "InternalFailure"},
-		{"a proxy's page for good", "CreateTrainingJob", awstest.Fault{Kind: awstest.HTML, Times: -1}, fails("train", modelswap.Transient, 4), ""},
-		{"400 ValidationException", "CreateTrainingJob", awstest.Fault{Kind: awstest.Refuse, Code: "ValidationException", Message: "Could not assume role"}, fails("train", modelswap.Input, 0), "Could not assume role"},
-		{"the job fails", "CreateTrainingJob", awstest.Fault{Kind: awstest.Fail, Reason: "ClientError: bad data"}, fails("train", modelswap.Input, 0), "the training job failed: ClientError: bad data"},
-		{"the job gets no machine", "CreateTrainingJob", awstest.Fault{Kind: awstest.NoCapacity}, fails("train", modelswap.Input, 0), "CapacityError"},
-		{"the job takes too long", "CreateTrainingJob", awstest.Fault{Kind: awstest.ExceedRuntime}, fails("train", modelswap.Input, 0), "training took longer than the 24h0m0s allowed"},
-		{"throttled three times", "DescribeTrainingJob", awstest.Fault{Kind: awstest.Throttle, Times: 3}, passes, ""},
-		{"done, and the answer is lost", "CreateModel", awstest.Fault{Kind: awstest.LoseAnswer}, passes, ""},
-		{"the artifact cannot be read", "CreateModel", awstest.Fault{Kind: awstest.Refuse, Code: "ValidationException", Message: "Could not access model data at s3://…"}, fails("register", modelswap.Input, 0), "Could not access model data"},
-		{"done, and the answer is lost", "CreateTransformJob", awstest.Fault{Kind: awstest.LoseAnswer}, passes, ""},
-		{"the job fails", "CreateTransformJob", awstest.Fault{Kind: awstest.Fail, Reason: "AlgorithmError: out of memory"}, fails("evaluate", modelswap.Unfit, 0), "AlgorithmError: out of memory"},
-		{"done, and the answer is lost", "CreateEndpointConfig", awstest.Fault{Kind: awstest.LoseAnswer}, passes, ""},
-		{"does not see the configuration yet", "UpdateEndpoint", awstest.Fault{Kind: awstest.NotYetVisible, Times: 2}, passes, ""},
-		{"done, and the answer is lost", "UpdateEndpoint", awstest.Fault{Kind: awstest.LoseAnswer}, passes, ""},
-		{"the quota is used up (ResourceLimitExceeded)", "UpdateEndpoint", awstest.Fault{Kind: awstest.Limit, Times: -1}, fails("deploy", modelswap.NoCapacity, 12), "ResourceLimitExceeded"},
-		{"SageMaker rolls back", "UpdateEndpoint", awstest.Fault{Kind: awstest.RollBack, Reason: "the alarm went off"}, fails("deploy", modelswap.Unfit, 0), "the alarm went off"},
-		{"SageMaker rolls back and says nothing", "UpdateEndpoint", awstest.Fault{Kind: awstest.RollBackSilently}, fails("deploy", modelswap.Unfit, 0), "SageMaker gave no reason"},
-		{"SageMaker finds no machines", "UpdateEndpoint", awstest.Fault{Kind: awstest.NoCapacity}, fails("deploy", modelswap.Unfit, 0), ""},
-		{"throttled three times", "DescribeEndpoint", awstest.Fault{Kind: awstest.Throttle, Times: 3}, passes, ""},
-		{"403 AccessDeniedException", "DescribeEndpoint", awstest.Fault{Kind: awstest.Denied, Times: -1}, fails("convert", modelswap.Input, 0), "AccessDeniedException"},
-		{"the live model answers nonsense", "InvokeEndpoint", awstest.Fault{Kind: awstest.Garbage, Times: -1}, fails("verify", modelswap.Unfit, 0), "the live path does not score"},
-		{"403 AccessDenied", "PutObject", awstest.Fault{Kind: awstest.Denied, Times: -1}, fails("export", modelswap.Input, 0), "AccessDenied"},
-		{"503 SlowDown three times", "PutObject", awstest.Fault{Kind: awstest.Throttle, Times: 3}, passes, ""},
-		{"the answer is cut off twice", "GetObject", awstest.Fault{Kind: awstest.Truncate, Times: 2, Resource: "*/data/*"}, passes, ""},
+		{"throttled three times", "CreateTrainingJob", sandbox.Fault{Kind: sandbox.Throttle, Times: 3}, passes, ""},
+		{"throttled for good", "CreateTrainingJob", sandbox.Fault{Kind: sandbox.Throttle, Times: -1}, fails("train", modelswap.Throttled, 20), "ThrottlingException"},
+		{"done, and the answer is lost", "CreateTrainingJob", sandbox.Fault{Kind: sandbox.LoseAnswer}, passes, ""},
+		{"the quota is used up (ResourceLimitExceeded)", "CreateTrainingJob", sandbox.Fault{Kind: sandbox.Limit, Times: -1}, fails("train", modelswap.NoCapacity, 12), "ResourceLimitExceeded"},
+		{"403 AccessDeniedException", "CreateTrainingJob", sandbox.Fault{Kind: sandbox.Denied, Times: -1}, fails("train", modelswap.Input, 0), "AccessDeniedException"},
+		{"500 for good", "CreateTrainingJob", sandbox.Fault{Kind: sandbox.Internal, Times: -1}, fails("train", modelswap.Transient, 4), "InternalFailure"},
+		{"a proxy's page for good", "CreateTrainingJob", sandbox.Fault{Kind: sandbox.HTML, Times: -1}, fails("train", modelswap.Transient, 4), ""},
+		{"400 ValidationException", "CreateTrainingJob", sandbox.Fault{Kind: sandbox.Refuse, Code: "ValidationException", Message: "Could not assume role"}, fails("train", modelswap.Input, 0), "Could not assume role"},
+		{"the job fails", "CreateTrainingJob", sandbox.Fault{Kind: sandbox.Fail, Reason: "ClientError: bad data"}, fails("train", modelswap.Input, 0), "the training job failed: ClientError: bad data"},
+		{"the job gets no machine", "CreateTrainingJob", sandbox.Fault{Kind: sandbox.NoCapacity}, fails("train", modelswap.Input, 0), "CapacityError"},
+		{"the job takes too long", "CreateTrainingJob", sandbox.Fault{Kind: sandbox.ExceedRuntime}, fails("train", modelswap.Input, 0), "training took longer than the 24h0m0s allowed"},
+		{"throttled three times", "DescribeTrainingJob", sandbox.Fault{Kind: sandbox.Throttle, Times: 3}, passes, ""},
+		{"done, and the answer is lost", "CreateModel", sandbox.Fault{Kind: sandbox.LoseAnswer}, passes, ""},
+		{"the artifact cannot be read", "CreateModel", sandbox.Fault{Kind: sandbox.Refuse, Code: "ValidationException", Message: "Could not access model data at s3://…"}, fails("register", modelswap.Input, 0), "Could not access model data"},
+		{"done, and the answer is lost", "CreateTransformJob", sandbox.Fault{Kind: sandbox.LoseAnswer}, passes, ""},
+		{"the job fails", "CreateTransformJob", sandbox.Fault{Kind: sandbox.Fail, Reason: "AlgorithmError: out of memory"}, fails("evaluate", modelswap.Unfit, 0), "AlgorithmError: out of memory"},
+		{"done, and the answer is lost", "CreateEndpointConfig", sandbox.Fault{Kind: sandbox.LoseAnswer}, passes, ""},
+		{"does not see the configuration yet", "UpdateEndpoint", sandbox.Fault{Kind: sandbox.NotYetVisible, Times: 2}, passes, ""},
+		{"done, and the answer is lost", "UpdateEndpoint", sandbox.Fault{Kind: sandbox.LoseAnswer}, passes, ""},
+		{"the quota is used up (ResourceLimitExceeded)", "UpdateEndpoint", sandbox.Fault{Kind: sandbox.Limit, Times: -1}, fails("deploy", modelswap.NoCapacity, 12), "ResourceLimitExceeded"},
+		{"SageMaker rolls back", "UpdateEndpoint", sandbox.Fault{Kind: sandbox.RollBack, Reason: "the alarm went off"}, fails("deploy", modelswap.Unfit, 0), "the alarm went off"},
+		{"SageMaker rolls back and says nothing", "UpdateEndpoint", sandbox.Fault{Kind: sandbox.RollBackSilently}, fails("deploy", modelswap.Unfit, 0), "SageMaker gave no reason"},
+		{"SageMaker finds no machines", "UpdateEndpoint", sandbox.Fault{Kind: sandbox.NoCapacity}, fails("deploy", modelswap.Unfit, 0), ""},
+		{"throttled three times", "DescribeEndpoint", sandbox.Fault{Kind: sandbox.Throttle, Times: 3}, passes, ""},
+		{"403 AccessDeniedException", "DescribeEndpoint", sandbox.Fault{Kind: sandbox.Denied, Times: -1}, fails("convert", modelswap.Input, 0), "AccessDeniedException"},
+		{"the live model answers nonsense", "InvokeEndpoint", sandbox.Fault{Kind: sandbox.Garbage, Times: -1}, fails("verify", modelswap.Unfit, 0), "the live path does not score"},
+		{"403 AccessDenied", "PutObject", sandbox.Fault{Kind: sandbox.Denied, Times: -1}, fails("export", modelswap.Input, 0), "AccessDenied"},
+		{"503 SlowDown three times", "PutObject", sandbox.Fault{Kind: sandbox.Throttle, Times: 3}, passes, ""},
+		{"the answer is cut off twice", "GetObject", sandbox.Fault{Kind: sandbox.Truncate, Times: 2, Resource: "*/data/*"}, passes, ""},
 	}
 	table := faultTable{begin: "<!-- renewals -->", end: "<!-- /renewals -->", lines: []string{
 		"| operation | what it does | attempts | class | tries of the step | renewal | reason given |", "|---|---|---|---|---|---|---|"}}

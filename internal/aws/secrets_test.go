@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"gateway/internal/aws"
-	"gateway/internal/aws/awstest"
+	"gateway/internal/sandbox"
 	"gateway/internal/secrets"
 	"gateway/internal/secrets/secretstest"
 
@@ -43,8 +43,8 @@ func newManager(t *testing.T, url string) *manager {
 	return &manager{t: t, cfg: cfg, client: secretsmanager.NewFromConfig(cfg)}
 }
 
-func standIn(t *testing.T) (*awstest.SecretsManager, *manager) {
-	stand := awstest.NewSecretsManager()
+func standIn(t *testing.T) (*sandbox.SecretsManager, *manager) {
+	stand := sandbox.NewSecretsManager()
 	server := httptest.NewServer(stand)
 	t.Cleanup(server.Close)
 	return stand, newManager(t, server.URL)
@@ -148,25 +148,25 @@ func TestFaultsOfSecretsManagerAreClassified(t *testing.T) {
 	stand, m := standIn(t)
 	m.put("db", "a-value")
 	source := aws.NewSecrets(m.cfg)
-	for fault, want := range map[awstest.SecretsFault]struct {
+	for fault, want := range map[sandbox.SecretsFault]struct {
 		final error
 		text  string
 		reads int
 	}{
-		awstest.SecretsThrottle: {nil, "ThrottlingException", 3},
-		awstest.SecretsFail:     {nil, "InternalServiceError", 3},
-		awstest.SecretsDown:     {nil, "EOF", 3},
-		awstest.SecretsGarbage:  {nil, "deserialization", 1},
-		awstest.SecretsEmpty:    {nil, "no secret", 1},
-		awstest.SecretsSlow:     {nil, "deadline", 1},
-		awstest.SecretsDeny:     {secrets.ErrRefused, "AccessDenied", 1},
+		sandbox.SecretsThrottle: {nil, "ThrottlingException", 3},
+		sandbox.SecretsFail:     {nil, "InternalServiceError", 3},
+		sandbox.SecretsDown:     {nil, "EOF", 3},
+		sandbox.SecretsGarbage:  {nil, "deserialization", 1},
+		sandbox.SecretsEmpty:    {nil, "no secret", 1},
+		sandbox.SecretsSlow:     {nil, "deadline", 1},
+		sandbox.SecretsDeny:     {secrets.ErrRefused, "AccessDenied", 1},
 	} {
 		t.Run(string(fault), func(t *testing.T) {
 			stand.Fault(fault)
-			defer stand.Fault(awstest.SecretsWork)
+			defer stand.Fault(sandbox.SecretsWork)
 			before, _ := stand.Reads()
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-			if fault == awstest.SecretsSlow {
+			if fault == sandbox.SecretsSlow {
 				ctx, cancel = context.WithTimeout(t.Context(), 100*time.Millisecond)
 			}
 			defer cancel()
@@ -234,7 +234,7 @@ func TestTheSDKsSettingsAreMinded(t *testing.T) {
 	if err != nil || v.Value.Reveal() != "a-value" {
 		t.Errorf("got %v (%v)", v.ID, err)
 	}
-	stand.Fault(awstest.SecretsThrottle)
+	stand.Fault(sandbox.SecretsThrottle)
 	before, _ := stand.Reads()
 	if _, err := source.Get(t.Context(), "db", secrets.Current); err == nil {
 		t.Error("a throttled read succeeded")

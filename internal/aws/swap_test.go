@@ -6,8 +6,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"gateway/internal/aws/awstest"
 	"gateway/internal/predict"
+	"gateway/internal/sandbox"
 	"gateway/internal/scoring"
 )
 
@@ -86,13 +86,13 @@ func TestASwapThatAnotherGatewayOrderedIsSeenInTheFirstAnswer(t *testing.T) {
 }
 
 func TestAnswersAreTrueThroughRollbacks(t *testing.T) {
-	for _, kind := range []awstest.Kind{awstest.RollBack, awstest.RollBackSilently} {
+	for _, kind := range []sandbox.Kind{sandbox.RollBack, sandbox.RollBackSilently} {
 		t.Run(string(kind), func(t *testing.T) {
 			s := start(t)
 			s.train("first", "linear-learner", 400)
 			s.deploy("first")
 			s.train("second", "linear-learner", 500)
-			s.Order("UpdateEndpoint", awstest.Fault{Kind: kind, Reason: "the alarm went off"})
+			s.Order("UpdateEndpoint", sandbox.Fault{Kind: kind, Reason: "the alarm went off"})
 			s.must(s.order("second"))
 			s.inShift()
 			s.truth(40)

@@ -9,8 +9,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sagemaker"
 	"github.com/google/go-cmp/cmp"
 
-	"gateway/internal/aws/awstest"
 	"gateway/internal/modelswap"
+	"gateway/internal/sandbox"
 )
 
 func (s *stand) describeJob(name string) *sagemaker.DescribeTrainingJobOutput {
@@ -53,7 +53,7 @@ func TestATrainingJobIsWhatWasAskedFor(t *testing.T) {
 	}
 	if diff := cmp.Diff(map[string]any{
 		"image": "664544806723.dkr.ecr.eu-central-1.amazonaws.com/linear-learner:1", "type": "ml.c5.xlarge", "count": int32(2), "disk": int32(10),
-		"run": int32(1800), "wait": int32(5400), "spot": true, "role": awstest.Role, "output": "s3://bank/gateway/training", "retry": int32(2),
+		"run": int32(1800), "wait": int32(5400), "spot": true, "role": sandbox.Role, "output": "s3://bank/gateway/training", "retry": int32(2),
 	}, got); diff != "" {
 		t.Errorf("the job (-want +got):\n%s", diff)
 	}
@@ -108,7 +108,7 @@ func TestStartingAJobTwiceStartsItOnce(t *testing.T) {
 	if got := s.status(job.Name).State; got != modelswap.TrainingLost {
 		t.Errorf("a job that was never started is %s", got)
 	}
-	s.Order("CreateTrainingJob", awstest.Fault{Kind: awstest.LoseAnswer}) // the client's retry meets our own job
+	s.Order("CreateTrainingJob", sandbox.Fault{Kind: sandbox.LoseAnswer}) // the client's retry meets our own job
 	s.must(s.trainer.StartTraining(t.Context(), job))
 	s.must(s.trainer.StartTraining(t.Context(), job))
 	if got := s.status(job.Name).State; got != modelswap.TrainingRunning {
@@ -122,15 +122,15 @@ func TestStartingAJobTwiceStartsItOnce(t *testing.T) {
 func TestWhatBecomesOfAJob(t *testing.T) {
 	tests := []struct {
 		name   string
-		fault  awstest.Fault
+		fault  sandbox.Fault
 		state  modelswap.TrainingState
 		reason string
 	}{
-		{"it completes", awstest.Fault{Kind: awstest.IntegerLabels}, modelswap.TrainingSucceeded, ""},
-		{"it passes through a status that nobody has heard of", awstest.Fault{Kind: awstest.OddStatus, At: "Defragmenting"}, modelswap.TrainingSucceeded, ""},
-		{"it fails", awstest.Fault{Kind: awstest.Fail, Reason: "AlgorithmError: no rows"}, modelswap.TrainingFailed, "the training job failed: AlgorithmError: no rows"},
-		{"no machine is to be had", awstest.Fault{Kind: awstest.NoCapacity}, modelswap.TrainingFailed, "CapacityError"},
-		{"it takes too long, and leaves an artifact", awstest.Fault{Kind: awstest.ExceedRuntime}, modelswap.TrainingFailed, "training took longer than the 1h0m0s allowed (GATEWAY_TRAINING_MAX_RUNTIME)"},
+		{"it completes", sandbox.Fault{Kind: sandbox.IntegerLabels}, modelswap.TrainingSucceeded, ""},
+		{"it passes through a status that nobody has heard of", sandbox.Fault{Kind: sandbox.OddStatus, At: "Defragmenting"}, modelswap.TrainingSucceeded, ""},
+		{"it fails", sandbox.Fault{Kind: sandbox.Fail, Reason: "AlgorithmError: no rows"}, modelswap.TrainingFailed, "the training job failed: AlgorithmError: no rows"},
+		{"no machine is to be had", sandbox.Fault{Kind: sandbox.NoCapacity}, modelswap.TrainingFailed, "CapacityError"},
+		{"it takes too long, and leaves an artifact", sandbox.Fault{Kind: sandbox.ExceedRuntime}, modelswap.TrainingFailed, "training took longer than the 1h0m0s allowed (GATEWAY_TRAINING_MAX_RUNTIME)"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -167,20 +167,20 @@ func TestAJobThatIsStoppedIsNoSuccess(t *testing.T) {
 	}
 	s.must(s.trainer.StopTraining(t.Context(), job.Name))
 	s.must(s.trainer.StopTraining(t.Context(), "never-started"))
-	s.Order("StopTrainingJob", awstest.Fault{Kind: awstest.Denied})
+	s.Order("StopTrainingJob", sandbox.Fault{Kind: sandbox.Denied})
 	isFault(t, s.trainer.StopTraining(t.Context(), job.Name), modelswap.Input, "AccessDenied")
 }
 
 func TestAJobThatCannotBeStarted(t *testing.T) {
 	tests := []struct {
 		name  string
-		fault awstest.Fault
+		fault sandbox.Fault
 		class modelswap.Class
 		text  string
 	}{
-		{"the quota is used up", awstest.Fault{Kind: awstest.Limit}, modelswap.NoCapacity, "ResourceLimitExceeded: The account-level service limit"},
-		{"it may not be", awstest.Fault{Kind: awstest.Denied}, modelswap.Input, "CreateTrainingJob: AccessDeniedException"},
-		{"the request is refused", awstest.Fault{Kind: awstest.Refuse, Code: "ValidationException", Message: "wrong"}, modelswap.Input, "ValidationException: wrong"},
+		{"the quota is used up", sandbox.Fault{Kind: sandbox.Limit}, modelswap.NoCapacity, "ResourceLimitExceeded: The account-level service limit"},
+		{"it may not be", sandbox.Fault{Kind: sandbox.Denied}, modelswap.Input, "CreateTrainingJob: AccessDeniedException"},
+		{"the request is refused", sandbox.Fault{Kind: sandbox.Refuse, Code: "ValidationException", Message: "wrong"}, modelswap.Input, "ValidationException: wrong"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

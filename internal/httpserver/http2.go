@@ -4,7 +4,7 @@ import (
 	"io"
 	"net/http"
 
-	"gateway/internal/overload"
+	"gateway/internal/admission"
 )
 
 const (
@@ -41,7 +41,7 @@ func (l *Listener) boundStreams(next http.Handler) http.Handler {
 			w.WriteHeader(http.StatusRequestHeaderFieldsTooLarge)
 			return
 		}
-		network := overload.Network(r.RemoteAddr)
+		network := admission.Network(r.RemoteAddr)
 		if !l.admit(r.RemoteAddr, network) {
 			l.refused.Add(1)
 			w.Header().Set("Content-Type", "application/problem+json")

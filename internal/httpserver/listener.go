@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"gateway/internal/overload"
+	"gateway/internal/admission"
 )
 
 // Listener is a TCP listener that can stop without resetting a connection.
@@ -26,8 +26,8 @@ type Listener struct {
 	stop     sync.Once
 	max      int64 // open connections; 0: no bound
 
-	clients *overload.Budget // of those connections, by network
-	trusted []netip.Prefix   // proxies, which have the connections of many clients
+	clients *admission.Budget // of those connections, by network
+	trusted []netip.Prefix    // proxies, which have the connections of many clients
 
 	refused  atomic.Int64 // connections beyond the bound
 	stopping atomic.Bool
@@ -49,7 +49,7 @@ func Listen(addr string, maxConnections int64, trusted []netip.Prefix) (*Listene
 		return nil, err
 	}
 	d := &Listener{tcp: l.(*net.TCPListener), max: maxConnections, trusted: trusted, accepted: make(chan net.Conn),
-		clients: overload.NewBudget(maxConnections), idle: make(chan struct{}), stopped: make(chan struct{})}
+		clients: admission.NewBudget(maxConnections), idle: make(chan struct{}), stopped: make(chan struct{})}
 	go d.acceptAll()
 	return d, nil
 }
@@ -81,7 +81,7 @@ func (l *Listener) Refused() int64 { return l.refused.Load() }
 
 // hand counts a connection and waits until the server takes it.
 func (l *Listener) hand(conn net.Conn) {
-	network := overload.Network(conn.RemoteAddr().String())
+	network := admission.Network(conn.RemoteAddr().String())
 	if !l.admit(conn.RemoteAddr().String(), network) {
 		l.refused.Add(1)
 		rejectConn(conn)

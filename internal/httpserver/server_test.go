@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"gateway/internal/overload"
+	"gateway/internal/admission"
 )
 
 // http2Client is a client that speaks HTTP/2 without TLS, as a proxy that ends
@@ -166,7 +166,7 @@ func TestOneClientHasHalfOfTheConnections(t *testing.T) {
 	defer l.Close()
 	from := func(address string) bool {
 		remote := net.JoinHostPort(address, "4711")
-		return l.admit(remote, overload.Network(remote))
+		return l.admit(remote, admission.Network(remote))
 	}
 	for i := range 7 {
 		if in := from("192.0.2.1"); in != (i < 5) {

@@ -13,7 +13,7 @@
 //
 // This process is the client. It starts the others, each of which ends with it:
 //
-//	endpoint   the stand-in for AWS (package awstest), and before it a runtime
+//	endpoint   the stand-in for AWS (package sandbox), and before it a runtime
 //	           of its own: fast, of a size that can be set, with faults
 //	gateway    the binary, on SQLite in a new data dir, with ledger, validation
 //	           and metrics on; its models were trained by its own renewals

@@ -10,14 +10,14 @@ import (
 	"sync"
 	"time"
 
-	"gateway/internal/aws/awstest"
 	"gateway/internal/learn"
+	"gateway/internal/sandbox"
 )
 
 // front is SageMaker's runtime before the stand-in: its models answer, over a
 // server that is small enough not to be what is measured.
 type front struct {
-	aws   *awstest.Server
+	aws   *sandbox.Server
 	tally tally
 	slots slots
 	// scores are what a model's container writes about a row, by model and
@@ -147,7 +147,7 @@ func invocation(line []byte) (endpoint string, ok bool) {
 	return string(name), ok
 }
 
-func (r *front) predictions(who *awstest.Answering, lines [][]byte, nonsense string) ([]byte, error) {
+func (r *front) predictions(who *sandbox.Answering, lines [][]byte, nonsense string) ([]byte, error) {
 	if nonsense == notJSON {
 		return []byte("Segmentation fault (core dumped)\n"), nil
 	}
@@ -172,7 +172,7 @@ func (r *front) predictions(who *awstest.Answering, lines [][]byte, nonsense str
 	return append(body, "]}"...), nil
 }
 
-func (s *scored) of(who *awstest.Answering, line []byte) (string, error) {
+func (s *scored) of(who *sandbox.Answering, line []byte) (string, error) {
 	s.mu.RLock()
 	text, found := s.rows[string(line)]
 	s.mu.RUnlock()
@@ -212,8 +212,8 @@ func modelError(out []byte) []byte {
 }
 
 // newStandIn starts a stand-in whose hours are seconds.
-func newStandIn(ctx context.Context) (*awstest.Server, error) {
-	s, err := awstest.New(awstest.Options{Pace: awstest.RealPace().Faster(500)})
+func newStandIn(ctx context.Context) (*sandbox.Server, error) {
+	s, err := sandbox.New(sandbox.Options{Pace: sandbox.RealPace().Faster(500)})
 	if err != nil {
 		return nil, err
 	}

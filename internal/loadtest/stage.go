@@ -16,13 +16,13 @@ import (
 	"strings"
 	"time"
 
-	"gateway/internal/aws/awstest"
 	"gateway/internal/learn"
 	"gateway/internal/predict"
+	"gateway/internal/sandbox"
 )
 
 // roleARN is a role that the stand-in lets SageMaker assume.
-const roleARN = awstest.Role
+const roleARN = sandbox.Role
 
 // stage is a scenario's surroundings: an endpoint and, before it, a gateway
 // that is ready. What it starts it ends.

@@ -1,0 +1,74 @@
+package admission
+
+import "time"
+
+// share is what one caller holds. Callers without a key are one caller: their
+// addresses are those of proxies and load balancers, and prove nothing.
+type share struct {
+	anonymous bool
+	taken     int // places
+	seen      time.Time
+}
+
+// shares are those of all callers that are here: who hold a place, or have
+// asked for one within a second. A caller who is refused is here too, or one
+// that holds everything would be alone in the division.
+type shares struct {
+	all   map[string]*share
+	swept time.Time
+}
+
+const callerHere = time.Second
+
+func newShares() shares { return shares{all: make(map[string]*share)} }
+
+// of returns the share of a key, and notes that it has asked.
+func (s *shares) of(key string, now time.Time) *share {
+	if now.Sub(s.swept) >= callerHere {
+		s.sweep(now)
+	}
+	one := s.all[key]
+	if one == nil {
+		one = &share{anonymous: key == ""}
+		s.all[key] = one
+	}
+	one.seen = now
+	return one
+}
+
+// sweep forgets who has left, so that names of old keys do not gather.
+func (s *shares) sweep(now time.Time) {
+	s.swept = now
+	for key, one := range s.all {
+		if one.taken == 0 && now.Sub(one.seen) >= callerHere {
+			delete(s.all, key)
+		}
+	}
+}
+
+func (s *shares) count() int { return max(1, len(s.all)) }
+
+// several reports whether callers are distinguished: there is more than one, or the
+// only one has a key.
+func (s *shares) several() bool {
+	_, anonymous := s.all[""]
+	return len(s.all) > 1 || (len(s.all) == 1 && !anonymous)
+}
+
+// Kinds of callers, for metrics: names of keys would be too many.
+const (
+	withoutKey  = "anonymous"
+	withinShare = "within_share"
+	beyondShare = "over_share"
+)
+
+// kindOf returns the kind of a caller, while taken places are in use.
+func (s *shares) kindOf(one *share, taken int) string {
+	switch {
+	case one.anonymous:
+		return withoutKey
+	case one.taken*max(2, s.count()) > taken:
+		return beyondShare
+	}
+	return withinShare
+}

@@ -1,0 +1,170 @@
+package sandbox
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"sync"
+)
+
+// inner is the HTTP client of the stand-in's own clients: what training reads
+// and exports write goes straight to S3, past faults and the journal.
+type inner struct{ s *Server }
+
+// Do implements aws.HTTPClient.
+func (i inner) Do(r *http.Request) (*http.Response, error) {
+	if err := r.Context().Err(); err != nil {
+		return nil, err
+	}
+	var body []byte
+	if r.Body != nil {
+		var err error
+		if body, err = io.ReadAll(r.Body); err != nil {
+			return nil, err
+		}
+	}
+	c := i.s.identify(r)
+	a := i.s.serve(c, body)
+	return &http.Response{
+		Status: http.StatusText(a.status), StatusCode: a.status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: a.header, Body: io.NopCloser(bytes.NewReader(a.body)), ContentLength: int64(len(a.body)), Request: r,
+	}, nil
+}
+
+// buffered is an http.ResponseWriter that keeps the answer.
+type buffered struct {
+	status int
+	header http.Header
+	body   bytes.Buffer
+}
+
+// Header implements http.ResponseWriter.
+func (b *buffered) Header() http.Header { return b.header }
+
+// WriteHeader implements http.ResponseWriter.
+func (b *buffered) WriteHeader(status int) {
+	if b.status == 0 {
+		b.status = status
+	}
+}
+
+func (b *buffered) Write(p []byte) (int, error) {
+	b.WriteHeader(http.StatusOK)
+	return b.body.Write(p)
+}
+
+func (b *buffered) answer() *answer {
+	b.WriteHeader(http.StatusOK)
+	return &answer{status: b.status, header: b.header, body: b.body.Bytes()}
+}
+
+// newBackend forwards to a moto server.
+func newBackend(target *url.URL) *httputil.ReverseProxy {
+	return &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(target)
+			// net/http's server says "100 Continue" once the body is read. A backend
+			// that says it too, as moto does even where there is no body, would put
+			// one more answer before its own.
+			r.Out.Header.Del("Expect")
+		},
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
+			http.Error(w, "the backend at "+target.String()+" does not answer: "+err.Error(), http.StatusBadGateway)
+		},
+		ErrorLog: quiet(),
+	}
+}
+
+// forwards reports whether the backend is to answer. Exports stay here: moto's
+// have no manifest.
+func (s *Server) forwards(c *call) bool {
+	if s.backend == nil || c.Service == "sagemaker" {
+		return false
+	}
+	switch c.Operation {
+	case "ExportTableToPointInTime", "DescribeExport", "ListExports":
+		return false
+	}
+	return true
+}
+
+// forward lets the backend answer, in a stream unless a fault needs the whole.
+func (s *Server) forward(w http.ResponseWriter, c *call) (status int) {
+	if c.fault = s.faults.take(&c.Call); c.fault == nil {
+		seen := &statusWriter{ResponseWriter: w}
+		s.backend.ServeHTTP(seen, c.request)
+		return seen.status
+	}
+	c.Fault = c.fault.Kind
+	a := s.before(c)
+	if a == nil {
+		buffer := &buffered{header: http.Header{}}
+		s.backend.ServeHTTP(buffer, c.request)
+		a = c.after(buffer.answer())
+	}
+	c.write(w, a)
+	return a.status
+}
+
+// statusWriter remembers the status of an answer.
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (w *statusWriter) WriteHeader(status int) {
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap lets http.ResponseController find the connection.
+func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// pipes is a listener without a network.
+type pipes struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func newPipes() *pipes { return &pipes{conns: make(chan net.Conn), closed: make(chan struct{})} }
+
+// Accept implements net.Listener.
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.conns:
+		return c, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements net.Listener.
+func (p *pipes) Close() error {
+	p.once.Do(func() { close(p.closed) })
+	return nil
+}
+
+// Addr implements net.Listener.
+func (p *pipes) Addr() net.Addr { return &net.IPAddr{IP: net.IPv4(127, 0, 0, 1)} }
+
+func (p *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	near, far := net.Pipe()
+	select {
+	case p.conns <- far:
+		return near, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// quiet is where net/http may tell of the connections that faults cut.
+func quiet() *log.Logger { return log.New(io.Discard, "", 0) }

@@ -1,0 +1,139 @@
+package sandbox
+
+import (
+	"cmp"
+	"fmt"
+	"hash/crc32"
+	"net/http"
+	"strings"
+	"time"
+)
+
+const page = "<html><head><title>502 Bad Gateway</title></head><body><center><h1>502 Bad Gateway</h1></center></body></html>\n"
+
+// before answers in place of the operation, where the call's fault leaves no
+// effect; nil: go on. It cuts the connection by panicking, as net/http wants it.
+func (s *Server) before(c *call) *answer {
+	if c.fault == nil {
+		return nil
+	}
+	if d := c.fault.Delay; d > 0 {
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-c.request.Context().Done():
+			panic(http.ErrAbortHandler)
+		case <-s.closed:
+			panic(http.ErrAbortHandler)
+		}
+	}
+	switch c.fault.Kind {
+	case Cut:
+		panic(http.ErrAbortHandler)
+	case Hang:
+		select {
+		case <-c.request.Context().Done():
+		case <-s.closed:
+		}
+		panic(http.ErrAbortHandler)
+	case HTML:
+		return newAnswer(cmp.Or(c.fault.Status, http.StatusBadGateway), "text/html", []byte(page))
+	}
+	if e := s.ordered(c); e != nil {
+		return errorAnswer(c, e)
+	}
+	return nil
+}
+
+// ordered is the error that the call's fault asks for, as its service says it.
+func (s *Server) ordered(c *call) *Error {
+	f := &c.fault.Fault
+	runtime := c.Operation == invoke
+	switch f.Kind {
+	case Throttle:
+		switch {
+		case runtime:
+			return &Error{Status: http.StatusBadRequest, Null: true}
+		case c.Service == "s3":
+			return &Error{Status: http.StatusServiceUnavailable, Code: "SlowDown", Message: "Please reduce your request rate."}
+		case c.Service == "dynamodb":
+			return refusef("ProvisionedThroughputExceededException", "The level of configured provisioned throughput for the table was exceeded. Consider increasing your provisioning level with the UpdateTable API.")
+		}
+		return refusef("ThrottlingException", "Rate exceeded")
+	case Refuse:
+		return &Error{Status: cmp.Or(f.Status, http.StatusBadRequest), Code: f.Code, Message: f.Message}
+	case Internal:
+		e := &Error{Status: http.StatusInternalServerError, Code: "InternalFailure", Message: "We encountered an internal error. Please try again."}
+		switch c.Service {
+		case "s3":
+			e.Code = "InternalError"
+		case "dynamodb":
+			e.Code = "InternalServerError"
+		}
+		return e
+	case Unavailable:
+		return &Error{Status: http.StatusServiceUnavailable, Code: "ServiceUnavailable", Message: "The service is unavailable. Please try again shortly."}
+	case Denied:
+		code := "AccessDeniedException"
+		if c.Service == "s3" {
+			code = "AccessDenied"
+		}
+		return &Error{Status: http.StatusForbidden, Code: code,
+			Message: fmt.Sprintf("User: arn:aws:sts::%s:assumed-role/gateway/i-0 is not authorized to perform: %s:%s on resource: %s", Account, c.Service, c.Operation, c.Resource)}
+	case Limit:
+		return refusef("ResourceLimitExceeded", "%s", cmp.Or(f.Message, fmt.Sprintf("The account-level service limit 'ml.m5.large for %s' is 0 Instances, with current utilization of 0 Instances and a request delta of 1 Instances. Please use AWS Service Quotas to request an increase for this quota. If AWS Service Quotas is not available, contact AWS support to request an increase for this quota.", usage(c.Operation))))
+	case ModelNotReady:
+		return &Error{Status: http.StatusTooManyRequests, Code: "ModelNotReadyException", Message: "The model is not ready to serve inference requests. Please try again."}
+	case Dependency:
+		return &Error{Status: 530, Code: "InternalDependencyException", Message: "The request failed because of an internal dependency."}
+	case ModelError:
+		return s.modelError(cmp.Or(f.Status, http.StatusBadRequest), cmp.Or(f.Message, "unable to evaluate payload provided"), c.Resource)
+	case ModelTimeout:
+		return s.modelError(0, "Your invocation timed out while waiting for a response from container primary. Review the latency metrics for each container in Amazon CloudWatch, resolve the issue, and try again.", c.Resource)
+	}
+	return nil
+}
+
+func usage(operation string) string {
+	if operation == "CreateTrainingJob" {
+		return "training job usage"
+	}
+	return "endpoint usage"
+}
+
+// after changes what the operation answered.
+func (c *call) after(a *answer) *answer {
+	switch c.kind() {
+	case LoseAnswer:
+		panic(http.ErrAbortHandler)
+	case NoContent:
+		return newAnswer(http.StatusNoContent, "", nil)
+	case Garbage:
+		return newAnswer(http.StatusOK, a.header.Get("Content-Type"), []byte("Segmentation fault (core dumped)\n"))
+	}
+	return a
+}
+
+// write sends the answer, or half of it.
+func (c *call) write(w http.ResponseWriter, a *answer) {
+	for name, values := range a.header {
+		if strings.HasPrefix(name, "X-Amz-Meta-") {
+			name = strings.ToLower(name) // as S3 writes it: Python's SDK tells the difference
+		}
+		w.Header()[name] = values
+	}
+	if a.status != http.StatusNoContent && a.status != http.StatusNotModified && w.Header().Get("Content-Length") == "" {
+		w.Header().Set("Content-Length", fmt.Sprint(len(a.body)))
+	}
+	if c.Service == "dynamodb" { // whose clients check it
+		w.Header().Set("X-Amz-Crc32", fmt.Sprint(crc32.ChecksumIEEE(a.body)))
+	}
+	w.WriteHeader(a.status)
+	if c.kind() == Truncate {
+		_, _ = w.Write(a.body[:len(a.body)/2])
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	}
+	_, _ = w.Write(a.body)
+}

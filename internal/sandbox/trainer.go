@@ -1,0 +1,352 @@
+package sandbox
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/go-json-experiment/json"
+
+	"gateway/internal/learn"
+)
+
+// work is the training itself, in the background. Its results are valid once
+// finished is closed.
+type work struct {
+	finished chan struct{}
+	cancel   context.CancelFunc
+
+	at       time.Time // when it finished
+	reason   string    // why it failed; empty: it did not
+	artifact string    // where the model lies
+	metrics  []metric
+}
+
+func (w *work) done() bool {
+	select {
+	case <-w.finished:
+		return true
+	default:
+		return false
+	}
+}
+
+type metric struct {
+	MetricName string
+	Value      float32
+	Timestamp  epoch
+}
+
+// startWork trains for a job. The caller holds the lock.
+func (s *Server) startWork(j *job) *work {
+	ctx, cancel := context.WithCancel(s.ctx)
+	w := &work{finished: make(chan struct{}), cancel: cancel}
+	in := j.in
+	s.work.Go(func() {
+		defer close(w.finished)
+		defer cancel()
+		artifact, metrics, err := s.train(ctx, in)
+		if !s.manual() {
+			w.at = s.clock.Now() // by hand, training takes the time it should
+		}
+		if err != nil {
+			w.reason = shorten(err.Error(), 1024)
+			return
+		}
+		w.artifact, w.metrics = artifact, metrics
+	})
+	return w
+}
+
+// reason is a FailureReason, in the service's own words and punctuation.
+type reason string
+
+func (r reason) Error() string { return string(r) }
+
+func shorten(text string, most int) string {
+	if len(text) > most {
+		return strings.ToValidUTF8(text[:most], "")
+	}
+	return text
+}
+
+// algorithm tells what an image runs.
+func (s *Server) algorithm(image string) (learn.Algorithm, bool) {
+	if name, ok := s.options.Algorithms[image]; ok {
+		return learn.Algorithm(name), true
+	}
+	_, repository, _ := strings.Cut(image, "/")
+	switch repository, _, _ = strings.Cut(repository, ":"); {
+	case repository == "linear-learner":
+		return learn.LinearLearner, true
+	case strings.HasSuffix(repository, "xgboost"):
+		return learn.XGBoost, true
+	}
+	return "", false
+}
+
+// train does what the container of a built-in algorithm does. An error is the
+// job's FailureReason.
+func (s *Server) train(ctx context.Context, in *trainingInput) (artifact string, metrics []metric, err error) {
+	image := in.AlgorithmSpecification.TrainingImage
+	algorithm, ok := s.algorithm(image)
+	if !ok {
+		return "", nil, fmt.Errorf("AlgorithmError: the stand-in does not know what the image %s runs; Options.Algorithms can say it", image)
+	}
+	parameters := maps.Clone(in.HyperParameters)
+	if missing := map[learn.Algorithm]string{learn.LinearLearner: "predictor_type", learn.XGBoost: "num_round"}[algorithm]; parameters[missing] == "" {
+		return "", nil, fmt.Errorf("ClientError: Missing required hyperparameter '%s'", missing)
+	}
+	train, err := s.channel(ctx, in, "train")
+	if err != nil {
+		return "", nil, err
+	}
+	if algorithm == learn.LinearLearner {
+		batch, err := strconv.Atoi(parameters["mini_batch_size"])
+		if err != nil {
+			batch = 1000
+		}
+		if int64(train.Rows()) < int64(batch)*in.ResourceConfig.InstanceCount {
+			return "", nil, reason("ClientError: No training data processed. Either the training channel is empty or the mini-batch size is too high. Verify that training data contains non-empty files and the mini-batch size is less than the number of records per training host.")
+		}
+	}
+	model, err := learn.Train(ctx, train, learn.Options{Algorithm: algorithm, Hyperparameters: parameters})
+	if errors.Is(err, learn.ErrInput) {
+		return "", nil, fmt.Errorf("ClientError: %w", err)
+	}
+	if err != nil {
+		return "", nil, fmt.Errorf("InternalServerError: %w", err)
+	}
+	metrics = measure("train", algorithm, model, train)
+	for _, name := range []string{"validation", "test"} {
+		held, err := s.channel(ctx, in, name)
+		if err != nil {
+			return "", nil, err
+		}
+		if held.Rows() > 0 {
+			metrics = append(metrics, measure(name, algorithm, model, held)...)
+		}
+	}
+	uri := artifactKey(in)
+	if err := s.store(ctx, uri, model, in, train.Rows()); err != nil {
+		return "", nil, fmt.Errorf("ClientError: Failed to upload model artifacts to %s: %w", uri, err)
+	}
+	return uri, metrics, nil
+}
+
+// artifactFile is the file of a container's model.tar.gz.
+func artifactFile(a learn.Algorithm) string {
+	if a == learn.XGBoost {
+		return "xgboost-model"
+	}
+	return "model_algo-1"
+}
+
+// store uploads the model as model.tar.gz.
+func (s *Server) store(ctx context.Context, uri string, model *learn.Model, in *trainingInput, rows int) error {
+	digest := sha256.Sum256([]byte(in.TrainingJobName))
+	a := &learn.Artifact{
+		Name: in.TrainingJobName, Data: hex.EncodeToString(digest[:]), Rows: rows, CreatedAt: time.Now().UTC(),
+		Algorithm: model.Algorithm(), Hyperparameters: in.HyperParameters, Model: model,
+	}
+	var text, packed bytes.Buffer
+	if err := a.Encode(&text); err != nil {
+		return err
+	}
+	zip := gzip.NewWriter(&packed)
+	archive := tar.NewWriter(zip)
+	err := errors.Join(
+		archive.WriteHeader(&tar.Header{Name: artifactFile(model.Algorithm()), Mode: 0o644, Size: int64(text.Len())}),
+		second(archive.Write(text.Bytes())), archive.Close(), zip.Close())
+	if err != nil {
+		return err
+	}
+	bucket, key, _ := bucketOf(uri)
+	_, err = s.s3.PutObject(ctx, &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: bytes.NewReader(packed.Bytes())})
+	return err
+}
+
+func second(_ int, err error) error { return err }
+
+// load reads a model.tar.gz back.
+func (s *Server) load(ctx context.Context, uri string) (*learn.Artifact, error) {
+	bucket, key, ok := bucketOf(uri)
+	if !ok {
+		return nil, fmt.Errorf("%q is no S3 address", uri)
+	}
+	out, err := s.s3.GetObject(ctx, &s3.GetObjectInput{Bucket: &bucket, Key: &key})
+	if err != nil {
+		return nil, err
+	}
+	defer out.Body.Close()
+	zip, err := gzip.NewReader(out.Body)
+	if err != nil {
+		return nil, err
+	}
+	archive := tar.NewReader(zip)
+	for {
+		file, err := archive.Next()
+		if err == io.EOF {
+			return nil, errors.New("the archive holds no model")
+		}
+		if err != nil {
+			return nil, err
+		}
+		if name := path.Base(file.Name); name == artifactFile(learn.LinearLearner) || name == artifactFile(learn.XGBoost) {
+			return learn.Decode(archive)
+		}
+	}
+}
+
+// keys lists the objects of a channel: a prefix matches every key that begins
+// with it; a manifest names them.
+func (s *Server) keys(ctx context.Context, c channel) (bucket string, keys []string, err error) {
+	source := c.DataSource.S3DataSource
+	bucket, prefix, _ := bucketOf(source.S3Uri)
+	if source.S3DataType == "ManifestFile" {
+		out, err := s.s3.GetObject(ctx, &s3.GetObjectInput{Bucket: &bucket, Key: &prefix})
+		if err != nil {
+			return bucket, nil, err
+		}
+		defer out.Body.Close()
+		var entries []any
+		if err := json.UnmarshalRead(out.Body, &entries); err != nil {
+			return bucket, nil, err
+		}
+		base := ""
+		for _, e := range entries {
+			switch e := e.(type) {
+			case map[string]any:
+				text, _ := e["prefix"].(string)
+				bucket, base, _ = bucketOf(text)
+			case string:
+				keys = append(keys, base+e)
+			}
+		}
+		return bucket, keys, nil
+	}
+	pages := s3.NewListObjectsV2Paginator(s.s3, &s3.ListObjectsV2Input{Bucket: &bucket, Prefix: &prefix})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return bucket, nil, err
+		}
+		for _, o := range page.Contents {
+			if !strings.HasSuffix(*o.Key, "/") {
+				keys = append(keys, *o.Key)
+			}
+		}
+	}
+	return bucket, keys, nil
+}
+
+// readable refuses a channel without data, as CreateTrainingJob does.
+func (s *Server) readable(c channel, role string) error {
+	bucket, keys, err := s.keys(s.ctx, c)
+	if err != nil || len(keys) == 0 {
+		message := ""
+		if err != nil {
+			message = " Error message from S3: " + err.Error()
+		}
+		return validationf("No S3 objects found under S3 URL \"%s\" given in input data source. Please ensure that the bucket exists in the selected region (%s), that objects exist under that S3 prefix, and that the role \"%s\" has \"s3:ListBucket\" permissions on bucket \"%s\".%s",
+			c.DataSource.S3DataSource.S3Uri, Region, role, bucket, message)
+	}
+	return nil
+}
+
+// channel reads the CSV of a channel; no rows where the job has no such one.
+func (s *Server) channel(ctx context.Context, in *trainingInput, name string) (learn.Dataset, error) {
+	var data learn.Dataset
+	for _, c := range in.InputDataConfig {
+		if c.ChannelName != name {
+			continue
+		}
+		if kind, _, _ := strings.Cut(c.ContentType, ";"); strings.TrimSpace(kind) != "text/csv" {
+			return data, fmt.Errorf("ClientError: ContentType %q of channel %s is not what the data is: the stand-in reads text/csv", c.ContentType, name)
+		}
+		bucket, keys, err := s.keys(ctx, c)
+		if err != nil {
+			return data, fmt.Errorf("ClientError: Data download failed: %w", err)
+		}
+		for _, key := range keys {
+			if err := s.appendCSV(ctx, &data, bucket, key, c); err != nil {
+				return data, err
+			}
+		}
+		return data, nil
+	}
+	if name == "train" {
+		return data, errors.New("ClientError: Required channel 'train' is missing")
+	}
+	return data, nil
+}
+
+func (s *Server) appendCSV(ctx context.Context, data *learn.Dataset, bucket, key string, c channel) error {
+	out, err := s.s3.GetObject(ctx, &s3.GetObjectInput{Bucket: &bucket, Key: aws.String(key)})
+	if err != nil {
+		return fmt.Errorf("ClientError: Data download failed: %w", err)
+	}
+	defer out.Body.Close()
+	text, err := io.ReadAll(out.Body)
+	if err != nil {
+		return fmt.Errorf("ClientError: Data download failed: %w", err)
+	}
+	if len(text) == 0 {
+		return nil
+	}
+	if data.Columns == nil {
+		first, _, _ := bytes.Cut(text, []byte("\n"))
+		for i := range bytes.Count(first, []byte(",")) {
+			data.Columns = append(data.Columns, "f"+strconv.Itoa(i))
+		}
+	}
+	part, err := learn.ReadCSV(bytes.NewReader(text), data.Columns)
+	if err != nil {
+		// Among them gzip in File mode, which no built-in algorithm unpacks.
+		return fmt.Errorf("ClientError: Unable to read data channel '%s'. Requested content-type is 'text/csv'. Please verify the data matches the requested content-type. (%s: %w)", c.ChannelName, key, err)
+	}
+	data.X, data.Y = append(data.X, part.X...), append(data.Y, part.Y...)
+	return nil
+}
+
+// measure judges the model by the names that the algorithm gives its metrics.
+func measure(channel string, algorithm learn.Algorithm, model *learn.Model, data learn.Dataset) []metric {
+	scores := make([]float64, data.Rows())
+	for i := range scores {
+		scores[i] = model.Score(data.Row(i))
+	}
+	m, err := learn.Evaluate(scores, data.Y, model.Threshold())
+	if err != nil {
+		return nil // one class only: the real ones write NaN into their logs
+	}
+	add := func(pairs ...any) (out []metric) {
+		for i := 0; i < len(pairs); i += 2 {
+			if v := pairs[i+1].(float64); !math.IsNaN(v) {
+				out = append(out, metric{MetricName: channel + ":" + pairs[i].(string), Value: float32(v)})
+			}
+		}
+		return out
+	}
+	if algorithm == learn.XGBoost {
+		return add("logloss", m.LogLoss, "auc", m.AUC, "error", 1-m.Accuracy)
+	}
+	if channel == "train" {
+		return add("objective_loss", m.LogLoss, "objective_loss:final", m.LogLoss, "progress", 100.0)
+	}
+	return add("objective_loss", m.LogLoss, "binary_classification_accuracy", m.Accuracy, "binary_f_beta", m.F1,
+		"roc_auc_score", m.AUC, "binary_classification_cross_entropy", m.LogLoss)
+}
