@@ -77,7 +77,7 @@ lint: $(LINT) ## run the linters that .golangci.yml names
 
 # A module of its own, so that Prometheus is none of the gateway's dependencies.
 monitoring: ## hold alert rules and dashboard to Prometheus' own parser and engine
-	cd docs/monitoring/check && $(GO) vet ./... && $(GO) test ./...
+	cd deploy/monitoring/check && $(GO) vet ./... && $(GO) test ./...
 
 # Built from source, at one version for everybody; the first time takes minutes.
 $(LINT):

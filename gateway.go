@@ -21,6 +21,7 @@
 //	internal/secrets     values that rotate, and never print
 //	internal/store       SQL: customers, ledger, renewals, models
 //	internal/outbox      predictions on local disk, until the database has them
+//	internal/datadir     the directory of local state: its lock, atomic files
 //	internal/local       the back end in this process: scorer, trainer, deployer
 //	internal/aws         the back end on SageMaker, DynamoDB, S3 and Secrets Manager
 //	internal/aws/wire    requests to the model endpoint, written and signed by hand
@@ -44,10 +45,10 @@
 //	cmd/gateway ──► everything below
 //	api         ──► modelswap, idempotency, admission, predict
 //	httpserver  ──► admission, http1
-//	local       ──► modelswap, export, learn, secrets, predict
+//	local       ──► datadir, modelswap, export, learn, secrets, predict
 //	aws         ──► wire, modelswap, export, learn, secrets, predict
 //	store       ──► modelswap, idempotency, learn, predict
-//	outbox      ──► predict
+//	outbox      ──► datadir, predict
 //	tracing     ──► modelswap, predict
 //	modelswap   ──► export, learn, predict
 //	export      ──► predict
@@ -57,7 +58,7 @@
 //	scoring     ──► predict
 //	sandbox     ──► learn
 //	loadtest    ──► sandbox, demo, learn, predict
-//	predict, learn, secrets, wire, http1 ──► none of these
+//	predict, learn, secrets, datadir, wire, http1 ──► none of these
 //
 // # One request
 //

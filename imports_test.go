@@ -23,14 +23,15 @@ const module = "gateway"
 var mayImport = map[string][]string{
 	".": {}, // the overview and openapi.yaml
 
-	"cmd/gateway": {".", "api", "internal/aws", "internal/sandbox", "internal/local", "internal/store", "internal/outbox", "internal/demo",
+	"cmd/gateway": {".", "api", "internal/aws", "internal/sandbox", "internal/datadir", "internal/local", "internal/store", "internal/outbox", "internal/demo",
 		"internal/httpserver", "internal/admission", "internal/scoring", "internal/modelswap", "internal/idempotency", "internal/export", "internal/learn", "internal/secrets", "internal/tracing", "internal/predict"},
 	"api": {"internal/admission", "internal/modelswap", "internal/idempotency", "internal/predict"},
 
 	"internal/aws":       {"internal/aws/wire", "internal/modelswap", "internal/export", "internal/learn", "internal/secrets", "internal/predict"},
-	"internal/local":     {"internal/modelswap", "internal/export", "internal/learn", "internal/secrets", "internal/predict"},
+	"internal/datadir":   {},
+	"internal/local":     {"internal/datadir", "internal/modelswap", "internal/export", "internal/learn", "internal/secrets", "internal/predict"},
 	"internal/store":     {"internal/modelswap", "internal/idempotency", "internal/learn", "internal/predict"},
-	"internal/outbox":    {"internal/predict"},
+	"internal/outbox":    {"internal/datadir", "internal/predict"},
 	"internal/tracing":   {"internal/modelswap", "internal/predict"},
 	"internal/modelswap": {"internal/export", "internal/learn", "internal/predict"},
 	"internal/export":    {"internal/predict"},
@@ -87,7 +88,7 @@ var mayUse = map[string][]string{
 	"modernc.org/sqlite":                  {"internal/store"},
 	"github.com/jackc/pgx/v5":             {"internal/store", "internal/pgtest"},
 	"github.com/pressly/goose/v3":         {"internal/store"},
-	"github.com/gofrs/flock":              {"internal/local"},
+	"github.com/gofrs/flock":              {"internal/datadir"},
 	"go.yaml.in/yaml/v3":                  {"api", "internal/predict"},
 	"github.com/google/uuid":              {"internal/predict", "internal/sandbox"},
 	"github.com/robfig/cron":              {"internal/modelswap"},
@@ -116,7 +117,7 @@ func TestImportsCanFail(t *testing.T) {
 		name, pkg, imports, want string
 	}{
 		{"a lower package imports a higher one", "internal/predict", "gateway/api", "may import nothing of ours"},
-		{"siblings import each other", "internal/local", "gateway/internal/store", "may import only internal/modelswap,"},
+		{"siblings import each other", "internal/local", "gateway/internal/store", "may import only internal/datadir, internal/modelswap,"},
 		{"a package imports a suite", "internal/store", "gateway/internal/predict/predicttest", "may import only"},
 		{"a library is used elsewhere", "internal/local", "modernc.org/sqlite", "only internal/store may import modernc.org/sqlite"},
 		{"so is a part of it", "api", "modernc.org/sqlite/lib", "only internal/store may import modernc.org/sqlite"},

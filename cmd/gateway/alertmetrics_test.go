@@ -85,7 +85,7 @@ func selects(text string, labels map[string]string) bool {
 // alertExpressions are the expressions of all rules.
 func alertExpressions(t *testing.T) (all []string) {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "monitoring", "alerts.yaml"))
+	text, err := os.ReadFile(filepath.Join("..", "..", "deploy", "monitoring", "alerts.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,8 +15,8 @@ import (
 	"time"
 
 	"gateway/internal/aws"
+	"gateway/internal/datadir"
 	"gateway/internal/export"
-	"gateway/internal/local"
 	"gateway/internal/predict"
 )
 
@@ -71,7 +71,7 @@ func (cmd convertCommand) Run(c *console) error {
 // output, or the data dir where the output is no file.
 func (cmd convertCommand) tempDir(cfg Config) string {
 	if cmd.Dst == "-" || strings.HasPrefix(cmd.Dst, "s3://") {
-		return local.TempDir(cfg.DataDir)
+		return datadir.TempDir(cfg.DataDir)
 	}
 	return filepath.Dir(cmd.Dst)
 }

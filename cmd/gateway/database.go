@@ -13,7 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"gateway/internal/local"
+	"gateway/internal/datadir"
 	"gateway/internal/secrets"
 	"gateway/internal/store"
 )
@@ -27,7 +27,7 @@ const (
 // openDatabase opens the database: SQLite in the data dir, or the one that
 // gateways share. connector is nil for SQLite. It refuses a database that is not
 // the one that the data dir belongs to, and records which that is.
-func openDatabase(ctx context.Context, cfg Config, dir *local.DataDir, v *vault, log *slog.Logger) (s *store.Store, connector *store.Connector, err error) {
+func openDatabase(ctx context.Context, cfg Config, dir *datadir.Dir, v *vault, log *slog.Logger) (s *store.Store, connector *store.Connector, err error) {
 	engine, check := engineSQLite, dir.CheckSQLite
 	if cfg.DBSecretID != "" {
 		engine, check = enginePostgres, dir.Database
@@ -37,7 +37,7 @@ func openDatabase(ctx context.Context, cfg Config, dir *local.DataDir, v *vault,
 		return nil, nil, &usageError{err}
 	}
 	if cfg.DBSecretID == "" {
-		s, err = store.OpenSQLite(ctx, dir.Path(local.SQLiteFile))
+		s, err = store.OpenSQLite(ctx, dir.Path(datadir.SQLiteFile))
 	} else {
 		s, connector, err = openPostgres(ctx, cfg, v, log)
 	}

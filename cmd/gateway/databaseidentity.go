@@ -3,13 +3,13 @@ package main
 import (
 	"context"
 
-	"gateway/internal/local"
+	"gateway/internal/datadir"
 	"gateway/internal/store"
 )
 
 // checkIdentity compares an open database with the one that the data dir has
 // recorded, and records it where none was.
-func checkIdentity(ctx context.Context, s *store.Store, engine string, dir *local.DataDir, record local.DatabaseRecord) error {
+func checkIdentity(ctx context.Context, s *store.Store, engine string, dir *datadir.Dir, record datadir.DatabaseRecord) error {
 	known := ""
 	if record.Engine == engine {
 		known = record.ID
@@ -18,7 +18,7 @@ func checkIdentity(ctx context.Context, s *store.Store, engine string, dir *loca
 	if err != nil {
 		return err
 	}
-	opened := local.DatabaseRecord{Engine: engine, ID: id}
+	opened := datadir.DatabaseRecord{Engine: engine, ID: id}
 	if err := dir.CheckDatabase(record, opened); err != nil {
 		return &usageError{err}
 	}

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"gateway/internal/local"
+	"gateway/internal/datadir"
 	"gateway/internal/modelswap"
 	"gateway/internal/outbox"
 	"gateway/internal/predict"
@@ -71,7 +71,7 @@ const ledgerKeyFile = "ledger-key"
 
 // hashPersonal makes the ledger have hashes of personal features, if the
 // settings say so.
-func hashPersonal(ctx context.Context, cfg Config, dir *local.DataDir, service *predict.Service, log *slog.Logger) error {
+func hashPersonal(ctx context.Context, cfg Config, dir *datadir.Dir, service *predict.Service, log *slog.Logger) error {
 	if cfg.Ledger.Personal != ledgerHash {
 		return nil
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"gateway/internal/datadir"
 	"gateway/internal/idempotency"
 	"gateway/internal/local"
 	"gateway/internal/modelswap"
@@ -30,7 +31,7 @@ type parts struct {
 	connector *store.Connector // nil for SQLite
 	outbox    *outbox.Outbox
 	disk      disk
-	dir       *local.DataDir
+	dir       *datadir.Dir
 	service   *predict.Service
 	importer  *predict.Importer
 	engine    *modelswap.Engine
@@ -104,7 +105,7 @@ func openParts(ctx context.Context, cfg Config, log *slog.Logger) (_ *parts, err
 
 	openTracing(ctx, cfg, p, log)
 
-	if p.dir, err = local.OpenDataDir(cfg.DataDir); err != nil {
+	if p.dir, err = datadir.Open(cfg.DataDir); err != nil {
 		return nil, err
 	}
 	p.cleanups.add("data dir", p.dir.Close)
@@ -177,7 +178,7 @@ func openParts(ctx context.Context, cfg Config, log *slog.Logger) (_ *parts, err
 
 // openLocal is the back end in this process and in the data dir.
 func openLocal(ctx context.Context, cfg Config, p *parts, log *slog.Logger) (backEnd, error) {
-	files := local.NewFiles(p.dir.Path("."))
+	files := datadir.NewFiles(p.dir.Path("."))
 	scorer := &local.Scorer{}
 	deployer := local.NewDeployer(p.store, files.FS(ctx), cfg.EndpointName, p.schema, scorer)
 	trainer := local.NewTrainer(files, trainingSeed)

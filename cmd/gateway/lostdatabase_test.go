@@ -12,7 +12,7 @@ import (
 	"testing"
 
 	"gateway/api"
-	"gateway/internal/local"
+	"gateway/internal/datadir"
 	"gateway/internal/modelswap"
 )
 
@@ -178,7 +178,7 @@ func TestABackupOfTheDatabaseIsTaken(t *testing.T) {
 	mustRemove(t, cfg.DataDir, sqliteFiles...)
 	copyFile(t, filepath.Join(other.DataDir, "gateway.db"), db)
 	err := tryStart(t, cfg)
-	if !errors.Is(err, local.ErrDatabase) || !strings.Contains(err.Error(), "remove "+filepath.Join(cfg.DataDir, "gateway.database")) {
+	if !errors.Is(err, datadir.ErrDatabase) || !strings.Contains(err.Error(), "remove "+filepath.Join(cfg.DataDir, "gateway.database")) {
 		t.Errorf("with another database it says %v, want how to go on", err)
 	}
 	mustRemove(t, cfg.DataDir, "gateway.database")
@@ -205,12 +205,12 @@ func TestADataDirBelongsToOnePostgresDatabase(t *testing.T) {
 	}
 	other := cfg
 	other.DBSecretID = "file:" + databaseSecret(t)
-	if err := tryStart(t, other); !errors.Is(err, local.ErrDatabase) || !strings.Contains(err.Error(), "the postgres database is empty") {
+	if err := tryStart(t, other); !errors.Is(err, datadir.ErrDatabase) || !strings.Contains(err.Error(), "the postgres database is empty") {
 		t.Errorf("with another database it says %v", err)
 	}
 	sqlite := cfg
 	sqlite.DBSecretID = ""
-	if err := tryStart(t, sqlite); !errors.Is(err, local.ErrDatabase) || !strings.Contains(err.Error(), "postgres") {
+	if err := tryStart(t, sqlite); !errors.Is(err, datadir.ErrDatabase) || !strings.Contains(err.Error(), "postgres") {
 		t.Errorf("without the database it says %v", err)
 	}
 }

@@ -218,7 +218,7 @@ func TestTheMetricsAreThoseOfTheDocuments(t *testing.T) {
 	} else if documented != table(all) {
 		t.Errorf("the table of metrics in %s is out of date; see the comment above it. It should be:\n%s", operations, table(all))
 	}
-	files, err := filepath.Glob(filepath.Join("..", "..", "docs", "monitoring", "*"))
+	files, err := filepath.Glob(filepath.Join("..", "..", "deploy", "monitoring", "*"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,7 @@ import (
 
 	"github.com/schollz/progressbar/v3"
 
-	"gateway/internal/local"
+	"gateway/internal/datadir"
 )
 
 // progress shows how far long work is: a bar on a terminal (rate and time left
@@ -116,5 +116,5 @@ func writeOutput(c *console, path string, write func(io.Writer) error) error {
 	if err != nil {
 		return err
 	}
-	return local.NewFiles(filepath.Dir(full)).WriteFile(c.ctx, filepath.Base(full), write)
+	return datadir.NewFiles(filepath.Dir(full)).WriteFile(c.ctx, filepath.Base(full), write)
 }

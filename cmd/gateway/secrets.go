@@ -11,7 +11,7 @@ import (
 
 	"gateway/api"
 	"gateway/internal/aws"
-	"gateway/internal/local"
+	"gateway/internal/datadir"
 	"gateway/internal/secrets"
 )
 
@@ -73,7 +73,7 @@ const adminTokenFile = "admin-token"
 
 // adminTokens opens the operators' tokens. made is the path of a token that
 // was made just now.
-func (v *vault) adminTokens(ctx context.Context, cfg Config, dir *local.DataDir) (t *credentials, made string, err error) {
+func (v *vault) adminTokens(ctx context.Context, cfg Config, dir *datadir.Dir) (t *credentials, made string, err error) {
 	id, parse := cfg.AdminSecretID, secrets.ParseTokens
 	if id == "" {
 		path := dir.Path(adminTokenFile)

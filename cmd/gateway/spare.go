@@ -4,7 +4,7 @@ import (
 	"log/slog"
 	"math"
 
-	"gateway/internal/local"
+	"gateway/internal/datadir"
 )
 
 // diskFloor is how much of the data dir's disk is kept for the database and its
@@ -13,7 +13,7 @@ const diskFloor = 64 << 20
 
 // disk is the disk of the data dir, and what the outbox may need of it.
 type disk struct {
-	dir       *local.DataDir
+	dir       *datadir.Dir
 	outboxMax int64
 	waiting   func() int64 // bytes in the outbox
 }

@@ -5,8 +5,7 @@
 // the same names as those of its sibling for the cloud, so that reading both
 // side by side shows what a back end is:
 //
-//	datadir.go   the folder that holds all local state, locked for one process
-//	files.go     modelswap.Files
+//	datadir      modelswap.Files, and the directory of all local state
 //	exporter.go  modelswap.Exporter: writes the native DynamoDB export format
 //	trainer.go   modelswap.Trainer: trains in the background
 //	deployer.go  modelswap.Deployer: a row in the database says which model serves

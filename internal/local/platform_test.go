@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"gateway/internal/datadir"
 	"gateway/internal/local"
 	"gateway/internal/modelswap/modelswaptest"
 	"gateway/internal/predict"
@@ -30,7 +31,7 @@ func TestTheEmbeddedBackEndKeepsTheContractOfPlatforms(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = db.Close() })
-		files, scorer := local.NewFiles(t.TempDir()), &local.Scorer{}
+		files, scorer := datadir.NewFiles(t.TempDir()), &local.Scorer{}
 		trainer := local.NewTrainer(files, 1)
 		t.Cleanup(func() { _ = trainer.Close() })
 		return modelswaptest.Platform{Files: files, Trainer: trainer, Scorer: scorer, Schema: schema,

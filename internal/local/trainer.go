@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"gateway/internal/datadir"
 	"gateway/internal/learn"
 	"gateway/internal/modelswap"
 )
@@ -18,7 +19,7 @@ import (
 // of this process. What it makes is a file beside the training data; a job
 // without its file that this process does not know is lost.
 type Trainer struct {
-	files *Files
+	files *datadir.Files
 	seed  uint64
 
 	mu   sync.Mutex
@@ -34,7 +35,7 @@ type job struct {
 }
 
 // NewTrainer makes a trainer that reads and writes files.
-func NewTrainer(files *Files, seed uint64) *Trainer {
+func NewTrainer(files *datadir.Files, seed uint64) *Trainer {
 	ctx, stop := context.WithCancel(context.Background())
 	return &Trainer{files: files, seed: seed, jobs: make(map[string]*job), ctx: ctx, stop: stop}
 }

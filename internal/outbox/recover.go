@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"gateway/internal/datadir"
 )
 
 // The folders beside the segments.
@@ -58,7 +60,7 @@ func (j *journal) recover(report func(finding)) error {
 		name, path := entry.Name(), filepath.Join(j.dir, entry.Name())
 		switch {
 		case name == oldPosition && !entry.IsDir():
-			if err := errors.Join(os.Remove(path), syncDir(j.dir)); err != nil {
+			if err := errors.Join(os.Remove(path), datadir.SyncDir(j.dir)); err != nil {
 				return fmt.Errorf("file of an earlier version: %w", err)
 			}
 		case entry.IsDir() && (name == damagedFolder || name == refusedFolder):
@@ -139,5 +141,5 @@ func makeDir(path string) error {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(path))
+	return datadir.SyncDir(filepath.Dir(path))
 }

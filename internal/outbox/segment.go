@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"gateway/internal/datadir"
 )
 
 // magic begins every segment; its last byte is the version of the format.
@@ -91,7 +93,7 @@ func createSegment(dir string, number uint64) (*segment, *os.File, error) {
 	}
 	_, err = file.WriteString(magic)
 	if err == nil {
-		err = errors.Join(file.Sync(), syncDir(dir))
+		err = errors.Join(file.Sync(), datadir.SyncDir(dir))
 	}
 	if err != nil {
 		return nil, nil, errors.Join(err, file.Close(), os.Remove(path))
@@ -179,14 +181,4 @@ func moveTo(path, folder string) (string, error) {
 		to = filepath.Join(dir, fmt.Sprintf("%s.%d", filepath.Base(path), i))
 	}
 	return to, os.Rename(path, to)
-}
-
-// syncDir makes new names in a folder last through a power cut.
-func syncDir(path string) error {
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	return dir.Sync()
 }

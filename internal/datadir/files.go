@@ -1,4 +1,4 @@
-package local
+package datadir
 
 import (
 	"bufio"
@@ -65,7 +65,7 @@ func (f *Files) WriteFile(ctx context.Context, name string, write func(io.Writer
 	if err := os.Rename(part, target); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(target))
+	return SyncDir(filepath.Dir(target))
 }
 
 // RemoveAll implements modelswap.Files. Folders above that are empty then go
@@ -83,8 +83,9 @@ func (f *Files) RemoveAll(_ context.Context, name string) error {
 	return nil
 }
 
-// syncDir makes a rename last through a power cut.
-func syncDir(path string) error {
+// SyncDir flushes a directory, so that new and renamed files in it survive a power
+// cut.
+func SyncDir(path string) error {
 	dir, err := os.Open(path)
 	if err != nil {
 		return err

@@ -1,4 +1,4 @@
-// Package check holds the rules and the dashboard of docs/monitoring against
+// Package check holds the rules and the dashboard of deploy/monitoring against
 // Prometheus' own parser, and lets each alert fire in Prometheus' own engine.
 // That their metrics exist is checked elsewhere, with a gateway that runs
 // (cmd/gateway). It is a module of its own, because what it needs is not what
@@ -44,7 +44,7 @@ func rules(t *testing.T) []rulefmt.Rule {
 }
 
 func TestEachAlertSaysHowBadItIsAndHasARunbook(t *testing.T) {
-	operations, err := os.ReadFile("../../operations.md")
+	operations, err := os.ReadFile("../../../docs/operations.md")
 	if err != nil {
 		t.Fatal(err)
 	}

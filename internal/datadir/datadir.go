@@ -1,4 +1,4 @@
-package local
+package datadir
 
 import (
 	"context"
@@ -12,9 +12,9 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// DataDir is the folder that holds all local state. One process at a time has
+// Dir is the folder that holds all local state. One process at a time has
 // it; the lock ends with the process, however it ends.
-type DataDir struct {
+type Dir struct {
 	path string
 	lock *flock.Flock
 }
@@ -27,16 +27,16 @@ type Owner struct {
 
 const ownerFile = "gateway.owner"
 
-// ErrInUse is wrapped by OpenDataDir's error when another process has the folder.
+// ErrInUse is wrapped by Open's error when another process has the folder.
 var ErrInUse = errors.New("in use")
 
-// OpenDataDir makes the folder if need be, readable by its owner alone, and
+// Open makes the folder if need be, readable by its owner alone, and
 // takes it for this process.
-func OpenDataDir(path string) (*DataDir, error) {
+func Open(path string) (*Dir, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, fmt.Errorf("data dir: %w", err)
 	}
-	d := &DataDir{path: path, lock: flock.New(filepath.Join(path, "gateway.lock"), flock.SetPermissions(0o600))}
+	d := &Dir{path: path, lock: flock.New(filepath.Join(path, "gateway.lock"), flock.SetPermissions(0o600))}
 	taken, err := d.lock.TryLock()
 	if err != nil {
 		return nil, fmt.Errorf("data dir %s: %w", path, err)
@@ -63,14 +63,14 @@ func OpenDataDir(path string) (*DataDir, error) {
 }
 
 // Announce tells others who has the folder and where it serves.
-func (d *DataDir) Announce(url string) error {
+func (d *Dir) Announce(url string) error {
 	// Beside the lock file, not in it: Windows does not let others read a locked file.
 	return NewFiles(d.path).WriteFile(context.Background(), ownerFile, func(w io.Writer) error {
 		return json.NewEncoder(w).Encode(Owner{os.Getpid(), url})
 	})
 }
 
-func (d *DataDir) owner() (o Owner) {
+func (d *Dir) owner() (o Owner) {
 	info, err := os.Lstat(d.Path(ownerFile))
 	if err != nil || !info.Mode().IsRegular() {
 		return o
@@ -83,16 +83,16 @@ func (d *DataDir) owner() (o Owner) {
 }
 
 // TempDir is the folder of temporary files. Opening the data dir empties it.
-func (d *DataDir) TempDir() string { return TempDir(d.path) }
+func (d *Dir) TempDir() string { return TempDir(d.path) }
 
 // TempDir is the folder of temporary files in the data dir at path.
 func TempDir(path string) string { return filepath.Join(path, "temp") }
 
 // Path names a file in the folder.
-func (d *DataDir) Path(name string) string { return filepath.Join(d.path, filepath.FromSlash(name)) }
+func (d *Dir) Path(name string) string { return filepath.Join(d.path, filepath.FromSlash(name)) }
 
 // Close lets the folder go.
-func (d *DataDir) Close() error {
+func (d *Dir) Close() error {
 	_ = os.Remove(d.Path(ownerFile))
 	return d.lock.Unlock()
 }

@@ -1,6 +1,6 @@
-// The rules of docs/monitoring, held against Prometheus' own parser and engine.
+// The rules of deploy/monitoring, held against Prometheus' own parser and engine.
 // A module of its own: what it needs is not what the gateway needs.
-module gateway/docs/monitoring/check
+module gateway/deploy/monitoring/check
 
 go 1.26.7
 

@@ -1,4 +1,4 @@
-package local
+package datadir
 
 import (
 	"encoding/json"
@@ -33,7 +33,7 @@ var ErrDatabase = errors.New("the database of the data dir")
 // CheckSQLite returns an error where the file of the database is missing or empty
 // and the data dir has been used with one. It returns the record of the database;
 // the zero DatabaseRecord if there is none.
-func (d *DataDir) CheckSQLite() (DatabaseRecord, error) {
+func (d *Dir) CheckSQLite() (DatabaseRecord, error) {
 	record, err := d.Database()
 	if err != nil {
 		return record, err
@@ -54,14 +54,14 @@ func (d *DataDir) CheckSQLite() (DatabaseRecord, error) {
 }
 
 // lostDatabase says what is wrong with the database, and how to go on.
-func (d *DataDir) lostDatabase(what string) error {
+func (d *Dir) lostDatabase(what string) error {
 	return fmt.Errorf("%w is lost: %s, and %s was in use with one: "+
 		"restore the database from a backup; or, to begin anew without its customers and models, move the data dir away", ErrDatabase, what, d.path)
 }
 
 // CheckDatabase returns an error where the database that was opened is not the one
 // that is recorded. An empty id is that of a database which is empty.
-func (d *DataDir) CheckDatabase(record, opened DatabaseRecord) error {
+func (d *Dir) CheckDatabase(record, opened DatabaseRecord) error {
 	switch {
 	case record.ID == "" || record == opened:
 		return nil
@@ -75,7 +75,7 @@ func (d *DataDir) CheckDatabase(record, opened DatabaseRecord) error {
 
 // Database returns the record of the database; the zero DatabaseRecord if there
 // is none.
-func (d *DataDir) Database() (record DatabaseRecord, err error) {
+func (d *Dir) Database() (record DatabaseRecord, err error) {
 	text, err := os.ReadFile(d.Path(databaseFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return record, nil
@@ -94,7 +94,7 @@ func (d *DataDir) Database() (record DatabaseRecord, err error) {
 
 // RecordDatabase records the database, which must exist by then. The file appears
 // whole or not at all.
-func (d *DataDir) RecordDatabase(record DatabaseRecord) error {
+func (d *Dir) RecordDatabase(record DatabaseRecord) error {
 	text, err := json.Marshal(record)
 	if err != nil {
 		return err
@@ -111,12 +111,12 @@ func (d *DataDir) RecordDatabase(record DatabaseRecord) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("%s: %w", d.Path(databaseFile), err), os.Remove(part))
 	}
-	return syncDir(d.path)
+	return SyncDir(d.path)
 }
 
 // hasOutbox reports whether predictions were ever kept here. A gateway makes the
 // outbox after the database.
-func (d *DataDir) hasOutbox() bool {
+func (d *Dir) hasOutbox() bool {
 	entries, _ := os.ReadDir(d.Path("outbox")) // none where it cannot be read, which opening it reports
 	return slices.ContainsFunc(entries, func(e os.DirEntry) bool {
 		return e.Name() != "lost+found" // of a disk that is mounted there

@@ -1,12 +1,12 @@
 //go:build linux || darwin
 
-package local
+package datadir
 
 import "syscall"
 
 // Disk returns how many bytes of the folder's disk this process may still
 // write, and how many it has in all. ok is false where the system does not tell.
-func (d *DataDir) Disk() (free, size int64, ok bool) {
+func (d *Dir) Disk() (free, size int64, ok bool) {
 	var fs syscall.Statfs_t
 	if err := syscall.Statfs(d.path, &fs); err != nil {
 		return 0, 0, false
