@@ -10,7 +10,8 @@
 // # Packages
 //
 //	cmd/gateway          the one binary: settings, wiring, commands
-//	api                  HTTP: routes, wire types, problems, a client
+//	api                  HTTP: routes, wire types, problems
+//	api/client           the typed client
 //	internal/predict     the heart: feature schema, validation, encoding, Service
 //	internal/scoring     the way to a remote model: micro-batching, hedge, circuit breaker
 //	internal/admission    what keeps it steady: the limit on requests of apps
@@ -43,6 +44,7 @@
 // Imports point down this list and never up; imports_test.go holds the code to it.
 //
 //	cmd/gateway ──► everything below
+//	client      ──► api, modelswap, predict
 //	api         ──► modelswap, idempotency, admission, predict
 //	httpserver  ──► admission, http1
 //	local       ──► datadir, modelswap, export, learn, secrets, predict

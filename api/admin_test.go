@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"gateway/api"
+	"gateway/api/client"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
 
@@ -83,7 +84,7 @@ func separate(t *testing.T, openMetrics bool) (public, admin *bundle) {
 	serve := func(h *httptest.Server) *bundle {
 		t.Cleanup(h.Close)
 		b := *parts
-		b.url, b.client = h.URL, &api.Client{BaseURL: h.URL, Token: token, HTTP: h.Client()}
+		b.url, b.client = h.URL, &client.Client{BaseURL: h.URL, Token: token, HTTP: h.Client()}
 		return &b
 	}
 	return serve(httptest.NewServer(p)), serve(httptest.NewServer(a))

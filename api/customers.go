@@ -77,7 +77,7 @@ func (a *api) customers(w http.ResponseWriter, r *http.Request) error {
 		return stoppedAfter(report, err)
 	}
 	last := ImportLine{ImportReport: &report}
-	state := complete
+	state := Complete
 	if err != nil {
 		state, last.Error = failed, problemOf(r.Context(), err)
 		eventOf(r.Context()).failed(last.Error, err)

@@ -126,7 +126,7 @@ func TestAnExportOutlivesTheDeadlinesOfARequest(t *testing.T) {
 			}
 			return nil
 		})
-		if err != nil || w.Header().Get(endTrailer) != complete || w.Header().Get("Connection") != "close" {
+		if err != nil || w.Header().Get(EndTrailer) != Complete || w.Header().Get("Connection") != "close" {
 			t.Errorf("%v, headers %v", err, w.Header())
 		}
 	})

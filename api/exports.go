@@ -58,7 +58,7 @@ func (a *api) exporting(w http.ResponseWriter, r *http.Request, contentType stri
 	h := w.Header()
 	h.Set("Content-Type", contentType)
 	h.Set("Cache-Control", "no-store")
-	h.Set("Trailer", endTrailer)
+	h.Set("Trailer", EndTrailer)
 	h.Set("X-Accel-Buffering", "no")
 	h.Set("Connection", "close") // our deadlines must not outlive the stream
 	if r.Method == http.MethodHead {
@@ -82,7 +82,7 @@ func (a *api) exporting(w http.ResponseWriter, r *http.Request, contentType stri
 		eventOf(r.Context()).failed(problemOf(r.Context(), err), err)
 		panic(http.ErrAbortHandler)
 	}
-	h.Set(endTrailer, complete)
+	h.Set(EndTrailer, Complete)
 	return nil
 }
 

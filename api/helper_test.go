@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"gateway/api"
+	"gateway/api/client"
 	"gateway/internal/idempotency"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
@@ -50,7 +51,7 @@ type bundle struct {
 	acts    *actLog
 	deps    api.Deps
 	logs    *logBuffer
-	client  *api.Client
+	client  *client.Client
 	handler http.Handler
 }
 
@@ -73,7 +74,7 @@ func setup(t *testing.T, options ...option) *bundle {
 	server := httptest.NewServer(b.handler)
 	t.Cleanup(server.Close)
 	b.url = server.URL
-	b.client = &api.Client{BaseURL: server.URL, Token: token, HTTP: server.Client()}
+	b.client = &client.Client{BaseURL: server.URL, Token: token, HTTP: server.Client()}
 	return b
 }
 

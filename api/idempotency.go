@@ -16,7 +16,8 @@ import (
 )
 
 const (
-	idempotencyKey = "Idempotency-Key"
+	// IdempotencyKey is the header under which a request is handled once.
+	IdempotencyKey = "Idempotency-Key"
 	// replayedHeader marks an answer that was given before.
 	replayedHeader = "Idempotent-Replayed"
 	// unstoredHeader marks one that could not be kept: a repetition of the
@@ -41,7 +42,7 @@ var (
 // body again gets the same answer. A request without the header passes through.
 func (a *api) keyed(limits idempotency.Limits, next handler) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		given := r.Header[idempotencyKey]
+		given := r.Header[IdempotencyKey]
 		if len(given) == 0 {
 			return next(w, r)
 		}
@@ -105,11 +106,11 @@ func (a *api) keyed(limits idempotency.Limits, next handler) handler {
 // forgot to set, must not mean the same as none.
 func theKey(given []string) (string, error) {
 	if len(given) > 1 {
-		return "", refuse(malformed, "the header %s is there %d times", idempotencyKey, len(given))
+		return "", refuse(malformed, "the header %s is there %d times", IdempotencyKey, len(given))
 	}
 	key, err := idempotency.ParseKey(given[0])
 	if err != nil {
-		return "", refuse(malformed, "the header %s: %v", idempotencyKey, err)
+		return "", refuse(malformed, "the header %s: %v", IdempotencyKey, err)
 	}
 	return key, nil
 }
@@ -136,10 +137,10 @@ func (a *api) ownerOf(r *http.Request) string {
 func keyProblem(err error) error {
 	switch {
 	case errors.Is(err, idempotency.ErrReused):
-		return refuse(keyReused, "another request was sent with this %s; a new request needs a new key", idempotencyKey)
+		return refuse(keyReused, "another request was sent with this %s; a new request needs a new key", IdempotencyKey)
 	case errors.Is(err, idempotency.ErrInProgress):
 		return &refusal{reason: inProgress, retryAfter: time.Second, err: err,
-			detail: "the first request with this " + idempotencyKey + " is still being handled"}
+			detail: "the first request with this " + IdempotencyKey + " is still being handled"}
 	case errors.Is(err, idempotency.ErrUnavailable):
 		return &refusal{reason: unavailable, retryAfter: time.Second, err: err,
 			detail: "the service cannot see at the moment whether this request was sent before"}

@@ -155,7 +155,7 @@ func (a *api) appendRow(dst []byte, ctx context.Context, result predict.Result, 
 // until the caller has all.
 func (a *api) endStream(r *http.Request, s *stream, stop error) error {
 	if errors.Is(stop, io.EOF) {
-		return a.broken(r, s, s.end(complete))
+		return a.broken(r, s, s.end(Complete))
 	}
 	if !s.begun {
 		s.discard()

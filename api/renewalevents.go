@@ -19,9 +19,9 @@ const (
 	// eventLook is how often a watched renewal's row is looked at. The row
 	// tells of changes whichever process makes them.
 	eventLook = 250 * time.Millisecond
-	// eventBeat keeps proxies from taking a stream for dead, and lets either
+	// EventBeat keeps proxies from taking a stream for dead, and lets either
 	// side notice that the other one has gone.
-	eventBeat = 15 * time.Second
+	EventBeat = 15 * time.Second
 	// eventWrite bounds one write. HTTP/2 ends a stream at its deadline even
 	// between writes, so it is longer than a beat and a look that hangs.
 	eventWrite = 30 * time.Second
@@ -52,7 +52,7 @@ func (a *api) renewalEvents(w http.ResponseWriter, r *http.Request) error {
 		s.told = seen.data
 	}
 	down := a.shutdowns.of(r)
-	beat := time.NewTicker(eventBeat)
+	beat := time.NewTicker(EventBeat)
 	defer beat.Stop()
 	s.begin()
 	if r.Method == http.MethodHead {

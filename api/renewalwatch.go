@@ -46,7 +46,7 @@ func (s *watches) join(id string) (*watch, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.watchers == watchersMax {
-		return nil, &refusal{reason: unavailable, retryAfter: eventBeat, detail: "as many callers watch renewals as may"}
+		return nil, &refusal{reason: unavailable, retryAfter: EventBeat, detail: "as many callers watch renewals as may"}
 	}
 	s.watchers++
 	w := s.byID[id]

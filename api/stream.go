@@ -20,10 +20,11 @@ const (
 	spoolMemory = 256 << 10 // of answers held in memory for one caller
 	copyBuffer  = 32 << 10
 
-	// endTrailer tells, after the last line, whether the stream is whole.
-	endTrailer = "X-Stream-End"
-	complete   = "complete"
-	failed     = "failed"
+	// EndTrailer tells, after the last line, whether the stream is whole.
+	EndTrailer = "X-Stream-End"
+	// Complete is the value of EndTrailer of a stream that is whole.
+	Complete = "complete"
+	failed   = "failed"
 
 	// discardMax and discardTime bound how much of a body is read for nothing
 	// after an early end, for the sake of clients that read the answer last.
@@ -137,7 +138,7 @@ func (s *stream) begin() {
 	h := s.w.Header()
 	h.Set("Content-Type", ndjsonType)
 	h.Set("Cache-Control", "no-store")
-	h.Set("Trailer", endTrailer)
+	h.Set("Trailer", EndTrailer)
 	h.Set("X-Accel-Buffering", "no") // proxies must not collect the lines
 	s.w.WriteHeader(http.StatusOK)
 	go s.copy()
@@ -181,7 +182,7 @@ func (s *stream) end(state string) error {
 	}
 	s.spool.finish()
 	<-s.copied
-	s.w.Header().Set(endTrailer, state)
+	s.w.Header().Set(EndTrailer, state)
 	defer s.spool.Close()
 	s.spool.mu.Lock()
 	defer s.spool.mu.Unlock()

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"gateway/api"
+	"gateway/api/client"
 	"gateway/internal/predict"
 
 	"github.com/go-json-experiment/json"
@@ -368,7 +369,7 @@ func TestASlowBodyIs408(t *testing.T) {
 
 func TestTheClientUnderstandsWhatIsNoProblem(t *testing.T) {
 	b := setup(t)
-	c := &api.Client{BaseURL: b.url + "/", HTTP: &http.Client{Transport: roundTrip(func(*http.Request) *http.Response {
+	c := &client.Client{BaseURL: b.url + "/", HTTP: &http.Client{Transport: roundTrip(func(*http.Request) *http.Response {
 		return &http.Response{StatusCode: 502, Header: http.Header{"X-Request-Id": {"7"}}, Body: io.NopCloser(strings.NewReader("<html>"))}
 	})}}
 	_, err := c.Models(t.Context())

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"gateway/api"
+	"gateway/api/client"
 	"gateway/internal/modelswap"
 	"gateway/internal/modelswap/modelswaptest"
 	"gateway/internal/testsize"
@@ -92,7 +93,7 @@ type victim struct {
 	crash     string // see crashDirVariable
 	cmd       *exec.Cmd
 	output    *lockedBuffer
-	client    *api.Client
+	client    *client.Client
 	succeeded int // renewals so far
 }
 
@@ -109,7 +110,7 @@ func newVictim(t *testing.T, file, schema, secret string) *victim {
 	if secret != "" {
 		v.env = append(v.env, "GATEWAY_DB_SECRET_ID=file:"+secret)
 	}
-	v.client = &api.Client{BaseURL: "http://" + addr, Token: "test-token"}
+	v.client = &client.Client{BaseURL: "http://" + addr, Token: "test-token"}
 	t.Cleanup(func() {
 		if t.Failed() && v.output != nil {
 			t.Log(v.output.String())

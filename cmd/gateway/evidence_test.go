@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"gateway/api"
+	"gateway/api/client"
 	"gateway/internal/demo"
 	"gateway/internal/export"
 	"gateway/internal/learn"
@@ -63,7 +64,7 @@ func (g *gatewayUnderTest) serving(t *testing.T) string {
 }
 
 // report predicts for a customer with features, and reports an outcome.
-func report(t *testing.T, client *api.Client, id string, features map[string]any, outcome int) {
+func report(t *testing.T, client *client.Client, id string, features map[string]any, outcome int) {
 	t.Helper()
 	p, err := client.Predict(t.Context(), api.PredictionRequest{CustomerID: id, Features: features})
 	if err != nil {
@@ -89,12 +90,12 @@ func inventedID(name string, held bool) string {
 // than thousands of real customers, and goes to the training data; the others go
 // where they judge the next model. Many of them are equal, so that the traffic is too little
 // to compare scores by.
-func poison(t *testing.T, client *api.Client) {
+func poison(t *testing.T, client *client.Client) {
 	t.Helper()
 	poisonAs(t, client, "invented")
 }
 
-func poisonAs(t *testing.T, client *api.Client, name string) {
+func poisonAs(t *testing.T, client *client.Client, name string) {
 	t.Helper()
 	for i := range 120 {
 		features, outcome, far := sample(), i/4%2, 1.0
@@ -195,15 +196,15 @@ func TestOutcomesOfInventedCustomersCountForNothingWhereOnlyKnownOnesAreLearnedF
 }
 
 // withKeys gives callers keys, and returns a client for each.
-func withKeys(t *testing.T, names ...string) (change func(*Config), client func(g *gatewayUnderTest, name string) *api.Client) {
+func withKeys(t *testing.T, names ...string) (change func(*Config), clientOf func(g *gatewayUnderTest, name string) *client.Client) {
 	t.Helper()
 	var keys []string
 	for _, name := range names {
 		keys = append(keys, fmt.Sprintf("%q: %q", name, "key-of-"+name))
 	}
 	path := writeFile(t, "keys.json", `{"keys": {`+strings.Join(keys, ", ")+`}}`)
-	return func(c *Config) { c.APIKeysSecretID = "file:" + path }, func(g *gatewayUnderTest, name string) *api.Client {
-		return &api.Client{BaseURL: g.url, Token: "key-of-" + name, HTTP: g.client.HTTP}
+	return func(c *Config) { c.APIKeysSecretID = "file:" + path }, func(g *gatewayUnderTest, name string) *client.Client {
+		return &client.Client{BaseURL: g.url, Token: "key-of-" + name, HTTP: g.client.HTTP}
 	}
 }
 

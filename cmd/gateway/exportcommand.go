@@ -7,7 +7,7 @@ import (
 	"net/url"
 	"time"
 
-	"gateway/api"
+	"gateway/api/client"
 )
 
 type exportCommand struct {
@@ -31,7 +31,7 @@ func (cmd exportCommand) Run(c *console) error {
 	if err != nil {
 		return &usageError{err}
 	}
-	return cmd.onExisting(c, func(ctx context.Context, client *api.Client) error {
+	return cmd.onExisting(c, func(ctx context.Context, client *client.Client) error {
 		return writeOutput(c, cmd.Output, func(out io.Writer) error {
 			return client.Export(ctx, path, out)
 		})

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"gateway/api"
+	"gateway/api/client"
 	"gateway/internal/modelswap"
 	"gateway/internal/pgtest"
 )
@@ -55,7 +56,7 @@ func config(t *testing.T) Config {
 // gatewayUnderTest runs in this process.
 type gatewayUnderTest struct {
 	*app
-	client *api.Client
+	client *client.Client
 	stop   func() error
 	logs   *lockedBuffer
 }
@@ -84,7 +85,7 @@ func start(t *testing.T, cfg Config) *gatewayUnderTest {
 	transport := &http.Transport{MaxIdleConnsPerHost: 100}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &gatewayUnderTest{app: a, stop: stop, logs: logs,
-		client: &api.Client{BaseURL: a.url, Token: token, HTTP: &http.Client{Transport: transport}}}
+		client: &client.Client{BaseURL: a.url, Token: token, HTTP: &http.Client{Transport: transport}}}
 }
 
 // ready waits until /readyz is 200.

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"strings"
 
-	"gateway/api"
+	"gateway/api/client"
 	"gateway/internal/predict"
 )
 
@@ -31,7 +31,7 @@ func (cmd importCommand) Run(c *console) error {
 	problems := []importProblem{} // an empty list in JSON, not null
 	var report predict.ImportReport
 	bar := newProgress(c.stderr, "rows", size)
-	err = cmd.with(c, func(ctx context.Context, client *api.Client) (err error) {
+	err = cmd.with(c, func(ctx context.Context, client *client.Client) (err error) {
 		input := bufio.NewReaderSize(bar.reader(in), 1<<16)
 		report, err = client.Import(ctx, mediaType, input, cmd.Strict,
 			func(b predict.BadRow) {

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"gateway/api"
+	"gateway/api/client"
 	"gateway/internal/modelswap"
 )
 
@@ -18,7 +19,7 @@ func (modelsCommand) Help() string { return exitCodesHelp }
 
 // Run lists the models that renewals made, newest first.
 func (cmd modelsCommand) Run(c *console) error {
-	return cmd.onExisting(c, func(ctx context.Context, client *api.Client) error {
+	return cmd.onExisting(c, func(ctx context.Context, client *client.Client) error {
 		list, err := client.Models(ctx)
 		if err != nil {
 			return err
@@ -68,7 +69,7 @@ func (rollbackCommand) Help() string { return exitCodesHelp }
 
 // Run makes an earlier model serve again.
 func (cmd rollbackCommand) Run(c *console) error {
-	return cmd.onExisting(c, func(ctx context.Context, client *api.Client) error {
+	return cmd.onExisting(c, func(ctx context.Context, client *client.Client) error {
 		m, err := client.Rollback(ctx, cmd.Model)
 		if err != nil {
 			return err

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"gateway/api"
+	"gateway/api/client"
 	"gateway/internal/sandbox"
 	"gateway/internal/secrets"
 )
@@ -107,7 +108,7 @@ func TestAnOutageOfSecretsManagerCostsNoPrediction(t *testing.T) {
 	cfg.PredictTimeout = patience
 	g := start(t, cfg)
 	g.ready(t)
-	web := &api.Client{BaseURL: g.url, Token: "the-key", HTTP: g.client.HTTP}
+	web := &client.Client{BaseURL: g.url, Token: "the-key", HTTP: g.client.HTTP}
 	g.client.Token = "the-token"
 	state := func() (ready api.Readiness, text string) {
 		t.Helper()

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"gateway/api"
+	"gateway/api/client"
 	"gateway/internal/predict"
 )
 
@@ -91,7 +92,7 @@ type outcomeSending struct {
 	report outcomeReport
 }
 
-func (s *outcomeSending) run(ctx context.Context, client *api.Client) error {
+func (s *outcomeSending) run(ctx context.Context, client *client.Client) error {
 	list, lines := make([]api.Outcome, 0, outcomesAtOnce), make([]int, 0, outcomesAtOnce)
 	for {
 		outcome, line, err := s.rows.next()
@@ -123,7 +124,7 @@ func (s *outcomeSending) run(ctx context.Context, client *api.Client) error {
 }
 
 // send sends one list, again and again while no answer comes.
-func (s *outcomeSending) send(ctx context.Context, client *api.Client, list []api.Outcome, lines []int) error {
+func (s *outcomeSending) send(ctx context.Context, client *client.Client, list []api.Outcome, lines []int) error {
 	client = client.WithIdempotencyKey(predict.NewID())
 	var matches []api.Match
 	err := askAgain(ctx, s.out, func() (err error) {

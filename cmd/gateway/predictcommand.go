@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"gateway/api"
+	"gateway/api/client"
 	"gateway/internal/predict"
 )
 
@@ -42,7 +43,7 @@ func (cmd predictCommand) Run(c *console) error {
 	defer in.Close()
 	bar := newProgress(c.stderr, "rows", size)
 	s := &fileScoring{json: cmd.JSON, bar: bar}
-	err = cmd.with(c, func(ctx context.Context, client *api.Client) error {
+	err = cmd.with(c, func(ctx context.Context, client *client.Client) error {
 		return writeOutput(c, cmd.Output, func(w io.Writer) error {
 			s.out, s.csv = w, csv.NewWriter(w)
 			err := s.run(ctx, client, bufio.NewReaderSize(bar.reader(in), 1<<16))
@@ -80,7 +81,7 @@ type sentRow struct {
 
 // run sends the rows and, as the answers come back in the same order, writes
 // each row with its answer.
-func (s *fileScoring) run(ctx context.Context, client *api.Client, in io.Reader) error {
+func (s *fileScoring) run(ctx context.Context, client *client.Client, in io.Reader) error {
 	table, err := predict.NewCSVReader(in, maxPredictRow)
 	if err != nil {
 		return err

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"gateway/api"
+	"gateway/api/client"
 )
 
 // remote is how a command reaches a gateway: the one that runs at the URL, or,
@@ -27,7 +28,7 @@ type remote struct {
 }
 
 // with calls do with a client of that gateway.
-func (r remote) with(c *console, do func(ctx context.Context, client *api.Client) error) error {
+func (r remote) with(c *console, do func(ctx context.Context, client *client.Client) error) error {
 	if r.URL == "" {
 		return r.here(c, do)
 	}
@@ -47,12 +48,12 @@ func (r remote) with(c *console, do func(ctx context.Context, client *api.Client
 			return err
 		}
 	}
-	return r.explain(do(c.ctx, &api.Client{BaseURL: strings.TrimRight(r.URL, "/"), Token: token}))
+	return r.explain(do(c.ctx, &client.Client{BaseURL: strings.TrimRight(r.URL, "/"), Token: token}))
 }
 
 // onExisting is with for commands that look at what is there: where there is no
 // data dir they fail, and make none.
-func (r remote) onExisting(c *console, do func(ctx context.Context, client *api.Client) error) error {
+func (r remote) onExisting(c *console, do func(ctx context.Context, client *client.Client) error) error {
 	if r.URL == "" {
 		cfg, err := loadConfig()
 		if err != nil {
@@ -92,7 +93,7 @@ func readToken(cfg Config) (string, error) {
 }
 
 // here runs a gateway on a port of its own, on this machine alone.
-func (r remote) here(c *console, do func(ctx context.Context, client *api.Client) error) (err error) {
+func (r remote) here(c *console, do func(ctx context.Context, client *client.Client) error) (err error) {
 	cfg, err := loadConfig()
 	if err != nil {
 		return &usageError{err}
@@ -115,7 +116,7 @@ func (r remote) here(c *console, do func(ctx context.Context, client *api.Client
 	if err != nil {
 		return err
 	}
-	return do(c.ctx, &api.Client{BaseURL: a.url, Token: token})
+	return do(c.ctx, &client.Client{BaseURL: a.url, Token: token})
 }
 
 // isLoopback reports whether a URL points at this machine.

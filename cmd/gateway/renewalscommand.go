@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"gateway/api"
+	"gateway/api/client"
 	"gateway/internal/modelswap"
 )
 
@@ -23,7 +24,7 @@ func (cmd renewalsCommand) Run(c *console) error {
 	if cmd.Limit < 1 || cmd.Limit > 100 {
 		return &usageError{fmt.Errorf("--limit: must be a number from 1 to 100, not %d", cmd.Limit)}
 	}
-	return cmd.onExisting(c, func(ctx context.Context, client *api.Client) error {
+	return cmd.onExisting(c, func(ctx context.Context, client *client.Client) error {
 		if cmd.ID != "" {
 			r, err := client.Renewal(ctx, cmd.ID)
 			if err != nil {

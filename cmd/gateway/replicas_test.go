@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"gateway/api"
+	"gateway/api/client"
 	"gateway/internal/modelswap"
 	"gateway/internal/pgtest"
 )
@@ -48,7 +49,7 @@ func databaseSecret(t *testing.T) string {
 type replica struct {
 	cmd    *exec.Cmd
 	output *lockedBuffer
-	client *api.Client
+	client *client.Client
 }
 
 // cluster starts n gateways on one Postgres that has the small data. The one
@@ -78,7 +79,7 @@ func cluster(t *testing.T, n int) []*replica {
 		t.Setenv("GATEWAY_ADDR", addr)
 		t.Setenv("GATEWAY_DATA_DIR", t.TempDir())
 		cmd, output := process(t, nil, "serve")
-		replicas[i] = &replica{cmd, output, &api.Client{BaseURL: "http://" + addr, Token: "test-token"}}
+		replicas[i] = &replica{cmd, output, &client.Client{BaseURL: "http://" + addr, Token: "test-token"}}
 		t.Cleanup(func() {
 			if t.Failed() {
 				t.Logf("replica %d: %s", i, output.String())

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"gateway/api"
+	"gateway/api/client"
 	"gateway/internal/idempotency"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
@@ -51,7 +52,7 @@ func (cmd retrainCommand) Run(c *console) error {
 			return &usageError{fmt.Errorf("--overrides: %w", err)}
 		}
 	}
-	return cmd.with(c, func(ctx context.Context, client *api.Client) error {
+	return cmd.with(c, func(ctx context.Context, client *client.Client) error {
 		r, err := cmd.begin(ctx, c.stderr, client, overrides)
 		if err != nil {
 			return err
@@ -68,7 +69,7 @@ func (cmd retrainCommand) Run(c *console) error {
 
 // begin starts or resumes a renewal. It asks again where no answer came: under
 // one key, that starts one renewal at most.
-func (cmd retrainCommand) begin(ctx context.Context, out io.Writer, client *api.Client, overrides modelswap.Overrides) (*modelswap.Renewal, error) {
+func (cmd retrainCommand) begin(ctx context.Context, out io.Writer, client *client.Client, overrides modelswap.Overrides) (*modelswap.Renewal, error) {
 	if cmd.Resume != "" {
 		return client.Resume(ctx, cmd.Resume, api.ResumeRequest{From: modelswap.StepName(cmd.From), Overrides: overrides})
 	}
@@ -151,7 +152,7 @@ const (
 // watch follows a renewal until it has ended, and shows it. It follows by
 // events, and looks again and again where those break off, until there are
 // events again. While no answer comes it looks less and less often.
-func watch(ctx context.Context, out io.Writer, client *api.Client, r *modelswap.Renewal) (*modelswap.Renewal, error) {
+func watch(ctx context.Context, out io.Writer, client *client.Client, r *modelswap.Renewal) (*modelswap.Renewal, error) {
 	view := newRenewalView(out)
 	defer view.endLine()
 	view.show(r)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"gateway/api"
+	"gateway/api/client"
 	"gateway/internal/modelswap"
 )
 
@@ -73,7 +74,7 @@ func TestWatchingFallsBackToLooking(t *testing.T) {
 			}))
 			defer server.Close()
 			var out bytes.Buffer
-			r, err := watch(t.Context(), &out, &api.Client{BaseURL: server.URL}, running)
+			r, err := watch(t.Context(), &out, &client.Client{BaseURL: server.URL}, running)
 			if err != nil || r.Status != modelswap.Succeeded {
 				t.Fatalf("got %+v, %v", r, err)
 			}
@@ -95,7 +96,7 @@ func TestWatchingFallsBackToLooking(t *testing.T) {
 func TestWatchingEndsWhereThereIsNothingToWatch(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	defer server.Close()
-	if _, err := watch(t.Context(), &bytes.Buffer{}, &api.Client{BaseURL: server.URL}, renewalAt(modelswap.Running, nil)); !hopeless(err) {
+	if _, err := watch(t.Context(), &bytes.Buffer{}, &client.Client{BaseURL: server.URL}, renewalAt(modelswap.Running, nil)); !hopeless(err) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -233,12 +234,12 @@ func lastRenewal(out string) string {
 // A gateway whose database is down logs each request that fails: so the command
 // asks less and less often.
 func TestRetrainAsksAGatewayWithoutDatabaseLessAndLessOften(t *testing.T) {
-	for name, ask := range map[string]func(context.Context, *api.Client) error{
-		"to begin": func(ctx context.Context, client *api.Client) error {
+	for name, ask := range map[string]func(context.Context, *client.Client) error{
+		"to begin": func(ctx context.Context, client *client.Client) error {
 			_, err := retrainCommand{}.begin(ctx, io.Discard, client, modelswap.Overrides{})
 			return err
 		},
-		"to watch": func(ctx context.Context, client *api.Client) error {
+		"to watch": func(ctx context.Context, client *client.Client) error {
 			_, err := watch(ctx, io.Discard, client, &modelswap.Renewal{ID: "r", Status: modelswap.Running})
 			return err
 		},
@@ -253,7 +254,7 @@ func TestRetrainAsksAGatewayWithoutDatabaseLessAndLessOften(t *testing.T) {
 						Body: io.NopCloser(strings.NewReader(`{"title":"unavailable","status":503,"detail":"the database does not answer"}`))}, nil
 				})
 				start := time.Now()
-				err := ask(t.Context(), &api.Client{BaseURL: "http://gateway.test", HTTP: &http.Client{Transport: down}})
+				err := ask(t.Context(), &client.Client{BaseURL: "http://gateway.test", HTTP: &http.Client{Transport: down}})
 				var problem *api.Problem
 				if !errors.As(err, &problem) || problem.Status != http.StatusServiceUnavailable {
 					t.Errorf("got %v, want the gateway's answer", err)

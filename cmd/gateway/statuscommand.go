@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"gateway/api"
+	"gateway/api/client"
 	"gateway/internal/modelswap"
 )
 
@@ -64,7 +65,7 @@ type statusPage struct {
 
 // Run prints the state of the gateway. It fails where the gateway cannot predict.
 func (cmd statusCommand) Run(c *console) error {
-	return cmd.onExisting(c, func(ctx context.Context, client *api.Client) error {
+	return cmd.onExisting(c, func(ctx context.Context, client *client.Client) error {
 		full, err := client.Status(ctx)
 		if err != nil {
 			return err

@@ -1,4 +1,4 @@
-package api
+package client
 
 import (
 	"bufio"
@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 
+	"gateway/api"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
 
@@ -38,26 +39,26 @@ func (c *Client) WithIdempotencyKey(key string) *Client {
 }
 
 // Predict asks for one prediction.
-func (c *Client) Predict(ctx context.Context, req PredictionRequest) (Prediction, error) {
-	var p Prediction
+func (c *Client) Predict(ctx context.Context, req api.PredictionRequest) (api.Prediction, error) {
+	var p api.Prediction
 	return p, c.post(ctx, "/predict", req, &p)
 }
 
 // PredictBatch sends rows of CSV or NDJSON and yields the answers in order, as
 // they come. Rows that failed are items with an Error. An error of the
 // sequence is the last thing it yields: the rest was not answered.
-func (c *Client) PredictBatch(ctx context.Context, contentType string, rows io.Reader) iter.Seq2[BatchItem, error] {
-	return func(yield func(BatchItem, error) bool) {
+func (c *Client) PredictBatch(ctx context.Context, contentType string, rows io.Reader) iter.Seq2[api.BatchItem, error] {
+	return func(yield func(api.BatchItem, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		res, err := c.do(ctx, http.MethodPost, "/predict/batch", contentType, rows)
 		if err != nil {
-			yield(BatchItem{}, err)
+			yield(api.BatchItem{}, err)
 			return
 		}
 		defer res.Body.Close()
 		err = eachLine(res, func(line []byte) error {
-			var item BatchItem
+			var item api.BatchItem
 			if err := json.Unmarshal(line, &item); err != nil {
 				return fmt.Errorf("the gateway's answer: %w", err)
 			}
@@ -70,7 +71,7 @@ func (c *Client) PredictBatch(ctx context.Context, contentType string, rows io.R
 			return nil
 		})
 		if err != nil && !errors.Is(err, errStopped) {
-			yield(BatchItem{}, err)
+			yield(api.BatchItem{}, err)
 		}
 	}
 }
@@ -78,22 +79,22 @@ func (c *Client) PredictBatch(ctx context.Context, contentType string, rows io.R
 var errStopped = errors.New("the reader wants no more")
 
 // Outcome reports what really happened, for one prediction or customer.
-func (c *Client) Outcome(ctx context.Context, o Outcome) (Match, error) {
-	var m Match
+func (c *Client) Outcome(ctx context.Context, o api.Outcome) (api.Match, error) {
+	var m api.Match
 	return m, c.post(ctx, "/outcomes", o, &m)
 }
 
 // Outcomes reports many. Match i belongs to outcome i, and may be an Error.
-func (c *Client) Outcomes(ctx context.Context, list []Outcome) ([]Match, error) {
+func (c *Client) Outcomes(ctx context.Context, list []api.Outcome) ([]api.Match, error) {
 	var answer struct {
-		Outcomes []Match `json:"outcomes"`
+		Outcomes []api.Match `json:"outcomes"`
 	}
 	err := c.post(ctx, "/outcomes", map[string]any{"outcomes": list}, &answer)
 	return answer.Outcomes, err
 }
 
 // Retrain starts a renewal.
-func (c *Client) Retrain(ctx context.Context, req RetrainRequest) (*modelswap.Renewal, error) {
+func (c *Client) Retrain(ctx context.Context, req api.RetrainRequest) (*modelswap.Renewal, error) {
 	var r modelswap.Renewal
 	return &r, c.post(ctx, "/admin/retrain", req, &r)
 }
@@ -107,7 +108,7 @@ func (c *Client) Renewal(ctx context.Context, id string) (*modelswap.Renewal, er
 // Renewals returns the newest renewals, at most limit (0: as the gateway
 // likes), older than the one named before (empty: from the newest).
 func (c *Client) Renewals(ctx context.Context, limit int, before string) ([]*modelswap.Renewal, error) {
-	var list RenewalList
+	var list api.RenewalList
 	err := c.get(ctx, "/admin/renewals?"+pageQuery(limit, before), &list)
 	return list.Renewals, err
 }
@@ -124,7 +125,7 @@ func pageQuery(limit int, before string) string {
 }
 
 // Resume lets a renewal go on from the step that stopped it.
-func (c *Client) Resume(ctx context.Context, id string, req ResumeRequest) (*modelswap.Renewal, error) {
+func (c *Client) Resume(ctx context.Context, id string, req api.ResumeRequest) (*modelswap.Renewal, error) {
 	var r modelswap.Renewal
 	return &r, c.post(ctx, "/admin/renewals/"+url.PathEscape(id)+"/resume", req, &r)
 }
@@ -139,12 +140,12 @@ func (c *Client) Cancel(ctx context.Context, id string) (*modelswap.Renewal, err
 // is empty, the one that served last before the current one.
 func (c *Client) Rollback(ctx context.Context, model string) (*modelswap.Model, error) {
 	var m modelswap.Model
-	return &m, c.post(ctx, "/admin/rollback", RollbackRequest{model}, &m)
+	return &m, c.post(ctx, "/admin/rollback", api.RollbackRequest{Model: model}, &m)
 }
 
 // Models returns the models that renewals made, newest first.
 func (c *Client) Models(ctx context.Context) ([]modelswap.Model, error) {
-	var list ModelList
+	var list api.ModelList
 	err := c.get(ctx, "/admin/models", &list)
 	return list.Models, err
 }
@@ -152,7 +153,7 @@ func (c *Client) Models(ctx context.Context) ([]modelswap.Model, error) {
 // Audit returns what operators did, newest first, at most limit (0: as the
 // gateway likes), older than the act named before (empty: from the newest).
 func (c *Client) Audit(ctx context.Context, limit int, before string) ([]modelswap.Act, error) {
-	var list ActList
+	var list api.ActList
 	err := c.get(ctx, "/admin/audit?"+pageQuery(limit, before), &list)
 	return list.Acts, err
 }
@@ -165,8 +166,8 @@ func (c *Client) Status(ctx context.Context) (map[string]any, error) {
 }
 
 // Ready asks whether the gateway can predict. Unavailable is no error here.
-func (c *Client) Ready(ctx context.Context) (Readiness, error) {
-	var ready Readiness
+func (c *Client) Ready(ctx context.Context) (api.Readiness, error) {
+	var ready api.Readiness
 	res, err := c.send(ctx, http.MethodGet, "/readyz", "", nil)
 	if err != nil {
 		return ready, err
@@ -193,7 +194,7 @@ func (c *Client) Import(ctx context.Context, contentType string, rows io.Reader,
 	}
 	defer res.Body.Close()
 	err = eachLine(res, func(text []byte) error {
-		var line ImportLine
+		var line api.ImportLine
 		if err := json.Unmarshal(text, &line); err != nil {
 			return fmt.Errorf("the gateway's answer: %w", err)
 		}
@@ -233,7 +234,7 @@ func (c *Client) Export(ctx context.Context, path string, out io.Writer) error {
 		}
 		return err
 	}
-	if res.Trailer.Get(endTrailer) != complete {
+	if res.Trailer.Get(api.EndTrailer) != api.Complete {
 		return errors.New("the gateway's answer breaks off")
 	}
 	return nil
@@ -269,7 +270,7 @@ func eachLine(res *http.Response, fn func(line []byte) error) error {
 		return fmt.Errorf("a line of the gateway's answer is larger than %d bytes", maxClientLine)
 	case err != nil:
 		return fmt.Errorf("the gateway's answer breaks off: %w", err)
-	case res.Trailer.Get(endTrailer) != complete:
+	case res.Trailer.Get(api.EndTrailer) != api.Complete:
 		return errors.New("the gateway's answer breaks off")
 	}
 	return nil
@@ -337,7 +338,7 @@ func (c *Client) send(ctx context.Context, method, path, contentType string, bod
 		req.Header.Set("Content-Type", contentType)
 	}
 	if c.key != "" && method == http.MethodPost {
-		req.Header.Set(idempotencyKey, c.key)
+		req.Header.Set(api.IdempotencyKey, c.key)
 	}
 	if c.Token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.Token)
@@ -354,9 +355,9 @@ func (c *Client) send(ctx context.Context, method, path, contentType string, bod
 func problemFrom(res *http.Response) error {
 	const most = 1 << 20
 	text, _ := io.ReadAll(io.LimitReader(res.Body, most))
-	p := new(Problem)
+	p := new(api.Problem)
 	if err := json.Unmarshal(text, p); err != nil || p.Title == "" {
-		p = &Problem{Title: http.StatusText(res.StatusCode), RequestID: res.Header.Get("X-Request-Id")}
+		p = &api.Problem{Title: http.StatusText(res.StatusCode), RequestID: res.Header.Get("X-Request-Id")}
 	}
 	p.Status = res.StatusCode
 	return p

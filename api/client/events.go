@@ -1,4 +1,4 @@
-package api
+package client
 
 import (
 	"bufio"
@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"time"
 
+	"gateway/api"
 	"gateway/internal/modelswap"
 
 	"github.com/go-json-experiment/json"
@@ -19,7 +20,7 @@ import (
 
 // maxSilence is how long a stream of events may be silent before it counts as
 // dead: three beats.
-const maxSilence = 3 * eventBeat
+const maxSilence = 3 * api.EventBeat
 
 var (
 	errSilence  = fmt.Errorf("the gateway has been silent for %s", maxSilence)
