@@ -22,6 +22,7 @@
 //	internal/secrets     values that rotate, and never print
 //	internal/store       SQL: customers, ledger, renewals, models
 //	internal/outbox      predictions on local disk, until the database has them
+//	internal/audit       the log of what operators did
 //	internal/datadir     the directory of local state: its lock, atomic files
 //	internal/local       the back end in this process: scorer, trainer, deployer
 //	internal/aws         the back end on SageMaker, DynamoDB, S3 and Secrets Manager
@@ -44,12 +45,12 @@
 // Imports point down this list and never up; imports_test.go holds the code to it.
 //
 //	cmd/gateway ──► everything below
-//	client      ──► api, modelswap, predict
-//	api         ──► modelswap, idempotency, admission, predict
+//	client      ──► api, audit, modelswap, predict
+//	api         ──► audit, modelswap, idempotency, admission, predict
 //	httpserver  ──► admission, http1
 //	local       ──► datadir, modelswap, export, learn, secrets, predict
 //	aws         ──► wire, modelswap, export, learn, secrets, predict
-//	store       ──► modelswap, idempotency, learn, predict
+//	store       ──► audit, modelswap, idempotency, learn, predict
 //	outbox      ──► datadir, predict
 //	tracing     ──► modelswap, predict
 //	modelswap   ──► export, learn, predict
@@ -60,7 +61,7 @@
 //	scoring     ──► predict
 //	sandbox     ──► learn
 //	loadtest    ──► sandbox, demo, learn, predict
-//	predict, learn, secrets, datadir, wire, http1 ──► none of these
+//	predict, learn, secrets, audit, datadir, wire, http1 ──► none of these
 //
 // # One request
 //

@@ -24,14 +24,15 @@ var mayImport = map[string][]string{
 	".": {}, // the overview and openapi.yaml
 
 	"cmd/gateway": {".", "api", "api/client", "internal/aws", "internal/sandbox", "internal/datadir", "internal/local", "internal/store", "internal/outbox", "internal/demo",
-		"internal/httpserver", "internal/admission", "internal/scoring", "internal/modelswap", "internal/idempotency", "internal/export", "internal/learn", "internal/secrets", "internal/tracing", "internal/predict"},
-	"api/client": {"api", "internal/modelswap", "internal/predict"},
-	"api":        {"internal/admission", "internal/modelswap", "internal/idempotency", "internal/predict"},
+		"internal/httpserver", "internal/admission", "internal/audit", "internal/scoring", "internal/modelswap", "internal/idempotency", "internal/export", "internal/learn", "internal/secrets", "internal/tracing", "internal/predict"},
+	"api/client": {"api", "internal/audit", "internal/modelswap", "internal/predict"},
+	"api":        {"internal/admission", "internal/audit", "internal/modelswap", "internal/idempotency", "internal/predict"},
 
 	"internal/aws":       {"internal/aws/wire", "internal/modelswap", "internal/export", "internal/learn", "internal/secrets", "internal/predict"},
+	"internal/audit":     {},
 	"internal/datadir":   {},
 	"internal/local":     {"internal/datadir", "internal/modelswap", "internal/export", "internal/learn", "internal/secrets", "internal/predict"},
-	"internal/store":     {"internal/modelswap", "internal/idempotency", "internal/learn", "internal/predict"},
+	"internal/store":     {"internal/audit", "internal/modelswap", "internal/idempotency", "internal/learn", "internal/predict"},
 	"internal/outbox":    {"internal/datadir", "internal/predict"},
 	"internal/tracing":   {"internal/modelswap", "internal/predict"},
 	"internal/modelswap": {"internal/export", "internal/learn", "internal/predict"},
@@ -84,7 +85,7 @@ var mayUse = map[string][]string{
 	"github.com/aws/smithy-go":     {"internal/aws"},
 	"golang.org/x/time":            {"api"},
 
-	"github.com/failsafe-go/failsafe-go": {"internal/admission", "internal/scoring"},
+	"github.com/failsafe-go/failsafe-go": {"internal/admission", "internal/audit", "internal/scoring"},
 
 	"modernc.org/sqlite":                  {"internal/store"},
 	"github.com/jackc/pgx/v5":             {"internal/store", "internal/pgtest"},
@@ -95,7 +96,7 @@ var mayUse = map[string][]string{
 	"github.com/robfig/cron":              {"internal/modelswap"},
 	"golang.org/x/sync":                   {"cmd/gateway", "api", "internal/local", "internal/store", "internal/modelswap"},
 	"github.com/go-json-experiment/json":  {"cmd/gateway", "api", "api/client", "internal/aws", "internal/sandbox", "internal/export", "internal/predict"},
-	"github.com/prometheus/client_golang": {"cmd/gateway", "internal/httpserver", "api", "internal/outbox", "internal/modelswap", "internal/idempotency", "internal/admission", "internal/scoring", "internal/secrets", "internal/tracing", "internal/predict"},
+	"github.com/prometheus/client_golang": {"cmd/gateway", "internal/httpserver", "api", "internal/outbox", "internal/modelswap", "internal/idempotency", "internal/admission", "internal/audit", "internal/scoring", "internal/secrets", "internal/tracing", "internal/predict"},
 	"go.opentelemetry.io/otel":            {"internal/tracing"},
 	"go.opentelemetry.io/proto/otlp":      {"internal/tracing/tracetest"},
 	"google.golang.org/protobuf":          {"internal/tracing/tracetest"},

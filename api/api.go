@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"gateway/internal/admission"
+	"gateway/internal/audit"
 	"gateway/internal/idempotency"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
@@ -29,7 +30,7 @@ type Deps struct {
 	// KeysKept is how long an Idempotency-Key is kept.
 	KeysKept time.Duration
 	// Acts is the audit log.
-	Acts modelswap.Acts
+	Acts audit.Log
 	// SignIns counts failed sign-ins and tells the addresses of clients.
 	SignIns *SignIns
 	// Keys handles each request with an Idempotency-Key once.

@@ -9,7 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"gateway/internal/modelswap"
+	"gateway/internal/audit"
 	"gateway/internal/predict"
 
 	"github.com/go-chi/chi/v5"
@@ -17,7 +17,7 @@ import (
 
 // ActList is the body of GET /admin/audit, newest first.
 type ActList struct {
-	Acts []modelswap.Act `json:"acts"`
+	Acts []audit.Entry `json:"acts"`
 }
 
 // Bounds of what the audit log keeps of a request, in bytes.
@@ -31,7 +31,7 @@ const (
 func (a *api) audited(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		e := eventOf(r.Context())
-		act := modelswap.Act{
+		act := audit.Entry{
 			ID: predict.NewID(), At: time.Now().UTC().Truncate(time.Millisecond), Token: e.token, RequestID: e.id,
 			Address: a.d.SignIns.Address(r), Forwarded: printable(r.Header.Get("X-Forwarded-For"), auditHeader),
 			Action: r.Method + " " + routeOf(r), Target: printable(chi.URLParam(r, "id"), auditHeader),

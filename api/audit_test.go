@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"gateway/internal/audit"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
 )
@@ -16,17 +17,17 @@ import (
 // actLog is an audit log in memory.
 type actLog struct {
 	mu    sync.Mutex
-	acts  []modelswap.Act // newest first
+	acts  []audit.Entry // newest first
 	err   error
 	clock error // of CheckClock
 }
 
-func (s *actLog) BeginAct(_ context.Context, a modelswap.Act) error {
+func (s *actLog) BeginAct(_ context.Context, a audit.Entry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err == nil {
 		a.Count = 1
-		s.acts = append([]modelswap.Act{a}, s.acts...)
+		s.acts = append([]audit.Entry{a}, s.acts...)
 	}
 	return s.err
 }
@@ -43,17 +44,17 @@ func (s *actLog) EndAct(_ context.Context, id string, status int, target string)
 	return s.err
 }
 
-func (s *actLog) CountAct(_ context.Context, a modelswap.Act) error {
+func (s *actLog) CountAct(_ context.Context, a audit.Entry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err != nil {
 		return s.err
 	}
-	if i := slices.IndexFunc(s.acts, func(known modelswap.Act) bool { return known.ID == a.ID }); i >= 0 {
+	if i := slices.IndexFunc(s.acts, func(known audit.Entry) bool { return known.ID == a.ID }); i >= 0 {
 		s.acts[i].Count, s.acts[i].Detail = a.Count, a.Detail
 		return nil
 	}
-	s.acts = append([]modelswap.Act{a}, s.acts...)
+	s.acts = append([]audit.Entry{a}, s.acts...)
 	return nil
 }
 
@@ -66,14 +67,14 @@ func (s *actLog) CheckClock(context.Context, time.Time) error {
 func (s *actLog) RemoveSignIns(_ context.Context, before time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.acts = slices.DeleteFunc(s.acts, func(a modelswap.Act) bool { return a.Token == "" && a.At.Before(before) })
+	s.acts = slices.DeleteFunc(s.acts, func(a audit.Entry) bool { return a.Token == "" && a.At.Before(before) })
 	return s.err
 }
 
-func (s *actLog) Acts(_ context.Context, limit int, before string) ([]modelswap.Act, error) {
+func (s *actLog) Acts(_ context.Context, limit int, before string) ([]audit.Entry, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	from := 1 + slices.IndexFunc(s.acts, func(a modelswap.Act) bool { return a.ID == before })
+	from := 1 + slices.IndexFunc(s.acts, func(a audit.Entry) bool { return a.ID == before })
 	if before != "" && from == 0 {
 		return nil, predict.Errorf(predict.NotFound, "there is no act with this id")
 	}
@@ -93,7 +94,7 @@ func (s *actLog) doubtClock(err error) {
 	s.clock = err
 }
 
-func (s *actLog) newest(t *testing.T) modelswap.Act {
+func (s *actLog) newest(t *testing.T) audit.Entry {
 	t.Helper()
 	acts, err := s.Acts(t.Context(), 1, "")
 	if err != nil || len(acts) == 0 {

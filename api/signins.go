@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"gateway/internal/modelswap"
+	"gateway/internal/audit"
 	"gateway/internal/predict"
 
 	"github.com/go-chi/chi/v5"
@@ -51,7 +51,7 @@ const (
 // Only wrong credentials are failures. A request without any is answered 401
 // and not recorded.
 type SignIns struct {
-	acts    modelswap.Acts
+	acts    audit.Log
 	trusted []netip.Prefix
 	log     *slog.Logger
 	total   *prometheus.CounterVec
@@ -71,13 +71,13 @@ type SignIns struct {
 type signInKey struct{ address, action, credential string }
 
 type signInEntry struct {
-	act     modelswap.Act
+	act     audit.Entry
 	written int64 // the count that the audit log has
 }
 
 // NewSignIns makes a counter whose entries go to acts. Requests from trusted
 // proxies count for the address that X-Forwarded-For names.
-func NewSignIns(acts modelswap.Acts, trusted []netip.Prefix, log *slog.Logger, reg prometheus.Registerer) *SignIns {
+func NewSignIns(acts audit.Log, trusted []netip.Prefix, log *slog.Logger, reg prometheus.Registerer) *SignIns {
 	s := &SignIns{acts: acts, trusted: trusted, log: log,
 		total: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "gateway_failed_sign_ins_total",
 			Help: "Requests with a wrong credential, by its kind: operator token or app key."}, []string{"credential"}),
@@ -151,7 +151,7 @@ func (s *SignIns) entry(key signInKey, requestID string, now time.Time) (entry *
 			return entry, false
 		}
 	}
-	entry = &signInEntry{act: modelswap.Act{ID: predict.NewID(), At: now.UTC().Truncate(time.Millisecond),
+	entry = &signInEntry{act: audit.Entry{ID: predict.NewID(), At: now.UTC().Truncate(time.Millisecond),
 		Address: key.address, RequestID: requestID, Action: key.action, Target: "sign-in", Status: http.StatusForbidden}}
 	s.entries[key] = entry
 	return entry, true
@@ -270,10 +270,10 @@ func (s *SignIns) flush(ctx context.Context) error {
 }
 
 // unwritten returns the entries whose counts have grown, as they are now.
-func (s *SignIns) unwritten() map[*signInEntry]modelswap.Act {
+func (s *SignIns) unwritten() map[*signInEntry]audit.Entry {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	acts := make(map[*signInEntry]modelswap.Act)
+	acts := make(map[*signInEntry]audit.Entry)
 	for _, entry := range s.entries {
 		if entry.act.Count > entry.written {
 			acts[entry] = entry.act

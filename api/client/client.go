@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"gateway/api"
+	"gateway/internal/audit"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
 
@@ -152,7 +153,7 @@ func (c *Client) Models(ctx context.Context) ([]modelswap.Model, error) {
 
 // Audit returns what operators did, newest first, at most limit (0: as the
 // gateway likes), older than the act named before (empty: from the newest).
-func (c *Client) Audit(ctx context.Context, limit int, before string) ([]modelswap.Act, error) {
+func (c *Client) Audit(ctx context.Context, limit int, before string) ([]audit.Entry, error) {
 	var list api.ActList
 	err := c.get(ctx, "/admin/audit?"+pageQuery(limit, before), &list)
 	return list.Acts, err

@@ -167,7 +167,7 @@ func openParts(ctx context.Context, cfg Config, log *slog.Logger) (_ *parts, err
 		Outcomes:        cfg.Retrain.Outcomes,
 		KnownOnly:       cfg.LearnFrom == learnFromKnown,
 		Probation:       time.Duration(cfg.Outcome.Probation),
-		Idle:            cfg.command,
+		ManualOnly:      cfg.command,
 		Owner:           leaseOwner(cfg),
 		Poll:            p.poll,
 		TempDir:         p.dir.TempDir(),

@@ -16,7 +16,7 @@ const (
 
 // policy is what bounds the contributions of apps to a renewal. Ages count from
 // the renewal's beginning, so that converting again gives the same bytes.
-func (x *run) policy() *export.Policy {
+func (x *stepRun) policy() *export.Policy {
 	return &export.Policy{
 		KnownOnly: x.opts.KnownOnly,
 		JudgeAll:  x.r.Overrides.JudgeBy == JudgeByAll,
@@ -27,7 +27,7 @@ func (x *run) policy() *export.Policy {
 
 // judgedBy says whose rows champion and challenger are judged by, where apps
 // contributed to them; empty where they did not.
-func (x *run) judgedBy() string {
+func (x *stepRun) judgedBy() string {
 	switch {
 	case x.r.State.Open:
 		return fmt.Sprintf("judged by rows that apps contributed: fewer than %d held-out customers, or than %d of either label, were imported",

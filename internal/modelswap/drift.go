@@ -47,7 +47,7 @@ type callerShift struct {
 // counts once, however many it made, and the median of their shifts decides: one
 // caller alone can neither hide a shift nor make one up. Too few different
 // requests are no doubt.
-func (x *run) traffic(ctx context.Context) error {
+func (x *stepRun) traffic(ctx context.Context) error {
 	champion := x.r.State.Champion
 	if champion == "" {
 		return nil
@@ -82,7 +82,7 @@ func (x *run) traffic(ctx context.Context) error {
 }
 
 // shift asks the live path about a caller's rows.
-func (x *run) shift(ctx context.Context, s sample) (float64, error) {
+func (x *stepRun) shift(ctx context.Context, s sample) (float64, error) {
 	var after []float64
 	for chunk := range slices.Chunk(s.rows, trafficChunk) {
 		live, err := x.live(ctx, chunk)
@@ -98,7 +98,7 @@ func (x *run) shift(ctx context.Context, s sample) (float64, error) {
 // different rows; where there is no such caller, all rows together are one, if
 // they are as many. A prediction that does not hold all that a model needs,
 // because features are personal and not kept, is left out.
-func (x *run) samples(recent []predict.Prediction) (samples []sample, different int) {
+func (x *stepRun) samples(recent []predict.Prediction) (samples []sample, different int) {
 	all := sample{}
 	byCaller, looked := make(map[string]*sample), make(map[string]int)
 	seen, seenOf := make(map[string]bool, len(recent)), make(map[[2]string]bool, len(recent))

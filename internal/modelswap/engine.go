@@ -41,7 +41,7 @@ type Options struct {
 	Outcomes        int64             // number of new outcomes that starts a renewal; zero: outcomes start none
 	KnownOnly       bool              // learn only from customers that were imported, not from those made from predictions
 	Probation       time.Duration     // how long an outcome is set against the imported label, and capped by caller; zero: for good
-	Idle            bool              // start nothing by clock or outcomes, and leave the stored schedule alone
+	ManualOnly      bool              // start nothing by clock or outcomes, and leave the stored schedule alone
 	KeepModels      int               // models to go back to that are kept besides the one that serves; zero: 5
 	Poll            time.Duration     // between looks at work that takes time; zero: 200 ms
 	Owner           string            // names this engine in leases, as no other does; empty: a new name for each
@@ -129,7 +129,7 @@ func (e *Engine) trigger(ctx context.Context, req TriggerRequest) (*Renewal, err
 		return nil, err
 	}
 	e.log.Info("renewal queued", "renewal", r.ID, "trigger", r.Trigger)
-	e.rouse()
+	e.wakeUp()
 	return r, nil
 }
 
@@ -148,8 +148,8 @@ func (e *Engine) newRenewal(req TriggerRequest) *Renewal {
 	return r
 }
 
-// rouse makes Run look for work at once.
-func (e *Engine) rouse() {
+// wakeUp makes Run look for work at once.
+func (e *Engine) wakeUp() {
 	select {
 	case e.wake <- struct{}{}:
 	default:

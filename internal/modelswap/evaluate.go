@@ -18,7 +18,7 @@ const threshold = 0.5
 
 // evaluate scores challenger and champion on the same held-out rows and lets
 // the gate decide. Run twice, it comes to the same result.
-func (x *run) evaluate(ctx context.Context) error {
+func (x *stepRun) evaluate(ctx context.Context) error {
 	state := &x.r.State
 	serving, err := x.ports.Deployer.Serving(ctx)
 	if err != nil {
@@ -84,7 +84,7 @@ func (x *run) evaluate(ctx context.Context) error {
 
 // champion returns the model that serves, and why it cannot be compared with
 // the challenger, if so.
-func (x *run) champion(ctx context.Context, name string) (m Model, why string, err error) {
+func (x *stepRun) champion(ctx context.Context, name string) (m Model, why string, err error) {
 	if name == x.r.State.Model { // this step runs again after a crash during `deploy`
 		name = x.r.State.Champion
 	}
@@ -137,7 +137,7 @@ func onlyLabel(labels []float64) string {
 
 // measure scores the rows with a model and evaluates them. All rows go in one
 // call: a back end for which a call is a job must not have to start many.
-func (x *run) measure(ctx context.Context, model string, rows []predict.Vector, labels []float64) (*learn.Metrics, error) {
+func (x *stepRun) measure(ctx context.Context, model string, rows []predict.Vector, labels []float64) (*learn.Metrics, error) {
 	scores, err := x.ports.Deployer.ScoreWith(ctx, model, rows)
 	if err != nil {
 		return nil, err
@@ -150,7 +150,7 @@ func (x *run) measure(ctx context.Context, model string, rows []predict.Vector, 
 }
 
 // holdout reads the held-out rows, at most limit of them; zero reads all.
-func (x *run) holdout(ctx context.Context, limit int) (rows []predict.Vector, labels []float64, err error) {
+func (x *stepRun) holdout(ctx context.Context, limit int) (rows []predict.Vector, labels []float64, err error) {
 	f, err := x.ports.Files.FS(ctx).Open(x.r.State.Holdout)
 	if err != nil {
 		return nil, nil, err

@@ -72,7 +72,7 @@ func (e *Engine) Resume(ctx context.Context, id string, req ResumeRequest) (*Ren
 		return nil, err
 	}
 	e.log.Info("renewal resumed", "renewal", r.ID, "from", from)
-	e.rouse()
+	e.wakeUp()
 	return r, nil
 }
 
@@ -149,7 +149,7 @@ func (e *Engine) Cancel(ctx context.Context, id string) (*Renewal, error) {
 		return nil, err
 	}
 	e.log.Info("renewal is to be cancelled", "renewal", id)
-	e.rouse()
+	e.wakeUp()
 	return e.ports.Renewals.Renewal(ctx, id)
 }
 

@@ -114,7 +114,7 @@ func TestResumeRefusesWhatCannotGoOn(t *testing.T) {
 	}
 }
 
-// hold makes the engine wait in a call of a port until release is closed.
+// heartbeat makes the engine wait in a call of a port until release is closed.
 func (b *bundle) hold(call string) (reached <-chan struct{}, release chan<- struct{}) {
 	in, out := make(chan struct{}), make(chan struct{})
 	var held atomic.Bool

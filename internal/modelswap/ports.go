@@ -93,25 +93,6 @@ type Traffic interface {
 	RecentPredictions(ctx context.Context, model string, limit int) ([]predict.Prediction, error)
 }
 
-// Acts is the audit log.
-type Acts interface {
-	// BeginAct records what an operator is about to do.
-	BeginAct(ctx context.Context, a Act) error
-	// CountAct records an act that stands for Count equal ones. An act that has
-	// the ID already takes the new Count and Detail.
-	CountAct(ctx context.Context, a Act) error
-	// CheckClock returns an error while now may be the time of a wrong clock, so
-	// that nothing may be removed by its age.
-	CheckClock(ctx context.Context, now time.Time) error
-	// RemoveSignIns removes the failed sign-ins that began before a time.
-	RemoveSignIns(ctx context.Context, before time.Time) error
-	// EndAct records what came of it.
-	EndAct(ctx context.Context, id string, status int, target string) error
-	// Acts returns the newest, newest first, at most limit, older than the one
-	// named before (empty: from the newest).
-	Acts(ctx context.Context, limit int, before string) ([]Act, error)
-}
-
 // Exporter writes all customers to files, as DynamoDB exports them.
 type Exporter interface {
 	// StartExport begins the export called name, or finds it begun.

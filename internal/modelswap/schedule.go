@@ -37,8 +37,8 @@ func (e *Engine) keepTime(ctx context.Context) {
 	report := e.reporter("it cannot be seen whether a renewal is due", "it can be seen again whether a renewal is due")
 	tick := time.NewTicker(idle)
 	defer tick.Stop()
-	set := e.opts.Idle
-	if !e.opts.Idle {
+	set := e.opts.ManualOnly
+	if !e.opts.ManualOnly {
 		e.tidy(ctx) // a process may have died just before it would have
 	}
 	for looks := 0; ; looks++ {
@@ -47,7 +47,7 @@ func (e *Engine) keepTime(ctx context.Context) {
 			err = e.setLine(ctx)
 			set = err == nil
 		}
-		if set && !e.opts.Idle {
+		if set && !e.opts.ManualOnly {
 			err = errors.Join(e.clock(ctx), e.outcomes(ctx))
 		}
 		if looks%measureEvery == 0 {
@@ -208,7 +208,7 @@ func (e *Engine) started(err error, r *Renewal) error {
 		return err
 	case r != nil:
 		e.log.Info("renewal queued", "renewal", r.ID, "trigger", r.Trigger, "reason", r.Reason)
-		e.rouse()
+		e.wakeUp()
 	}
 	return nil
 }

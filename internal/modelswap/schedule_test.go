@@ -192,7 +192,7 @@ func TestANewLineTakesThePlaceOfTheOldAndNoneStopsTheClock(t *testing.T) {
 		_, stop := b.run(t, modelswap.Options{Schedule: "0 7 * * *"})
 		time.Sleep(2 * time.Second)
 		stop()
-		_, stop = b.run(t, modelswap.Options{Idle: true}) // a command's own gateway
+		_, stop = b.run(t, modelswap.Options{ManualOnly: true}) // a command's own gateway
 		time.Sleep(8 * time.Hour)
 		stop()
 		if _, got := b.all(t); got != "" || b.schedule(t).Line != "0 7 * * *" {

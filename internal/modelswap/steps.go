@@ -14,8 +14,8 @@ import (
 	"gateway/internal/predict"
 )
 
-// run is one look at one step.
-type run struct {
+// stepRun is one look at one step.
+type stepRun struct {
 	*Engine
 	r    *Renewal
 	step *Step
@@ -27,7 +27,7 @@ type rejection struct{ reason string }
 func (r *rejection) Error() string { return r.reason }
 
 // do starts or polls the step. A wait above zero means that it is not done yet.
-func (x *run) do(ctx context.Context) (wait time.Duration, err error) {
+func (x *stepRun) do(ctx context.Context) (wait time.Duration, err error) {
 	switch x.step.Name {
 	case Export:
 		return x.export(ctx)
@@ -54,11 +54,11 @@ func (x *run) do(ctx context.Context) (wait time.Duration, err error) {
 }
 
 // note writes a figure into the step's detail, for operators.
-func (x *run) note(name string, value any) { x.step.Detail[name] = value }
+func (x *stepRun) note(name string, value any) { x.step.Detail[name] = value }
 
 // file names a file of this renewal. Each attempt at the step has its own files:
 // a process that was stopped in an earlier attempt may write late.
-func (x *run) file(name string) string {
+func (x *stepRun) file(name string) string {
 	if x.step.Attempt > 1 {
 		return fmt.Sprintf("%s/%d/%s", x.r.folder(), x.step.Attempt, name)
 	}
@@ -67,7 +67,7 @@ func (x *run) file(name string) string {
 
 // export writes all customers to files. Run twice, it finds the export begun
 // or done under the name of the attempt.
-func (x *run) export(ctx context.Context) (time.Duration, error) {
+func (x *stepRun) export(ctx context.Context) (time.Duration, error) {
 	name := fmt.Sprintf("%s-%d", x.r.ID, x.step.Attempt)
 	if err := x.ports.Exporter.StartExport(ctx, name); err != nil {
 		return 0, err
@@ -88,7 +88,7 @@ func (x *run) export(ctx context.Context) (time.Duration, error) {
 
 // convert turns the export into training and held-out CSV. Run twice, it
 // writes the same bytes again.
-func (x *run) convert(ctx context.Context) error {
+func (x *stepRun) convert(ctx context.Context) error {
 	watermark, err := x.servingWatermark(ctx)
 	if err != nil {
 		return err
@@ -166,7 +166,7 @@ func (m *missingFiles) Is(target error) bool { return target == fs.ErrNotExist }
 
 // train asks the trainer for a model. The job is named by renewal and attempt,
 // so that asking twice starts it once; a job that was lost is started again.
-func (x *run) train(ctx context.Context) (time.Duration, error) {
+func (x *stepRun) train(ctx context.Context) (time.Duration, error) {
 	state := &x.r.State
 	algorithm, parameters := x.training(x.r.Overrides)
 	job := TrainingJob{
@@ -215,7 +215,7 @@ func (e *Engine) maxRuntime(r *Renewal) time.Duration {
 }
 
 // register makes the model known. Run twice, it registers the same model again.
-func (x *run) register(ctx context.Context) error {
+func (x *stepRun) register(ctx context.Context) error {
 	state := &x.r.State
 	if err := x.ports.Deployer.RegisterModel(ctx, state.Model, state.Artifact, x.opts.Schema.Fingerprint()); err != nil {
 		return err
@@ -225,7 +225,7 @@ func (x *run) register(ctx context.Context) error {
 	return x.recordModel(ctx, nil)
 }
 
-func (x *run) recordModel(ctx context.Context, metrics *learn.Metrics) error {
+func (x *stepRun) recordModel(ctx context.Context, metrics *learn.Metrics) error {
 	algorithm, parameters := x.training(x.r.Overrides)
 	return x.ports.Models.InsertModel(ctx, Model{
 		Name: x.r.State.Model, Renewal: x.r.ID, Algorithm: algorithm, Schema: x.opts.Schema.Fingerprint(),
@@ -235,7 +235,7 @@ func (x *run) recordModel(ctx context.Context, metrics *learn.Metrics) error {
 }
 
 // deploy makes the challenger serve. Run twice, it finds it serving.
-func (x *run) deploy(ctx context.Context) (time.Duration, error) {
+func (x *stepRun) deploy(ctx context.Context) (time.Duration, error) {
 	want := x.r.State.Model
 	serving, err := x.ports.Deployer.Serving(ctx)
 	switch {

@@ -16,7 +16,7 @@ const goldenRows = 64
 // says, and what the champion said of recent traffic. In any doubt the champion
 // is put back. A renewal that was forced goes on where only the scores of
 // traffic have shifted.
-func (x *run) verify(ctx context.Context) error {
+func (x *stepRun) verify(ctx context.Context) error {
 	doubt := x.golden(ctx)
 	if doubt == nil {
 		doubt = x.traffic(ctx)
@@ -57,7 +57,7 @@ func (x *run) verify(ctx context.Context) error {
 
 // golden returns why the live path is not the new model, or nil: it is asked
 // about held-out rows, and must give what the model gives.
-func (x *run) golden(ctx context.Context) error {
+func (x *stepRun) golden(ctx context.Context) error {
 	rows, _, err := x.holdout(ctx, goldenRows)
 	if err != nil {
 		return err
@@ -85,7 +85,7 @@ func (x *run) golden(ctx context.Context) error {
 }
 
 // live asks the live path, which must be the new model.
-func (x *run) live(ctx context.Context, rows []predict.Vector) ([]float64, error) {
+func (x *stepRun) live(ctx context.Context, rows []predict.Vector) ([]float64, error) {
 	live, err := x.ports.Scorer.Score(ctx, rows, false)
 	if err == nil {
 		err = live.Err()

@@ -77,7 +77,7 @@ func (e *Engine) work(ctx context.Context, r *Renewal) error {
 	if r.Cancelling {
 		stop(errCancelled)
 	} else {
-		go e.hold(held, stop, r.ID)
+		go e.heartbeat(held, stop, r.ID)
 	}
 	for {
 		wait, err := e.advance(held, r)
@@ -134,10 +134,10 @@ func (e *Engine) lost(r *Renewal, err error) error {
 	return nil
 }
 
-// hold extends the lease until ctx ends, and stops the work when the lease is
+// heartbeat extends the lease until ctx ends, and stops the work when the lease is
 // lost or the renewal is to be cancelled. While the store does not answer, the
 // work goes on: saving will show who holds the renewal.
-func (e *Engine) hold(ctx context.Context, stop context.CancelCauseFunc, id string) {
+func (e *Engine) heartbeat(ctx context.Context, stop context.CancelCauseFunc, id string) {
 	tick := time.NewTicker(min(leaseTime/3, e.opts.Heartbeat))
 	defer tick.Stop()
 	for {
@@ -178,7 +178,7 @@ func (e *Engine) advance(ctx context.Context, r *Renewal) (wait time.Duration, e
 	limit := e.limit(r, step.Name)
 	deadline, cancel := context.WithDeadlineCause(ctx, step.StartedAt.Add(limit), errTooLong)
 	defer cancel()
-	x := &run{Engine: e, r: r, step: step}
+	x := &stepRun{Engine: e, r: r, step: step}
 	wait, err = guarded(deadline, x.do)
 	switch {
 	case ctx.Err() != nil:

@@ -5,7 +5,7 @@ import (
 	"database/sql"
 	"time"
 
-	"gateway/internal/modelswap"
+	"gateway/internal/audit"
 	"gateway/internal/predict"
 )
 
@@ -34,7 +34,7 @@ WHERE (at, id) < (SELECT at, id FROM acts WHERE id = $1) ORDER BY at DESC, id DE
 )
 
 // BeginAct records what an operator is about to do.
-func (s *Store) BeginAct(ctx context.Context, a modelswap.Act) error {
+func (s *Store) BeginAct(ctx context.Context, a audit.Entry) error {
 	return s.inWrite(ctx, "begin act", func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, beginActSQL, a.ID, micros(a.At), a.Token, a.Address, a.Forwarded, a.RequestID,
 			a.Action, a.Target, a.Detail)
@@ -44,7 +44,7 @@ func (s *Store) BeginAct(ctx context.Context, a modelswap.Act) error {
 
 // CountAct records an act that stands for Count equal ones, or its new Count
 // and Detail where it is recorded already.
-func (s *Store) CountAct(ctx context.Context, a modelswap.Act) error {
+func (s *Store) CountAct(ctx context.Context, a audit.Entry) error {
 	return s.inWrite(ctx, "count act", func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, countActSQL, a.ID, micros(a.At), a.Token, a.Address, a.Forwarded, a.RequestID,
 			a.Action, a.Target, a.Detail, int64(a.Status), a.Count)
@@ -70,7 +70,7 @@ func (s *Store) EndAct(ctx context.Context, id string, status int, target string
 
 // Acts returns the newest, newest first, at most limit, older than the one
 // named before; kind NotFound if there is no such one.
-func (s *Store) Acts(ctx context.Context, limit int, before string) ([]modelswap.Act, error) {
+func (s *Store) Acts(ctx context.Context, limit int, before string) ([]audit.Entry, error) {
 	query, args := newestActsSQL, []any{limit}
 	if before != "" {
 		var known int
@@ -88,9 +88,9 @@ func (s *Store) Acts(ctx context.Context, limit int, before string) ([]modelswap
 		return nil, failed("acts", err)
 	}
 	defer rows.Close()
-	acts := []modelswap.Act{}
+	acts := []audit.Entry{}
 	for rows.Next() {
-		var a modelswap.Act
+		var a audit.Entry
 		var at int64
 		if err := rows.Scan(&a.ID, &at, &a.Token, &a.Address, &a.Forwarded, &a.RequestID, &a.Action, &a.Target, &a.Detail, &a.Status, &a.Count); err != nil {
 			return nil, failed("acts", err)

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"gateway/internal/audit"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
 )
@@ -105,20 +106,20 @@ func testSchedules(t *testing.T, open opener) {
 
 func testActs(t *testing.T, open opener) {
 	ctx := context.Background()
-	act := func(id string, seconds int) modelswap.Act {
-		return modelswap.Act{ID: id, At: at(seconds), Token: "token-1", Address: "::1", RequestID: "q", Action: "POST /admin/rollback"}
+	act := func(id string, seconds int) audit.Entry {
+		return audit.Entry{ID: id, At: at(seconds), Token: "token-1", Address: "::1", RequestID: "q", Action: "POST /admin/rollback"}
 	}
 	t.Run("an act is kept exactly, before its end and after it", func(t *testing.T) {
 		t.Parallel()
 		s := open(t)
-		a := modelswap.Act{ID: "a", At: at(0), Token: "t", Address: "10.0.0.1", Forwarded: "203.0.113.7", RequestID: "q",
+		a := audit.Entry{ID: "a", At: at(0), Token: "t", Address: "10.0.0.1", Forwarded: "203.0.113.7", RequestID: "q",
 			Action: "POST /admin/renewals/{id}/resume", Target: "r", Detail: `{"from": "é"}`, Count: 1}
 		must(t, s.BeginAct(ctx, a))
 		look := func() {
 			t.Helper()
 			acts, err := s.Acts(ctx, 10, "")
 			must(t, err)
-			want(t, "acts", acts, []modelswap.Act{a})
+			want(t, "acts", acts, []audit.Entry{a})
 		}
 		look()
 		must(t, s.EndAct(ctx, "a", 202, ""))
@@ -131,7 +132,7 @@ func testActs(t *testing.T, open opener) {
 	t.Run("failed sign-ins have a count that grows, and are removed by age", func(t *testing.T) {
 		t.Parallel()
 		s := open(t)
-		failed := modelswap.Act{ID: "f", At: at(10), Address: "10.0.0.1", RequestID: "q", Action: "GET /admin/status",
+		failed := audit.Entry{ID: "f", At: at(10), Address: "10.0.0.1", RequestID: "q", Action: "GET /admin/status",
 			Target: "sign-in", Detail: "first", Status: 403, Count: 1}
 		must(t, s.CountAct(ctx, failed))
 		failed.Count, failed.Detail = 17, "last"
@@ -139,24 +140,24 @@ func testActs(t *testing.T, open opener) {
 		operator := act("a", 0)
 		must(t, s.BeginAct(ctx, operator))
 		operator.Count = 1
-		list := func() []modelswap.Act {
+		list := func() []audit.Entry {
 			t.Helper()
 			acts, err := s.Acts(ctx, 10, "")
 			must(t, err)
 			return acts
 		}
-		want(t, "acts", list(), []modelswap.Act{failed, operator})
+		want(t, "acts", list(), []audit.Entry{failed, operator})
 		must(t, s.RemoveSignIns(ctx, at(10)))
-		want(t, "acts after removal of older ones", list(), []modelswap.Act{failed, operator})
+		want(t, "acts after removal of older ones", list(), []audit.Entry{failed, operator})
 		must(t, s.RemoveSignIns(ctx, at(11)))
-		want(t, "acts after removal of all sign-ins", list(), []modelswap.Act{operator})
+		want(t, "acts after removal of all sign-ins", list(), []audit.Entry{operator})
 	})
 	t.Run("acts come newest first, page by page", func(t *testing.T) {
 		t.Parallel()
 		s := open(t)
 		none, err := s.Acts(ctx, 10, "")
 		must(t, err)
-		want(t, "at first", none, []modelswap.Act{})
+		want(t, "at first", none, []audit.Entry{})
 		for i, id := range []string{"b", "a", "d", "c"} {
 			must(t, s.BeginAct(ctx, act(id, i/2)))
 		}

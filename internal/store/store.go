@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"gateway/internal/audit"
 	"gateway/internal/idempotency"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
@@ -21,7 +22,7 @@ var (
 
 	_ modelswap.Schedules = (*Store)(nil)
 	_ modelswap.Traffic   = (*Store)(nil)
-	_ modelswap.Acts      = (*Store)(nil)
+	_ audit.Log           = (*Store)(nil)
 	_ idempotency.Keys    = (*Store)(nil)
 )
 

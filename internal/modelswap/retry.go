@@ -10,7 +10,7 @@ import (
 
 // tryAgain notes a failed try in the step, and tells how long to wait before
 // the next one, if there is to be one.
-func (x *run) tryAgain(err error) (wait time.Duration, again bool) {
+func (x *stepRun) tryAgain(err error) (wait time.Duration, again bool) {
 	class := classOf(err)
 	tries, _ := x.step.Detail["retries"].(float64) // as it is read from the row
 	if n, ok := x.step.Detail["retries"].(int); ok {
