@@ -14,7 +14,8 @@
 //	api/client           the typed client
 //	internal/predict     the heart: feature schema, validation, encoding, Service
 //	internal/scoring     the way to a remote model: micro-batching, hedge, circuit breaker
-//	internal/admission    what keeps it steady: the limit on requests of apps
+//	internal/admission   what keeps it steady: the limit on requests of apps
+//	internal/failure     kinds of errors, violations by field, ids
 //	internal/idempotency keys under which a request is handled once
 //	internal/modelswap   renewals: the steps, the engine that runs them, the gate
 //	internal/learn       models trained in Go: logistic regression, boosted trees
@@ -46,22 +47,23 @@
 //
 //	cmd/gateway ──► everything below
 //	client      ──► api, audit, modelswap, predict
-//	api         ──► audit, modelswap, idempotency, admission, predict
-//	httpserver  ──► admission, http1
-//	local       ──► datadir, modelswap, export, learn, secrets, predict
-//	aws         ──► wire, modelswap, export, learn, secrets, predict
-//	store       ──► audit, modelswap, idempotency, learn, predict
-//	outbox      ──► datadir, predict
-//	tracing     ──► modelswap, predict
-//	modelswap   ──► export, learn, predict
-//	export      ──► predict
+//	api         ──► admission, audit, modelswap, idempotency, predict, failure
+//	httpserver  ──► http1, admission
+//	local       ──► datadir, modelswap, export, learn, secrets, predict, failure
+//	aws         ──► wire, modelswap, export, learn, secrets, predict, failure
+//	store       ──► audit, modelswap, idempotency, learn, predict, failure
+//	outbox      ──► datadir, predict, failure
+//	tracing     ──► modelswap, predict, failure
+//	modelswap   ──► export, learn, predict, failure
+//	export      ──► predict, failure
 //	demo        ──► predict
-//	idempotency ──► predict
-//	admission   ──► predict
-//	scoring     ──► predict
+//	scoring     ──► predict, failure
+//	idempotency ──► failure
+//	admission   ──► failure
 //	sandbox     ──► learn
 //	loadtest    ──► sandbox, demo, learn, predict
-//	predict, learn, secrets, audit, datadir, wire, http1 ──► none of these
+//	predict     ──► failure
+//	failure, learn, secrets, audit, datadir, wire, http1 ──► none of these
 //
 // # One request
 //

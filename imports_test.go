@@ -24,26 +24,27 @@ var mayImport = map[string][]string{
 	".": {}, // the overview and openapi.yaml
 
 	"cmd/gateway": {".", "api", "api/client", "internal/aws", "internal/sandbox", "internal/datadir", "internal/local", "internal/store", "internal/outbox", "internal/demo",
-		"internal/httpserver", "internal/admission", "internal/audit", "internal/scoring", "internal/modelswap", "internal/idempotency", "internal/export", "internal/learn", "internal/secrets", "internal/tracing", "internal/predict"},
+		"internal/httpserver", "internal/admission", "internal/audit", "internal/scoring", "internal/modelswap", "internal/idempotency", "internal/export", "internal/learn", "internal/secrets", "internal/tracing", "internal/predict", "internal/failure"},
 	"api/client": {"api", "internal/audit", "internal/modelswap", "internal/predict"},
-	"api":        {"internal/admission", "internal/audit", "internal/modelswap", "internal/idempotency", "internal/predict"},
+	"api":        {"internal/admission", "internal/audit", "internal/modelswap", "internal/idempotency", "internal/predict", "internal/failure"},
 
-	"internal/aws":       {"internal/aws/wire", "internal/modelswap", "internal/export", "internal/learn", "internal/secrets", "internal/predict"},
+	"internal/aws":       {"internal/aws/wire", "internal/modelswap", "internal/export", "internal/learn", "internal/secrets", "internal/predict", "internal/failure"},
 	"internal/audit":     {},
 	"internal/datadir":   {},
-	"internal/local":     {"internal/datadir", "internal/modelswap", "internal/export", "internal/learn", "internal/secrets", "internal/predict"},
-	"internal/store":     {"internal/audit", "internal/modelswap", "internal/idempotency", "internal/learn", "internal/predict"},
-	"internal/outbox":    {"internal/datadir", "internal/predict"},
-	"internal/tracing":   {"internal/modelswap", "internal/predict"},
-	"internal/modelswap": {"internal/export", "internal/learn", "internal/predict"},
-	"internal/export":    {"internal/predict"},
+	"internal/local":     {"internal/datadir", "internal/modelswap", "internal/export", "internal/learn", "internal/secrets", "internal/predict", "internal/failure"},
+	"internal/store":     {"internal/audit", "internal/modelswap", "internal/idempotency", "internal/learn", "internal/predict", "internal/failure"},
+	"internal/outbox":    {"internal/datadir", "internal/predict", "internal/failure"},
+	"internal/tracing":   {"internal/modelswap", "internal/predict", "internal/failure"},
+	"internal/modelswap": {"internal/export", "internal/learn", "internal/predict", "internal/failure"},
+	"internal/export":    {"internal/predict", "internal/failure"},
 	"internal/demo":      {"internal/predict"},
 
-	"internal/admission":   {"internal/predict"},
-	"internal/scoring":     {"internal/predict"},
-	"internal/idempotency": {"internal/predict"},
+	"internal/admission":   {"internal/failure"},
+	"internal/scoring":     {"internal/predict", "internal/failure"},
+	"internal/idempotency": {"internal/failure"},
 
-	"internal/predict": {},
+	"internal/predict": {"internal/failure"},
+	"internal/failure": {},
 	"internal/secrets": {},
 	"internal/learn":   {},
 
@@ -65,8 +66,8 @@ var mayImport = map[string][]string{
 	"internal/testsize":                {},
 	"internal/secrets/secretstest":     {"internal/secrets"},
 	"internal/tracing/tracetest":       {},
-	"internal/predict/predicttest":     {"internal/predict"},
-	"internal/modelswap/modelswaptest": {"internal/modelswap", "internal/export", "internal/learn", "internal/predict"},
+	"internal/predict/predicttest":     {"internal/predict", "internal/failure"},
+	"internal/modelswap/modelswaptest": {"internal/modelswap", "internal/export", "internal/learn", "internal/predict", "internal/failure"},
 }
 
 // mayUse says which packages may import each module of others, subpackages
@@ -92,7 +93,7 @@ var mayUse = map[string][]string{
 	"github.com/pressly/goose/v3":         {"internal/store"},
 	"github.com/gofrs/flock":              {"internal/datadir"},
 	"go.yaml.in/yaml/v3":                  {"api", "internal/predict"},
-	"github.com/google/uuid":              {"internal/predict", "internal/sandbox"},
+	"github.com/google/uuid":              {"internal/failure", "internal/sandbox"},
 	"github.com/robfig/cron":              {"internal/modelswap"},
 	"golang.org/x/sync":                   {"cmd/gateway", "api", "internal/local", "internal/store", "internal/modelswap"},
 	"github.com/go-json-experiment/json":  {"cmd/gateway", "api", "api/client", "internal/aws", "internal/sandbox", "internal/export", "internal/predict"},
@@ -118,7 +119,7 @@ func TestImportsCanFail(t *testing.T) {
 	tests := []struct {
 		name, pkg, imports, want string
 	}{
-		{"a lower package imports a higher one", "internal/predict", "gateway/api", "may import nothing of ours"},
+		{"a lower package imports a higher one", "internal/predict", "gateway/api", "may import only internal/failure"},
 		{"siblings import each other", "internal/local", "gateway/internal/store", "may import only internal/datadir, internal/modelswap,"},
 		{"a package imports a suite", "internal/store", "gateway/internal/predict/predicttest", "may import only"},
 		{"a library is used elsewhere", "internal/local", "modernc.org/sqlite", "only internal/store may import modernc.org/sqlite"},

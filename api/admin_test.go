@@ -12,6 +12,7 @@ import (
 
 	"gateway/api"
 	"gateway/api/client"
+	"gateway/internal/failure"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
 
@@ -349,7 +350,7 @@ func TestImport(t *testing.T) {
 	t.Run("a store that is down", func(t *testing.T) {
 		b := *b
 		b.t = t
-		b.store.Fail(predict.Errorf(predict.Unavailable, "the customer store does not answer"))
+		b.store.Fail(failure.Errorf(failure.Unavailable, "the customer store does not answer"))
 		defer b.store.Fail(nil)
 		good := csvHeader + csvRow
 		b.asOperator("POST", "/admin/customers", good, "Content-Type: text/csv").problem(503)

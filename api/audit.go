@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 
 	"gateway/internal/audit"
-	"gateway/internal/predict"
+	"gateway/internal/failure"
 
 	"github.com/go-chi/chi/v5"
 )
@@ -32,7 +32,7 @@ func (a *api) audited(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		e := eventOf(r.Context())
 		act := audit.Entry{
-			ID: predict.NewID(), At: time.Now().UTC().Truncate(time.Millisecond), Token: e.token, RequestID: e.id,
+			ID: failure.NewID(), At: time.Now().UTC().Truncate(time.Millisecond), Token: e.token, RequestID: e.id,
 			Address: a.d.SignIns.Address(r), Forwarded: printable(r.Header.Get("X-Forwarded-For"), auditHeader),
 			Action: r.Method + " " + routeOf(r), Target: printable(chi.URLParam(r, "id"), auditHeader),
 		}
@@ -42,7 +42,7 @@ func (a *api) audited(next http.Handler) http.Handler {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), storeTimeout)
 		defer cancel()
 		if err := a.d.Acts.BeginAct(ctx, act); err != nil {
-			fail(w, r, &predict.Error{Kind: predict.Unavailable, Detail: "nothing was done, because the audit log cannot be written",
+			fail(w, r, &failure.Error{Kind: failure.Unavailable, Detail: "nothing was done, because the audit log cannot be written",
 				RetryAfter: time.Second, Err: err})
 			return
 		}

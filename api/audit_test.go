@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"gateway/internal/audit"
+	"gateway/internal/failure"
 	"gateway/internal/modelswap"
-	"gateway/internal/predict"
 )
 
 // actLog is an audit log in memory.
@@ -76,7 +76,7 @@ func (s *actLog) Acts(_ context.Context, limit int, before string) ([]audit.Entr
 	defer s.mu.Unlock()
 	from := 1 + slices.IndexFunc(s.acts, func(a audit.Entry) bool { return a.ID == before })
 	if before != "" && from == 0 {
-		return nil, predict.Errorf(predict.NotFound, "there is no act with this id")
+		return nil, failure.Errorf(failure.NotFound, "there is no act with this id")
 	}
 	return slices.Clone(s.acts[from:min(from+limit, len(s.acts))]), s.err
 }

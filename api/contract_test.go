@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"gateway/api"
+	"gateway/internal/failure"
 	"gateway/internal/learn"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
@@ -315,7 +316,7 @@ func (c *contract) renewals() {
 	c.try(b, 200, "GET /admin/audit?limit=1&before="+b.acts.acts[0].ID, "")
 	c.try(b, 404, "GET /admin/audit?before=none", "")
 	c.try(b, 422, "GET /admin/audit?limit=101", "")
-	b.swap.err = predict.Errorf(predict.NotFound, "there is no renewal with this id")
+	b.swap.err = failure.Errorf(failure.NotFound, "there is no renewal with this id")
 	c.try(b, 404, "GET /admin/renewals?before=none", "")
 }
 
@@ -398,7 +399,7 @@ func (c *contract) imports() {
 	c.try(b, 415, "POST /admin/customers", "[]", "Content-Type: application/json")
 	c.try(b, 422, "POST /admin/customers?strict=true", bad)
 	c.try(b, 422, "POST /admin/customers?strict=perhaps", bad)
-	b.store.Fail(predict.Errorf(predict.Unavailable, "the customer store does not answer"))
+	b.store.Fail(failure.Errorf(failure.Unavailable, "the customer store does not answer"))
 	c.good(b, "importCustomers", 503)
 	c.try(b, 200, "POST /admin/customers", bad) // its last line has the error
 	b.store.Fail(errTest)
@@ -423,9 +424,9 @@ func (c *contract) exports() {
 	c.good(b, "exportTrainingData", 404)
 	c.good(c.setup(withTrainingData("1,2\n")), "exportTrainingData", 200)
 	for status, err := range map[int]error{
-		409: predict.Errorf(predict.Conflict, "the customers are elsewhere"),
+		409: failure.Errorf(failure.Conflict, "the customers are elsewhere"),
 		500: errTest,
-		503: predict.Errorf(predict.Unavailable, "the database does not answer"),
+		503: failure.Errorf(failure.Unavailable, "the database does not answer"),
 		504: context.DeadlineExceeded,
 	} {
 		b := c.setup()
@@ -464,8 +465,8 @@ func (c *contract) faultsOfTheModel() {
 		err                error
 		status, invocation int
 	}{
-		{predict.Errorf(predict.Unavailable, "no model serves yet"), 503, 503},
-		{predict.Errorf(predict.BadModel, "the model failed"), 502, 424},
+		{failure.Errorf(failure.Unavailable, "no model serves yet"), 503, 503},
+		{failure.Errorf(failure.BadModel, "the model failed"), 502, 424},
 		{context.DeadlineExceeded, 504, 424},
 		{errTest, 500, 500},
 	} {
@@ -484,7 +485,7 @@ func (c *contract) faultsOfStores() {
 	c.good(c.setup(func(_ *bundle, _ *api.Options, p *parts) { p.ledger = noLedger{} }), "recordOutcomes", 500) // it panics
 	for status, err := range map[int]error{
 		500: errTest,
-		503: predict.Errorf(predict.Unavailable, "the database does not answer"),
+		503: failure.Errorf(failure.Unavailable, "the database does not answer"),
 		504: context.DeadlineExceeded,
 	} {
 		for _, operation := range []string{"retrain", "listRenewals", "getRenewal", "renewalEvents", "resumeRenewal", "cancelRenewal", "listModels", "rollback", "listActs"} {

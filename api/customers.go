@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 
 	"github.com/go-json-experiment/json"
@@ -16,7 +17,7 @@ import (
 // stop, the last line also has the Error; what was stored by then stays.
 type ImportLine struct {
 	Line   int                 `json:"line,omitzero"`
-	Errors []predict.Violation `json:"errors,omitzero"`
+	Errors []failure.Violation `json:"errors,omitzero"`
 	// Omitted is how many further errors are not listed.
 	Omitted int `json:"errors_omitted,omitzero"`
 	*predict.ImportReport
@@ -94,7 +95,7 @@ func (a *api) customers(w http.ResponseWriter, r *http.Request) error {
 
 // stoppedAfter says what an import stored before it had to stop.
 func stoppedAfter(report predict.ImportReport, err error) error {
-	var e *predict.Error
+	var e *failure.Error
 	if report.Imported == 0 || !errors.As(err, &e) {
 		return err
 	}

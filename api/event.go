@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"gateway/internal/admission"
-	"gateway/internal/predict"
+	"gateway/internal/failure"
 
 	"github.com/go-chi/chi/v5"
 )
@@ -78,8 +78,8 @@ func (e *event) status() int {
 // reason is the error in words for the log. Where the caller is at fault the
 // detail is enough, and it leaves out what the caller sent.
 func (e *event) reason() string {
-	var p *predict.Error
-	if errors.As(e.err, &p) && p.Kind == predict.Invalid {
+	var p *failure.Error
+	if errors.As(e.err, &p) && p.Kind == failure.Invalid {
 		codes := make([]string, 0, len(p.Violations))
 		for _, v := range p.Violations {
 			if len(codes) == 5 {
@@ -105,7 +105,7 @@ func (o observed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	e := &event{Context: r.Context(), id: givenID(r), start: start, out: recorder{ResponseWriter: w}}
 	if e.id == "" {
-		e.id, e.fresh = predict.NewID(), true
+		e.id, e.fresh = failure.NewID(), true
 	}
 	e.route.Routes = o.Router
 	e.idHeader[0] = e.id

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"time"
 
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 
 	"github.com/go-json-experiment/json"
@@ -315,13 +316,13 @@ func (a *api) firstID(from time.Time) string {
 	if from.IsZero() {
 		return ""
 	}
-	return predict.IDBefore(from.Add(-a.d.KeysKept - clockSlack))
+	return failure.IDBefore(from.Add(-a.d.KeysKept - clockSlack))
 }
 
 // madeAfter reports whether an id was made after a time, if there is one, so that
 // no prediction made before that time has a higher id.
 func madeAfter(id string, to time.Time) bool {
-	made, ok := predict.IDTime(id)
+	made, ok := failure.IDTime(id)
 	return ok && !to.IsZero() && made.After(to.Add(clockSlack))
 }
 

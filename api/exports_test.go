@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"gateway/api"
+	"gateway/internal/failure"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
 )
@@ -120,7 +121,7 @@ func TestLedgerIsExportedByTime(t *testing.T) {
 	var all []predict.Prediction
 	for i := range 500 {
 		at := start.Add(time.Duration(i) * time.Minute)
-		id := predict.IDBefore(at)
+		id := failure.IDBefore(at)
 		id = id[:14] + "7" + id[15:19] + "8" + id[20:]
 		all = append(all, predict.Prediction{ID: id, CreatedAt: at, Features: []byte(`{"job":"admin., \"x\""}`),
 			Score: 0.5, Label: 1, Model: "m1", Schema: "s1", Latency: 1500 * time.Microsecond})

@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"gateway/internal/predict"
+	"gateway/internal/failure"
 )
 
 // Dependency is something that predictions need. Check says whether it works;
@@ -171,7 +171,7 @@ func reasonOf(err error) string {
 // publicDetail is what an error says to callers; other errors, which may name
 // machines and users, are for the log.
 func publicDetail(err error) string {
-	var known *predict.Error
+	var known *failure.Error
 	if errors.As(err, &known) {
 		return known.Detail
 	}

@@ -18,6 +18,7 @@ import (
 
 	"gateway/api"
 	"gateway/api/client"
+	"gateway/internal/failure"
 	"gateway/internal/idempotency"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
@@ -318,7 +319,7 @@ func (s *swapStore) InsertRenewal(_ context.Context, r *modelswap.Renewal) error
 	defer s.mu.Unlock()
 	for _, old := range s.renewals {
 		if !old.Status.Final() {
-			return predict.Errorf(predict.Conflict, "renewal %s is not finished", old.ID)
+			return failure.Errorf(failure.Conflict, "renewal %s is not finished", old.ID)
 		}
 	}
 	r.Revision = 1
@@ -342,7 +343,7 @@ func (s *swapStore) UpdateRenewal(_ context.Context, r *modelswap.Renewal) error
 func (s *swapStore) RequestCancel(_ context.Context, id string) error {
 	return s.change(id, func(r *modelswap.Renewal) error {
 		if r.Status.Final() {
-			return predict.Errorf(predict.Conflict, "renewal %s is %s", id, r.Status)
+			return failure.Errorf(failure.Conflict, "renewal %s is %s", id, r.Status)
 		}
 		r.Cancelling = true
 		return nil
@@ -361,7 +362,7 @@ func (s *swapStore) change(id string, do func(r *modelswap.Renewal) error) error
 			return do(r)
 		}
 	}
-	return predict.Errorf(predict.NotFound, "there is no renewal with this id")
+	return failure.Errorf(failure.NotFound, "there is no renewal with this id")
 }
 
 func (s *swapStore) Renewal(_ context.Context, id string) (found *modelswap.Renewal, err error) {
@@ -418,7 +419,7 @@ func (s *swapStore) Serving(context.Context) (modelswap.Serving, error) {
 }
 
 func (s *swapStore) DescribeModel(_ context.Context, name string) (modelswap.Model, error) {
-	return modelswap.Model{}, predict.Errorf(predict.NotFound, "there is no model %q", name)
+	return modelswap.Model{}, failure.Errorf(failure.NotFound, "there is no model %q", name)
 }
 
 func (s *swapStore) DeployModel(_ context.Context, c modelswap.Change) (int64, error) {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"gateway/api"
+	"gateway/internal/failure"
 	"gateway/internal/idempotency"
 	"gateway/internal/modelswap"
 	"gateway/internal/pgtest"
@@ -200,10 +201,10 @@ func TestWhichAnswersAreKept(t *testing.T) {
 				b.save(b.swap.renewals[0].ID, func(r *modelswap.Renewal) { r.Status, r.FinishedAt = modelswap.Succeeded, &now })
 			}, first: 409, second: 202},
 		{name: "a model that fails", path: "/predict", body: `{"features":` + technician + `}`,
-			before:  func(b *bundle) { b.scorer.Fail(predict.Errorf(predict.BadModel, "the model failed")) },
+			before:  func(b *bundle) { b.scorer.Fail(failure.Errorf(failure.BadModel, "the model failed")) },
 			between: func(b *bundle) { b.scorer.Fail(nil) }, first: 502, second: 200},
 		{name: "no model", path: "/predict", body: `{"features":` + technician + `}`,
-			before:  func(b *bundle) { b.scorer.Fail(predict.Errorf(predict.Unavailable, "no model serves yet")) },
+			before:  func(b *bundle) { b.scorer.Fail(failure.Errorf(failure.Unavailable, "no model serves yet")) },
 			between: func(b *bundle) { b.scorer.Fail(nil) }, first: 503, second: 200},
 		{name: "a model that is slow", path: "/predict", body: `{"features":` + technician + `}`,
 			before:  func(b *bundle) { b.scorer.Fail(context.DeadlineExceeded) },

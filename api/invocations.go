@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"gateway/internal/failure"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
 
@@ -115,7 +116,7 @@ func targets(r *http.Request) error {
 func (a *api) servingRows(r *http.Request, body *bytes.Buffer) ([]predict.Vector, error) {
 	text := bytes.TrimRight(body.Bytes(), "\r\n")
 	if len(text) == 0 {
-		return nil, predict.Errorf(predict.Invalid, "unable to evaluate payload provided: it is empty")
+		return nil, failure.Errorf(failure.Invalid, "unable to evaluate payload provided: it is empty")
 	}
 	shortest := 2*a.d.Predict.Schema().Width() - 1 // one digit a column, and the commas
 	most := min(bytes.Count(text, []byte("\n")), len(text)/shortest) + 1
@@ -126,7 +127,7 @@ func (a *api) servingRows(r *http.Request, body *bytes.Buffer) ([]predict.Vector
 	for line := range bytes.SplitSeq(text, []byte("\n")) {
 		row, err := a.d.Predict.Schema().ParseCSV(bytes.TrimSuffix(line, []byte("\r")))
 		if err != nil {
-			return nil, predict.Errorf(predict.Invalid, "unable to evaluate payload provided: line %d: %v", len(rows)+1, err)
+			return nil, failure.Errorf(failure.Invalid, "unable to evaluate payload provided: line %d: %v", len(rows)+1, err)
 		}
 		rows = append(rows, row)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"gateway/api"
+	"gateway/internal/failure"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
 
@@ -85,11 +86,11 @@ func TestErrorsOfInvocationsAreThoseOfAWS(t *testing.T) {
 	if a := b.do("GET", "/endpoints/ServiceEndpoint/invocations", ""); a.awsError(405, "UnknownOperationException") == nil || a.header.Get("Allow") != "POST" {
 		t.Errorf("allow %q", a.header.Get("Allow"))
 	}
-	b.scorer.Fail(&predict.Error{Kind: predict.Unavailable, Detail: "no model serves yet", RetryAfter: 2 * time.Second})
+	b.scorer.Fail(&failure.Error{Kind: failure.Unavailable, Detail: "no model serves yet", RetryAfter: 2 * time.Second})
 	if a := b.invoke(servingRow("34")); a.awsError(503, "ServiceUnavailable") == nil || a.header.Get("Retry-After") != "2" {
 		t.Errorf("retry after %q", a.header.Get("Retry-After"))
 	}
-	b.scorer.Fail(predict.Errorf(predict.BadModel, "the model failed"))
+	b.scorer.Fail(failure.Errorf(failure.BadModel, "the model failed"))
 	model(b.invoke(servingRow("34")), 500)
 	b.scorer.Fail(errTest)
 	b.invoke(servingRow("34")).awsError(500, "InternalFailure")

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 
 	"github.com/go-json-experiment/json"
@@ -23,7 +24,7 @@ import (
 type document struct {
 	text       bytes.Buffer
 	dec        *jsontext.Decoder
-	violations predict.Violations
+	violations failure.Violations
 
 	// Memory of what the text is read into, and of the answer.
 	features predict.Record
@@ -47,7 +48,7 @@ func (d *documents) release(doc *document) {
 		return
 	}
 	doc.text.Reset()
-	doc.violations = predict.Violations{}
+	doc.violations = failure.Violations{}
 	d.pool.Put(doc)
 }
 

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"gateway/api"
+	"gateway/internal/failure"
 	"gateway/internal/modelswap"
-	"gateway/internal/predict"
 )
 
 const asJSON = "Content-Type: application/json"
@@ -188,7 +188,7 @@ func TestRollback(t *testing.T) {
 	if p := b.asOperator("POST", "/admin/rollback", "").problem(409); !strings.Contains(p.Detail, r.ID) {
 		t.Errorf("the conflict does not name %s: %s", r.ID, p.Detail)
 	}
-	b.swap.setErr(predict.Errorf(predict.Unavailable, "the database does not answer"))
+	b.swap.setErr(failure.Errorf(failure.Unavailable, "the database does not answer"))
 	b.asOperator("POST", "/admin/rollback", "").problem(503)
 }
 

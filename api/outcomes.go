@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 )
 
@@ -60,7 +61,7 @@ func (a *api) outcomes(w http.ResponseWriter, r *http.Request) error {
 		write(w, status, "application/json", append(appendMatch(nil, item.match), '\n'))
 		return nil
 	}
-	failed, room := 0, predict.MaxViolations
+	failed, room := 0, failure.MaxViolations
 	body := []byte(`{"outcomes":[`)
 	for i := range batch.items {
 		if i > 0 {
@@ -114,9 +115,9 @@ func (a *api) recordOutcomes(r *http.Request, items []outcomeItem) error {
 		switch {
 		case m.Found:
 		case item.outcome.PredictionID != "":
-			item.err = predict.Errorf(predict.NotFound, "no prediction has this prediction_id")
+			item.err = failure.Errorf(failure.NotFound, "no prediction has this prediction_id")
 		default:
-			item.err = predict.Errorf(predict.NotFound, "no customer has this customer_id")
+			item.err = failure.Errorf(failure.NotFound, "no customer has this customer_id")
 		}
 	}
 	return nil
@@ -172,10 +173,10 @@ func (a *api) outcomeBatch(r *http.Request, doc *document) (outcomeBatch, error)
 	}
 	violations := doc.take()
 	for _, name := range alone {
-		violations.Add(predict.Violation{Field: name, Code: predict.CodeUnknown, Detail: "does not go with outcomes"})
+		violations.Add(failure.Violation{Field: name, Code: failure.CodeUnknown, Detail: "does not go with outcomes"})
 	}
 	if violations.Count() == 0 && len(batch.items) == 0 {
-		violations.Add(predict.Violation{Field: "outcomes", Code: predict.CodeRange, Detail: "must not be empty"})
+		violations.Add(failure.Violation{Field: "outcomes", Code: failure.CodeRange, Detail: "must not be empty"})
 	}
 	if violations.Count() > 0 {
 		return batch, a.d.Predict.Violated(violations)
@@ -224,7 +225,7 @@ func (o *outcomeReader) member(name string, more ...string) (err error) {
 		o.out.Label = label
 	case "observed_at":
 		if o.out.ObservedAt, err = doc.time(at); time.Until(o.out.ObservedAt) > predict.MaxObservedAhead {
-			doc.violate(at, predict.CodeRange, "must not be more than 5 minutes ahead of the gateway's clock")
+			doc.violate(at, failure.CodeRange, "must not be more than 5 minutes ahead of the gateway's clock")
 		}
 	default:
 		err = doc.unknown(at, append([]string{"prediction_id", "customer_id", "outcome", "observed_at"}, more...)...)
@@ -239,12 +240,12 @@ func (o *outcomeReader) item() outcomeItem {
 		p, c := o.seen["prediction_id"], o.seen["customer_id"]
 		switch {
 		case p && c:
-			doc.violate(pointer(o.prefix, "customer_id"), predict.CodeDuplicate, "give prediction_id or customer_id, not both")
+			doc.violate(pointer(o.prefix, "customer_id"), failure.CodeDuplicate, "give prediction_id or customer_id, not both")
 		case !p && !c:
-			doc.violate(pointer(o.prefix, "prediction_id"), predict.CodeMissing, "give prediction_id or customer_id")
+			doc.violate(pointer(o.prefix, "prediction_id"), failure.CodeMissing, "give prediction_id or customer_id")
 		}
 		if !o.seen["outcome"] {
-			doc.violate(pointer(o.prefix, "outcome"), predict.CodeMissing, "is required")
+			doc.violate(pointer(o.prefix, "outcome"), failure.CodeMissing, "is required")
 		}
 	}
 	if violations := doc.take(); violations.Count() > 0 {
@@ -262,7 +263,7 @@ func (d *document) time(at string) (time.Time, error) {
 	}
 	t, err := time.Parse(time.RFC3339, text)
 	if err != nil || t.Year() < 1 || t.Year() > 9999 {
-		d.violate(at, predict.CodeFormat, "must be a time such as 2026-11-23T10:00:00Z")
+		d.violate(at, failure.CodeFormat, "must be a time such as 2026-11-23T10:00:00Z")
 		return time.Time{}, nil //nolint:nilerr // the fault is noted as a violation, and the walk goes on
 	}
 	return t.UTC(), nil

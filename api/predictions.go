@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -75,7 +76,7 @@ func (e *event) predictionID() string {
 	case e.fresh:
 		return e.id
 	}
-	return predict.NewID()
+	return failure.NewID()
 }
 
 // request reads a document that is one request: by the fast path if it takes
@@ -154,7 +155,7 @@ func (a *api) answer(ctx context.Context, reqs []predict.Request, results []pred
 func (a *api) writeBatch(w http.ResponseWriter, r *http.Request, results []predict.Result) error {
 	e := eventOf(r.Context())
 	e.rows = len(results)
-	failed, room := 0, predict.MaxViolations
+	failed, room := 0, failure.MaxViolations
 	var ours error
 	body := append(make([]byte, 0, 256*len(results)), `{"predictions":[`...)
 	for i := range results {
@@ -186,8 +187,8 @@ func (a *api) writeBatch(w http.ResponseWriter, r *http.Request, results []predi
 
 // callersFault reports whether another request might have fared better.
 func callersFault(err error) bool {
-	var e *predict.Error
-	return errors.As(err, &e) && (e.Kind == predict.Invalid || e.Kind == predict.NotFound)
+	var e *failure.Error
+	return errors.As(err, &e) && (e.Kind == failure.Invalid || e.Kind == failure.NotFound)
 }
 
 // appendItemError writes {"error": problem}. The items of a list share room for
@@ -248,9 +249,9 @@ func (a *api) decodeInstances(r *http.Request, doc *document) (reqs []predict.Re
 	switch {
 	case violations.Count() > 0:
 	case !given:
-		violations.Add(predict.Violation{Field: "instances", Code: predict.CodeMissing, Detail: "is required"})
+		violations.Add(failure.Violation{Field: "instances", Code: failure.CodeMissing, Detail: "is required"})
 	case len(reqs) == 0:
-		violations.Add(predict.Violation{Field: "instances", Code: predict.CodeRange, Detail: "must not be empty"})
+		violations.Add(failure.Violation{Field: "instances", Code: failure.CodeRange, Detail: "must not be empty"})
 	default:
 		return reqs, results, nil
 	}

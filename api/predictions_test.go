@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"gateway/api"
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 )
 
@@ -192,7 +193,7 @@ func TestBatch(t *testing.T) {
 	t.Run("all that fail by our fault are our fault", func(t *testing.T) {
 		b := *b
 		b.t = t
-		b.scorer.Fail(predict.Errorf(predict.BadModel, "the model failed"))
+		b.scorer.Fail(failure.Errorf(failure.BadModel, "the model failed"))
 		defer b.scorer.Fail(nil)
 		b.post("/predict/batch", `{"instances":[{},`+good+`]}`).problem(502)
 	})

@@ -9,6 +9,7 @@ import (
 	"net/http"
 
 	"gateway/internal/admission"
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 )
 
@@ -147,7 +148,7 @@ func (a *api) appendRow(dst []byte, ctx context.Context, result predict.Result, 
 	if result.Err == nil {
 		return appendPrediction(dst, &result.Prediction)
 	}
-	room := predict.MaxViolations // a row's own
+	room := failure.MaxViolations // a row's own
 	return appendItemError(dst, ctx, &lineError{line: line, err: result.Err}, &room)
 }
 

@@ -12,7 +12,7 @@ import (
 	"unicode/utf8"
 
 	"gateway/internal/admission"
-	"gateway/internal/predict"
+	"gateway/internal/failure"
 
 	"github.com/go-json-experiment/json"
 )
@@ -27,7 +27,7 @@ type Problem struct {
 	Status    int                 `json:"status"`
 	Detail    string              `json:"detail,omitempty"`
 	RequestID string              `json:"request_id"`
-	Errors    []predict.Violation `json:"errors,omitempty"`
+	Errors    []failure.Violation `json:"errors,omitempty"`
 	// ErrorsOmitted is how many further violations are not in Errors.
 	ErrorsOmitted int `json:"errors_omitted,omitzero"`
 
@@ -167,7 +167,7 @@ func problemOf(ctx context.Context, err error) *Problem {
 func classify(ctx context.Context, err error, p *Problem) reason {
 	var (
 		mine    *refusal
-		theirs  *predict.Error
+		theirs  *failure.Error
 		tooLong *http.MaxBytesError
 		tooMuch *admission.TooLargeError
 	)
@@ -203,26 +203,26 @@ func classify(ctx context.Context, err error, p *Problem) reason {
 
 // list takes over the violations of an error. The detail says that some are
 // not listed, where others are.
-func (p *Problem) list(e *predict.Error) {
+func (p *Problem) list(e *failure.Error) {
 	p.Errors, p.ErrorsOmitted = e.Violations, e.Omitted
 	if p.ErrorsOmitted > 0 && len(p.Errors) > 0 {
 		p.Detail += fmt.Sprintf("; the first %d are listed, and %d more are not", len(p.Errors), p.ErrorsOmitted)
 	}
 }
 
-func ofKind(kind predict.Kind) reason {
+func ofKind(kind failure.Kind) reason {
 	switch kind {
-	case predict.Invalid:
+	case failure.Invalid:
 		return invalid
-	case predict.NotFound:
+	case failure.NotFound:
 		return notFound
-	case predict.Conflict:
+	case failure.Conflict:
 		return conflict
-	case predict.Unavailable:
+	case failure.Unavailable:
 		return unavailable
-	case predict.BadModel:
+	case failure.BadModel:
 		return badModel
-	case predict.Deadline:
+	case failure.Deadline:
 		return deadline
 	}
 	return internal
@@ -266,9 +266,9 @@ func (p *Problem) append(dst []byte) []byte {
 func (p *Problem) escaped() *Problem {
 	q := *p
 	q.Detail, q.RequestID = escapeBytes(p.Detail), escapeBytes(p.RequestID)
-	q.Errors = make([]predict.Violation, len(p.Errors))
+	q.Errors = make([]failure.Violation, len(p.Errors))
 	for i, v := range p.Errors {
-		q.Errors[i] = predict.Violation{Field: escapeBytes(v.Field), Code: v.Code, Detail: escapeBytes(v.Detail)}
+		q.Errors[i] = failure.Violation{Field: escapeBytes(v.Field), Code: v.Code, Detail: escapeBytes(v.Detail)}
 	}
 	return &q
 }

@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"gateway/internal/failure"
 	"gateway/internal/idempotency"
-	"gateway/internal/predict"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -41,24 +41,24 @@ func TestProblems(t *testing.T) {
 		{"a large body", fmt.Errorf("reading: %w", &http.MaxBytesError{Limit: 10}), nil},
 		{"another media type", refuse(unsupportedMedia, "this route takes application/json"), nil},
 		{"too many requests", &refusal{reason: tooManyRequests, retryAfter: 90 * time.Second, detail: "slower, please"}, nil},
-		{"invalid", &predict.Error{Kind: predict.Invalid, Detail: "1 field broke the schema", Err: cause,
-			Violations: []predict.Violation{{Field: "/features/age", Code: predict.CodeType, Detail: "must be an integer"}}}, nil},
-		{"bytes that are not UTF-8", &predict.Error{Kind: predict.Invalid, Detail: "the column gr\xf6\xdfe is unknown",
-			Violations: []predict.Violation{{Field: "caf\xe9", Code: predict.CodeUnknown, Detail: "is not \xe9 or ü"}}}, nil},
-		{"not found", fmt.Errorf("looking: %w", predict.Errorf(predict.NotFound, "no customer has this customer_id")), nil},
-		{"a conflict", predict.Errorf(predict.Conflict, "renewal 7 is not finished"), nil},
+		{"invalid", &failure.Error{Kind: failure.Invalid, Detail: "1 field broke the schema", Err: cause,
+			Violations: []failure.Violation{{Field: "/features/age", Code: failure.CodeType, Detail: "must be an integer"}}}, nil},
+		{"bytes that are not UTF-8", &failure.Error{Kind: failure.Invalid, Detail: "the column gr\xf6\xdfe is unknown",
+			Violations: []failure.Violation{{Field: "caf\xe9", Code: failure.CodeUnknown, Detail: "is not \xe9 or ü"}}}, nil},
+		{"not found", fmt.Errorf("looking: %w", failure.Errorf(failure.NotFound, "no customer has this customer_id")), nil},
+		{"a conflict", failure.Errorf(failure.Conflict, "renewal 7 is not finished"), nil},
 		{"a key that is another request's", keyProblem(idempotency.ErrReused), nil},
 		{"a request that is being handled", keyProblem(idempotency.ErrInProgress), nil},
 		{"keys that cannot be seen", keyProblem(errors.Join(idempotency.ErrUnavailable, cause)), nil},
-		{"unavailable, no one knows for how long", &predict.Error{Kind: predict.Unavailable, Detail: "no model serves yet", Err: cause}, nil},
-		{"unavailable for a while", &predict.Error{Kind: predict.Unavailable, Detail: "throttled", RetryAfter: 1500 * time.Millisecond}, nil},
-		{"a model that fails", &predict.Error{Kind: predict.BadModel, Detail: "the model failed", Err: cause}, nil},
-		{"the model's deadline", &predict.Error{Kind: predict.Deadline, Detail: "the model did not answer in time", Err: cause}, nil},
+		{"unavailable, no one knows for how long", &failure.Error{Kind: failure.Unavailable, Detail: "no model serves yet", Err: cause}, nil},
+		{"unavailable for a while", &failure.Error{Kind: failure.Unavailable, Detail: "throttled", RetryAfter: 1500 * time.Millisecond}, nil},
+		{"a model that fails", &failure.Error{Kind: failure.BadModel, Detail: "the model failed", Err: cause}, nil},
+		{"the model's deadline", &failure.Error{Kind: failure.Deadline, Detail: "the model did not answer in time", Err: cause}, nil},
 		{"the context's deadline", fmt.Errorf("asking: %w", context.DeadlineExceeded), nil},
 		{"the service is stopping", fmt.Errorf("asking: %w", context.Canceled), nil},
-		{"an internal error with a kind", &predict.Error{Kind: predict.Internal, Detail: "a detail that is nobody's business", Err: cause}, nil},
+		{"an internal error with a kind", &failure.Error{Kind: failure.Internal, Detail: "a detail that is nobody's business", Err: cause}, nil},
 		{"any other error", cause, nil},
-		{"a line of a stream", &lineError{line: 7, err: predict.Errorf(predict.NotFound, "no customer has this customer_id")}, nil},
+		{"a line of a stream", &lineError{line: 7, err: failure.Errorf(failure.NotFound, "no customer has this customer_id")}, nil},
 		{"a caller who has gone", fmt.Errorf("asking: %w", context.Canceled), gone},
 		{"no such endpoint", &noEndpoint{"Other"}, nil},
 	} {
@@ -115,7 +115,7 @@ func TestProblems(t *testing.T) {
 }
 
 func TestAProblemAsAnErrorIsForPeople(t *testing.T) {
-	p := &Problem{Title: "Invalid", Status: 422, Detail: "2 fields", Errors: []predict.Violation{
+	p := &Problem{Title: "Invalid", Status: 422, Detail: "2 fields", Errors: []failure.Violation{
 		{Field: "/features/age", Detail: "must be an integer"}, {Field: "explain", Detail: "must be true or false"}}}
 	want := "Invalid (422): 2 fields\n  /features/age: must be an integer\n  explain: must be true or false"
 	if p.Error() != want {

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"gateway/internal/predict"
+	"gateway/internal/failure"
 )
 
 // Numbers and booleans of a request are read by the grammar that openapi.yaml
@@ -58,8 +58,8 @@ func queryBool(r *http.Request, name string) (bool, error) {
 }
 
 func invalidQuery(name, rule string) error {
-	return &predict.Error{Kind: predict.Invalid, Detail: "a parameter of the query is wrong",
-		Violations: []predict.Violation{{Field: name, Code: predict.CodeFormat, Detail: rule}}}
+	return &failure.Error{Kind: failure.Invalid, Detail: "a parameter of the query is wrong",
+		Violations: []failure.Violation{{Field: name, Code: failure.CodeFormat, Detail: rule}}}
 }
 
 // seconds reads a time in seconds: digits, with a point among them or before

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"gateway/internal/failure"
 	"gateway/internal/modelswap"
-	"gateway/internal/predict"
 
 	"github.com/go-chi/chi/v5"
 )
@@ -110,7 +110,7 @@ func (d *document) finish(err error) error {
 		err = d.end()
 	}
 	if violations := d.take(); err == nil && violations.Count() > 0 {
-		err = &predict.Error{Kind: predict.Invalid, Detail: "the request has unknown or wrong members",
+		err = &failure.Error{Kind: failure.Invalid, Detail: "the request has unknown or wrong members",
 			Violations: violations.Listed, Omitted: violations.Omitted}
 	}
 	return err
@@ -167,7 +167,7 @@ func (d *document) hyperparameters(at string) (modelswap.Hyperparameters, error)
 			}
 			text := token.String()
 			if strings.IndexByte(name+text, 0) >= 0 {
-				d.violate(pointer(at, name), predict.CodeFormat, noZero)
+				d.violate(pointer(at, name), failure.CodeFormat, noZero)
 			}
 			h[name] = text
 			return nil

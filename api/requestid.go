@@ -3,7 +3,7 @@ package api
 import (
 	"net/http"
 
-	"gateway/internal/predict"
+	"gateway/internal/failure"
 )
 
 // requestID returns the id of a request: the caller's, or a new one.
@@ -11,7 +11,7 @@ func requestID(r *http.Request) string {
 	if id := givenID(r); id != "" {
 		return id
 	}
-	return predict.NewID()
+	return failure.NewID()
 }
 
 // givenID returns the caller's X-Request-Id if it is a sane one, of at most 128

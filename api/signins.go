@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"gateway/internal/audit"
-	"gateway/internal/predict"
+	"gateway/internal/failure"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/prometheus/client_golang/prometheus"
@@ -151,7 +151,7 @@ func (s *SignIns) entry(key signInKey, requestID string, now time.Time) (entry *
 			return entry, false
 		}
 	}
-	entry = &signInEntry{act: audit.Entry{ID: predict.NewID(), At: now.UTC().Truncate(time.Millisecond),
+	entry = &signInEntry{act: audit.Entry{ID: failure.NewID(), At: now.UTC().Truncate(time.Millisecond),
 		Address: key.address, RequestID: requestID, Action: key.action, Target: "sign-in", Status: http.StatusForbidden}}
 	s.entries[key] = entry
 	return entry, true

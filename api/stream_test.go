@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"gateway/api"
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 	"gateway/internal/testsize"
 
@@ -105,7 +106,7 @@ func TestWhatAStreamRefusesBeforeItBegins(t *testing.T) {
 	t.Run("a model that fails", func(t *testing.T) {
 		b := *b
 		b.t = t
-		b.scorer.Fail(&predict.Error{Kind: predict.Unavailable, Detail: "no model serves yet", RetryAfter: 3 * time.Second})
+		b.scorer.Fail(&failure.Error{Kind: failure.Unavailable, Detail: "no model serves yet", RetryAfter: 3 * time.Second})
 		defer b.scorer.Fail(nil)
 		a := b.stream("text/csv", csvHeader+csvRow)
 		if p := a.problem(503); !strings.Contains(p.Detail, "line 2 and those after it") || a.header.Get("Retry-After") != "3" {
@@ -163,7 +164,7 @@ func TestAStreamThatFailsOnTheWaySaysSo(t *testing.T) {
 	// The third call of each request fails: the one whose rows are 37.
 	model := scorerFunc(func(_ context.Context, rows []predict.Vector) (predict.Scores, error) {
 		if rows[0][0] == 37 {
-			return predict.Scores{}, predict.Errorf(predict.BadModel, "the model failed")
+			return predict.Scores{}, failure.Errorf(failure.BadModel, "the model failed")
 		}
 		return halves(rows), nil
 	})

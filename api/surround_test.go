@@ -12,6 +12,7 @@ import (
 
 	"gateway/api"
 	"gateway/api/client"
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 
 	"github.com/go-json-experiment/json"
@@ -113,7 +114,7 @@ func TestHealthOverHTTP(t *testing.T) {
 func TestErrorsOfTheModel(t *testing.T) {
 	b := setup(t)
 	body := `{"features":` + technician + `}`
-	b.scorer.Fail(&predict.Error{Kind: predict.Unavailable, Detail: "no model serves yet"})
+	b.scorer.Fail(&failure.Error{Kind: failure.Unavailable, Detail: "no model serves yet"})
 	if a := b.post("/predict", body); a.problem(503).Detail != "no model serves yet" || a.header.Get("Retry-After") != "1" {
 		t.Errorf("retry after %q", a.header.Get("Retry-After"))
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gateway/api"
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 )
 
@@ -28,7 +29,7 @@ func TestTheDeadlineOfAPredictionEndsWithIt(t *testing.T) {
 			}
 			contexts <- ctx
 			children <- child
-			return predict.Scores{}, predict.Errorf(predict.BadModel, "nonsense")
+			return predict.Scores{}, failure.Errorf(failure.BadModel, "nonsense")
 		})))
 	b.post("/predict", `{"features":`+technician+`}`).problem(502)
 	b.logs.await(t, `"status":502`)

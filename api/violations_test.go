@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"gateway/api"
-	"gateway/internal/predict"
+	"gateway/internal/failure"
 
 	"github.com/go-json-experiment/json"
 )
@@ -38,13 +38,13 @@ func TestOnlyTheFirstViolationsAreListed(t *testing.T) {
 		{"members of a batch", "/predict/batch", "{" + unknownMembers(9100) + "}", 422, 9100},
 		{"members of an outcome", "/outcomes", "{" + unknownMembers(9100) + "}", 422, 9102},
 		{"a few", "/predict", "{" + unknownMembers(7) + "}", 422, 7},
-		{"as many as are listed", "/predict", "{" + unknownMembers(predict.MaxViolations) + "}", 422, predict.MaxViolations},
+		{"as many as are listed", "/predict", "{" + unknownMembers(failure.MaxViolations) + "}", 422, failure.MaxViolations},
 	} {
 		p := b.post(tt.path, tt.body).problem(tt.status)
-		if len(p.Errors) != min(tt.count, predict.MaxViolations) || len(p.Errors)+p.ErrorsOmitted != tt.count {
+		if len(p.Errors) != min(tt.count, failure.MaxViolations) || len(p.Errors)+p.ErrorsOmitted != tt.count {
 			t.Errorf("%s: %d errors are listed and %d are not, of %d", tt.name, len(p.Errors), p.ErrorsOmitted, tt.count)
 		}
-		says := fmt.Sprintf("the first 100 are listed, and %d more are not", tt.count-predict.MaxViolations)
+		says := fmt.Sprintf("the first 100 are listed, and %d more are not", tt.count-failure.MaxViolations)
 		if strings.Contains(p.Detail, says) != (p.ErrorsOmitted > 0) || !strings.Contains(p.Detail, fmt.Sprint(tt.count, " fields")) {
 			t.Errorf("%s: %q", tt.name, p.Detail)
 		}
@@ -98,7 +98,7 @@ func TestTheItemsOfAListShareTheViolationsThatAreListed(t *testing.T) {
 				t.Fatalf("%s of %s: item %d has %d violations, want %d: %+v", tt.name, tt.item, i, n, tt.count, item.Error)
 			}
 		}
-		if listed != predict.MaxViolations {
+		if listed != failure.MaxViolations {
 			t.Errorf("%s of %s: %d violations are listed", tt.name, tt.item, listed)
 		}
 		if each := len(a.body) / items; each > 280 {

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 )
 
@@ -71,7 +72,7 @@ func (d *document) str(at string) (string, error) {
 	}
 	text := token.String()
 	if strings.IndexByte(text, 0) >= 0 {
-		d.violate(at, predict.CodeFormat, noZero)
+		d.violate(at, failure.CodeFormat, noZero)
 		return "", nil
 	}
 	return text, nil
@@ -87,7 +88,7 @@ func (d *document) name(at string) (string, error) {
 	before := d.violations.Count()
 	s, err := d.str(at)
 	if err == nil && s == "" && d.violations.Count() == before {
-		d.violate(at, predict.CodeFormat, "must not be empty")
+		d.violate(at, failure.CodeFormat, "must not be empty")
 	}
 	return s, err
 }
@@ -116,9 +117,9 @@ func (d *document) count(at string) (int, error) {
 	n, err := strconv.Atoi(token.String())
 	switch {
 	case err != nil:
-		d.violate(at, predict.CodeInteger, "must be an integer")
+		d.violate(at, failure.CodeInteger, "must be an integer")
 	case n < 1:
-		d.violate(at, predict.CodeRange, "must be at least 1")
+		d.violate(at, failure.CodeRange, "must be at least 1")
 	}
 	return n, nil
 }
@@ -128,7 +129,7 @@ func (d *document) unknown(at string, known ...string) error {
 	if d.violations.Full() {
 		d.violations.Omitted++
 	} else {
-		d.violate(at, predict.CodeUnknown, "is not known here; known are "+strings.Join(known, ", "))
+		d.violate(at, failure.CodeUnknown, "is not known here; known are "+strings.Join(known, ", "))
 	}
 	return d.skip()
 }
@@ -139,7 +140,7 @@ func (d *document) wrong(at, want string) error {
 	if err != nil {
 		return d.broken(err)
 	}
-	d.violate(at, predict.CodeType, fmt.Sprintf("must be %s, not %s", want, predict.JSONKind(value.Kind())))
+	d.violate(at, failure.CodeType, fmt.Sprintf("must be %s, not %s", want, predict.JSONKind(value.Kind())))
 	return nil
 }
 
@@ -151,11 +152,11 @@ func (d *document) skip() error {
 }
 
 func (d *document) violate(at, code, detail string) {
-	d.violations.Add(predict.Violation{Field: at, Code: code, Detail: detail})
+	d.violations.Add(failure.Violation{Field: at, Code: code, Detail: detail})
 }
 
 // take returns the violations found so far and forgets them.
-func (d *document) take() predict.Violations { return d.violations.Take() }
+func (d *document) take() failure.Violations { return d.violations.Take() }
 
 // pointer joins a JSON Pointer and a member's name. The bare name is the
 // pointer at the top level, where the contract wants it so.

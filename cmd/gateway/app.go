@@ -15,9 +15,9 @@ import (
 	"gateway/api"
 	"gateway/internal/admission"
 	"gateway/internal/demo"
+	"gateway/internal/failure"
 	"gateway/internal/httpserver"
 	"gateway/internal/modelswap"
-	"gateway/internal/predict"
 )
 
 // app is the running service: newApp wires it and binds its listeners, serve
@@ -295,8 +295,8 @@ func (a *app) startDemo(ctx context.Context) {
 			Trigger: modelswap.TriggerFirst, Reason: "the first model, from generated customers"})
 		return err
 	}()
-	var known *predict.Error
-	if errors.As(err, &known) && known.Kind == predict.Conflict {
+	var known *failure.Error
+	if errors.As(err, &known) && known.Kind == failure.Conflict {
 		return // the first renewal is under way since an earlier start
 	}
 	if err != nil && ctx.Err() == nil {

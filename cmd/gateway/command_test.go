@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 )
 
@@ -158,7 +159,7 @@ func TestImportReportsBadRowsByLine(t *testing.T) {
 func TestProblemsOfAnImportAreBounded(t *testing.T) {
 	var problems []importProblem
 	for i := range maxProblems {
-		problems = appendProblems(problems, predict.BadRow{Line: i, Errors: make([]predict.Violation, 3)})
+		problems = appendProblems(problems, predict.BadRow{Line: i, Errors: make([]failure.Violation, 3)})
 	}
 	if len(problems) != maxProblems || problems[maxProblems-1].Line != (maxProblems-1)/3 {
 		t.Errorf("%d problems, the last of line %d", len(problems), problems[len(problems)-1].Line)

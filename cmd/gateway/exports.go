@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 	"gateway/internal/store"
 )
@@ -16,7 +17,7 @@ type exports struct {
 // CustomersAfter is that of the store, where the store has the customers.
 func (e exports) CustomersAfter(ctx context.Context, after string, limit int) ([]predict.Customer, error) {
 	if e.customersTable != "" {
-		return nil, predict.Errorf(predict.Conflict, "the customers are in the DynamoDB table %q (GATEWAY_CUSTOMERS_TABLE): export that table", e.customersTable)
+		return nil, failure.Errorf(failure.Conflict, "the customers are in the DynamoDB table %q (GATEWAY_CUSTOMERS_TABLE): export that table", e.customersTable)
 	}
 	return e.Store.CustomersAfter(ctx, after, limit)
 }

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"gateway/api"
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 	"gateway/internal/testsize"
 
@@ -344,7 +345,7 @@ func TestOutcomesFindPredictionsAtOnce(t *testing.T) {
 			}
 		}
 	}
-	_, err := g.client.Outcome(t.Context(), api.Outcome{PredictionID: predict.NewID(), Outcome: 1})
+	_, err := g.client.Outcome(t.Context(), api.Outcome{PredictionID: failure.NewID(), Outcome: 1})
 	var problem *api.Problem
 	if !errors.As(err, &problem) || problem.Status != http.StatusNotFound {
 		t.Errorf("an unknown prediction: %v, want 404", err)

@@ -13,6 +13,7 @@ import (
 
 	"gateway/api"
 	"gateway/api/client"
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 )
 
@@ -125,7 +126,7 @@ func (s *outcomeSending) run(ctx context.Context, client *client.Client) error {
 
 // send sends one list, again and again while no answer comes.
 func (s *outcomeSending) send(ctx context.Context, client *client.Client, list []api.Outcome, lines []int) error {
-	client = client.WithIdempotencyKey(predict.NewID())
+	client = client.WithIdempotencyKey(failure.NewID())
 	var matches []api.Match
 	err := askAgain(ctx, s.out, func() (err error) {
 		matches, err = client.Outcomes(ctx, list)

@@ -15,9 +15,9 @@ import (
 
 	"gateway/api"
 	"gateway/api/client"
+	"gateway/internal/failure"
 	"gateway/internal/idempotency"
 	"gateway/internal/modelswap"
-	"gateway/internal/predict"
 )
 
 type retrainCommand struct {
@@ -73,7 +73,7 @@ func (cmd retrainCommand) begin(ctx context.Context, out io.Writer, client *clie
 	if cmd.Resume != "" {
 		return client.Resume(ctx, cmd.Resume, api.ResumeRequest{From: modelswap.StepName(cmd.From), Overrides: overrides})
 	}
-	client = client.WithIdempotencyKey(cmp.Or(cmd.Key, predict.NewID()))
+	client = client.WithIdempotencyKey(cmp.Or(cmd.Key, failure.NewID()))
 	var r *modelswap.Renewal
 	err := askAgain(ctx, out, func() (err error) {
 		r, err = client.Retrain(ctx, api.RetrainRequest{Reason: cmd.Reason, Overrides: overrides, Force: cmd.Force})

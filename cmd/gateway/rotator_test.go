@@ -14,8 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"gateway/internal/failure"
 	"gateway/internal/pgtest"
-	"gateway/internal/predict"
 	"gateway/internal/sandbox"
 	"gateway/internal/secrets"
 
@@ -117,7 +117,7 @@ func (r *rotation) values() []string {
 func (r *rotation) create(id string, value any) {
 	r.t.Helper()
 	if _, err := r.client.CreateSecret(r.t.Context(), &secretsmanager.CreateSecretInput{
-		Name: &id, ClientRequestToken: aws.String(predict.NewID()), SecretString: text(r.t, value)}); err != nil {
+		Name: &id, ClientRequestToken: aws.String(failure.NewID()), SecretString: text(r.t, value)}); err != nil {
 		r.t.Fatal(err)
 	}
 }
@@ -151,7 +151,7 @@ func (r *rotation) begin(id string, next func(form map[string]any)) (form map[st
 		r.t.Fatal(err)
 	}
 	next(form)
-	after = predict.NewID()
+	after = failure.NewID()
 	if _, err := r.client.PutSecretValue(r.t.Context(), &secretsmanager.PutSecretValueInput{SecretId: &id,
 		ClientRequestToken: &after, SecretString: text(r.t, form), VersionStages: []string{"AWSPENDING"}}); err != nil {
 		r.t.Fatal(err)

@@ -9,7 +9,7 @@ import (
 	"github.com/failsafe-go/failsafe-go/adaptivelimiter"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"gateway/internal/predict"
+	"gateway/internal/failure"
 )
 
 // Class is the kind of a request. Classes are shed differently.
@@ -246,7 +246,7 @@ func (l *Limit) refuse(s *share, class Class, weight int, now time.Time) error {
 func (l *Limit) refused(why reason, s *share, class Class, wait time.Duration) error {
 	l.shed.Store(time.Now().UnixNano())
 	l.metrics.shed(why, class, l.shares.kindOf(s, l.taken))
-	return &predict.Error{Kind: predict.Unavailable, Detail: details[why], RetryAfter: max(wait, time.Millisecond)}
+	return &failure.Error{Kind: failure.Unavailable, Detail: details[why], RetryAfter: max(wait, time.Millisecond)}
 }
 
 // Shedding reports whether a request was refused within the last second. Calls

@@ -11,7 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"gateway/internal/admission"
-	"gateway/internal/predict"
+	"gateway/internal/failure"
 )
 
 const small = 600 // bytes of a prediction
@@ -33,10 +33,10 @@ func fill(t *testing.T, l *admission.Limit, key string) (held []*admission.Place
 	}
 }
 
-func wantUnavailable(t *testing.T, err error) *predict.Error {
+func wantUnavailable(t *testing.T, err error) *failure.Error {
 	t.Helper()
-	var e *predict.Error
-	if !errors.As(err, &e) || e.Kind != predict.Unavailable || e.RetryAfter <= 0 || e.Throttled {
+	var e *failure.Error
+	if !errors.As(err, &e) || e.Kind != failure.Unavailable || e.RetryAfter <= 0 || e.Throttled {
 		t.Fatalf("got %v, want an Error of kind Unavailable that says when to come back", err)
 	}
 	return e

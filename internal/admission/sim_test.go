@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"gateway/internal/admission"
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 	"gateway/internal/scoring"
 )
@@ -38,7 +39,7 @@ func (e *endpoint) Score(ctx context.Context, rows []predict.Vector, _ bool) (pr
 	thaw := e.thaw
 	e.mu.Unlock()
 	late := func() (predict.Scores, error) {
-		return predict.Scores{}, &predict.Error{Kind: predict.Deadline, Detail: "the endpoint did not answer in time", Err: ctx.Err()}
+		return predict.Scores{}, &failure.Error{Kind: failure.Deadline, Detail: "the endpoint did not answer in time", Err: ctx.Err()}
 	}
 	if thaw != nil {
 		select {

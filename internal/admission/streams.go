@@ -5,7 +5,7 @@ import (
 	"errors"
 	"time"
 
-	"gateway/internal/predict"
+	"gateway/internal/failure"
 )
 
 // A stream lasts as long as its caller likes, so it holds no place while it
@@ -54,7 +54,7 @@ func (s *OpenStream) Begin(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return &predict.Error{Kind: predict.Unavailable, Detail: details[streamTurns], RetryAfter: time.Second}
+		return &failure.Error{Kind: failure.Unavailable, Detail: details[streamTurns], RetryAfter: time.Second}
 	}
 	return ctx.Err()
 }

@@ -28,13 +28,13 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
-	"gateway/internal/predict"
+	"gateway/internal/failure"
 )
 
 const goodBody = `{"predictions": [{"score": 0.2500}]}`
 
 func oneRow() *invocation {
-	return &invocation{endpoint: "bank-endpoint", contentType: typeCSV, accept: typeJSON, id: predict.NewID(), body: []byte("1,0,0,1")}
+	return &invocation{endpoint: "bank-endpoint", contentType: typeCSV, accept: typeJSON, id: failure.NewID(), body: []byte("1,0,0,1")}
 }
 
 // answering is a runtime whose endpoint is a handler over pipes.
@@ -375,7 +375,7 @@ func TestTheServiceSaysHowLongToWait(t *testing.T) {
 					defer cancel()
 					begun := time.Now()
 					_, err := r.invoke(ctx, oneRow())
-					var e *predict.Error
+					var e *failure.Error
 					if !errors.As(scoringError(err), &e) || !e.Throttled || e.RetryAfter < tt.wait-time.Second || e.RetryAfter > tt.wait {
 						t.Errorf("got %+v; want Retry-After %v", e, tt.wait)
 					}

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"gateway/internal/export"
+	"gateway/internal/failure"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
 )
@@ -159,9 +160,9 @@ func (c *Customers) PutCustomers(ctx context.Context, customers []predict.Custom
 		p := &customers[i]
 		switch {
 		case p.Demo:
-			return 0, 0, predict.Errorf(predict.Invalid, "generated customers do not go into table %s", c.table)
+			return 0, 0, failure.Errorf(failure.Invalid, "generated customers do not go into table %s", c.table)
 		case p.ID == "":
-			return 0, 0, predict.Errorf(predict.Invalid, "a customer has no id")
+			return 0, 0, failure.Errorf(failure.Invalid, "a customer has no id")
 		case last[p.ID] == nil:
 			ids = append(ids, p.ID)
 		default:
@@ -326,7 +327,7 @@ func (c *Customers) RemoveDemo(context.Context) (int64, error) { return 0, nil }
 // and whoever predicts that the store does not answer.
 func tableError(operation string, err error) error {
 	if isThrottle(err) {
-		return &modelswap.Fault{Class: modelswap.Throttled, Err: &predict.Error{Kind: predict.Unavailable, RetryAfter: waitThrottled,
+		return &modelswap.Fault{Class: modelswap.Throttled, Err: &failure.Error{Kind: failure.Unavailable, RetryAfter: waitThrottled,
 			Detail: "the customer store takes no more calls at the moment", Err: fmt.Errorf("%s: %w", operation, plain(err))}}
 	}
 	return fault(operation, err)

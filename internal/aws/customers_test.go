@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/google/go-cmp/cmp"
 
+	"gateway/internal/failure"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
 	"gateway/internal/predict/predicttest"
@@ -191,7 +192,7 @@ func TestAnImportKeepsWhatItDoesNotKnow(t *testing.T) {
 	if text(two, "x") != "3" || text(two, "y") != "0" || text(two, "month") != "'jun'" {
 		t.Errorf("the new customer is %v, want the last row of its id", two)
 	}
-	if _, _, err := c.PutCustomers(t.Context(), []predict.Customer{{ID: "3", Demo: true}}); !isKind(err, predict.Invalid) {
+	if _, _, err := c.PutCustomers(t.Context(), []predict.Customer{{ID: "3", Demo: true}}); !isKind(err, failure.Invalid) {
 		t.Errorf("a generated customer: %v", err)
 	}
 }
@@ -279,7 +280,7 @@ func TestLabelsReachTheTable(t *testing.T) {
 		t.Errorf("an unknown customer: %+v, item %v", m, s.item("nobody"))
 	}
 	// An anonymous prediction's customer is made from what was predicted with.
-	id := predict.NewID()
+	id := failure.NewID()
 	s.must(c.Append(t.Context(), []predict.Prediction{{ID: id, CreatedAt: noon, Features: []byte(`{"x":7,"month":"jun"}`), Model: "m", Schema: "s"}}))
 	record(predict.Outcome{PredictionID: id, Label: 1, ObservedAt: noon})
 	if item := s.item(id); text(item, "x") != "7" || text(item, "month") != "'jun'" || text(item, "y") != "1" {

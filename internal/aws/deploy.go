@@ -14,8 +14,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sagemaker"
 	"github.com/aws/aws-sdk-go-v2/service/sagemaker/types"
 
+	"gateway/internal/failure"
 	"gateway/internal/modelswap"
-	"gateway/internal/predict"
 )
 
 // DeployModel implements modelswap.Deployer: a configuration for the model,
@@ -36,7 +36,7 @@ func (d *Deployer) deploy(ctx context.Context, c modelswap.Change) (version int6
 	m, err := describeModel(ctx, d.api, c.Model)
 	switch {
 	case isMissing(err):
-		return 0, predict.Errorf(predict.NotFound, "SageMaker has no model %q", c.Model)
+		return 0, failure.Errorf(failure.NotFound, "SageMaker has no model %q", c.Model)
 	case err != nil:
 		return 0, err
 	case m.removed:
@@ -81,13 +81,13 @@ func (v *view) settledOn(m *model) bool {
 }
 
 func beingRemoved(m *model) error {
-	return predict.Errorf(predict.Conflict, "model %s is being removed: it was too old to go back to", m.name)
+	return failure.Errorf(failure.Conflict, "model %s is being removed: it was too old to go back to", m.name)
 }
 
 // busy says that the endpoint takes no orders now. To a renewal it is a reason
 // to try again, to an operator a conflict.
 func busy(v *view) error {
-	return &modelswap.Fault{Class: modelswap.Transient, Err: predict.Errorf(predict.Conflict,
+	return &modelswap.Fault{Class: modelswap.Transient, Err: failure.Errorf(failure.Conflict,
 		"endpoint %s is %s; try again when it has settled", v.endpoint, v.status)}
 }
 
@@ -98,7 +98,7 @@ func (d *Deployer) mayReplace(v *view, m *model) error {
 	fingerprint := d.schema.Fingerprint()
 	switch {
 	case m.schema != fingerprint:
-		return predict.Errorf(predict.Conflict, "model %s was made for schema %.12s, the gateway has %.12s", m.name, m.schema, fingerprint)
+		return failure.Errorf(failure.Conflict, "model %s was made for schema %.12s, the gateway has %.12s", m.name, m.schema, fingerprint)
 	case v.serving == nil || v.status == types.EndpointStatusFailed || v.serving.schema == fingerprint:
 		return nil
 	}
@@ -106,7 +106,7 @@ func (d *Deployer) mayReplace(v *view, m *model) error {
 	if v.serving.schema != "" {
 		has = fmt.Sprintf("schema %.12s", v.serving.schema)
 	}
-	return &modelswap.Fault{Class: modelswap.Input, Err: predict.Errorf(predict.Conflict,
+	return &modelswap.Fault{Class: modelswap.Input, Err: failure.Errorf(failure.Conflict,
 		"endpoint %s serves model %s of %s, this gateway has schema %.12s; both would answer while one replaces the other, and rows for one are wrong for the other: "+
 			"give this gateway an endpoint of its own with GATEWAY_ENDPOINT_NAME and move the apps to it", v.endpoint, v.serving.name, has, fingerprint)}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sagemaker"
 	"github.com/aws/aws-sdk-go-v2/service/sagemaker/types"
 
+	"gateway/internal/failure"
 	"gateway/internal/learn"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
@@ -136,7 +137,7 @@ func (d *Deployer) sameModel(ctx context.Context, name string, want map[string]s
 func (d *Deployer) DescribeModel(ctx context.Context, name string) (modelswap.Model, error) {
 	out, err := d.api.sagemaker.DescribeModel(ctx, &sagemaker.DescribeModelInput{ModelName: &name})
 	if isMissing(err) {
-		return modelswap.Model{}, predict.Errorf(predict.NotFound, "SageMaker has no model %q", name)
+		return modelswap.Model{}, failure.Errorf(failure.NotFound, "SageMaker has no model %q", name)
 	}
 	if err != nil {
 		return modelswap.Model{}, fault("DescribeModel", err)
@@ -175,7 +176,7 @@ func (d *Deployer) removeModel(ctx context.Context, name string) error {
 		return err
 	}
 	if has[tagJob] == "" {
-		return predict.Errorf(predict.Conflict, "model %s was not made by a gateway, which leaves it alone", name)
+		return failure.Errorf(failure.Conflict, "model %s was not made by a gateway, which leaves it alone", name)
 	}
 	used, v, err := d.markRemoved(ctx, name, sdk.ToString(m.ModelArn))
 	if err != nil {
@@ -199,7 +200,7 @@ func (d *Deployer) removeModel(ctx context.Context, name string) error {
 }
 
 func inUse(name string) error {
-	return predict.Errorf(predict.Conflict, "model %s serves, or is about to", name)
+	return failure.Errorf(failure.Conflict, "model %s serves, or is about to", name)
 }
 
 // removeConfigs removes a model's endpoint configurations, but none that the

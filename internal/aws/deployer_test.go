@@ -10,17 +10,17 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sagemaker"
 	"github.com/aws/aws-sdk-go-v2/service/sagemaker/types"
 
+	"gateway/internal/failure"
 	"gateway/internal/modelswap"
-	"gateway/internal/predict"
 	"gateway/internal/sandbox"
 )
 
 func TestTheFirstModelMakesTheEndpoint(t *testing.T) {
 	s := start(t)
-	if err := s.scorer.Ready(t.Context()); !isKind(err, predict.Unavailable) {
+	if err := s.scorer.Ready(t.Context()); !isKind(err, failure.Unavailable) {
 		t.Errorf("ready: %v", err)
 	}
-	if _, err := s.score(1); !isKind(err, predict.Unavailable) {
+	if _, err := s.score(1); !isKind(err, failure.Unavailable) {
 		t.Errorf("a score without an endpoint: %v", err)
 	}
 	s.serves("", false)
@@ -202,12 +202,12 @@ func TestWhileTheEndpointChangesAnotherOrderIsRefused(t *testing.T) {
 	s.must(s.order("second"))
 	err := s.order("third")
 	isFault(t, err, modelswap.Transient, "endpoint bank-endpoint is Updating")
-	if !isKind(err, predict.Conflict) {
+	if !isKind(err, failure.Conflict) {
 		t.Errorf("an operator is told %v, want a conflict", err)
 	}
 	s.Advance(time.Hour)
 	s.deploy("third")
-	if err := s.order("nothing"); !isKind(err, predict.NotFound) {
+	if err := s.order("nothing"); !isKind(err, failure.NotFound) {
 		t.Errorf("a model that does not exist: %v", err)
 	}
 }
@@ -224,7 +224,7 @@ func TestASwapBetweenSchemasIsRefused(t *testing.T) {
 		t.Errorf("%d updates were ordered", n)
 	}
 	// Rows of the new schema are as wide as those of the old one. No score for them.
-	if out, err := s.score(1); !isKind(err, predict.Unavailable) {
+	if out, err := s.score(1); !isKind(err, failure.Unavailable) {
 		t.Errorf("got %+v, %v, want no score of a model that reads the columns otherwise", out, err)
 	}
 	if err := s.scorer.Ready(t.Context()); err == nil {
@@ -253,7 +253,7 @@ func TestAnEndpointThatNoGatewayMadeIsLeftAlone(t *testing.T) {
 		t.Errorf("got %v, want how to adopt it", err)
 	}
 	isFault(t, s.order("first"), modelswap.Input, "no schema that is known")
-	if err := s.deployer.RemoveModel(t.Context(), "theirs"); !isKind(err, predict.Conflict) {
+	if err := s.deployer.RemoveModel(t.Context(), "theirs"); !isKind(err, failure.Conflict) {
 		t.Errorf("removing it: %v", err)
 	}
 	// Adopted, it is a model like any other.
@@ -278,7 +278,7 @@ func TestRemovingTakesAllOfAModelAndNothingThatServes(t *testing.T) {
 	s.deploy("first-too")
 	s.must(s.order("second"))
 	for _, model := range []string{"first-too", "second"} { // serving, and coming
-		if err := s.deployer.RemoveModel(t.Context(), model); !isKind(err, predict.Conflict) {
+		if err := s.deployer.RemoveModel(t.Context(), model); !isKind(err, failure.Conflict) {
 			t.Errorf("removing %s: %v", model, err)
 		}
 	}
@@ -306,7 +306,7 @@ func TestRemovingTakesAllOfAModelAndNothingThatServes(t *testing.T) {
 		t.Error("the artifact of first-too is gone")
 	}
 	s.deploy("first-too") // it can be gone back to
-	if err := s.order("first"); !isKind(err, predict.NotFound) {
+	if err := s.order("first"); !isKind(err, failure.NotFound) {
 		t.Errorf("the model that was removed: %v", err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sagemaker"
 	"github.com/aws/aws-sdk-go-v2/service/sagemaker/types"
 
+	"gateway/internal/failure"
 	"gateway/internal/learn"
 	"gateway/internal/predict"
 )
@@ -107,7 +108,7 @@ func (v *view) changing() bool {
 // usable returns why the endpoint cannot be asked, or nil.
 func (v *view) usable() error {
 	unavailable := func(format string, args ...any) error {
-		return &predict.Error{Kind: predict.Unavailable, Detail: fmt.Sprintf(format, args...), RetryAfter: waitNoModel}
+		return &failure.Error{Kind: failure.Unavailable, Detail: fmt.Sprintf(format, args...), RetryAfter: waitNoModel}
 	}
 	switch {
 	case v.config == "" || v.status == types.EndpointStatusCreating:

@@ -14,8 +14,8 @@ import (
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
+	"gateway/internal/failure"
 	"gateway/internal/modelswap"
-	"gateway/internal/predict"
 )
 
 // codeOf is the service's code of an error; empty where there is none.
@@ -160,51 +160,51 @@ const (
 // asks at least. Its cause is for the log. What the container said is left out of
 // both: it may repeat the rows.
 func scoringError(err error) error {
-	failed := func(kind predict.Kind, wait time.Duration, detail string) *predict.Error {
+	failed := func(kind failure.Kind, wait time.Duration, detail string) *failure.Error {
 		if wait > 0 {
 			wait = max(wait, retryAfter(err))
 		}
-		return &predict.Error{Kind: kind, RetryAfter: wait, Detail: detail, Err: quiet(err)}
+		return &failure.Error{Kind: kind, RetryAfter: wait, Detail: detail, Err: quiet(err)}
 	}
 	// No row is to blame: asking about fewer of them would not help.
 	general := func(detail string) error {
-		e := failed(predict.BadModel, 0, detail)
+		e := failed(failure.BadModel, 0, detail)
 		e.General = true
 		return e
 	}
 	var model *runtimetypes.ModelError
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		return failed(predict.Deadline, 0, "the endpoint did not answer in time")
+		return failed(failure.Deadline, 0, "the endpoint did not answer in time")
 	case errors.Is(err, context.Canceled):
 		return fmt.Errorf("invoke endpoint: %w", context.Canceled)
 	case errors.As(err, &model):
 		switch status := originalStatus(model); {
 		case status == 0:
-			return failed(predict.Deadline, 0, "the model did not answer in time")
+			return failed(failure.Deadline, 0, "the model did not answer in time")
 		case status < http.StatusInternalServerError:
-			e := failed(predict.BadModel, 0, fmt.Sprintf("the model refused the rows (%d)", status))
+			e := failed(failure.BadModel, 0, fmt.Sprintf("the model refused the rows (%d)", status))
 			e.Refused = true
 			return e
 		default:
-			return failed(predict.BadModel, 0, fmt.Sprintf("the model failed (%d)", status))
+			return failed(failure.BadModel, 0, fmt.Sprintf("the model failed (%d)", status))
 		}
 	}
 	switch code := codeOf(err); {
 	case code == "ModelNotReadyException":
-		return failed(predict.Unavailable, waitNotReady, "the model is being loaded")
+		return failed(failure.Unavailable, waitNotReady, "the model is being loaded")
 	case isThrottle(err):
-		e := failed(predict.Unavailable, waitThrottled, "the endpoint takes no more calls at the moment")
+		e := failed(failure.Unavailable, waitThrottled, "the endpoint takes no more calls at the moment")
 		e.Throttled = true
 		return e
 	case isNoEndpoint(err):
-		return failed(predict.Unavailable, waitNoModel, "no model serves yet; gateway retrain makes one")
+		return failed(failure.Unavailable, waitNoModel, "no model serves yet; gateway retrain makes one")
 	case statusOf(err) == http.StatusForbidden:
 		return general("the endpoint refused the gateway")
 	case statusOf(err) >= 400:
 		return general(fmt.Sprintf("the endpoint failed (%d)", statusOf(err)))
 	case statusOf(err) != 0:
-		return failed(predict.BadModel, 0, "the endpoint's answer cannot be read")
+		return failed(failure.BadModel, 0, "the endpoint's answer cannot be read")
 	}
 	return general("the endpoint cannot be reached")
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sagemaker"
 	"github.com/aws/aws-sdk-go-v2/service/sagemaker/types"
 
+	"gateway/internal/failure"
 	"gateway/internal/learn"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
@@ -39,7 +40,7 @@ func evaluationFolder(model string) string { return path.Join("evaluations", mod
 func (d *Deployer) ScoreWith(ctx context.Context, name string, rows []predict.Vector) ([]float64, error) {
 	m, err := describeModel(ctx, d.api, name)
 	if isMissing(err) {
-		return nil, predict.Errorf(predict.NotFound, "SageMaker has no model %q", name)
+		return nil, failure.Errorf(failure.NotFound, "SageMaker has no model %q", name)
 	}
 	if err != nil {
 		return nil, err

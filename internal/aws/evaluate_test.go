@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"gateway/internal/failure"
 	"gateway/internal/modelswap"
-	"gateway/internal/predict"
 	"gateway/internal/sandbox"
 )
 
@@ -154,7 +154,7 @@ func TestEvaluationsThatFail(t *testing.T) {
 	if _, err := s.scoreWith("first", 20); err != nil { // a fault of SageMaker's: a second job
 		t.Error(err)
 	}
-	if _, err := s.scoreWith("nothing", 20); !isKind(err, predict.NotFound) {
+	if _, err := s.scoreWith("nothing", 20); !isKind(err, failure.NotFound) {
 		t.Errorf("a model that does not exist: %v", err)
 	}
 }

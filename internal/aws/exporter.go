@@ -16,8 +16,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"gateway/internal/export"
+	"gateway/internal/failure"
 	"gateway/internal/modelswap"
-	"gateway/internal/predict"
 )
 
 // Exporter implements modelswap.Exporter with DynamoDB's export to S3. It
@@ -142,7 +142,7 @@ func (e *ExistingExporter) StartExport(context.Context, string) error { return n
 func (e *ExistingExporter) ExportStatus(ctx context.Context, _ string) (modelswap.ExportStatus, error) {
 	folder, passed, err := export.Newest(ctx, e.files.FS(ctx), existingFolder)
 	if errors.Is(err, fs.ErrNotExist) {
-		err = predict.Errorf(predict.NotFound, "there is no export in %s", e.files.uri(existingFolder))
+		err = failure.Errorf(failure.NotFound, "there is no export in %s", e.files.uri(existingFolder))
 	}
 	if err != nil {
 		return modelswap.ExportStatus{}, e.addressed(err)
@@ -155,11 +155,11 @@ func (e *ExistingExporter) ExportStatus(ctx context.Context, _ string) (modelswa
 
 // addressed names places in an error by their addresses.
 func (e *ExistingExporter) addressed(err error) error {
-	var said *predict.Error
+	var said *failure.Error
 	if !errors.As(err, &said) {
 		return err
 	}
-	return &predict.Error{Kind: said.Kind, Detail: e.addresses(said.Detail), Err: said.Err}
+	return &failure.Error{Kind: said.Kind, Detail: e.addresses(said.Detail), Err: said.Err}
 }
 
 // existingName is a name of Files at or below existingFolder, in a sentence.

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"gateway/internal/export"
+	"gateway/internal/failure"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
 	"gateway/internal/sandbox"
@@ -156,7 +157,7 @@ func TestTheNewestExportOfOthersIsTaken(t *testing.T) {
 	var err error
 	s.files, err = NewFiles(s.api, bucket, "gateway", "s3://bank/nothing-here", "")
 	s.must(err)
-	if _, err := NewExistingExporter(s.files).ExportStatus(t.Context(), "x"); !isKind(err, predict.NotFound) || !strings.Contains(err.Error(), "s3://bank/nothing-here") {
+	if _, err := NewExistingExporter(s.files).ExportStatus(t.Context(), "x"); !isKind(err, failure.NotFound) || !strings.Contains(err.Error(), "s3://bank/nothing-here") {
 		t.Errorf("got %v", err)
 	}
 	if _, err := NewFiles(s.api, bucket, "", "bank/backups", ""); err == nil {
@@ -177,13 +178,13 @@ func TestUnfinishedExportsOfOthersArePassedOver(t *testing.T) {
 	s.must(err)
 	e := NewExistingExporter(s.files)
 	put("backups/_SUCCESS", "")
-	if _, err := e.ExportStatus(t.Context(), "renewal-1"); !isKind(err, predict.NotFound) || err.Error() != "there is no export in s3://bank/backups" {
+	if _, err := e.ExportStatus(t.Context(), "renewal-1"); !isKind(err, failure.NotFound) || err.Error() != "there is no export in s3://bank/backups" {
 		t.Errorf("got %v", err)
 	}
 	put("backups/2018-10-01-00-00-00/part-0", "half of it")
 	const reason = "it has data files, and neither manifest-summary.json nor manifest"
 	_, err = e.ExportStatus(t.Context(), "renewal-1")
-	if want := "no export in s3://bank/backups is complete: s3://bank/backups/2018-10-01-00-00-00: " + reason; !isKind(err, predict.NotFound) || err.Error() != want {
+	if want := "no export in s3://bank/backups is complete: s3://bank/backups/2018-10-01-00-00-00: " + reason; !isKind(err, failure.NotFound) || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 	const begun = "AWSDynamoDB/01695353077000-00000000"

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 	"gateway/internal/sandbox"
 )
@@ -49,8 +50,8 @@ func (f *faultTable) check(t *testing.T) {
 	}
 }
 
-func statusOfKind(k predict.Kind) int {
-	return map[predict.Kind]int{predict.Unavailable: 503, predict.BadModel: 502, predict.Deadline: 504}[k]
+func statusOfKind(k failure.Kind) int {
+	return map[failure.Kind]int{failure.Unavailable: 503, failure.BadModel: 502, failure.Deadline: 504}[k]
 }
 
 func TestFaultsOfTheEndpointBecomeStatuses(t *testing.T) {
@@ -58,35 +59,35 @@ func TestFaultsOfTheEndpointBecomeStatuses(t *testing.T) {
 	tests := []struct {
 		name     string
 		fault    sandbox.Fault
-		kind     predict.Kind
+		kind     failure.Kind
 		attempts int
 		wait     bool // Retry-After
 	}{
-		{"throttled: 400 with a null message", sandbox.Fault{Kind: sandbox.Throttle}, predict.Unavailable, 3, true},
-		{"ThrottlingException (400)", sandbox.Fault{Kind: sandbox.Refuse, Code: "ThrottlingException", Message: "Rate exceeded"}, predict.Unavailable, 3, true},
-		{"429 without a code", sandbox.Fault{Kind: sandbox.HTML, Status: 429}, predict.Unavailable, 1, true},
-		{"ModelNotReadyException (429)", sandbox.Fault{Kind: sandbox.ModelNotReady}, predict.Unavailable, 3, true},
-		{"ModelError, the container took too long (original status 0)", sandbox.Fault{Kind: sandbox.ModelTimeout}, predict.Deadline, 1, false},
-		{"ModelError, the container answered 400", sandbox.Fault{Kind: sandbox.ModelError, Message: "bad payload " + secret}, predict.BadModel, 1, false},
-		{"ModelError, the container answered 500", sandbox.Fault{Kind: sandbox.ModelError, Status: 500, Message: "crashed on " + secret}, predict.BadModel, 3, false},
-		{"InternalFailure (500)", sandbox.Fault{Kind: sandbox.Internal}, predict.BadModel, 3, false},
-		{"ServiceUnavailable (503)", sandbox.Fault{Kind: sandbox.Unavailable}, predict.BadModel, 3, false},
-		{"InternalDependencyException (530)", sandbox.Fault{Kind: sandbox.Dependency}, predict.BadModel, 3, false},
-		{"AccessDeniedException (403)", sandbox.Fault{Kind: sandbox.Denied}, predict.BadModel, 1, false},
-		{"ExpiredTokenException (403)", sandbox.Fault{Kind: sandbox.Refuse, Status: 403, Code: "ExpiredTokenException", Message: "The security token included in the request is expired"}, predict.BadModel, 1, false},
-		{"ValidationError (400)", sandbox.Fault{Kind: sandbox.Refuse, Code: "ValidationError", Message: "Variant x not found for Request"}, predict.BadModel, 1, false},
-		{"ValidationError, the endpoint is not found", sandbox.Fault{Kind: sandbox.Refuse, Code: "ValidationError", Message: "Endpoint bank-endpoint of account 123456789012 not found."}, predict.Unavailable, 1, true},
-		{"413", sandbox.Fault{Kind: sandbox.HTML, Status: 413}, predict.BadModel, 1, false},
-		{"a proxy's page (502)", sandbox.Fault{Kind: sandbox.HTML}, predict.BadModel, 3, false},
-		{"a proxy's page (200)", sandbox.Fault{Kind: sandbox.HTML, Status: 200}, predict.BadModel, 1, false},
-		{"the connection is cut before an answer", sandbox.Fault{Kind: sandbox.Cut}, predict.BadModel, 3, false},
-		{"the answer is cut off", sandbox.Fault{Kind: sandbox.Truncate}, predict.BadModel, 3, false},
-		{"no answer", sandbox.Fault{Kind: sandbox.Hang}, predict.Deadline, 1, false},
-		{"204 and no body", sandbox.Fault{Kind: sandbox.NoContent}, predict.BadModel, 1, false},
-		{"200 and garbage", sandbox.Fault{Kind: sandbox.Garbage}, predict.BadModel, 1, false},
-		{"one score too few", sandbox.Fault{Kind: sandbox.WrongCount}, predict.BadModel, 2, false},
-		{"a score that is NaN", sandbox.Fault{Kind: sandbox.NotANumber}, predict.BadModel, 1, false},
-		{"a score that is null", sandbox.Fault{Kind: sandbox.NullScore}, predict.BadModel, 1, false},
+		{"throttled: 400 with a null message", sandbox.Fault{Kind: sandbox.Throttle}, failure.Unavailable, 3, true},
+		{"ThrottlingException (400)", sandbox.Fault{Kind: sandbox.Refuse, Code: "ThrottlingException", Message: "Rate exceeded"}, failure.Unavailable, 3, true},
+		{"429 without a code", sandbox.Fault{Kind: sandbox.HTML, Status: 429}, failure.Unavailable, 1, true},
+		{"ModelNotReadyException (429)", sandbox.Fault{Kind: sandbox.ModelNotReady}, failure.Unavailable, 3, true},
+		{"ModelError, the container took too long (original status 0)", sandbox.Fault{Kind: sandbox.ModelTimeout}, failure.Deadline, 1, false},
+		{"ModelError, the container answered 400", sandbox.Fault{Kind: sandbox.ModelError, Message: "bad payload " + secret}, failure.BadModel, 1, false},
+		{"ModelError, the container answered 500", sandbox.Fault{Kind: sandbox.ModelError, Status: 500, Message: "crashed on " + secret}, failure.BadModel, 3, false},
+		{"InternalFailure (500)", sandbox.Fault{Kind: sandbox.Internal}, failure.BadModel, 3, false},
+		{"ServiceUnavailable (503)", sandbox.Fault{Kind: sandbox.Unavailable}, failure.BadModel, 3, false},
+		{"InternalDependencyException (530)", sandbox.Fault{Kind: sandbox.Dependency}, failure.BadModel, 3, false},
+		{"AccessDeniedException (403)", sandbox.Fault{Kind: sandbox.Denied}, failure.BadModel, 1, false},
+		{"ExpiredTokenException (403)", sandbox.Fault{Kind: sandbox.Refuse, Status: 403, Code: "ExpiredTokenException", Message: "The security token included in the request is expired"}, failure.BadModel, 1, false},
+		{"ValidationError (400)", sandbox.Fault{Kind: sandbox.Refuse, Code: "ValidationError", Message: "Variant x not found for Request"}, failure.BadModel, 1, false},
+		{"ValidationError, the endpoint is not found", sandbox.Fault{Kind: sandbox.Refuse, Code: "ValidationError", Message: "Endpoint bank-endpoint of account 123456789012 not found."}, failure.Unavailable, 1, true},
+		{"413", sandbox.Fault{Kind: sandbox.HTML, Status: 413}, failure.BadModel, 1, false},
+		{"a proxy's page (502)", sandbox.Fault{Kind: sandbox.HTML}, failure.BadModel, 3, false},
+		{"a proxy's page (200)", sandbox.Fault{Kind: sandbox.HTML, Status: 200}, failure.BadModel, 1, false},
+		{"the connection is cut before an answer", sandbox.Fault{Kind: sandbox.Cut}, failure.BadModel, 3, false},
+		{"the answer is cut off", sandbox.Fault{Kind: sandbox.Truncate}, failure.BadModel, 3, false},
+		{"no answer", sandbox.Fault{Kind: sandbox.Hang}, failure.Deadline, 1, false},
+		{"204 and no body", sandbox.Fault{Kind: sandbox.NoContent}, failure.BadModel, 1, false},
+		{"200 and garbage", sandbox.Fault{Kind: sandbox.Garbage}, failure.BadModel, 1, false},
+		{"one score too few", sandbox.Fault{Kind: sandbox.WrongCount}, failure.BadModel, 2, false},
+		{"a score that is NaN", sandbox.Fault{Kind: sandbox.NotANumber}, failure.BadModel, 1, false},
+		{"a score that is null", sandbox.Fault{Kind: sandbox.NullScore}, failure.BadModel, 1, false},
 	}
 	s := start(t)
 	s.train("first", "linear-learner", 400)
@@ -109,7 +110,7 @@ func TestFaultsOfTheEndpointBecomeStatuses(t *testing.T) {
 			}
 			all, _ := rows(3)
 			out, err := s.scorer.Score(ctx, all, false)
-			var e *predict.Error
+			var e *failure.Error
 			if !errors.As(err, &e) || e.Kind != tt.kind || (e.RetryAfter > 0) != tt.wait {
 				t.Fatalf("got %+v, %v; want kind %v, Retry-After %v", out, err, tt.kind, tt.wait)
 			}
@@ -168,7 +169,7 @@ func TestRetriesEndWhenTheirBudgetIsSpent(t *testing.T) {
 	s.Order("InvokeEndpoint", sandbox.Fault{Kind: sandbox.ModelNotReady, Times: -1})
 	const calls = 200
 	for range calls {
-		if _, err := s.score(1); !isKind(err, predict.Unavailable) {
+		if _, err := s.score(1); !isKind(err, failure.Unavailable) {
 			t.Fatalf("got %v", err)
 		}
 	}
@@ -206,7 +207,7 @@ func TestACallBearsTheNameOfItsPrediction(t *testing.T) {
 	s := start(t)
 	s.train("first", "linear-learner", 400)
 	s.deploy("first")
-	id := predict.NewID()
+	id := failure.NewID()
 	all, _ := rows(1)
 	_, err := s.scorer.Score(predict.WithCallID(t.Context(), id), all, false)
 	s.must(err)

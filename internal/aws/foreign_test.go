@@ -21,6 +21,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/sagemaker/types"
 
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 )
 
@@ -256,7 +257,7 @@ func manyCalls(t *testing.T, s *Scorer, workers, calls int) (right, wrong, faile
 				}
 				out, err := s.Score(t.Context(), ask, false)
 				mu.Lock()
-				var e *predict.Error
+				var e *failure.Error
 				switch {
 				case errors.As(err, &e):
 					failed++

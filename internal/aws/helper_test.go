@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sagemaker"
 	"github.com/aws/aws-sdk-go-v2/service/sagemaker/types"
 
+	"gateway/internal/failure"
 	"gateway/internal/learn"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
@@ -234,8 +235,8 @@ func (s *stand) inShift() {
 	s.t.Fatal("both fleets never answered")
 }
 
-func isKind(err error, kind predict.Kind) bool {
-	var e *predict.Error
+func isKind(err error, kind failure.Kind) bool {
+	var e *failure.Error
 	return errors.As(err, &e) && e.Kind == kind
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sagemakerruntime"
 
 	"gateway/internal/aws/wire"
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 )
 
@@ -149,7 +150,7 @@ func BenchmarkSign(b *testing.B) {
 		body := appendRows(nil, bankRows(n))
 		c := capture{}
 		r := newInvoker(configFor("http://127.0.0.1:1"), slog.New(slog.DiscardHandler))
-		in := invocation{endpoint: "bank-endpoint", contentType: typeCSV, accept: typeJSON, id: predict.NewID(), body: body}
+		in := invocation{endpoint: "bank-endpoint", contentType: typeCSV, accept: typeJSON, id: failure.NewID(), body: body}
 		if _, err := r.runtime.InvokeEndpoint(b.Context(), in.input(), useClient(&c)); err != nil {
 			b.Fatal(err)
 		}
@@ -200,7 +201,7 @@ func BenchmarkSDKStack(b *testing.B) {
 	for _, n := range []int{1, 32} {
 		b.Run(strconv.Itoa(n), func(b *testing.B) {
 			r := newInvoker(configFor("http://127.0.0.1:1"), slog.New(slog.DiscardHandler))
-			in := invocation{endpoint: "bank-endpoint", contentType: typeCSV, accept: typeJSON, id: predict.NewID(), body: appendRows(nil, bankRows(n))}
+			in := invocation{endpoint: "bank-endpoint", contentType: typeCSV, accept: typeJSON, id: failure.NewID(), body: appendRows(nil, bankRows(n))}
 			client := useClient(atOnce(answerFor(n)))
 			b.ReportAllocs()
 			for b.Loop() {

@@ -21,6 +21,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 	"gateway/internal/sandbox"
 )
@@ -42,7 +43,7 @@ func inMemory(s *sandbox.Server) sdk.Config {
 
 // outcomeOf is what a caller of Score, and the endpoint, see of a call.
 type outcomeOf struct {
-	Kind       predict.Kind
+	Kind       failure.Kind
 	Detail     string
 	RetryAfter time.Duration
 	Throttled  bool
@@ -115,7 +116,7 @@ func (s *stand) outcome(r *invoker, fault sandbox.Fault) outcomeOf {
 	all, _ := rows(3)
 	scores, err := s.scorer.Score(ctx, all, false)
 	out := outcomeOf{Scores: scores, Waited: time.Since(begun) >= firstInvokeWait}
-	var e *predict.Error
+	var e *failure.Error
 	if errors.As(err, &e) {
 		out.Kind, out.Detail, out.RetryAfter, out.Throttled, out.General = e.Kind, e.Detail, e.RetryAfter, e.Throttled, e.General
 	} else if err != nil {
@@ -165,8 +166,8 @@ func TestTheWireIsTheSDKs(t *testing.T) {
 		with func(*sdk.Config)
 		call invocation
 	}{
-		{"a row", nil, invocation{endpoint: "bank-endpoint", contentType: "text/csv", accept: "application/json", id: predict.NewID(), body: []byte("1,0,0,1")}},
-		{"many rows", nil, invocation{endpoint: "bank-endpoint", contentType: "text/csv", accept: "application/json", id: predict.NewID(), body: long}},
+		{"a row", nil, invocation{endpoint: "bank-endpoint", contentType: "text/csv", accept: "application/json", id: failure.NewID(), body: []byte("1,0,0,1")}},
+		{"many rows", nil, invocation{endpoint: "bank-endpoint", contentType: "text/csv", accept: "application/json", id: failure.NewID(), body: long}},
 		{"parameters", nil, invocation{endpoint: "e", contentType: "text/csv; label_size=0", accept: "application/jsonlines;  verbose=true", id: "a", body: []byte("1\n2")}},
 		{"a name that must be escaped", nil, invocation{endpoint: "bank endpoint/é", contentType: "text/csv", accept: "text/csv", id: "a", body: []byte("1")}},
 		{"the service's own address", func(c *sdk.Config) { c.BaseEndpoint = nil }, invocation{endpoint: "bank-endpoint", contentType: "text/csv", accept: "application/json", id: "a", body: []byte("1")}},

@@ -10,8 +10,8 @@ import (
 	sdk "github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sagemaker"
 
+	"gateway/internal/failure"
 	"gateway/internal/modelswap"
-	"gateway/internal/predict"
 )
 
 // haltClient stops a process before its n-th request that matches.
@@ -199,9 +199,9 @@ func TestARemovalThatComesLateTakesNothingThatServes(t *testing.T) {
 			close(halt.release)
 			removed := <-result
 			switch {
-			case name == "AddTags" && (ordered != nil || !isKind(removed, predict.Conflict)):
+			case name == "AddTags" && (ordered != nil || !isKind(removed, failure.Conflict)):
 				t.Errorf("the order gave %v and the late removal %v; want the order, and a conflict", ordered, removed)
-			case name != "AddTags" && (!isKind(ordered, predict.Conflict) || removed != nil):
+			case name != "AddTags" && (!isKind(ordered, failure.Conflict) || removed != nil):
 				t.Errorf("the order gave %v and the removal %v; want a conflict, and the removal", ordered, removed)
 			}
 			want := "second"

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 )
 
@@ -46,7 +47,7 @@ func NewScorer(endpoint *Endpoint, log *slog.Logger) *Scorer {
 func (s *Scorer) Ready(context.Context) error {
 	v := s.endpoint.view.Load()
 	if v == nil {
-		return predict.Errorf(predict.Unavailable, "the endpoint has not been looked at yet")
+		return failure.Errorf(failure.Unavailable, "the endpoint has not been looked at yet")
 	}
 	return v.usable()
 }
@@ -89,9 +90,9 @@ func checkSize(rows []predict.Vector, maxRows, maxBytes int) error {
 	case n == len(rows):
 		return nil
 	case fitting(rows[n:n+1], maxRows, maxBytes) == 0:
-		return predict.Errorf(predict.Invalid, "row %d is larger than the endpoint takes", n+1)
+		return failure.Errorf(failure.Invalid, "row %d is larger than the endpoint takes", n+1)
 	}
-	return predict.Errorf(predict.Invalid, "%d rows are more than the endpoint takes in one call, which is %d of them", len(rows), n)
+	return failure.Errorf(failure.Invalid, "%d rows are more than the endpoint takes in one call, which is %d of them", len(rows), n)
 }
 
 // fitting returns how many of the rows, from the first on, one call takes together
@@ -131,11 +132,11 @@ func unseen(err error) error {
 	if errors.Is(err, context.Canceled) {
 		return err
 	}
-	kind := predict.Unavailable
+	kind := failure.Unavailable
 	if errors.Is(err, context.DeadlineExceeded) {
-		kind = predict.Deadline
+		kind = failure.Deadline
 	}
-	return &predict.Error{Kind: kind, Detail: "it cannot be told which model serves", RetryAfter: waitNotReady, Err: err}
+	return &failure.Error{Kind: kind, Detail: "it cannot be told which model serves", RetryAfter: waitNotReady, Err: err}
 }
 
 // named is an answer with the model that gave it.
@@ -188,7 +189,7 @@ func (s *Scorer) askOnce(ctx context.Context, v *view, rows []predict.Vector) (n
 	if m := identify(v.models, probe, score); m != nil {
 		return named{a, m}, nil
 	}
-	refused := &predict.Error{Kind: predict.Unavailable, RetryAfter: waitNotReady,
+	refused := &failure.Error{Kind: failure.Unavailable, RetryAfter: waitNotReady,
 		Detail: "the endpoint gave the answer to another call", Err: errForeign}
 	if foreign(v.models, v.rotation, probe, score) {
 		return named{}, refused
@@ -214,7 +215,7 @@ func (s *Scorer) askOnce(ctx context.Context, v *view, rows []predict.Vector) (n
 // exists. The one that serves answers, as long as nobody changes the endpoint.
 func (s *Scorer) askSettled(ctx context.Context, v *view, rows []predict.Vector) (named, error) {
 	if v.changing() && v.coming != nil {
-		return named{}, &predict.Error{Kind: predict.Unavailable, RetryAfter: waitNotReady,
+		return named{}, &failure.Error{Kind: failure.Unavailable, RetryAfter: waitNotReady,
 			Detail: "the endpoint is being changed, and which model answers cannot be told"}
 	}
 	a, err := s.endpoint.invoke(ctx, v, rows, noProbe)
@@ -251,7 +252,7 @@ func (e *Endpoint) invoke(ctx context.Context, v *view, rows []predict.Vector, p
 	a, err := parseAnswer(mediaType(r.contentType), r.body, due)
 	if err != nil {
 		r.discard()
-		return answer{}, &predict.Error{Kind: predict.BadModel, Detail: "the model answered nonsense", Err: err}
+		return answer{}, &failure.Error{Kind: failure.BadModel, Detail: "the model answered nonsense", Err: err}
 	}
 	if probe != noProbe && identify(v.models, probe, a.scores[due-1]) == nil {
 		r.discard()

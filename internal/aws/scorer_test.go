@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 )
 
@@ -41,7 +42,7 @@ func TestACallTakesItsRowsAndAProbeOrNone(t *testing.T) {
 			switch {
 			case tt.want == "" && err != nil:
 				t.Errorf("got %v", err)
-			case tt.want != "" && (!isKind(err, predict.Invalid) || !strings.Contains(err.Error(), tt.want)):
+			case tt.want != "" && (!isKind(err, failure.Invalid) || !strings.Contains(err.Error(), tt.want)):
 				t.Errorf("got %v, want %q", err, tt.want)
 			}
 		})

@@ -6,7 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"gateway/internal/predict"
+	"gateway/internal/failure"
 	"gateway/internal/sandbox"
 	"gateway/internal/scoring"
 )
@@ -160,7 +160,7 @@ func TestWithoutProbesNothingIsNamedWhileSomebodyChangesTheEndpoint(t *testing.T
 	s.byHand("config-2", "second", nil)
 	s.updateByHand("config-2")
 	s.serves("first", true)
-	if _, err := s.score(3); !isKind(err, predict.Unavailable) {
+	if _, err := s.score(3); !isKind(err, failure.Unavailable) {
 		t.Errorf("got %v, want no answer", err)
 	}
 	if err := s.order("second"); err == nil {

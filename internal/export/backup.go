@@ -6,7 +6,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
-	"gateway/internal/predict"
+	"gateway/internal/failure"
 )
 
 // backupManifest names the files of a backup that Data Pipeline or the EMR
@@ -29,19 +29,19 @@ func (r *Reader) useBackup() error {
 		} `json:"entries"`
 	}
 	if err := json.Unmarshal(text, &m); err != nil {
-		return &predict.Error{Kind: predict.Invalid, Detail: name + " is not the manifest of a backup", Err: err}
+		return &failure.Error{Kind: failure.Invalid, Detail: name + " is not the manifest of a backup", Err: err}
 	}
 	if m.Entries == nil {
-		return predict.Errorf(predict.Invalid, "%s is not the manifest of a backup: it has no entries", name)
+		return failure.Errorf(failure.Invalid, "%s is not the manifest of a backup: it has no entries", name)
 	}
 	seen := make(map[string]bool)
 	for i, e := range *m.Entries {
 		base := path.Base(e.URL)
 		if base == "." || base == "/" || !fs.ValidPath(base) {
-			return predict.Errorf(predict.Invalid, "%s: entry %d names no file: %q", name, i+1, shorten(e.URL))
+			return failure.Errorf(failure.Invalid, "%s: entry %d names no file: %q", name, i+1, shorten(e.URL))
 		}
 		if seen[base] {
-			return predict.Errorf(predict.Invalid, "%s: entry %d names %s a second time", name, i+1, base)
+			return failure.Errorf(failure.Invalid, "%s: entry %d names %s a second time", name, i+1, base)
 		}
 		seen[base] = true
 		r.files = append(r.files, dataFile{name: path.Join(r.folder, base), items: -1})

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 )
 
@@ -61,7 +62,7 @@ func TestAConnectionThatClosesIsNotTheEndOfTheExport(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = Convert(t.Context(), predict.Bank(), r, Outputs{}, Options{TempDir: t.TempDir()})
-		var e *predict.Error
+		var e *failure.Error
 		if err == nil || errors.As(err, &e) {
 			t.Errorf("within %v: got %v", within, err)
 		}

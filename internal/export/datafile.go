@@ -11,7 +11,7 @@ import (
 	"io"
 	"io/fs"
 
-	"gateway/internal/predict"
+	"gateway/internal/failure"
 )
 
 // maxLine bounds one line, in bytes, its end included. DynamoDB's limit for an
@@ -58,7 +58,7 @@ func (c *checkedReader) Read(p []byte) (int, error) {
 func (d dataFile) open(fsys fs.FS, buffer []byte) (*openFile, error) {
 	file, err := fsys.Open(d.name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, &predict.Error{Kind: predict.Invalid, Detail: d.name + ": the manifest names this file, and it is not there", Err: err}
+		return nil, &failure.Error{Kind: failure.Invalid, Detail: d.name + ": the manifest names this file, and it is not there", Err: err}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("opening %s: %w", d.name, err)
@@ -82,7 +82,7 @@ func (d dataFile) open(fsys fs.FS, buffer []byte) (*openFile, error) {
 	head, _ := peeked.Peek(formBytes) // reading on meets a failure again
 	if form := otherForm(head); form != "" {
 		_ = file.Close() // read only, and given up
-		return nil, predict.Errorf(predict.Invalid, "%s: the file is %s", d.name, form)
+		return nil, failure.Errorf(failure.Invalid, "%s: the file is %s", d.name, form)
 	}
 	o.lines = bufio.NewScanner(peeked)
 	o.lines.Buffer(buffer, maxLine)
@@ -101,14 +101,14 @@ func (o *openFile) next() ([]byte, error) {
 		}
 		if text = bytes.TrimSpace(text); len(text) > 0 {
 			if o.count++; o.items >= 0 && o.count > o.items {
-				return nil, predict.Errorf(predict.Invalid, "%s: holds more than %d items, the number that the manifest says", o.name, o.items)
+				return nil, failure.Errorf(failure.Invalid, "%s: holds more than %d items, the number that the manifest says", o.name, o.items)
 			}
 			return text, nil
 		}
 	}
 	switch err := o.lines.Err(); {
 	case errors.Is(err, bufio.ErrTooLong):
-		return nil, predict.Errorf(predict.Invalid, "%s, line %d: longer than %d bytes, so it is no item", o.name, o.line+1, maxLine)
+		return nil, failure.Errorf(failure.Invalid, "%s, line %d: longer than %d bytes, so it is no item", o.name, o.line+1, maxLine)
 	case err != nil:
 		return nil, o.damaged(err)
 	}
@@ -116,7 +116,7 @@ func (o *openFile) next() ([]byte, error) {
 		return nil, err
 	}
 	if o.items >= 0 && o.count != o.items {
-		return nil, predict.Errorf(predict.Invalid, "%s: holds %d items; the manifest says %d", o.name, o.count, o.items)
+		return nil, failure.Errorf(failure.Invalid, "%s: holds %d items; the manifest says %d", o.name, o.count, o.items)
 	}
 	return nil, io.EOF
 }
@@ -133,9 +133,9 @@ func (o *openFile) damaged(cause error) error {
 		return fmt.Errorf("reading %s: %w", o.name, o.raw.err)
 	}
 	if errors.Is(cause, io.ErrUnexpectedEOF) || errors.Is(cause, io.EOF) {
-		return &predict.Error{Kind: predict.Invalid, Detail: o.name + ": the gzip data is cut short", Err: cause}
+		return &failure.Error{Kind: failure.Invalid, Detail: o.name + ": the gzip data is cut short", Err: cause}
 	}
-	return &predict.Error{Kind: predict.Invalid, Detail: o.name + ": the gzip data is damaged", Err: cause}
+	return &failure.Error{Kind: failure.Invalid, Detail: o.name + ": the gzip data is damaged", Err: cause}
 }
 
 // verify reads what is left of the stored file and compares its checksum.
@@ -144,7 +144,7 @@ func (o *openFile) verify() error {
 		return fmt.Errorf("reading %s: %w", o.name, err)
 	}
 	if o.raw.hash != nil && !bytes.Equal(o.sum, o.raw.hash.Sum(nil)) {
-		return predict.Errorf(predict.Invalid, "%s: the MD5 checksum differs from the manifest's: the file is damaged or incomplete", o.name)
+		return failure.Errorf(failure.Invalid, "%s: the MD5 checksum differs from the manifest's: the file is damaged or incomplete", o.name)
 	}
 	return nil
 }

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"testing/fstest"
 
-	"gateway/internal/predict"
+	"gateway/internal/failure"
 )
 
 func TestDataFiles(t *testing.T) {
@@ -36,8 +36,8 @@ func TestDataFiles(t *testing.T) {
 			if test.want == "" && err != nil {
 				t.Fatal(err)
 			}
-			var e *predict.Error
-			if test.want != "" && (!errors.As(err, &e) || e.Kind != predict.Invalid || !strings.Contains(err.Error(), test.want)) {
+			var e *failure.Error
+			if test.want != "" && (!errors.As(err, &e) || e.Kind != failure.Invalid || !strings.Contains(err.Error(), test.want)) {
 				t.Fatalf("error %v does not say %q", err, test.want)
 			}
 			if test.want == "" && len(items) != test.items {
@@ -101,8 +101,8 @@ func TestManifestsAreHeldAgainstTheFiles(t *testing.T) {
 			data := to.order[1] // the first data file, after _started
 			test.spoil(to.MapFS, data)
 			_, err := itemsOf(t, to.MapFS, ".")
-			var e *predict.Error
-			if !errors.As(err, &e) || e.Kind != predict.Invalid {
+			var e *failure.Error
+			if !errors.As(err, &e) || e.Kind != failure.Invalid {
 				t.Fatalf("got %v", err)
 			}
 			if !strings.Contains(err.Error(), data) || !strings.Contains(err.Error(), test.want) {

@@ -9,7 +9,7 @@ import (
 	"regexp"
 	"strings"
 
-	"gateway/internal/predict"
+	"gateway/internal/failure"
 )
 
 // Bounds of the search for an export below the folder that was named. A bucket
@@ -36,11 +36,11 @@ func (f folder) isExport() bool { return f.started || f.summary || f.manifest }
 func (r *Reader) locate(ctx context.Context, root string) error {
 	root = path.Clean(strings.TrimSuffix(root, "/"))
 	if !fs.ValidPath(root) {
-		return predict.Errorf(predict.Invalid, "%q is not a path within the place that exports are read from", root)
+		return failure.Errorf(failure.Invalid, "%q is not a path within the place that exports are read from", root)
 	}
 	info, err := fs.Stat(r.fsys, root)
 	if errors.Is(err, fs.ErrNotExist) {
-		return &predict.Error{Kind: predict.NotFound, Detail: "there is no " + root, Err: err}
+		return &failure.Error{Kind: failure.NotFound, Detail: "there is no " + root, Err: err}
 	}
 	if err != nil {
 		return fmt.Errorf("looking at %s: %w", root, err)
@@ -63,13 +63,13 @@ func (r *Reader) locate(ctx context.Context, root string) error {
 		for i, f := range found {
 			names[i] = f.name
 		}
-		return predict.Errorf(predict.Invalid, "%s holds several exports; name one of: %s", root, strings.Join(names, ", "))
+		return failure.Errorf(failure.Invalid, "%s holds several exports; name one of: %s", root, strings.Join(names, ", "))
 	case len(found) == 1:
 		return r.use(ctx, found[0])
 	case len(top.data) == 0:
-		return predict.Errorf(predict.NotFound, "%s holds no export: neither %s nor manifest nor data files", root, summaryFile)
+		return failure.Errorf(failure.NotFound, "%s holds no export: neither %s nor manifest nor data files", root, summaryFile)
 	case top.parts:
-		return predict.Errorf(predict.Conflict, "the backup in %s is not complete: its files are there, and its %s is not; a file alone can be named", root, backupManifest)
+		return failure.Errorf(failure.Conflict, "the backup in %s is not complete: its files are there, and its %s is not; a file alone can be named", root, backupManifest)
 	}
 	r.layout, r.folder = Loose, root
 	for _, name := range top.data {
@@ -84,7 +84,7 @@ func (r *Reader) use(ctx context.Context, f folder) error {
 	case f.summary:
 		return r.useNative(ctx)
 	case f.started:
-		return predict.Errorf(predict.Conflict, "the export in %s is not complete: it has begun, and there is no %s yet", f.name, summaryFile)
+		return failure.Errorf(failure.Conflict, "the export in %s is not complete: it has begun, and there is no %s yet", f.name, summaryFile)
 	}
 	return r.useBackup()
 }
@@ -101,7 +101,7 @@ func search(ctx context.Context, fsys fs.FS, root string) (top folder, found []f
 			return top, nil, err
 		}
 		if seen++; seen > maxFolders {
-			return top, nil, predict.Errorf(predict.Invalid, "%s has more than %d folders; name the export's own", root, maxFolders)
+			return top, nil, failure.Errorf(failure.Invalid, "%s has more than %d folders; name the export's own", root, maxFolders)
 		}
 		f, err := list(fsys, todo[0].name)
 		if err != nil {

@@ -15,7 +15,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
-	"gateway/internal/predict"
+	"gateway/internal/failure"
 )
 
 // Names of the files of DynamoDB's export, as "Amazon DynamoDB Developer Guide:
@@ -68,15 +68,15 @@ func (r *Reader) useNative(ctx context.Context) error {
 	}
 	var s summary
 	if err := json.Unmarshal(text, &s); err != nil {
-		return &predict.Error{Kind: predict.Invalid, Detail: name + " is not the summary of an export", Err: err}
+		return &failure.Error{Kind: failure.Invalid, Detail: name + " is not the summary of an export", Err: err}
 	}
 	switch {
 	case s.ExportType != "" && s.ExportType != "FULL_EXPORT":
-		return predict.Errorf(predict.Invalid, "%s: this is an incremental export (%s); it holds changes, not customers: make a full export", name, shorten(s.ExportType))
+		return failure.Errorf(failure.Invalid, "%s: this is an incremental export (%s); it holds changes, not customers: make a full export", name, shorten(s.ExportType))
 	case s.OutputFormat != "DYNAMODB_JSON":
-		return predict.Errorf(predict.Invalid, "%s: the output format is %q; only DYNAMODB_JSON is read", name, shorten(s.OutputFormat))
+		return failure.Errorf(failure.Invalid, "%s: the output format is %q; only DYNAMODB_JSON is read", name, shorten(s.OutputFormat))
 	case s.ItemCount == nil:
-		return predict.Errorf(predict.Invalid, "%s has no itemCount", name)
+		return failure.Errorf(failure.Invalid, "%s has no itemCount", name)
 	}
 	if err := ctx.Err(); err != nil {
 		return err
@@ -90,7 +90,7 @@ func (r *Reader) useNative(ctx context.Context) error {
 		sum += f.items
 	}
 	if sum != r.total {
-		return predict.Errorf(predict.Invalid, "%s: the files hold %d items together; the summary says %d", path.Join(r.folder, filesFile), sum, r.total)
+		return failure.Errorf(failure.Invalid, "%s: the files hold %d items together; the summary says %d", path.Join(r.folder, filesFile), sum, r.total)
 	}
 	return nil
 }
@@ -110,22 +110,22 @@ func (r *Reader) useFiles(name string) error {
 		}
 		var e fileEntry
 		if err := json.Unmarshal(line, &e); err != nil {
-			return &predict.Error{Kind: predict.Invalid, Detail: fmt.Sprintf("%s, line %d: not an entry of a manifest", name, number), Err: err}
+			return &failure.Error{Kind: failure.Invalid, Detail: fmt.Sprintf("%s, line %d: not an entry of a manifest", name, number), Err: err}
 		}
 		sum, err := base64.StdEncoding.DecodeString(e.MD5Checksum)
 		if err != nil || len(sum) != md5.Size {
-			return predict.Errorf(predict.Invalid, "%s, line %d: md5Checksum is not an MD5 in base64", name, number)
+			return failure.Errorf(failure.Invalid, "%s, line %d: md5Checksum is not an MD5 in base64", name, number)
 		}
 		if e.ItemCount == nil || *e.ItemCount < 0 {
-			return predict.Errorf(predict.Invalid, "%s, line %d: itemCount is missing or negative", name, number)
+			return failure.Errorf(failure.Invalid, "%s, line %d: itemCount is missing or negative", name, number)
 		}
 		within, ok := withinExport(e.DataFileS3Key)
 		if !ok {
-			return predict.Errorf(predict.Invalid, "%s, line %d: the key %q does not lie in an export", name, number, shorten(e.DataFileS3Key))
+			return failure.Errorf(failure.Invalid, "%s, line %d: the key %q does not lie in an export", name, number, shorten(e.DataFileS3Key))
 		}
 		file := path.Join(r.folder, within)
 		if seen[file] {
-			return predict.Errorf(predict.Invalid, "%s, line %d: %s is named twice", name, number, file)
+			return failure.Errorf(failure.Invalid, "%s, line %d: %s is named twice", name, number, file)
 		}
 		seen[file] = true
 		r.files = append(r.files, dataFile{name: file, sum: sum, items: *e.ItemCount})
@@ -153,7 +153,7 @@ func withinExport(key string) (string, bool) {
 func (r *Reader) readManifest(name string) ([]byte, error) {
 	text, err := readSmall(r.fsys, name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, &predict.Error{Kind: predict.Invalid, Detail: name + " is missing", Err: err}
+		return nil, &failure.Error{Kind: failure.Invalid, Detail: name + " is missing", Err: err}
 	}
 	if err != nil {
 		return nil, err
@@ -169,7 +169,7 @@ func (r *Reader) readManifest(name string) ([]byte, error) {
 		}
 		got, want := md5.Sum(text), strings.TrimSpace(string(written))
 		if want != base64.StdEncoding.EncodeToString(got[:]) && !strings.EqualFold(want, hex.EncodeToString(got[:])) {
-			return nil, predict.Errorf(predict.Invalid, "%s: its MD5 checksum differs from the one in %s", name, path.Base(beside))
+			return nil, failure.Errorf(failure.Invalid, "%s: its MD5 checksum differs from the one in %s", name, path.Base(beside))
 		}
 	}
 	return text, nil
@@ -187,7 +187,7 @@ func readSmall(fsys fs.FS, name string) ([]byte, error) {
 		return nil, fmt.Errorf("reading %s: %w", name, err)
 	}
 	if len(text) > maxManifest {
-		return nil, predict.Errorf(predict.Invalid, "%s is larger than %d bytes, so it is no manifest", name, maxManifest)
+		return nil, failure.Errorf(failure.Invalid, "%s is larger than %d bytes, so it is no manifest", name, maxManifest)
 	}
 	return text, nil
 }

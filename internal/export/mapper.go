@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 )
 
@@ -66,7 +67,7 @@ const (
 	duplicateID = "duplicate_id"
 )
 
-func featureSkip(v *predict.Violation) *skip {
+func featureSkip(v *failure.Violation) *skip {
 	return &skip{v.Code + ":" + v.Field, v.Detail}
 }
 
@@ -167,10 +168,10 @@ func positive(text string) int64 {
 // features reads the features in the schema's order and returns a complete
 // record or the first violation. Excluded features are not looked at: what is
 // wrong with them does not touch the model.
-func (m *mapper) features(it *Item, duplicate int) (predict.Record, *predict.Violation) {
+func (m *mapper) features(it *Item, duplicate int) (predict.Record, *failure.Violation) {
 	s := m.schema
 	r := s.NewRecord()
-	var bad *predict.Violation
+	var bad *failure.Violation
 	badAt := len(s.Features)
 	m.row.mapped, m.row.defaulted = m.row.mapped[:0], m.row.defaulted[:0]
 	for i := range s.Features {
@@ -187,9 +188,9 @@ func (m *mapper) features(it *Item, duplicate int) (predict.Record, *predict.Vio
 		a := it.Attributes[m.at[i]]
 		switch {
 		case i == duplicate:
-			bad = &predict.Violation{Field: f.Name, Code: predict.CodeDuplicate, Detail: "is given twice, by its name and an alias"}
+			bad = &failure.Violation{Field: f.Name, Code: failure.CodeDuplicate, Detail: "is given twice, by its name and an alias"}
 		case a.Kind.Nested():
-			bad = &predict.Violation{Field: f.Name, Code: predict.CodeType, Detail: "is of the DynamoDB type " + string(a.Kind)}
+			bad = &failure.Violation{Field: f.Name, Code: failure.CodeType, Detail: "is of the DynamoDB type " + string(a.Kind)}
 		default:
 			bad = s.SetText(r, i, a.Text)
 		}

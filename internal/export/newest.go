@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"gateway/internal/predict"
+	"gateway/internal/failure"
 )
 
 // PassedOver is a folder that was not read, and why.
@@ -44,7 +44,7 @@ func Newest(ctx context.Context, fsys fs.FS, root string) (found string, passed 
 		todo = todo[1:]
 		if next.export == nil {
 			if seen++; seen > maxLookedInto {
-				return "", passed, predict.Errorf(predict.Invalid, "%s has more than %d folders; name a folder within", root, maxLookedInto)
+				return "", passed, failure.Errorf(failure.Invalid, "%s has more than %d folders; name a folder within", root, maxLookedInto)
 			}
 			below, err := next.look(fsys)
 			if err != nil {
@@ -77,7 +77,7 @@ func Newest(ctx context.Context, fsys fs.FS, root string) (found string, passed 
 
 func nothingComplete(root string, passed []PassedOver, more int) error {
 	if len(passed) == 0 {
-		return predict.Errorf(predict.NotFound, "there is no export in %s", root)
+		return failure.Errorf(failure.NotFound, "there is no export in %s", root)
 	}
 	var list []string
 	for _, p := range passed {
@@ -86,7 +86,7 @@ func nothingComplete(root string, passed []PassedOver, more int) error {
 	if more > 0 {
 		list = append(list, fmt.Sprintf("and %d more", more))
 	}
-	return predict.Errorf(predict.NotFound, "no export in %s is complete: %s", root, strings.Join(list, "; "))
+	return failure.Errorf(failure.NotFound, "no export in %s is complete: %s", root, strings.Join(list, "; "))
 }
 
 // place is a folder that may hold exports, or an export.
@@ -154,7 +154,7 @@ func (p place) incomplete(ctx context.Context, fsys fs.FS) (string, error) {
 			return "its manifest names " + path.Base(file.name) + ", which is not there", nil
 		}
 	}
-	var bad *predict.Error
+	var bad *failure.Error
 	if errors.As(err, &bad) {
 		return bad.Detail, nil
 	}

@@ -11,7 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"gateway/internal/predict"
+	"gateway/internal/failure"
 )
 
 // nativeAs is a complete export of DynamoDB under another id.
@@ -105,8 +105,8 @@ func TestWhereNoExportIsCompleteAllAreListed(t *testing.T) {
 	one, two := backupIn("x/2018-09-30-00-00-00"), backupIn("x/2018-10-01-00-00-00")
 	fsys := together(without(one, "x/2018-09-30-00-00-00/manifest"), without(two, "x/2018-10-01-00-00-00/p1"))
 	_, _, err := Newest(t.Context(), fsys, "x")
-	var said *predict.Error
-	if !errors.As(err, &said) || said.Kind != predict.NotFound {
+	var said *failure.Error
+	if !errors.As(err, &said) || said.Kind != failure.NotFound {
 		t.Fatalf("got %v", err)
 	}
 	for _, want := range []string{"2018-10-01-00-00-00: its manifest names p1", "2018-09-30-00-00-00: it has data files"} {
@@ -133,8 +133,8 @@ func TestAnUnfinishedBackupIsNotOpened(t *testing.T) {
 		"a folder of its own":    {"b/p1": lineOne, "b/_temporary/0/p2": lineTwo},
 	} {
 		_, err := Open(t.Context(), together(content), "b")
-		var said *predict.Error
-		if !errors.As(err, &said) || said.Kind != predict.Conflict || !strings.Contains(said.Detail, "manifest is not") {
+		var said *failure.Error
+		if !errors.As(err, &said) || said.Kind != failure.Conflict || !strings.Contains(said.Detail, "manifest is not") {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}

@@ -14,7 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"gateway/internal/predict"
+	"gateway/internal/failure"
 )
 
 const (
@@ -95,63 +95,63 @@ func TestOpenRefuses(t *testing.T) {
 	for name, test := range map[string]struct {
 		fsys func(*testing.T) fstest.MapFS
 		root string
-		kind predict.Kind
+		kind failure.Kind
 		want []string
 	}{
-		"nothing there":          {native, "elsewhere", predict.NotFound, []string{"elsewhere"}},
-		"a path that leads out":  {native, "../x", predict.Invalid, []string{"../x"}},
-		"an absolute path":       {native, "/etc", predict.Invalid, []string{"/etc"}},
-		"an empty folder":        {with(map[string]string{"d/_SUCCESS": ""}), "d", predict.NotFound, []string{"holds no export"}},
-		"an incremental export":  {edit("manifest-summary.json", "FULL_EXPORT", "INCREMENTAL_EXPORT"), ".", predict.Invalid, []string{"incremental", "manifest-summary.json"}},
-		"ION":                    {edit("manifest-summary.json", "DYNAMODB_JSON", "ION"), ".", predict.Invalid, []string{"ION", "DYNAMODB_JSON"}},
-		"items that do not add":  {edit("manifest-summary.json", `"itemCount":100`, `"itemCount":101`), ".", predict.Invalid, []string{"100", "101"}},
-		"no itemCount":           {edit("manifest-summary.json", `"itemCount":100`, `"itemCount":null`), ".", predict.Invalid, []string{"itemCount"}},
-		"summary that is broken": {edit("manifest-summary.json", `{`, `[`), ".", predict.Invalid, []string{"manifest-summary.json"}},
-		"key outside":            {edit("manifest-files.json", "data/", "../../../data/"), ".", predict.Invalid, []string{"line 1", "does not lie in an export"}},
-		"key elsewhere":          {edit("manifest-files.json", "AWSDynamoDB", "NotDynamoDB"), ".", predict.Invalid, []string{"does not lie in an export"}},
-		"no MD5":                 {edit("manifest-files.json", `"md5Checksum":"`, `"md5Checksum":"!`), ".", predict.Invalid, []string{"md5Checksum"}},
-		"negative itemCount":     {edit("manifest-files.json", `"itemCount":40`, `"itemCount":-40`), ".", predict.Invalid, []string{"itemCount"}},
-		"file line that is none": {edit("manifest-files.json", `{`, `{{`), ".", predict.Invalid, []string{"manifest-files.json", "line 1"}},
+		"nothing there":          {native, "elsewhere", failure.NotFound, []string{"elsewhere"}},
+		"a path that leads out":  {native, "../x", failure.Invalid, []string{"../x"}},
+		"an absolute path":       {native, "/etc", failure.Invalid, []string{"/etc"}},
+		"an empty folder":        {with(map[string]string{"d/_SUCCESS": ""}), "d", failure.NotFound, []string{"holds no export"}},
+		"an incremental export":  {edit("manifest-summary.json", "FULL_EXPORT", "INCREMENTAL_EXPORT"), ".", failure.Invalid, []string{"incremental", "manifest-summary.json"}},
+		"ION":                    {edit("manifest-summary.json", "DYNAMODB_JSON", "ION"), ".", failure.Invalid, []string{"ION", "DYNAMODB_JSON"}},
+		"items that do not add":  {edit("manifest-summary.json", `"itemCount":100`, `"itemCount":101`), ".", failure.Invalid, []string{"100", "101"}},
+		"no itemCount":           {edit("manifest-summary.json", `"itemCount":100`, `"itemCount":null`), ".", failure.Invalid, []string{"itemCount"}},
+		"summary that is broken": {edit("manifest-summary.json", `{`, `[`), ".", failure.Invalid, []string{"manifest-summary.json"}},
+		"key outside":            {edit("manifest-files.json", "data/", "../../../data/"), ".", failure.Invalid, []string{"line 1", "does not lie in an export"}},
+		"key elsewhere":          {edit("manifest-files.json", "AWSDynamoDB", "NotDynamoDB"), ".", failure.Invalid, []string{"does not lie in an export"}},
+		"no MD5":                 {edit("manifest-files.json", `"md5Checksum":"`, `"md5Checksum":"!`), ".", failure.Invalid, []string{"md5Checksum"}},
+		"negative itemCount":     {edit("manifest-files.json", `"itemCount":40`, `"itemCount":-40`), ".", failure.Invalid, []string{"itemCount"}},
+		"file line that is none": {edit("manifest-files.json", `{`, `{{`), ".", failure.Invalid, []string{"manifest-files.json", "line 1"}},
 		"file named twice": {func(t *testing.T) fstest.MapFS {
 			fsys := native(t)
 			delete(fsys, own+"manifest-files.md5")
 			text := fsys[own+"manifest-files.json"].Data
 			fsys[own+"manifest-files.json"] = &fstest.MapFile{Data: append(append([]byte{}, text...), text...)}
 			return fsys
-		}, ".", predict.Invalid, []string{"named twice"}},
+		}, ".", failure.Invalid, []string{"named twice"}},
 		"summary against its MD5": {func(t *testing.T) fstest.MapFS {
 			fsys := native(t)
 			fsys[own+"manifest-summary.md5"] = &fstest.MapFile{Data: []byte("AAAAAAAAAAAAAAAAAAAAAA==")}
 			return fsys
-		}, ".", predict.Invalid, []string{"manifest-summary.json", "manifest-summary.md5"}},
+		}, ".", failure.Invalid, []string{"manifest-summary.json", "manifest-summary.md5"}},
 		"files manifest against its checksum": {func(t *testing.T) fstest.MapFS {
 			fsys := native(t)
 			fsys[own+"manifest-files.checksum"] = &fstest.MapFile{Data: []byte("AAAAAAAAAAAAAAAAAAAAAA==")}
 			return fsys
-		}, ".", predict.Invalid, []string{"manifest-files.json", "manifest-files.checksum"}},
+		}, ".", failure.Invalid, []string{"manifest-files.json", "manifest-files.checksum"}},
 		"files manifest missing": {func(t *testing.T) fstest.MapFS {
 			fsys := native(t)
 			delete(fsys, own+"manifest-files.json")
 			return fsys
-		}, ".", predict.Invalid, []string{"manifest-files.json is missing"}},
+		}, ".", failure.Invalid, []string{"manifest-files.json is missing"}},
 		"not complete": {func(t *testing.T) fstest.MapFS {
 			fsys := native(t)
 			delete(fsys, own+"manifest-summary.json")
 			return fsys
-		}, ".", predict.Conflict, []string{"not complete", "01700000000000-a1b2c3d4"}},
+		}, ".", failure.Conflict, []string{"not complete", "01700000000000-a1b2c3d4"}},
 		"several": {func(t *testing.T) fstest.MapFS {
 			fsys := native(t)
 			maps.Copy(fsys, files(map[string]string{"exports/daily/AWSDynamoDB/01800000000000-ffffffff/_started": ""}))
 			return fsys
-		}, ".", predict.Invalid, []string{"several", "01700000000000-a1b2c3d4", "01800000000000-ffffffff"}},
-		"backup manifest that is none": {with(map[string]string{"manifest": "hello"}), ".", predict.Invalid, []string{"manifest"}},
-		"backup without entries":       {with(map[string]string{"manifest": `{"name":"x"}`}), ".", predict.Invalid, []string{"entries"}},
-		"backup naming no file":        {with(map[string]string{"manifest": `{"entries":[{"url":"s3://b/.."}]}`}), ".", predict.Invalid, []string{"entry 1"}},
-		"backup naming a file twice":   {with(map[string]string{"manifest": `{"entries":[{"url":"s3://b/x"},{"url":"s3://c/x"}]}`}), ".", predict.Invalid, []string{"second time"}},
+		}, ".", failure.Invalid, []string{"several", "01700000000000-a1b2c3d4", "01800000000000-ffffffff"}},
+		"backup manifest that is none": {with(map[string]string{"manifest": "hello"}), ".", failure.Invalid, []string{"manifest"}},
+		"backup without entries":       {with(map[string]string{"manifest": `{"name":"x"}`}), ".", failure.Invalid, []string{"entries"}},
+		"backup naming no file":        {with(map[string]string{"manifest": `{"entries":[{"url":"s3://b/.."}]}`}), ".", failure.Invalid, []string{"entry 1"}},
+		"backup naming a file twice":   {with(map[string]string{"manifest": `{"entries":[{"url":"s3://b/x"},{"url":"s3://c/x"}]}`}), ".", failure.Invalid, []string{"second time"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := Open(t.Context(), test.fsys(t), test.root)
-			var e *predict.Error
+			var e *failure.Error
 			if !errors.As(err, &e) || e.Kind != test.kind {
 				t.Fatalf("got error %v, want kind %d", err, test.kind)
 			}
@@ -268,7 +268,7 @@ func TestAStoreThatFailsIsNotADamagedFile(t *testing.T) {
 		for err == nil {
 			_, err = r.Next()
 		}
-		var e *predict.Error
+		var e *failure.Error
 		if !errors.Is(err, errConnection) || errors.As(err, &e) || !strings.Contains(err.Error(), ".json.gz") {
 			t.Errorf("after %d bytes: %v", after, err)
 		}

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"gateway/internal/predict"
+	"gateway/internal/failure"
 )
 
 func TestAnotherFormIsNamedWithWhatToDo(t *testing.T) {
@@ -25,8 +25,8 @@ func TestAnotherFormIsNamedWithWhatToDo(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			out, report, err := convertFS(t, tinySchema(t), files(map[string]string{"d/items.json": test.text}), "d/items.json", Options{})
-			var fault *predict.Error
-			if !errors.As(err, &fault) || fault.Kind != predict.Invalid || !strings.Contains(err.Error(), "d/items.json: ") || !strings.Contains(err.Error(), test.want) {
+			var fault *failure.Error
+			if !errors.As(err, &fault) || fault.Kind != failure.Invalid || !strings.Contains(err.Error(), "d/items.json: ") || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %q and %+v, error %v; want one with %q", out, report, err, test.want)
 			}
 		})

@@ -5,7 +5,7 @@ import (
 	"io"
 	"io/fs"
 
-	"gateway/internal/predict"
+	"gateway/internal/failure"
 )
 
 // Layout is how an export lies in its folder.
@@ -94,7 +94,7 @@ func (r *Reader) Next() (Item, error) {
 // Close ends the reading. It need not have come to an end.
 func (r *Reader) Close() error {
 	if r.err == nil {
-		r.err = predict.Errorf(predict.Internal, "the export is closed")
+		r.err = failure.Errorf(failure.Internal, "the export is closed")
 	}
 	if r.open == nil {
 		return nil

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"gateway/internal/predict"
+	"gateway/internal/failure"
 )
 
 // Bounds of what a report lists, so that no input can make it large.
@@ -105,7 +105,7 @@ func (r *Report) NoRows() error {
 		e := r.Examples[0]
 		detail += fmt.Sprintf("; the first is %s, line %d: %s", e.File, e.Line, strings.TrimSpace(e.Reason+" "+e.Detail))
 	}
-	return &predict.Error{Kind: predict.Invalid, Detail: detail}
+	return &failure.Error{Kind: failure.Invalid, Detail: detail}
 }
 
 func (r *Report) skip(it *Item, why *skip) {

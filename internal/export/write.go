@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 )
 
@@ -59,7 +60,7 @@ var exportID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
 // it. Writing the same export again replaces it.
 func Write(ctx context.Context, to Target, meta Meta, each func(func(predict.Customer) error) error) (Written, error) {
 	if !exportID.MatchString(meta.ID) {
-		return Written{}, predict.Errorf(predict.Invalid, "%q cannot be the id of an export", shorten(meta.ID))
+		return Written{}, failure.Errorf(failure.Invalid, "%q cannot be the id of an export", shorten(meta.ID))
 	}
 	w := &exportWriter{ctx: ctx, to: to, meta: meta, folder: path.Join(meta.Folder, "AWSDynamoDB", meta.ID)}
 	if w.meta.PartItems <= 0 {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 )
 
@@ -162,8 +163,8 @@ func TestAnExportThatFailsIsNotComplete(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Fatalf("error %v does not say %q", err, test.want)
 			}
-			var e *predict.Error
-			if _, err := Open(t.Context(), to.MapFS, "."); !errors.As(err, &e) || e.Kind != predict.Conflict {
+			var e *failure.Error
+			if _, err := Open(t.Context(), to.MapFS, "."); !errors.As(err, &e) || e.Kind != failure.Conflict {
 				t.Errorf("Open gave %v", err)
 			}
 		})

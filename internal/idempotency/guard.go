@@ -11,7 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"gateway/internal/predict"
+	"gateway/internal/failure"
 )
 
 // ErrReused is returned for a key that another request has already.
@@ -157,7 +157,7 @@ func (g *Guard) claim(ctx context.Context, r *Request, limits Limits) (token str
 			g.usage.give(r.Owner, KeyBytes)
 		}
 	}()
-	c := Claim{ID: r.id(), Owner: r.Owner, Fingerprint: r.fingerprint(), Subject: predict.NewID(), Token: predict.NewID(),
+	c := Claim{ID: r.id(), Owner: r.Owner, Fingerprint: r.fingerprint(), Subject: failure.NewID(), Token: failure.NewID(),
 		Lease: limits.Handle + leaseMargin, TTL: max(g.opts.TTL, limits.Handle+leaseMargin)}
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
 		// Not under ctx: after an interrupted claim the owner of the key is unknown.

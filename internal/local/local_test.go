@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"gateway/internal/datadir"
+	"gateway/internal/failure"
 	"gateway/internal/learn"
 	"gateway/internal/local"
 	"gateway/internal/modelswap"
@@ -37,7 +38,7 @@ func (m *memory) PutArtifact(_ context.Context, name string, body []byte) error 
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if old, ok := m.artifacts[name]; ok && !bytes.Equal(old, body) {
-		return predict.Errorf(predict.Conflict, "model %s has another artifact already", name)
+		return failure.Errorf(failure.Conflict, "model %s has another artifact already", name)
 	}
 	m.artifacts[name] = body
 	return nil
@@ -49,14 +50,14 @@ func (m *memory) Artifact(_ context.Context, name string) ([]byte, error) {
 	if body, ok := m.artifacts[name]; ok {
 		return body, nil
 	}
-	return nil, predict.Errorf(predict.NotFound, "there is no artifact %q", name)
+	return nil, failure.Errorf(failure.NotFound, "there is no artifact %q", name)
 }
 
 func (m *memory) RemoveArtifact(_ context.Context, name string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.serving.Model == name {
-		return predict.Errorf(predict.Conflict, "model %s serves", name)
+		return failure.Errorf(failure.Conflict, "model %s serves", name)
 	}
 	delete(m.artifacts, name)
 	return nil
@@ -211,7 +212,7 @@ func TestADeployedModelServesAndOneOfAnotherSchemaIsRefused(t *testing.T) {
 	row := make(predict.Vector, schema.Width())
 	row[0] = 45
 
-	if _, err := scorer.Score(ctx, []predict.Vector{row}, false); !isKind(err, predict.Unavailable) || scorer.Ready(ctx) == nil {
+	if _, err := scorer.Score(ctx, []predict.Vector{row}, false); !isKind(err, failure.Unavailable) || scorer.Ready(ctx) == nil {
 		t.Errorf("without a model the scorer says %v, want unavailable", err)
 	}
 	if err := deployer.RegisterModel(ctx, job.Model, status.Artifact, "another"); !errors.Is(err, learn.ErrSchema) {
@@ -220,7 +221,7 @@ func TestADeployedModelServesAndOneOfAnotherSchemaIsRefused(t *testing.T) {
 	if err := deployer.RegisterModel(ctx, "another-name", status.Artifact, schema.Fingerprint()); err == nil {
 		t.Error("an artifact was registered under a name that it does not bear")
 	}
-	if err := deploy(ctx, deployer, job.Model); !isKind(err, predict.NotFound) {
+	if err := deploy(ctx, deployer, job.Model); !isKind(err, failure.NotFound) {
 		t.Errorf("a model that is not registered gave %v, want not found", err)
 	}
 	if err := deployer.RegisterModel(ctx, job.Model, status.Artifact, schema.Fingerprint()); err != nil {
@@ -230,7 +231,7 @@ func TestADeployedModelServesAndOneOfAnotherSchemaIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	late, cancel := context.WithTimeout(ctx, 0)
-	if _, err := scorer.Score(late, []predict.Vector{row}, false); !isKind(err, predict.Deadline) {
+	if _, err := scorer.Score(late, []predict.Vector{row}, false); !isKind(err, failure.Deadline) {
 		t.Errorf("after the deadline: got %v, want kind Deadline", err)
 	}
 	cancel()
@@ -241,7 +242,7 @@ func TestADeployedModelServesAndOneOfAnotherSchemaIsRefused(t *testing.T) {
 	}
 
 	// What serves stays; what does not is gone, from memory too.
-	if err := deployer.RemoveModel(ctx, job.Model); !isKind(err, predict.Conflict) {
+	if err := deployer.RemoveModel(ctx, job.Model); !isKind(err, failure.Conflict) {
 		t.Errorf("removing the model that serves gave %v, want a conflict", err)
 	}
 	old := training(t, files, "old")
@@ -254,7 +255,7 @@ func TestADeployedModelServesAndOneOfAnotherSchemaIsRefused(t *testing.T) {
 	if err := errors.Join(deployer.RemoveModel(ctx, old.Model), deployer.RemoveModel(ctx, old.Model)); err != nil {
 		t.Errorf("removing a model twice: %v", err)
 	}
-	if _, err := deployer.ScoreWith(ctx, old.Model, []predict.Vector{row}); !isKind(err, predict.NotFound) {
+	if _, err := deployer.ScoreWith(ctx, old.Model, []predict.Vector{row}); !isKind(err, failure.NotFound) {
 		t.Errorf("a removed model gave %v, want not found", err)
 	}
 
@@ -274,8 +275,8 @@ func TestADeployedModelServesAndOneOfAnotherSchemaIsRefused(t *testing.T) {
 	}
 }
 
-func isKind(err error, kind predict.Kind) bool {
-	var e *predict.Error
+func isKind(err error, kind failure.Kind) bool {
+	var e *failure.Error
 	return errors.As(err, &e) && e.Kind == kind
 }
 

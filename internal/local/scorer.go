@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"gateway/internal/failure"
 	"gateway/internal/learn"
 	"gateway/internal/predict"
 )
@@ -18,12 +19,12 @@ type Scorer struct {
 }
 
 // noModel is the error of a prediction while no model serves.
-func (s *Scorer) noModel() *predict.Error {
+func (s *Scorer) noModel() *failure.Error {
 	why := "no model serves yet; gateway retrain makes one"
 	if known := s.missing.Load(); known != nil {
 		why = *known
 	}
-	return &predict.Error{Kind: predict.Unavailable, Detail: why, RetryAfter: 5 * time.Second}
+	return &failure.Error{Kind: failure.Unavailable, Detail: why, RetryAfter: 5 * time.Second}
 }
 
 // loaded is a model with what must be said about it. It never changes.
@@ -43,7 +44,7 @@ func (s *Scorer) Score(ctx context.Context, rows []predict.Vector, explain bool)
 		Score: make([]float64, len(rows)), Label: make([]int, len(rows))}
 	for i, row := range rows {
 		if i%256 == 0 && ctx.Err() != nil {
-			return predict.Scores{}, &predict.Error{Kind: predict.Deadline, Detail: "the rows were not scored in time", Err: ctx.Err()}
+			return predict.Scores{}, &failure.Error{Kind: failure.Deadline, Detail: "the rows were not scored in time", Err: ctx.Err()}
 		}
 		out.Score[i] = l.model.Score(row)
 		if out.Score[i] >= l.model.Threshold() {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"gateway/internal/failure"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
 )
@@ -65,8 +66,8 @@ func TestJudgeByIsCheckedAndTakesEffectInConvert(t *testing.T) {
 	engine, _ := b.run(t, modelswap.Options{Gate: gate, Poll: time.Millisecond})
 	invalid := func(err error, field string) {
 		t.Helper()
-		var known *predict.Error
-		if !errors.As(err, &known) || known.Kind != predict.Invalid || known.Violations[0].Field != field {
+		var known *failure.Error
+		if !errors.As(err, &known) || known.Kind != failure.Invalid || known.Violations[0].Field != field {
 			t.Errorf("got %v, want a violation of %s", err, field)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"gateway/internal/failure"
 	"gateway/internal/learn"
 	"gateway/internal/predict"
 )
@@ -70,7 +71,7 @@ func New(ports Ports, opts Options, log *slog.Logger, reg prometheus.Registerer)
 	opts.Algorithm = cmp.Or(opts.Algorithm, string(learn.LinearLearner))
 	opts.MaxRuntime = cmp.Or(opts.MaxRuntime, time.Hour)
 	opts.Poll = cmp.Or(opts.Poll, 200*time.Millisecond)
-	opts.Owner = cmp.Or(opts.Owner, predict.NewID())
+	opts.Owner = cmp.Or(opts.Owner, failure.NewID())
 	opts.Heartbeat = cmp.Or(opts.Heartbeat, leaseTime/3)
 	opts.MaxPause = cmp.Or(opts.MaxPause, time.Hour)
 	opts.KeepModels = cmp.Or(opts.KeepModels, 5)
@@ -113,8 +114,8 @@ func (e *Engine) Trigger(ctx context.Context, req TriggerRequest) (*Renewal, err
 // made returns the renewal with this id, or nil if there is none.
 func (e *Engine) made(ctx context.Context, id string) (*Renewal, error) {
 	r, err := e.ports.Renewals.Renewal(ctx, id)
-	var known *predict.Error
-	if errors.As(err, &known) && known.Kind == predict.NotFound {
+	var known *failure.Error
+	if errors.As(err, &known) && known.Kind == failure.NotFound {
 		return nil, nil
 	}
 	return r, err
@@ -122,7 +123,7 @@ func (e *Engine) made(ctx context.Context, id string) (*Renewal, error) {
 
 func (e *Engine) trigger(ctx context.Context, req TriggerRequest) (*Renewal, error) {
 	if violations := e.check(req); len(violations) > 0 {
-		return nil, &predict.Error{Kind: predict.Invalid, Detail: "the renewal cannot be started like this", Violations: violations}
+		return nil, &failure.Error{Kind: failure.Invalid, Detail: "the renewal cannot be started like this", Violations: violations}
 	}
 	r := e.newRenewal(req)
 	if err := e.ports.Renewals.InsertRenewal(ctx, r); err != nil {
@@ -136,7 +137,7 @@ func (e *Engine) trigger(ctx context.Context, req TriggerRequest) (*Renewal, err
 // newRenewal is a renewal that has not been stored yet.
 func (e *Engine) newRenewal(req TriggerRequest) *Renewal {
 	now := time.Now().UTC().Truncate(time.Millisecond)
-	id := cmp.Or(req.ID, predict.NewID())
+	id := cmp.Or(req.ID, failure.NewID())
 	r := &Renewal{
 		ID: id, Status: Queued, Trigger: cmp.Or(req.Trigger, TriggerManual), Reason: req.Reason,
 		Overrides: req.Overrides, Force: req.Force, CreatedAt: now,
@@ -157,10 +158,10 @@ func (e *Engine) wakeUp() {
 }
 
 // check finds what can be seen to be wrong before anything runs.
-func (e *Engine) check(req TriggerRequest) []predict.Violation {
-	var violations []predict.Violation
+func (e *Engine) check(req TriggerRequest) []failure.Violation {
+	var violations []failure.Violation
 	add := func(field, format string, args ...any) {
-		violations = append(violations, predict.Violation{Field: field, Code: predict.CodeFormat, Detail: fmt.Sprintf(format, args...)})
+		violations = append(violations, failure.Violation{Field: field, Code: failure.CodeFormat, Detail: fmt.Sprintf(format, args...)})
 	}
 	if len(req.Reason) > maxReason {
 		add("reason", "must be at most %d bytes", maxReason)
@@ -258,9 +259,9 @@ func (e *Engine) models(ctx context.Context) ([]Model, Serving, error) {
 // no model of the name, or one of another schema.
 func (e *Engine) unrecorded(ctx context.Context, serving Serving) (m Model, found bool, err error) {
 	m, err = e.ports.Deployer.DescribeModel(ctx, serving.Model)
-	var known *predict.Error
+	var known *failure.Error
 	switch {
-	case errors.As(err, &known) && known.Kind == predict.NotFound, errors.Is(err, learn.ErrArtifact):
+	case errors.As(err, &known) && known.Kind == failure.NotFound, errors.Is(err, learn.ErrArtifact):
 		return Model{}, false, nil
 	case err != nil || m.Schema != e.opts.Schema.Fingerprint():
 		return Model{}, false, err
@@ -293,8 +294,8 @@ func (e *Engine) adopt(ctx context.Context) error {
 // model returns a model's record; nil if it has none.
 func (e *Engine) model(ctx context.Context, name string) (*Model, error) {
 	m, err := e.ports.Models.Model(ctx, name)
-	var known *predict.Error
-	if errors.As(err, &known) && known.Kind == predict.NotFound {
+	var known *failure.Error
+	if errors.As(err, &known) && known.Kind == failure.NotFound {
 		return nil, nil
 	}
 	return m, err

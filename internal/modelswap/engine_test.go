@@ -13,6 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"gateway/internal/failure"
 	"gateway/internal/learn"
 	"gateway/internal/modelswap"
 	"gateway/internal/modelswap/modelswaptest"
@@ -156,8 +157,8 @@ func TestOneRenewalAtATime(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = b.engine.Trigger(t.Context(), modelswap.TriggerRequest{})
-	var conflict *predict.Error
-	if !errors.As(err, &conflict) || conflict.Kind != predict.Conflict || !strings.Contains(conflict.Detail, first.ID) {
+	var conflict *failure.Error
+	if !errors.As(err, &conflict) || conflict.Kind != failure.Conflict || !strings.Contains(conflict.Detail, first.ID) {
 		t.Errorf("the second trigger gave %v, want a conflict that names %s", err, first.ID)
 	}
 	close(hold)
@@ -369,8 +370,8 @@ func TestWhatCanBeSeenToBeWrongIsRefusedAtOnce(t *testing.T) {
 		"/overrides/hyperparameters":         {Overrides: modelswap.Overrides{Hyperparameters: modelswap.Hyperparameters{"nosuch": "1"}}},
 	} {
 		_, err := b.engine.Trigger(t.Context(), req)
-		var invalid *predict.Error
-		if !errors.As(err, &invalid) || invalid.Kind != predict.Invalid || len(invalid.Violations) != 1 || invalid.Violations[0].Field != field {
+		var invalid *failure.Error
+		if !errors.As(err, &invalid) || invalid.Kind != failure.Invalid || len(invalid.Violations) != 1 || invalid.Violations[0].Field != field {
 			t.Errorf("%s: got %v, want one violation of it", field, err)
 		}
 	}
@@ -396,7 +397,7 @@ func TestAnotherAlgorithmDoesNotInheritHyperparameters(t *testing.T) {
 func TestARenewalIsNotStartedAgainUnderItsID(t *testing.T) {
 	b := setup(t)
 	b.start(t)
-	req := modelswap.TriggerRequest{ID: predict.NewID(), Reason: "once"}
+	req := modelswap.TriggerRequest{ID: failure.NewID(), Reason: "once"}
 	var all sync.WaitGroup
 	for range 20 {
 		all.Go(func() {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"strings"
 
+	"gateway/internal/failure"
 	"gateway/internal/learn"
 	"gateway/internal/predict"
 )
@@ -112,11 +113,11 @@ func (x *stepRun) champion(ctx context.Context, name string) (m Model, why strin
 // no use: it is gone, cannot be read, or was made elsewhere and does not run as
 // models of a gateway do. Any other error is the step's.
 func notComparable(champion Model, err error) string {
-	var known *predict.Error
+	var known *failure.Error
 	var fault *Fault
 	switch {
 	case errors.Is(err, learn.ErrArtifact), errors.Is(err, learn.ErrSchema),
-		errors.As(err, &known) && known.Kind == predict.NotFound:
+		errors.As(err, &known) && known.Kind == failure.NotFound:
 		return fmt.Sprintf("the champion cannot be scored: %s", publicText(err))
 	case champion.Renewal == "" && errors.As(err, &fault) && (fault.Class == Unfit || fault.Class == Input):
 		return fmt.Sprintf("the champion was made elsewhere and cannot be scored: %s", publicText(err))

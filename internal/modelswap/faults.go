@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"gateway/internal/failure"
 	"gateway/internal/learn"
-	"gateway/internal/predict"
 )
 
 // Class sorts the errors of steps by what helps against them.
@@ -38,7 +38,7 @@ func (f *Fault) Unwrap() error { return f.Err }
 // counts as transient: most faults of machines pass.
 func classOf(err error) Class {
 	var fault *Fault
-	var known *predict.Error
+	var known *failure.Error
 	switch {
 	case errors.As(err, &fault):
 		return fault.Class
@@ -46,9 +46,9 @@ func classOf(err error) Class {
 		return Input
 	case errors.As(err, &known):
 		switch known.Kind {
-		case predict.Unavailable, predict.Deadline, predict.BadModel:
+		case failure.Unavailable, failure.Deadline, failure.BadModel:
 			return Transient
-		case predict.Internal:
+		case failure.Internal:
 			return Bug
 		}
 		return Input

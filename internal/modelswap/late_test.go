@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"gateway/internal/failure"
 	"gateway/internal/modelswap"
 	"gateway/internal/modelswap/modelswaptest"
 	"gateway/internal/predict"
@@ -307,7 +308,7 @@ func TestAnOperatorsRollbackThatComesLateChangesNothing(t *testing.T) {
 			}
 			before := w.picture(t)
 			close(w.halt.release)
-			if err := <-rolled; !isKind(err, predict.Conflict) || !strings.Contains(err.Error(), "another gateway changed the serving model") {
+			if err := <-rolled; !isKind(err, failure.Conflict) || !strings.Contains(err.Error(), "another gateway changed the serving model") {
 				t.Errorf("the late rollback gave %v, want a conflict that says why", err)
 			}
 			if after := w.picture(t); after != before {

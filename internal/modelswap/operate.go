@@ -8,7 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"gateway/internal/predict"
+	"gateway/internal/failure"
 )
 
 // ResumeRequest says how a renewal goes on.
@@ -28,10 +28,10 @@ func (e *Engine) Resume(ctx context.Context, id string, req ResumeRequest) (*Ren
 		return nil, err
 	}
 	if !r.Status.Final() || r.Status == Succeeded {
-		return nil, predict.Errorf(predict.Conflict, "renewal %s is %s: only one that failed, was rejected or was cancelled can be resumed", id, r.Status)
+		return nil, failure.Errorf(failure.Conflict, "renewal %s is %s: only one that failed, was rejected or was cancelled can be resumed", id, r.Status)
 	}
 	if e.foreign(r) {
-		return nil, predict.Errorf(predict.Conflict, "renewal %s was begun for schema %.12s, this gateway has %.12s: start a new one",
+		return nil, failure.Errorf(failure.Conflict, "renewal %s was begun for schema %.12s, this gateway has %.12s: start a new one",
 			id, r.State.Schema, e.opts.Schema.Fingerprint())
 	}
 	stopped := r.stoppedAt()
@@ -41,8 +41,8 @@ func (e *Engine) Resume(ctx context.Context, id string, req ResumeRequest) (*Ren
 	}
 	if req.From != "" {
 		if from = req.From; !slices.Contains(Order(), from) || slices.Index(Order(), from) > slices.Index(Order(), stopped) {
-			return nil, &predict.Error{Kind: predict.Invalid, Detail: "the renewal cannot go on like this", Violations: []predict.Violation{{
-				Field: "from", Code: predict.CodeFormat, Detail: fmt.Sprintf("must be %q, where the renewal stopped, or a step before it", stopped)}}}
+			return nil, &failure.Error{Kind: failure.Invalid, Detail: "the renewal cannot go on like this", Violations: []failure.Violation{{
+				Field: "from", Code: failure.CodeFormat, Detail: fmt.Sprintf("must be %q, where the renewal stopped, or a step before it", stopped)}}}
 		}
 	}
 	if from == Deploy {
@@ -52,11 +52,11 @@ func (e *Engine) Resume(ctx context.Context, id string, req ResumeRequest) (*Ren
 	}
 	merged := r.Overrides.with(req.Overrides)
 	if violations := e.check(TriggerRequest{Overrides: merged}); len(violations) > 0 {
-		return nil, &predict.Error{Kind: predict.Invalid, Detail: "the renewal cannot go on like this", Violations: violations}
+		return nil, &failure.Error{Kind: failure.Invalid, Detail: "the renewal cannot go on like this", Violations: violations}
 	}
 	if req.Overrides.JudgeBy != "" && slices.Index(Order(), from) > slices.Index(Order(), Convert) {
-		return nil, &predict.Error{Kind: predict.Invalid, Detail: "the renewal cannot go on like this", Violations: []predict.Violation{{
-			Field: "/overrides/judge_by", Code: predict.CodeFormat, Detail: `is for the step "convert": resume from there`}}}
+		return nil, &failure.Error{Kind: failure.Invalid, Detail: "the renewal cannot go on like this", Violations: []failure.Violation{{
+			Field: "/overrides/judge_by", Code: failure.CodeFormat, Detail: `is for the step "convert": resume from there`}}}
 	}
 	r.reset(from)
 	first := r.Step(from)
@@ -183,19 +183,19 @@ func (e *Engine) Rollback(ctx context.Context, name string) (*Model, error) {
 	}
 	switch {
 	case target == nil && name != "":
-		return nil, predict.Errorf(predict.NotFound, "there is no model %q; gateway models lists them", name)
+		return nil, failure.Errorf(failure.NotFound, "there is no model %q; gateway models lists them", name)
 	case target == nil:
-		return nil, predict.Errorf(predict.Conflict, "there is no earlier model to go back to; make one with gateway retrain")
+		return nil, failure.Errorf(failure.Conflict, "there is no earlier model to go back to; make one with gateway retrain")
 	case target.Serving:
 		// Said once more to the record: an earlier rollback may have died before it.
 		if err := e.ports.Models.MarkServing(ctx, target.Name, serving.Since()); err != nil && !errors.Is(err, ErrStale) {
 			return nil, err
 		}
-		return nil, predict.Errorf(predict.Conflict, "model %s serves already", target.Name)
+		return nil, failure.Errorf(failure.Conflict, "model %s serves already", target.Name)
 	case target.RemovedAt != nil:
-		return nil, predict.Errorf(predict.Conflict, "model %s was removed: only the last %d that served are kept (GATEWAY_KEEP_MODELS)", target.Name, e.opts.KeepModels)
+		return nil, failure.Errorf(failure.Conflict, "model %s was removed: only the last %d that served are kept (GATEWAY_KEEP_MODELS)", target.Name, e.opts.KeepModels)
 	case target.Schema != e.opts.Schema.Fingerprint():
-		return nil, predict.Errorf(predict.Conflict, "model %s was made for schema %.12s, the gateway has %.12s (GATEWAY_SCHEMA)",
+		return nil, failure.Errorf(failure.Conflict, "model %s was made for schema %.12s, the gateway has %.12s (GATEWAY_SCHEMA)",
 			target.Name, target.Schema, e.opts.Schema.Fingerprint())
 	}
 	version, err := e.deployModel(ctx, Change{Model: target.Name, Over: serving})
@@ -227,7 +227,7 @@ func (e *Engine) notDeploying(ctx context.Context) error {
 			continue
 		}
 		if s := r.Current(); s != nil && (s.Name == Deploy || s.Name == Verify) {
-			return predict.Errorf(predict.Conflict, "renewal %s is just deploying a model; cancel it, or wait for its end", r.ID)
+			return failure.Errorf(failure.Conflict, "renewal %s is just deploying a model; cancel it, or wait for its end", r.ID)
 		}
 	}
 	return nil

@@ -15,8 +15,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"gateway/internal/failure"
 	"gateway/internal/modelswap"
-	"gateway/internal/predict"
 )
 
 func badRounds() modelswap.Overrides {
@@ -24,8 +24,8 @@ func badRounds() modelswap.Overrides {
 		Hyperparameters: modelswap.Hyperparameters{"num_round": "0", "eta": "0.1"}}
 }
 
-func isKind(err error, kind predict.Kind) bool {
-	var e *predict.Error
+func isKind(err error, kind failure.Kind) bool {
+	var e *failure.Error
 	return errors.As(err, &e) && e.Kind == kind
 }
 
@@ -93,7 +93,7 @@ func TestResumeFromAnEarlierStepDoesItAndAllAfterItAgain(t *testing.T) {
 func TestResumeRefusesWhatCannotGoOn(t *testing.T) {
 	b := setup(t)
 	b.start(t)
-	if _, err := b.engine.Resume(t.Context(), "nobody", modelswap.ResumeRequest{}); !isKind(err, predict.NotFound) {
+	if _, err := b.engine.Resume(t.Context(), "nobody", modelswap.ResumeRequest{}); !isKind(err, failure.NotFound) {
 		t.Errorf("an unknown renewal gave %v", err)
 	}
 	failed := b.renew(t, modelswap.TriggerRequest{Overrides: badRounds()})
@@ -104,12 +104,12 @@ func TestResumeRefusesWhatCannotGoOn(t *testing.T) {
 		"an unknown name":     {Overrides: modelswap.Overrides{Hyperparameters: modelswap.Hyperparameters{"nosuch": "1"}}},
 		"an algorithm switch": {Overrides: modelswap.Overrides{Training: modelswap.Training{Algorithm: "magic"}}},
 	} {
-		if _, err := b.engine.Resume(t.Context(), failed.ID, req); !isKind(err, predict.Invalid) {
+		if _, err := b.engine.Resume(t.Context(), failed.ID, req); !isKind(err, failure.Invalid) {
 			t.Errorf("%s gave %v, want invalid", name, err)
 		}
 	}
 	done := b.renew(t, modelswap.TriggerRequest{})
-	if _, err := b.engine.Resume(t.Context(), done.ID, modelswap.ResumeRequest{}); !isKind(err, predict.Conflict) {
+	if _, err := b.engine.Resume(t.Context(), done.ID, modelswap.ResumeRequest{}); !isKind(err, failure.Conflict) {
 		t.Errorf("one that succeeded gave %v, want a conflict", err)
 	}
 }
@@ -166,7 +166,7 @@ func TestCancelInAnyStepLeavesTheChampionServing(t *testing.T) {
 					t.Errorf("step %s is left %s", s.Name, s.Status)
 				}
 			}
-			if _, err := b.engine.Cancel(t.Context(), r.ID); !isKind(err, predict.Conflict) {
+			if _, err := b.engine.Cancel(t.Context(), r.ID); !isKind(err, failure.Conflict) {
 				t.Errorf("cancelling it again gave %v, want a conflict", err)
 			}
 			// It can go on after all.
@@ -185,7 +185,7 @@ func TestAPassingFaultIsTriedAgainInTheSameAttempt(t *testing.T) {
 	var faults atomic.Int32
 	b.Before = func(call string) error {
 		if call == "RegisterModel" && faults.Add(1) <= 3 {
-			return &predict.Error{Kind: predict.Unavailable, Detail: "not now"}
+			return &failure.Error{Kind: failure.Unavailable, Detail: "not now"}
 		}
 		return nil
 	}
@@ -312,15 +312,15 @@ func TestOnlyTheNewestRenewalsKeepTheirFiles(t *testing.T) {
 func TestRollback(t *testing.T) {
 	b := setup(t)
 	b.start(t)
-	if _, err := b.engine.Rollback(t.Context(), ""); !isKind(err, predict.Conflict) {
+	if _, err := b.engine.Rollback(t.Context(), ""); !isKind(err, failure.Conflict) {
 		t.Errorf("with no model at all it gave %v, want a conflict", err)
 	}
 	first := b.renew(t, modelswap.TriggerRequest{})
 	second := b.renew(t, modelswap.TriggerRequest{})
-	if _, err := b.engine.Rollback(t.Context(), "nobody"); !isKind(err, predict.NotFound) {
+	if _, err := b.engine.Rollback(t.Context(), "nobody"); !isKind(err, failure.NotFound) {
 		t.Errorf("an unknown model gave %v, want not found", err)
 	}
-	if _, err := b.engine.Rollback(t.Context(), *second.Model); !isKind(err, predict.Conflict) {
+	if _, err := b.engine.Rollback(t.Context(), *second.Model); !isKind(err, failure.Conflict) {
 		t.Errorf("the one that serves gave %v, want a conflict", err)
 	}
 	m, err := b.engine.Rollback(t.Context(), "")
@@ -334,7 +334,7 @@ func TestRollback(t *testing.T) {
 	if err := b.InsertModel(t.Context(), modelswap.Model{Name: "foreign", Schema: "another", DeployedAt: &time.Time{}}, modelswap.Fence{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.engine.Rollback(t.Context(), "foreign"); !isKind(err, predict.Conflict) {
+	if _, err := b.engine.Rollback(t.Context(), "foreign"); !isKind(err, failure.Conflict) {
 		t.Errorf("a model of another schema gave %v, want a conflict", err)
 	}
 }
@@ -372,7 +372,7 @@ func TestAHundredTriggersAtOnceMakeOneRenewal(t *testing.T) {
 			switch _, err := e.Trigger(t.Context(), modelswap.TriggerRequest{}); {
 			case err == nil:
 				made.Add(1)
-			case isKind(err, predict.Conflict):
+			case isKind(err, failure.Conflict):
 				refused.Add(1)
 			default:
 				t.Error(err)

@@ -8,7 +8,7 @@ import (
 
 	"github.com/robfig/cron/v3"
 
-	"gateway/internal/predict"
+	"gateway/internal/failure"
 )
 
 // Schedule is what starts renewals by itself: the clock, and outcomes that
@@ -214,8 +214,8 @@ func (e *Engine) started(err error, r *Renewal) error {
 }
 
 func isConflict(err error) (is bool, detail string) {
-	var known *predict.Error
-	if errors.As(err, &known) && known.Kind == predict.Conflict {
+	var known *failure.Error
+	if errors.As(err, &known) && known.Kind == failure.Conflict {
 		return true, known.Detail
 	}
 	return false, ""

@@ -13,8 +13,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"gateway/internal/failure"
 	"gateway/internal/modelswap"
-	"gateway/internal/predict"
 )
 
 // Inside a bubble of synctest the clock begins at midnight UTC, 2000-01-01, a
@@ -291,7 +291,7 @@ func TestOutcomesDoNotTryAFailingRenewalAgainAndAgain(t *testing.T) {
 		b.Before = func(call string) error {
 			if call == "StartExport" {
 				<-release
-				return &modelswap.Fault{Class: modelswap.Input, Err: predict.Errorf(predict.Invalid, "no")}
+				return &modelswap.Fault{Class: modelswap.Input, Err: failure.Errorf(failure.Invalid, "no")}
 			}
 			return nil
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"gateway/internal/failure"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
 )
@@ -41,7 +42,7 @@ func TestARenewalOfASchemaWithoutGatewaysEnds(t *testing.T) {
 		if got, err := engine.Renewal(t.Context(), r.ID); err != nil || got.Status != modelswap.Queued || b.Calls("StartExport") != 0 {
 			t.Errorf("the renewal is %s (%v), want queued", got.Status, err)
 		}
-		if _, err := engine.Trigger(t.Context(), modelswap.TriggerRequest{}); !isKind(err, predict.Conflict) {
+		if _, err := engine.Trigger(t.Context(), modelswap.TriggerRequest{}); !isKind(err, failure.Conflict) {
 			t.Errorf("a second renewal gave %v, want a conflict", err)
 		}
 		time.Sleep(3 * time.Second)
@@ -49,7 +50,7 @@ func TestARenewalOfASchemaWithoutGatewaysEnds(t *testing.T) {
 		if end.ID != r.ID || end.Status != modelswap.Failed || !strings.Contains(end.Error, "start a new renewal") || b.Calls("StartExport") != 0 {
 			t.Errorf("it is %s (%s) after %d exports, want failed, untouched", end.Status, end.Error, b.Calls("StartExport"))
 		}
-		if _, err := engine.Resume(t.Context(), r.ID, modelswap.ResumeRequest{}); !isKind(err, predict.Conflict) {
+		if _, err := engine.Resume(t.Context(), r.ID, modelswap.ResumeRequest{}); !isKind(err, failure.Conflict) {
 			t.Errorf("resuming it gave %v, want a conflict", err)
 		}
 		if _, err := engine.Trigger(t.Context(), modelswap.TriggerRequest{}); err != nil {

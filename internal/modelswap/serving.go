@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"gateway/internal/predict"
+	"gateway/internal/failure"
 )
 
 // Serving says which model serves.
@@ -77,11 +77,11 @@ func changed(from, to string) error {
 	if from == to {
 		detail = fmt.Sprintf("another gateway changed the serving model meanwhile; %s serves again", orNone(to))
 	}
-	return &changedError{predict.Error{Kind: predict.Conflict, Detail: detail}}
+	return &changedError{failure.Error{Kind: failure.Conflict, Detail: detail}}
 }
 
 // changedError matches ErrChanged and is a *predict.Error.
-type changedError struct{ problem predict.Error }
+type changedError struct{ problem failure.Error }
 
 func (e *changedError) Error() string { return e.problem.Error() }
 

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"gateway/internal/export"
+	"gateway/internal/failure"
 	"gateway/internal/learn"
-	"gateway/internal/predict"
 )
 
 // stepRun is one look at one step.
@@ -130,10 +130,10 @@ func (x *stepRun) convert(ctx context.Context) error {
 	}
 	switch {
 	case report.TrainRows == 0 || report.JudgedRows == 0:
-		return predict.Errorf(predict.Invalid, "%d labelled rows are too few to learn from: %d to train on, %d held out; bring more customers with labels by gateway import",
+		return failure.Errorf(failure.Invalid, "%d labelled rows are too few to learn from: %d to train on, %d held out; bring more customers with labels by gateway import",
 			report.Rows, report.TrainRows, report.JudgedRows)
 	case report.Positive == 0 || report.Positive == report.Rows:
-		return predict.Errorf(predict.Invalid, "all %d labelled rows have the same label: there is nothing to learn from them", report.Rows)
+		return failure.Errorf(failure.Invalid, "all %d labelled rows have the same label: there is nothing to learn from them", report.Rows)
 	}
 	// The customers' table may have outcomes of a database that is no more, or that
 	// was set back: those to come are to be newer than all that are in the data.
@@ -148,8 +148,8 @@ func (x *stepRun) convert(ctx context.Context) error {
 // exportError gives the error of an export that is not there the meaning that
 // io/fs gives it.
 func exportError(err error) error {
-	var known *predict.Error
-	if errors.As(err, &known) && known.Kind == predict.NotFound {
+	var known *failure.Error
+	if errors.As(err, &known) && known.Kind == failure.NotFound {
 		return &missingFiles{err}
 	}
 	return err
@@ -196,7 +196,7 @@ func (x *stepRun) train(ctx context.Context) (time.Duration, error) {
 		state.Artifact = status.Artifact
 		return 0, nil
 	case TrainingFailed:
-		return 0, predict.Errorf(predict.Invalid, "%s", status.Reason)
+		return 0, failure.Errorf(failure.Invalid, "%s", status.Reason)
 	}
 	return x.opts.Poll, nil
 }

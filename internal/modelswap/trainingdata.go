@@ -6,7 +6,7 @@ import (
 	"io"
 	"io/fs"
 
-	"gateway/internal/predict"
+	"gateway/internal/failure"
 )
 
 // TrainingData opens the newest training CSV for the engine's schema: rows
@@ -27,5 +27,5 @@ func (e *Engine) TrainingData(ctx context.Context) (data io.ReadCloser, renewal 
 		}
 		return file, r.ID, err
 	}
-	return nil, "", predict.Errorf(predict.NotFound, "there is no training data for this schema; gateway retrain makes it")
+	return nil, "", failure.Errorf(failure.NotFound, "there is no training data for this schema; gateway retrain makes it")
 }

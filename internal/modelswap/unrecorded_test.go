@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"gateway/internal/failure"
 	"gateway/internal/learn"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
@@ -79,7 +80,7 @@ func TestAChampionThatCannotBeScoredIsNotCompared(t *testing.T) {
 	}{
 		"its artifact is damaged":          {true, fmt.Errorf("artifact is corrupt: %w", learn.ErrArtifact), modelswap.Succeeded},
 		"it is of another schema":          {false, fmt.Errorf("it is another: %w", learn.ErrSchema), modelswap.Succeeded},
-		"it is gone":                       {true, predict.Errorf(predict.NotFound, "SageMaker has no model"), modelswap.Succeeded},
+		"it is gone":                       {true, failure.Errorf(failure.NotFound, "SageMaker has no model"), modelswap.Succeeded},
 		"made elsewhere, it answers lists": {false, &modelswap.Fault{Class: modelswap.Unfit, Err: fmt.Errorf("no scores")}, modelswap.Succeeded},
 		"made here, it answers lists":      {true, &modelswap.Fault{Class: modelswap.Unfit, Err: fmt.Errorf("no scores")}, modelswap.Failed},
 	} {
@@ -115,7 +116,7 @@ func TestTextsOfErrorsStartNothingOver(t *testing.T) {
 	} {
 		for name, err := range map[string]error{
 			"a text":      fmt.Errorf("file does not exist: not found"),
-			"a not found": predict.Errorf(predict.NotFound, "there is no model %q", "x"),
+			"a not found": failure.Errorf(failure.NotFound, "there is no model %q", "x"),
 		} {
 			t.Run(string(step)+", "+name, func(t *testing.T) {
 				b := setup(t)

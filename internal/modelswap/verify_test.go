@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"gateway/internal/export"
+	"gateway/internal/failure"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
 )
@@ -167,8 +168,8 @@ func TestOldModelsAreRemovedAndWhatServesStays(t *testing.T) {
 			}
 		}
 		_, err = engine.Rollback(t.Context(), names[1])
-		var known *predict.Error
-		if !errors.As(err, &known) || known.Kind != predict.Conflict || !strings.Contains(known.Detail, "was removed") {
+		var known *failure.Error
+		if !errors.As(err, &known) || known.Kind != failure.Conflict || !strings.Contains(known.Detail, "was removed") {
 			t.Errorf("going back to a removed model gave %v, want a conflict that says so", err)
 		}
 		if m, err := engine.Rollback(t.Context(), ""); err != nil || m.Name != names[2] {

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 	"gateway/internal/store"
 )
@@ -22,7 +23,7 @@ const bankFeatures = `{"age":34,"job":"technician","marital":"married","educatio
 
 func benchPrediction() predict.Prediction {
 	p := newPrediction(1)
-	p.ID, p.CustomerID, p.Features = predict.NewID(), "10042", []byte(bankFeatures)
+	p.ID, p.CustomerID, p.Features = failure.NewID(), "10042", []byte(bankFeatures)
 	p.Schema = "7798ece4b83fa6cb7798ece4b83fa6cb7798ece4b83fa6cb7798ece4b83fa6cb"
 	return p
 }
@@ -101,7 +102,7 @@ func BenchmarkDrain(b *testing.B) {
 			report := reportCPU(b, maxBatch)
 			for b.Loop() {
 				for i := range rows {
-					rows[i].ID = predict.NewID()
+					rows[i].ID = failure.NewID()
 				}
 				box.mustAppend(b, rows...)
 				box.drain.rows = maxBatch

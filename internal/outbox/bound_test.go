@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 )
 
@@ -50,8 +51,8 @@ func TestAtTheBoundCallersAreRefused(t *testing.T) {
 		err = b.Append(t.Context(), newPredictions(taken, 1))
 	}
 	taken--
-	var e *predict.Error
-	if !errors.As(err, &e) || e.Kind != predict.Unavailable || e.RetryAfter == 0 {
+	var e *failure.Error
+	if !errors.As(err, &e) || e.Kind != failure.Unavailable || e.RetryAfter == 0 {
 		t.Fatalf("got %v, want a refusal with a time to try again", err)
 	}
 	if err := b.Append(t.Context(), newPredictions(taken, 1)); err == nil {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"gateway/internal/disktest"
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 )
 
@@ -23,8 +24,8 @@ func TestAFullDiskFollowsThePolicy(t *testing.T) {
 			err = b.Append(t.Context(), newPredictions(taken, 1))
 		}
 		taken--
-		var e *predict.Error
-		if !errors.As(err, &e) || e.Kind != predict.Unavailable || !errors.Is(err, syscall.ENOSPC) {
+		var e *failure.Error
+		if !errors.As(err, &e) || e.Kind != failure.Unavailable || !errors.Is(err, syscall.ENOSPC) {
 			t.Fatalf("got %v after %d, want a refusal because the disk is full", err, taken)
 		}
 		if b.Check(t.Context()) == nil || b.said("cannot write") != 1 {

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 )
 
@@ -298,8 +299,8 @@ func (o *Outbox) tryRows(ctx context.Context, rows []predict.Prediction) error {
 
 // isRefusal reports whether the rows are at fault, not the database.
 func isRefusal(err error) bool {
-	var e *predict.Error
-	return errors.Is(err, errBrokenRecord) || errors.As(err, &e) && (e.Kind == predict.Invalid || e.Kind == predict.Conflict)
+	var e *failure.Error
+	return errors.Is(err, errBrokenRecord) || errors.As(err, &e) && (e.Kind == failure.Invalid || e.Kind == failure.Conflict)
 }
 
 // putAside keeps the first row of the chunk in a file of its own, so that it

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 )
 
@@ -100,7 +101,7 @@ func TestRowsThatTheDatabaseRefusesAreSetAside(t *testing.T) {
 	bad := map[string]bool{all[0].ID: true, all[100].ID: true, all[101].ID: true, all[299].ID: true}
 	b.db.refuse = func(p predict.Prediction) error {
 		if bad[p.ID] {
-			return predict.Errorf(predict.Invalid, "a value cannot be stored")
+			return failure.Errorf(failure.Invalid, "a value cannot be stored")
 		}
 		return nil
 	}
@@ -130,7 +131,7 @@ func TestRowsThatTheDatabaseRefusesAreSetAside(t *testing.T) {
 func TestRefusedRowsAreMovedBack(t *testing.T) {
 	b := setup(t, Options{})
 	db := b.db
-	reject := func(predict.Prediction) error { return predict.Errorf(predict.Invalid, "a value cannot be stored") }
+	reject := func(predict.Prediction) error { return failure.Errorf(failure.Invalid, "a value cannot be stored") }
 	const n = 5
 	for i := range n { // the first row of each segment is a refused one
 		db.refuse = reject

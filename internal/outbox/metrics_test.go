@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 )
 
@@ -22,7 +23,7 @@ func TestMetricsTellWhatBecameOfTheRows(t *testing.T) {
 	defer o.Close()
 	db.refuse = func(p predict.Prediction) error {
 		if p.ID == newPrediction(3).ID {
-			return predict.Errorf(predict.Invalid, "a value cannot be stored")
+			return failure.Errorf(failure.Invalid, "a value cannot be stored")
 		}
 		return nil
 	}

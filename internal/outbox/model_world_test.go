@@ -15,6 +15,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 )
 
@@ -233,8 +234,8 @@ func (w *world) append(n int) {
 	}
 	active := j.active
 	err := w.box.Append(context.Background(), rows)
-	var e *predict.Error
-	if err != nil && (w.options.Policy != Refuse || !errors.As(err, &e) || e.Kind != predict.Unavailable) {
+	var e *failure.Error
+	if err != nil && (w.options.Policy != Refuse || !errors.As(err, &e) || e.Kind != failure.Unavailable) {
 		w.t.Errorf("Append with policy %s: %v", w.options.Policy, err)
 	}
 	lost := int(j.dropped.Load() - dropped)
@@ -553,7 +554,7 @@ func (f *fickleLedger) Append(ctx context.Context, rows []predict.Prediction) er
 	}
 	for i := range rows {
 		if f.poison[rows[i].ID] {
-			return predict.Errorf(predict.Invalid, "a value cannot be stored")
+			return failure.Errorf(failure.Invalid, "a value cannot be stored")
 		}
 	}
 	if err := f.modelLedger.Append(ctx, rows); err != nil {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 )
 
@@ -180,7 +181,7 @@ func (o *Outbox) Append(ctx context.Context, predictions []predict.Prediction) e
 	}
 	if o.options.Policy == Refuse {
 		o.metrics.refused.Add(float64(len(predictions)))
-		return &predict.Error{Kind: predict.Unavailable, RetryAfter: refuseFor, Err: fmt.Errorf("outbox: %w", err),
+		return &failure.Error{Kind: failure.Unavailable, RetryAfter: refuseFor, Err: fmt.Errorf("outbox: %w", err),
 			Detail: "the ledger has no room for the prediction"}
 	}
 	o.journal.lost(len(predictions))
@@ -207,7 +208,7 @@ func (b *batch) fill(predictions []predict.Prediction) error {
 		start := len(b.frames)
 		b.frames = appendRecord(beginFrame(b.frames), p)
 		if len(b.frames)-start-frameHeader > maxRecord {
-			return predict.Errorf(predict.Invalid, "a prediction is larger than the ledger can keep")
+			return failure.Errorf(failure.Invalid, "a prediction is larger than the ledger can keep")
 		}
 		endFrame(b.frames, start)
 		b.keys = append(b.keys, keyOf(p.ID, p.CustomerID, start))

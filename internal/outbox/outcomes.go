@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 )
 
@@ -71,7 +72,7 @@ func unknownAfter(o *predict.Outcome, start time.Time) time.Time {
 	if o.PredictionID == "" {
 		return start.Add(newcomerTime)
 	}
-	made, ok := predict.IDTime(o.PredictionID)
+	made, ok := failure.IDTime(o.PredictionID)
 	if !ok || made.After(start.Add(settleTime)) {
 		return start // not one of ours
 	}

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 	"gateway/internal/predict/predicttest"
 )
@@ -95,7 +96,7 @@ func TestAnOutcomeOfARowThatIsRefusedMatchesNothing(t *testing.T) {
 	b.mustAppend(t, newPredictions(0, 2)...)
 	b.db.refuse = func(p predict.Prediction) error {
 		if p.ID == newPrediction(0).ID {
-			return predict.Errorf(predict.Invalid, "a value cannot be stored")
+			return failure.Errorf(failure.Invalid, "a value cannot be stored")
 		}
 		return nil
 	}
@@ -124,7 +125,7 @@ func TestAnotherGatewaysPredictionIsWaitedFor(t *testing.T) {
 	// A prediction that is made now by the clock of the test.
 	made := func() predict.Prediction {
 		p := newPrediction(0)
-		p.ID, p.CreatedAt = predict.NewID(), time.Now()
+		p.ID, p.CreatedAt = failure.NewID(), time.Now()
 		return p
 	}
 	tests := []struct {

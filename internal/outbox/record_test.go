@@ -8,13 +8,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 )
 
 func TestARecordIsKeptExactly(t *testing.T) {
 	full := newPrediction(1)
 	full.Score, full.Personal = math.Nextafter(0.1, 1), []byte(`{"age":"k:1"}`)
-	full.ID, full.CustomerID = predict.NewID(), "größe\x01"
+	full.ID, full.CustomerID = failure.NewID(), "größe\x01"
 	odd := predict.Prediction{ID: "x", Score: -math.MaxFloat64, CreatedAt: time.UnixMicro(-5).UTC(), Features: []byte{}}
 	for _, p := range []predict.Prediction{full, odd} {
 		record := appendRecord(nil, &p)

@@ -1,6 +1,10 @@
 package predict
 
-import "context"
+import (
+	"context"
+
+	"gateway/internal/failure"
+)
 
 // CallIDKey is where a context holds the name of a call, a *string.
 type CallIDKey struct{}
@@ -21,7 +25,7 @@ func CallID(ctx context.Context) string {
 	if id := callID(ctx); id != "" {
 		return id
 	}
-	return NewID()
+	return failure.NewID()
 }
 
 func callID(ctx context.Context) string {

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"io"
 	"slices"
+
+	"gateway/internal/failure"
 )
 
 const csvBuffer = 4096
@@ -111,7 +113,7 @@ func sniffCSV(r *bufio.Reader) (csvForm, error) {
 		}
 		if bytes.HasPrefix(head, []byte("\xff\xfe")) || bytes.HasPrefix(head, []byte("\xfe\xff")) ||
 			len(head) >= 2 && (head[0] == 0) != (head[1] == 0) {
-			return csvForm{}, Errorf(Invalid, "the file seems to be UTF-16; save it as UTF-8")
+			return csvForm{}, failure.Errorf(failure.Invalid, "the file seems to be UTF-16; save it as UTF-8")
 		}
 		form, whole := formOf(head)
 		if whole || err != nil || len(head) == r.Size() {

@@ -8,6 +8,8 @@ import (
 	"io"
 	"strings"
 	"unicode/utf8"
+
+	"gateway/internal/failure"
 )
 
 // CSVReader reads the records of a delimited text whose first record names the
@@ -49,9 +51,9 @@ func NewCSVReader(r io.Reader, maxRow int) (*CSVReader, error) {
 	var bad *RowError
 	switch {
 	case errors.Is(err, io.EOF):
-		return nil, Errorf(Invalid, "the table is empty: a header row with the names of the features is due")
+		return nil, failure.Errorf(failure.Invalid, "the table is empty: a header row with the names of the features is due")
 	case errors.As(err, &bad):
-		return nil, Errorf(Invalid, "line %d: the header row %s", line, bad.Detail)
+		return nil, failure.Errorf(failure.Invalid, "line %d: the header row %s", line, bad.Detail)
 	case err != nil:
 		return nil, err
 	}
@@ -67,16 +69,16 @@ func NewCSVReader(r io.Reader, maxRow int) (*CSVReader, error) {
 
 // checkHeaderText refuses names that are not UTF-8.
 func checkHeaderText(header []string) error {
-	var violations Violations
+	var violations failure.Violations
 	for i, name := range header {
 		if !utf8.ValidString(name) {
-			violations.Add(Violation{nameOfColumn(header, i), CodeFormat, "is not valid UTF-8"})
+			violations.Add(failure.Violation{Field: nameOfColumn(header, i), Code: failure.CodeFormat, Detail: "is not valid UTF-8"})
 		}
 	}
 	if violations.Count() == 0 {
 		return nil
 	}
-	return &Error{Kind: Invalid, Violations: violations.Listed, Omitted: violations.Omitted,
+	return &failure.Error{Kind: failure.Invalid, Violations: violations.Listed, Omitted: violations.Omitted,
 		Detail: "the header row is not UTF-8; the file seems to be Windows-1252; save it as UTF-8"}
 }
 
@@ -147,7 +149,7 @@ func (c *CSVReader) fault(err error) error {
 	case errors.Is(err, errRowTooLong) && c.header != nil && c.lines.multiple():
 		return c.resume(line, fmt.Sprintf("has a quote that is not closed within %d bytes", c.maxRow))
 	case errors.Is(err, errRowTooLong):
-		return Errorf(Invalid, "the row at line %d is longer than %d bytes", line, c.maxRow)
+		return failure.Errorf(failure.Invalid, "the row at line %d is longer than %d bytes", line, c.maxRow)
 	case !errors.As(err, &parse):
 		return err
 	case c.header != nil && c.lines.multiple():

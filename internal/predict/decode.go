@@ -2,6 +2,8 @@ package predict
 
 import (
 	"github.com/go-json-experiment/json/jsontext"
+
+	"gateway/internal/failure"
 )
 
 // DecodeFeatures reads one JSON object of features from dec into r. Every
@@ -10,7 +12,7 @@ import (
 // error means that the JSON itself is broken and nothing more can be read. dec
 // must refuse duplicate names and invalid UTF-8, as jsontext does unless told
 // otherwise.
-func (s *Schema) DecodeFeatures(r Record, dec *jsontext.Decoder, prefix string, violations *Violations) error {
+func (s *Schema) DecodeFeatures(r Record, dec *jsontext.Decoder, prefix string, violations *failure.Violations) error {
 	if kind := dec.PeekKind(); kind != '{' {
 		raw, err := dec.ReadValue()
 		if err != nil {
@@ -20,7 +22,7 @@ func (s *Schema) DecodeFeatures(r Record, dec *jsontext.Decoder, prefix string, 
 		if prefix != "" {
 			name = prefix[:len(prefix)-1]
 		}
-		violations.Add(Violation{name, CodeType, "must be an object, not " + JSONKind(raw.Kind())})
+		violations.Add(failure.Violation{Field: name, Code: failure.CodeType, Detail: "must be an object, not " + JSONKind(raw.Kind())})
 		return nil
 	}
 	if _, err := dec.ReadToken(); err != nil {
@@ -45,7 +47,7 @@ func (s *Schema) DecodeFeatures(r Record, dec *jsontext.Decoder, prefix string, 
 // setMember is SetMember with a field that is named after prefix. It does not
 // word violations that will not be listed: to suggest a name for each unknown
 // one takes longer than all else.
-func (s *Schema) setMember(r Record, name string, raw jsontext.Value, prefix string, violations *Violations) {
+func (s *Schema) setMember(r Record, name string, raw jsontext.Value, prefix string, violations *failure.Violations) {
 	if violations.Full() && s.Feature(name) < 0 {
 		violations.Omitted++
 		return
@@ -58,13 +60,13 @@ func (s *Schema) setMember(r Record, name string, raw jsontext.Value, prefix str
 
 // SetMember sets a feature by a member of a JSON object. It returns the
 // violation, if any, whose field is the name as it was given.
-func (s *Schema) SetMember(r Record, name string, raw jsontext.Value) *Violation {
+func (s *Schema) SetMember(r Record, name string, raw jsontext.Value) *failure.Violation {
 	i := s.Feature(name)
 	if i < 0 {
-		return &Violation{shorten(name), CodeUnknown, "is not a feature of the schema" + s.suggest(name)}
+		return &failure.Violation{Field: shorten(name), Code: failure.CodeUnknown, Detail: "is not a feature of the schema" + s.suggest(name)}
 	}
 	if r.origin[i] != absent {
-		return &Violation{name, CodeDuplicate, "is feature \"" + s.Features[i].Name + "\", which is given twice"}
+		return &failure.Violation{Field: name, Code: failure.CodeDuplicate, Detail: "is feature \"" + s.Features[i].Name + "\", which is given twice"}
 	}
 	v := s.setJSON(r, i, raw)
 	if v != nil {
@@ -78,7 +80,7 @@ func (s *Schema) SetMember(r Record, name string, raw jsontext.Value) *Violation
 // that it no longer allows counts as absent.
 func (s *Schema) DecodeStored(text []byte) (Record, error) {
 	r := s.NewRecord()
-	err := s.DecodeFeatures(r, newDecoder(text), "", &Violations{})
+	err := s.DecodeFeatures(r, newDecoder(text), "", &failure.Violations{})
 	return r, err
 }
 

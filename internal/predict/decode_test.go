@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 )
 
@@ -88,27 +89,27 @@ func TestDecodeNumbers(t *testing.T) {
 		{`"whole": -0.0`, "0"},
 		{`"whole": 9007199254740991`, "9007199254740991"},
 		{`"whole": -9007199254740991`, "-9007199254740991"},
-		{`"whole": 9007199254740992`, predict.CodeRange},
-		{`"whole": 9007199254740993`, predict.CodeRange},
-		{`"whole": 34.5`, predict.CodeInteger},
-		{`"whole": 34.00000000000000000001`, predict.CodeInteger},
-		{`"whole": 1e-400`, predict.CodeInteger},
-		{`"whole": 1e999`, predict.CodeRange},
-		{`"whole": "34"`, predict.CodeType},
+		{`"whole": 9007199254740992`, failure.CodeRange},
+		{`"whole": 9007199254740993`, failure.CodeRange},
+		{`"whole": 34.5`, failure.CodeInteger},
+		{`"whole": 34.00000000000000000001`, failure.CodeInteger},
+		{`"whole": 1e-400`, failure.CodeInteger},
+		{`"whole": 1e999`, failure.CodeRange},
+		{`"whole": "34"`, failure.CodeType},
 		{`"real": 34.00000000000000000001`, "34"},
 		{`"real": 9007199254740993`, "9007199254740992"},
 		{`"real": 1e-400`, "0"},
 		{`"real": -0`, "0"},
 		{`"real": -0.715`, "-0.715"},
 		{`"real": 1e300`, "1e+300"},
-		{`"real": 1e999`, predict.CodeRange},
-		{`"real": -1e999`, predict.CodeRange},
-		{`"real": null`, predict.CodeType},
+		{`"real": 1e999`, failure.CodeRange},
+		{`"real": -1e999`, failure.CodeRange},
+		{`"real": null`, failure.CodeType},
 		{`"small": 3`, "3"},
 		{`"small": -3`, "-3"},
-		{`"small": 4`, predict.CodeRange},
-		{`"small": -4`, predict.CodeRange},
-		{`"small": 3.5`, predict.CodeInteger},
+		{`"small": 4`, failure.CodeRange},
+		{`"small": -4`, failure.CodeRange},
+		{`"small": 3.5`, failure.CodeInteger},
 	}
 	for _, tt := range tests {
 		t.Run(tt.member, func(t *testing.T) {
@@ -310,9 +311,9 @@ func TestLongValuesAreShortened(t *testing.T) {
 }
 
 func TestErrorTexts(t *testing.T) {
-	err := predict.Errorf(predict.Invalid, "%d faults", 5)
+	err := failure.Errorf(failure.Invalid, "%d faults", 5)
 	for i := range 5 {
-		err.Violations = append(err.Violations, predict.Violation{Field: fmt.Sprint("f", i), Detail: "is bad"})
+		err.Violations = append(err.Violations, failure.Violation{Field: fmt.Sprint("f", i), Detail: "is bad"})
 	}
 	if got, want := err.Error(), "5 faults; f0: is bad; f1: is bad; f2: is bad; and 2 more"; got != want {
 		t.Errorf("got %q, want %q", got, want)

@@ -13,6 +13,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
 
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 )
 
@@ -32,9 +33,9 @@ func readAll(t testing.TB, table predict.Table, each func(predict.Row)) int {
 }
 
 // decode reads one JSON object of features.
-func decode(s *predict.Schema, text string) (predict.Record, []predict.Violation, error) {
+func decode(s *predict.Schema, text string) (predict.Record, []failure.Violation, error) {
 	r := s.NewRecord()
-	var violations predict.Violations
+	var violations failure.Violations
 	err := s.DecodeFeatures(r, jsontext.NewDecoder(bytes.NewReader([]byte(text))), "/features/", &violations)
 	return r, violations.Listed, err
 }
@@ -50,7 +51,7 @@ func record(t testing.TB, s *predict.Schema, text string) predict.Record {
 }
 
 // codes writes violations as "field code", one a line.
-func codes(violations []predict.Violation) string {
+func codes(violations []failure.Violation) string {
 	lines := make([]string, len(violations))
 	for i, v := range violations {
 		lines[i] = v.Field + " " + v.Code
@@ -59,7 +60,7 @@ func codes(violations []predict.Violation) string {
 }
 
 // details writes violations as "field code: detail", one a line.
-func details(violations []predict.Violation) string {
+func details(violations []failure.Violation) string {
 	lines := make([]string, len(violations))
 	for i, v := range violations {
 		lines[i] = v.Field + " " + v.Code + ": " + v.Detail

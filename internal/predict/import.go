@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"strconv"
+
+	"gateway/internal/failure"
 )
 
 // CustomerStore takes imported customers.
@@ -42,8 +44,8 @@ type ImportOptions struct {
 
 // BadRow is a row that was not imported, and why.
 type BadRow struct {
-	Line   int         `json:"line"`
-	Errors []Violation `json:"errors"`
+	Line   int                 `json:"line"`
+	Errors []failure.Violation `json:"errors"`
 	// Omitted is how many further errors are not listed.
 	Omitted int `json:"errors_omitted,omitzero"`
 }
@@ -121,7 +123,7 @@ func (im *Importer) Import(ctx context.Context, t Table, opts ImportOptions) (Im
 			}
 			if opts.Strict {
 				first := violations.Listed[0]
-				err := errors.Join(&Error{Kind: Invalid, Err: ErrStrict, Violations: violations.Listed, Omitted: violations.Omitted,
+				err := errors.Join(&failure.Error{Kind: failure.Invalid, Err: ErrStrict, Violations: violations.Listed, Omitted: violations.Omitted,
 					Detail: "line " + strconv.Itoa(bad.Line) + ": " + first.Field + " " + first.Detail}, flush())
 				return report, err
 			}
@@ -135,7 +137,7 @@ func (im *Importer) Import(ctx context.Context, t Table, opts ImportOptions) (Im
 	}
 }
 
-func (im *Importer) customer(row Row, number int64) (Customer, Violations) {
+func (im *Importer) customer(row Row, number int64) (Customer, failure.Violations) {
 	violations := row.Violations
 	if violations.Count() == 0 || !row.Features.IsEmpty() {
 		im.schema.AddMissing(&violations, row.Features, "")
@@ -147,5 +149,5 @@ func (im *Importer) customer(row Row, number int64) (Customer, Violations) {
 	if id == "" {
 		id = strconv.FormatInt(number, 10)
 	}
-	return Customer{ID: id, Features: im.schema.AppendFeatures(nil, row.Features, true), Label: row.Label}, Violations{}
+	return Customer{ID: id, Features: im.schema.AppendFeatures(nil, row.Features, true), Label: row.Label}, failure.Violations{}
 }

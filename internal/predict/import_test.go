@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 	"gateway/internal/predict/predicttest"
 )
@@ -109,8 +110,8 @@ func TestImport(t *testing.T) {
 	}
 	sums(t, report)
 	wantBad := []predict.BadRow{
-		{Line: 3, Errors: []predict.Violation{{Field: "age", Code: "out_of_range", Detail: `must be at least 17, not "16"`}}},
-		{Line: 5, Errors: []predict.Violation{{Field: "age", Code: "missing", Detail: "is required, and the schema gives no default"}}},
+		{Line: 3, Errors: []failure.Violation{{Field: "age", Code: "out_of_range", Detail: `must be at least 17, not "16"`}}},
+		{Line: 5, Errors: []failure.Violation{{Field: "age", Code: "missing", Detail: "is required, and the schema gives no default"}}},
 	}
 	if diff := cmp.Diff(wantBad, bad); diff != "" {
 		t.Errorf("bad rows (-want +got):\n%s", diff)
@@ -217,8 +218,8 @@ func TestStrictImportStopsAtTheFirstBadRow(t *testing.T) {
 	s, store := parse(t, small), newWatched(t)
 	report, err := predict.NewImporter(s, store).Import(t.Context(),
 		csvOf(t, s, "age,job\n34,admin.\n35,admin.\n200,admin.\n36,admin.\n"), predict.ImportOptions{Strict: true})
-	var e *predict.Error
-	if !errors.Is(err, predict.ErrStrict) || !errors.As(err, &e) || e.Kind != predict.Invalid || len(e.Violations) != 1 {
+	var e *failure.Error
+	if !errors.Is(err, predict.ErrStrict) || !errors.As(err, &e) || e.Kind != failure.Invalid || len(e.Violations) != 1 {
 		t.Errorf("error %v", err)
 	}
 	if !strings.HasPrefix(err.Error(), `line 4: age must be at most 120, not "200"`) {

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 )
 
@@ -71,13 +72,13 @@ func FuzzLabel(f *testing.F) {
 func TestNumbersOfFeaturesAreReadAlikeFromTextAndJSON(t *testing.T) {
 	s := parse(t, small)
 	for text, code := range map[string]string{
-		"34": "", "34.0": "", "3.4e1": "", "34.0000000000000000": "", "34.0000000000000000001": predict.CodeInteger, "3.0000000000000001e1": predict.CodeInteger,
-		"1e400": predict.CodeRange, "-1e400": predict.CodeRange, "1e-400": predict.CodeInteger, "9007199254740993": predict.CodeRange,
-		"9223372036854775808": predict.CodeRange, "16.99999999999999999999": predict.CodeInteger,
+		"34": "", "34.0": "", "3.4e1": "", "34.0000000000000000": "", "34.0000000000000000001": failure.CodeInteger, "3.0000000000000001e1": failure.CodeInteger,
+		"1e400": failure.CodeRange, "-1e400": failure.CodeRange, "1e-400": failure.CodeInteger, "9007199254740993": failure.CodeRange,
+		"9223372036854775808": failure.CodeRange, "16.99999999999999999999": failure.CodeInteger,
 	} {
 		age := s.Feature("age")
 		fromText, fromJSON := s.SetText(s.NewRecord(), age, text), s.SetMember(s.NewRecord(), "age", []byte(text))
-		for how, v := range map[string]*predict.Violation{"text": fromText, "JSON": fromJSON} {
+		for how, v := range map[string]*failure.Violation{"text": fromText, "JSON": fromJSON} {
 			if got := codeOf(v); got != code {
 				t.Errorf("%s from %s: %q, want %q", text, how, got, code)
 			}
@@ -85,7 +86,7 @@ func TestNumbersOfFeaturesAreReadAlikeFromTextAndJSON(t *testing.T) {
 	}
 }
 
-func codeOf(v *predict.Violation) string {
+func codeOf(v *failure.Violation) string {
 	if v == nil {
 		return ""
 	}

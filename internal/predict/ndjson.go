@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"gateway/internal/failure"
 )
 
 // ndjsonTable reads one JSON object a line.
@@ -59,8 +61,8 @@ func (t *ndjsonTable) Next() (Row, error) {
 		}
 		row.Features.Reset()
 		if err := t.read(&row, text); err != nil {
-			row.Violations = Violations{}
-			row.Violations.Add(Violation{"row", CodeFormat, "is not a JSON object: " + JSONFault(err)})
+			row.Violations = failure.Violations{}
+			row.Violations.Add(failure.Violation{Field: "row", Code: failure.CodeFormat, Detail: "is not a JSON object: " + JSONFault(err)})
 		}
 		return row, nil
 	}
@@ -69,7 +71,7 @@ func (t *ndjsonTable) Next() (Row, error) {
 	case err == nil:
 		return Row{}, io.EOF
 	case errors.Is(err, bufio.ErrTooLong):
-		return Row{}, Errorf(Invalid, "line %d is too long", t.line+1)
+		return Row{}, failure.Errorf(failure.Invalid, "line %d is too long", t.line+1)
 	}
 	return Row{}, err
 }
@@ -123,11 +125,11 @@ func (t *ndjsonTable) read(row *Row, text []byte) error {
 // setMember sets what a member of a line says, or notes how it breaks the schema.
 func (t *ndjsonTable) setMember(row *Row, name string, raw jsontext.Value) {
 	s := t.schema
-	var v *Violation
+	var v *failure.Violation
 	switch {
 	case s.isID(name):
 		if raw.Kind() != '"' {
-			v = &Violation{name, CodeType, "must be a string, not " + JSONKind(raw.Kind())}
+			v = &failure.Violation{Field: name, Code: failure.CodeType, Detail: "must be a string, not " + JSONKind(raw.Kind())}
 			break
 		}
 		row.CustomerID = unquote(raw)
@@ -142,7 +144,7 @@ func (t *ndjsonTable) setMember(row *Row, name string, raw jsontext.Value) {
 		}
 	case name == "explain" && s.Feature(name) < 0:
 		if k := raw.Kind(); k != 't' && k != 'f' {
-			v = &Violation{name, CodeType, "must be true or false, not " + JSONKind(k)}
+			v = &failure.Violation{Field: name, Code: failure.CodeType, Detail: "must be true or false, not " + JSONKind(k)}
 		}
 		row.Explain = raw.Kind() == 't'
 	default:
@@ -155,14 +157,14 @@ func (t *ndjsonTable) setMember(row *Row, name string, raw jsontext.Value) {
 
 // FromJSON reads the label from a JSON value: a number or a string, as the
 // schema spells it. field names it in the violation.
-func (l *Label) FromJSON(field string, raw jsontext.Value) (int, *Violation) {
+func (l *Label) FromJSON(field string, raw jsontext.Value) (int, *failure.Violation) {
 	text, isText := string(raw), false
 	switch raw.Kind() {
 	case '0':
 	case '"':
 		text, isText = unquote(raw), true
 	default:
-		return 0, &Violation{field, CodeType, "must be one of " + l.spellings() + ", not " + JSONKind(raw.Kind())}
+		return 0, &failure.Violation{Field: field, Code: failure.CodeType, Detail: "must be one of " + l.spellings() + ", not " + JSONKind(raw.Kind())}
 	}
 	matches := func(s Spelling) bool {
 		return s.IsText == isText && (s.Value == text || (!isText && sameNumber(s.Value, text)))
@@ -177,7 +179,7 @@ func (l *Label) FromJSON(field string, raw jsontext.Value) (int, *Violation) {
 			return 0, nil
 		}
 	}
-	return 0, &Violation{field, CodeCategory, "must be one of " + l.spellings()}
+	return 0, &failure.Violation{Field: field, Code: failure.CodeCategory, Detail: "must be one of " + l.spellings()}
 }
 
 // unquote returns the text of a JSON string that the decoder has accepted.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 )
 
@@ -113,8 +114,8 @@ func TestLongLinesEndTheTable(t *testing.T) {
 	read := &counter{r: endless{"x"}}
 	table := predict.NewNDJSONTable(s, read, 1<<14)
 	_, err := table.Next()
-	var e *predict.Error
-	if !errors.As(err, &e) || e.Kind != predict.Invalid || err.Error() != "line 1 is too long" {
+	var e *failure.Error
+	if !errors.As(err, &e) || e.Kind != failure.Invalid || err.Error() != "line 1 is too long" {
 		t.Errorf("got %v", err)
 	}
 	if read.n > 1<<15 {

@@ -8,6 +8,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"gateway/internal/failure"
 )
 
 // Record holds a customer's feature values as the schema understands them,
@@ -69,8 +71,8 @@ func (r Record) Over(base Record) Record {
 // Complete fills absent features from the schema's defaults and returns one
 // violation for each that has none. prefix goes before the names of the
 // fields, such as "/features/". Excluded features may stay absent.
-func (s *Schema) Complete(r Record, prefix string) []Violation {
-	var missing []Violation
+func (s *Schema) Complete(r Record, prefix string) []failure.Violation {
+	var missing []failure.Violation
 	for i := range s.Features {
 		f := &s.Features[i]
 		switch {
@@ -78,8 +80,8 @@ func (s *Schema) Complete(r Record, prefix string) []Violation {
 		case f.Default != nil:
 			r.values[i], r.origin[i] = *f.Default, defaulted
 		case !f.Exclude:
-			missing = append(missing, Violation{field(prefix, f.Name), CodeMissing,
-				"is required, and the schema gives no default"})
+			missing = append(missing, failure.Violation{Field: field(prefix, f.Name), Code: failure.CodeMissing,
+				Detail: "is required, and the schema gives no default"})
 		}
 	}
 	return missing
@@ -88,7 +90,7 @@ func (s *Schema) Complete(r Record, prefix string) []Violation {
 // AddMissing adds to the violations of a record one for each feature that is
 // absent without a default, so that a caller learns of all faults at once. A
 // feature that is there but wrong is not missing as well.
-func (s *Schema) AddMissing(violations *Violations, r Record, prefix string) {
+func (s *Schema) AddMissing(violations *failure.Violations, r Record, prefix string) {
 	wrong := make(map[int]bool)
 	for _, v := range violations.Listed {
 		wrong[s.Feature(lastToken(v.Field))] = true
@@ -112,7 +114,7 @@ func (r Record) Mapped(fn func(feature int)) {
 
 // SetText sets a feature from text, as files and exports hold it, where empty
 // text leaves the feature absent. It returns the violation, if any.
-func (s *Schema) SetText(r Record, i int, text string) *Violation {
+func (s *Schema) SetText(r Record, i int, text string) *failure.Violation {
 	f := &s.Features[i]
 	text = strings.TrimSpace(text)
 	if text == "" {
@@ -124,38 +126,38 @@ func (s *Schema) SetText(r Record, i int, text string) *Violation {
 	x, ok, finite := parseNumber(text)
 	switch {
 	case !ok:
-		return f.violation(CodeType, "must be "+f.kind(), text)
+		return f.violation(failure.CodeType, "must be "+f.kind(), text)
 	case !finite:
-		return f.violation(CodeRange, "is larger than a number can be", text)
+		return f.violation(failure.CodeRange, "is larger than a number can be", text)
 	}
 	return f.setNumber(r, i, x, text)
 }
 
 // setJSON sets a feature from one JSON value.
-func (s *Schema) setJSON(r Record, i int, raw jsontext.Value) *Violation {
+func (s *Schema) setJSON(r Record, i int, raw jsontext.Value) *failure.Violation {
 	f := &s.Features[i]
 	switch kind := raw.Kind(); {
 	case kind == '0' && f.Type != Category:
 		text := string(raw)
 		x, err := strconv.ParseFloat(text, 64)
 		if err != nil {
-			return f.violation(CodeRange, "is larger than a number can be", text)
+			return f.violation(failure.CodeRange, "is larger than a number can be", text)
 		}
 		return f.setNumber(r, i, x+0, text) // -0 + 0 is +0
 	case kind == '"' && f.Type == Category:
 		text, err := jsontext.AppendUnquote(nil, raw)
 		if err != nil {
-			return f.violation(CodeType, "is not a valid JSON string", "")
+			return f.violation(failure.CodeType, "is not a valid JSON string", "")
 		}
 		return f.setCategory(r, i, string(text))
 	default:
-		return f.violation(CodeType, "must be "+f.kind()+", not "+JSONKind(kind), "")
+		return f.violation(failure.CodeType, "must be "+f.kind()+", not "+JSONKind(kind), "")
 	}
 }
 
-func (f *Feature) setNumber(r Record, i int, x float64, text string) *Violation {
+func (f *Feature) setNumber(r Record, i int, x float64, text string) *failure.Violation {
 	if f.Type == Integer && !isInteger(text, x) {
-		return f.violation(CodeInteger, "must be an integer", text)
+		return f.violation(failure.CodeInteger, "must be an integer", text)
 	}
 	if v := f.check(x, text); v != nil {
 		return v
@@ -165,19 +167,19 @@ func (f *Feature) setNumber(r Record, i int, x float64, text string) *Violation 
 }
 
 // check tests a number against the feature's range; text is how it was written.
-func (f *Feature) check(x float64, text string) *Violation {
+func (f *Feature) check(x float64, text string) *failure.Violation {
 	switch {
 	case f.Type == Integer && math.Abs(x) > maxInteger:
-		return f.violation(CodeRange, "is beyond the integers that are exact (magnitude below 2^53)", text)
+		return f.violation(failure.CodeRange, "is beyond the integers that are exact (magnitude below 2^53)", text)
 	case f.Min != nil && x < *f.Min:
-		return f.violation(CodeRange, "must be at least "+formatNumber(*f.Min), text)
+		return f.violation(failure.CodeRange, "must be at least "+formatNumber(*f.Min), text)
 	case f.Max != nil && x > *f.Max:
-		return f.violation(CodeRange, "must be at most "+formatNumber(*f.Max), text)
+		return f.violation(failure.CodeRange, "must be at most "+formatNumber(*f.Max), text)
 	}
 	return nil
 }
 
-func (f *Feature) setCategory(r Record, i int, text string) *Violation {
+func (f *Feature) setCategory(r Record, i int, text string) *failure.Violation {
 	if code, ok := f.index[text]; ok {
 		r.values[i], r.origin[i] = float64(code), given
 		return nil
@@ -191,17 +193,17 @@ func (f *Feature) setCategory(r Record, i int, text string) *Violation {
 	if len(f.Values) > most {
 		list += fmt.Sprintf(", … (%d in all)", len(f.Values))
 	}
-	return f.violation(CodeCategory, "must be one of "+list, text)
+	return f.violation(failure.CodeCategory, "must be one of "+list, text)
 }
 
 // violation describes a bad value. The value is repeated, shortened, unless
 // the feature is personal.
-func (f *Feature) violation(code, rule, value string) *Violation {
+func (f *Feature) violation(code, rule, value string) *failure.Violation {
 	detail := rule
 	if value != "" && !f.Personal {
 		detail = fmt.Sprintf("%s, not %q", rule, shorten(value))
 	}
-	return &Violation{Field: f.Name, Code: code, Detail: detail}
+	return &failure.Violation{Field: f.Name, Code: code, Detail: detail}
 }
 
 func shorten(text string) string {

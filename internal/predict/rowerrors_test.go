@@ -4,12 +4,13 @@ import (
 	"errors"
 	"testing"
 
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 )
 
 func TestARowWithoutAScoreLeavesItsNeighboursTheirs(t *testing.T) {
 	b := setup(t, small)
-	bad := predict.Errorf(predict.BadModel, "the model refused the row")
+	bad := failure.Errorf(failure.BadModel, "the model refused the row")
 	b.scorer.Change = func(s *predict.Scores) {
 		if len(s.Score) > 1 {
 			s.Errors = make([]error, len(s.Score))

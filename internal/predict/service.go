@@ -2,12 +2,10 @@ package predict
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math"
-	"math/rand/v2"
 	"sort"
 	"strconv"
 	"strings"
@@ -15,8 +13,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"gateway/internal/failure"
 )
 
 // Service predicts and learns what became of predictions. It is safe for
@@ -116,7 +115,7 @@ func (s *Service) predict(ctx context.Context, w *work, reqs []Request, results 
 			continue
 		}
 		if missing := s.schema.Complete(reqs[i].Features, "/features/"); len(missing) > 0 {
-			results[i].Err = s.Violated(Violations{Listed: missing})
+			results[i].Err = s.Violated(failure.Violations{Listed: missing})
 			continue
 		}
 		reqs[i].Features.Mapped(func(f int) { s.metrics.mapped.WithLabelValues(s.schema.Features[f].Name).Inc() })
@@ -134,7 +133,7 @@ func (s *Service) predict(ctx context.Context, w *work, reqs []Request, results 
 	if len(w.at) == 1 { // the call is for one prediction, and bears its name
 		one := &reqs[w.at[0]]
 		if one.ID == "" {
-			one.ID = NewID()
+			one.ID = failure.NewID()
 		}
 		ctx = WithCallID(ctx, one.ID)
 	}
@@ -181,29 +180,29 @@ func (s *Service) ask(ctx context.Context, rows []Vector, explain bool, now time
 
 func (s *Service) checkScores(scores Scores, rows int) error {
 	if len(scores.Score) != rows || len(scores.Label) != rows || (scores.Errors != nil && len(scores.Errors) != rows) {
-		return Errorf(BadModel, "the model answered %d rows with %d scores", rows, len(scores.Score))
+		return failure.Errorf(failure.BadModel, "the model answered %d rows with %d scores", rows, len(scores.Score))
 	}
 	for _, x := range scores.Score {
 		if math.IsNaN(x) || math.IsInf(x, 0) {
-			return Errorf(BadModel, "the model answered with a score that is not a number")
+			return failure.Errorf(failure.BadModel, "the model answered with a score that is not a number")
 		}
 	}
 	if scores.Contributions == nil {
 		return nil
 	}
 	if len(scores.Contributions) != rows {
-		return Errorf(BadModel, "the model explained %d of %d rows", len(scores.Contributions), rows)
+		return failure.Errorf(failure.BadModel, "the model explained %d of %d rows", len(scores.Contributions), rows)
 	}
 	for i, row := range scores.Contributions {
 		if scores.ErrorOf(i) != nil {
 			continue
 		}
 		if len(row) != s.schema.Width() {
-			return Errorf(BadModel, "the model explained %d columns where there are %d", len(row), s.schema.Width())
+			return failure.Errorf(failure.BadModel, "the model explained %d columns where there are %d", len(row), s.schema.Width())
 		}
 		for _, x := range row {
 			if math.IsNaN(x) || math.IsInf(x, 0) {
-				return Errorf(BadModel, "the model explained a score with something that is not a number")
+				return failure.Errorf(failure.BadModel, "the model explained a score with something that is not a number")
 			}
 		}
 	}
@@ -218,7 +217,7 @@ func (s *Service) addStored(ctx context.Context, reqs []Request, results []Resul
 			reqs[i].Features = s.schema.NewRecord()
 		}
 		if reqs[i].CustomerID == "" && reqs[i].Features.IsEmpty() {
-			results[i].Err = s.Violated(Violations{Listed: []Violation{{"features", CodeMissing, "give features, a customer_id, or both"}}})
+			results[i].Err = s.Violated(failure.Violations{Listed: []failure.Violation{{Field: "features", Code: failure.CodeMissing, Detail: "give features, a customer_id, or both"}}})
 		}
 		if s.needsStored(&reqs[i]) {
 			ids = append(ids, reqs[i].CustomerID)
@@ -235,7 +234,7 @@ func (s *Service) addStored(ctx context.Context, reqs []Request, results []Resul
 		text, found := stored[reqs[i].CustomerID]
 		switch {
 		case err != nil && (reqs[i].Features.IsEmpty() || s.lacks(reqs[i].Features)):
-			results[i].Err = &Error{Kind: Unavailable, Detail: "the customer store does not answer", Err: err}
+			results[i].Err = &failure.Error{Kind: failure.Unavailable, Detail: "the customer store does not answer", Err: err}
 		case err != nil:
 			// The request holds all that has no default.
 		case found:
@@ -246,7 +245,7 @@ func (s *Service) addStored(ctx context.Context, reqs []Request, results []Resul
 			}
 			reqs[i].Features = reqs[i].Features.Over(base)
 		case reqs[i].Features.IsEmpty():
-			results[i].Err = Errorf(NotFound, "no customer has this customer_id")
+			results[i].Err = failure.Errorf(failure.NotFound, "no customer has this customer_id")
 		}
 	}
 }
@@ -292,7 +291,7 @@ func (s *Service) fill(ctx context.Context, w *work, reqs []Request, results []R
 			Model: scores.Model, Schema: scores.Schema, Latency: latency,
 		}
 		if p.ID == "" {
-			p.ID = NewID()
+			p.ID = failure.NewID()
 		}
 		if reqs[i].Explain && scores.Contributions != nil {
 			p.Reasons = s.reasons(scores.Contributions[k])
@@ -330,7 +329,7 @@ func (s *Service) record(ctx context.Context, w *work, results []Result, answere
 		}
 		return
 	}
-	if e := (*Error)(nil); errors.As(err, &e) && e.Kind == Unavailable {
+	if e := (*failure.Error)(nil); errors.As(err, &e) && e.Kind == failure.Unavailable {
 		for _, i := range w.at {
 			results[i] = Result{Err: err}
 		}
@@ -371,7 +370,7 @@ func (s *Service) RecordOutcomes(ctx context.Context, outcomes []Outcome) ([]Mat
 	}
 	matches, err := s.ledger.RecordOutcomes(ctx, outcomes)
 	if err != nil {
-		return nil, &Error{Kind: Unavailable, Detail: "the outcomes could not be stored", RetryAfter: time.Second, Err: err}
+		return nil, &failure.Error{Kind: failure.Unavailable, Detail: "the outcomes could not be stored", RetryAfter: time.Second, Err: err}
 	}
 	for _, m := range matches {
 		switch {
@@ -387,7 +386,7 @@ func (s *Service) RecordOutcomes(ctx context.Context, outcomes []Outcome) ([]Mat
 }
 
 // Violated counts violations by feature and makes the error that lists them.
-func (s *Service) Violated(violations Violations) *Error {
+func (s *Service) Violated(violations failure.Violations) *failure.Error {
 	for _, v := range violations.Listed {
 		name := "other"
 		if i := s.schema.Feature(lastToken(v.Field)); i >= 0 {
@@ -402,7 +401,7 @@ func (s *Service) Violated(violations Violations) *Error {
 	if count == 1 {
 		noun = "field"
 	}
-	return &Error{Kind: Invalid, Detail: strconv.Itoa(count) + " " + noun + " of the request broke the schema",
+	return &failure.Error{Kind: failure.Invalid, Detail: strconv.Itoa(count) + " " + noun + " of the request broke the schema",
 		Violations: violations.Listed, Omitted: violations.Omitted}
 }
 
@@ -416,58 +415,16 @@ func lastToken(pointer string) string {
 
 // outcomeOf names how a call failed.
 func outcomeOf(err error) string {
-	var e *Error
+	var e *failure.Error
 	switch {
 	case errors.Is(err, context.Canceled):
 		return "cancelled"
 	case errors.Is(err, context.DeadlineExceeded):
 		return "deadline"
-	case errors.As(err, &e) && e.Kind == Deadline:
+	case errors.As(err, &e) && e.Kind == failure.Deadline:
 		return "deadline"
-	case errors.As(err, &e) && e.Kind == Unavailable:
+	case errors.As(err, &e) && e.Kind == failure.Unavailable:
 		return "unavailable"
 	}
 	return "failed"
-}
-
-// NewID returns a new id that sorts by time: a UUID of version 7 (RFC 9562).
-func NewID() string {
-	id, err := uuid.NewV7FromReader(randomness{})
-	if err != nil {
-		panic(err) // randomness never fails
-	}
-	return id.String()
-}
-
-// randomness is the runtime's generator, a ChaCha8 that the system seeds. An id
-// has to be unique, which takes no system call each.
-type randomness struct{}
-
-func (randomness) Read(p []byte) (int, error) {
-	for i := 0; i < len(p); i += 8 {
-		var word [8]byte
-		binary.NativeEndian.PutUint64(word[:], rand.Uint64())
-		copy(p[i:], word[:])
-	}
-	return len(p), nil
-}
-
-// IDBefore returns an id that sorts before all that NewID makes from a time on.
-func IDBefore(t time.Time) string {
-	ms := max(t.UnixMilli(), 0)
-	return fmt.Sprintf("%08x-%04x-0000-0000-000000000000", ms>>16&0xffffffff, ms&0xffff)
-}
-
-// IDTime is when an id that NewID made was made, to the millisecond. It is
-// false for any other text.
-func IDTime(id string) (t time.Time, ok bool) {
-	u, err := uuid.Parse(id)
-	if err != nil || u.Version() != 7 {
-		return time.Time{}, false
-	}
-	var ms int64
-	for _, b := range u[:6] {
-		ms = ms<<8 | int64(b)
-	}
-	return time.UnixMilli(ms).UTC(), true
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 	"gateway/internal/predict/predicttest"
 )
@@ -100,12 +101,12 @@ const (
 	ledgerHelp     = "Predictions that were answered but could not be recorded."
 )
 
-func kindOf(err error) predict.Kind {
-	var e *predict.Error
+func kindOf(err error) failure.Kind {
+	var e *failure.Error
 	if errors.As(err, &e) {
 		return e.Kind
 	}
-	return predict.Internal
+	return failure.Internal
 }
 
 func TestPredict(t *testing.T) {
@@ -174,10 +175,10 @@ func TestPredictByCustomerAlone(t *testing.T) {
 	if err != nil || got.Score != 0.5 {
 		t.Errorf("got %v, %v", got.Score, err)
 	}
-	if _, err := b.Predict(t.Context(), predict.Request{CustomerID: "nobody"}); kindOf(err) != predict.NotFound || err.Error() != "no customer has this customer_id" {
+	if _, err := b.Predict(t.Context(), predict.Request{CustomerID: "nobody"}); kindOf(err) != failure.NotFound || err.Error() != "no customer has this customer_id" {
 		t.Errorf("an unknown customer: %v", err)
 	}
-	if _, err := b.Predict(t.Context(), predict.Request{}); kindOf(err) != predict.Invalid ||
+	if _, err := b.Predict(t.Context(), predict.Request{}); kindOf(err) != failure.Invalid ||
 		err.Error() != "1 field of the request broke the schema; features: give features, a customer_id, or both" {
 		t.Errorf("an empty request: %v", err)
 	}
@@ -186,8 +187,8 @@ func TestPredictByCustomerAlone(t *testing.T) {
 func TestPredictNamesWhatIsMissing(t *testing.T) {
 	b := setup(t, small)
 	_, err := b.Predict(t.Context(), b.request(t, "nobody", `{"rate":1}`))
-	var e *predict.Error
-	if !errors.As(err, &e) || e.Kind != predict.Invalid || codes(e.Violations) != "/features/age missing\n/features/job missing" {
+	var e *failure.Error
+	if !errors.As(err, &e) || e.Kind != failure.Invalid || codes(e.Violations) != "/features/age missing\n/features/job missing" {
 		t.Errorf("got %v", err)
 	}
 	if e.Detail != "2 fields of the request broke the schema" {
@@ -272,7 +273,7 @@ func TestTheCustomerStoreIsDown(t *testing.T) {
 		})
 	}()
 	for i := range 2 {
-		if err := results[i].Err; kindOf(err) != predict.Unavailable || !errors.Is(err, down) {
+		if err := results[i].Err; kindOf(err) != failure.Unavailable || !errors.Is(err, down) {
 			t.Errorf("request %d lacks what only the store knows: %v", i, err)
 		}
 	}
@@ -281,7 +282,7 @@ func TestTheCustomerStoreIsDown(t *testing.T) {
 			t.Errorf("request %d holds all it needs: %v", i, err)
 		}
 	}
-	if err := results[5].Err; kindOf(err) != predict.Invalid {
+	if err := results[5].Err; kindOf(err) != failure.Invalid {
 		t.Errorf("request 5 names no customer: %v", err)
 	}
 }
@@ -304,10 +305,10 @@ func TestStoredFeaturesThatAreBroken(t *testing.T) {
 	b := setup(t, small)
 	b.put(t, "bad", `{"age":5`)
 	b.put(t, "old", `{"age":500,"job":"services"}`)
-	if _, err := b.Predict(t.Context(), predict.Request{CustomerID: "bad"}); err == nil || kindOf(err) != predict.Internal {
+	if _, err := b.Predict(t.Context(), predict.Request{CustomerID: "bad"}); err == nil || kindOf(err) != failure.Internal {
 		t.Errorf("broken JSON: %v", err)
 	}
-	if _, err := b.Predict(t.Context(), predict.Request{CustomerID: "old"}); kindOf(err) != predict.Invalid {
+	if _, err := b.Predict(t.Context(), predict.Request{CustomerID: "old"}); kindOf(err) != failure.Invalid {
 		t.Errorf("a stored value that the schema no longer allows: %v", err)
 	}
 }
@@ -352,29 +353,29 @@ func TestWhatWasScoredIsRecordedThoughTheCallerHasLeft(t *testing.T) {
 }
 
 func TestTheModelFails(t *testing.T) {
-	throttled := &predict.Error{Kind: predict.Unavailable, Detail: "throttled", RetryAfter: time.Second}
+	throttled := &failure.Error{Kind: failure.Unavailable, Detail: "throttled", RetryAfter: time.Second}
 	tests := []struct {
 		name    string
 		err     error
 		change  func(*predict.Scores)
-		want    predict.Kind
+		want    failure.Kind
 		outcome string
 	}{
-		{"it is throttled", throttled, nil, predict.Unavailable, "unavailable"},
-		{"it answers nonsense", predict.Errorf(predict.BadModel, "nonsense"), nil, predict.BadModel, "failed"},
-		{"its time runs out", fmt.Errorf("invoke: %w", context.DeadlineExceeded), nil, predict.Internal, "deadline"},
-		{"its time runs out, and it says so", predict.Errorf(predict.Deadline, "too late"), nil, predict.Deadline, "deadline"},
-		{"the caller leaves", fmt.Errorf("invoke: %w", context.Canceled), nil, predict.Internal, "cancelled"},
-		{"something else breaks", errors.New("boom"), nil, predict.Internal, "failed"},
-		{"too few scores", nil, func(s *predict.Scores) { s.Score = s.Score[:1] }, predict.BadModel, "failed"},
-		{"too many scores", nil, func(s *predict.Scores) { s.Score = append(s.Score, 1) }, predict.BadModel, "failed"},
-		{"no scores", nil, func(s *predict.Scores) { *s = predict.Scores{} }, predict.BadModel, "failed"},
-		{"too few labels", nil, func(s *predict.Scores) { s.Label = s.Label[:1] }, predict.BadModel, "failed"},
-		{"a score that is not a number", nil, func(s *predict.Scores) { s.Score[1] = math.NaN() }, predict.BadModel, "failed"},
-		{"a score without bounds", nil, func(s *predict.Scores) { s.Score[1] = math.Inf(-1) }, predict.BadModel, "failed"},
-		{"too few explanations", nil, func(s *predict.Scores) { s.Contributions = s.Contributions[:1] }, predict.BadModel, "failed"},
-		{"an explanation too short", nil, func(s *predict.Scores) { s.Contributions[1] = s.Contributions[1][:3] }, predict.BadModel, "failed"},
-		{"an explanation that is not a number", nil, func(s *predict.Scores) { s.Contributions[1][0] = math.NaN() }, predict.BadModel, "failed"},
+		{"it is throttled", throttled, nil, failure.Unavailable, "unavailable"},
+		{"it answers nonsense", failure.Errorf(failure.BadModel, "nonsense"), nil, failure.BadModel, "failed"},
+		{"its time runs out", fmt.Errorf("invoke: %w", context.DeadlineExceeded), nil, failure.Internal, "deadline"},
+		{"its time runs out, and it says so", failure.Errorf(failure.Deadline, "too late"), nil, failure.Deadline, "deadline"},
+		{"the caller leaves", fmt.Errorf("invoke: %w", context.Canceled), nil, failure.Internal, "cancelled"},
+		{"something else breaks", errors.New("boom"), nil, failure.Internal, "failed"},
+		{"too few scores", nil, func(s *predict.Scores) { s.Score = s.Score[:1] }, failure.BadModel, "failed"},
+		{"too many scores", nil, func(s *predict.Scores) { s.Score = append(s.Score, 1) }, failure.BadModel, "failed"},
+		{"no scores", nil, func(s *predict.Scores) { *s = predict.Scores{} }, failure.BadModel, "failed"},
+		{"too few labels", nil, func(s *predict.Scores) { s.Label = s.Label[:1] }, failure.BadModel, "failed"},
+		{"a score that is not a number", nil, func(s *predict.Scores) { s.Score[1] = math.NaN() }, failure.BadModel, "failed"},
+		{"a score without bounds", nil, func(s *predict.Scores) { s.Score[1] = math.Inf(-1) }, failure.BadModel, "failed"},
+		{"too few explanations", nil, func(s *predict.Scores) { s.Contributions = s.Contributions[:1] }, failure.BadModel, "failed"},
+		{"an explanation too short", nil, func(s *predict.Scores) { s.Contributions[1] = s.Contributions[1][:3] }, failure.BadModel, "failed"},
+		{"an explanation that is not a number", nil, func(s *predict.Scores) { s.Contributions[1][0] = math.NaN() }, failure.BadModel, "failed"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -391,7 +392,7 @@ func TestTheModelFails(t *testing.T) {
 					t.Errorf("request %d: %v, want kind %v", i, err, tt.want)
 				}
 			}
-			if kindOf(results[1].Err) != predict.Invalid {
+			if kindOf(results[1].Err) != failure.Invalid {
 				t.Errorf("the bad request has the model's error: %v", results[1].Err)
 			}
 			if diff := cmp.Diff(map[string]uint64{tt.outcome: 1}, b.scored(t)); diff != "" {
@@ -428,9 +429,9 @@ func TestBatchKeepsTheOrder(t *testing.T) {
 	results := b.PredictBatch(t.Context(), reqs)
 	for _, r := range results {
 		switch kindOf(r.Err) {
-		case predict.NotFound:
+		case failure.NotFound:
 			got = append(got, "not found")
-		case predict.Invalid:
+		case failure.Invalid:
 			got = append(got, "invalid")
 		default:
 			got = append(got, fmt.Sprint(r.Prediction.Score))
@@ -537,13 +538,13 @@ func TestViolationsAreCountedByFeature(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := b.Violated(predict.Violations{Listed: violations})
-	if e.Kind != predict.Invalid || len(e.Violations) != 4 {
+	e := b.Violated(failure.Violations{Listed: violations})
+	if e.Kind != failure.Invalid || len(e.Violations) != 4 {
 		t.Errorf("got %v", e)
 	}
 	_, violations, _ = decode(b.schema, `{"per/cent~":"x"}`)
-	b.Violated(predict.Violations{Listed: violations})
-	b.Violated(predict.Violations{Listed: []predict.Violation{{Field: "customer_id", Code: predict.CodeMissing}, {Field: "rate", Code: predict.CodeRange}}})
+	b.Violated(failure.Violations{Listed: violations})
+	b.Violated(failure.Violations{Listed: []failure.Violation{{Field: "customer_id", Code: failure.CodeMissing}, {Field: "rate", Code: failure.CodeRange}}})
 	b.metrics(t, "gateway_violations_total", violationsHelp, "counter",
 		`gateway_violations_total{code="missing",feature="other"} 1`,
 		`gateway_violations_total{code="out_of_range",feature="age"} 1`,
@@ -585,8 +586,8 @@ func TestRecordOutcomes(t *testing.T) {
 	down := errors.New("down")
 	b.store.Fail(down)
 	_, err = b.RecordOutcomes(t.Context(), outcomes)
-	var e *predict.Error
-	if !errors.As(err, &e) || e.Kind != predict.Unavailable || e.RetryAfter == 0 || !errors.Is(err, down) {
+	var e *failure.Error
+	if !errors.As(err, &e) || e.Kind != failure.Unavailable || e.RetryAfter == 0 || !errors.Is(err, down) {
 		t.Errorf("a store that is down: %v", err)
 	}
 }
@@ -625,7 +626,7 @@ func TestServiceIsSafeForConcurrentUse(t *testing.T) {
 func TestIDsSortByTime(t *testing.T) {
 	ids := make([]string, 1000)
 	for i := range ids {
-		ids[i] = predict.NewID()
+		ids[i] = failure.NewID()
 	}
 	if !slices.IsSorted(ids) || len(slices.Compact(slices.Clone(ids))) != len(ids) {
 		t.Error("ids are not in order, or not unique")
@@ -649,7 +650,7 @@ func TestMetricsAreWellNamed(t *testing.T) {
 func TestTheLedgerMayForbidTheAnswer(t *testing.T) {
 	b := setup(t, small)
 	const complete = `{"age":44,"job":"admin."}`
-	full := &predict.Error{Kind: predict.Unavailable, Detail: "no room", RetryAfter: 5 * time.Second}
+	full := &failure.Error{Kind: failure.Unavailable, Detail: "no room", RetryAfter: 5 * time.Second}
 	b.store.Fail(full)
 	results := b.PredictBatch(t.Context(), []predict.Request{b.request(t, "", complete), b.request(t, "", `{"job":"admin."}`), b.request(t, "", complete)})
 	for _, i := range []int{0, 2} {
@@ -657,8 +658,8 @@ func TestTheLedgerMayForbidTheAnswer(t *testing.T) {
 			t.Errorf("result %d: %+v, want the ledger's error and no prediction", i, results[i])
 		}
 	}
-	var e *predict.Error
-	if !errors.As(results[1].Err, &e) || e.Kind != predict.Invalid {
+	var e *failure.Error
+	if !errors.As(results[1].Err, &e) || e.Kind != failure.Invalid {
 		t.Errorf("the request that was wrong by itself got %v", results[1].Err)
 	}
 	b.metrics(t, "gateway_ledger_failures_total", ledgerHelp, "counter", "gateway_ledger_failures_total 0")
@@ -743,12 +744,12 @@ func TestPersonalFeaturesMayBeHashed(t *testing.T) {
 
 func TestIDsTellWhenTheyWereMade(t *testing.T) {
 	before := time.Now().Truncate(time.Millisecond)
-	made, ok := predict.IDTime(predict.NewID())
+	made, ok := failure.IDTime(failure.NewID())
 	if !ok || made.Before(before) || made.After(time.Now()) {
 		t.Errorf("made at %v (%v), want now", made, ok)
 	}
 	for _, id := range []string{"", "10042", "6ba7b810-9dad-11d1-80b4-00c04fd430c8", "f47ac10b-58cc-4372-a567-0e02b2c3d479"} {
-		if _, ok := predict.IDTime(id); ok {
+		if _, ok := failure.IDTime(id); ok {
 			t.Errorf("%q tells a time", id)
 		}
 	}

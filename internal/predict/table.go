@@ -6,6 +6,8 @@ import (
 	"io"
 	"strings"
 	"unicode/utf8"
+
+	"gateway/internal/failure"
 )
 
 // Row is one row of a table of customers: what it says, or how it breaks the
@@ -16,7 +18,7 @@ type Row struct {
 	Features   Record // possibly partial: Complete has not been called
 	Label      *int   // nil if the table has none or the cell is empty
 	Explain    bool   // NDJSON only
-	Violations Violations
+	Violations failure.Violations
 }
 
 // Table reads rows of customers one by one, in constant memory.
@@ -52,13 +54,13 @@ func NewCSVTable(s *Schema, r io.Reader, maxRow int) (Table, error) {
 	}
 	t := &csvTable{schema: s, csv: text, names: text.Header()}
 	if violations := t.readHeader(); violations.Count() > 0 {
-		return nil, &Error{Kind: Invalid, Detail: "the header row does not fit the schema", Violations: violations.Listed, Omitted: violations.Omitted}
+		return nil, &failure.Error{Kind: failure.Invalid, Detail: "the header row does not fit the schema", Violations: violations.Listed, Omitted: violations.Omitted}
 	}
 	return t, nil
 }
 
 // readHeader maps columns to features and says what is wrong with them.
-func (t *csvTable) readHeader() (violations Violations) {
+func (t *csvTable) readHeader() (violations failure.Violations) {
 	seen := make(map[int]bool)
 	for i, name := range t.names {
 		column := t.schema.Feature(name)
@@ -72,11 +74,11 @@ func (t *csvTable) readHeader() (violations Violations) {
 			if !violations.Full() {
 				suggestion = t.schema.suggest(name)
 			}
-			violations.Add(Violation{nameOfColumn(t.names, i), CodeUnknown, "is not a column of the schema" + suggestion})
+			violations.Add(failure.Violation{Field: nameOfColumn(t.names, i), Code: failure.CodeUnknown, Detail: "is not a column of the schema" + suggestion})
 			continue
 		}
 		if seen[column] {
-			violations.Add(Violation{nameOfColumn(t.names, i), CodeDuplicate, "is given twice"})
+			violations.Add(failure.Violation{Field: nameOfColumn(t.names, i), Code: failure.CodeDuplicate, Detail: "is given twice"})
 		}
 		seen[column] = true
 		t.columns = append(t.columns, column)
@@ -86,7 +88,7 @@ func (t *csvTable) readHeader() (violations Violations) {
 	}
 	for i := range t.schema.Features {
 		if f := &t.schema.Features[i]; !seen[i] && f.Default == nil && !f.Exclude {
-			violations.Add(Violation{f.Name, CodeMissing, "is required, and the schema gives no default"})
+			violations.Add(failure.Violation{Field: f.Name, Code: failure.CodeMissing, Detail: "is required, and the schema gives no default"})
 		}
 	}
 	return violations
@@ -114,13 +116,13 @@ func (t *csvTable) unread(err error) (Row, error) {
 		return Row{}, err
 	}
 	row := Row{Line: bad.Line, Features: t.schema.NewRecord()}
-	row.Violations.Add(Violation{"row", CodeFormat, bad.Detail})
+	row.Violations.Add(failure.Violation{Field: "row", Code: failure.CodeFormat, Detail: bad.Detail})
 	return row, nil
 }
 
-func (t *csvTable) set(row *Row, i int, text string) *Violation {
+func (t *csvTable) set(row *Row, i int, text string) *failure.Violation {
 	if !utf8.ValidString(text) {
-		return &Violation{t.names[i], CodeFormat, "is not valid UTF-8; save the file as UTF-8"}
+		return &failure.Violation{Field: t.names[i], Code: failure.CodeFormat, Detail: "is not valid UTF-8; save the file as UTF-8"}
 	}
 	switch column := t.columns[i]; column {
 	case columnID:
@@ -144,13 +146,13 @@ func (s *Schema) isID(name string) bool {
 }
 
 // setLabel sets a row's label from text; empty text leaves it unknown.
-func (s *Schema) setLabel(row *Row, text string) *Violation {
+func (s *Schema) setLabel(row *Row, text string) *failure.Violation {
 	if text == "" {
 		return nil
 	}
 	label, ok := s.Label.FromText(text)
 	if !ok {
-		return &Violation{s.Label.Name, CodeCategory, "must be one of " + s.Label.spellings() + ", or empty"}
+		return &failure.Violation{Field: s.Label.Name, Code: failure.CodeCategory, Detail: "must be one of " + s.Label.spellings() + ", or empty"}
 	}
 	row.Label = &label
 	return nil
@@ -158,15 +160,15 @@ func (s *Schema) setLabel(row *Row, text string) *Violation {
 
 // CheckCustomerID says what is wrong with a customer id: it is 1 to 256
 // bytes of printable UTF-8.
-func CheckCustomerID(field, id string) *Violation {
+func CheckCustomerID(field, id string) *failure.Violation {
 	const most = 256
 	switch {
 	case id == "":
-		return &Violation{field, CodeMissing, "is empty"}
+		return &failure.Violation{Field: field, Code: failure.CodeMissing, Detail: "is empty"}
 	case len(id) > most:
-		return &Violation{field, CodeFormat, fmt.Sprintf("is longer than %d bytes", most)}
+		return &failure.Violation{Field: field, Code: failure.CodeFormat, Detail: fmt.Sprintf("is longer than %d bytes", most)}
 	case !utf8.ValidString(id) || strings.ContainsFunc(id, func(r rune) bool { return r < ' ' || r == 0x7f }):
-		return &Violation{field, CodeFormat, "must be printable UTF-8"}
+		return &failure.Violation{Field: field, Code: failure.CodeFormat, Detail: "must be printable UTF-8"}
 	}
 	return nil
 }

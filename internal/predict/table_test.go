@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 )
 
@@ -151,8 +152,8 @@ func TestCSVHeaderFaults(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := predict.NewCSVTable(s, strings.NewReader(tt.text), 1<<16)
-			var e *predict.Error
-			if !errors.As(err, &e) || e.Kind != predict.Invalid || err.Error() != tt.want {
+			var e *failure.Error
+			if !errors.As(err, &e) || e.Kind != failure.Invalid || err.Error() != tt.want {
 				t.Errorf("got  %v\nwant %s", err, tt.want)
 			}
 		})
@@ -228,8 +229,8 @@ func TestLongRowsAreRefusedWithoutReadingThem(t *testing.T) {
 			if !strings.Contains(err.Error(), tt.line) {
 				t.Errorf("%v does not name %s", err, tt.line)
 			}
-			var e *predict.Error
-			if !errors.As(err, &e) || e.Kind != predict.Invalid || !strings.Contains(err.Error(), "longer than 16384 bytes") {
+			var e *failure.Error
+			if !errors.As(err, &e) || e.Kind != failure.Invalid || !strings.Contains(err.Error(), "longer than 16384 bytes") {
 				t.Errorf("got %v", err)
 			}
 			if read.n > maxRow+slack {
@@ -361,8 +362,8 @@ func TestCheckCustomerID(t *testing.T) {
 			t.Errorf("%q: %+v", id, v)
 		}
 	}
-	for id, code := range map[string]string{"": predict.CodeMissing, strings.Repeat("x", 257): predict.CodeFormat,
-		"a\nb": predict.CodeFormat, "a\x7f": predict.CodeFormat, "a\xff": predict.CodeFormat, "\x00": predict.CodeFormat} {
+	for id, code := range map[string]string{"": failure.CodeMissing, strings.Repeat("x", 257): failure.CodeFormat,
+		"a\nb": failure.CodeFormat, "a\x7f": failure.CodeFormat, "a\xff": failure.CodeFormat, "\x00": failure.CodeFormat} {
 		if v := predict.CheckCustomerID("customer_id", id); v == nil || v.Code != code || v.Field != "customer_id" {
 			t.Errorf("%q: %+v, want %s", id, v, code)
 		}
@@ -395,8 +396,8 @@ func FuzzCSVTable(f *testing.F) {
 		read := &counter{r: strings.NewReader(text)}
 		table, err := predict.NewCSVTable(s, read, maxRow)
 		if err != nil {
-			var e *predict.Error
-			if !errors.As(err, &e) || e.Kind != predict.Invalid {
+			var e *failure.Error
+			if !errors.As(err, &e) || e.Kind != failure.Invalid {
 				t.Fatalf("the header: %v", err)
 			}
 			return
@@ -407,8 +408,8 @@ func FuzzCSVTable(f *testing.F) {
 				return
 			}
 			if err != nil {
-				var e *predict.Error
-				if !errors.As(err, &e) || e.Kind != predict.Invalid {
+				var e *failure.Error
+				if !errors.As(err, &e) || e.Kind != failure.Invalid {
 					t.Fatal(err)
 				}
 				return

@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 )
 
@@ -399,7 +400,7 @@ func (b *Batch) ask(ctx context.Context, rows []predict.Vector, explain bool) (s
 	scores, err = b.scorer.Score(ctx, rows, explain)
 	if err == nil && (len(scores.Score) != len(rows) || len(scores.Label) != len(rows) ||
 		(scores.Contributions != nil && len(scores.Contributions) != len(rows))) {
-		err = predict.Errorf(predict.BadModel, "the model answered %d rows with %d scores", len(rows), len(scores.Score))
+		err = failure.Errorf(failure.BadModel, "the model answered %d rows with %d scores", len(rows), len(scores.Score))
 	}
 	return scores, err
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 	"gateway/internal/scoring"
 )
@@ -48,7 +49,7 @@ func (g *gate) Score(ctx context.Context, rows []predict.Vector, explain bool) (
 		}
 		return out, f(&out)
 	case <-ctx.Done():
-		return predict.Scores{}, &predict.Error{Kind: predict.Deadline, Detail: "late", Err: ctx.Err()}
+		return predict.Scores{}, &failure.Error{Kind: failure.Deadline, Detail: "late", Err: ctx.Err()}
 	}
 }
 
@@ -183,11 +184,11 @@ func (a *request) wants(t *testing.T, firsts ...float64) {
 }
 
 // fails waits for the answer, which must be an error of this kind.
-func (a *request) fails(t *testing.T, kind predict.Kind) *predict.Error {
+func (a *request) fails(t *testing.T, kind failure.Kind) *failure.Error {
 	t.Helper()
 	<-a.done
 	a.cancel()
-	var e *predict.Error
+	var e *failure.Error
 	if !errors.As(a.err, &e) || e.Kind != kind {
 		t.Fatalf("got %v, want an error of kind %v", a.err, kind)
 	}
@@ -303,7 +304,7 @@ func TestWhoLeavesTheQueueIsNotInTheCall(t *testing.T) {
 		first := b.ask(t.Context(), vectors(1))
 		second, third, fourth := b.ask(t.Context(), vectors(2)), b.ask(t.Context(), vectors(3)), b.ask(t.Context(), vectors(4))
 		third.cancel()
-		if e := third.fails(t, predict.Deadline); !errors.Is(e, context.Canceled) {
+		if e := third.fails(t, failure.Deadline); !errors.Is(e, context.Canceled) {
 			t.Errorf("got %v", e)
 		}
 		b.call(t, 0).ok()
@@ -328,7 +329,7 @@ func TestWhoLeavesACallLeavesItToTheOthers(t *testing.T) {
 		b.call(t, 0).ok()
 		shared := b.call(t, 1)
 		second.cancel()
-		second.fails(t, predict.Deadline)
+		second.fails(t, failure.Deadline)
 		rows[0][0] = 99 // its memory is the caller's again
 		if got := shared.firsts(); shared.ctx.Err() != nil || !slices.Equal(got, []float64{2, 3}) {
 			t.Errorf("the call has %v and error %v", got, shared.ctx.Err())
@@ -346,8 +347,8 @@ func TestACallThatAllHaveLeftIsCancelled(t *testing.T) {
 		shared := b.call(t, 1)
 		second.cancel()
 		third.cancel()
-		second.fails(t, predict.Deadline)
-		third.fails(t, predict.Deadline)
+		second.fails(t, failure.Deadline)
+		third.fails(t, failure.Deadline)
 		synctest.Wait()
 		if shared.ctx.Err() == nil {
 			t.Error("the call goes on for nobody")
@@ -366,13 +367,13 @@ func TestACallHasItsOwnDeadlineNotThatOfTheFirst(t *testing.T) {
 		second, third := b.ask(hasty, vectors(2)), b.ask(t.Context(), vectors(3))
 		b.call(t, 0).ok()
 		shared := b.call(t, 1)
-		if e := second.fails(t, predict.Deadline); second.took != 300*time.Millisecond || !errors.Is(e, context.DeadlineExceeded) {
+		if e := second.fails(t, failure.Deadline); second.took != 300*time.Millisecond || !errors.Is(e, context.DeadlineExceeded) {
 			t.Errorf("told after %v: %v", second.took, e)
 		}
 		if deadline, ok := shared.ctx.Deadline(); !ok || time.Until(deadline) != 700*time.Millisecond {
 			t.Errorf("the call's deadline is %v from now", time.Until(deadline))
 		}
-		third.fails(t, predict.Deadline)
+		third.fails(t, failure.Deadline)
 		if third.took != time.Second {
 			t.Errorf("it ended after %v", third.took)
 		}
@@ -391,7 +392,7 @@ func TestARowWhoseTimeIsUpNeverGoesOut(t *testing.T) {
 		second, third := b.ask(short, vectors(2)), b.ask(t.Context(), vectors(3))
 		time.Sleep(200 * time.Millisecond) // 50 ms are left, and no call is that short
 		b.call(t, 1).ok()
-		second.fails(t, predict.Deadline)
+		second.fails(t, failure.Deadline)
 		if second.took != 200*time.Millisecond {
 			t.Errorf("told after %v", second.took)
 		}
@@ -412,7 +413,7 @@ func TestWhoCannotBeAnsweredInTimeIsToldAtOnce(t *testing.T) {
 		b.ask(t.Context(), vectors(1))
 		hasty, cancel := context.WithTimeout(t.Context(), 90*time.Millisecond)
 		defer cancel()
-		if a := b.ask(hasty, vectors(2)); a.fails(t, predict.Deadline) != nil && a.took != 0 {
+		if a := b.ask(hasty, vectors(2)); a.fails(t, failure.Deadline) != nil && a.took != 0 {
 			t.Errorf("told after %v", a.took)
 		}
 		for i := range 8 { // four calls in the queue
@@ -421,12 +422,12 @@ func TestWhoCannotBeAnsweredInTimeIsToldAtOnce(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 120*time.Millisecond)
 		defer cancel()
 		a := b.ask(ctx, vectors(3))
-		if e := a.fails(t, predict.Unavailable); a.took != 0 || e.RetryAfter != 4*b.Status().Latency {
+		if e := a.fails(t, failure.Unavailable); a.took != 0 || e.RetryAfter != 4*b.Status().Latency {
 			t.Errorf("told after %v, with %v", a.took, e.RetryAfter)
 		}
 		gone, cancel := context.WithCancel(t.Context())
 		cancel()
-		b.ask(gone, vectors(4)).fails(t, predict.Deadline)
+		b.ask(gone, vectors(4)).fails(t, failure.Deadline)
 		if b.metric("gateway_batch_shed_total") != 2 {
 			t.Error("not counted")
 		}
@@ -445,7 +446,7 @@ func TestAFullQueueSaysWhenToComeBack(t *testing.T) {
 			small = append(small, b.ask(t.Context(), vectors(float64(i))))
 		}
 		for _, rows := range []int{30, 1} {
-			e := b.ask(t.Context(), vectors(sequence(200, rows)...)).fails(t, predict.Unavailable)
+			e := b.ask(t.Context(), vectors(sequence(200, rows)...)).fails(t, failure.Unavailable)
 			if e.RetryAfter <= 0 {
 				t.Errorf("%d rows: retry after %v", rows, e.RetryAfter)
 			}
@@ -479,7 +480,7 @@ func TestWhoAsksForLittleIsNotRefusedForLargeRequests(t *testing.T) {
 		}
 		small := within(150*time.Millisecond, 2)
 		// The rows before it take two seconds, as do its own, and that is the best case.
-		within(5*time.Second, sequence(300, 40)...).fails(t, predict.Unavailable)
+		within(5*time.Second, sequence(300, 40)...).fails(t, failure.Unavailable)
 		b.ask(t.Context(), vectors(3, 4)) // does not fit into the same call
 		if wait := b.Status().Wait; wait != 200*time.Millisecond {
 			t.Errorf("behind three rows a small request is said to wait %v, want two calls of 100 ms", wait)
@@ -537,11 +538,11 @@ func TestAPatientCallerNeedsNoTimerAndIsHeardAllTheSame(t *testing.T) {
 			leaver, ctx := join(3, time.Second)
 			stays, _ := join(4, time.Second)
 			stays2, _ := join(5, time.Second)
-			if hasty.fails(t, predict.Deadline); hasty.took != 300*time.Millisecond {
+			if hasty.fails(t, failure.Deadline); hasty.took != 300*time.Millisecond {
 				t.Errorf("told after %v", hasty.took)
 			}
 			ctx.leave()
-			if e := leaver.fails(t, predict.Deadline); !errors.Is(e, context.Canceled) {
+			if e := leaver.fails(t, failure.Deadline); !errors.Is(e, context.Canceled) {
 				t.Errorf("got %v", e)
 			}
 			b.with(t, 1).ok()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/bits"
 
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 )
 
@@ -20,8 +21,8 @@ import (
 
 // splittable reports whether some of the rows alone may have caused an error.
 func splittable(err error) bool {
-	var e *predict.Error
-	return errors.As(err, &e) && !e.General && (e.Kind == predict.BadModel || e.Kind == predict.Invalid)
+	var e *failure.Error
+	return errors.As(err, &e) && !e.General && (e.Kind == failure.BadModel || e.Kind == failure.Invalid)
 }
 
 // bisectBudget is the budget of further calls of a Batch, in quarters of a call: a

@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 	"gateway/internal/scoring"
 )
@@ -21,7 +22,7 @@ import (
 type picky struct {
 	mu    sync.Mutex
 	calls int
-	err   *predict.Error // instead of "a row is bad"
+	err   *failure.Error // instead of "a row is bad"
 }
 
 func (p *picky) Score(_ context.Context, rows []predict.Vector, _ bool) (predict.Scores, error) {
@@ -35,7 +36,7 @@ func (p *picky) Score(_ context.Context, rows []predict.Vector, _ bool) (predict
 			if p.err != nil {
 				return predict.Scores{}, p.err
 			}
-			return predict.Scores{}, predict.Errorf(predict.BadModel, "a row is bad")
+			return predict.Scores{}, failure.Errorf(failure.BadModel, "a row is bad")
 		}
 		out.Score = append(out.Score, row[0])
 		out.Label = append(out.Label, 0)
@@ -63,13 +64,13 @@ func together(t *testing.T, model *picky, requests [][]predict.Vector) (unscored
 					if err == nil && scores.Errors != nil {
 						rowErr = scores.Errors[i]
 					}
-					var e *predict.Error
+					var e *failure.Error
 					switch {
 					case rowErr == nil && row[0] < 0:
 						t.Errorf("a bad row has score %v", scores.Score[i])
 					case rowErr == nil && scores.Score[i] != row[0]:
 						t.Errorf("row %v has score %v", row[0], scores.Score[i])
-					case rowErr != nil && (!errors.As(rowErr, &e) || e.Kind != predict.BadModel):
+					case rowErr != nil && (!errors.As(rowErr, &e) || e.Kind != failure.BadModel):
 						t.Errorf("row %v has %v", row[0], rowErr)
 					case rowErr != nil && row[0] >= 0:
 						unscored++
@@ -172,7 +173,7 @@ func TestACallWithManyBadRowsIsGivenUp(t *testing.T) {
 }
 
 func TestAFailureThatNoRowIsToBlameForIsNotSplit(t *testing.T) {
-	model := &picky{err: &predict.Error{Kind: predict.BadModel, Detail: "unreachable", General: true}}
+	model := &picky{err: &failure.Error{Kind: failure.BadModel, Detail: "unreachable", General: true}}
 	if n := together(t, model, requestsOf([]int{1, 1, 1, 5}, map[int]bool{2: true})); n != 6 || model.calls != 2 {
 		t.Errorf("%d sound rows suffered in %d calls, want 6 in 2", n, model.calls)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/failsafe-go/failsafe-go/circuitbreaker"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 )
 
@@ -101,7 +102,7 @@ func (b *Breaker) Score(ctx context.Context, rows []predict.Vector, explain bool
 	}
 	epoch := b.epoch.Load()
 	trial := b.circuit.IsHalfOpen()
-	result := failure // also where the scorer panics
+	result := failed // also where the scorer panics
 	defer func() { b.record(result, trial, epoch) }()
 	begun := time.Now()
 	out, err := b.scorer.Score(ctx, rows, explain)
@@ -118,7 +119,7 @@ func (b *Breaker) refusal() error {
 	if wait == 0 { // half-open: the trial calls have not ended
 		wait = b.o.Open
 	}
-	return &predict.Error{Kind: predict.Unavailable, RetryAfter: wait, Detail: "the model has not answered for a while, and is not asked"}
+	return &failure.Error{Kind: failure.Unavailable, RetryAfter: wait, Detail: "the model has not answered for a while, and is not asked"}
 }
 
 // breakerResult is what the end of a call says about the endpoint.
@@ -127,7 +128,7 @@ type breakerResult int
 const (
 	ignored breakerResult = iota
 	success
-	failure
+	failed
 	silence // a timeout during which no call was answered
 )
 
@@ -136,28 +137,28 @@ func (b *Breaker) classify(err error, begun, ended time.Time) breakerResult {
 	if err == nil {
 		return success
 	}
-	var e *predict.Error
+	var e *failure.Error
 	switch {
 	case errors.Is(err, context.Canceled):
 		return ignored
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &e) && e.Kind == predict.Deadline:
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &e) && e.Kind == failure.Deadline:
 		switch {
 		case ended.Sub(begun) < b.o.Timeout*3/4: // the caller's deadline was short
 			return ignored
 		case b.heard.Load() > int64(begun.Sub(b.made)): // another call was answered
-			return failure
+			return failed
 		}
 		return silence
 	case e == nil: // an internal fault
-		return failure
-	case e.Kind == predict.Unavailable && e.Throttled, e.Kind == predict.BadModel && e.Refused:
+		return failed
+	case e.Kind == failure.Unavailable && e.Throttled, e.Kind == failure.BadModel && e.Refused:
 		return success
-	case e.Kind == predict.Unavailable, e.Kind == predict.Invalid: // no model yet, or no call was made
+	case e.Kind == failure.Unavailable, e.Kind == failure.Invalid: // no model yet, or no call was made
 		return ignored
 	case b.o.Updating != nil && b.o.Updating():
 		return ignored
 	}
-	return failure
+	return failed
 }
 
 // record records a result unless the state has changed since the call began. A

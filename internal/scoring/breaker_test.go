@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 	"gateway/internal/scoring"
 )
@@ -46,13 +47,13 @@ func (m *model) hangs() {
 	defer m.mu.Unlock()
 	m.do = func(ctx context.Context) error {
 		<-ctx.Done()
-		return &predict.Error{Kind: predict.Deadline, Detail: "the endpoint did not answer in time", Err: ctx.Err()}
+		return &failure.Error{Kind: failure.Deadline, Detail: "the endpoint did not answer in time", Err: ctx.Err()}
 	}
 }
 
 var (
-	crashed = &predict.Error{Kind: predict.BadModel, Detail: "the model failed (500)"}
-	down    = &predict.Error{Kind: predict.BadModel, General: true, Detail: "the endpoint cannot be reached"}
+	crashed = &failure.Error{Kind: failure.BadModel, Detail: "the model failed (500)"}
+	down    = &failure.Error{Kind: failure.BadModel, General: true, Detail: "the endpoint cannot be reached"}
 )
 
 // circuit is a Breaker with what has been seen of it.
@@ -108,12 +109,12 @@ func TestWhatOpensABreakerAndWhatDoesNot(t *testing.T) {
 		{"an endpoint that cannot be reached", down, 20, "open"},
 		{"an internal fault", errors.New("nobody knows"), 20, "open"},
 		{"one failure less", crashed, 19, "closed"},
-		{"rows that the model refuses", &predict.Error{Kind: predict.BadModel, Refused: true}, 100, "closed"},
-		{"rows that are too large", predict.Errorf(predict.Invalid, "row 1 is larger than the endpoint takes"), 100, "closed"},
-		{"throttling", &predict.Error{Kind: predict.Unavailable, Throttled: true}, 100, "closed"},
-		{"no model yet", &predict.Error{Kind: predict.Unavailable, Detail: "no model serves yet"}, 100, "closed"},
+		{"rows that the model refuses", &failure.Error{Kind: failure.BadModel, Refused: true}, 100, "closed"},
+		{"rows that are too large", failure.Errorf(failure.Invalid, "row 1 is larger than the endpoint takes"), 100, "closed"},
+		{"throttling", &failure.Error{Kind: failure.Unavailable, Throttled: true}, 100, "closed"},
+		{"no model yet", &failure.Error{Kind: failure.Unavailable, Detail: "no model serves yet"}, 100, "closed"},
 		{"callers who leave", context.Canceled, 100, "closed"},
-		{"callers with little time", &predict.Error{Kind: predict.Deadline}, 100, "closed"},
+		{"callers with little time", &failure.Error{Kind: failure.Deadline}, 100, "closed"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -264,7 +265,7 @@ func TestAHalfOpenBreakerFindsOutWithFewCalls(t *testing.T) {
 func TestAProbeThatSaysNothingIsNoDeadEnd(t *testing.T) {
 	for name, do := range map[string]func(context.Context) error{
 		"its caller leaves": func(context.Context) error { return context.Canceled },
-		"no call was made":  func(context.Context) error { return predict.Errorf(predict.Unavailable, "no model serves yet") },
+		"no call was made":  func(context.Context) error { return failure.Errorf(failure.Unavailable, "no model serves yet") },
 		"it panics":         func(context.Context) error { panic("a fault") },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -344,10 +345,10 @@ func scores(rows int) predict.Scores {
 	return predict.Scores{Model: "m", Score: slices.Repeat([]float64{.5}, rows), Label: make([]int, rows)}
 }
 
-func wantUnavailable(t *testing.T, err error) *predict.Error {
+func wantUnavailable(t *testing.T, err error) *failure.Error {
 	t.Helper()
-	var e *predict.Error
-	if !errors.As(err, &e) || e.Kind != predict.Unavailable || e.RetryAfter <= 0 || e.Throttled {
+	var e *failure.Error
+	if !errors.As(err, &e) || e.Kind != failure.Unavailable || e.RetryAfter <= 0 || e.Throttled {
 		t.Fatalf("got %v, want an Error of kind Unavailable that says when to come back", err)
 	}
 	return e

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 )
 
@@ -136,14 +137,14 @@ func (b *Batch) report(t *ticket, err error) {
 		b.metrics.scored.Observe(t.took.Seconds())
 		return
 	}
-	var e *predict.Error
+	var e *failure.Error
 	errors.As(err, &e)
 	switch {
-	case e != nil && e.Kind == predict.Unavailable && e.Throttled:
+	case e != nil && e.Kind == failure.Unavailable && e.Throttled:
 		t.outcome = throttled
 		b.metrics.throttled.Observe(t.took.Seconds())
 		return
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), e != nil && e.Kind == predict.Deadline:
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), e != nil && e.Kind == failure.Deadline:
 		t.outcome = stalled
 	default:
 		t.outcome = unknown

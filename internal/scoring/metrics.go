@@ -7,7 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"gateway/internal/predict"
+	"gateway/internal/failure"
 )
 
 // batchMetrics divide the time of requests into the wait for a slot and the call of
@@ -84,9 +84,9 @@ func (m *batchMetrics) late(ctx context.Context) {
 // leftError is the error of a request that is no longer waited for.
 func leftError(ctx context.Context) error {
 	if err := ctx.Err(); errors.Is(err, context.Canceled) {
-		return &predict.Error{Kind: predict.Deadline, Detail: "the caller left before the model answered", Err: err}
+		return &failure.Error{Kind: failure.Deadline, Detail: "the caller left before the model answered", Err: err}
 	}
-	return &predict.Error{Kind: predict.Deadline, Detail: "the model did not answer in the time allowed", Err: context.DeadlineExceeded}
+	return &failure.Error{Kind: failure.Deadline, Detail: "the model did not answer in the time allowed", Err: context.DeadlineExceeded}
 }
 
 // refuse returns the error of a request that cannot be queued, or nil. b.mu is held.
@@ -97,13 +97,13 @@ func (b *Batch) refuse(ctx context.Context, rows int, now time.Time) error {
 	}
 	if b.stopping {
 		b.metrics.stopping.Inc()
-		return &predict.Error{Kind: predict.Unavailable, Detail: "the gateway is stopping", RetryAfter: time.Second}
+		return &failure.Error{Kind: failure.Unavailable, Detail: "the gateway is stopping", RetryAfter: time.Second}
 	}
 	before, waiting := b.queue.before(rows)
 	wait := b.drain(before)
 	if waiting > 0 && waiting+rows > b.o.MaxQueued {
 		b.metrics.full.Inc()
-		return &predict.Error{Kind: predict.Unavailable, RetryAfter: max(wait, time.Millisecond),
+		return &failure.Error{Kind: failure.Unavailable, RetryAfter: max(wait, time.Millisecond),
 			Detail: "more requests wait for the model than it can answer"}
 	}
 	deadline, ok := ctx.Deadline()
@@ -121,10 +121,10 @@ func (b *Batch) refuse(ctx context.Context, rows int, now time.Time) error {
 	}
 	b.metrics.unreachable.Inc()
 	if deadline.After(now.Add(b.concurrency.best)) {
-		return &predict.Error{Kind: predict.Unavailable, RetryAfter: max(wait, time.Millisecond),
+		return &failure.Error{Kind: failure.Unavailable, RetryAfter: max(wait, time.Millisecond),
 			Detail: "too many requests wait for the model to answer this one in time"}
 	}
-	return &predict.Error{Kind: predict.Deadline, Detail: "the model needs longer than the time that is left"}
+	return &failure.Error{Kind: failure.Deadline, Detail: "the model needs longer than the time that is left"}
 }
 
 // breakerMetrics count changes of the state and calls that were not made.

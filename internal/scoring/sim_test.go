@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 	"gateway/internal/scoring"
 )
@@ -65,7 +66,7 @@ func (e *endpoint) turn(ctx context.Context) error {
 	})
 	if refused {
 		time.Sleep(100 * time.Microsecond)
-		return &predict.Error{Kind: predict.Unavailable, Detail: "throttled", Throttled: true}
+		return &failure.Error{Kind: failure.Unavailable, Detail: "throttled", Throttled: true}
 	}
 	select {
 	case <-turn:
@@ -122,7 +123,7 @@ func (e *endpoint) late(ctx context.Context) error {
 	e.mu.Lock()
 	e.cancelled++
 	e.mu.Unlock()
-	return &predict.Error{Kind: predict.Deadline, Detail: "late", Err: ctx.Err()}
+	return &failure.Error{Kind: failure.Deadline, Detail: "late", Err: ctx.Err()}
 }
 
 // crowd asks for predictions and checks that each gets its own.
@@ -179,7 +180,7 @@ func (c *crowd) ask(timeout time.Duration, rows int) error {
 	defer c.mu.Unlock()
 	if err != nil {
 		c.failed[err.Error()]++
-		if e := (*predict.Error)(nil); errors.As(err, &e) && e.RetryAfter > 0 && took > 0 {
+		if e := (*failure.Error)(nil); errors.As(err, &e) && e.RetryAfter > 0 && took > 0 {
 			c.refusedLate++
 		}
 		return err

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 )
 
@@ -66,7 +67,7 @@ func (j *join) scores() (predict.Scores, error) {
 	failed := 0
 	for i := range j.models {
 		if j.out.Errors[i] == nil && j.models[i] != model {
-			j.out.Errors[i] = &predict.Error{Kind: predict.Unavailable, RetryAfter: time.Second,
+			j.out.Errors[i] = &failure.Error{Kind: failure.Unavailable, RetryAfter: time.Second,
 				Detail: "the model was being replaced; the row was scored by another one than its neighbours"}
 		}
 		if j.out.Errors[i] != nil {

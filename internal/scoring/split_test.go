@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 	"gateway/internal/scoring"
 )
@@ -68,8 +69,8 @@ func TestModelsThatNeverAgreeCostTheRowsOfTheFewerPart(t *testing.T) {
 			t.Fatalf("got %+v, %v", a.scores, a.err)
 		}
 		for i, err := range a.scores.Errors {
-			var e *predict.Error
-			if bad := i < 2; bad != (errors.As(err, &e) && e.Kind == predict.Unavailable) || !bad && err != nil {
+			var e *failure.Error
+			if bad := i < 2; bad != (errors.As(err, &e) && e.Kind == failure.Unavailable) || !bad && err != nil {
 				t.Errorf("row %d: %v", i, err)
 			}
 		}
@@ -125,7 +126,7 @@ func TestAskingAgainInVainCostsNoRowItsScore(t *testing.T) {
 	onGate(t, scoring.BatchOptions{MaxCalls: 4}, func(t *testing.T, b *gated) {
 		a, again := cutForItsCost(t, b)
 		before := b.count()
-		again.fail(&predict.Error{Kind: predict.Unavailable, Detail: "throttled"})
+		again.fail(&failure.Error{Kind: failure.Unavailable, Detail: "throttled"})
 		<-a.done
 		if a.err != nil || a.scores.Model != "old" || !slices.Equal(a.scores.Score[:15], sequence(100, 15)) {
 			t.Fatalf("got %+v, %v", a.scores, a.err)
@@ -144,7 +145,7 @@ func TestAskingAgainInVainCostsNoRowItsScore(t *testing.T) {
 func TestAPartThatFailsLeavesTheOthers(t *testing.T) {
 	onGate(t, scoring.BatchOptions{MaxRows: 2, MaxCalls: 4}, func(t *testing.T, b *gated) {
 		a := b.ask(t.Context(), vectors(sequence(0, 6)...))
-		busy := &predict.Error{Kind: predict.Unavailable, Detail: "throttled"}
+		busy := &failure.Error{Kind: failure.Unavailable, Detail: "throttled"}
 		b.with(t, 0).ok()
 		b.with(t, 2).fail(busy)
 		b.with(t, 4).ok()
@@ -159,7 +160,7 @@ func TestAPartThatFailsLeavesTheOthers(t *testing.T) {
 		none := b.ask(t.Context(), vectors(sequence(0, 3)...))
 		b.call(t, 3).fail(busy)
 		b.call(t, 4).fail(busy)
-		none.fails(t, predict.Unavailable)
+		none.fails(t, failure.Unavailable)
 	})
 }
 
@@ -245,7 +246,7 @@ func TestStopAnswersWhatItHasAndRefusesTheRest(t *testing.T) {
 		stopped := make(chan error, 1)
 		go func() { stopped <- b.Stop(t.Context()) }()
 		synctest.Wait()
-		if e := b.ask(t.Context(), vectors(3)).fails(t, predict.Unavailable); e.RetryAfter == 0 {
+		if e := b.ask(t.Context(), vectors(3)).fails(t, failure.Unavailable); e.RetryAfter == 0 {
 			t.Error("it does not say when to come back")
 		}
 		b.call(t, 0).ok()
@@ -276,8 +277,8 @@ func TestStopCutsOffWhatTakesTooLong(t *testing.T) {
 		if err := b.Stop(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v", err)
 		}
-		second.fails(t, predict.Deadline)
-		third.fails(t, predict.Deadline)
+		second.fails(t, failure.Deadline)
+		third.fails(t, failure.Deadline)
 	})
 }
 

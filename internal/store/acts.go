@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"gateway/internal/audit"
-	"gateway/internal/predict"
+	"gateway/internal/failure"
 )
 
 const (
@@ -79,7 +79,7 @@ func (s *Store) Acts(ctx context.Context, limit int, before string) ([]audit.Ent
 			return nil, failed("acts", err)
 		}
 		if known == 0 {
-			return nil, predict.Errorf(predict.NotFound, "there is no act %q", before)
+			return nil, failure.Errorf(failure.NotFound, "there is no act %q", before)
 		}
 		query, args = olderActsSQL, []any{before, limit}
 	}

@@ -7,7 +7,7 @@ import (
 	"errors"
 	"unicode/utf8"
 
-	"gateway/internal/predict"
+	"gateway/internal/failure"
 )
 
 const (
@@ -38,7 +38,7 @@ func (s *Store) PutArtifact(ctx context.Context, name string, body []byte) error
 			return err
 		}
 		if n, err := result.RowsAffected(); n == 0 && err == nil {
-			return predict.Errorf(predict.Conflict, "model %s has another artifact already", name)
+			return failure.Errorf(failure.Conflict, "model %s has another artifact already", name)
 		}
 		return nil
 	})
@@ -67,7 +67,7 @@ func (s *Store) RemoveArtifact(ctx context.Context, name string) error {
 			return err
 		}
 		if endpoints > 0 {
-			return predict.Errorf(predict.Conflict, "model %s serves", name)
+			return failure.Errorf(failure.Conflict, "model %s serves", name)
 		}
 		_, err := tx.ExecContext(ctx, removeArtifactSQL, name)
 		return err
@@ -75,5 +75,5 @@ func (s *Store) RemoveArtifact(ctx context.Context, name string) error {
 }
 
 func noArtifact(name string) error {
-	return predict.Errorf(predict.NotFound, "there is no artifact %q", name)
+	return failure.Errorf(failure.NotFound, "there is no artifact %q", name)
 }

@@ -6,8 +6,8 @@ import (
 	"sync"
 	"testing"
 
+	"gateway/internal/failure"
 	"gateway/internal/modelswap"
-	"gateway/internal/predict"
 )
 
 func testArtifacts(t *testing.T, open opener) {
@@ -19,7 +19,7 @@ func testArtifacts(t *testing.T, open opener) {
 		for range 2 {
 			must(t, s.PutArtifact(ctx, "a", []byte(body)))
 		}
-		wantKind(t, s.PutArtifact(ctx, "a", []byte(`{}`)), predict.Conflict, "model a has another artifact already")
+		wantKind(t, s.PutArtifact(ctx, "a", []byte(`{}`)), failure.Conflict, "model a has another artifact already")
 		got, err := s.Artifact(ctx, "a")
 		must(t, err)
 		want(t, "artifact", string(got), body)
@@ -27,7 +27,7 @@ func testArtifacts(t *testing.T, open opener) {
 	t.Run("an unknown artifact is not found", func(t *testing.T) {
 		t.Parallel()
 		_, err := open(t).Artifact(ctx, "x")
-		wantKind(t, err, predict.NotFound, `there is no artifact "x"`)
+		wantKind(t, err, failure.NotFound, `there is no artifact "x"`)
 	})
 	t.Run("an artifact that is not text is refused", func(t *testing.T) {
 		t.Parallel()
@@ -49,7 +49,7 @@ func testRemovingArtifacts(t *testing.T, open opener) {
 		for range 2 {
 			must(t, s.RemoveArtifact(ctx, "a"))
 			_, err := s.Artifact(ctx, "a")
-			wantKind(t, err, predict.NotFound, `there is no artifact "a"`)
+			wantKind(t, err, failure.NotFound, `there is no artifact "a"`)
 		}
 	})
 	t.Run("that of a model that serves stays", func(t *testing.T) {
@@ -58,7 +58,7 @@ func testRemovingArtifacts(t *testing.T, open opener) {
 		must(t, s.PutArtifact(ctx, "a", []byte(`{}`)))
 		must(t, s.PutArtifact(ctx, "b", []byte(`{}`)))
 		serve(t, s, "e", "s", "a")
-		wantKind(t, s.RemoveArtifact(ctx, "a"), predict.Conflict, "model a serves")
+		wantKind(t, s.RemoveArtifact(ctx, "a"), failure.Conflict, "model a serves")
 		serve(t, s, "e", "s", "b")
 		must(t, s.RemoveArtifact(ctx, "a"))
 	})

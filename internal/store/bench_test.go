@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"testing"
 
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 )
 
@@ -15,7 +16,7 @@ const bankFeatures = `{"age":34,"job":"technician","marital":"married","educatio
 	`"euribor3m":0.715,"nr_employed":4991.6}`
 
 func benchPrediction() predict.Prediction {
-	p := predictionFor(predict.NewID(), "10042", epoch)
+	p := predictionFor(failure.NewID(), "10042", epoch)
 	p.Features = []byte(bankFeatures)
 	return p
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 )
 
@@ -59,7 +60,7 @@ func testCustomers(t *testing.T, open opener) {
 			"no id": {Features: []byte(`{}`)}, "label": {ID: "x", Label: ptr(2)},
 		} {
 			inserted, updated, err := s.PutCustomers(ctx, []predict.Customer{{ID: "good"}, bad})
-			wantKind(t, err, predict.Invalid, "a value cannot be stored")
+			wantKind(t, err, failure.Invalid, "a value cannot be stored")
 			want(t, name, []int{inserted, updated}, []int{0, 0})
 		}
 		want(t, "customers", len(allCustomers(t, s)), 0)

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 )
 
@@ -58,7 +59,7 @@ func testHealth(t *testing.T, open opener) {
 	putMany(t, s, "c", fewRows)
 	pass(time.Second)
 	writes(3)
-	wantKind(t, s.Append(t.Context(), []predict.Prediction{{ID: "p", CreatedAt: epoch, Label: 7}}), predict.Invalid, "a value cannot be stored")
+	wantKind(t, s.Append(t.Context(), []predict.Prediction{{ID: "p", CreatedAt: epoch, Label: 7}}), failure.Invalid, "a value cannot be stored")
 	writes(4)
 }
 

@@ -5,7 +5,7 @@ import (
 	"database/sql"
 	"errors"
 
-	"gateway/internal/predict"
+	"gateway/internal/failure"
 )
 
 const (
@@ -34,7 +34,7 @@ func (s *Store) Identity(ctx context.Context, known string) (id string, err erro
 			}
 		}
 		if known == "" {
-			known = predict.NewID()
+			known = failure.NewID()
 		}
 		if _, err := tx.ExecContext(ctx, insertIdentitySQL, known); err != nil {
 			return err

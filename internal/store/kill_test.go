@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 )
 
@@ -74,7 +75,7 @@ func appendUntilKilled(path string) {
 	for range 8 {
 		go func() {
 			for {
-				p := newPrediction(predict.NewID())
+				p := newPrediction(failure.NewID())
 				fail(s.Append(context.Background(), []predict.Prediction{p}))
 				_, err := fmt.Println(p.ID)
 				fail(err)

@@ -6,8 +6,8 @@ import (
 	"errors"
 	"time"
 
+	"gateway/internal/failure"
 	"gateway/internal/modelswap"
-	"gateway/internal/predict"
 )
 
 // A lease names the gateway that works on a renewal and the time until which it
@@ -123,5 +123,5 @@ func (s *Store) RequestCancel(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	return predict.Errorf(predict.Conflict, "renewal %s is %s", id, r.Status)
+	return failure.Errorf(failure.Conflict, "renewal %s is %s", id, r.Status)
 }

@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"gateway/internal/failure"
 	"gateway/internal/modelswap"
-	"gateway/internal/predict"
 )
 
 // setClock stops the store's clock.
@@ -301,10 +301,10 @@ func testCancelling(t *testing.T, open opener) {
 	t.Run("one that is unknown is not found, and one that has ended is a conflict", func(t *testing.T) {
 		t.Parallel()
 		s, r := setup(t)
-		wantKind(t, s.RequestCancel(ctx, "x"), predict.NotFound, `there is no renewal "x"`)
+		wantKind(t, s.RequestCancel(ctx, "x"), failure.NotFound, `there is no renewal "x"`)
 		r.Status = modelswap.Rejected
 		must(t, s.UpdateRenewal(ctx, r))
-		wantKind(t, s.RequestCancel(ctx, "r"), predict.Conflict, "renewal r is rejected")
+		wantKind(t, s.RequestCancel(ctx, "r"), failure.Conflict, "renewal r is rejected")
 		want(t, "stored", readRenewal(t, s, "r"), r)
 	})
 	t.Run("one that is resumed is not cancelled again", func(t *testing.T) {
@@ -400,6 +400,6 @@ func testAttempts(t *testing.T, open opener) {
 	t.Run("an unknown renewal is not found", func(t *testing.T) {
 		t.Parallel()
 		_, err := open(t).Attempts(ctx, "x")
-		wantKind(t, err, predict.NotFound, `there is no renewal "x"`)
+		wantKind(t, err, failure.NotFound, `there is no renewal "x"`)
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 )
 
@@ -45,7 +46,7 @@ func testLedger(t *testing.T, open opener) {
 		bad := newPrediction("bad")
 		bad.Label = 7
 		err := s.Append(ctx, []predict.Prediction{newPrediction("p"), bad})
-		wantKind(t, err, predict.Invalid, "a value cannot be stored")
+		wantKind(t, err, failure.Invalid, "a value cannot be stored")
 		want(t, "rows", countRows(t, s, "predictions"), 0)
 	})
 	t.Run("a score that is not finite is refused", func(t *testing.T) {
@@ -54,7 +55,7 @@ func testLedger(t *testing.T, open opener) {
 		for _, score := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
 			bad := newPrediction("bad")
 			bad.Score = score
-			wantKind(t, s.Append(ctx, []predict.Prediction{bad}), predict.Invalid, "a value cannot be stored")
+			wantKind(t, s.Append(ctx, []predict.Prediction{bad}), failure.Invalid, "a value cannot be stored")
 		}
 		largest := newPrediction("largest")
 		largest.Score = -math.MaxFloat64
@@ -88,7 +89,7 @@ func testLedger(t *testing.T, open opener) {
 			rows[i] = newPrediction(fmt.Sprintf("%03d", i))
 		}
 		rows[299].Label = 7
-		wantKind(t, s.Append(ctx, rows), predict.Invalid, "a value cannot be stored")
+		wantKind(t, s.Append(ctx, rows), failure.Invalid, "a value cannot be stored")
 		want(t, "rows", countRows(t, s, "predictions"), 256)
 		rows[299].Label = 1
 		must(t, s.Append(ctx, rows))

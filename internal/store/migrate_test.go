@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 
+	"gateway/internal/failure"
 	"gateway/internal/modelswap"
 	"gateway/internal/pgtest"
 	"gateway/internal/predict"
@@ -112,7 +113,7 @@ VALUES ('r', 7, 'running', 'manual', '', '{}', 0, 0, '{}', '{"champion":"m1","mo
 		want(t, "without a record", at("f", "any"), modelswap.Serving{Model: "lost", Version: 7})
 		serve(t, s, "e", "another", "m3")
 		want(t, "of its schema still", at("e", "mine"), modelswap.Serving{Model: "m1", Version: 6})
-		wantKind(t, s.RemoveArtifact(ctx, "m1"), predict.Conflict, "model m1 serves")
+		wantKind(t, s.RemoveArtifact(ctx, "m1"), failure.Conflict, "model m1 serves")
 
 		// The renewal that the earlier version evaluated goes on, with gateways of any schema.
 		r, err := s.ClaimRenewal(ctx, "a", "mine", time.Minute)

@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"time"
 
+	"gateway/internal/failure"
 	"gateway/internal/modelswap"
-	"gateway/internal/predict"
 )
 
 const (
@@ -86,7 +86,7 @@ func (s *Store) Model(ctx context.Context, name string) (*modelswap.Model, error
 }
 
 func noModel(name string) error {
-	return predict.Errorf(predict.NotFound, "there is no model %q", name)
+	return failure.Errorf(failure.NotFound, "there is no model %q", name)
 }
 
 // Models returns all, newest first.

@@ -7,9 +7,9 @@ import (
 	"sync"
 	"testing"
 
+	"gateway/internal/failure"
 	"gateway/internal/learn"
 	"gateway/internal/modelswap"
-	"gateway/internal/predict"
 )
 
 func readModel(t testing.TB, s *Store, name string) modelswap.Model {
@@ -53,9 +53,9 @@ func testModels(t *testing.T, open opener) {
 		t.Parallel()
 		s := open(t)
 		_, err := s.Model(ctx, "x")
-		wantKind(t, err, predict.NotFound, `there is no model "x"`)
-		wantKind(t, s.MarkServing(ctx, "x", at(0)), predict.NotFound, `there is no model "x"`)
-		wantKind(t, s.MarkRemoved(ctx, "x", at(0)), predict.NotFound, `there is no model "x"`)
+		wantKind(t, err, failure.NotFound, `there is no model "x"`)
+		wantKind(t, s.MarkServing(ctx, "x", at(0)), failure.NotFound, `there is no model "x"`)
+		wantKind(t, s.MarkRemoved(ctx, "x", at(0)), failure.NotFound, `there is no model "x"`)
 	})
 	t.Run("a removed model keeps its record, until the name is recorded again", func(t *testing.T) {
 		t.Parallel()
@@ -108,7 +108,7 @@ func testModels(t *testing.T, open opener) {
 		must(t, s.MarkServing(ctx, "a", at(30))) // rolled back
 		a.DeployedAt, a.RetiredAt, b.RetiredAt = ptr(at(30)), nil, ptr(at(30))
 		check("a serves again")
-		wantKind(t, s.MarkServing(ctx, "x", at(40)), predict.NotFound, `there is no model "x"`)
+		wantKind(t, s.MarkServing(ctx, "x", at(40)), failure.NotFound, `there is no model "x"`)
 		check("after a mistake")
 		wantStale(t, "late", s.MarkServing(ctx, "b", at(5)))
 		check("after a late mark")

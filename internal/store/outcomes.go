@@ -49,6 +49,7 @@ import (
 	"errors"
 	"time"
 
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 )
 
@@ -104,7 +105,7 @@ func (s *Store) RecordOutcomes(ctx context.Context, outcomes []predict.Outcome) 
 	}
 	for i := range outcomes {
 		if y := outcomes[i].Label; y != 0 && y != 1 {
-			return nil, predict.Errorf(predict.Invalid, "an outcome must be 0 or 1")
+			return nil, failure.Errorf(failure.Invalid, "an outcome must be 0 or 1")
 		}
 	}
 	may, err := s.mayMatch(ctx, outcomes)

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 )
 
@@ -110,7 +111,7 @@ func testOutcomes(t *testing.T, open opener) {
 		t.Parallel()
 		s := setup(t)
 		_, err := s.RecordOutcomes(ctx, []predict.Outcome{ofCustomer("c", 1, 0), ofCustomer("c", 2, 0)})
-		wantKind(t, err, predict.Invalid, "an outcome must be 0 or 1")
+		wantKind(t, err, failure.Invalid, "an outcome must be 0 or 1")
 		want(t, "outcomes", countRows(t, s, "outcomes"), 0)
 	})
 	t.Run("an outcome without a time was observed now", func(t *testing.T) {

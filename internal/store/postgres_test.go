@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 
+	"gateway/internal/failure"
 	"gateway/internal/modelswap"
 	"gateway/internal/pgtest"
 	"gateway/internal/predict"
@@ -88,7 +89,7 @@ func TestPostgresReplicasShareRenewals(t *testing.T) {
 	for i := range 60 {
 		all.Go(func() {
 			s, id := stores[i%len(stores)], fmt.Sprint(i)
-			var conflict *predict.Error
+			var conflict *failure.Error
 			switch err := s.InsertRenewal(ctx, newRenewal(id, modelswap.Queued, i)); {
 			case err == nil:
 				stored <- id
@@ -214,6 +215,6 @@ func TestPostgresRefusesTextItCannotKeep(t *testing.T) {
 	s := openTestPostgres(t)
 	for _, id := range []string{"a\x00b", "\xff"} {
 		_, _, err := s.PutCustomers(t.Context(), []predict.Customer{{ID: id}})
-		wantKind(t, err, predict.Invalid, "a value cannot be stored")
+		wantKind(t, err, failure.Invalid, "a value cannot be stored")
 	}
 }

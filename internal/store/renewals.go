@@ -8,8 +8,8 @@ import (
 	"fmt"
 	"time"
 
+	"gateway/internal/failure"
 	"gateway/internal/modelswap"
-	"gateway/internal/predict"
 )
 
 const (
@@ -122,16 +122,16 @@ func renewalValues(r *modelswap.Renewal) ([]any, error) {
 // renewalConflict lets a conflict name the renewal that is in the way. Should
 // that one have ended by now, the conflict stays as it is.
 func (s *Store) renewalConflict(ctx context.Context, id string, err error) error {
-	var conflict *predict.Error
-	if !errors.As(err, &conflict) || conflict.Kind != predict.Conflict {
+	var conflict *failure.Error
+	if !errors.As(err, &conflict) || conflict.Kind != failure.Conflict {
 		return err
 	}
 	other, err2 := s.unfinished(ctx)
 	if err2 != nil || other == nil || other.ID == id {
 		return err
 	}
-	return &predict.Error{
-		Kind:   predict.Conflict,
+	return &failure.Error{
+		Kind:   failure.Conflict,
 		Detail: fmt.Sprintf("renewal %s is still %s", other.ID, other.Status),
 		Err:    conflict.Err,
 	}
@@ -150,7 +150,7 @@ func (s *Store) Renewal(ctx context.Context, id string) (*modelswap.Renewal, err
 }
 
 func noRenewal(id string) error {
-	return predict.Errorf(predict.NotFound, "there is no renewal %q", id)
+	return failure.Errorf(failure.NotFound, "there is no renewal %q", id)
 }
 
 // Renewals returns the newest, newest first, at most limit, older than the one

@@ -9,9 +9,9 @@ import (
 	"sync"
 	"testing"
 
+	"gateway/internal/failure"
 	"gateway/internal/learn"
 	"gateway/internal/modelswap"
-	"gateway/internal/predict"
 )
 
 // pendingSteps are the steps of a renewal that has not begun.
@@ -129,17 +129,17 @@ func testRenewals(t *testing.T, open opener) {
 		first := newRenewal("first", modelswap.Queued, 0)
 		must(t, s.InsertRenewal(ctx, first))
 		second := newRenewal("second", modelswap.Queued, 1)
-		wantKind(t, s.InsertRenewal(ctx, second), predict.Conflict, "renewal first is still queued")
+		wantKind(t, s.InsertRenewal(ctx, second), failure.Conflict, "renewal first is still queued")
 		want(t, "revision of what was not stored", second.Revision, int64(0))
 		first.Status = modelswap.Running
 		must(t, s.UpdateRenewal(ctx, first))
-		wantKind(t, s.InsertRenewal(ctx, second), predict.Conflict, "renewal first is still running")
+		wantKind(t, s.InsertRenewal(ctx, second), failure.Conflict, "renewal first is still running")
 		first.Status = modelswap.Failed
 		must(t, s.UpdateRenewal(ctx, first))
 		must(t, s.InsertRenewal(ctx, second))
 
 		first.Status = modelswap.Running
-		wantKind(t, s.UpdateRenewal(ctx, first), predict.Conflict, "renewal second is still queued")
+		wantKind(t, s.UpdateRenewal(ctx, first), failure.Conflict, "renewal second is still queued")
 		want(t, "status", readRenewal(t, s, "first").Status, modelswap.Failed)
 		want(t, "revision of what was not saved", first.Revision, int64(3))
 	})
@@ -147,7 +147,7 @@ func testRenewals(t *testing.T, open opener) {
 		t.Parallel()
 		s := open(t)
 		must(t, s.InsertRenewal(ctx, newRenewal("r", modelswap.Failed, 0)))
-		wantKind(t, s.InsertRenewal(ctx, newRenewal("r", modelswap.Failed, 0)), predict.Conflict, "another one exists already")
+		wantKind(t, s.InsertRenewal(ctx, newRenewal("r", modelswap.Failed, 0)), failure.Conflict, "another one exists already")
 	})
 	t.Run("of a hundred that start together one is stored, and the others are told which", func(t *testing.T) {
 		t.Parallel()
@@ -167,7 +167,7 @@ func testRenewals(t *testing.T, open opener) {
 		first := slices.Index(stored[:], true)
 		for i, err := range errs {
 			if i != first {
-				wantKind(t, err, predict.Conflict, fmt.Sprintf("renewal %d is still queued", first))
+				wantKind(t, err, failure.Conflict, fmt.Sprintf("renewal %d is still queued", first))
 			}
 		}
 	})
@@ -175,9 +175,9 @@ func testRenewals(t *testing.T, open opener) {
 		t.Parallel()
 		s := open(t)
 		_, err := s.Renewal(ctx, "x")
-		wantKind(t, err, predict.NotFound, `there is no renewal "x"`)
+		wantKind(t, err, failure.NotFound, `there is no renewal "x"`)
 		_, err = s.Renewals(ctx, 5, "x")
-		wantKind(t, err, predict.NotFound, `there is no renewal "x"`)
+		wantKind(t, err, failure.NotFound, `there is no renewal "x"`)
 		r, err := s.unfinished(ctx)
 		must(t, err)
 		want(t, "unfinished", r, (*modelswap.Renewal)(nil))

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"gateway/internal/audit"
+	"gateway/internal/failure"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
 )
@@ -42,7 +43,7 @@ func testSchedules(t *testing.T, open opener) {
 		must(t, err)
 		want(t, "renewal", got, first)
 		err = s.SaveSchedule(ctx, modelswap.Schedule{Line: "b", Revision: 1}, newRenewal("second", modelswap.Queued, 1))
-		wantKind(t, err, predict.Conflict, "renewal first is still queued")
+		wantKind(t, err, failure.Conflict, "renewal first is still queued")
 		err = s.SaveSchedule(ctx, modelswap.Schedule{Line: "c"}, newRenewal("third", modelswap.Failed, 1))
 		if !errors.Is(err, modelswap.ErrStale) {
 			t.Errorf("an old revision gave %v, want ErrStale", err)
@@ -175,6 +176,6 @@ func testActs(t *testing.T, open opener) {
 		want(t, "second page", page(3, "b"), []string{"a"})
 		want(t, "third page", page(3, "a"), []string{})
 		_, err = s.Acts(ctx, 3, "x")
-		wantKind(t, err, predict.NotFound, `there is no act "x"`)
+		wantKind(t, err, failure.NotFound, `there is no act "x"`)
 	})
 }

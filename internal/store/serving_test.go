@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"gateway/internal/failure"
 	"gateway/internal/modelswap"
-	"gateway/internal/predict"
 )
 
 // serve makes a model serve in the place of what serves.
@@ -30,7 +30,7 @@ func serve(t testing.TB, s *Store, endpoint, schema, model string) modelswap.Ser
 
 func wantChanged(t *testing.T, err error, detail string) {
 	t.Helper()
-	wantKind(t, err, predict.Conflict, detail)
+	wantKind(t, err, failure.Conflict, detail)
 	if !errors.Is(err, modelswap.ErrChanged) {
 		t.Errorf("got %v, want modelswap.ErrChanged", err)
 	}
@@ -81,7 +81,7 @@ func testServing(t *testing.T, open opener) {
 	t.Run("what has no artifact cannot serve", func(t *testing.T) {
 		t.Parallel()
 		s := open(t)
-		wantKind(t, set(s, modelswap.Change{Model: "x"}), predict.NotFound, `there is no artifact "x"`)
+		wantKind(t, set(s, modelswap.Change{Model: "x"}), failure.NotFound, `there is no artifact "x"`)
 		now, err := s.Serving(ctx, "e", "s")
 		must(t, err)
 		want(t, "serving", now, modelswap.Serving{})

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"gateway/internal/failure"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
 )
@@ -46,7 +47,7 @@ func TestSQLiteKeepsEverythingWhenReopened(t *testing.T) {
 	s = openAt(t, path)
 	want(t, "customers", allCustomers(t, s), customers)
 	want(t, "renewal", readRenewal(t, s, r.ID), r)
-	wantKind(t, s.InsertRenewal(t.Context(), newRenewal("other", modelswap.Queued, 9)), predict.Conflict,
+	wantKind(t, s.InsertRenewal(t.Context(), newRenewal("other", modelswap.Queued, 9)), failure.Conflict,
 		"renewal full is still running")
 	want(t, "next sequence number", record(t, s, ofPrediction("p", 0, 6))[0].Duplicate, false)
 	want(t, "outcome", allCustomers(t, s)["c"].Outcome, int64(2))
@@ -183,7 +184,7 @@ func TestSQLiteFullDisk(t *testing.T) {
 	large.Features = []byte(`{"x":"` + strings.Repeat("x", 100000) + `"}`)
 	for range 10 {
 		err := s.Append(ctx, []predict.Prediction{large})
-		var e *predict.Error
+		var e *failure.Error
 		if err == nil || errors.As(err, &e) || !strings.Contains(err.Error(), "full") {
 			t.Errorf("got %v, want an error of ours that says what is full", err)
 		}
@@ -222,13 +223,13 @@ func TestOnlyAppendIsNotFlushed(t *testing.T) {
 			t.Errorf("after an Append that ends with %v the level is %d, want %d", fails, got, full)
 		}
 	}
-	bad := predictionFor(predict.NewID(), "10042", epoch)
+	bad := predictionFor(failure.NewID(), "10042", epoch)
 	bad.Caller, bad.Label = "shop", 2
 	if err := s.Append(ctx, []predict.Prediction{bad}); err == nil {
 		t.Error("a label of 2 was stored")
 	}
 	before := flushedAt(t, s)
-	must(t, s.Append(ctx, []predict.Prediction{predictionFor(predict.NewID(), "10042", epoch)}))
+	must(t, s.Append(ctx, []predict.Prediction{predictionFor(failure.NewID(), "10042", epoch)}))
 	must(t, s.inWrite(ctx, "test", func(tx *sql.Tx) error {
 		if got := level(tx); got != full {
 			t.Errorf("in another transaction the level is %d, want %d", got, full)

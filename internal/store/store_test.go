@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"gateway/internal/failure"
 	"gateway/internal/pgtest"
 	"gateway/internal/predict"
 )
@@ -179,9 +180,9 @@ func want(t testing.TB, what string, got, want any, options ...cmp.Option) {
 }
 
 // wantKind checks for an error that callers can act on, with its exact detail.
-func wantKind(t testing.TB, err error, kind predict.Kind, detail string) {
+func wantKind(t testing.TB, err error, kind failure.Kind, detail string) {
 	t.Helper()
-	var e *predict.Error
+	var e *failure.Error
 	if !errors.As(err, &e) || e.Kind != kind || e.Detail != detail {
 		t.Errorf("got error %v, want kind %v with detail %q", err, kind, detail)
 	}

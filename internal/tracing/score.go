@@ -9,6 +9,7 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 )
 
@@ -102,19 +103,19 @@ func (c *carrier) Keys() []string { return []string{"traceparent", "tracestate"}
 
 // kindOf names an error by its class: its text may say more than a trace should.
 func kindOf(err error) string {
-	var known *predict.Error
+	var known *failure.Error
 	switch errors.As(err, &known); {
 	case errors.Is(err, context.Canceled):
 		return "cancelled"
-	case errors.Is(err, context.DeadlineExceeded), known != nil && known.Kind == predict.Deadline:
+	case errors.Is(err, context.DeadlineExceeded), known != nil && known.Kind == failure.Deadline:
 		return "deadline"
 	case known == nil:
 		return "internal"
 	case known.Throttled:
 		return "throttled"
-	case known.Kind == predict.Unavailable:
+	case known.Kind == failure.Unavailable:
 		return "unavailable"
-	case known.Kind == predict.BadModel, known.Kind == predict.Invalid:
+	case known.Kind == failure.BadModel, known.Kind == failure.Invalid:
 		return "bad_model"
 	}
 	return "internal"

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 	"gateway/internal/scoring"
 	"gateway/internal/tracing/tracetest"
@@ -66,7 +67,7 @@ func TestACallOfTheEndpointIsASpanInTheRequestsTrace(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	e.err = &predict.Error{Kind: predict.Unavailable, Throttled: true, Detail: "too many calls for anna"}
+	e.err = &failure.Error{Kind: failure.Unavailable, Throttled: true, Detail: "too many calls for anna"}
 	if err := b.ask(scorer, kept); err == nil {
 		t.Fatal("no error")
 	}

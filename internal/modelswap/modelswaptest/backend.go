@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"gateway/internal/failure"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
 )
@@ -86,14 +87,14 @@ func TestPlatform(t *testing.T, open func(t *testing.T) Platform) {
 		if now, err := p.Deployer.Serving(t.Context()); now != (modelswap.Serving{}) || err != nil {
 			t.Errorf("%+v, %v", now, err)
 		}
-		var e *predict.Error
-		if _, err := p.Scorer.Score(t.Context(), platformRows(1), false); !errors.As(err, &e) || e.Kind != predict.Unavailable {
+		var e *failure.Error
+		if _, err := p.Scorer.Score(t.Context(), platformRows(1), false); !errors.As(err, &e) || e.Kind != failure.Unavailable {
 			t.Errorf("a score of no model: %v", err)
 		}
-		if _, err := p.Deployer.DeployModel(t.Context(), modelswap.Change{Model: "nothing"}); !errors.As(err, &e) || e.Kind != predict.NotFound {
+		if _, err := p.Deployer.DeployModel(t.Context(), modelswap.Change{Model: "nothing"}); !errors.As(err, &e) || e.Kind != failure.NotFound {
 			t.Errorf("deploying no model: %v", err)
 		}
-		if _, err := p.Deployer.ScoreWith(t.Context(), "nothing", platformRows(1)); !errors.As(err, &e) || e.Kind != predict.NotFound {
+		if _, err := p.Deployer.ScoreWith(t.Context(), "nothing", platformRows(1)); !errors.As(err, &e) || e.Kind != failure.NotFound {
 			t.Errorf("scoring with no model: %v", err)
 		}
 		if err := p.Deployer.RemoveModel(t.Context(), "nothing"); err != nil {
@@ -137,8 +138,8 @@ func TestPlatform(t *testing.T, open func(t *testing.T) Platform) {
 				}
 			}
 		}
-		var e *predict.Error
-		if err := p.Deployer.RemoveModel(ctx, "second"); !errors.As(err, &e) || e.Kind != predict.Conflict {
+		var e *failure.Error
+		if err := p.Deployer.RemoveModel(ctx, "second"); !errors.As(err, &e) || e.Kind != failure.Conflict {
 			t.Errorf("removing the model that serves: %v", err)
 		}
 		p.deploy(t, "first") // back
@@ -152,7 +153,7 @@ func TestPlatform(t *testing.T, open func(t *testing.T) Platform) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := p.Deployer.DeployModel(ctx, modelswap.Change{Model: "second", Over: now}); !errors.As(err, &e) || e.Kind != predict.NotFound {
+		if _, err := p.Deployer.DeployModel(ctx, modelswap.Change{Model: "second", Over: now}); !errors.As(err, &e) || e.Kind != failure.NotFound {
 			t.Errorf("deploying a model that was removed: %v", err)
 		}
 	})

@@ -11,6 +11,7 @@ import (
 	"testing/fstest"
 	"time"
 
+	"gateway/internal/failure"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
 )
@@ -134,7 +135,7 @@ func (b *Backend) InsertRenewal(_ context.Context, r *modelswap.Renewal) error {
 
 func (b *Backend) insert(r *modelswap.Renewal) error {
 	if b.renewals[r.ID] != nil {
-		return predict.Errorf(predict.Conflict, "renewal %s exists already", r.ID)
+		return failure.Errorf(failure.Conflict, "renewal %s exists already", r.ID)
 	}
 	if err := b.onlyOne(r.ID); err != nil {
 		return err
@@ -152,7 +153,7 @@ func (b *Backend) onlyOne(id string) error {
 			return err
 		}
 		if other != id && !r.Status.Final() {
-			return predict.Errorf(predict.Conflict, "renewal %s is still %s", r.ID, r.Status)
+			return failure.Errorf(failure.Conflict, "renewal %s is still %s", r.ID, r.Status)
 		}
 	}
 	return nil
@@ -220,7 +221,7 @@ func (b *Backend) RequestCancel(_ context.Context, id string) error {
 		return err
 	}
 	if r.Status.Final() {
-		return predict.Errorf(predict.Conflict, "renewal %s is %s", id, r.Status)
+		return failure.Errorf(failure.Conflict, "renewal %s is %s", id, r.Status)
 	}
 	b.cancel[id] = true
 	l := b.lease[id]
@@ -316,7 +317,7 @@ func (b *Backend) Renewal(_ context.Context, id string) (*modelswap.Renewal, err
 func (b *Backend) get(id string) (*modelswap.Renewal, error) {
 	text, ok := b.renewals[id]
 	if !ok {
-		return nil, predict.Errorf(predict.NotFound, "there is no renewal %q", id)
+		return nil, failure.Errorf(failure.NotFound, "there is no renewal %q", id)
 	}
 	r := &modelswap.Renewal{}
 	if err := json.Unmarshal(text, r); err != nil {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"gateway/internal/export"
+	"gateway/internal/failure"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
 )
@@ -113,7 +114,7 @@ func (b *Backend) DescribeModel(_ context.Context, name string) (modelswap.Model
 			return m, nil
 		}
 	}
-	return modelswap.Model{}, predict.Errorf(predict.NotFound, "there is no model %q", name)
+	return modelswap.Model{}, failure.Errorf(failure.NotFound, "there is no model %q", name)
 }
 
 // ScoreWith implements modelswap.Deployer.
@@ -185,7 +186,7 @@ func (b *Backend) RemoveModel(_ context.Context, name string) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.serving.Model == name {
-		return predict.Errorf(predict.Conflict, "model %s serves", name)
+		return failure.Errorf(failure.Conflict, "model %s serves", name)
 	}
 	return nil
 }

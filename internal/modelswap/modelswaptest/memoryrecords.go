@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"gateway/internal/failure"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
 )
@@ -33,7 +34,7 @@ func (b *Backend) Model(_ context.Context, name string) (*modelswap.Model, error
 	defer b.mu.Unlock()
 	m, ok := b.models[name]
 	if !ok {
-		return nil, predict.Errorf(predict.NotFound, "there is no model %q", name)
+		return nil, failure.Errorf(failure.NotFound, "there is no model %q", name)
 	}
 	return &m, nil
 }

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 )
 
@@ -95,7 +96,7 @@ func TestStoreWithoutDemo(t *testing.T, open func(t *testing.T) Ports) {
 	t.Run("an outcome finds its prediction and the customer", func(t *testing.T) {
 		s := open(t)
 		put(t, s, customer("1", `{}`))
-		id := predict.NewID()
+		id := failure.NewID()
 		appendTo(t, s, prediction(id, "1", noon))
 		want := predict.Match{Found: true, PredictionID: id, CustomerID: "1", Model: "model-1"}
 		if got := record(t, s, predict.Outcome{PredictionID: id, Label: 1, ObservedAt: noon})[0]; got != want {
@@ -104,7 +105,7 @@ func TestStoreWithoutDemo(t *testing.T, open func(t *testing.T) Ports) {
 	})
 	t.Run("a prediction that is known is ignored", func(t *testing.T) {
 		s := open(t)
-		first := prediction(predict.NewID(), "1", noon)
+		first := prediction(failure.NewID(), "1", noon)
 		appendTo(t, s, first, first)
 		appendTo(t, s, first)
 		want := predict.Match{Found: true, PredictionID: first.ID, CustomerID: "1", Model: "model-1"}
@@ -115,7 +116,7 @@ func TestStoreWithoutDemo(t *testing.T, open func(t *testing.T) Ports) {
 	t.Run("an outcome of a customer belongs to the latest prediction", func(t *testing.T) {
 		s := open(t)
 		put(t, s, customer("1", `{}`))
-		first, second := predict.NewID(), predict.NewID()
+		first, second := failure.NewID(), failure.NewID()
 		appendTo(t, s, prediction(first, "1", noon), prediction(second, "1", noon.Add(time.Minute)))
 		if got := record(t, s, predict.Outcome{CustomerID: "1", ObservedAt: noon.Add(time.Hour)})[0]; got.PredictionID != second {
 			t.Errorf("got %+v, want prediction %s", got, second)
@@ -131,7 +132,7 @@ func TestStoreWithoutDemo(t *testing.T, open func(t *testing.T) Ports) {
 	})
 	t.Run("an anonymous prediction takes an outcome", func(t *testing.T) {
 		s := open(t)
-		id := predict.NewID()
+		id := failure.NewID()
 		appendTo(t, s, prediction(id, "", noon))
 		want := predict.Match{Found: true, PredictionID: id, CustomerID: id, Model: "model-1"}
 		if got := record(t, s, predict.Outcome{PredictionID: id, Label: 1, ObservedAt: noon})[0]; got != want {
@@ -143,7 +144,7 @@ func TestStoreWithoutDemo(t *testing.T, open func(t *testing.T) Ports) {
 		put(t, s, customer("1", `{}`))
 		got := record(t, s, predict.Outcome{CustomerID: "nobody", ObservedAt: noon},
 			predict.Outcome{CustomerID: "1", ObservedAt: noon},
-			predict.Outcome{PredictionID: predict.NewID(), ObservedAt: noon})
+			predict.Outcome{PredictionID: failure.NewID(), ObservedAt: noon})
 		if got[0] != (predict.Match{}) || !got[1].Found || got[2] != (predict.Match{}) {
 			t.Errorf("got %+v", got)
 		}

@@ -1,0 +1,52 @@
+package failure
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// NewID returns a new id that sorts by time: a UUID of version 7 (RFC 9562).
+func NewID() string {
+	id, err := uuid.NewV7FromReader(randomness{})
+	if err != nil {
+		panic(err) // randomness never fails
+	}
+	return id.String()
+}
+
+// randomness is the runtime's generator, a ChaCha8 that the system seeds. An id
+// has to be unique, which takes no system call each.
+type randomness struct{}
+
+func (randomness) Read(p []byte) (int, error) {
+	for i := 0; i < len(p); i += 8 {
+		var word [8]byte
+		binary.NativeEndian.PutUint64(word[:], rand.Uint64())
+		copy(p[i:], word[:])
+	}
+	return len(p), nil
+}
+
+// IDBefore returns an id that sorts before all that NewID makes from a time on.
+func IDBefore(t time.Time) string {
+	ms := max(t.UnixMilli(), 0)
+	return fmt.Sprintf("%08x-%04x-0000-0000-000000000000", ms>>16&0xffffffff, ms&0xffff)
+}
+
+// IDTime is when an id that NewID made was made, to the millisecond. It is
+// false for any other text.
+func IDTime(id string) (t time.Time, ok bool) {
+	u, err := uuid.Parse(id)
+	if err != nil || u.Version() != 7 {
+		return time.Time{}, false
+	}
+	var ms int64
+	for _, b := range u[:6] {
+		ms = ms<<8 | int64(b)
+	}
+	return time.UnixMilli(ms).UTC(), true
+}
