@@ -3,7 +3,9 @@
 #   make image
 #   docker run --rm -p 8080:8080 -v gateway-data:/data gateway
 
-FROM golang:1.26-bookworm AS build
+# Bases are pinned by the digest of their index, which covers all architectures.
+# To renew one: docker buildx imagetools inspect TAG
+FROM golang:1.26.5-bookworm@sha256:1ecb7edf62a0408027bd5729dfd6b1b8766e578e8df93995b225dfd0944eb651 AS build
 WORKDIR /src
 # Modules first: this layer is made again only when go.mod or go.sum change.
 COPY go.mod go.sum ./
@@ -19,10 +21,10 @@ RUN --mount=type=cache,target=/go/pkg/mod \
 RUN mkdir -p /out/data
 
 # Holds CA certificates, time zones and the user 65532, but no shell.
-FROM gcr.io/distroless/static-debian12:nonroot
+FROM gcr.io/distroless/static-debian12:nonroot@sha256:afa5c872c891853ca7fcf1f12c3edb23f7eeef36189728842dd51042ff57f7ab
 COPY --from=build /out/gateway /gateway
 COPY --from=build --chown=65532:65532 /out/data /data
-# By number, so that Kubernetes' runAsNonRoot can tell that it is not root.
+# A number, because Kubernetes' runAsNonRoot does not look up names.
 USER 65532:65532
 ENV GATEWAY_ADDR=0.0.0.0:8080 \
     GATEWAY_DATA_DIR=/data
