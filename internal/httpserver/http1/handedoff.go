@@ -66,7 +66,7 @@ func (c *handedOffConn) read(b []byte) (int, error) {
 		}
 		return n, nil
 	}
-	if len(b) == 1 && c.raw != nil {
+	if len(b) == 1 && c.raw != nil && !c.http2 { // in HTTP/2 a frame may lack one byte
 		c.looked = false
 		if err := c.raw.Read(c.look); err != nil { // by a deadline, when the answer is made
 			return 0, err
