@@ -31,9 +31,9 @@ const noLabel = -1
 // anyRows lets parseAnswer take any number of scores.
 const anyRows = -1
 
-// parseAnswer reads the body of an answer to so many rows. Anything but one
-// probability for each row is an error, so that no score can come to stand
-// beside the wrong row. Errors repeat nothing of the body.
+// parseAnswer reads the body of an answer to rows rows. Anything but one
+// probability for each row is an error, so that no score is given to the wrong
+// row. Errors contain nothing of the body.
 func parseAnswer(mediaType string, body []byte, rows int) (a answer, err error) {
 	base := mediaType
 	if base != typeJSON && base != typeCSV {

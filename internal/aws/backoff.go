@@ -23,7 +23,7 @@ const (
 	maxEmpty   = 12
 )
 
-// after waits after a call that did so many; not at all where it did all.
+// after waits after a call that handled done items.
 func (b *backOff) after(ctx context.Context, done int) error {
 	if done > 0 {
 		b.empty = 0

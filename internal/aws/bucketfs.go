@@ -81,8 +81,8 @@ func (b *bucketFS) ReadDir(name string) ([]fs.DirEntry, error) {
 	return b.list(name, 0)
 }
 
-// list returns the entries of a folder, by name; at most so many, zero for
-// all. A folder without any does not exist.
+// list returns the entries of a folder by name, at most most of them, or all if
+// that is zero. A folder without entries does not exist.
 func (b *bucketFS) list(name string, most int32) ([]fs.DirEntry, error) {
 	at, key := b.files.at(name)
 	prefix := key + "/"

@@ -323,8 +323,8 @@ func (c *Customers) apply(ctx context.Context, id string, u update) (old map[str
 // customers in a table.
 func (c *Customers) RemoveDemo(context.Context) (int64, error) { return 0, nil }
 
-// tableError says what an error of DynamoDB means: a renewal is told its class,
-// and whoever predicts that the store does not answer.
+// tableError classifies an error of DynamoDB: a renewal gets its class, a
+// prediction an Unavailable.
 func tableError(operation string, err error) error {
 	if isThrottle(err) {
 		return &modelswap.Fault{Class: modelswap.Throttled, Err: &failure.Error{Kind: failure.Unavailable, RetryAfter: waitThrottled,

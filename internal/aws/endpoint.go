@@ -116,7 +116,7 @@ func (v *view) usable() error {
 	case v.status == types.EndpointStatusFailed, v.status == types.EndpointStatusOutOfService, v.status == types.EndpointStatusDeleting:
 		return unavailable("the endpoint is %s", v.status)
 	case v.serving == nil:
-		return unavailable("the endpoint serves no model that can be told")
+		return unavailable("the serving model of the endpoint is unknown")
 	case v.serving.schema == "":
 		return unavailable("the endpoint serves model %s, which no gateway made; if it takes the columns of this schema, give it the tag %s=%s",
 			v.serving.name, tagSchema, v.schema)
@@ -243,7 +243,7 @@ func (e *Endpoint) readModel(ctx context.Context, name string) (*model, error) {
 	}
 	m, err := describeModel(ctx, e.api, name)
 	switch {
-	case isMissing(err): // somebody deleted it; what serves goes on serving
+	case isMissing(err): // the model was deleted; its endpoint goes on serving
 		return &model{name: name}, nil
 	case err != nil:
 		return nil, err

@@ -68,8 +68,8 @@ func isMissing(err error) bool {
 	return false
 }
 
-// isTaken reports whether the name is in use already: by somebody else, or by
-// ourselves, where the answer to the first call was lost.
+// isTaken reports whether the name is in use already, possibly by an earlier
+// attempt of the same call whose answer was lost.
 func isTaken(err error) bool {
 	var api smithy.APIError
 	return errors.As(err, &api) && (api.ErrorCode() == "ResourceInUse" ||

@@ -80,7 +80,7 @@ func (d *Deployer) knowScores(ctx context.Context, v *view, m *model) error {
 	}
 	unknown := func(why string) error {
 		return &modelswap.Fault{Class: modelswap.Input, Err: fmt.Errorf(
-			"model %s cannot take the place of %s: %s, so it could not be told which of them answers", m.name, v.serving.name, why)}
+			"model %s cannot replace %s: %s, so their answers could not be distinguished", m.name, v.serving.name, why)}
 	}
 	if v.probes == nil {
 		return unknown("no model has been evaluated for this schema yet")

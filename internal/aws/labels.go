@@ -245,7 +245,7 @@ func (l *Labels) makeCustomer(ctx context.Context, p predict.LabelledCustomer, u
 	u.set[export.OriginAttribute] = &types.AttributeValueMemberS{Value: export.OriginApp}
 	u.condition, u.conditionNames = "attribute_not_exists(#id)", map[string]string{"#id": l.customers.schema.ID}
 	_, err = l.customers.apply(ctx, p.ID, u)
-	if codeOf(err) == conditionFailed { // made just now by somebody else: once more, as an update
+	if codeOf(err) == conditionFailed { // it exists meanwhile: once more, as an update
 		return l.pushOne(ctx, p)
 	}
 	return nil, err

@@ -134,7 +134,7 @@ func decodeScores(text string) []float64 {
 const (
 	sameScore = 1e-4 // the same model, if no other is closer
 	exact     = 1e-9
-	clearly   = 4 // another model must be so many times as far away
+	clearly   = 4 // how many times as far away any other model must be
 )
 
 // distance is relative: models that saturate still differ in small scores.

@@ -25,9 +25,9 @@ import (
 // same.
 const toldApart = 10 * sameScore
 
-// rotationOf returns the probes that calls may bear, the best one first: those by
-// which the models can be told apart, and which can be told from each other
-// whichever of the models answers.
+// rotationOf returns the probes that calls may carry, the best one first: those
+// whose scores distinguish the models, and which are distinguishable from each
+// other by the scores of each model.
 func rotationOf(models []*model) []int {
 	best := bestProbe(models)
 	rotation := []int{best}

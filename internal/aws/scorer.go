@@ -136,7 +136,7 @@ func unseen(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		kind = failure.Deadline
 	}
-	return &failure.Error{Kind: kind, Detail: "it cannot be told which model serves", RetryAfter: waitNotReady, Err: err}
+	return &failure.Error{Kind: kind, Detail: "the serving model is unknown", RetryAfter: waitNotReady, Err: err}
 }
 
 // named is an answer with the model that gave it.
@@ -212,11 +212,11 @@ func (s *Scorer) askOnce(ctx context.Context, v *view, rows []predict.Vector) (n
 }
 
 // askSettled scores before there are probes, which is before a second model
-// exists. The one that serves answers, as long as nobody changes the endpoint.
+// exists. The serving model answers, as long as the endpoint is not being changed.
 func (s *Scorer) askSettled(ctx context.Context, v *view, rows []predict.Vector) (named, error) {
 	if v.changing() && v.coming != nil {
 		return named{}, &failure.Error{Kind: failure.Unavailable, RetryAfter: waitNotReady,
-			Detail: "the endpoint is being changed, and which model answers cannot be told"}
+			Detail: "the endpoint is being changed, and the answering model is unknown"}
 	}
 	a, err := s.endpoint.invoke(ctx, v, rows, noProbe)
 	return named{a, v.serving}, err

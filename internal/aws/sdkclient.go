@@ -16,9 +16,9 @@ import (
 )
 
 // sdkClient is the HTTP client of the calls of an endpoint that the SDK makes. It
-// bounds answers, and sees to it that no connection is used for two calls in a row
-// whose answers cannot be told from each other (rotation.go): net/http takes what
-// arrives on a connection for the answer to the call that uses it.
+// bounds answers. It also makes sure that two successive calls on a connection have
+// answers that can be distinguished (rotation.go): net/http treats the bytes that
+// arrive on a connection as the answer to the call that uses it.
 type sdkClient struct{ sdk.HTTPClient }
 
 // sdkCall is a call as the client must know it.

@@ -40,7 +40,7 @@ type Secrets struct {
 var _ secrets.Source = (*Secrets)(nil)
 
 // OpenSecrets makes the source from the SDK's own settings: region, profile,
-// endpoint and credentials as AWS_… variables and files say. It asks nobody.
+// endpoint and credentials as AWS_… variables and files say. It makes no call.
 func OpenSecrets(ctx context.Context) (*Secrets, error) {
 	client := awshttp.NewBuildableClient() // of the SDK's, since that minds AWS_CA_BUNDLE
 	client = client.WithTimeout(secretsConnect + secretsAnswer)
@@ -60,8 +60,8 @@ func OpenSecrets(ctx context.Context) (*Secrets, error) {
 func NewSecrets(cfg aws.Config) *Secrets {
 	client := secretsmanager.NewFromConfig(cfg, func(o *secretsmanager.Options) {
 		o.APIOptions = append(o.APIOptions, boundAnswers(maxSecretAnswer))
-		// The one layer of retries. Never the adaptive mode, whatever
-		// AWS_RETRY_MODE says: it would hold up reads that somebody waits for.
+		// The one layer of retries. The adaptive mode of AWS_RETRY_MODE is not used:
+		// it would delay reads that requests wait for.
 		o.Retryer = retry.NewStandard(func(s *retry.StandardOptions) {
 			s.MaxAttempts, s.MaxBackoff = secretsAttempts, secretsBackoff
 		})

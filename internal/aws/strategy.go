@@ -33,7 +33,7 @@ const (
 	maxTime     = 7200 // for the whole deployment
 )
 
-// Check returns why the strategy cannot be used with so many instances.
+// Check returns why the strategy cannot be used with a number of instances.
 func (s Strategy) Check(instances int) error {
 	if !slices.Contains(Strategies(), string(s)) {
 		return fmt.Errorf("%q must be one of %s", string(s), strings.Join(Strategies(), ", "))

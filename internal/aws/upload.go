@@ -98,8 +98,8 @@ func (u *upload) complete() error {
 	return fault("end upload", err)
 }
 
-// abort takes back the parts of an object that did not come to be: they would
-// be paid for and be seen by nobody.
+// abort removes the parts of an upload that was not completed: they would be
+// charged for and are not listed as an object.
 func (u *upload) abort() error {
 	if u.id == nil {
 		return nil

@@ -8,9 +8,9 @@ import (
 // Keys is where keys live. Implementations are safe for concurrent use, by
 // several processes too.
 type Keys interface {
-	// ClaimKey takes the key for c.Token where nobody has it: it is new, has
-	// expired, or has no answer and a lease that ran out. What it returns says
-	// whether it did, and else why not.
+	// ClaimKey claims the key for c.Token if it is free: it is new, has expired, or
+	// has no answer and an expired lease. The result tells whether it did, and why
+	// not.
 	ClaimKey(ctx context.Context, c Claim) (Key, error)
 	// AnswerKey stores the answer where token still has the key. False: it has
 	// it no longer, and nothing was stored.
@@ -42,7 +42,7 @@ type Claim struct {
 	Fingerprint string
 	Subject     string        // for a key that is new, or has expired
 	Token       string        // of this claim alone
-	Lease       time.Duration // how long nobody else may have it
+	Lease       time.Duration // how long the claim is exclusive
 	TTL         time.Duration // how long it lasts, from now on
 }
 

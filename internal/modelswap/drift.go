@@ -148,8 +148,8 @@ func medianShift(shifts []callerShift) float64 {
 // scoreShift is how far scores moved, as a share of the mean of those before:
 // the Wasserstein distance of order 1 between the two distributions, which for
 // samples of one size is the mean difference of the sorted values, divided by
-// that mean. 0 is not at all; a model that gives everybody the mean score,
-// where scores differ much, comes near 1. The samples are sorted in place.
+// that mean. 0 means no shift; a model that gives every customer the mean score
+// comes near 1 if scores differed much before. The samples are sorted in place.
 func scoreShift(before, after []float64) float64 {
 	slices.Sort(before)
 	slices.Sort(after)

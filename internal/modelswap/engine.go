@@ -48,7 +48,7 @@ type Options struct {
 	Owner           string            // names this engine in leases, as no other does; empty: a new name for each
 	Heartbeat       time.Duration     // between extensions of the lease; zero: a third of it
 	TempDir         string            // where rows go that conversion has no memory for
-	Ended           func(*Renewal)    // is told, once it is saved, of each renewal that this engine has ended; nil: nobody is
+	Ended           func(*Renewal)    // called for each renewal that this engine has ended, after it was saved; may be nil
 	MaxPause        time.Duration     // bound on the pauses between tries; zero: as the class of error has it
 }
 
@@ -104,7 +104,7 @@ func (e *Engine) Trigger(ctx context.Context, req TriggerRequest) (*Renewal, err
 	if err == nil {
 		return r, nil
 	}
-	// It may have been made meanwhile, by somebody who was thought dead.
+	// The request that claimed the key may have made it meanwhile.
 	if made, _ := e.made(ctx, req.ID); made != nil {
 		return made, nil
 	}

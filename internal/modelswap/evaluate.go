@@ -125,8 +125,8 @@ func notComparable(champion Model, err error) string {
 	return ""
 }
 
-// onlyLabel says so where all rows have the same label: nothing can be told
-// from them.
+// onlyLabel returns a reason if all rows have the same label, on which no metric is
+// defined.
 func onlyLabel(labels []float64) string {
 	for _, y := range labels {
 		if y != labels[0] {

@@ -141,9 +141,9 @@ func (o Overrides) with(other Overrides) Overrides {
 	return o
 }
 
-// Cancel asks for a renewal to be cancelled. Whoever works on it stops the
-// work elsewhere, puts the champion back if need be, and ends it within
-// seconds. Errors are *predict.Error: NotFound, Conflict where it has ended.
+// Cancel requests the cancellation of a renewal. The gateway that works on it stops
+// its jobs, deploys the champion again if necessary, and ends it within seconds.
+// Errors are *failure.Error: NotFound, or Conflict if the renewal has ended.
 func (e *Engine) Cancel(ctx context.Context, id string) (*Renewal, error) {
 	if err := e.ports.Renewals.RequestCancel(ctx, id); err != nil {
 		return nil, err

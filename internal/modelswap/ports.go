@@ -23,9 +23,9 @@ type Renewals interface {
 	// engine has worked on for Stranded. It increments Revision, so that an engine
 	// that held it before cannot save.
 	ClaimRenewal(ctx context.Context, owner, schema string, lease time.Duration) (*Renewal, error)
-	// ExtendLease lets owner hold the renewal for as long as lease from now, and
-	// tells whether it is to be cancelled. ErrStale: somebody else holds it, or
-	// it has ended.
+	// ExtendLease extends the owner's lease to the given time from now, and reports
+	// whether the renewal is to be cancelled. ErrStale: another owner holds the
+	// renewal, or it has ended.
 	ExtendLease(ctx context.Context, id, owner string, lease time.Duration) (cancel bool, err error)
 	// UpdateRenewal saves r where the stored Revision is still r.Revision, and
 	// increments both; else it changes nothing and returns ErrStale. A renewal
@@ -72,7 +72,7 @@ type Schedules interface {
 	Schedule(ctx context.Context) (Schedule, error)
 	// SaveSchedule saves s where the stored Revision is still s.Revision, and
 	// increments that, and stores the new renewal r, unless it is nil: both or
-	// nothing. ErrStale: somebody else saved in the meantime. A Conflict as in
+	// nothing. ErrStale: another process saved in the meantime. A Conflict as in
 	// InsertRenewal: r would be a second unfinished one.
 	SaveSchedule(ctx context.Context, s Schedule, r *Renewal) error
 	// NewestOutcome is the sequence number of the newest outcome, 0 for none.
@@ -146,7 +146,7 @@ const (
 	TrainingRunning   TrainingState = "running"
 	TrainingSucceeded TrainingState = "succeeded"
 	TrainingFailed    TrainingState = "failed"
-	TrainingLost      TrainingState = "lost" // nobody works on it any more: start it again
+	TrainingLost      TrainingState = "lost" // its process has ended: start it again
 )
 
 // TrainingStatus describes a training job.

@@ -76,11 +76,11 @@ type Renewal struct {
 	Steps      []Step     `json:"steps"`
 	Error      string     `json:"error,omitempty"` // why it failed or was rejected
 
-	Cancelling bool      `json:"cancelling,omitzero"` // somebody has asked to cancel it
+	Cancelling bool      `json:"cancelling,omitzero"` // its cancellation was requested
 	State      State     `json:"-"`                   // what later steps need of earlier ones
 	Revision   int64     `json:"-"`                   // counts the saves; a save of a stale copy is refused
-	WakeAt     time.Time `json:"-"`                   // nobody need look before; zero: at once
-	Released   bool      `json:"-"`                   // the next save lets the lease go
+	WakeAt     time.Time `json:"-"`                   // when it is due; zero: at once
+	Released   bool      `json:"-"`                   // the next save ends the lease
 	Claim      int64     `json:"-"`                   // Revision when this process claimed it; not stored
 	Held       int64     `json:"-"`                   // Claim under which HoldServing was called last; not stored
 }

@@ -11,10 +11,10 @@ import (
 	"gateway/internal/failure"
 )
 
-// Schedule is what starts renewals by itself: the clock, and outcomes that
-// have come in. It is one row for all replicas. Whoever finds that something is
-// due changes the row and stores the renewal in one step, which only one can,
-// so each tick starts one renewal however many look.
+// Schedule is what starts renewals without an operator: the clock, and new
+// outcomes. It is one row for all replicas. The replica that finds something due
+// changes the row and inserts the renewal in one transaction, which succeeds in one
+// replica only, so each tick starts one renewal.
 type Schedule struct {
 	Line     string    `json:"line"`               // cron line, in UTC; empty: the clock starts nothing
 	Next     time.Time `json:"next,omitzero"`      // when it is due
@@ -26,7 +26,7 @@ type Schedule struct {
 // Tick is one time at which the schedule was due, and what came of it.
 type Tick struct {
 	Due     time.Time `json:"due"`
-	At      time.Time `json:"at"`                // when somebody saw to it; later than Due where all were down
+	At      time.Time `json:"at"`                // when a replica handled it; later than Due if all were down
 	Missed  int       `json:"missed,omitzero"`   // ticks after Due that had gone by as well
 	Renewal string    `json:"renewal,omitempty"` // that it started
 	Skipped string    `json:"skipped,omitempty"` // why it started none
@@ -34,7 +34,7 @@ type Tick struct {
 
 // keepTime starts what is due until ctx ends, and shows what is in the store.
 func (e *Engine) keepTime(ctx context.Context) {
-	report := e.reporter("it cannot be seen whether a renewal is due", "it can be seen again whether a renewal is due")
+	report := e.reporter("cannot read the retraining schedule; trying again", "the retraining schedule can be read again")
 	tick := time.NewTicker(idle)
 	defer tick.Stop()
 	set := e.opts.ManualOnly
@@ -81,8 +81,8 @@ func (e *Engine) setLine(ctx context.Context) error {
 	return e.ports.Schedules.SaveSchedule(ctx, s, nil)
 }
 
-// clock starts a renewal where the schedule is due. If it was due several times
-// while nobody looked, that is one renewal, late.
+// clock starts a renewal if the schedule is due. If it was due several times while
+// all replicas were down, it starts one.
 func (e *Engine) clock(ctx context.Context) error {
 	s, err := e.ports.Schedules.Schedule(ctx)
 	now := time.Now().UTC()
@@ -203,7 +203,7 @@ func (e *Engine) waiting(ctx context.Context) (w waiting, err error) {
 func (e *Engine) started(err error, r *Renewal) error {
 	switch {
 	case errors.Is(err, ErrStale):
-		return nil // somebody else was faster
+		return nil // another replica was faster
 	case err != nil:
 		return err
 	case r != nil:
@@ -229,9 +229,9 @@ type ScheduleStatus struct {
 	Outcomes *OutcomesTrigger `json:"outcomes"` // null where outcomes start nothing
 }
 
-// OutcomesTrigger says how near outcomes are to starting a renewal.
+// OutcomesTrigger is the progress towards a renewal that outcomes start.
 type OutcomesTrigger struct {
-	Every   int64 `json:"every"`   // so many start one
+	Every   int64 `json:"every"`   // number of customers that starts one
 	Waiting int64 `json:"waiting"` // customers whose label outcomes have set since, and that may be learned from
 }
 

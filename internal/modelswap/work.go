@@ -64,9 +64,9 @@ func (e *Engine) reporter(begins, ends string) func(context.Context, error) {
 	}
 }
 
-// work runs steps of a claimed renewal until it has ended, has to wait for
-// long, is claimed by somebody else, or ctx ends. An error means that the
-// store failed; the renewal is then as it was saved last.
+// work runs steps of a claimed renewal until it has ended, has to wait for long, is
+// claimed by another gateway, or ctx ends. An error means that the store failed;
+// the renewal is then in the state that was saved last.
 func (e *Engine) work(ctx context.Context, r *Renewal) error {
 	r.Claim = r.Revision
 	if e.foreign(r) {

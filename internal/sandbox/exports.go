@@ -33,7 +33,7 @@ type tableExport struct {
 	billed     int64
 	manifest   string
 	fault      *Ordered
-	claimed    bool // somebody finishes it
+	claimed    bool // a goroutine finishes it
 }
 
 type exportInput struct {

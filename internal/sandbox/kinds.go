@@ -61,7 +61,7 @@ const (
 	// Interrupt takes the job's spot instance away once.
 	Interrupt Kind = "interrupt"
 	// OddStatus lets the job pass through the secondary status At, which may be
-	// one that nobody has heard of.
+	// undocumented.
 	OddStatus Kind = "odd-status"
 	// NotYetVisible answers CreateEndpoint and UpdateEndpoint «Could not find
 	// endpoint configuration», as just after CreateEndpointConfig.

@@ -152,7 +152,7 @@ func (m *SecretsManager) misbehave(w http.ResponseWriter, r *http.Request) bool 
 func writeSecrets(w http.ResponseWriter, answer map[string]any, err error) {
 	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
 	status := http.StatusOK
-	if f, failed := err.(*secretFailure); failed { //nolint:errorlint // it is made here and wrapped by nobody
+	if f, failed := err.(*secretFailure); failed { //nolint:errorlint // it is made in this package and never wrapped
 		w.Header().Set("X-Amzn-ErrorType", f.code)
 		answer, status = map[string]any{"__type": f.code, "message": f.message}, f.status
 	}

@@ -114,7 +114,8 @@ func (s *storedSecret) put(req *secretRequest) (map[string]any, error) {
 	return s.named(map[string]any{"VersionId": id, "VersionStages": s.labelsOf(id)}), nil
 }
 
-// label gives a label to a version. Whoever loses AWSCURRENT gets AWSPREVIOUS.
+// label gives a label to a version. The version that loses AWSCURRENT gets
+// AWSPREVIOUS.
 func (s *storedSecret) label(label, id string) {
 	if before := s.labels["AWSCURRENT"]; label == "AWSCURRENT" && before != "" && before != id {
 		s.labels["AWSPREVIOUS"] = before

@@ -27,7 +27,7 @@ type transformJob struct {
 	status    string
 	reason    string
 	fault     *Ordered
-	running   bool // somebody scores
+	running   bool // a goroutine scores its rows
 }
 
 type transformInput struct {

@@ -4,8 +4,8 @@ package wire
 // different values have answers that do not fit each other.
 type Mark struct {
 	Value uint8
-	// Apart is how many requests on a connection lie at least between two of the
-	// same value. Zero: the answer cannot be told from others.
+	// Apart is the minimum number of requests on a connection between two of the
+	// same value. Zero: the answer cannot be distinguished from others.
 	Apart uint8
 }
 

@@ -237,8 +237,8 @@ func (b *Backend) Attempts(_ context.Context, id string) ([]modelswap.Step, erro
 	return slices.Clone(b.attempts[id]), nil
 }
 
-// Freeze stops whoever holds a renewal from extending the lease, which runs
-// out, as if the process were frozen; thaw lets it go on.
+// Freeze keeps the owner of a renewal from extending its lease, which expires as if
+// the process were stopped; thaw ends that.
 func (b *Backend) Freeze() (thaw func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
