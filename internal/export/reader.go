@@ -40,7 +40,7 @@ type Reader struct {
 // items in the folder named count only if no export lies below it. fsys must
 // support fs.Stat and fs.ReadDir on folders.
 //
-// Errors are *predict.Error of kind NotFound where nothing is there, of kind
+// Errors are *failure.Error of kind NotFound where nothing is there, of kind
 // Conflict where the export is not complete yet, and of kind Invalid where
 // there are several exports, or one that cannot be read; else those of fsys.
 func Open(ctx context.Context, fsys fs.FS, root string) (*Reader, error) {

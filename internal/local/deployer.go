@@ -15,12 +15,12 @@ import (
 
 // Store keeps models and the name of the one that serves. Package store has it.
 type Store interface {
-	// PutArtifact keeps a model's artifact under its name; *predict.Error of kind
+	// PutArtifact keeps a model's artifact under its name; *failure.Error of kind
 	// Conflict if there is another one.
 	PutArtifact(ctx context.Context, name string, body []byte) error
-	// Artifact returns it; *predict.Error of kind NotFound if there is none.
+	// Artifact returns it; *failure.Error of kind NotFound if there is none.
 	Artifact(ctx context.Context, name string) ([]byte, error)
-	// RemoveArtifact removes it; *predict.Error of kind Conflict while it serves.
+	// RemoveArtifact removes it; *failure.Error of kind Conflict while it serves.
 	RemoveArtifact(ctx context.Context, name string) error
 	// SetServing makes a model serve at an endpoint for gateways of a schema,
 	// durably, and returns the version that it serves with. It has the errors of

@@ -90,7 +90,7 @@ type TriggerRequest struct {
 const maxReason = 1000
 
 // Trigger stores a new renewal, which Run then works on. Errors are
-// *predict.Error: Invalid where an override can be seen to be wrong, Conflict,
+// *failure.Error: Invalid where an override can be seen to be wrong, Conflict,
 // naming it, while another renewal is unfinished. A renewal that has the ID that
 // is asked for is returned as it is by now, and nothing is stored.
 func (e *Engine) Trigger(ctx context.Context, req TriggerRequest) (*Renewal, error) {

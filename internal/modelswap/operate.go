@@ -20,7 +20,7 @@ type ResumeRequest struct {
 // Resume lets a renewal that failed, was rejected or was cancelled go on from
 // the step that stopped it, with the same inputs or with overrides. Steps that
 // are done before it are not done again. What was overridden is kept in the
-// detail of the first step that runs again. Errors are *predict.Error: NotFound, Invalid,
+// detail of the first step that runs again. Errors are *failure.Error: NotFound, Invalid,
 // Conflict where the renewal has not stopped or another one is unfinished.
 func (e *Engine) Resume(ctx context.Context, id string, req ResumeRequest) (*Renewal, error) {
 	r, err := e.ports.Renewals.Renewal(ctx, id)
@@ -159,7 +159,7 @@ func (e *Engine) Attempts(ctx context.Context, id string) ([]Step, error) {
 }
 
 // Rollback makes an earlier model serve again: the one named, or the one that
-// served last before the current one. Errors are *predict.Error: NotFound,
+// served last before the current one. Errors are *failure.Error: NotFound,
 // Conflict where there is none to go back to, it serves already, it was made
 // for another schema, or a renewal is just deploying.
 func (e *Engine) Rollback(ctx context.Context, name string) (*Model, error) {

@@ -14,7 +14,7 @@ import (
 // use, by several processes too; a Renewal passed in is not kept.
 type Renewals interface {
 	// InsertRenewal stores a new renewal with Revision 1. While another one is
-	// unfinished it stores nothing and returns an *predict.Error of kind
+	// unfinished it stores nothing and returns an *failure.Error of kind
 	// Conflict whose detail names that one.
 	InsertRenewal(ctx context.Context, r *Renewal) error
 	// ClaimRenewal takes, for owner and for as long as lease, the unfinished

@@ -50,7 +50,7 @@ var ErrChanged = errors.New("the serving model was changed by another gateway")
 // fence of the newest change or hold. That is so if the same renewal made it,
 // under this claim or an earlier one, or if nothing has changed since c.Over was
 // read. It returns ErrStale if a later claim of the renewal made it, and else a
-// *predict.Error of kind Conflict that wraps ErrChanged.
+// *failure.Error of kind Conflict that wraps ErrChanged.
 func (c Change) Check(now Serving, last Fence) error {
 	if c.By.Renewal != "" && c.By.Renewal == last.Renewal {
 		if last.Revision > c.By.Revision {
@@ -80,7 +80,7 @@ func changed(from, to string) error {
 	return &changedError{failure.Error{Kind: failure.Conflict, Detail: detail}}
 }
 
-// changedError matches ErrChanged and is a *predict.Error.
+// changedError matches ErrChanged and is a *failure.Error.
 type changedError struct{ problem failure.Error }
 
 func (e *changedError) Error() string { return e.problem.Error() }
@@ -88,7 +88,7 @@ func (e *changedError) Error() string { return e.problem.Error() }
 // Is implements the interface that errors.Is looks for.
 func (e *changedError) Is(target error) bool { return target == ErrChanged }
 
-// Unwrap returns the *predict.Error.
+// Unwrap returns the *failure.Error.
 func (e *changedError) Unwrap() error { return &e.problem }
 
 func orNone(model string) string {

@@ -310,16 +310,6 @@ func TestLongValuesAreShortened(t *testing.T) {
 	}
 }
 
-func TestErrorTexts(t *testing.T) {
-	err := failure.Errorf(failure.Invalid, "%d faults", 5)
-	for i := range 5 {
-		err.Violations = append(err.Violations, failure.Violation{Field: fmt.Sprint("f", i), Detail: "is bad"})
-	}
-	if got, want := err.Error(), "5 faults; f0: is bad; f1: is bad; f2: is bad; and 2 more"; got != want {
-		t.Errorf("got %q, want %q", got, want)
-	}
-}
-
 func FuzzDecodeFeatures(f *testing.F) {
 	f.Add(sample)
 	f.Add(`{"age":34,"job":"pilot","emp.var.rate":1.1}`)

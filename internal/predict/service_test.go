@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -623,19 +622,6 @@ func TestServiceIsSafeForConcurrentUse(t *testing.T) {
 	}
 }
 
-func TestIDsSortByTime(t *testing.T) {
-	ids := make([]string, 1000)
-	for i := range ids {
-		ids[i] = failure.NewID()
-	}
-	if !slices.IsSorted(ids) || len(slices.Compact(slices.Clone(ids))) != len(ids) {
-		t.Error("ids are not in order, or not unique")
-	}
-	if id := ids[0]; len(id) != 36 || id[14] != '7' {
-		t.Errorf("%s is not a UUID of version 7", id)
-	}
-}
-
 func TestMetricsAreWellNamed(t *testing.T) {
 	b := setup(t, small)
 	b.PredictBatch(t.Context(), []predict.Request{b.request(t, "", `{"age":20,"job":"pilot"}`), b.request(t, "", `{}`)})
@@ -739,18 +725,5 @@ func TestPersonalFeaturesMayBeHashed(t *testing.T) {
 	}
 	if _, err := predict.NewPersonalHash(key[:31]); err == nil {
 		t.Error("a short key was taken")
-	}
-}
-
-func TestIDsTellWhenTheyWereMade(t *testing.T) {
-	before := time.Now().Truncate(time.Millisecond)
-	made, ok := failure.IDTime(failure.NewID())
-	if !ok || made.Before(before) || made.After(time.Now()) {
-		t.Errorf("made at %v (%v), want now", made, ok)
-	}
-	for _, id := range []string{"", "10042", "6ba7b810-9dad-11d1-80b4-00c04fd430c8", "f47ac10b-58cc-4372-a567-0e02b2c3d479"} {
-		if _, ok := failure.IDTime(id); ok {
-			t.Errorf("%q tells a time", id)
-		}
 	}
 }

@@ -28,7 +28,7 @@ var (
 
 // Store is an open database. It is safe for concurrent use.
 //
-// Errors that a caller can act on are *predict.Error; all others name the
+// Errors that a caller can act on are *failure.Error; all others name the
 // operation that failed and are for the operator.
 type Store struct {
 	// With SQLite, write is one connection, whose transactions hold the write
