@@ -100,7 +100,7 @@ benchconvert: ## measure convert against jq and DuckDB, on ROWS (1000000) custom
 # ARGS are flags: make load SCENARIO='quick soak' ARGS='-race -pin'
 load: ## put load on a gateway, beside peers (some: SCENARIO='quick faults'; ARGS=--help)
 	@mkdir -p bin
-	@CGO_ENABLED=0 $(GO) build -o bin/loadtest ./internal/loadtest
+	@CGO_ENABLED=0 $(GO) build -o bin/loadtest ./cmd/loadtest
 	@exec bin/loadtest $(ARGS) $(SCENARIO)
 
 trial: ## try the sagemaker platform with moto and PostgreSQL (a CSV of customers: CSV=…)

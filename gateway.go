@@ -33,7 +33,7 @@
 //	internal/tracing     OpenTelemetry: spans of requests, calls and renewals
 //	internal/demo        generated customers for a first start
 //	internal/sandbox     a stand-in for AWS: tests, and `gateway sandbox`
-//	internal/loadtest    a program that loads a gateway and measures: `make load`
+//	cmd/loadtest         a program that loads a gateway and measures: `make load`
 //	internal/testsize    how much of a large matrix the tests run
 //
 // What the domain packages need of a back end they declare as small
@@ -61,7 +61,7 @@
 //	idempotency ──► failure
 //	admission   ──► failure
 //	sandbox     ──► learn
-//	loadtest    ──► sandbox, demo, learn, predict
+//	cmd/loadtest ─►  sandbox, demo, learn, predict
 //	predict     ──► failure
 //	failure, learn, secrets, audit, datadir, wire, http1 ──► none of these
 //

@@ -54,7 +54,7 @@ var mayImport = map[string][]string{
 	"internal/httpserver/http1": {}, // the server side of HTTP/1.1 without net/http
 
 	// A program of its own, which knows the gateway by its interfaces to the outside.
-	"internal/loadtest": {"internal/sandbox", "internal/demo", "internal/learn", "internal/predict"},
+	"cmd/loadtest": {"internal/sandbox", "internal/demo", "internal/learn", "internal/predict"},
 
 	// For scripts alone.
 	"scripts/customers": {"internal/demo", "internal/export", "internal/predict"},
@@ -73,7 +73,7 @@ var mayImport = map[string][]string{
 // mayUse says which packages may import each module of others, subpackages
 // included. One that is not here may be imported by tests only.
 var mayUse = map[string][]string{
-	"github.com/go-chi/chi/v5":  {"api", "internal/loadtest"},
+	"github.com/go-chi/chi/v5":  {"api", "cmd/loadtest"},
 	"github.com/swaggest/swgui": {"api"},
 
 	"github.com/alecthomas/kong":           {"cmd/gateway"},
