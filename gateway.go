@@ -34,6 +34,7 @@
 //	internal/demo        generated customers for a first start
 //	internal/sandbox     a stand-in for AWS: tests, and `gateway sandbox`
 //	cmd/loadtest         a program that loads a gateway and measures: `make load`
+//	internal/contracttest answers held against openapi.yaml: tests
 //	internal/testsize    how much of a large matrix the tests run
 //
 // What the domain packages need of a back end they declare as small

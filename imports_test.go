@@ -61,6 +61,7 @@ var mayImport = map[string][]string{
 
 	// Conformance suites, fakes and stand-ins, for tests alone.
 	"internal/sandbox":                 {"internal/learn"},
+	"internal/contracttest":            {},
 	"internal/disktest":                {},
 	"internal/pgtest":                  {},
 	"internal/testsize":                {},
@@ -96,11 +97,12 @@ var mayUse = map[string][]string{
 	"github.com/google/uuid":              {"internal/failure", "internal/sandbox"},
 	"github.com/robfig/cron":              {"internal/modelswap"},
 	"golang.org/x/sync":                   {"cmd/gateway", "api", "internal/local", "internal/store", "internal/modelswap"},
-	"github.com/go-json-experiment/json":  {"cmd/gateway", "api", "api/client", "internal/aws", "internal/sandbox", "internal/export", "internal/predict"},
+	"github.com/go-json-experiment/json":  {"cmd/gateway", "api", "api/client", "internal/aws", "internal/sandbox", "internal/contracttest", "internal/export", "internal/predict"},
 	"github.com/prometheus/client_golang": {"cmd/gateway", "internal/httpserver", "api", "internal/outbox", "internal/modelswap", "internal/idempotency", "internal/admission", "internal/audit", "internal/scoring", "internal/secrets", "internal/tracing", "internal/predict"},
 	"go.opentelemetry.io/otel":            {"internal/tracing"},
 	"go.opentelemetry.io/proto/otlp":      {"internal/tracing/tracetest"},
 	"google.golang.org/protobuf":          {"internal/tracing/tracetest"},
+	"github.com/getkin/kin-openapi":       {"internal/contracttest"},
 }
 
 // TestImports holds every file but tests to the two tables.

@@ -5,33 +5,26 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"gateway/api"
+	"gateway/internal/contracttest"
 	"gateway/internal/failure"
 	"gateway/internal/learn"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
+	"gateway/internal/scoring"
 	"gateway/internal/secrets"
 
-	"gateway/internal/scoring"
-	"github.com/getkin/kin-openapi/openapi3"
-	"github.com/getkin/kin-openapi/openapi3filter"
-	"github.com/getkin/kin-openapi/routers"
-	"github.com/getkin/kin-openapi/routers/legacy"
 	"github.com/go-chi/chi/v5"
-	"github.com/go-json-experiment/json"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -74,7 +67,7 @@ type request struct{ target, body, contentType string }
 func TestTheDocumentHasTheRoutes(t *testing.T) {
 	c := openContract(t)
 	all, public, operators := map[string]bool{}, map[string]bool{}, map[string]bool{}
-	for path, item := range c.doc.Paths.Map() {
+	for path, item := range c.Paths().Map() {
 		for method, operation := range item.Operations() {
 			route := method + " " + path
 			all[route] = true
@@ -139,7 +132,7 @@ func routesOf(t *testing.T, h http.Handler) map[string]bool {
 // describes, and holds what comes against it.
 func TestAnswersAreThoseOfTheDocument(t *testing.T) {
 	c := openContract(t)
-	for operation := range c.operations {
+	for operation := range c.Operations() {
 		if _, ok := goodRequests[operation]; !ok {
 			t.Fatalf("goodRequests has nothing for %s", operation)
 		}
@@ -162,16 +155,16 @@ func TestAnswersAreThoseOfTheDocument(t *testing.T) {
 	c.nothingElse()
 
 	var missed []string
-	for operation, o := range c.operations {
-		if len(c.provoked[operation]) == 0 {
+	for operation, o := range c.Operations() {
+		if !c.Called(operation) {
 			t.Errorf("%s was never called", operation)
 		}
-		for status := range o.operation.Responses.Map() {
+		for status := range o.Spec.Responses.Map() {
 			name := operation + " " + status
 			switch _, excused := unprovoked[name]; {
-			case c.provoked[operation][status] && excused:
+			case c.Answered(operation, status) && excused:
 				t.Errorf("%s was provoked after all; take it off the list", name)
-			case !c.provoked[operation][status] && !excused:
+			case !c.Answered(operation, status) && !excused:
 				t.Errorf("%s is documented, and was not provoked", name)
 			case excused:
 				missed = append(missed, name+": "+unprovoked[name])
@@ -180,7 +173,7 @@ func TestAnswersAreThoseOfTheDocument(t *testing.T) {
 	}
 	for name := range unprovoked {
 		operation, status, _ := strings.Cut(name, " ")
-		if o := c.operations[operation]; o == nil || o.operation.Responses.Value(status) == nil {
+		if o := c.Operations()[operation]; o == nil || o.Spec.Responses.Value(status) == nil {
 			t.Errorf("%s is excused, and not documented", name)
 		}
 	}
@@ -522,7 +515,7 @@ func (c *contract) half(server net.Addr, operation string, end bool, status int)
 	if err != nil {
 		c.t.Fatalf("%s: %v", operation, err)
 	}
-	c.check(c.operations[operation].pattern, req, readAnswer(c.t, res), status)
+	c.check(c.Operations()[operation].Pattern, req, readAnswer(c.t, res), status)
 }
 
 // begin sends the first bytes of an operation's good request, by hand.
@@ -572,10 +565,10 @@ func (c *contract) load() {
 	defer first.Wait()
 	<-entered
 	defer close(release)
-	for operation, o := range c.operations {
+	for operation, o := range c.Operations() {
 		status := 0
 		switch {
-		case slices.Contains(o.operation.Tags, "predictions"):
+		case slices.Contains(o.Spec.Tags, "predictions"):
 			status = 503
 		case operation == "livez", operation == "readyz", operation == "getStatus", operation == "getSchema":
 			status = 200 // an overloaded gateway must still be seen
@@ -590,8 +583,8 @@ func (c *contract) load() {
 // one, and with too many wrong ones.
 func (c *contract) tokens() {
 	b := c.setup()
-	for operation, o := range c.operations {
-		if o.secured() {
+	for operation, o := range c.Operations() {
+		if o.Secured() {
 			c.good(b, operation, 401, "Authorization: ")
 			c.good(b, operation, 403, "Authorization: Bearer wrong")
 		}
@@ -599,8 +592,8 @@ func (c *contract) tokens() {
 	b = c.setup()
 	b.deps.SignIns.LimitFailures(1)
 	b.do("GET", "/admin/status", "", "Authorization: Bearer wrong").problem(403)
-	for operation, o := range c.operations {
-		if o.secured() || operation == "metrics" {
+	for operation, o := range c.Operations() {
+		if o.Secured() || operation == "metrics" {
 			c.good(b, operation, 429, "Authorization: Bearer wrong")
 		}
 	}
@@ -614,8 +607,8 @@ func (c *contract) keys() {
 	})
 	b.store10042()
 	c.try(b, 200, "GET /schema", "", "Authorization: ", "X-Api-Key: the-key") // the last for years
-	for operation, o := range c.operations {
-		if o.operation.Security == nil || o.secured() || operation == "metrics" {
+	for operation, o := range c.Operations() {
+		if o.Spec.Security == nil || o.Secured() || operation == "metrics" {
 			continue
 		}
 		c.good(b, operation, 401, "Authorization: ")
@@ -634,7 +627,7 @@ func (c *contract) keys() {
 // is that of "default".
 func (c *contract) nothingElse() {
 	b := c.setup()
-	for operation, o := range c.operations {
+	for operation, o := range c.Operations() {
 		_, path, _ := strings.Cut(goodRequests[operation].target, " ")
 		for _, method := range []string{"DELETE", "OPTIONS"} {
 			req := c.request(method+" "+path, "", "Authorization: Bearer "+token)
@@ -642,76 +635,26 @@ func (c *contract) nothingElse() {
 			if a.header.Get("Allow") == "" {
 				c.t.Errorf("%s %s: no Allow", method, path)
 			}
-			c.check(o.pattern, req, a, 405)
+			c.check(o.Pattern, req, a, 405)
 		}
 	}
 	c.check("/endpoints/{name}/invocations", c.request("GET /endpoints/ServiceEndpoint", ""), b.do("GET", "/endpoints/ServiceEndpoint", ""), 404)
 }
 
-// contract is openapi.yaml with what was seen of it.
+// contract is openapi.yaml with the answers that were checked against it.
 type contract struct {
-	t          *testing.T
-	text       []byte
-	doc        *openapi3.T
-	router     routers.Router
-	operations map[string]*operation
-	provoked   map[string]map[string]bool // by operation and documented status
+	*contracttest.Contract
+	t    *testing.T
+	text []byte
 }
 
-type operation struct {
-	pattern   string
-	operation *openapi3.Operation
-}
-
-// secured reports whether the operation wants a token in any case.
-func (o *operation) secured() bool {
-	security := o.operation.Security
-	return security != nil && len(*security) > 0 && !slices.ContainsFunc(*security, func(s openapi3.SecurityRequirement) bool { return len(s) == 0 })
-}
-
-// openContract reads the document. Clients are told to pass over members that
-// they do not know; here there must be none, neither in answers nor in examples.
 func openContract(t *testing.T) *contract {
 	t.Helper()
-	openapi3filter.RegisterBodyDecoder("application/x-ndjson", openapi3filter.PlainBodyDecoder)
-	openapi3filter.RegisterBodyDecoder("application/schema+json", openapi3filter.JSONBodyDecoder)
-	openapi3filter.RegisterBodyDecoder("text/csv", openapi3filter.PlainBodyDecoder)
-	openapi3filter.RegisterBodyDecoder("text/event-stream", openapi3filter.PlainBodyDecoder)
-	c := &contract{t: t, operations: map[string]*operation{}, provoked: map[string]map[string]bool{}}
-	var err error
-	if c.text, err = os.ReadFile("../openapi.yaml"); err != nil {
+	text, err := os.ReadFile("../openapi.yaml")
+	if err != nil {
 		t.Fatal(err)
 	}
-	if c.doc, err = openapi3.NewLoader().LoadFromData(c.text); err != nil {
-		t.Fatal(err)
-	}
-	closed := false
-	_ = c.doc.WalkSchemas(func(_ string, s *openapi3.SchemaRef) error {
-		if more := &s.Value.AdditionalProperties; more.Has == nil && more.Schema == nil && len(s.Value.Properties) > 0 {
-			more.Has = &closed
-		}
-		return nil
-	})
-	if c.router, err = legacy.NewRouter(c.doc, openapi3.EnableExamplesValidation()); err != nil { // validates it all
-		t.Fatal(err)
-	}
-	for pattern, item := range c.doc.Paths.Map() {
-		for _, o := range item.Operations() {
-			c.operations[o.OperationID] = &operation{pattern, o}
-			c.provoked[o.OperationID] = map[string]bool{}
-			for _, response := range o.Responses.Map() {
-				if media := response.Value.Content["text/event-stream"]; media != nil {
-					c.lines(o.OperationID+": example", media.Schema.Value, eventLines(media.Example.(string)))
-				}
-				if media := response.Value.Content["application/x-ndjson"]; media != nil {
-					for _, example := range media.Examples {
-						c.lines(o.OperationID+": example", media.Schema.Value, example.Value.Value.(string))
-					}
-				}
-			}
-		}
-	}
-	return c
+	return &contract{contracttest.Open(t, text), t, text}
 }
 
 // setup is a gateway that serves the document, with what cmd/gateway adds to the status.
@@ -748,18 +691,18 @@ func (c *contract) good(b *bundle, operation string, status int, headers ...stri
 // of the operation's good request, unless headers say otherwise.
 func (c *contract) try(b *bundle, status int, target, body string, headers ...string) answer {
 	c.t.Helper()
-	route, _, err := c.router.FindRoute(c.request(target, ""))
+	o, err := c.Find(c.request(target, ""))
 	if err != nil {
 		c.t.Fatalf("%s: %v", target, err)
 	}
 	all := []string{"Authorization: Bearer " + token}
-	if given := goodRequests[route.Operation.OperationID].contentType; given != "" {
+	if given := goodRequests[o.Spec.OperationID].contentType; given != "" {
 		all = append(all, "Content-Type: "+given)
 	}
 	all = append(all, headers...)
 	method, path, _ := strings.Cut(target, " ")
 	a := b.do(method, path, body, all...)
-	c.check(route.Path, c.request(target, body, all...), a, status)
+	c.check(o.Pattern, c.request(target, body, all...), a, status)
 	return a
 }
 
@@ -781,123 +724,8 @@ func (c *contract) request(target, body string, headers ...string) *http.Request
 	return req
 }
 
-// check holds an exchange against the document. A request that was not refused
-// must be one that the document allows.
+// check holds an exchange against the document.
 func (c *contract) check(pattern string, req *http.Request, a answer, status int) {
 	c.t.Helper()
-	name := fmt.Sprintf("%s %s: %d", req.Method, req.URL, a.status)
-	if a.status != status {
-		c.t.Errorf("%s, want %d: %s", name, status, a.body)
-	}
-	item := c.doc.Paths.Value(pattern)
-	route, params, err := c.router.FindRoute(req)
-	if err != nil {
-		// What the path does not have is answered as any of its operations says.
-		for _, o := range item.Operations() {
-			route = &routers.Route{Spec: c.doc, Path: pattern, PathItem: item, Method: req.Method, Operation: o}
-		}
-	}
-	o := route.Operation
-	key := strconv.Itoa(a.status)
-	response := o.Responses.Value(key)
-	if response == nil && err != nil {
-		key, response = "default", o.Responses.Default()
-	}
-	if response == nil {
-		c.t.Errorf("%s is not documented: %s", name, a.body)
-		return
-	}
-	c.provoked[o.OperationID][key] = true
-	if err != nil { // it counts for all operations of the path
-		for _, other := range item.Operations() {
-			c.provoked[other.OperationID][key] = true
-		}
-	}
-
-	input := &openapi3filter.RequestValidationInput{Request: req, PathParams: params, Route: route, Options: &openapi3filter.Options{
-		AuthenticationFunc: func(context.Context, *openapi3filter.AuthenticationInput) error { return nil },
-	}}
-	if a.status < 400 || a.status >= 500 {
-		if err := openapi3filter.ValidateRequest(c.t.Context(), input); err != nil {
-			c.t.Errorf("%s, but the document forbids the request: %v", name, err)
-		}
-	}
-	output := &openapi3filter.ResponseValidationInput{RequestValidationInput: input, Status: a.status, Header: a.header,
-		Options: &openapi3filter.Options{IncludeResponseStatus: true}}
-	if err := openapi3filter.ValidateResponse(c.t.Context(), output.SetBodyBytes([]byte(a.body))); err != nil {
-		c.t.Errorf("%s: %v: %s", name, err, a.body)
-	}
-	c.headers(name, response.Value, a)
-	media := response.Value.Content.Get(a.header.Get("Content-Type"))
-	switch {
-	case media == nil && a.body != "":
-		c.t.Errorf("%s: a body is not documented: %s", name, a.body)
-	case strings.HasPrefix(a.header.Get("Content-Type"), "application/x-ndjson"):
-		if end := a.trailer.Get("X-Stream-End"); end != "complete" && end != "failed" {
-			c.t.Errorf("%s: the trailer is %q", name, end)
-		}
-		c.lines(name, media.Schema.Value, a.body)
-	case a.header.Get("Content-Type") == "text/event-stream":
-		c.lines(name, media.Schema.Value, eventLines(a.body))
-	}
-}
-
-// eventLines are the data of server-sent events.
-func eventLines(text string) string {
-	var data strings.Builder
-	for line := range strings.Lines(text) {
-		if line, ok := strings.CutPrefix(line, "data: "); ok {
-			data.WriteString(line)
-		}
-	}
-	return data.String()
-}
-
-// plainHeaders need no mention at each answer.
-var plainHeaders = []string{"Cache-Control", "Connection", "Content-Length", "Content-Security-Policy", "Content-Type", "Date",
-	"Vary", "X-Accel-Buffering", "X-Content-Type-Options"}
-
-// headers finds those that are missing and those that are not documented. The
-// validator looks at values, but passes over answers of 3xx.
-func (c *contract) headers(name string, response *openapi3.Response, a answer) {
-	c.t.Helper()
-	documented := map[string]bool{}
-	for header, h := range response.Headers {
-		documented[http.CanonicalHeaderKey(header)] = true
-		value := a.header.Get(header)
-		if h.Value.Required && value == "" {
-			c.t.Errorf("%s: the header %s is missing", name, header)
-		}
-		if a.status < 300 || a.status >= 400 || value == "" {
-			continue
-		}
-		if err := h.Value.Schema.Value.VisitJSON(value, openapi3.EnableJSONSchema2020()); err != nil {
-			c.t.Errorf("%s: the header %s is %q: %v", name, header, value, err)
-		}
-	}
-	for header := range maps.Keys(a.header) {
-		if !documented[header] && !slices.Contains(plainHeaders, header) {
-			c.t.Errorf("%s: the header %s is not documented", name, header)
-		}
-	}
-}
-
-var lineSchema = regexp.MustCompile("^(?:Lines|Events) of `(\\w+)`")
-
-// lines holds each line against the schema that the description names.
-func (c *contract) lines(name string, schema *openapi3.Schema, text string) {
-	c.t.Helper()
-	named := lineSchema.FindStringSubmatch(schema.Description)
-	if named == nil || c.doc.Components.Schemas[named[1]] == nil {
-		c.t.Errorf("%s: %q does not begin with \"Lines of\" or \"Events of\" and a schema", name, schema.Description)
-		return
-	}
-	for line := range strings.Lines(text) {
-		var value any
-		if err := json.Unmarshal([]byte(line), &value); err != nil {
-			c.t.Errorf("%s: %v: %s", name, err, line)
-		} else if err := c.doc.Components.Schemas[named[1]].Value.VisitJSON(value, openapi3.EnableJSONSchema2020(), openapi3.VisitAsResponse()); err != nil {
-			c.t.Errorf("%s: %v: %s", name, err, line)
-		}
-	}
+	c.Check(pattern, req, contracttest.Answer{Status: a.status, Header: a.header, Trailer: a.trailer, Body: a.body}, status)
 }

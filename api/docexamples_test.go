@@ -92,7 +92,7 @@ func TestTheDocumentsExamplesAreOfTheSchemaInForce(t *testing.T) {
 // TestParametersAreThoseOfOperations: Swagger UI resolves the references of the
 // operation that it shows, and no others.
 func TestParametersAreThoseOfOperations(t *testing.T) {
-	for path, item := range openContract(t).doc.Paths.Map() {
+	for path, item := range openContract(t).Paths().Map() {
 		if len(item.Parameters) > 0 {
 			t.Errorf("%s: Swagger UI shows parameters of a path without their names", path)
 		}
