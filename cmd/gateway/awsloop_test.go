@@ -155,6 +155,7 @@ func TestTheLoopOnDynamoDBAndSageMaker(t *testing.T) {
 	if !slices.ContainsFunc(calls, func(c sandbox.Call) bool { return c.InferenceID == newcomer.PredictionID }) {
 		t.Error("no call bears the prediction's name")
 	}
+	checkContract(t, g, s)
 }
 
 // TestSettingsOfSageMakerStopTheStart holds each wrong setting to one line that

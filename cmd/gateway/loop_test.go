@@ -66,6 +66,7 @@ func TestTheLoop(t *testing.T) {
 	if err != nil || after.Model != *r.Model || after.Model == p.Model {
 		t.Errorf("model %q answers (%v), want the new one, %s", after.Model, err, *r.Model)
 	}
+	checkContract(t, g, nil)
 }
 
 func readAll(t *testing.T, path string) string {

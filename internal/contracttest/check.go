@@ -24,7 +24,7 @@ func (c *Contract) Check(pattern string, req *http.Request, a Answer, statuses .
 	c.t.Helper()
 	name := fmt.Sprintf("%s %s: %d", req.Method, req.URL, a.Status)
 	if len(statuses) > 0 && !slices.Contains(statuses, a.Status) {
-		c.t.Errorf("%s, want %v: %s", name, statuses, a.Body)
+		c.t.Errorf("%s, want %v: %.1000s", name, statuses, a.Body)
 	}
 	item := c.doc.Paths.Value(pattern)
 	route, params, err := c.router.FindRoute(req)
@@ -54,18 +54,26 @@ func (c *Contract) Check(pattern string, req *http.Request, a Answer, statuses .
 	input := &openapi3filter.RequestValidationInput{Request: req, PathParams: params, Route: route, Options: &openapi3filter.Options{
 		AuthenticationFunc: func(context.Context, *openapi3filter.AuthenticationInput) error { return nil },
 	}}
-	if a.Status < 400 || a.Status >= 500 {
+	if (a.Status < 400 || a.Status >= 500) && !refusedItems(a) {
 		if err := openapi3filter.ValidateRequest(c.t.Context(), input); err != nil {
-			c.t.Errorf("%s, but the document forbids the request: %v", name, err)
+			c.t.Errorf("%s, but the document forbids the request: %.1000s", name, err.Error())
 		}
 	}
 	output := &openapi3filter.ResponseValidationInput{RequestValidationInput: input, Status: a.Status, Header: a.Header,
 		Options: &openapi3filter.Options{IncludeResponseStatus: true}}
 	if err := openapi3filter.ValidateResponse(c.t.Context(), output.SetBodyBytes([]byte(a.Body))); err != nil {
-		c.t.Errorf("%s: %v: %s", name, err, a.Body)
+		c.t.Errorf("%s: %.1000s: %.1000s", name, err.Error(), a.Body)
 	}
 	c.headers(name, response.Value, a)
 	c.content(name, response.Value, a)
+}
+
+// refusedItems reports whether the answer is a list in which items have failed.
+func refusedItems(a Answer) bool {
+	var list struct {
+		Failed int `json:"failed"`
+	}
+	return a.Header.Get("Content-Type") == "application/json" && json.Unmarshal([]byte(a.Body), &list) == nil && list.Failed > 0
 }
 
 // content checks the media type, and each line of a stream.
