@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"maps"
 	"math/rand/v2"
@@ -11,16 +10,18 @@ import (
 )
 
 // mutationsPerOperation is how many changed examples each operation gets.
-const mutationsPerOperation = 30
+const mutationsPerOperation = 60
 
 // raw stands for text that encoding/json would not write.
 const raw = "raw text"
 
-// mutations are changes to a JSON document: of the value in one place, or of the
-// object around it. Their texts replace the value.
+// Texts of mutations that replace no value by another.
+const absent, added = "absent", `{"shoe":44}`
+
+// mutations are changes to a value in a JSON document, by the text that replaces it.
 var mutations = []struct{ name, text string }{
-	{"a member is absent", ""},
-	{"a member is added", ""},
+	{"absent", absent},
+	{"a member is added", added},
 	{"null", "null"},
 	{"an empty string", `""`},
 	{"a string", `"yes"`},
@@ -50,12 +51,19 @@ func (c *contractCheck) mutations() {
 		if len(examples) == 0 {
 			continue
 		}
-		names := slices.Sorted(maps.Keys(examples))
+		var targets []target
+		for _, name := range slices.Sorted(maps.Keys(examples)) {
+			for i := range len(c.places(examples[name])) {
+				targets = append(targets, target{examples[name], i})
+			}
+		}
+		random.Shuffle(len(targets), func(i, j int) { targets[i], targets[j] = targets[j], targets[i] })
 		for i := range mutationsPerOperation {
-			body, change := mutate(c, random, examples[names[random.IntN(len(names))]], i)
+			m := mutations[i%len(mutations)]
+			body := c.mutate(targets[i%len(targets)], m.text)
 			a := c.send(nil, id, body)
 			if a.Status >= 500 {
-				c.t.Errorf("%s, mutation %d with seed %d, %s: %d: %s\n%.300s", id, i, seed, change, a.Status, a.Body, body)
+				c.t.Errorf("%s, mutation %d with seed %d, %s: %d: %s\n%.300s", id, i, seed, m.name, a.Status, a.Body, body)
 			}
 			if id == "retrain" && a.Status == http.StatusAccepted {
 				c.endRenewal(a.Body)
@@ -75,54 +83,56 @@ func (c *contractCheck) endRenewal(body string) {
 	c.g.finished(c.t, r.ID)
 }
 
-// place is where a value of a document is.
-type place struct {
-	set    func(any)
-	remove func()
+// target is a place in an example: a value in it, counted from the whole.
+type target struct {
+	example string
+	place   int
 }
 
-// mutate makes the i-th mutation in a random place of a document.
-func mutate(c *contractCheck, random *rand.Rand, example string, i int) (body, change string) {
+// places returns a function for each value of a document, the whole first. It
+// replaces the value by a text and returns the document.
+func (c *contractCheck) places(example string) []func(text string) string {
 	c.t.Helper()
 	var document any
 	if err := json.Unmarshal([]byte(example), &document); err != nil {
 		c.t.Fatal(err)
 	}
-	places := []place{{set: func(v any) { document = v }}}
-	var objects []map[string]any
-	var walk func(any)
-	walk = func(v any) {
+	var places []func(string) string
+	var walk func(v any, set func(any), drop func())
+	walk = func(v any, set func(any), drop func()) {
+		places = append(places, func(text string) string {
+			object, isObject := v.(map[string]any)
+			switch {
+			case text == absent:
+				drop()
+			case text == added && isObject:
+				object["shoe"] = 44
+			default:
+				set(raw)
+			}
+			encoded, err := json.Marshal(document)
+			if err != nil {
+				c.t.Fatal(err)
+			}
+			return strings.Replace(string(encoded), `"`+raw+`"`, text, 1)
+		})
 		switch v := v.(type) {
 		case map[string]any:
-			objects = append(objects, v)
 			for _, name := range slices.Sorted(maps.Keys(v)) {
-				places = append(places, place{func(n any) { v[name] = n }, func() { delete(v, name) }})
-				walk(v[name])
+				walk(v[name], func(n any) { v[name] = n }, func() { delete(v, name) })
 			}
 		case []any:
 			for i := range v {
-				places = append(places, place{set: func(n any) { v[i] = n }})
-				walk(v[i])
+				walk(v[i], func(n any) { v[i] = n }, func() { v[i] = nil })
 			}
 		}
 	}
-	walk(document)
-	m := mutations[i%len(mutations)]
-	at := places[random.IntN(len(places))]
-	switch {
-	case m.text != "":
-		at.set(raw)
-	case m.name == "a member is added":
-		objects[random.IntN(len(objects))]["shoe"] = 44
-	default:
-		places = slices.DeleteFunc(places, func(p place) bool { return p.remove == nil })
-		if len(places) > 0 {
-			places[random.IntN(len(places))].remove()
-		}
-	}
-	text, err := json.Marshal(document)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	return string(bytes.Replace(text, []byte(`"`+raw+`"`), []byte(m.text), 1)), m.name
+	walk(document, func(n any) { document = n }, func() { document = nil })
+	return places
+}
+
+// mutate replaces the value in a place by a text.
+func (c *contractCheck) mutate(at target, text string) string {
+	c.t.Helper()
+	return c.places(at.example)[at.place](text)
 }

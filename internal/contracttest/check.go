@@ -45,6 +45,7 @@ func (c *Contract) Check(pattern string, req *http.Request, a Answer, statuses .
 		return
 	}
 	c.answered[o.OperationID][key] = true
+	c.called[o.OperationID] = c.called[o.OperationID] || err == nil
 	if err != nil { // it counts for all operations of the path
 		for _, other := range item.Operations() {
 			c.answered[other.OperationID][key] = true
