@@ -9,8 +9,9 @@ import (
 	"strings"
 )
 
-// mutationsPerOperation is how many changed examples each operation gets.
-const mutationsPerOperation = 60
+// mutationsPerOperation is how many changed examples each operation gets. It is
+// more than any of them has values.
+const mutationsPerOperation = 40
 
 // raw stands for text that encoding/json would not write.
 const raw = "raw text"
