@@ -20,7 +20,7 @@ PARALLEL     ?= 2
 BUILD = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X main.version=$(VERSION)"
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-slow test-others test-long check format vet modules lint monitoring docs bench model benchconvert load trial fuzz image clean
+.PHONY: help run build long-packages test test-slow test-others test-long check format vet modules lint monitoring docs bench model benchconvert load trial fuzz image clean
 
 help: ## print this list
 	@echo 'usage: make TARGET'
@@ -56,6 +56,9 @@ test-others:
 
 test-long: ## run the packages that have large matrices, in full (docs/testing.md)
 	$(GO) test $(RACE) -tags long -p $(PARALLEL) -timeout $(TEST_TIMEOUT) $(LONG)
+
+long-packages:
+	@printf '%s\n' $(LONG)
 
 check: format vet modules lint monitoring test ## everything that CI checks but test-long
 
