@@ -286,7 +286,7 @@ func (l *logBuffer) await(t *testing.T, text string) {
 }
 
 // swapStore holds renewals and models in memory, and knows what serves.
-// Nobody works on its renewals but the tests.
+// Only the tests work on its renewals.
 type swapStore struct {
 	modelswap.Deployer
 	mu       sync.Mutex
@@ -294,7 +294,7 @@ type swapStore struct {
 	attempts []modelswap.Step
 	models   []modelswap.Model
 	serving  string
-	stale    bool // somebody else is always faster
+	stale    bool // another process is always faster
 	err      error
 	looks    atomic.Int64 // at one renewal
 	listed   int          // calls of Renewals

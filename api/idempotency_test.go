@@ -351,7 +351,7 @@ func TestTheSuccessorOfADeadProcessFindsWhatItMade(t *testing.T) {
 	}
 }
 
-// busyKeys is a store of keys each of which somebody else has.
+// busyKeys is a store of keys that another process has claimed.
 type busyKeys struct{ idempotency.Keys }
 
 func (busyKeys) ClaimKey(_ context.Context, c idempotency.Claim) (idempotency.Key, error) {
@@ -397,7 +397,7 @@ func TestNoRenewalWithoutAStoreOfKeys(t *testing.T) {
 		t.Errorf("headers %v", a.header)
 	}
 	if len(b.swap.renewals) > 0 {
-		t.Error("a renewal was made that nobody would find again")
+		t.Error("a renewal was made that a repetition would not find")
 	}
 	b.logs.await(t, `"msg":"the store of idempotency keys does not answer"`)
 }

@@ -164,7 +164,7 @@ func TestASecondsWorthMayComeAtOnce(t *testing.T) {
 	}
 }
 
-// A new token works at once, although nobody has looked for it yet.
+// A new token works at once, although the secret has not been read again yet.
 func TestUnknownTokensAreLookedForBeforeTheyAreRefused(t *testing.T) {
 	var looks atomic.Int32
 	known := atomic.Pointer[[]api.Token]{}

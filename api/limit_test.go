@@ -20,7 +20,7 @@ func withQueue(q admission.Queue) option {
 	}
 }
 
-// tooLong is a queue that nobody should join.
+// tooLong is a queue that no request should join.
 var tooLong = admission.Queue{Rows: 100_000, Wait: 2500 * time.Millisecond, Call: 5 * time.Millisecond}
 
 func TestPredictionsAreShedInFrontOfALongQueue(t *testing.T) {

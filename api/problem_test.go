@@ -56,7 +56,7 @@ func TestProblems(t *testing.T) {
 		{"the model's deadline", &failure.Error{Kind: failure.Deadline, Detail: "the model did not answer in time", Err: cause}, nil},
 		{"the context's deadline", fmt.Errorf("asking: %w", context.DeadlineExceeded), nil},
 		{"the service is stopping", fmt.Errorf("asking: %w", context.Canceled), nil},
-		{"an internal error with a kind", &failure.Error{Kind: failure.Internal, Detail: "a detail that is nobody's business", Err: cause}, nil},
+		{"an internal error with a kind", &failure.Error{Kind: failure.Internal, Detail: "an internal detail", Err: cause}, nil},
 		{"any other error", cause, nil},
 		{"a line of a stream", &lineError{line: 7, err: failure.Errorf(failure.NotFound, "no customer has this customer_id")}, nil},
 		{"a caller who has gone", fmt.Errorf("asking: %w", context.Canceled), gone},

@@ -38,7 +38,7 @@ gateway_dependency_up{dependency="model",required="true"} `+model+`
 		database.fail(nil)
 		expect("0", "1")
 		if n := model.calls.Load(); n != 3 {
-			t.Errorf("the model was looked at %d times, want once for each time that somebody asked", n)
+			t.Errorf("the model was looked at %d times, want once for each request", n)
 		}
 	})
 }

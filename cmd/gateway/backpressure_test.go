@@ -16,7 +16,7 @@ import (
 // TestAFileLargerThanTheOutboxGoesThrough streams many times what the outbox may
 // hold through POST /predict/batch, with the policy that refuses. The stream
 // goes at the pace of the database: nothing is refused, of the stream nor of
-// somebody who asks meanwhile, and all of it is in the ledger.
+// a caller that asks meanwhile, and all of it is in the ledger.
 func TestAFileLargerThanTheOutboxGoesThrough(t *testing.T) {
 	const rows = 25_000
 	cfg := config(t)

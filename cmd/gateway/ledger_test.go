@@ -39,13 +39,13 @@ type load struct {
 	first    string // failure
 }
 
-// startLoad lets clients predict until end is called, or until they find
-// nobody, if the gateway may be killed.
+// startLoad lets clients predict until end is called, or until the gateway is
+// gone, if it may be killed.
 func startLoad(url string, clients int, mayDie bool) *load {
 	return startPaced(url, clients, rate.Inf, mayDie)
 }
 
-// startPaced is startLoad with so many predictions a second at most.
+// startPaced is startLoad with a maximum number of predictions a second.
 func startPaced(url string, clients int, perSecond rate.Limit, mayDie bool) *load {
 	pace := rate.NewLimiter(perSecond, clients)
 	l := &load{url: url, stop: make(chan struct{}), answered: map[string]bool{}}
@@ -285,7 +285,7 @@ func TestADataDirMoves(t *testing.T) {
 	cfg.Demo = false
 	cfg.ShutdownGrace = 500 * time.Millisecond
 	g := startPrepared(t, cfg, generated(1500))
-	// SQLite has one writer: while somebody else is it, nothing is drained.
+	// SQLite has one writer: while another program is it, nothing is drained.
 	db, err := sql.Open("sqlite", "file:"+filepath.Join(cfg.DataDir, "gateway.db")+"?_txlock=immediate&_pragma=busy_timeout(5000)")
 	if err != nil {
 		t.Fatal(err)

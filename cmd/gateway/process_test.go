@@ -32,7 +32,7 @@ func freePort(t *testing.T) string {
 }
 
 // TestTerminatingUnderLoadDropsNothing sends SIGTERM to a gateway under load.
-// A request may find nobody listening any more; one that was taken must be
+// A request may be refused because the listener is closed; one that was accepted must be
 // answered in full. Half of the clients keep their connection, half open a new
 // one for every request.
 func TestTerminatingUnderLoadDropsNothing(t *testing.T) {
@@ -61,7 +61,7 @@ func TestTerminatingUnderLoadDropsNothing(t *testing.T) {
 			for {
 				res, err := client.Post(url+"/predict", "application/json", bytes.NewReader(body))
 				if refused(err) {
-					return // nobody listens any more
+					return // the listener is closed
 				}
 				if err != nil {
 					dropped.Add(1)

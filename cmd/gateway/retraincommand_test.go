@@ -192,7 +192,7 @@ func TestRetrainingDoesNotAskAgainInVain(t *testing.T) {
 	}
 	server.Close()
 	if code, _, errs := command(t, "retrain", "--url", server.URL, "--token", "t"); code != exitFailed || strings.Contains(errs, "again") {
-		t.Errorf("nobody there: ended with %d: %s", code, errs)
+		t.Errorf("no gateway there: ended with %d: %s", code, errs)
 	}
 	for _, args := range [][]string{{"--idempotency-key", "a b"}, {"--resume", "r1", "--idempotency-key", "k"}} {
 		if code, _, errs := command(t, append([]string{"retrain"}, args...)...); code != exitUsage {

@@ -50,11 +50,11 @@ func (g *gatewayUnderTest) dial(t *testing.T, count int) []net.Conn {
 	return conns
 }
 
-// predicts wants a prediction from somebody who does nothing wrong.
+// predicts expects a prediction for a caller that does nothing wrong.
 func (g *gatewayUnderTest) predicts(t *testing.T) {
 	t.Helper()
 	if _, err := g.client.Predict(t.Context(), api.PredictionRequest{Features: sample()}); err != nil {
-		t.Errorf("somebody else got %v", err)
+		t.Errorf("another caller got %v", err)
 	}
 }
 
@@ -74,10 +74,10 @@ func (g *gatewayUnderTest) hangUp() {
 	http.DefaultClient.CloseIdleConnections()
 }
 
-// idleGoroutines is how many there are while nobody is connected.
+// idleGoroutines is how many there are without connections.
 func (g *gatewayUnderTest) idleGoroutines(t *testing.T) int {
 	t.Helper()
-	eventually(t, "nobody is connected", func() bool {
+	eventually(t, "no client is connected", func() bool {
 		g.hangUp()
 		return g.app.servers[0].Listener().Open() == 0
 	})

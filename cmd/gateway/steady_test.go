@@ -82,7 +82,7 @@ func TestAnEndpointThatFailsIsLeftAlone(t *testing.T) {
 		ready, err := g.client.Ready(t.Context())
 		return err == nil && ready.Status == "degraded" && ready.Dependencies["endpoint"].State == "degraded"
 	})
-	// Nobody is asked for a while, whoever comes.
+	// The endpoint is not asked for a while.
 	if p := ask(); p == nil || p.Status != http.StatusServiceUnavailable && p.Status != http.StatusBadGateway {
 		t.Errorf("got %v", p)
 	}

@@ -88,7 +88,7 @@ type streamed struct {
 	Broken        string // why the batch did not come to its end
 }
 
-// stream has a process of its own send so many rows and check the answers. It
+// stream has a process of its own send rows and check the answers. It
 // stands for another machine: what it computes must not hold up the client that
 // measures, so it has the least priority.
 func (s *stage) stream(rows int) (r streamed, err error) {
@@ -131,7 +131,7 @@ func playBatch(ctx context.Context, out io.Writer, args []string) error {
 	return json.NewEncoder(out).Encode(r)
 }
 
-// send sends so many rows and checks the answers, in order.
+// send sends rows and checks the answers, in order.
 func (r *streamed) send(ctx context.Context, o *oracle, url string, many int) error {
 	body, out := io.Pipe()
 	go func() {

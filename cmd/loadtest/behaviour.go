@@ -121,7 +121,7 @@ func (t *tally) count(add func(c *counts)) {
 	add(&t.counts)
 }
 
-// slots let so many calls be served at once, the others in the order in which
+// slots bound the calls that are served at once; the others wait in the order in which
 // they came.
 type slots struct {
 	mu      sync.Mutex

@@ -58,7 +58,7 @@ type conn struct {
 	gone bool
 }
 
-// start begins a load over at most so many connections. Each has a goroutine
+// start begins a load over a maximum number of connections. Each has a goroutine
 // that reads; in an open loop one thread more writes what is due. There a
 // connection is made when none is free, as clients do: one that is kept unused
 // would be closed by the server sooner or later.
@@ -219,7 +219,7 @@ func (r *run) stop() records {
 	return all
 }
 
-// sample keeps the first of a kind, for whoever has to find out why.
+// sample keeps the first of a kind, to find the cause.
 func (r *run) sample(of *[]string, format string, args ...any) {
 	const most = 3
 	r.mu.Lock()
@@ -250,7 +250,7 @@ func (r *run) all() []*conn {
 	return slices.Clone(r.conns)
 }
 
-// close ends a run of which nobody wants to know any more.
+// close ends a run whose results are no longer needed.
 func (r *run) close() {
 	r.ending.Store(true)
 	for _, c := range r.all() {

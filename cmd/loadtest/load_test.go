@@ -67,7 +67,7 @@ func onStage(t *testing.T) *stage {
 	return s
 }
 
-// fire sends so many requests over a few connections and returns what came.
+// fire sends n requests over a few connections and returns the answers.
 func fire(t *testing.T, to target, conns, requests int) records {
 	t.Helper()
 	var answered atomic.Int64
@@ -300,7 +300,7 @@ func TestTheOracleTellsScoresApart(t *testing.T) {
 	}
 	o := &oracle{rows: rows, read: func(context.Context, string) (*learn.Artifact, error) { return nil, errors.New("no such model") }}
 	if o.right(t.Context(), 0, []byte(`{"score":0.5,"model":"m"}`)) {
-		t.Error("an answer of a model that nobody knows is taken for right")
+		t.Error("an answer of an unknown model counts as right")
 	}
 	o.known.Store("m", []float64{0.25})
 	for body, want := range map[string]bool{

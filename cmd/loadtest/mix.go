@@ -105,7 +105,7 @@ func storedRows() ([]row, error) {
 	return encode(predict.Bank(), customers, "")
 }
 
-// start begins both loads, with so many requests a second in all.
+// start begins both loads, with a number of requests a second in all.
 func (x *mix) start(ctx context.Context, addr string, perSecond float64) (loads []*run, err error) {
 	const most = 512 // connections of each
 	for _, kinds := range [][]kind{x.plain, x.others} {

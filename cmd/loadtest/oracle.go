@@ -127,7 +127,7 @@ func (o *oracle) predictions(path, headers string) [][]byte {
 	return out
 }
 
-// invocations are those of the runtime itself, for whoever has no gateway.
+// invocations are those of the runtime itself, for peers without a gateway.
 func (o *oracle) invocations() [][]byte {
 	out := make([][]byte, len(o.rows))
 	for i, r := range o.rows {

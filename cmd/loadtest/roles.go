@@ -61,7 +61,7 @@ func servePeer(ctx context.Context, out io.Writer, handler http.Handler) error {
 }
 
 // floor is what a gateway cannot be cheaper than on net/http: the router, a
-// fixed answer, and a body that nobody looks at.
+// fixed answer, and a body that is not read.
 func floor() http.Handler {
 	answer := []byte(`{"prediction_id":"00000000-0000-7000-8000-000000000000","score":0.5,"predicted_label":1,"model":"none","schema":"none"}` + "\n")
 	r := chi.NewRouter()

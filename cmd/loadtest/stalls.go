@@ -192,7 +192,7 @@ func (h *holdups) tell(r *report) {
 	r.table([]string{"held up", "stalls", "mean ms", "requests", "503", "other failures", "wrong", "slowest ms"}, rows)
 }
 
-// playNeighbours is the process that keeps the processors busy, with so many
+// playNeighbours is the process that keeps the processors busy, with a number of
 // threads.
 func playNeighbours(ctx context.Context, out io.Writer, args []string) error {
 	if len(args) != 1 {

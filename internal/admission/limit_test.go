@@ -197,7 +197,7 @@ func TestABurstMayQueueAndAStandingQueueMayNot(t *testing.T) {
 		if in, out := ask(l, "", admission.Prediction, 50*time.Millisecond); out > 0 || in < 20 {
 			t.Errorf("of the next burst %d were let in and %d were not", in, out)
 		}
-		// Nobody waits for longer than the patience.
+		// No request waits for longer than the maximum.
 		q.Wait = 600 * time.Millisecond
 		time.Sleep(2 * time.Millisecond)
 		_, err := l.Enter("", admission.Prediction, small)
@@ -268,7 +268,7 @@ func TestAShortStallMayBeWaitedOutAndALongOneMayNot(t *testing.T) {
 		if in, out := ask(l, "", admission.Prediction, 100*time.Millisecond); out > 0 || in < 45 {
 			t.Errorf("with slow calls %d were let in and %d were not", in, out)
 		}
-		// Nobody waits for those who find out whether the model answers again.
+		// No request waits for the trial calls.
 		q = admission.Queue{Call: 5 * time.Millisecond, Trial: true}
 		if in, out := ask(l, "", admission.Prediction, 100*time.Millisecond); in > 0 || out < 45 {
 			t.Errorf("behind probes %d were let in and %d were not", in, out)
@@ -276,7 +276,7 @@ func TestAShortStallMayBeWaitedOutAndALongOneMayNot(t *testing.T) {
 	})
 }
 
-// While this process does not run nobody looks at the queue, and nothing is
+// While this process does not run the queue is not observed, and nothing is
 // answered.
 func TestTimeInWhichTheProcessDoesNotRunIsNoOverload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

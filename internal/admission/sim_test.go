@@ -111,7 +111,7 @@ func newGate(t *testing.T, e *endpoint, maxRows int, o admission.Options) *gate 
 // ask is one request for one row.
 func (g *gate) ask(key string) (took time.Duration, err error) { return g.list(key, 1) }
 
-// list is one request for so many rows.
+// list is one request with a number of rows.
 func (g *gate) list(key string, rows int) (took time.Duration, err error) {
 	began := time.Now()
 	place, err := g.limit.Enter(key, admission.Prediction, 600*rows)
@@ -239,7 +239,7 @@ func TestOverloadKeepsGoodputAndTimes(t *testing.T) {
 			t.Errorf("p99 is %s, normally %s", over.p99(), normal.p99())
 		}
 		if over.slowNo > 0 {
-			t.Errorf("somebody was turned away after %s", over.slowNo)
+			t.Errorf("a request was refused after %s", over.slowNo)
 		}
 		time.Sleep(100 * time.Millisecond)
 		after := g.open("", 0.8*capacity, time.Second)
@@ -317,7 +317,7 @@ func TestTooManyListsAreTurnedAway(t *testing.T) {
 	})
 }
 
-// TestAShortStallIsWaitedOut: whoever has the time for it is answered after it.
+// TestAShortStallIsWaitedOut: requests whose deadline allows it are answered after it.
 func TestAShortStallIsWaitedOut(t *testing.T) {
 	for _, perSecond := range []int{50, 500} {
 		synctest.Test(t, func(t *testing.T) {
@@ -359,7 +359,7 @@ func TestAStallEndsWithoutAStorm(t *testing.T) {
 			t.Errorf("%d requests in ten seconds", asked)
 		}
 		// Those of the first second wait, as it might have been a short one, and
-		// whoever finds out. The others hear at once.
+		// the trial calls. The others are refused at once.
 		if most := perSecond + 100; stalled.late > most {
 			t.Errorf("%d waited in vain, at most %d should", stalled.late, most)
 		}

@@ -69,7 +69,7 @@ func TestNonsenseIsNoAnswer(t *testing.T) {
 	}
 }
 
-// FuzzParseAnswer holds hostile answers to the one promise: so many
+// FuzzParseAnswer holds hostile answers to the one promise: as many
 // probabilities, or an error.
 func FuzzParseAnswer(f *testing.F) {
 	f.Add("application/json", `{"predictions":[{"score":0.25,"predicted_label":1.0}]}`, 1)

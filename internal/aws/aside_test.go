@@ -101,7 +101,7 @@ func TestTheSDKMakesWhatIsUnusual(t *testing.T) {
 		says    string
 	}{
 		{"a proxy", nil, func(tr *http.Transport) { tr.Proxy = http.ProxyURL(proxy) }, "proxy"},
-		{"a proxy that cannot be told", nil, func(tr *http.Transport) {
+		{"a proxy that is unknown", nil, func(tr *http.Transport) {
 			tr.Proxy = func(r *http.Request) (*url.URL, error) { return nil, errors.New("no") }
 		}, "proxy"},
 		{"no credentials", func(c *sdk.Config) { c.Credentials = sdk.AnonymousCredentials{} }, nil, "no credentials"},
@@ -123,7 +123,7 @@ func TestTheSDKMakesWhatIsUnusual(t *testing.T) {
 				r, log := logged(cfg)
 				for range 3 {
 					out, err := r.invoke(t.Context(), oneRow())
-					if tt.name == "a proxy that cannot be told" {
+					if tt.name == "a proxy that is unknown" {
 						if err == nil {
 							t.Error("the call was made without knowing how")
 						}
@@ -307,7 +307,7 @@ func TestABundleOfRootsIsUsed(t *testing.T) {
 				t.Errorf("got %+v, %v", out, err)
 			}
 			if !trusted && (err == nil || !strings.Contains(err.Error(), "certificate")) {
-				t.Errorf("got %+v, %v from a server that nobody vouches for", out, err)
+				t.Errorf("got %+v, %v from a server with an untrusted certificate", out, err)
 			}
 			out.release()
 		}
@@ -344,7 +344,7 @@ func TestTheServiceSaysHowLongToWait(t *testing.T) {
 	}{
 		{"1", 10 * time.Second, 3, 2 * time.Second, time.Second},
 		{"3", 10 * time.Second, 3, 6 * time.Second, 3 * time.Second},
-		{"3", 2 * time.Second, 1, 0, 3 * time.Second}, // nobody would be there any more
+		{"3", 2 * time.Second, 1, 0, 3 * time.Second}, // the caller would have left
 		{"86400", 2 * time.Second, 1, 0, time.Minute},
 		{"soon", 2 * time.Second, 3, firstInvokeWait, time.Second},
 		{"-5", 2 * time.Second, 3, firstInvokeWait, time.Second},

@@ -155,7 +155,7 @@ func last(answers [][]byte, back int) []byte {
 	return answers[len(answers)-1-back]
 }
 
-// late is an answer once more while the call that comes so many calls after it waits.
+// late repeats an answer while a later call waits.
 func late(back int) func(io.Writer, [][]byte) {
 	return oneIn(20, func(to io.Writer, answers [][]byte) {
 		_, _ = to.Write(last(answers, back))

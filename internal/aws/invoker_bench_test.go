@@ -36,7 +36,7 @@ func bankRows(n int) []predict.Vector {
 	return out
 }
 
-// answerFor is what linear-learner says to so many rows.
+// answerFor is linear-learner's answer to a number of rows.
 func answerFor(n int) []byte {
 	var b bytes.Buffer
 	b.WriteString(`{"predictions": [`)
@@ -144,7 +144,7 @@ func BenchmarkProbedCall(b *testing.B) {
 	}
 }
 
-// BenchmarkSign signs a call of so many rows.
+// BenchmarkSign signs calls of several sizes.
 func BenchmarkSign(b *testing.B) {
 	for _, n := range []int{1, 32} {
 		body := appendRows(nil, bankRows(n))

@@ -127,7 +127,7 @@ func TestWhatBecomesOfAJob(t *testing.T) {
 		reason string
 	}{
 		{"it completes", sandbox.Fault{Kind: sandbox.IntegerLabels}, modelswap.TrainingSucceeded, ""},
-		{"it passes through a status that nobody has heard of", sandbox.Fault{Kind: sandbox.OddStatus, At: "Defragmenting"}, modelswap.TrainingSucceeded, ""},
+		{"it passes through an undocumented status", sandbox.Fault{Kind: sandbox.OddStatus, At: "Defragmenting"}, modelswap.TrainingSucceeded, ""},
 		{"it fails", sandbox.Fault{Kind: sandbox.Fail, Reason: "AlgorithmError: no rows"}, modelswap.TrainingFailed, "the training job failed: AlgorithmError: no rows"},
 		{"no machine is to be had", sandbox.Fault{Kind: sandbox.NoCapacity}, modelswap.TrainingFailed, "CapacityError"},
 		{"it takes too long, and leaves an artifact", sandbox.Fault{Kind: sandbox.ExceedRuntime}, modelswap.TrainingFailed, "training took longer than the 1h0m0s allowed (GATEWAY_TRAINING_MAX_RUNTIME)"},

@@ -333,7 +333,7 @@ func TestTheSignalIsThere(t *testing.T) {
 	contact := func(name string) group { return func(p *person) bool { return p.contact == name } }
 	for name, tt := range map[string]struct {
 		more, less, among group
-		times             float64 // so many times as often, at least
+		times             float64 // minimum ratio of the rates
 	}{
 		"long calls over short ones":          {func(p *person) bool { return p.duration > 600 }, func(p *person) bool { return p.duration < 200 }, all, 5},
 		"success over no campaign":            {outcome("success"), outcome("nonexistent"), crisis, 2},

@@ -11,7 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
-// flood sends so many requests of an owner, each with a key and an answer of
+// flood sends n requests of an owner, each with a key and an answer of
 // its own, and returns how many of them were kept.
 func (b *bench) flood(t *testing.T, owner string, from, count, size int, limits Limits) (kept int) {
 	t.Helper()

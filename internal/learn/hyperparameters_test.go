@@ -40,22 +40,22 @@ func TestCheckHyperparametersRefuses(t *testing.T) {
 		given     map[string]string
 		want      string
 	}{
-		"an algorithm nobody knows": {"knn", nil, `unknown algorithm "knn": want "linear-learner" or "xgboost"`},
-		"a misspelled name":         {XGBoost, map[string]string{"num_rounds": "9"}, `hyperparameter "num_rounds": unknown; did you mean "num_round"?`},
-		"a name like no other":      {XGBoost, map[string]string{"temperature_k": "9"}, `hyperparameter "temperature_k": unknown`},
-		"a name of the other":       {LinearLearner, map[string]string{"max_depth": "9"}, `hyperparameter "max_depth": unknown`},
-		"a word for a number":       {XGBoost, map[string]string{"eta": "fast"}, `hyperparameter "eta": fast: want a number`},
-		"no number":                 {XGBoost, map[string]string{"eta": "NaN"}, `hyperparameter "eta": NaN: want a number`},
-		"a part of a round":         {XGBoost, map[string]string{"num_round": "1.5"}, `hyperparameter "num_round": 1.5: want a whole number`},
-		"neither true nor false":    {LinearLearner, map[string]string{"use_bias": "maybe"}, `hyperparameter "use_bias": maybe: want true or false`},
-		"a word that is not auto":   {LinearLearner, map[string]string{"wd": "none"}, `hyperparameter "wd": none: want a number or "auto"`},
-		"a strange weight":          {LinearLearner, map[string]string{"positive_example_weight_mult": "x"}, `hyperparameter "positive_example_weight_mult": x: want a number, "balanced" or "auto"`},
-		"another kind of model":     {LinearLearner, map[string]string{"predictor_type": "regressor"}, `hyperparameter "predictor_type": regressor: only binary_classifier is supported`},
-		"another objective":         {XGBoost, map[string]string{"objective": "reg:squarederror"}, `hyperparameter "objective": reg:squarederror: only binary:logistic is supported`},
-		"a number that is ignored":  {LinearLearner, map[string]string{"momentum": "fast"}, `hyperparameter "momentum": fast: want a number or "auto"`},
-		"a strange seed":            {XGBoost, map[string]string{"seed": "x"}, `hyperparameter "seed": x: want a whole number`},
-		"one thing said twice":      {XGBoost, map[string]string{"eta": "1", "learning_rate": "0.5"}, `hyperparameter "learning_rate": 0.5: given together with eta, which is the same`},
-		"all faults at once":        {XGBoost, map[string]string{"eta": "x", "gama": "1"}, "hyperparameter \"eta\": x: want a number\nhyperparameter \"gama\": unknown; did you mean \"gamma\"?"},
+		"an unknown algorithm":     {"knn", nil, `unknown algorithm "knn": want "linear-learner" or "xgboost"`},
+		"a misspelled name":        {XGBoost, map[string]string{"num_rounds": "9"}, `hyperparameter "num_rounds": unknown; did you mean "num_round"?`},
+		"a name like no other":     {XGBoost, map[string]string{"temperature_k": "9"}, `hyperparameter "temperature_k": unknown`},
+		"a name of the other":      {LinearLearner, map[string]string{"max_depth": "9"}, `hyperparameter "max_depth": unknown`},
+		"a word for a number":      {XGBoost, map[string]string{"eta": "fast"}, `hyperparameter "eta": fast: want a number`},
+		"no number":                {XGBoost, map[string]string{"eta": "NaN"}, `hyperparameter "eta": NaN: want a number`},
+		"a part of a round":        {XGBoost, map[string]string{"num_round": "1.5"}, `hyperparameter "num_round": 1.5: want a whole number`},
+		"neither true nor false":   {LinearLearner, map[string]string{"use_bias": "maybe"}, `hyperparameter "use_bias": maybe: want true or false`},
+		"a word that is not auto":  {LinearLearner, map[string]string{"wd": "none"}, `hyperparameter "wd": none: want a number or "auto"`},
+		"a strange weight":         {LinearLearner, map[string]string{"positive_example_weight_mult": "x"}, `hyperparameter "positive_example_weight_mult": x: want a number, "balanced" or "auto"`},
+		"another kind of model":    {LinearLearner, map[string]string{"predictor_type": "regressor"}, `hyperparameter "predictor_type": regressor: only binary_classifier is supported`},
+		"another objective":        {XGBoost, map[string]string{"objective": "reg:squarederror"}, `hyperparameter "objective": reg:squarederror: only binary:logistic is supported`},
+		"a number that is ignored": {LinearLearner, map[string]string{"momentum": "fast"}, `hyperparameter "momentum": fast: want a number or "auto"`},
+		"a strange seed":           {XGBoost, map[string]string{"seed": "x"}, `hyperparameter "seed": x: want a whole number`},
+		"one thing said twice":     {XGBoost, map[string]string{"eta": "1", "learning_rate": "0.5"}, `hyperparameter "learning_rate": 0.5: given together with eta, which is the same`},
+		"all faults at once":       {XGBoost, map[string]string{"eta": "x", "gama": "1"}, "hyperparameter \"eta\": x: want a number\nhyperparameter \"gama\": unknown; did you mean \"gamma\"?"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := CheckHyperparameters(c.algorithm, c.given)

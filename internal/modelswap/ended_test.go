@@ -37,7 +37,7 @@ func TestEachEndOfARenewalIsToldOnceAndOnlyWhenItIsSaved(t *testing.T) {
 				t.Errorf("told of %s, want %s", got, want)
 			}
 		case <-time.After(time.Minute):
-			t.Fatalf("nobody is told of %s", want)
+			t.Fatalf("Ended was not called for %s", want)
 		}
 	}
 

@@ -192,7 +192,7 @@ func TestOneCallerDoesNotDecideAboutTraffic(t *testing.T) {
 		"a flood cannot make up a shift": {map[string]int{"web": 120, "app": 120, "flood": 1500}, honestX, floodX, modelswap.Succeeded},
 		"a flood cannot hide a shift":    {map[string]int{"web": 120, "app": 120, "flood": 1500}, floodX, honestX, modelswap.Failed},
 		"two callers: in doubt it shows": {map[string]int{"web": 120, "flood": 1500}, floodX, honestX, modelswap.Failed},
-		"few of everybody count as one":  {map[string]int{"web": 60, "app": 60}, floodX, honestX, modelswap.Failed},
+		"a few of each count as one":     {map[string]int{"web": 60, "app": 60}, floodX, honestX, modelswap.Failed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := setup(t)

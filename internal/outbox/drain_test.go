@@ -172,7 +172,7 @@ func TestRefusedRowsAreMovedBack(t *testing.T) {
 	}
 }
 
-// A fault that nobody classified must neither block those behind it nor, where
+// A fault that is not classified must neither block those behind it nor, where
 // it is the database's, cost a row.
 func TestARowThatFailsForAnUnknownReasonDoesNotBlock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -142,7 +142,7 @@ func TestAnotherGatewaysPredictionIsWaitedFor(t *testing.T) {
 		{"it is drained in time", true, 0, time.Second, 10 * time.Second, false, true, 2 * time.Second, nil},
 		{"it never comes", true, 0, 0, 10 * time.Second, false, false, settleTime + maxLook, nil},
 		{"it is too old to wait for", true, settleTime + time.Second, time.Second, 10 * time.Second, false, false, 0, nil},
-		{"nobody shares the database", false, 0, time.Second, 10 * time.Second, false, false, 0, nil},
+		{"no gateway shares the database", false, 0, time.Second, 10 * time.Second, false, false, 0, nil},
 		{"the caller has less time", true, 0, 2 * time.Second, time.Second, false, false, time.Second, context.DeadlineExceeded},
 		{"a newcomer, by customer", true, 0, newcomerTime / 2, 10 * time.Second, true, true, newcomerTime, nil},
 		{"an unknown customer", true, 0, 0, 10 * time.Second, true, false, newcomerTime + maxLook, nil},

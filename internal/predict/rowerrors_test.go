@@ -28,7 +28,7 @@ func TestARowWithoutAScoreLeavesItsNeighboursTheirs(t *testing.T) {
 		t.Errorf("%d predictions are in the ledger, want 2", n)
 	}
 	if _, err := b.Service.Score(t.Context(), []predict.Vector{{1}, {2}}, false); !errors.Is(err, bad) {
-		t.Errorf("whoever needs all rows got %v", err)
+		t.Errorf("a caller that needs all rows got %v", err)
 	}
 	b.scorer.Change = func(s *predict.Scores) { s.Errors = make([]error, 7) }
 	if _, err := b.Service.Score(t.Context(), []predict.Vector{{1}}, false); err == nil {

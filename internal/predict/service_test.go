@@ -467,7 +467,7 @@ func TestExplain(t *testing.T) {
 		t.Errorf("reasons (-want +got):\n%s", diff)
 	}
 	if results[1].Prediction.Reasons != nil {
-		t.Errorf("reasons that nobody asked for: %v", results[1].Prediction.Reasons)
+		t.Errorf("reasons that were not asked for: %v", results[1].Prediction.Reasons)
 	}
 	b.scorer.Weights = nil
 	if got, err := b.Predict(t.Context(), ask(true, `{"age":20,"job":"services"}`)); err != nil || got.Reasons != nil {
@@ -677,7 +677,7 @@ func TestTheLedgerKnowsTheCaller(t *testing.T) {
 	b := setup(t, small)
 	const complete = `{"age":44,"job":"admin."}`
 	if name := predict.CallerOf(t.Context()); name != "" {
-		t.Errorf("nobody is called %q", name)
+		t.Errorf("a caller without a key has the name %q", name)
 	}
 	for _, name := range []string{"", "shop"} {
 		ctx := t.Context()

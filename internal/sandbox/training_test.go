@@ -75,7 +75,7 @@ func TestTrainingFailsForTheReasonsThatTheContainersHave(t *testing.T) {
 		"no content type":          {xgboost, func(in *sagemaker.CreateTrainingJobInput) { in.InputDataConfig[0].ContentType = nil }, csv(600, 1), "ClientError: ContentType"},
 		"a header in the data":     {linear, nil, "y,a,b\n" + csv(600, 1), "ClientError: Unable to read data channel 'train'"},
 		"gzip in file mode":        {linear, nil, "\x1f\x8b\x08\x00 not text", "ClientError: Unable to read data channel 'train'"},
-		"an image nobody knows":    {"1.dkr.ecr.eu-central-1.amazonaws.com/mine:1", nil, csv(600, 1), "AlgorithmError: the stand-in does not know"},
+		"an unknown image":         {"1.dkr.ecr.eu-central-1.amazonaws.com/mine:1", nil, csv(600, 1), "AlgorithmError: the stand-in does not know"},
 		"no train channel":         {linear, func(in *sagemaker.CreateTrainingJobInput) { in.InputDataConfig = in.InputDataConfig[1:] }, csv(600, 1), "ClientError: Required channel 'train' is missing"},
 		"one class only, and none": {linear, nil, strings.Repeat("0,1,2\n", 200), "ClientError: training data has one class only"},
 	} {

@@ -27,7 +27,7 @@ type gate struct {
 // held is a call at the gate.
 type held struct {
 	ctx     context.Context
-	rows    []predict.Vector // as they are when somebody looks
+	rows    []predict.Vector // as they are when they are read
 	explain bool
 	answer  chan func(*predict.Scores) error
 }
@@ -351,7 +351,7 @@ func TestACallThatAllHaveLeftIsCancelled(t *testing.T) {
 		third.fails(t, failure.Deadline)
 		synctest.Wait()
 		if shared.ctx.Err() == nil {
-			t.Error("the call goes on for nobody")
+			t.Error("the call goes on without a caller")
 		}
 		if s := b.Status(); s.InFlight != 0 || s.Queued != 0 {
 			t.Errorf("status is %+v", s)
@@ -436,7 +436,7 @@ func TestWhoCannotBeAnsweredInTimeIsToldAtOnce(t *testing.T) {
 }
 
 // Large requests and small ones have a bound each, so that one large request
-// shuts nobody out who asks for little.
+// refuses no caller that asks for little.
 func TestAFullQueueSaysWhenToComeBack(t *testing.T) {
 	onGate(t, scoring.BatchOptions{MaxQueued: 10, MaxRows: 100}, func(t *testing.T, b *gated) {
 		b.ask(t.Context(), vectors(1))

@@ -87,7 +87,7 @@ func together(t *testing.T, model *picky, requests [][]predict.Vector) (unscored
 	return unscored
 }
 
-// requestsOf makes requests of so many rows, numbered through, of which those
+// requestsOf makes requests of the given sizes, numbered through, of which those
 // in bad are below zero.
 func requestsOf(sizes []int, bad map[int]bool) (requests [][]predict.Vector) {
 	n := 0

@@ -107,7 +107,7 @@ func TestWhatOpensABreakerAndWhatDoesNot(t *testing.T) {
 	}{
 		{"a model that fails", crashed, 20, "open"},
 		{"an endpoint that cannot be reached", down, 20, "open"},
-		{"an internal fault", errors.New("nobody knows"), 20, "open"},
+		{"an internal fault", errors.New("unknown"), 20, "open"},
 		{"one failure less", crashed, 19, "closed"},
 		{"rows that the model refuses", &failure.Error{Kind: failure.BadModel, Refused: true}, 100, "closed"},
 		{"rows that are too large", failure.Errorf(failure.Invalid, "row 1 is larger than the endpoint takes"), 100, "closed"},

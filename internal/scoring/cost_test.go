@@ -120,7 +120,7 @@ func TestTheSizeOfACall(t *testing.T) {
 		{"rows alone cost", 0, .005, 6, 4, 2},
 		{"one slot", .005, .001, 20, 1, 20},
 		{"within the bound", .5, .001, 5000, 4, most},
-		{"nobody is here", .0001, .005, 0, 4, 1},
+		{"no request is here", .0001, .005, 0, 4, 1},
 	} {
 		c := cost{base: tt.base, quartile: tt.base, perRow: tt.perRow, known: true}
 		if got := c.size(tt.rows, tt.slots, most); got != tt.want {

@@ -139,7 +139,7 @@ type crowd struct {
 	slowest     time.Duration
 }
 
-// allAnswered checks that nobody was turned away.
+// allAnswered checks that no request was refused.
 func (c *crowd) allAnswered() {
 	c.t.Helper()
 	if len(c.failed) > 0 {
@@ -556,7 +556,7 @@ func TestALargeRequestIsCutByWhatItsRowsCost(t *testing.T) {
 		c.closed(32, 2*time.Second)
 		begun := time.Now()
 		if err := c.chunk(rows); err != nil {
-			t.Errorf("with nobody else: %v", err)
+			t.Errorf("without other requests: %v", err)
 		}
 		alone := time.Since(begun)
 		var others sync.WaitGroup

@@ -204,7 +204,7 @@ func TestNobodyWaitsBeyondHisDeadline(t *testing.T) {
 				}
 				b.want("after v1", b.after(ctx, "v1"), want)
 				if got := time.Since(start); got != took {
-					t.Errorf("whoever had %s waited for %s", patience, got)
+					t.Errorf("a caller with %s waited for %s", patience, got)
 				}
 			})
 		}

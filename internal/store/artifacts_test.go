@@ -62,7 +62,7 @@ func testRemovingArtifacts(t *testing.T, open opener) {
 		serve(t, s, "e", "s", "b")
 		must(t, s.RemoveArtifact(ctx, "a"))
 	})
-	t.Run("whoever comes first, what serves has its artifact", func(t *testing.T) {
+	t.Run("in either order, what serves has its artifact", func(t *testing.T) {
 		t.Parallel()
 		s := open(t)
 		for i := range 20 {

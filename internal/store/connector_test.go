@@ -179,7 +179,7 @@ func TestAConnectorDoesNotTryAgainWhatIsNotALogin(t *testing.T) {
 }
 
 // Connections that are open go on when the password changes, and those that
-// follow have the new one: nobody notices.
+// follow have the new one, without an error.
 func TestAPasswordMayChangeUnderAStoreInUse(t *testing.T) {
 	t.Parallel()
 	r := newRole(t)
@@ -204,11 +204,11 @@ func TestAPasswordMayChangeUnderAStoreInUse(t *testing.T) {
 		next := fmt.Sprint("p", i)
 		opened, retried := c.Opened()
 		r.password(next)
-		for now := retried; now == retried; _, now = c.Opened() { // until somebody was refused
+		for now := retried; now == retried; _, now = c.Opened() { // until a login was refused
 			time.Sleep(time.Millisecond)
 		}
 		logins.offer(next)
-		for now := opened; now == opened; now, _ = c.Opened() { // until somebody came in
+		for now := opened; now == opened; now, _ = c.Opened() { // until a login succeeded
 			time.Sleep(time.Millisecond)
 		}
 	}

@@ -94,7 +94,7 @@ func testCustomers(t *testing.T, open opener) {
 		for _, ids := range [][]string{{"nobody"}, {"nobody", "neither"}, {"nobody", "nobody"}} {
 			got, err := s.Features(ctx, ids)
 			must(t, err)
-			want(t, "features of nobody", got, map[string][]byte{})
+			want(t, "features of an unknown customer", got, map[string][]byte{})
 		}
 	})
 	t.Run("demo customers leave with their outcomes, and the ledger stays", func(t *testing.T) {
@@ -114,7 +114,7 @@ func testCustomers(t *testing.T, open opener) {
 		want(t, "counts", counts, Counts{Customers: 1, Labelled: 1})
 		want(t, "outcomes", countRows(t, s, "outcomes"), 0)
 		want(t, "predictions", countRows(t, s, "predictions"), 1)
-		// Whoever is heard of again starts anew, under a number that was never used.
+		// A customer that is seen again starts anew, under a number that was never used.
 		m := record(t, s, predict.Outcome{CustomerID: "demo", Label: 1, ObservedAt: epoch})
 		want(t, "match", m[0], predict.Match{Found: true, CustomerID: "demo", PredictionID: "p", Model: "model of p"})
 		want(t, "outcome", allCustomers(t, s)["demo"].Outcome, int64(2))

@@ -42,7 +42,7 @@ func testIdempotencyKeys(t *testing.T, open opener) {
 		s := open(t)
 		want(t, "first", claimKey(t, s, claimOf("one")), mine)
 		want(t, "second", claimKey(t, s, claimOf("two")), taken)
-		want(t, "an answer of somebody else", answerKey(t, s, "two", answer), false)
+		want(t, "an answer of another owner", answerKey(t, s, "two", answer), false)
 		want(t, "an answer", answerKey(t, s, "one", answer), true)
 		want(t, "another answer", answerKey(t, s, "one", idempotency.Answer{Status: 500}), false)
 		must(t, s.ReleaseKey(t.Context(), "k", "one"))

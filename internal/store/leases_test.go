@@ -131,7 +131,7 @@ func testLeases(t *testing.T, open opener) {
 		must(t, s.UpdateRenewal(ctx, b))
 		wantNone(t, "claimed by a after b saved", claim(t, s, "a"))
 	})
-	t.Run("extending moves the end, also of a lease that has expired and that nobody took", func(t *testing.T) {
+	t.Run("extending moves the end, also of a lease that has expired and was not taken", func(t *testing.T) {
 		t.Parallel()
 		s := setup(t)
 		r := claim(t, s, "a")
@@ -146,7 +146,7 @@ func testLeases(t *testing.T, open opener) {
 		wantNone(t, "claimed by b after a late extension", claim(t, s, "b"))
 		must(t, s.UpdateRenewal(ctx, r)) // extending does not touch the revision
 	})
-	t.Run("an expired lease that nobody took does not hinder a save", func(t *testing.T) {
+	t.Run("an expired lease that was not taken does not hinder a save", func(t *testing.T) {
 		t.Parallel()
 		s := setup(t)
 		r := claim(t, s, "a")
@@ -166,10 +166,10 @@ func testLeases(t *testing.T, open opener) {
 		t.Parallel()
 		s := setup(t)
 		_, err := extend(s, "a")
-		wantStale(t, "nobody holds it", err)
+		wantStale(t, "it has no owner", err)
 		claim(t, s, "a")
 		_, err = extend(s, "b")
-		wantStale(t, "somebody else holds it", err)
+		wantStale(t, "another owner holds it", err)
 		_, err = s.ExtendLease(ctx, "x", "a", time.Second)
 		wantStale(t, "there is no such renewal", err)
 	})

@@ -99,7 +99,7 @@ func testLedger(t *testing.T, open opener) {
 		t.Parallel()
 		must(t, open(t).Append(ctx, nil))
 	})
-	t.Run("whoever leaves is not recorded", func(t *testing.T) {
+	t.Run("a caller that leaves is not recorded", func(t *testing.T) {
 		t.Parallel()
 		s := open(t)
 		leaving, cancel := context.WithCancel(ctx)
@@ -113,7 +113,7 @@ func testLedger(t *testing.T, open opener) {
 
 func testRetention(t *testing.T, open opener) {
 	ctx := context.Background()
-	t.Run("the oldest go first, no more than so many, and none that is young enough", func(t *testing.T) {
+	t.Run("the oldest go first, no more than the limit, and none that is young enough", func(t *testing.T) {
 		t.Parallel()
 		s := open(t)
 		var rows []predict.Prediction

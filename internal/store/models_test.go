@@ -44,7 +44,7 @@ func testModels(t *testing.T, open opener) {
 		must(t, s.InsertModel(ctx, full, modelswap.Fence{}))
 		replaced := modelswap.Model{Name: "full", CreatedAt: at(9), Algorithm: "linear-learner"}
 		must(t, s.InsertModel(ctx, replaced, modelswap.Fence{}))
-		replaced.DeployedAt, replaced.RetiredAt = full.DeployedAt, full.RetiredAt // it has served, whoever records it
+		replaced.DeployedAt, replaced.RetiredAt = full.DeployedAt, full.RetiredAt // it has served, no matter which process records it
 		want(t, "model", readModel(t, s, "full"), replaced)
 		must(t, s.InsertModel(ctx, full, modelswap.Fence{}))
 		want(t, "model", readModel(t, s, "full"), full)
@@ -142,7 +142,7 @@ func testModels(t *testing.T, open opener) {
 		wantStale(t, "late", s.InsertModel(ctx, m, mine))
 		want(t, "model", readModel(t, s, "m").Algorithm, "mine")
 	})
-	t.Run("whoever marks at the same moment, one stays marked", func(t *testing.T) {
+	t.Run("of two marks at the same moment, one stays", func(t *testing.T) {
 		t.Parallel()
 		s := open(t)
 		names := []string{"a", "b", "c"}

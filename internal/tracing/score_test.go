@@ -121,7 +121,7 @@ func TestASharedCallLinksItsRequests(t *testing.T) {
 	for i := range sharing {
 		ask(kept(i))
 	}
-	ask("00-aaaaaaaaaaaaaaaa8448eb211c80319c-b7ad6b7169203331-00") // nobody keeps this trace
+	ask("00-aaaaaaaaaaaaaaaa8448eb211c80319c-b7ad6b7169203331-00") // this trace is not sampled
 	eventually(t, "the others wait", func() bool { return batch.Status().Queued == sharing+1 })
 	close(e.may)
 	asking.Wait()

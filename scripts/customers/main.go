@@ -42,8 +42,8 @@ func main() {
 	}
 }
 
-// target is the folder in which the files of an export are made. Nobody reads
-// them before the command has ended, so they need not appear whole.
+// target is the folder in which the files of an export are made. They
+// are read after the command has ended, so they need not appear whole.
 type target string
 
 // WriteFile implements export.Target.

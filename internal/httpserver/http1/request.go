@@ -115,7 +115,7 @@ func (r *request) skipBreaks(limit int) int {
 	return n
 }
 
-// unfinishedWithin is a verdict on what needs so many bytes at least.
+// unfinishedWithin returns the verdict on a request of at least size bytes.
 func unfinishedWithin(size int) verdict {
 	if size >= maxBytes {
 		return other
