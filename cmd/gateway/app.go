@@ -23,14 +23,14 @@ import (
 // app is the running service: newApp wires it and binds its listeners, serve
 // runs it until its context ends and then stops it.
 type app struct {
-	cfg      Config
-	log      *slog.Logger
-	parts    *parts
-	servers  []*httpserver.Server // the public one, and the operators' if it is separate
-	signIns  *api.SignIns
-	limit    *admission.Limit
-	url      string      // of the listener for operators
-	draining atomic.Bool // set when the service is about to stop
+	cfg        Config
+	log        *slog.Logger
+	components *components
+	servers    []*httpserver.Server // the public one, and the operators' if it is separate
+	signIns    *api.SignIns
+	limit      *admission.Limit
+	url        string      // of the listener for operators
+	draining   atomic.Bool // set when the service is about to stop
 	// drainTime is how long a stopping service goes on taking requests while
 	// clients hold connections that they may use at any moment.
 	drainTime time.Duration
@@ -67,59 +67,59 @@ func newApp(ctx context.Context, cfg Config, log *slog.Logger, say func(format s
 	startup := httpserver.NewStartupServer(api.Starting(), listeners...)
 	undo.add("startup server", startup.Close)
 	cfg.waiting = startup.Open
-	if a.parts, err = openParts(ctx, cfg, log); err != nil {
+	if a.components, err = openComponents(ctx, cfg, log); err != nil {
 		return nil, err
 	}
-	undo.add("back end", func() error { return a.parts.cleanups.run(log) })
-	tokens, made, err := a.parts.vault.adminTokens(ctx, cfg, a.parts.dir)
+	undo.add("back end", func() error { return a.components.cleanups.run(log) })
+	tokens, made, err := a.components.secretOpener.adminTokens(ctx, cfg, a.components.dir)
 	if err != nil {
 		return nil, err
 	}
-	keys, err := a.parts.vault.apiKeys(ctx, cfg)
+	keys, err := a.components.secretOpener.apiKeys(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
 	if made != "" {
 		say("admin token made in %s", made)
 	}
-	a.signIns = api.NewSignIns(a.parts.store, proxies, log, a.parts.registry)
+	a.signIns = api.NewSignIns(a.components.store, proxies, log, a.components.registry)
 	limit := admission.NewLimit(admission.Options{Floor: cfg.Limit.Min, Ceiling: cfg.Limit.Max,
-		MaxQueueWait: cfg.PredictTimeout / 4, Memory: requestMemory(cfg.memoryLimit), Streams: cfg.MaxStreams, Queue: a.parts.queue()}, a.parts.registry)
+		MaxQueueWait: cfg.PredictTimeout / 4, Memory: requestMemory(cfg.memoryLimit), Streams: cfg.MaxStreams, Queue: a.components.queue()}, a.components.registry)
 	a.limit = limit
-	if hold := a.parts.noRetriesWhile; hold != nil {
-		hold(func() bool { return limit.Shedding() || !a.parts.remote.Breaker().Closed() })
+	if hold := a.components.noRetriesWhile; hold != nil {
+		hold(func() bool { return limit.Shedding() || !a.components.remote.Breaker().Closed() })
 	}
 	deps := api.Deps{
 		Limit:    limit,
-		Predict:  a.parts.service,
-		Renewals: a.parts.engine,
-		Importer: a.parts.importer,
-		Exports:  exports{a.parts.store, cfg.CustomersTable},
+		Predict:  a.components.service,
+		Renewals: a.components.engine,
+		Importer: a.components.importer,
+		Exports:  exports{a.components.store, cfg.CustomersTable},
 		KeysKept: cfg.IdempotencyTTL,
-		Acts:     a.parts.store,
+		Acts:     a.components.store,
 		SignIns:  a.signIns,
-		Keys:     a.parts.keys,
+		Keys:     a.components.keys,
 		Tokens:   tokens.valid, RenewTokens: tokens.renew,
 		Dependencies: []api.Dependency{
 			{Name: "gateway", Required: true, Check: a.checkDraining},
-			{Name: "model", Required: true, Check: a.parts.scorer.Ready},
-			{Name: "database", Check: a.parts.store.Check},
-			{Name: "ledger", Check: a.parts.outbox.Check},
-			{Name: "secrets", Check: a.parts.vault.Check},
+			{Name: "model", Required: true, Check: a.components.scorer.Ready},
+			{Name: "database", Check: a.components.store.Check},
+			{Name: "ledger", Check: a.components.outbox.Check},
+			{Name: "secrets", Check: a.components.secretOpener.Check},
 		},
 		Status:   a.status,
 		OpenAPI:  gateway.OpenAPI,
-		Registry: a.parts.registry,
+		Registry: a.components.registry,
 		Log:      log,
-		SpoolDir: a.parts.dir.TempDir(),
+		SpoolDir: a.components.dir.TempDir(),
 
-		SpoolSpare: a.parts.disk.spare,
+		SpoolSpare: a.components.disk.spare,
 	}
-	if remote := a.parts.remote; remote != nil {
+	if remote := a.components.remote; remote != nil {
 		deps.Dependencies = append(deps.Dependencies, api.Dependency{Name: "endpoint", Check: remote.Breaker().Check})
 	}
-	if a.parts.tracing != nil {
-		deps.Tracer = a.parts.tracing
+	if a.components.tracing != nil {
+		deps.Tracer = a.components.tracing
 	}
 	if keys != nil {
 		deps.APIKeys, deps.RenewAPIKeys = keys.valid, keys.renew
@@ -144,9 +144,9 @@ func newApp(ctx context.Context, cfg Config, log *slog.Logger, say func(format s
 		a.serveOn(listeners[1], "admin", admin)
 	}
 	url := a.servers[0].URL()
-	measureLog(a.parts.registry, cfg.logDropped)
+	measureLog(a.components.registry, cfg.logDropped)
 	a.url = a.servers[len(a.servers)-1].URL()
-	if err := a.parts.dir.Announce(a.url); err != nil {
+	if err := a.components.dir.Announce(a.url); err != nil {
 		return nil, err
 	}
 	for _, warning := range warnings(cfg) {
@@ -178,7 +178,7 @@ func (a *app) serveOn(listener *httpserver.Listener, name string, handler http.H
 		Draining:     a.draining.Load,
 		ErrorLog:     slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
 	})
-	server.RegisterMetrics(a.parts.registry, name)
+	server.RegisterMetrics(a.components.registry, name)
 	a.servers = append(a.servers, server)
 }
 
@@ -197,13 +197,13 @@ func (a *app) serve(ctx context.Context) error {
 	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
 	var background sync.WaitGroup
-	background.Go(func() { a.parts.engine.Run(work) })
+	background.Go(func() { a.components.engine.Run(work) })
 	background.Go(func() { a.startDemo(work) })
-	background.Go(func() { a.parts.keys.Run(work) })
+	background.Go(func() { a.components.keys.Run(work) })
 	background.Go(func() { a.signIns.Run(work) })
-	background.Go(func() { a.parts.outbox.Run(work) })
-	background.Go(func() { retain(work, a.parts.store, time.Duration(a.cfg.Ledger.Retention), a.log) })
-	background.Go(func() { a.parts.follow(work, a.modelFollowed) })
+	background.Go(func() { a.components.outbox.Run(work) })
+	background.Go(func() { retain(work, a.components.store, time.Duration(a.cfg.Ledger.Retention), a.log) })
+	background.Go(func() { a.components.follow(work, a.modelFollowed) })
 
 	failed := make(chan error, len(a.servers))
 	for _, server := range a.servers {
@@ -224,17 +224,17 @@ func (a *app) serve(ctx context.Context) error {
 	err = errors.Join(err, a.stopServers(grace))
 	stopWork()
 	background.Wait()
-	background.Go(func() { closeTraces(grace, a.parts.tracing, a.log) })
+	background.Go(func() { closeTraces(grace, a.components.tracing, a.log) })
 	a.drainOutbox(grace)
 	background.Wait()
-	return errors.Join(err, a.parts.cleanups.run(a.log))
+	return errors.Join(err, a.components.cleanups.run(a.log))
 }
 
 // drainOutbox gives the database what it takes in the time that is left. The
 // rest stays on disk for the next start.
 func (a *app) drainOutbox(ctx context.Context) {
-	err := a.parts.outbox.Drain(ctx)
-	if rows := a.parts.outbox.Stats().Rows; rows > 0 {
+	err := a.components.outbox.Drain(ctx)
+	if rows := a.components.outbox.Stats().Rows; rows > 0 {
 		a.log.Warn("predictions stay in the outbox until the next start", "rows", rows, "error", err)
 	}
 }
@@ -267,31 +267,31 @@ const demoCustomers = 6000
 // that a newcomer has a model within seconds. It touches nothing that holds
 // real customers.
 func (a *app) startDemo(ctx context.Context) {
-	if !a.cfg.Demo || !demo.Fits(a.parts.schema) {
+	if !a.cfg.Demo || !demo.Fits(a.components.schema) {
 		return
 	}
 	err := func() error {
-		count, err := a.parts.count(ctx)
+		count, err := a.components.count(ctx)
 		if err != nil {
 			return err
 		}
 		// A process that died in the middle of it has left some of them.
 		if count.Customers == count.Demo && count.Customers < demoCustomers {
-			customers, err := demo.Customers(a.parts.schema, demoCustomers, trainingSeed)
+			customers, err := demo.Customers(a.components.schema, demoCustomers, trainingSeed)
 			if err != nil {
 				return err
 			}
-			if _, _, err := a.parts.customers.PutCustomers(ctx, customers); err != nil {
+			if _, _, err := a.components.customers.PutCustomers(ctx, customers); err != nil {
 				return err
 			}
 			a.log.Info("generated demo customers", "customers", len(customers))
 			count.Customers, count.Demo = demoCustomers, demoCustomers
 		}
-		serving, err := a.parts.engine.Serving(ctx)
+		serving, err := a.components.engine.Serving(ctx)
 		if err != nil || serving != "" || count.Demo < count.Customers {
 			return err
 		}
-		_, err = a.parts.engine.Trigger(ctx, modelswap.TriggerRequest{
+		_, err = a.components.engine.Trigger(ctx, modelswap.TriggerRequest{
 			Trigger: modelswap.TriggerFirst, Reason: "the first model, from generated customers"})
 		return err
 	}()
@@ -309,14 +309,14 @@ func (a *app) status(ctx context.Context) map[string]any {
 	out := map[string]any{
 		"platform": a.cfg.Platform,
 		"endpoint": a.cfg.EndpointName,
-		"outbox":   outboxStatus(a.cfg, a.parts.outbox.Stats()),
-		"secrets":  a.parts.vault.States(),
+		"outbox":   outboxStatus(a.cfg, a.components.outbox.Stats()),
+		"secrets":  a.components.secretOpener.States(),
 		"warnings": warnings(a.cfg),
 	}
-	if remote := a.parts.remote; remote != nil {
+	if remote := a.components.remote; remote != nil {
 		out["breaker"] = remote.Breaker().Status()
 	}
-	if count, err := a.parts.count(ctx); err == nil {
+	if count, err := a.components.count(ctx); err == nil {
 		customers := map[string]any{"total": count.Customers}
 		if count.Labelled != unknownCount {
 			customers["labelled"], customers["demo"] = count.Labelled, count.Demo

@@ -23,7 +23,7 @@ const followEndpoint = 10 * time.Second
 
 // openAWS is the back end on SageMaker, S3 and, if the settings name a table,
 // DynamoDB.
-func openAWS(ctx context.Context, cfg Config, p *parts, log *slog.Logger) (b backEnd, err error) {
+func openAWS(ctx context.Context, cfg Config, p *components, log *slog.Logger) (b backEnd, err error) {
 	api, err := aws.Connect(ctx, log)
 	if err != nil {
 		return b, &usageError{err}
@@ -81,7 +81,7 @@ func openAWS(ctx context.Context, cfg Config, p *parts, log *slog.Logger) (b bac
 }
 
 // openRemote makes the chain before the endpoint.
-func openRemote(ctx context.Context, cfg Config, p *parts, endpoint scoring.Endpoint, log *slog.Logger) *scoring.Chain {
+func openRemote(ctx context.Context, cfg Config, p *components, endpoint scoring.Endpoint, log *slog.Logger) *scoring.Chain {
 	o := scoring.Options{
 		Timeout: cfg.PredictTimeout,
 		Batch:   scoring.BatchOptions{MaxRows: cfg.Batch.MaxRows, MaxWait: cfg.Batch.MaxWait, MaxBytes: aws.CallBytes},

@@ -52,7 +52,7 @@ func TestAFileLargerThanTheOutboxGoesThrough(t *testing.T) {
 		}
 		answered[item.PredictionID] = true
 		if len(answered)%500 == 0 {
-			most = max(most, g.parts.outbox.Stats().Bytes)
+			most = max(most, g.components.outbox.Stats().Bytes)
 		}
 	}
 	if err := answers.Err(); err != nil || len(answered) != rows {

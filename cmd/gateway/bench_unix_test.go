@@ -81,7 +81,7 @@ func benchHandler(b *testing.B, ledger string) http.Handler {
 		cfg.Outbox.Sync = ledger
 	}
 	log := slog.New(slog.DiscardHandler)
-	p, err := openParts(b.Context(), cfg, log)
+	p, err := openComponents(b.Context(), cfg, log)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -27,7 +27,7 @@ const (
 // openDatabase opens the database: SQLite in the data dir, or the one that
 // gateways share. connector is nil for SQLite. It refuses a database that is not
 // the one that the data dir belongs to, and records which that is.
-func openDatabase(ctx context.Context, cfg Config, dir *datadir.Dir, v *vault, log *slog.Logger) (s *store.Store, connector *store.Connector, err error) {
+func openDatabase(ctx context.Context, cfg Config, dir *datadir.Dir, v *secretOpener, log *slog.Logger) (s *store.Store, connector *store.Connector, err error) {
 	engine, check := engineSQLite, dir.CheckSQLite
 	if cfg.DBSecretID != "" {
 		engine, check = enginePostgres, dir.Database
@@ -50,7 +50,7 @@ func openDatabase(ctx context.Context, cfg Config, dir *datadir.Dir, v *vault, l
 	return s, connector, nil
 }
 
-func openPostgres(ctx context.Context, cfg Config, v *vault, log *slog.Logger) (s *store.Store, connector *store.Connector, err error) {
+func openPostgres(ctx context.Context, cfg Config, v *secretOpener, log *slog.Logger) (s *store.Store, connector *store.Connector, err error) {
 	missing, err := cfg.databaseDefaults()
 	if err != nil {
 		return nil, nil, &usageError{err}

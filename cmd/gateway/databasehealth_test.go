@@ -116,7 +116,7 @@ func adminOf(t *testing.T, cfg Config) *pgx.Conn {
 // gaugeOf reads a gauge of /metrics.
 func gaugeOf(t *testing.T, g *gatewayUnderTest, name, labels string) (value float64) {
 	t.Helper()
-	families, err := g.parts.registry.Gather()
+	families, err := g.components.registry.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}

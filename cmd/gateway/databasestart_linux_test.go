@@ -75,7 +75,7 @@ func TestAStartWaitsForTheDatabase(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	if err := o.app.parts.store.Ping(t.Context()); err != nil {
+	if err := o.app.components.store.Ping(t.Context()); err != nil {
 		t.Error(err)
 	}
 	logs := o.logs.String()

@@ -43,7 +43,7 @@ func realCustomers(t *testing.T) (rows []predict.Vector, labels []float64) {
 func (g *gatewayUnderTest) aucOnReal(t *testing.T, model string) float64 {
 	t.Helper()
 	rows, labels := realCustomers(t)
-	scores, err := g.parts.deployer.ScoreWith(t.Context(), model, rows)
+	scores, err := g.components.deployer.ScoreWith(t.Context(), model, rows)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +56,7 @@ func (g *gatewayUnderTest) aucOnReal(t *testing.T, model string) float64 {
 
 func (g *gatewayUnderTest) serving(t *testing.T) string {
 	t.Helper()
-	name, err := g.parts.engine.Serving(t.Context())
+	name, err := g.components.engine.Serving(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +172,7 @@ func TestOutcomesOfInventedCustomersCountForNothingWhereOnlyKnownOnesAreLearnedF
 	first := g.serving(t)
 	before := g.aucOnReal(t, first)
 	poison(t, g.client)
-	schedule, err := g.parts.engine.Schedule(t.Context())
+	schedule, err := g.components.engine.Schedule(t.Context())
 	if err != nil || schedule.Outcomes.Waiting != 0 {
 		t.Errorf("%d outcomes wait (%v), want none that may be learned from", schedule.Outcomes.Waiting, err)
 	}
@@ -190,7 +190,7 @@ func TestOutcomesOfInventedCustomersCountForNothingWhereOnlyKnownOnesAreLearnedF
 	if _, err := g.client.Outcome(t.Context(), api.Outcome{CustomerID: fmt.Sprint(firstCustomer), Outcome: 1}); err != nil {
 		t.Fatal(err)
 	}
-	if schedule, err = g.parts.engine.Schedule(t.Context()); err != nil || schedule.Outcomes.Waiting != 1 {
+	if schedule, err = g.components.engine.Schedule(t.Context()); err != nil || schedule.Outcomes.Waiting != 1 {
 		t.Errorf("%d outcomes wait (%v), want the known customer's", schedule.Outcomes.Waiting, err)
 	}
 }
@@ -256,15 +256,15 @@ func (g *gatewayUnderTest) likely(t *testing.T) []string {
 	}
 	var all []scored
 	var rows []predict.Vector
-	err := g.parts.store.EachCustomer(t.Context(), func(c predict.Customer) error {
-		record, err := g.parts.schema.DecodeStored(c.Features)
-		rows, all = append(rows, g.parts.schema.Encode(record)), append(all, scored{id: c.ID})
+	err := g.components.store.EachCustomer(t.Context(), func(c predict.Customer) error {
+		record, err := g.components.schema.DecodeStored(c.Features)
+		rows, all = append(rows, g.components.schema.Encode(record)), append(all, scored{id: c.ID})
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	scores, err := g.parts.deployer.ScoreWith(t.Context(), g.serving(t), rows)
+	scores, err := g.components.deployer.ScoreWith(t.Context(), g.serving(t), rows)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -116,7 +116,7 @@ func TestALargeChangeIsLearnedAfterTheProbation(t *testing.T) {
 	g := imported(t, 3000, func(*Config) {})
 	before := g.aucOnReal(t, g.serving(t))
 	var outcomes []predict.Outcome
-	err := g.parts.store.EachCustomer(t.Context(), func(c predict.Customer) error {
+	err := g.components.store.EachCustomer(t.Context(), func(c predict.Customer) error {
 		o := predict.Outcome{CustomerID: c.ID, Caller: fmt.Sprint("caller", len(outcomes)%10), ObservedAt: time.Now()}
 		if strings.Contains(string(c.Features), `"contact":"telephone"`) {
 			o.Label = 1
@@ -127,7 +127,7 @@ func TestALargeChangeIsLearnedAfterTheProbation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := g.parts.store.RecordOutcomes(t.Context(), outcomes); err != nil {
+	if _, err := g.components.store.RecordOutcomes(t.Context(), outcomes); err != nil {
 		t.Fatal(err)
 	}
 	r := g.renew(t, api.RetrainRequest{})

@@ -17,7 +17,7 @@ func TestExport(t *testing.T) {
 	if _, err := g.client.Predict(t.Context(), api.PredictionRequest{Features: sample()}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the prediction is in the ledger", func() bool { return g.parts.outbox.Stats().Rows == 0 })
+	eventually(t, "the prediction is in the ledger", func() bool { return g.components.outbox.Stats().Rows == 0 })
 	first := ""
 	ask := func(where ...string) {
 		t.Helper()

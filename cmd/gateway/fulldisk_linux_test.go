@@ -29,14 +29,14 @@ func TestUnreadAnswersLeaveTheOutboxItsRoom(t *testing.T) {
 			if n := others.failed.Load(); n > 0 {
 				t.Errorf("%d predictions of others failed, the first with %s", n, others.first)
 			}
-			free, size, _ := g.parts.dir.Disk()
+			free, size, _ := g.components.dir.Disk()
 			if free < 8<<20 {
 				t.Errorf("%d bytes of %d are free, and the outbox may need %d", free, size, 8<<20)
 			}
 			hangUp()
 			t.Logf("%d predictions beside unread answers; %d bytes of %d are free", len(answered), free, size)
 			g.drained(t)
-			if s := g.parts.outbox.Stats(); s.Dropped > 0 {
+			if s := g.components.outbox.Stats(); s.Dropped > 0 {
 				t.Errorf("%d predictions were dropped", s.Dropped)
 			}
 			source := filepath.Join(g.cfg.DataDir, "gateway.db")
@@ -68,7 +68,7 @@ func (g *gatewayUnderTest) fillSpools(t *testing.T, clients int) (hangUp func())
 			}
 		})
 	}
-	eventually(t, "nothing is to spare", func() bool { return g.parts.disk.spare() < 1<<20 })
+	eventually(t, "nothing is to spare", func() bool { return g.components.disk.spare() < 1<<20 })
 	return func() { cancel(); all.Wait() }
 }
 

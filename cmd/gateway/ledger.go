@@ -25,7 +25,7 @@ const (
 )
 
 // openOutbox opens the outbox in the data dir, before the platform's ledger.
-func openOutbox(cfg Config, p *parts, log *slog.Logger) (*outbox.Outbox, error) {
+func openOutbox(cfg Config, p *components, log *slog.Logger) (*outbox.Outbox, error) {
 	options := outbox.Options{
 		MaxBytes: int64(cfg.Outbox.MaxSize),
 		Policy:   outbox.Policy(cfg.Outbox.Policy),

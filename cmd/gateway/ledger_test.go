@@ -160,7 +160,7 @@ func (g *gatewayUnderTest) model(t *testing.T) {
 // drained waits until nothing is left in the outbox.
 func (g *gatewayUnderTest) drained(t *testing.T) {
 	t.Helper()
-	eventually(t, "the outbox is drained", func() bool { return g.parts.outbox.Stats().Rows == 0 })
+	eventually(t, "the outbox is drained", func() bool { return g.components.outbox.Stats().Rows == 0 })
 }
 
 // TestKill9LosesNoAnsweredPrediction kills the gateway under load, again and
@@ -385,7 +385,7 @@ func TestOldPredictionsLeaveTheLedger(t *testing.T) {
 	cfg.Demo = false
 	g := start(t, cfg)
 	now := time.Now()
-	if err := g.parts.store.CheckClock(t.Context(), now.Add(-25*time.Hour)); err != nil {
+	if err := g.components.store.CheckClock(t.Context(), now.Add(-25*time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	var rows []predict.Prediction
@@ -396,20 +396,20 @@ func TestOldPredictionsLeaveTheLedger(t *testing.T) {
 		}
 		rows = append(rows, predict.Prediction{ID: fmt.Sprint(i), CustomerID: "c", CreatedAt: now.Add(-age), Features: []byte(`{}`), Model: "m", Schema: "s"})
 	}
-	if err := g.parts.store.Append(t.Context(), rows); err != nil {
+	if err := g.components.store.Append(t.Context(), rows); err != nil {
 		t.Fatal(err)
 	}
 	// A clock a day and an hour ahead of the last check removes nothing.
-	if removed, err := removeOld(t.Context(), g.parts.store, 90*24*time.Hour); removed != 0 || err == nil {
+	if removed, err := removeOld(t.Context(), g.components.store, 90*24*time.Hour); removed != 0 || err == nil {
 		t.Errorf("with a clock in doubt got %d rows removed (%v), want an error", removed, err)
 	}
-	if err := g.parts.store.CheckClock(t.Context(), now.Add(-2*time.Hour)); err != nil {
+	if err := g.components.store.CheckClock(t.Context(), now.Add(-2*time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	var all sync.WaitGroup
 	for range 2 { // two gateways
-		all.Go(func() { retain(ctx, g.parts.store, 90*24*time.Hour, g.log) })
+		all.Go(func() { retain(ctx, g.components.store, 90*24*time.Hour, g.log) })
 	}
 	eventually(t, "the old predictions are gone", func() bool {
 		return len(inLedger(t, "sqlite", filepath.Join(cfg.DataDir, "gateway.db"))) == 100

@@ -20,23 +20,23 @@ import (
 	"gateway/internal/tracing"
 )
 
-// parts is every piece of a gateway, wired, with nothing running yet.
-type parts struct {
+// components is every piece of a gateway, wired, with nothing running yet.
+type components struct {
 	backEnd
-	schema    *predict.Schema
-	registry  *prometheus.Registry
-	tracing   *tracing.Tracing // nil: no collector is configured
-	vault     *vault
-	store     *store.Store
-	connector *store.Connector // nil for SQLite
-	outbox    *outbox.Outbox
-	disk      disk
-	dir       *datadir.Dir
-	service   *predict.Service
-	importer  *predict.Importer
-	engine    *modelswap.Engine
-	keys      *idempotency.Guard
-	cleanups  cleanups
+	schema       *predict.Schema
+	registry     *prometheus.Registry
+	tracing      *tracing.Tracing // nil: no collector is configured
+	secretOpener *secretOpener
+	store        *store.Store
+	connector    *store.Connector // nil for SQLite
+	outbox       *outbox.Outbox
+	disk         disk
+	dir          *datadir.Dir
+	service      *predict.Service
+	importer     *predict.Importer
+	engine       *modelswap.Engine
+	keys         *idempotency.Guard
+	cleanups     cleanups
 }
 
 // backEnd is what differs between the platforms.
@@ -83,9 +83,9 @@ var wrapPorts = func(p modelswap.Ports) modelswap.Ports { return p }
 // trainingSeed makes training repeatable: the same data gives the same model.
 const trainingSeed = 1
 
-// openParts wires a gateway on the platform that the settings name. On an error
+// openComponents wires a gateway on the platform that the settings name. On an error
 // nothing is left open.
-func openParts(ctx context.Context, cfg Config, log *slog.Logger) (_ *parts, err error) {
+func openComponents(ctx context.Context, cfg Config, log *slog.Logger) (_ *components, err error) {
 	schema, err := cfg.schema()
 	if err != nil {
 		return nil, &usageError{err}
@@ -94,7 +94,7 @@ func openParts(ctx context.Context, cfg Config, log *slog.Logger) (_ *parts, err
 	if err != nil {
 		return nil, &usageError{err}
 	}
-	p := &parts{schema: schema, registry: prometheus.NewRegistry()}
+	p := &components{schema: schema, registry: prometheus.NewRegistry()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.cleanups.run(log))
@@ -110,10 +110,10 @@ func openParts(ctx context.Context, cfg Config, log *slog.Logger) (_ *parts, err
 	}
 	p.cleanups.add("data dir", p.dir.Close)
 
-	p.vault = newVault(cfg, log, p.registry)
-	p.cleanups.add("secrets", p.vault.Close)
+	p.secretOpener = newVault(cfg, log, p.registry)
+	p.cleanups.add("secrets", p.secretOpener.Close)
 
-	if p.store, p.connector, err = openDatabase(ctx, cfg, p.dir, p.vault, log); err != nil {
+	if p.store, p.connector, err = openDatabase(ctx, cfg, p.dir, p.secretOpener, log); err != nil {
 		return nil, err
 	}
 	p.cleanups.add("database", p.store.Close)
@@ -177,7 +177,7 @@ func openParts(ctx context.Context, cfg Config, log *slog.Logger) (_ *parts, err
 }
 
 // openLocal is the back end in this process and in the data dir.
-func openLocal(ctx context.Context, cfg Config, p *parts, log *slog.Logger) (backEnd, error) {
+func openLocal(ctx context.Context, cfg Config, p *components, log *slog.Logger) (backEnd, error) {
 	files := datadir.NewFiles(p.dir.Path("."))
 	scorer := &local.Scorer{}
 	deployer := local.NewDeployer(p.store, files.FS(ctx), cfg.EndpointName, p.schema, scorer)
@@ -212,7 +212,7 @@ func openLocal(ctx context.Context, cfg Config, p *parts, log *slog.Logger) (bac
 }
 
 // warnOfSchemas says so where all models were made for other schemas.
-func warnOfSchemas(ctx context.Context, p *parts, log *slog.Logger) {
+func warnOfSchemas(ctx context.Context, p *components, log *slog.Logger) {
 	models, err := p.store.Models(ctx)
 	if err != nil || len(models) == 0 {
 		return // the first start, or a database that fails, which is reported elsewhere

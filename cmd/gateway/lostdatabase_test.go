@@ -26,7 +26,7 @@ func tryStart(t *testing.T, cfg Config) error {
 	for _, server := range a.servers {
 		_ = server.Listener().Close()
 	}
-	return a.parts.cleanups.run(a.log)
+	return a.components.cleanups.run(a.log)
 }
 
 func mustRemove(t *testing.T, dir string, names ...string) {

@@ -59,7 +59,7 @@ func shown(t *testing.T) map[string]*metric {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := g.parts.customers.PutCustomers(t.Context(), few); err != nil {
+		if _, _, err := g.components.customers.PutCustomers(t.Context(), few); err != nil {
 			t.Fatal(err)
 		}
 		if r := g.renew(t, api.RetrainRequest{}); r.Status != modelswap.Succeeded {
@@ -133,7 +133,7 @@ func (g *gatewayUnderTest) collect(t *testing.T, all map[string]*metric) {
 		}
 	}
 	descriptions := make(chan *prometheus.Desc, 1000)
-	g.parts.registry.Describe(descriptions)
+	g.components.registry.Describe(descriptions)
 	close(descriptions)
 	for desc := range descriptions {
 		name, m := described(t, desc)
@@ -153,21 +153,21 @@ var description = regexp.MustCompile(`^Desc\{fqName: "([^"]+)", help: (".*"), un
 // so is not shown: such as what is turned away, which takes too much load.
 func described(t *testing.T, desc *prometheus.Desc) (name string, m *metric) {
 	t.Helper()
-	parts := description.FindStringSubmatch(desc.String())
-	if parts == nil {
+	fields := description.FindStringSubmatch(desc.String())
+	if fields == nil {
 		t.Fatalf("not a description: %s", desc)
 	}
-	help, err := strconv.Unquote(parts[2])
+	help, err := strconv.Unquote(fields[2])
 	if err != nil {
 		t.Fatal(err)
 	}
 	m = &metric{kind: "counter", help: help, labels: make(map[string]map[string]bool)}
-	for label := range strings.SplitSeq(parts[4], ",") {
+	for label := range strings.SplitSeq(fields[4], ",") {
 		if label != "" {
 			m.labels[label] = map[string]bool{}
 		}
 	}
-	return parts[1], m
+	return fields[1], m
 }
 
 func (m *metric) add(labels []*dto.LabelPair) {

@@ -125,14 +125,14 @@ func (m *mistreated) outage(what string, fail, heal func()) {
 	})
 	before := m.load.n.Load()
 	eventually(m.t, what+": predictions go on", func() bool { return m.load.n.Load() > before+more })
-	waiting := m.parts.outbox.Stats().Rows
+	waiting := m.components.outbox.Stats().Rows
 	if waiting < more {
 		m.t.Errorf("%s: %d rows wait, want those that were predicted meanwhile", what, waiting)
 	}
 	heal()
 	eventually(m.t, what+": the ledger has recovered", func() bool {
 		_, r := m.readiness()
-		return r.Status == "ok" && m.parts.outbox.Stats().Rows < waiting
+		return r.Status == "ok" && m.components.outbox.Stats().Rows < waiting
 	})
 	m.t.Logf("%s: %d rows waited, %d predictions so far, %d failed", what, waiting, m.load.n.Load(), m.load.failed.Load())
 }
@@ -145,7 +145,7 @@ func (m *mistreated) settle() {
 		m.t.Errorf("%d predictions failed, the first with %s", n, m.load.first)
 	}
 	m.drained(m.t)
-	if s := m.parts.outbox.Stats(); s.Dropped+s.SetAside > 0 {
+	if s := m.components.outbox.Stats(); s.Dropped+s.SetAside > 0 {
 		m.t.Errorf("stats are %+v, want nothing dropped and nothing set aside", s)
 	}
 	ledger := inLedger(m.t, "pgx", m.server.URL())

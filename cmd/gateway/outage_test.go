@@ -122,7 +122,7 @@ func TestAnOutageOfSecretsManagerCostsNoPrediction(t *testing.T) {
 		}
 		return ready, g.logs.String()
 	}
-	opened, _ := g.parts.connector.Opened()
+	opened, _ := g.components.connector.Opened()
 	for _, fault := range []sandbox.SecretsFault{sandbox.SecretsDown, sandbox.SecretsThrottle, sandbox.SecretsFail,
 		sandbox.SecretsGarbage, sandbox.SecretsEmpty, sandbox.SecretsDeny, sandbox.SecretsSlow} {
 		stand.Fault(fault)
@@ -145,7 +145,7 @@ func TestAnOutageOfSecretsManagerCostsNoPrediction(t *testing.T) {
 		stand.Fault(sandbox.SecretsWork)
 		eventually(t, "the gateway is well again", func() bool { ready, _ := state(); return ready.Status == "ok" })
 	}
-	if now, _ := g.parts.connector.Opened(); now == opened {
+	if now, _ := g.components.connector.Opened(); now == opened {
 		t.Error("no connection was made meanwhile")
 	}
 	if _, text := state(); !strings.Contains(text, "a secret cannot be read") || strings.Contains(text, "the-token") || strings.Contains(text, "the-key") {

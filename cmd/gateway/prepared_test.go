@@ -96,7 +96,7 @@ func (g *gatewayUnderTest) learn(t *testing.T, n int, imported bool) {
 			customers[i].Demo = false
 		}
 	}
-	if _, _, err := g.parts.customers.PutCustomers(t.Context(), customers); err != nil {
+	if _, _, err := g.components.customers.PutCustomers(t.Context(), customers); err != nil {
 		t.Fatal(err)
 	}
 	if r := g.renew(t, api.RetrainRequest{}); r.Status != modelswap.Succeeded {

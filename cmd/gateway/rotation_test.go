@@ -66,7 +66,7 @@ func rotateUnderLoad(t *testing.T, manager string, turns bool, times int) {
 	var before, after string
 	// A few rotations may fall between two logins or into one renewal.
 	seen := func() bool {
-		_, retried := g.parts.connector.Opened()
+		_, retried := g.components.connector.Opened()
 		return l.renewals.Load() > 0 && (turns || retried > 0)
 	}
 	most := max(times, 50)
@@ -84,7 +84,7 @@ func rotateUnderLoad(t *testing.T, manager string, turns bool, times int) {
 			strings.Contains(text, `gateway_secret_version_info{secret="database",stage="previous",version="`+before+`"} 1`)
 	})
 	stop()
-	opened, retried := g.parts.connector.Opened()
+	opened, retried := g.components.connector.Opened()
 	t.Logf("%d rotations, %d requests (%d predictions), %d failed, the slowest took %v (%s); %d renewals; %d connections made, %d logins tried again",
 		times, l.requests.Load(), l.predictions.Load(), l.failed.Load(), l.slowest.Round(time.Millisecond), l.slow,
 		l.renewals.Load(), opened, retried)
@@ -114,7 +114,7 @@ func customersOf(t *testing.T, g *gatewayUnderTest) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := g.parts.store.PutCustomers(t.Context(), few); err != nil {
+	if _, _, err := g.components.store.PutCustomers(t.Context(), few); err != nil {
 		t.Fatal(err)
 	}
 	var ids []string

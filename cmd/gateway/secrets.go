@@ -15,9 +15,9 @@ import (
 	"gateway/internal/secrets"
 )
 
-// vault opens the secrets that the settings name, each from the source that
+// secretOpener opens the secrets that the settings name, each from the source that
 // its id speaks of: a file, or Secrets Manager.
-type vault struct {
+type secretOpener struct {
 	*secrets.Store
 	log     *slog.Logger
 	grace   time.Duration
@@ -25,15 +25,15 @@ type vault struct {
 	manager *aws.Secrets // nil until a secret needs it
 }
 
-func newVault(cfg Config, log *slog.Logger, reg prometheus.Registerer) *vault {
-	return &vault{
+func newVault(cfg Config, log *slog.Logger, reg prometheus.Registerer) *secretOpener {
+	return &secretOpener{
 		Store: secrets.NewStore(secrets.Options{TTL: cfg.SecretTTL, Refresh: cfg.secretRefresh, Waiting: cfg.waiting}, log, reg),
 		log:   log, grace: cfg.SecretGrace, files: secrets.NewFiles(),
 	}
 }
 
 // source returns where a secret is kept.
-func (v *vault) source(ctx context.Context, id string) (secrets.Source, error) {
+func (v *secretOpener) source(ctx context.Context, id string) (secrets.Source, error) {
 	if strings.HasPrefix(id, secrets.FilePrefix) {
 		return v.files, nil
 	}
@@ -49,7 +49,7 @@ func (v *vault) source(ctx context.Context, id string) (secrets.Source, error) {
 
 // openSecret opens the secret that a setting names. It waits while the source
 // does not answer; what waiting cannot mend is a wrong setting.
-func openSecret[T any](ctx context.Context, v *vault, setting, name, id string, grace time.Duration,
+func openSecret[T any](ctx context.Context, v *secretOpener, setting, name, id string, grace time.Duration,
 	parse func(secrets.Secret) (T, error)) (*secrets.Rotating[T], error) {
 	source, err := v.source(ctx, id)
 	if err != nil {
@@ -73,7 +73,7 @@ const adminTokenFile = "admin-token"
 
 // adminTokens opens the operators' tokens. made is the path of a token that
 // was made just now.
-func (v *vault) adminTokens(ctx context.Context, cfg Config, dir *datadir.Dir) (t *credentials, made string, err error) {
+func (v *secretOpener) adminTokens(ctx context.Context, cfg Config, dir *datadir.Dir) (t *credentials, made string, err error) {
 	id, parse := cfg.AdminSecretID, secrets.ParseTokens
 	if id == "" {
 		path := dir.Path(adminTokenFile)
@@ -91,7 +91,7 @@ func (v *vault) adminTokens(ctx context.Context, cfg Config, dir *datadir.Dir) (
 }
 
 // apiKeys opens the apps' keys; nil where the settings name none.
-func (v *vault) apiKeys(ctx context.Context, cfg Config) (*credentials, error) {
+func (v *secretOpener) apiKeys(ctx context.Context, cfg Config) (*credentials, error) {
 	if cfg.APIKeysSecretID == "" {
 		return nil, nil
 	}

@@ -11,7 +11,7 @@ import (
 
 // openTracing begins tracing if OpenTelemetry's variables ask for it. A gateway
 // that runs for one command has no traces.
-func openTracing(ctx context.Context, cfg Config, p *parts, log *slog.Logger) {
+func openTracing(ctx context.Context, cfg Config, p *components, log *slog.Logger) {
 	if cfg.command {
 		return
 	}
@@ -39,7 +39,7 @@ func closeTraces(ctx context.Context, t *tracing.Tracing, log *slog.Logger) {
 }
 
 // traceRenewals is what makes spans of renewals.
-func (p *parts) traceRenewals() func(*modelswap.Renewal) {
+func (p *components) traceRenewals() func(*modelswap.Renewal) {
 	if p.tracing == nil {
 		return nil
 	}

@@ -27,7 +27,7 @@ func TestTracesOfRequestsCallsAndRenewals(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := g.parts.customers.PutCustomers(t.Context(), few); err != nil {
+	if _, _, err := g.components.customers.PutCustomers(t.Context(), few); err != nil {
 		t.Fatal(err)
 	}
 	renewal := g.renew(t, api.RetrainRequest{Reason: "secret-reason"})
@@ -70,7 +70,7 @@ func TestTracesOfRequestsCallsAndRenewals(t *testing.T) {
 			asking.Go(func() { predictOnce("") })
 		}
 		asking.Wait()
-		g.parts.tracing.Flush(t.Context())
+		g.components.tracing.Flush(t.Context())
 		return shared()
 	})
 	logs := g.logs.String()
