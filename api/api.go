@@ -224,7 +224,7 @@ func (a *api) apps(r chi.Router) {
 // operators' routes are a router of their own, so that the token is wanted for
 // all that begins with /admin, also for what does not exist.
 func (a *api) operators(r chi.Router) {
-	token := a.authorized(holders{a.d.Tokens, a.d.RenewTokens})
+	token := a.authorized(credentialSet{a.d.Tokens, a.d.RenewTokens})
 	r.Route("/admin", func(r chi.Router) {
 		r.Use(token)
 		r.Group(func(r chi.Router) {

@@ -17,8 +17,8 @@ type Token struct{ Name, Value string }
 // whether there are newer ones.
 const renewTime = 2 * time.Second
 
-// holders finds the name of a token or key. Both may change at any time.
-type holders struct {
+// credentialSet finds the name of a token or key. Both may change at any time.
+type credentialSet struct {
 	valid func() []Token
 	renew func(context.Context) // may be nil
 }
@@ -26,7 +26,7 @@ type holders struct {
 // find returns the name of the token that was given. Where the token is unknown
 // it reads the secret again first, so that a token may be used as soon as it has
 // been rotated in.
-func (h holders) find(ctx context.Context, given string) (name string, valid bool) {
+func (h credentialSet) find(ctx context.Context, given string) (name string, valid bool) {
 	if name, valid = holder(h.valid(), given); valid || h.renew == nil {
 		return name, valid
 	}
@@ -38,7 +38,7 @@ func (h holders) find(ctx context.Context, given string) (name string, valid boo
 
 // authorized lets requests through that carry a valid operator token, and notes
 // its name.
-func (a *api) authorized(tokens holders) func(http.Handler) http.Handler {
+func (a *api) authorized(tokens credentialSet) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			token := bearer(r)

@@ -21,7 +21,7 @@
 // A JSON body is read whole, up to a bound, and strictly: what is not JSON
 // (names given twice and text after the value included) is malformed, and what
 // is JSON but wrong is invalid, with a violation for every fault. See json.go
-// and walk.go.
+// and document.go.
 //
 // CSV and NDJSON are streams in both directions; see stream.go. Their answer
 // is NDJSON, one line for each row of /predict/batch, and one for each bad row

@@ -46,11 +46,11 @@ func (a *api) keyed(limits idempotency.Limits, next handler) handler {
 		if len(given) == 0 {
 			return next(w, r)
 		}
-		key, err := theKey(given)
+		key, err := parseKey(given)
 		if err != nil {
 			return err
 		}
-		body, err := a.readAgain(w, r)
+		body, err := a.bufferBody(w, r)
 		if err != nil {
 			return err
 		}
@@ -102,9 +102,9 @@ func (a *api) keyed(limits idempotency.Limits, next handler) handler {
 	}
 }
 
-// theKey reads the header. One that is empty, as of a variable that a script
+// parseKey reads the header. One that is empty, as of a variable that a script
 // forgot to set, must not mean the same as none.
-func theKey(given []string) (string, error) {
+func parseKey(given []string) (string, error) {
 	if len(given) > 1 {
 		return "", refuse(malformed, "the header %s is there %d times", IdempotencyKey, len(given))
 	}
@@ -148,8 +148,8 @@ func keyProblem(err error) error {
 	return err
 }
 
-// readAgain reads the whole body, for a handler that will read it again.
-func (a *api) readAgain(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+// bufferBody reads the whole body, for a handler that will read it again.
+func (a *api) bufferBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	var body bytes.Buffer
 	if err := a.readBody(w, r, &body, a.o.MaxBody); err != nil {
 		return nil, err

@@ -57,7 +57,7 @@ func (a *api) invocations(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel, err := a.inTime(r)
+	ctx, cancel, err := a.withPredictTimeout(r)
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@ func (a *api) wantsKey() func(http.Handler) http.Handler {
 	if a.d.APIKeys == nil {
 		return func(next http.Handler) http.Handler { return next }
 	}
-	keys, rates := holders{a.d.APIKeys, a.d.RenewAPIKeys}, newRates(a.o.KeyRate)
+	keys, rates := credentialSet{a.d.APIKeys, a.d.RenewAPIKeys}, newRates(a.o.KeyRate)
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			key := keyOf(r)

@@ -47,13 +47,13 @@ func (a *api) predict(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel, err := a.inTime(r)
+	ctx, cancel, err := a.withPredictTimeout(r)
 	if err != nil {
 		return err
 	}
 	defer cancel()
 	e := eventOf(r.Context())
-	a.d.Predict.HasRead(e.start)
+	a.d.Predict.ObserveRead(e.start)
 	req.ID = e.predictionID()
 	e.callID = req.ID
 	p, err := a.d.Predict.Predict(ctx, req)
@@ -123,12 +123,12 @@ func (a *api) predictBatch(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel, err := a.inTime(r)
+	ctx, cancel, err := a.withPredictTimeout(r)
 	if err != nil {
 		return err
 	}
 	defer cancel()
-	a.d.Predict.HasRead(eventOf(r.Context()).start)
+	a.d.Predict.ObserveRead(eventOf(r.Context()).start)
 	a.answer(ctx, reqs, results)
 	return a.writeBatch(w, r, results)
 }

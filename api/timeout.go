@@ -14,10 +14,10 @@ import (
 // timeoutHeader says how many seconds the caller will wait for its answer.
 const timeoutHeader = "X-Request-Timeout"
 
-// inTime bounds a prediction by what its caller will wait for and by
+// withPredictTimeout bounds a prediction by what its caller will wait for and by
 // PredictTimeout. What cannot be answered in that time is refused by the queue
 // for the model, before it costs a call.
-func (a *api) inTime(r *http.Request) (context.Context, context.CancelFunc, error) {
+func (a *api) withPredictTimeout(r *http.Request) (context.Context, context.CancelFunc, error) {
 	timeout := a.o.PredictTimeout
 	if given := r.Header[timeoutHeader]; len(given) > 0 {
 		wanted, ok := seconds(given[0])

@@ -54,7 +54,7 @@ func (d *Deployer) deploy(ctx context.Context, c modelswap.Change) (version int6
 	case v.changing():
 		return 0, busy(v)
 	}
-	if err := d.knowScores(ctx, v, m); err != nil {
+	if err := d.ensureProbeScores(ctx, v, m); err != nil {
 		return 0, err
 	}
 	if v.status == types.EndpointStatusFailed {

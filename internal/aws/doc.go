@@ -11,7 +11,7 @@
 //	deployer.go   modelswap.Deployer: models, endpoint configurations, the
 //	              endpoint (deploy.go), batch transform jobs (evaluate.go)
 //	scorer.go     predict.Scorer: InvokeEndpoint (answer.go); the call itself is
-//	              invoker.go, the fast path (rehearsal.go, replay.go, retry.go)
+//	              invoker.go, the fast path (template.go, replay.go, retry.go)
 //	customers.go  predict.Customers and predict.CustomerStore (item.go)
 //	labels.go     outcomes into the customers' table
 //	secrets.go    secrets.Source: Secrets Manager

@@ -72,9 +72,9 @@ func (d *Deployer) probesFrom(ctx context.Context, rows []predict.Vector) ([]pre
 	return writeProbes(ctx, d.files, d.schema, makeProbes(d.schema, rows))
 }
 
-// knowScores sees to it that the model to come and the one that serves can be
+// ensureProbeScores sees to it that the model to come and the one that serves can be
 // told apart by their probes before both of them answer.
-func (d *Deployer) knowScores(ctx context.Context, v *view, m *model) error {
+func (d *Deployer) ensureProbeScores(ctx context.Context, v *view, m *model) error {
 	if v.serving == nil || v.status == types.EndpointStatusFailed {
 		return nil // nothing answers yet
 	}

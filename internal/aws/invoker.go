@@ -28,7 +28,7 @@ import (
 // two goroutines for it. That is more than all the rest of the gateway. But
 // nearly all calls are the same call, and nearly all go well. So the first
 // attempt of a call is made by package wire, with a request cut from one that
-// the SDK built and signed (rehearsal.go). If it succeeds, that was all.
+// the SDK built and signed (template.go). If it succeeds, that was all.
 //
 // Whatever else comes of it, an error of the service, half an answer, no
 // connection, is given to the SDK as the outcome of its own first attempt
@@ -43,9 +43,9 @@ type invoker struct {
 	log         *slog.Logger
 	dialer      *dialer // nil: the SDK makes all calls
 
-	skew  atomic.Int64 // nanoseconds that the service's clock is ahead, where it matters
-	forms forms
-	aside sync.Map // reasons to use the SDK that have been logged
+	skew            atomic.Int64 // nanoseconds that the service's clock is ahead, where it matters
+	forms           forms
+	fallbackReasons sync.Map // reasons to use the SDK that have been logged
 
 	foreign foreignAnswers
 }

@@ -36,7 +36,7 @@ func TestStagesTellWhereTheTimeOfARequestWent(t *testing.T) {
 		service := predict.NewService(b.schema, b.scorer, slow, slow, slog.New(slog.DiscardHandler), registry)
 		begun := time.Now()
 		time.Sleep(4 * time.Second)
-		service.HasRead(begun)
+		service.ObserveRead(begun)
 		if _, err := service.Predict(t.Context(), b.request(t, "10042", `{}`)); err != nil {
 			t.Fatal(err)
 		}
@@ -65,7 +65,7 @@ func BenchmarkStages(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		for range 3 {
-			service.HasRead(begun)
+			service.ObserveRead(begun)
 		}
 	}
 }

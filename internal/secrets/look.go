@@ -96,10 +96,10 @@ func same[T any](a, b *Value[T]) bool { return a != nil && b != nil && a.Version
 func (r *Rotating[T]) rest(news bool) {
 	least := r.store.o.Refresh
 	if news {
-		r.restful = 0
+		r.minInterval = 0
 	}
-	r.restful = min(max(least, 2*r.restful), 20*least)
-	r.notYet = time.Now().Add(r.restful)
+	r.minInterval = min(max(least, 2*r.minInterval), 20*least)
+	r.notYet = time.Now().Add(r.minInterval)
 }
 
 // errForm marks values that parse does not understand.

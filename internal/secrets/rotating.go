@@ -27,9 +27,9 @@ type Rotating[T any] struct {
 	failing  error
 	since    time.Time // of failing
 
-	flight  *flight       // the look under way
-	notYet  time.Time     // no look may be asked for before
-	restful time.Duration // how long after one the next may be
+	flight      *flight       // the look under way
+	notYet      time.Time     // no look may be asked for before
+	minInterval time.Duration // how long after one the next may be
 }
 
 // Value is a version of a secret, understood.

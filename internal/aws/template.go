@@ -65,7 +65,7 @@ func (i *invoker) form(ctx context.Context, in *invocation) (*wire.Form, *wire.P
 		}
 	}
 	f := &formOf{kindOfCall: kind, id: c.AccessKeyID, token: c.SessionToken}
-	if f.form, f.pool, err = i.rehearse(ctx, in, c); err != nil {
+	if f.form, f.pool, err = i.captureTemplate(ctx, in, c); err != nil {
 		if errors.Is(err, errNotNow) {
 			return nil, nil
 		}
@@ -91,7 +91,7 @@ func (f *forms) add(one *formOf) {
 
 // stepAside notes, once for each reason, that the SDK makes the calls.
 func (i *invoker) stepAside(why error) {
-	if _, known := i.aside.LoadOrStore(why.Error(), true); !known {
+	if _, known := i.fallbackReasons.LoadOrStore(why.Error(), true); !known {
 		i.log.Info("predictions call the endpoint with the AWS SDK's own client, which costs more", "reason", why)
 	}
 }
@@ -104,10 +104,10 @@ var knownHeaders = []string{"Accept", "Amz-Sdk-Invocation-Id", "Amz-Sdk-Request"
 // errNotNow is a rehearsal that tells nothing: the SDK could not make a request.
 var errNotNow = errors.New("no request to learn from")
 
-// rehearse lets the SDK build and sign a call, which is not sent, and cuts the
+// captureTemplate lets the SDK build and sign a call, which is not sent, and cuts the
 // form of all like it from that. So the address, the headers and the scope of
 // the signature are the SDK's, whatever settings they come from.
-func (i *invoker) rehearse(ctx context.Context, in *invocation, c sdk.Credentials) (*wire.Form, *wire.Pool, error) {
+func (i *invoker) captureTemplate(ctx context.Context, in *invocation, c sdk.Credentials) (*wire.Form, *wire.Pool, error) {
 	body := []byte("0")
 	model := *in
 	model.body = body
