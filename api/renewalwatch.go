@@ -50,7 +50,7 @@ func (s *watches) join(id string) (*watch, error) {
 	}
 	s.watchers++
 	w := s.byID[id]
-	if w == nil {
+	if w == nil || w.ended() { // a renewal that has ended may have been resumed since
 		ctx, stop := context.WithCancel(context.Background())
 		w = &watch{stop: stop, last: sighting{news: make(chan struct{})}}
 		if s.byID == nil {
@@ -69,7 +69,9 @@ func (s *watches) leave(id string, w *watch) {
 	s.watchers--
 	if w.watchers--; w.watchers == 0 {
 		w.stop()
-		delete(s.byID, id)
+		if s.byID[id] == w {
+			delete(s.byID, id)
+		}
 	}
 }
 
@@ -112,6 +114,13 @@ func (w *watch) saw(renewal *modelswap.Renewal, data []byte, err error) {
 	next.news = make(chan struct{})
 	close(w.last.news)
 	w.last = next
+}
+
+// ended reports whether the final state of the renewal was read, after which it is
+// not read again.
+func (w *watch) ended() bool {
+	seen := w.sighting()
+	return seen.err == nil && seen.renewal != nil && seen.renewal.Status.Final()
 }
 
 // sighting returns what is known now.
