@@ -64,7 +64,7 @@ func setExamples(root *yaml.Node, s *predict.Schema) error {
 		header[i], cells[i] = s.Features[i].Name, predict.CellText(v)
 	}
 	const observed, prediction = "2026-11-23T10:00:00Z", "019ab0d3-6a5e-7c41-9f0e-5d2b8c1a7e34"
-	violation := object{"field": "/features/" + pointerToken(s.Features[0].Name), "code": failure.CodeMissing,
+	violation := object{"field": failure.Pointer("/features/", s.Features[0].Name), "code": failure.CodeMissing,
 		"detail": "is required, and the schema gives no default"}
 	customer := object{s.ID: id, "features": all, s.Label.Name: spelled}
 	recorded := object{"prediction_id": prediction, "customer_id": id, "created_at": "2026-11-23T09:58:41.207Z", "caller": "web",
@@ -155,6 +155,3 @@ func line(value any) string {
 	}
 	return string(text) + "\n"
 }
-
-// pointerToken escapes a name for a JSON Pointer (RFC 6901).
-func pointerToken(name string) string { return strings.NewReplacer("~", "~0", "/", "~1").Replace(name) }

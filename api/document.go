@@ -168,5 +168,5 @@ func pointer(prefix, name string) string {
 	if prefix == "" {
 		return name
 	}
-	return prefix + "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
+	return failure.Pointer(prefix+"/", name)
 }

@@ -83,9 +83,9 @@ func (e *event) predictionID() string {
 // it, else by the strict one, which says what is wrong.
 func (a *api) request(doc *document) (predict.Request, error) {
 	schema := a.d.Predict.Schema()
-	req := predict.Request{Features: doc.record(schema)}
-	if schema.Scan(doc.text.Bytes(), &req) {
-		return req, nil
+	in := predict.Input{Features: doc.record(schema)}
+	if schema.Scan(doc.text.Bytes(), &in) {
+		return requestOf(in), nil
 	}
 	req, err := a.instance(doc, doc.record(schema))
 	if err == nil {
@@ -95,6 +95,10 @@ func (a *api) request(doc *document) (predict.Request, error) {
 		err = a.d.Predict.Violated(violations)
 	}
 	return req, err
+}
+
+func requestOf(in predict.Input) predict.Request {
+	return predict.Request{CustomerID: in.CustomerID, Features: in.Features, Explain: in.Explain}
 }
 
 // record is an empty record of the schema, there being one schema.
@@ -211,7 +215,11 @@ func (a *api) instances(r *http.Request, doc *document) (reqs []predict.Request,
 	if err := a.holdRows(r, &doc.text, rows, a.rowCost); err != nil {
 		return nil, nil, err
 	}
-	if reqs, ok := a.d.Predict.Schema().ScanInstances(doc.text.Bytes(), a.o.MaxItems); ok {
+	if inputs, ok := a.d.Predict.Schema().ScanInstances(doc.text.Bytes(), a.o.MaxItems); ok {
+		reqs = make([]predict.Request, len(inputs))
+		for i, in := range inputs {
+			reqs[i] = requestOf(in)
+		}
 		return reqs, make([]predict.Result, len(reqs)), nil
 	}
 	return a.decodeInstances(r, doc)

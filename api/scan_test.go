@@ -128,7 +128,7 @@ func scanAPI(t testing.TB) *api {
 func sameAsDecoded(t *testing.T, a *api, text string) bool {
 	t.Helper()
 	schema := a.d.Predict.Schema()
-	fast := predict.Request{Features: schema.NewRecord()}
+	fast := predict.Input{Features: schema.NewRecord()}
 	if !schema.Scan([]byte(text), &fast) {
 		return false
 	}
@@ -143,7 +143,7 @@ func sameAsDecoded(t *testing.T, a *api, text string) bool {
 		t.Errorf("%q: Scan takes it, the decoder does not: %v, %v", text, err, violations)
 		return true
 	}
-	sameRequest(t, schema, text, fast, strict)
+	sameRequest(t, schema, text, requestOf(fast), strict)
 	return true
 }
 
@@ -167,7 +167,7 @@ func sameAsDecodedList(t *testing.T, a *api, text string) bool {
 		if results[i].Err != nil {
 			t.Errorf("%q: ScanInstances takes it, the decoder does not: %v", text, results[i].Err)
 		}
-		sameRequest(t, schema, text, fast[i], strict[i])
+		sameRequest(t, schema, text, requestOf(fast[i]), strict[i])
 	}
 	return true
 }

@@ -53,7 +53,7 @@ func demoCSV(t *testing.T, n int) string {
 	}
 	b.WriteString(",y\n")
 	for _, c := range customers {
-		record, err := schema.DecodeStored(c.Features)
+		record, err := schema.DecodeStored(c.Features, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

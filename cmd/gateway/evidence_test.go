@@ -30,7 +30,7 @@ func realCustomers(t *testing.T) (rows []predict.Vector, labels []float64) {
 		if c.Label == nil {
 			continue
 		}
-		record, err := schema.DecodeStored(c.Features)
+		record, err := schema.DecodeStored(c.Features, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -257,7 +257,7 @@ func (g *gatewayUnderTest) likely(t *testing.T) []string {
 	var all []scored
 	var rows []predict.Vector
 	err := g.components.store.EachCustomer(t.Context(), func(c predict.Customer) error {
-		record, err := g.components.schema.DecodeStored(c.Features)
+		record, err := g.components.schema.DecodeStored(c.Features, nil)
 		rows, all = append(rows, g.components.schema.Encode(record)), append(all, scored{id: c.ID})
 		return err
 	})

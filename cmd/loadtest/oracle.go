@@ -40,7 +40,7 @@ func rowsOf(schema *predict.Schema) ([]row, error) {
 func encode(schema *predict.Schema, customers []predict.Customer, prefix string) ([]row, error) {
 	rows := make([]row, len(customers))
 	for i, c := range customers {
-		record, err := schema.DecodeStored(c.Features)
+		record, err := schema.DecodeStored(c.Features, nil)
 		if err != nil {
 			return nil, err
 		}

@@ -119,7 +119,7 @@ func TestCustomersAreValidUnderTheSchema(t *testing.T) {
 				if c.ID != strconv.Itoa(10_001+i) || !c.Demo || c.Outcome != 0 || (c.Label != nil && *c.Label != 0 && *c.Label != 1) {
 					t.Fatalf("customer %d: %+v", i, c)
 				}
-				r, err := s.DecodeStored(c.Features)
+				r, err := s.DecodeStored(c.Features, nil)
 				if err != nil {
 					t.Fatal(err)
 				}

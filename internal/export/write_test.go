@@ -114,7 +114,7 @@ func TestWhatIsWrittenIsReadBack(t *testing.T) {
 				}
 			}
 		}
-		stored, err := s.DecodeStored(want[i].Features)
+		stored, err := s.DecodeStored(want[i].Features, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

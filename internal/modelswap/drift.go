@@ -110,7 +110,7 @@ func (x *stepRun) samples(recent []predict.Prediction) (samples []sample, differ
 			continue
 		}
 		seenOf[key] = true
-		record, err := x.opts.Schema.DecodeStored(p.Features)
+		record, err := x.opts.Schema.DecodeStored(p.Features, nil)
 		if err != nil || len(x.opts.Schema.Complete(record, "")) > 0 {
 			continue
 		}

@@ -28,7 +28,7 @@ func BenchmarkDecode(b *testing.B) {
 func BenchmarkScan(b *testing.B) {
 	s := predict.Bank()
 	text := []byte(`{"customer_id":"10042","features":` + sample + `}`)
-	r := predict.Request{Features: s.NewRecord()}
+	r := predict.Input{Features: s.NewRecord()}
 	b.SetBytes(int64(len(text)))
 	b.ReportAllocs()
 	for b.Loop() {

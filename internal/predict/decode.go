@@ -53,7 +53,7 @@ func (s *Schema) setMember(r Record, name string, raw jsontext.Value, prefix str
 		return
 	}
 	if v := s.SetMember(r, name, raw); v != nil {
-		v.Field = field(prefix, v.Field)
+		v.Field = failure.Pointer(prefix, v.Field)
 		violations.Add(*v)
 	}
 }
@@ -76,11 +76,22 @@ func (s *Schema) SetMember(r Record, name string, raw jsontext.Value) *failure.V
 }
 
 // DecodeStored reads features as AppendFeatures wrote them, perhaps under an
-// earlier schema: what this schema does not know is passed over, and a value
-// that it no longer allows counts as absent.
-func (s *Schema) DecodeStored(text []byte) (Record, error) {
+// earlier schema. A feature that this schema does not have is skipped. A value
+// that it does not allow counts as absent; ignored, unless nil, is called with the
+// feature's index and the violation's code. The error means that the text is not
+// JSON; it repeats no value.
+func (s *Schema) DecodeStored(text []byte, ignored func(feature int, code string)) (Record, error) {
 	r := s.NewRecord()
-	err := s.DecodeFeatures(r, newDecoder(text), "", &failure.Violations{})
+	var violations failure.Violations
+	err := s.DecodeFeatures(r, newDecoder(text), "", &violations)
+	if ignored == nil {
+		return r, err
+	}
+	for _, v := range violations.Listed {
+		if i := s.Feature(v.Field); i >= 0 {
+			ignored(i, v.Code)
+		}
+	}
 	return r, err
 }
 
@@ -99,7 +110,17 @@ func (s *Schema) AppendFeatures(dst []byte, r Record, personal bool) []byte {
 		}
 		first = false
 		dst = append(append(append(dst, '"'), f.Name...), '"', ':')
-		dst = s.appendValue(dst, r, i)
+		dst = s.AppendValue(dst, r, i)
 	}
 	return append(dst, '}')
+}
+
+// AppendValue appends the value of the feature of index i as JSON. The record
+// must have one.
+func (s *Schema) AppendValue(dst []byte, r Record, i int) []byte {
+	if f := &s.Features[i]; f.Type == Category {
+		dst, _ = jsontext.AppendQuote(dst, f.Values[int(r.values[i])])
+		return dst
+	}
+	return appendNumber(dst, r.values[i])
 }

@@ -26,7 +26,7 @@ func TestDecodeTakesTheSample(t *testing.T) {
 	if missing := s.Complete(r, ""); len(missing) > 0 {
 		t.Errorf("missing: %v", missing)
 	}
-	stored, err := s.DecodeStored([]byte(sample))
+	stored, err := s.DecodeStored([]byte(sample), nil)
 	if err != nil || string(s.AppendFeatures(nil, stored, true)) != sample {
 		t.Errorf("stored features: %v", err)
 	}
@@ -216,14 +216,14 @@ func TestOver(t *testing.T) {
 
 func TestStoredFeaturesOfAnEarlierSchema(t *testing.T) {
 	s := parse(t, small)
-	r, err := s.DecodeStored([]byte(`{"gone":1,"age":150,"job":"pilot","month":"jun","rate":"x","emp.rate":2}`))
+	r, err := s.DecodeStored([]byte(`{"gone":1,"age":150,"job":"pilot","month":"jun","rate":"x","emp.rate":2}`), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got, want := string(s.AppendFeatures(nil, r, true)), `{"job":"unknown","rate":2}`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	if _, err := s.DecodeStored([]byte(`{"age":`)); err == nil {
+	if _, err := s.DecodeStored([]byte(`{"age":`), nil); err == nil {
 		t.Error("broken JSON is accepted")
 	}
 }
@@ -344,7 +344,7 @@ func FuzzDecodeFeatures(f *testing.F) {
 				}
 			}
 			// What is stored comes back as it was.
-			again, err := s.DecodeStored(s.AppendFeatures(nil, r, true))
+			again, err := s.DecodeStored(s.AppendFeatures(nil, r, true), nil)
 			if err != nil || len(s.Complete(again, "")) > 0 || !cmp.Equal(s.Encode(again), v) {
 				t.Fatalf("stored features differ: %v", err)
 			}

@@ -79,11 +79,11 @@ func (t *ndjsonTable) Next() (Row, error) {
 // scan reads a line by the fast path, and reports whether it could. If not, the
 // row's features are spoilt.
 func (t *ndjsonTable) scan(row *Row, text []byte) bool {
-	req := Request{Features: row.Features}
-	if !t.plain || !t.schema.Scan(text, &req) {
+	in := Input{Features: row.Features}
+	if !t.plain || !t.schema.Scan(text, &in) {
 		return false
 	}
-	row.CustomerID, row.Explain = req.CustomerID, req.Explain
+	row.CustomerID, row.Explain = in.CustomerID, in.Explain
 	return true
 }
 

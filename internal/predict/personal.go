@@ -6,8 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"strconv"
-
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 // PersonalHash turns the values of personal features into keyed hashes
@@ -44,11 +42,11 @@ func (h *PersonalHash) append(dst []byte, s *Schema, r Record) []byte {
 	begin := byte('{')
 	for i := range s.Features {
 		f := &s.Features[i]
-		if !f.Personal || r.origin[i] == absent {
+		if !f.Personal || !r.Has(i) {
 			continue
 		}
 		// The name is part of what is hashed, and cannot hold the NUL that ends it.
-		text = s.appendValue(append(append(text[:0], f.Name...), 0), r, i)
+		text = s.AppendValue(append(append(text[:0], f.Name...), 0), r, i)
 		mac.Reset()
 		mac.Write(text)
 		sum = mac.Sum(sum[:0])
@@ -61,13 +59,4 @@ func (h *PersonalHash) append(dst []byte, s *Schema, r Record) []byte {
 		dst = append(dst, '}')
 	}
 	return dst
-}
-
-// appendValue writes the value of a feature as JSON.
-func (s *Schema) appendValue(dst []byte, r Record, i int) []byte {
-	if f := &s.Features[i]; f.Type == Category {
-		dst, _ = jsontext.AppendQuote(dst, f.Values[int(r.values[i])])
-		return dst
-	}
-	return appendNumber(dst, r.values[i])
 }

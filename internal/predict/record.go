@@ -80,7 +80,7 @@ func (s *Schema) Complete(r Record, prefix string) []failure.Violation {
 		case f.Default != nil:
 			r.values[i], r.origin[i] = *f.Default, defaulted
 		case !f.Exclude:
-			missing = append(missing, failure.Violation{Field: field(prefix, f.Name), Code: failure.CodeMissing,
+			missing = append(missing, failure.Violation{Field: failure.Pointer(prefix, f.Name), Code: failure.CodeMissing,
 				Detail: "is required, and the schema gives no default"})
 		}
 	}
@@ -93,13 +93,38 @@ func (s *Schema) Complete(r Record, prefix string) []failure.Violation {
 func (s *Schema) AddMissing(violations *failure.Violations, r Record, prefix string) {
 	wrong := make(map[int]bool)
 	for _, v := range violations.Listed {
-		wrong[s.Feature(lastToken(v.Field))] = true
+		wrong[s.Feature(failure.LastName(v.Field))] = true
 	}
 	for _, v := range s.Complete(r, prefix) {
-		if !wrong[s.Feature(lastToken(v.Field))] {
+		if !wrong[s.Feature(failure.LastName(v.Field))] {
 			violations.Add(v)
 		}
 	}
+}
+
+// Has reports whether the feature of index i has a value.
+func (r Record) Has(i int) bool { return r.origin[i] != absent }
+
+// Incomplete reports whether a feature that the model sees has no value in r,
+// not counting defaults.
+func (s *Schema) Incomplete(r Record) bool {
+	for i, o := range r.origin {
+		if o == absent && !s.Features[i].Exclude {
+			return true
+		}
+	}
+	return false
+}
+
+// LacksRequired reports whether a feature that the model sees has no value in r
+// and the schema has no default for it.
+func (s *Schema) LacksRequired(r Record) bool {
+	for i, o := range r.origin {
+		if f := &s.Features[i]; o == absent && f.Default == nil && !f.Exclude {
+			return true
+		}
+	}
+	return false
 }
 
 // Mapped calls fn with the index of each feature whose unlisted category was
@@ -254,20 +279,4 @@ func JSONKind(k jsontext.Kind) string {
 		return "an array"
 	}
 	return "something else"
-}
-
-// To and from the tokens of a JSON Pointer. They are made once: a list of bad
-// rows has a hundred thousand of them.
-var (
-	escaper   = strings.NewReplacer("~", "~0", "/", "~1")
-	unescaper = strings.NewReplacer("~1", "/", "~0", "~")
-)
-
-// field joins a prefix such as "/features/" with a name; where there is a
-// prefix the result is a JSON Pointer (RFC 6901) and the name is escaped so.
-func field(prefix, name string) string {
-	if prefix == "" {
-		return name
-	}
-	return prefix + escaper.Replace(name)
 }

@@ -11,19 +11,26 @@ package predict
 // words errors. So Scan may be as narrow as it likes, but what it takes, the
 // decoder must take with the same result: FuzzScan holds it to that.
 
-// Scan reads the text of a request, {"customer_id": …, "features": {…},
-// "explain": …}, where features may also stand beside the other members. It
-// reports whether it could; if not, the request is spoilt. req.Features must
-// be an empty record of the schema.
-func (s *Schema) Scan(text []byte, req *Request) bool {
-	p := scanner{text: text}
-	return s.scanRequest(&p, req) && p.end()
+// Input is what a caller sends for one prediction.
+type Input struct {
+	CustomerID string // empty: none
+	Features   Record
+	Explain    bool
 }
 
-// ScanInstances reads the text of many requests, {"instances": [request, …]},
-// as Scan reads one. It reports whether it could, and whether there are at most
-// most of them.
-func (s *Schema) ScanInstances(text []byte, most int) (reqs []Request, ok bool) {
+// Scan reads the text of one input, {"customer_id": …, "features": {…},
+// "explain": …}, where features may also stand beside the other members. It
+// reports whether it could; if not, in has undefined values. in.Features must
+// be an empty record of the schema.
+func (s *Schema) Scan(text []byte, in *Input) bool {
+	p := scanner{text: text}
+	return s.scanInput(&p, in) && p.end()
+}
+
+// ScanInstances reads the text of many inputs, {"instances": [input, …]}, as
+// Scan reads one. It reports whether it could read all of them and there are at
+// most maxInputs.
+func (s *Schema) ScanInstances(text []byte, maxInputs int) (inputs []Input, ok bool) {
 	p := scanner{text: text}
 	if !p.take('{') {
 		return nil, false
@@ -31,16 +38,16 @@ func (s *Schema) ScanInstances(text []byte, most int) (reqs []Request, ok bool) 
 	if name, ok := p.name(); !ok || string(name) != "instances" || !p.take('[') {
 		return nil, false
 	}
-	for len(reqs) < most {
-		req := Request{Features: s.NewRecord()}
-		if !s.scanRequest(&p, &req) {
+	for len(inputs) < maxInputs {
+		in := Input{Features: s.NewRecord()}
+		if !s.scanInput(&p, &in) {
 			return nil, false
 		}
-		reqs = append(reqs, req)
+		inputs = append(inputs, in)
 		switch p.byte() {
 		case ',':
 		case ']':
-			return reqs, p.take('}') && p.end()
+			return inputs, p.take('}') && p.end()
 		default:
 			return nil, false
 		}
@@ -48,7 +55,7 @@ func (s *Schema) ScanInstances(text []byte, most int) (reqs []Request, ok bool) 
 	return nil, false
 }
 
-func (s *Schema) scanRequest(p *scanner, req *Request) bool {
+func (s *Schema) scanInput(p *scanner, in *Input) bool {
 	var customer, features, explain bool // seen
 	next := 0                            // feature that is likely to come next
 	if !p.take('{') {
@@ -65,8 +72,8 @@ func (s *Schema) scanRequest(p *scanner, req *Request) bool {
 			if !ok || customer {
 				return false
 			}
-			customer, req.CustomerID = true, string(id)
-			if CheckCustomerID("customer_id", req.CustomerID) != nil {
+			customer, in.CustomerID = true, string(id)
+			if CheckCustomerID("customer_id", in.CustomerID) != nil {
 				return false
 			}
 		case "explain":
@@ -74,16 +81,16 @@ func (s *Schema) scanRequest(p *scanner, req *Request) bool {
 				return false
 			}
 			explain = true
-			if req.Explain, ok = p.boolean(); !ok {
+			if in.Explain, ok = p.boolean(); !ok {
 				return false
 			}
 		case "features":
-			if features || !s.scanFeatures(p, req.Features) {
+			if features || !s.scanFeatures(p, in.Features) {
 				return false
 			}
 			features = true
 		default:
-			if next, ok = s.scanFeature(p, req.Features, name, next); !ok {
+			if next, ok = s.scanFeature(p, in.Features, name, next); !ok {
 				return false
 			}
 		}

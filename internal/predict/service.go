@@ -8,7 +8,6 @@ import (
 	"math"
 	"sort"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -213,7 +212,7 @@ func (s *Service) checkScores(scores Scores, rows int) error {
 func (s *Service) addStored(ctx context.Context, reqs []Request, results []Result) {
 	var ids []string
 	for i := range reqs {
-		if len(reqs[i].Features.origin) == 0 { // the zero Record
+		if reqs[i].Features.IsZero() {
 			reqs[i].Features = s.schema.NewRecord()
 		}
 		if reqs[i].CustomerID == "" && reqs[i].Features.IsEmpty() {
@@ -233,12 +232,12 @@ func (s *Service) addStored(ctx context.Context, reqs []Request, results []Resul
 		}
 		text, found := stored[reqs[i].CustomerID]
 		switch {
-		case err != nil && (reqs[i].Features.IsEmpty() || s.lacks(reqs[i].Features)):
+		case err != nil && (reqs[i].Features.IsEmpty() || s.schema.LacksRequired(reqs[i].Features)):
 			results[i].Err = &failure.Error{Kind: failure.Unavailable, Detail: "the customer store does not answer", Err: err}
 		case err != nil:
 			// The request holds all that has no default.
 		case found:
-			base, err := s.stored(text)
+			base, err := s.decodeStored(text)
 			if err != nil {
 				results[i].Err = fmt.Errorf("stored features of a customer: %w", err)
 				continue
@@ -252,25 +251,17 @@ func (s *Service) addStored(ctx context.Context, reqs []Request, results []Resul
 
 // needsStored reports whether the customer store can add to the request.
 func (s *Service) needsStored(req *Request) bool {
-	if req.CustomerID == "" {
-		return false
-	}
-	for i, o := range req.Features.origin {
-		if o == absent && !s.schema.Features[i].Exclude {
-			return true
-		}
-	}
-	return false
+	return req.CustomerID != "" && s.schema.Incomplete(req.Features)
 }
 
-// lacks reports whether a feature without a default is absent.
-func (s *Service) lacks(r Record) bool {
-	for i, o := range r.origin {
-		if f := &s.schema.Features[i]; o == absent && f.Default == nil && !f.Exclude {
-			return true
-		}
-	}
-	return false
+// decodeStored reads the features of a stored customer. A value that the schema does
+// not allow counts as absent, because others may write to the store and schemas
+// change: its feature takes the default or, without one, is missing, and the
+// caller is told so. A default hides that, so each such value is counted.
+func (s *Service) decodeStored(text []byte) (Record, error) {
+	return s.schema.DecodeStored(text, func(feature int, code string) {
+		s.metrics.stored.WithLabelValues(s.schema.Features[feature].Name, code).Inc()
+	})
 }
 
 // fill makes predictions of scores, for the ledger in w and for the caller in
@@ -389,7 +380,7 @@ func (s *Service) RecordOutcomes(ctx context.Context, outcomes []Outcome) ([]Mat
 func (s *Service) Violated(violations failure.Violations) *failure.Error {
 	for _, v := range violations.Listed {
 		name := "other"
-		if i := s.schema.Feature(lastToken(v.Field)); i >= 0 {
+		if i := s.schema.Feature(failure.LastName(v.Field)); i >= 0 {
 			name = s.schema.Features[i].Name
 		}
 		s.metrics.violations.WithLabelValues(name, v.Code).Inc()
@@ -403,14 +394,6 @@ func (s *Service) Violated(violations failure.Violations) *failure.Error {
 	}
 	return &failure.Error{Kind: failure.Invalid, Detail: strconv.Itoa(count) + " " + noun + " of the request broke the schema",
 		Violations: violations.Listed, Omitted: violations.Omitted}
-}
-
-func lastToken(pointer string) string {
-	i := strings.LastIndexByte(pointer, '/')
-	if i < 0 {
-		return pointer
-	}
-	return unescaper.Replace(pointer[i+1:])
 }
 
 // outcomeOf names how a call failed.
