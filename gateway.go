@@ -12,7 +12,8 @@
 //	cmd/gateway          the one binary: settings, wiring, commands
 //	api                  HTTP: routes, wire types, problems
 //	api/client           the typed client
-//	internal/predict     the heart: feature schema, validation, encoding, Service
+//	internal/predict     predictions and outcomes: the Service and its ports
+//	internal/schema      the feature schema: validation, encoding, readers of CSV and JSON
 //	internal/scoring     the way to a remote model: micro-batching, hedge, circuit breaker
 //	internal/admission   what keeps it steady: the limit on requests of apps
 //	internal/failure     kinds of errors, violations by field, ids
@@ -48,32 +49,33 @@
 //
 //	cmd/gateway ──► everything below
 //	client      ──► api, audit, modelswap, predict
-//	api         ──► admission, audit, modelswap, idempotency, predict, failure
+//	api         ──► admission, audit, modelswap, idempotency, predict, schema, failure
 //	httpserver  ──► http1, admission
-//	local       ──► datadir, modelswap, export, learn, secrets, predict, failure
-//	aws         ──► wire, modelswap, export, learn, secrets, predict, failure
+//	local       ──► datadir, modelswap, export, learn, secrets, predict, schema, failure
+//	aws         ──► wire, modelswap, export, learn, secrets, predict, schema, failure
 //	store       ──► audit, modelswap, idempotency, learn, predict, failure
 //	outbox      ──► datadir, predict, failure
-//	tracing     ──► modelswap, predict, failure
-//	modelswap   ──► export, learn, predict, failure
-//	export      ──► predict, failure
-//	demo        ──► predict
-//	scoring     ──► predict, failure
+//	tracing     ──► modelswap, predict, schema, failure
+//	modelswap   ──► export, learn, predict, schema, failure
+//	export      ──► predict, schema, failure
+//	demo        ──► predict, schema
+//	scoring     ──► predict, schema, failure
 //	idempotency ──► failure
 //	admission   ──► failure
 //	sandbox     ──► learn
-//	cmd/loadtest ─►  sandbox, demo, learn, predict
-//	predict     ──► failure
+//	cmd/loadtest ─►  sandbox, demo, learn, predict, schema
+//	predict     ──► schema, failure
+//	schema      ──► failure
 //	failure, learn, secrets, audit, datadir, wire, http1 ──► none of these
 //
 // # One request
 //
-// http1 or, if it is not plain, net/http reads it. api gives it an id, bounds it and decodes it strictly. predict.Service lays
-// it over the stored customer, checks it against the schema, naming every
-// fault at once, and encodes it as a Vector. The Scorer answers with a score
-// and the name of the model that made it. The Ledger has the prediction before
-// the caller does: on local disk, from where the outbox drains it to the
-// database. api encodes the answer and logs one line.
+// http1 or, if it is not plain, net/http reads it. api gives it an id, bounds it
+// and decodes it strictly against the schema. predict.Service lays it over the
+// stored customer, names every fault at once, and encodes it as a schema.Vector.
+// The Scorer answers with a score and the name of the model that made it. The
+// Ledger has the prediction before the caller does: on local disk, from where the
+// outbox drains it to the database. api encodes the answer and logs one line.
 //
 // # One renewal
 //

@@ -24,26 +24,27 @@ var mayImport = map[string][]string{
 	".": {}, // the overview and openapi.yaml
 
 	"cmd/gateway": {".", "api", "api/client", "internal/aws", "internal/sandbox", "internal/datadir", "internal/local", "internal/store", "internal/outbox", "internal/demo",
-		"internal/httpserver", "internal/admission", "internal/audit", "internal/scoring", "internal/modelswap", "internal/idempotency", "internal/export", "internal/learn", "internal/secrets", "internal/tracing", "internal/predict", "internal/failure"},
+		"internal/httpserver", "internal/admission", "internal/audit", "internal/scoring", "internal/modelswap", "internal/idempotency", "internal/export", "internal/learn", "internal/secrets", "internal/tracing", "internal/predict", "internal/schema", "internal/failure"},
 	"api/client": {"api", "internal/audit", "internal/modelswap", "internal/predict"},
-	"api":        {"internal/admission", "internal/audit", "internal/modelswap", "internal/idempotency", "internal/predict", "internal/failure"},
+	"api":        {"internal/admission", "internal/audit", "internal/modelswap", "internal/idempotency", "internal/predict", "internal/schema", "internal/failure"},
 
-	"internal/aws":       {"internal/aws/wire", "internal/modelswap", "internal/export", "internal/learn", "internal/secrets", "internal/predict", "internal/failure"},
+	"internal/aws":       {"internal/aws/wire", "internal/modelswap", "internal/export", "internal/learn", "internal/secrets", "internal/predict", "internal/schema", "internal/failure"},
 	"internal/audit":     {},
 	"internal/datadir":   {},
-	"internal/local":     {"internal/datadir", "internal/modelswap", "internal/export", "internal/learn", "internal/secrets", "internal/predict", "internal/failure"},
+	"internal/local":     {"internal/datadir", "internal/modelswap", "internal/export", "internal/learn", "internal/secrets", "internal/predict", "internal/schema", "internal/failure"},
 	"internal/store":     {"internal/audit", "internal/modelswap", "internal/idempotency", "internal/learn", "internal/predict", "internal/failure"},
 	"internal/outbox":    {"internal/datadir", "internal/predict", "internal/failure"},
-	"internal/tracing":   {"internal/modelswap", "internal/predict", "internal/failure"},
-	"internal/modelswap": {"internal/export", "internal/learn", "internal/predict", "internal/failure"},
-	"internal/export":    {"internal/predict", "internal/failure"},
-	"internal/demo":      {"internal/predict"},
+	"internal/tracing":   {"internal/modelswap", "internal/predict", "internal/schema", "internal/failure"},
+	"internal/modelswap": {"internal/export", "internal/learn", "internal/predict", "internal/schema", "internal/failure"},
+	"internal/export":    {"internal/predict", "internal/schema", "internal/failure"},
+	"internal/demo":      {"internal/predict", "internal/schema"},
 
 	"internal/admission":   {"internal/failure"},
-	"internal/scoring":     {"internal/predict", "internal/failure"},
+	"internal/scoring":     {"internal/predict", "internal/schema", "internal/failure"},
 	"internal/idempotency": {"internal/failure"},
 
-	"internal/predict": {"internal/failure"},
+	"internal/predict": {"internal/schema", "internal/failure"},
+	"internal/schema":  {"internal/failure"},
 	"internal/failure": {},
 	"internal/secrets": {},
 	"internal/learn":   {},
@@ -54,10 +55,10 @@ var mayImport = map[string][]string{
 	"internal/httpserver/http1": {}, // the server side of HTTP/1.1 without net/http
 
 	// A program of its own, which knows the gateway by its interfaces to the outside.
-	"cmd/loadtest": {"internal/sandbox", "internal/demo", "internal/learn", "internal/predict"},
+	"cmd/loadtest": {"internal/sandbox", "internal/demo", "internal/learn", "internal/predict", "internal/schema"},
 
 	// For scripts alone.
-	"scripts/customers": {"internal/demo", "internal/export", "internal/predict"},
+	"scripts/customers": {"internal/demo", "internal/export", "internal/predict", "internal/schema"},
 
 	// Conformance suites, fakes and stand-ins, for tests alone.
 	"internal/sandbox":                 {"internal/learn"},
@@ -67,8 +68,8 @@ var mayImport = map[string][]string{
 	"internal/testsize":                {},
 	"internal/secrets/secretstest":     {"internal/secrets"},
 	"internal/tracing/tracetest":       {},
-	"internal/predict/predicttest":     {"internal/predict", "internal/failure"},
-	"internal/modelswap/modelswaptest": {"internal/modelswap", "internal/export", "internal/learn", "internal/predict", "internal/failure"},
+	"internal/predict/predicttest":     {"internal/predict", "internal/schema", "internal/failure"},
+	"internal/modelswap/modelswaptest": {"internal/modelswap", "internal/export", "internal/learn", "internal/predict", "internal/schema", "internal/failure"},
 }
 
 // mayUse says which packages may import each module of others, subpackages
@@ -93,11 +94,11 @@ var mayUse = map[string][]string{
 	"github.com/jackc/pgx/v5":             {"internal/store", "internal/pgtest"},
 	"github.com/pressly/goose/v3":         {"internal/store"},
 	"github.com/gofrs/flock":              {"internal/datadir"},
-	"go.yaml.in/yaml/v3":                  {"api", "internal/predict"},
+	"go.yaml.in/yaml/v3":                  {"api", "internal/schema"},
 	"github.com/google/uuid":              {"internal/failure", "internal/sandbox"},
 	"github.com/robfig/cron":              {"internal/modelswap"},
 	"golang.org/x/sync":                   {"cmd/gateway", "api", "internal/local", "internal/store", "internal/modelswap"},
-	"github.com/go-json-experiment/json":  {"cmd/gateway", "api", "api/client", "internal/aws", "internal/sandbox", "internal/contracttest", "internal/export", "internal/predict"},
+	"github.com/go-json-experiment/json":  {"cmd/gateway", "api", "api/client", "internal/aws", "internal/sandbox", "internal/contracttest", "internal/export", "internal/schema"},
 	"github.com/prometheus/client_golang": {"cmd/gateway", "internal/httpserver", "api", "internal/outbox", "internal/modelswap", "internal/idempotency", "internal/admission", "internal/audit", "internal/scoring", "internal/secrets", "internal/tracing", "internal/predict"},
 	"go.opentelemetry.io/otel":            {"internal/tracing"},
 	"go.opentelemetry.io/proto/otlp":      {"internal/tracing/tracetest"},
@@ -121,7 +122,7 @@ func TestImportsCanFail(t *testing.T) {
 	tests := []struct {
 		name, pkg, imports, want string
 	}{
-		{"a lower package imports a higher one", "internal/predict", "gateway/api", "may import only internal/failure"},
+		{"a lower package imports a higher one", "internal/predict", "gateway/api", "may import only internal/schema, internal/failure"},
 		{"siblings import each other", "internal/local", "gateway/internal/store", "may import only internal/datadir, internal/modelswap,"},
 		{"a package imports a suite", "internal/store", "gateway/internal/predict/predicttest", "may import only"},
 		{"a library is used elsewhere", "internal/local", "modernc.org/sqlite", "only internal/store may import modernc.org/sqlite"},

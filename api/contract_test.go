@@ -21,6 +21,7 @@ import (
 	"gateway/internal/learn"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 	"gateway/internal/scoring"
 	"gateway/internal/secrets"
 
@@ -555,7 +556,7 @@ func TestACallerWhoOnlyListensGetsNoEmptyAnswer(t *testing.T) {
 func (c *contract) load() {
 	entered, release := make(chan struct{}), make(chan struct{})
 	b := c.setup(withOptions(func(o *api.Options) { o.MaxInFlight, o.PredictTimeout = 1, time.Minute }),
-		withScorer(scorerFunc(func(_ context.Context, rows []predict.Vector) (predict.Scores, error) {
+		withScorer(scorerFunc(func(_ context.Context, rows []schema.Vector) (predict.Scores, error) {
 			close(entered)
 			<-release
 			return halves(rows), nil

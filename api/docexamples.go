@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"gateway/internal/failure"
-	"gateway/internal/predict"
+	"gateway/internal/schema"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -20,8 +20,8 @@ const exampleModel = "bank-2026"
 
 // documentOf returns openapi.yaml with examples of the schema in force. Those in
 // the text are of the built-in one.
-func documentOf(text []byte, s *predict.Schema) ([]byte, error) {
-	bank := predict.Bank()
+func documentOf(text []byte, s *schema.Schema) ([]byte, error) {
+	bank := schema.Bank()
 	if bytes.Equal(s.JSONSchema(), bank.JSONSchema()) {
 		return text, nil
 	}
@@ -44,7 +44,7 @@ func documentOf(text []byte, s *predict.Schema) ([]byte, error) {
 }
 
 // setExamples replaces the examples that name features, categories or labels.
-func setExamples(root *yaml.Node, s *predict.Schema) error {
+func setExamples(root *yaml.Node, s *schema.Schema) error {
 	const id, other = "10042", "10043"
 	record := s.Example()
 	all := jsontext.Value(s.AppendFeatures(nil, record, true))
@@ -58,10 +58,10 @@ func setExamples(root *yaml.Node, s *predict.Schema) error {
 		spelled = jsontext.Value(label.Value)
 	}
 	first := object{s.Features[0].Name: values[0]}
-	row := string(predict.AppendCSV(nil, s.Encode(record)))
+	row := string(schema.AppendCSV(nil, s.Encode(record)))
 	header, cells := make([]string, len(values)), make([]string, len(values))
 	for i, v := range values {
-		header[i], cells[i] = s.Features[i].Name, predict.CellText(v)
+		header[i], cells[i] = s.Features[i].Name, schema.CellText(v)
 	}
 	const observed, prediction = "2026-11-23T10:00:00Z", "019ab0d3-6a5e-7c41-9f0e-5d2b8c1a7e34"
 	violation := object{"field": failure.Pointer("/features/", s.Features[0].Name), "code": failure.CodeMissing,

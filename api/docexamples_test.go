@@ -7,6 +7,7 @@ import (
 
 	"gateway/api"
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/go-json-experiment/json"
@@ -33,9 +34,9 @@ func TestTheDocumentsExamplesAreOfTheSchemaInForce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, schema := range map[string]string{"built in": string(predict.BankYAML()), "own": ownSchema} {
+	for name, yaml := range map[string]string{"built in": string(schema.BankYAML()), "own": ownSchema} {
 		t.Run(name, func(t *testing.T) {
-			s, err := predict.ParseSchema("schema.yaml", []byte(schema))
+			s, err := schema.Parse("schema.yaml", []byte(yaml))
 			if err != nil {
 				t.Fatal(err)
 			}

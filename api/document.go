@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"gateway/internal/failure"
-	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // The methods below walk a document member by member. A value of the wrong
@@ -140,7 +140,7 @@ func (d *document) wrong(at, want string) error {
 	if err != nil {
 		return d.broken(err)
 	}
-	d.violate(at, failure.CodeType, fmt.Sprintf("must be %s, not %s", want, predict.JSONKind(value.Kind())))
+	d.violate(at, failure.CodeType, fmt.Sprintf("must be %s, not %s", want, schema.JSONKind(value.Kind())))
 	return nil
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"gateway/internal/failure"
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -184,7 +185,7 @@ func (a *api) exportCustomers(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
-func customerColumns(s *predict.Schema) []string {
+func customerColumns(s *schema.Schema) []string {
 	columns := []string{s.ID}
 	for i := range s.Features {
 		columns = append(columns, s.Features[i].Name)
@@ -194,7 +195,7 @@ func customerColumns(s *predict.Schema) []string {
 
 // customer writes a customer as POST /admin/customers takes it. Its cells are
 // not made safe for spreadsheets: an import must get the values that are stored.
-func (x *export) customer(s *predict.Schema, format string, c *predict.Customer) error {
+func (x *export) customer(s *schema.Schema, format string, c *predict.Customer) error {
 	values, err := s.StoredValues(c.Features)
 	if err != nil {
 		return err
@@ -202,7 +203,7 @@ func (x *export) customer(s *predict.Schema, format string, c *predict.Customer)
 	if format == csvType {
 		cells := append(make([]string, 0, len(values)+2), c.ID)
 		for _, v := range values {
-			cells = append(cells, predict.CellText(v))
+			cells = append(cells, schema.CellText(v))
 		}
 		label := ""
 		if c.Label != nil {
@@ -344,9 +345,9 @@ func (x *export) prediction(p *predict.Recorded, format string) error {
 	}
 	texts := make([]string, len(ledgerColumns))
 	for i, name := range ledgerColumns {
-		texts[i] = predict.CellText(cells[name])
+		texts[i] = schema.CellText(cells[name])
 	}
-	return x.csv.Write(predict.SafeCells(texts))
+	return x.csv.Write(schema.SafeCells(texts))
 }
 
 // queryTime reads a time of the query; zero for none.

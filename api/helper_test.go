@@ -23,6 +23,7 @@ import (
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
 	"gateway/internal/predict/predicttest"
+	"gateway/internal/schema"
 
 	"github.com/go-json-experiment/json"
 	"github.com/prometheus/client_golang/prometheus"
@@ -60,7 +61,7 @@ type bundle struct {
 type option func(b *bundle, o *api.Options, parts *parts)
 
 type parts struct {
-	schema    *predict.Schema
+	schema    *schema.Schema
 	scorer    predict.Scorer
 	customers predict.Customers
 	ledger    predict.Ledger
@@ -85,10 +86,10 @@ const noDocument = "openapi: 3.1.0\n"
 // setupHandler makes an API that is not served.
 func setupHandler(t *testing.T, options ...option) *bundle {
 	t.Helper()
-	schema := predict.Bank()
+	s := schema.Bank()
 	b := &bundle{t: t, store: predicttest.NewStore(), swap: &swapStore{serving: "m1"}, acts: &actLog{}, logs: newLogBuffer()}
-	b.scorer = &predicttest.Scorer{Model: "m1", Schema: schema.Fingerprint(), Func: func(row predict.Vector) float64 { return row[0] / 100 }}
-	p := &parts{schema: schema, scorer: b.scorer, customers: b.store, ledger: b.store,
+	b.scorer = &predicttest.Scorer{Model: "m1", Schema: s.Fingerprint(), Func: func(row schema.Vector) float64 { return row[0] / 100 }}
+	p := &parts{schema: s, scorer: b.scorer, customers: b.store, ledger: b.store,
 		ports: modelswap.Ports{Renewals: b.swap, Models: b.swap, Schedules: b.swap, Deployer: b.swap}}
 	o := api.Options{}
 	b.deps = api.Deps{
@@ -101,7 +102,7 @@ func setupHandler(t *testing.T, options ...option) *bundle {
 	}
 	b.deps.SignIns = api.NewSignIns(b.acts, nil, b.deps.Log, b.deps.Registry)
 	b.deps.Predict = predict.NewService(p.schema, p.scorer, p.customers, p.ledger, b.deps.Log, b.deps.Registry)
-	if p.schema != schema && string(b.deps.OpenAPI) == noDocument {
+	if p.schema != s && string(b.deps.OpenAPI) == noDocument {
 		b.deps.OpenAPI = gateway.OpenAPI // whose examples are replaced
 	}
 	if b.deps.Exports == nil {
@@ -131,13 +132,13 @@ func withKeys(keys idempotency.Keys) option {
 }
 
 // scorerFunc is a model that is a function.
-type scorerFunc func(ctx context.Context, rows []predict.Vector) (predict.Scores, error)
+type scorerFunc func(ctx context.Context, rows []schema.Vector) (predict.Scores, error)
 
-func (f scorerFunc) Score(ctx context.Context, rows []predict.Vector, _ bool) (predict.Scores, error) {
+func (f scorerFunc) Score(ctx context.Context, rows []schema.Vector, _ bool) (predict.Scores, error) {
 	return f(ctx, rows)
 }
 
-func halves(rows []predict.Vector) predict.Scores {
+func halves(rows []schema.Vector) predict.Scores {
 	return predict.Scores{Model: "m1", Schema: "s1", Score: slices.Repeat([]float64{.5}, len(rows)), Label: make([]int, len(rows))}
 }
 

@@ -20,6 +20,7 @@ import (
 	"gateway/internal/modelswap"
 	"gateway/internal/pgtest"
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 	"gateway/internal/store"
 
 	"github.com/google/go-cmp/cmp"
@@ -411,7 +412,7 @@ func (failingKeys) ClaimKey(context.Context, idempotency.Claim) (idempotency.Key
 
 func TestACallerWhoLeftGetsItsAnswerLater(t *testing.T) {
 	entered, release := make(chan struct{}, 2), make(chan struct{})
-	b := setup(t, withKeys(sqliteKeys(t)), withScorer(scorerFunc(func(ctx context.Context, rows []predict.Vector) (predict.Scores, error) {
+	b := setup(t, withKeys(sqliteKeys(t)), withScorer(scorerFunc(func(ctx context.Context, rows []schema.Vector) (predict.Scores, error) {
 		entered <- struct{}{}
 		select {
 		case <-release:

@@ -9,6 +9,7 @@ import (
 	"gateway/internal/failure"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 
 	"github.com/go-chi/chi/v5"
 )
@@ -113,7 +114,7 @@ func targets(r *http.Request) error {
 
 // servingRows reads the body. A blank line is passed over only at the end,
 // where files have one.
-func (a *api) servingRows(r *http.Request, body *bytes.Buffer) ([]predict.Vector, error) {
+func (a *api) servingRows(r *http.Request, body *bytes.Buffer) ([]schema.Vector, error) {
 	text := bytes.TrimRight(body.Bytes(), "\r\n")
 	if len(text) == 0 {
 		return nil, failure.Errorf(failure.Invalid, "unable to evaluate payload provided: it is empty")
@@ -123,7 +124,7 @@ func (a *api) servingRows(r *http.Request, body *bytes.Buffer) ([]predict.Vector
 	if err := a.holdRows(r, body, most, scoreCost(a.d.Predict.Schema())); err != nil {
 		return nil, err
 	}
-	rows := make([]predict.Vector, 0, most)
+	rows := make([]schema.Vector, 0, most)
 	for line := range bytes.SplitSeq(text, []byte("\n")) {
 		row, err := a.d.Predict.Schema().ParseCSV(bytes.TrimSuffix(line, []byte("\r")))
 		if err != nil {

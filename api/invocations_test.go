@@ -10,13 +10,14 @@ import (
 	"gateway/internal/failure"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 
 	"github.com/go-json-experiment/json"
 )
 
 // servingRow is a row in the serving columns, with age as given.
 func servingRow(age string) string {
-	return age + strings.Repeat(",0", predict.Bank().Width()-1)
+	return age + strings.Repeat(",0", schema.Bank().Width()-1)
 }
 
 func (b *bundle) invoke(body string, headers ...string) answer {
@@ -97,12 +98,12 @@ func TestErrorsOfInvocationsAreThoseOfAWS(t *testing.T) {
 
 	slow := setup(t, withOptions(func(o *api.Options) { o.PredictTimeout = time.Millisecond }), withScorer(untilDone))
 	model(slow.invoke(servingRow("34")), 0)
-	broken := setup(t, withScorer(scorerFunc(func(context.Context, []predict.Vector) (predict.Scores, error) { panic("a fault") })))
+	broken := setup(t, withScorer(scorerFunc(func(context.Context, []schema.Vector) (predict.Scores, error) { panic("a fault") })))
 	broken.invoke(servingRow("34")).awsError(500, "InternalFailure")
 }
 
 // untilDone is a model that answers only when it may not any more.
-var untilDone = scorerFunc(func(ctx context.Context, _ []predict.Vector) (predict.Scores, error) {
+var untilDone = scorerFunc(func(ctx context.Context, _ []schema.Vector) (predict.Scores, error) {
 	<-ctx.Done()
 	return predict.Scores{}, ctx.Err()
 })

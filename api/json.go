@@ -12,7 +12,7 @@ import (
 	"sync"
 
 	"gateway/internal/failure"
-	"gateway/internal/predict"
+	"gateway/internal/schema"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -27,7 +27,7 @@ type document struct {
 	violations failure.Violations
 
 	// Memory of what the text is read into, and of the answer.
-	features predict.Record
+	features schema.Record
 	answer   []byte
 }
 
@@ -72,8 +72,8 @@ func (a *api) readJSON(w http.ResponseWriter, r *http.Request, optional bool) (d
 		a.documents.release(doc)
 		return nil, false, err
 	}
-	if bytes.HasPrefix(doc.text.Bytes(), predict.ByteOrderMark) { // RFC 8259 allows to ignore it
-		doc.text.Next(len(predict.ByteOrderMark))
+	if bytes.HasPrefix(doc.text.Bytes(), schema.ByteOrderMark) { // RFC 8259 allows to ignore it
+		doc.text.Next(len(schema.ByteOrderMark))
 	}
 	switch {
 	case doc.text.Len() == 0 && optional:
@@ -198,5 +198,5 @@ func (d *document) broken(err error) error {
 	if errors.As(err, &syntactic) {
 		at = syntactic.ByteOffset
 	}
-	return refuse(malformed, "the body is not JSON: %s (byte %d)", predict.JSONFault(err), at)
+	return refuse(malformed, "the body is not JSON: %s (byte %d)", schema.JSONFault(err), at)
 }

@@ -11,6 +11,7 @@ import (
 
 	"gateway/api"
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // withAPIKeys makes apps need one of some keys, given as name=key.
@@ -103,7 +104,7 @@ func TestInvocationsWithoutAKeyAreRefusedAsAWSWould(t *testing.T) {
 func TestTheNameOfAKeyIsKnownInsideAndTheKeyNowhere(t *testing.T) {
 	var caller atomic.Value
 	b := setup(t, withAPIKeys(0, "web=very-secret-key", "=very-secret-too"), withScorer(scorerFunc(
-		func(ctx context.Context, rows []predict.Vector) (predict.Scores, error) {
+		func(ctx context.Context, rows []schema.Vector) (predict.Scores, error) {
 			caller.Store(predict.CallerOf(ctx))
 			return halves(rows), nil
 		})))

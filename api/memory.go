@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"net/http"
 
-	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // What large requests take of memory, in bytes. A request is charged before the
@@ -30,12 +30,12 @@ const (
 
 // rowCost is what a prediction of a list takes: the row as it is read, encoded
 // and sent to the model, its record for the ledger, and the answer.
-func rowCost(s *predict.Schema) int64 {
+func rowCost(s *schema.Schema) int64 {
 	return 2048 + 48*int64(len(s.Features)) + 16*int64(s.Width())
 }
 
 // scoreCost is what a row of numbers takes: its vector, and the score in the answer.
-func scoreCost(s *predict.Schema) int64 { return 192 + 8*int64(s.Width()) }
+func scoreCost(s *schema.Schema) int64 { return 192 + 8*int64(s.Width()) }
 
 // hold raises what a request holds of the memory for large requests.
 func (a *api) hold(r *http.Request, bytes int64) error {

@@ -9,6 +9,7 @@ import (
 	"gateway/api"
 	"gateway/internal/admission"
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // withMemory gives large requests so much memory.
@@ -32,7 +33,7 @@ func (b *bundle) memory() int64 {
 // is, further ones are turned away, and small requests go on.
 func TestLargeRequestsShareMemory(t *testing.T) {
 	entered, finish := make(chan struct{}), make(chan struct{})
-	scorer := scorerFunc(func(_ context.Context, rows []predict.Vector) (predict.Scores, error) {
+	scorer := scorerFunc(func(_ context.Context, rows []schema.Vector) (predict.Scores, error) {
 		if len(rows) > 1 {
 			entered <- struct{}{}
 			<-finish

@@ -8,6 +8,7 @@ import (
 
 	"gateway/internal/failure"
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -82,12 +83,12 @@ func (e *event) predictionID() string {
 // request reads a document that is one request: by the fast path if it takes
 // it, else by the strict one, which says what is wrong.
 func (a *api) request(doc *document) (predict.Request, error) {
-	schema := a.d.Predict.Schema()
-	in := predict.Input{Features: doc.record(schema)}
-	if schema.Scan(doc.text.Bytes(), &in) {
+	s := a.d.Predict.Schema()
+	in := schema.Input{Features: doc.record(s)}
+	if s.Scan(doc.text.Bytes(), &in) {
 		return requestOf(in), nil
 	}
-	req, err := a.instance(doc, doc.record(schema))
+	req, err := a.instance(doc, doc.record(s))
 	if err == nil {
 		err = doc.end()
 	}
@@ -97,12 +98,12 @@ func (a *api) request(doc *document) (predict.Request, error) {
 	return req, err
 }
 
-func requestOf(in predict.Input) predict.Request {
+func requestOf(in schema.Input) predict.Request {
 	return predict.Request{CustomerID: in.CustomerID, Features: in.Features, Explain: in.Explain}
 }
 
 // record is an empty record of the schema, there being one schema.
-func (d *document) record(schema *predict.Schema) predict.Record {
+func (d *document) record(schema *schema.Schema) schema.Record {
 	if d.features.IsZero() {
 		d.features = schema.NewRecord()
 	}
@@ -269,7 +270,7 @@ func (a *api) decodeInstances(r *http.Request, doc *document) (reqs []predict.Re
 // instance reads one request into an empty record. Fields are named from the
 // instance on. Features may stand beside the other members too, as they do in
 // files: {"customer_id": …, "age": 34, …}.
-func (a *api) instance(doc *document, features predict.Record) (predict.Request, error) {
+func (a *api) instance(doc *document, features schema.Record) (predict.Request, error) {
 	schema := a.d.Predict.Schema()
 	req := predict.Request{Features: features}
 	before := doc.violations.Count()
@@ -312,7 +313,7 @@ func (d *document) customerID(at string) (string, error) {
 	if err != nil || d.violations.Count() > before {
 		return "", err
 	}
-	if v := predict.CheckCustomerID(at, id); v != nil {
+	if v := schema.CheckCustomerID(at, id); v != nil {
 		d.violations.Add(*v)
 	}
 	return id, nil

@@ -9,6 +9,7 @@ import (
 	"gateway/api"
 	"gateway/internal/failure"
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // with returns the technician with one member changed, added or, for an empty
@@ -223,7 +224,7 @@ func TestBatch(t *testing.T) {
 
 func TestBatchIsOneCall(t *testing.T) {
 	calls := 0
-	b := setup(t, withScorer(scorerFunc(func(_ context.Context, rows []predict.Vector) (predict.Scores, error) {
+	b := setup(t, withScorer(scorerFunc(func(_ context.Context, rows []schema.Vector) (predict.Scores, error) {
 		calls++
 		return halves(rows), nil
 	})))
@@ -238,7 +239,7 @@ func TestBatchIsOneCall(t *testing.T) {
 // the call of the model; a call for many predictions has a name of its own.
 func TestAPredictionSharesTheIDOfItsRequest(t *testing.T) {
 	calls := make(chan string, 1)
-	b := setup(t, withScorer(scorerFunc(func(ctx context.Context, rows []predict.Vector) (predict.Scores, error) {
+	b := setup(t, withScorer(scorerFunc(func(ctx context.Context, rows []schema.Vector) (predict.Scores, error) {
 		calls <- predict.CallID(ctx)
 		return halves(rows), nil
 	})))

@@ -11,6 +11,7 @@ import (
 	"gateway/internal/admission"
 	"gateway/internal/failure"
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 const (
@@ -71,7 +72,7 @@ func (a *api) predictStream(w http.ResponseWriter, r *http.Request, given string
 		var stop error
 		reqs, results, numbers = reqs[:0], results[:0], numbers[:0]
 		for faults := 0; len(reqs) < chunkRows && faults < chunkFaults && stop == nil; {
-			var row predict.Row
+			var row schema.Row
 			if row, stop = table.Next(); stop == nil {
 				faults += len(row.Violations.Listed)
 				req, result := a.rowRequest(row, prefix)
@@ -122,16 +123,16 @@ func (a *api) answerChunk(ctx context.Context, turns *admission.OpenStream, reqs
 }
 
 // table reads the rows of a stream.
-func (a *api) table(given string, body io.Reader) (predict.Table, error) {
+func (a *api) table(given string, body io.Reader) (schema.Table, error) {
 	if given == csvType {
-		return predict.NewCSVTable(a.d.Predict.Schema(), body, a.o.MaxRow)
+		return schema.NewCSVTable(a.d.Predict.Schema(), body, a.o.MaxRow)
 	}
-	return predict.NewNDJSONTable(a.d.Predict.Schema(), body, a.o.MaxRow), nil
+	return schema.NewNDJSONTable(a.d.Predict.Schema(), body, a.o.MaxRow), nil
 }
 
 // rowRequest makes a request of a row, and the result where its faults are
 // known already. A row that names its customer may be completed by the store.
-func (a *api) rowRequest(row predict.Row, prefix string) (predict.Request, predict.Result) {
+func (a *api) rowRequest(row schema.Row, prefix string) (predict.Request, predict.Result) {
 	violations := row.Violations
 	if row.CustomerID == "" && !row.Features.IsEmpty() {
 		a.d.Predict.Schema().AddMissing(&violations, row.Features, prefix)

@@ -18,6 +18,7 @@ import (
 	"gateway/internal/modelswap"
 	"gateway/internal/modelswap/modelswaptest"
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -84,7 +85,7 @@ func TestEvents(t *testing.T) {
 }
 
 func TestEventsOfWorkThatAnotherProcessDoes(t *testing.T) {
-	schema, err := predict.ParseSchema("small.yaml", []byte("name: small\nid: customer_id\n"+
+	schema, err := schema.Parse("small.yaml", []byte("name: small\nid: customer_id\n"+
 		"label: {name: y, positive: [1], negative: [0]}\nfeatures:\n  - {name: x, type: number}\n"))
 	if err != nil {
 		t.Fatal(err)

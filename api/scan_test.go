@@ -7,6 +7,7 @@ import (
 
 	"gateway/internal/predict"
 	"gateway/internal/predict/predicttest"
+	"gateway/internal/schema"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -115,7 +116,7 @@ func FuzzScan(f *testing.F) {
 
 func scanAPI(t testing.TB) *api {
 	t.Helper()
-	schema, err := predict.ParseSchema("small.yaml", []byte(scanSchema))
+	schema, err := schema.Parse("small.yaml", []byte(scanSchema))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,15 +128,15 @@ func scanAPI(t testing.TB) *api {
 // decoder does not take it, or takes it otherwise.
 func sameAsDecoded(t *testing.T, a *api, text string) bool {
 	t.Helper()
-	schema := a.d.Predict.Schema()
-	fast := predict.Input{Features: schema.NewRecord()}
-	if !schema.Scan([]byte(text), &fast) {
+	s := a.d.Predict.Schema()
+	fast := schema.Input{Features: s.NewRecord()}
+	if !s.Scan([]byte(text), &fast) {
 		return false
 	}
 	doc := a.documents.get()
 	doc.text.WriteString(text)
 	doc.dec.Reset(&doc.text)
-	strict, err := a.instance(doc, schema.NewRecord())
+	strict, err := a.instance(doc, s.NewRecord())
 	if err == nil {
 		err = doc.end()
 	}
@@ -143,7 +144,7 @@ func sameAsDecoded(t *testing.T, a *api, text string) bool {
 		t.Errorf("%q: Scan takes it, the decoder does not: %v, %v", text, err, violations)
 		return true
 	}
-	sameRequest(t, schema, text, requestOf(fast), strict)
+	sameRequest(t, s, text, requestOf(fast), strict)
 	return true
 }
 
@@ -172,7 +173,7 @@ func sameAsDecodedList(t *testing.T, a *api, text string) bool {
 	return true
 }
 
-func sameRequest(t *testing.T, schema *predict.Schema, text string, fast, strict predict.Request) {
+func sameRequest(t *testing.T, schema *schema.Schema, text string, fast, strict predict.Request) {
 	t.Helper()
 	got, want := schema.AppendFeatures(nil, fast.Features, true), schema.AppendFeatures(nil, strict.Features, true)
 	if string(got) != string(want) || fast.CustomerID != strict.CustomerID || fast.Explain != strict.Explain {

@@ -18,6 +18,7 @@ import (
 	"gateway/api"
 	"gateway/internal/failure"
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 	"gateway/internal/testsize"
 
 	"github.com/go-json-experiment/json"
@@ -125,7 +126,7 @@ func TestWhatAStreamRefusesBeforeItBegins(t *testing.T) {
 // What a single request may take is too short for rows that wait behind others'.
 func TestAStreamHasTime(t *testing.T) {
 	var left time.Duration
-	model := scorerFunc(func(ctx context.Context, rows []predict.Vector) (predict.Scores, error) {
+	model := scorerFunc(func(ctx context.Context, rows []schema.Vector) (predict.Scores, error) {
 		deadline, _ := ctx.Deadline()
 		left = time.Until(deadline)
 		return predict.Scores{Model: "m", Schema: "s", Score: make([]float64, len(rows)), Label: make([]int, len(rows))}, nil
@@ -162,7 +163,7 @@ func TestAQuoteThatDoesNotEndCostsItsRow(t *testing.T) {
 
 func TestAStreamThatFailsOnTheWaySaysSo(t *testing.T) {
 	// The third call of each request fails: the one whose rows are 37.
-	model := scorerFunc(func(_ context.Context, rows []predict.Vector) (predict.Scores, error) {
+	model := scorerFunc(func(_ context.Context, rows []schema.Vector) (predict.Scores, error) {
 		if rows[0][0] == 37 {
 			return predict.Scores{}, failure.Errorf(failure.BadModel, "the model failed")
 		}
@@ -227,7 +228,7 @@ func (s *rowSource) Read(p []byte) (int, error) {
 func TestAClientThatSendsAllBeforeItReadsGetsAllAnswers(t *testing.T) {
 	rows := testsize.Of(100_000, 200_000)
 	dir := t.TempDir()
-	b := setup(t, withScorer(scorerFunc(func(_ context.Context, rows []predict.Vector) (predict.Scores, error) {
+	b := setup(t, withScorer(scorerFunc(func(_ context.Context, rows []schema.Vector) (predict.Scores, error) {
 		return halves(rows), nil
 	})), func(b *bundle, _ *api.Options, p *parts) {
 		p.ledger = noLedger{} // which would hold all of them
@@ -271,7 +272,7 @@ func TestAClientThatSendsAllBeforeItReadsGetsAllAnswers(t *testing.T) {
 // room, gets those that were kept and the line from which they are missing.
 func TestAStreamWhoseAnswersHaveNoRoomSaysSo(t *testing.T) {
 	const rows = 100_000
-	b := setup(t, withScorer(scorerFunc(func(_ context.Context, rows []predict.Vector) (predict.Scores, error) {
+	b := setup(t, withScorer(scorerFunc(func(_ context.Context, rows []schema.Vector) (predict.Scores, error) {
 		return halves(rows), nil
 	})), withOptions(func(o *api.Options) { o.MaxSpool, o.StreamIdle = 1<<20, 10*time.Second }),
 		func(_ *bundle, _ *api.Options, p *parts) { p.ledger = noLedger{} })
@@ -353,7 +354,7 @@ func TestAClientThatNoLongerReadsIsDropped(t *testing.T) {
 
 func TestAPanicOnTheWayBreaksTheStreamOff(t *testing.T) {
 	calls := 0
-	b := setup(t, withScorer(scorerFunc(func(_ context.Context, rows []predict.Vector) (predict.Scores, error) {
+	b := setup(t, withScorer(scorerFunc(func(_ context.Context, rows []schema.Vector) (predict.Scores, error) {
 		if calls++; calls == 2 {
 			panic("a fault")
 		}

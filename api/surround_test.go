@@ -14,6 +14,7 @@ import (
 	"gateway/api/client"
 	"gateway/internal/failure"
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 
 	"github.com/go-json-experiment/json"
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -135,7 +136,7 @@ func TestErrorsOfTheModel(t *testing.T) {
 }
 
 func TestAPanicIsAProblem(t *testing.T) {
-	b := setup(t, withScorer(scorerFunc(func(context.Context, []predict.Vector) (predict.Scores, error) { panic("a fault") })))
+	b := setup(t, withScorer(scorerFunc(func(context.Context, []schema.Vector) (predict.Scores, error) { panic("a fault") })))
 	if p := b.post("/predict", `{"features":`+technician+`}`).problem(500); p.Detail != "" {
 		t.Errorf("detail %q", p.Detail)
 	}
@@ -148,7 +149,7 @@ func TestAPanicIsAProblem(t *testing.T) {
 func TestLoadIsShed(t *testing.T) {
 	entered, release := make(chan struct{}), make(chan struct{})
 	b := setup(t, withOptions(func(o *api.Options) { o.MaxInFlight = 1 }),
-		withScorer(scorerFunc(func(_ context.Context, rows []predict.Vector) (predict.Scores, error) {
+		withScorer(scorerFunc(func(_ context.Context, rows []schema.Vector) (predict.Scores, error) {
 			entered <- struct{}{}
 			<-release
 			return halves(rows), nil
@@ -179,7 +180,7 @@ func TestLoadIsShed(t *testing.T) {
 
 func TestACallerWhoGoesAwayIsNoError(t *testing.T) {
 	entered := make(chan struct{})
-	b := setup(t, withScorer(scorerFunc(func(ctx context.Context, _ []predict.Vector) (predict.Scores, error) {
+	b := setup(t, withScorer(scorerFunc(func(ctx context.Context, _ []schema.Vector) (predict.Scores, error) {
 		close(entered)
 		<-ctx.Done()
 		return predict.Scores{}, ctx.Err()

@@ -10,6 +10,7 @@ import (
 	"gateway/api"
 	"gateway/internal/failure"
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // A request's context has the deadline only while its prediction is made, and
@@ -18,7 +19,7 @@ import (
 func TestTheDeadlineOfAPredictionEndsWithIt(t *testing.T) {
 	contexts, children := make(chan context.Context, 1), make(chan context.Context, 1)
 	b := setup(t, withOptions(func(o *api.Options) { o.PredictTimeout = time.Minute }), withScorer(scorerFunc(
-		func(ctx context.Context, _ []predict.Vector) (predict.Scores, error) {
+		func(ctx context.Context, _ []schema.Vector) (predict.Scores, error) {
 			if until, ok := ctx.Deadline(); !ok || time.Until(until) > time.Minute || time.Until(until) < 50*time.Second {
 				t.Errorf("the deadline is %v, %v", until, ok)
 			}
@@ -42,7 +43,7 @@ func TestTheDeadlineOfAPredictionEndsWithIt(t *testing.T) {
 
 func TestAPredictionEndsWhenItsCallerLeaves(t *testing.T) {
 	begun, ended := make(chan bool), make(chan error, 1)
-	b := setup(t, withScorer(scorerFunc(func(ctx context.Context, _ []predict.Vector) (predict.Scores, error) {
+	b := setup(t, withScorer(scorerFunc(func(ctx context.Context, _ []schema.Vector) (predict.Scores, error) {
 		if p, ok := ctx.(predict.SplitDeadline); !ok || p.CallerContext() == nil {
 			t.Error("the context does not tell when the caller leaves")
 		}

@@ -12,6 +12,7 @@ import (
 	"gateway/api"
 	"gateway/internal/predict"
 	"gateway/internal/predict/predicttest"
+	"gateway/internal/schema"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/google/go-cmp/cmp"
@@ -114,7 +115,7 @@ func BenchmarkTraced(b *testing.B) {
 
 func benchService() *predict.Service {
 	store := predicttest.NewStore()
-	return predict.NewService(predict.Bank(), &predicttest.Scorer{}, store, store, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	return predict.NewService(schema.Bank(), &predicttest.Scorer{}, store, store, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 }
 
 type idleTracer struct{}

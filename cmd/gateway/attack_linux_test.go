@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // memoryAllowed is what the gateways of these tests are told that they may use.
@@ -45,7 +45,7 @@ func TestManyLargeListsStayWithinMemory(t *testing.T) {
 		{"predictions that lack features", "/predict/batch", list("instances", `{"age":34}`, 9999), "application/json"},
 		{"predictions of unknown customers", "/predict/batch", list("instances", `{"customer_id":"x"}`, 9999), "application/json"},
 		{"a prediction with unknown members", "/predict", unknown(100_000), "application/json"},
-		{"rows of numbers", "/endpoints/ServiceEndpoint/invocations", strings.Repeat(strings.Repeat("1,", predict.Bank().Width()-1)+"1\n", 40_000), "text/csv"},
+		{"rows of numbers", "/endpoints/ServiceEndpoint/invocations", strings.Repeat(strings.Repeat("1,", schema.Bank().Width()-1)+"1\n", 40_000), "text/csv"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			statuses := attack(t, url+tt.path, tt.kind, tt.body, 80, 4)

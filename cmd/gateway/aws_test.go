@@ -7,8 +7,8 @@ import (
 	"gateway/api"
 	"gateway/internal/demo"
 	"gateway/internal/modelswap"
-	"gateway/internal/predict"
 	"gateway/internal/sandbox"
+	"gateway/internal/schema"
 )
 
 // awsConfig is a gateway on the stand-in.
@@ -37,7 +37,7 @@ func standIn(t *testing.T) *sandbox.Server {
 func TestTheLoopOnSageMaker(t *testing.T) {
 	s := standIn(t)
 	g := start(t, awsConfig(t, s))
-	few, err := demo.Customers(predict.Bank(), 3000, 1)
+	few, err := demo.Customers(schema.Bank(), 3000, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +51,7 @@ func TestTheLoopOnSageMaker(t *testing.T) {
 	g.ready(t)
 	ctx := t.Context()
 	p, err := g.client.Predict(ctx, api.PredictionRequest{CustomerID: "newcomer", Features: sample()})
-	if err != nil || p.Model != *first.Model || p.Schema != predict.Bank().Fingerprint() {
+	if err != nil || p.Model != *first.Model || p.Schema != schema.Bank().Fingerprint() {
 		t.Fatalf("got %+v (%v), want a score of the first model", p, err)
 	}
 	if _, err := g.client.Outcome(ctx, api.Outcome{PredictionID: p.PredictionID, Outcome: 1}); err != nil {

@@ -15,8 +15,8 @@ import (
 	"gateway/api"
 	"gateway/internal/demo"
 	"gateway/internal/modelswap"
-	"gateway/internal/predict"
 	"gateway/internal/sandbox"
+	"gateway/internal/schema"
 )
 
 // customersTable makes a table for customers, with point-in-time recovery.
@@ -41,7 +41,7 @@ func customersTable(t *testing.T, s *sandbox.Server) *dynamodb.Client {
 // demoCSV is n generated customers as a CSV.
 func demoCSV(t *testing.T, n int) string {
 	t.Helper()
-	schema := predict.Bank()
+	schema := schema.Bank()
 	customers, err := demo.Customers(schema, n, 1)
 	if err != nil {
 		t.Fatal(err)

@@ -20,6 +20,7 @@ import (
 	"gateway/internal/demo"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // noLedger forgets.
@@ -96,7 +97,7 @@ func benchHandler(b *testing.B, ledger string) http.Handler {
 			b.Error(err)
 		}
 	})
-	customers, err := demo.Customers(predict.Bank(), 1500, 1)
+	customers, err := demo.Customers(schema.Bank(), 1500, 1)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -112,7 +113,7 @@ func benchHandler(b *testing.B, ledger string) http.Handler {
 	}
 	service := p.service
 	if ledger == "without a ledger" {
-		service = predict.NewService(predict.Bank(), p.scorer, p.store, noLedger{p.store}, log, prometheus.NewRegistry())
+		service = predict.NewService(schema.Bank(), p.scorer, p.store, noLedger{p.store}, log, prometheus.NewRegistry())
 	}
 	handler, _ := api.New(api.Deps{Predict: service, Renewals: p.engine, Importer: p.importer, Tokens: func() []api.Token { return nil },
 		OpenAPI: gateway.OpenAPI, Registry: p.registry, Log: log}, api.Options{MaxInFlight: 10_000})

@@ -10,6 +10,7 @@ import (
 
 	"gateway/internal/failure"
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // TestTheDocumentHasTheSettings holds docs/configuration.md to the code.
@@ -66,7 +67,7 @@ func TestTheCommandLineExplainsItself(t *testing.T) {
 func TestSchemaCommands(t *testing.T) {
 	config(t)
 	code, out, _ := command(t, "schema", "show")
-	if code != exitOK || out != string(predict.BankYAML()) {
+	if code != exitOK || out != string(schema.BankYAML()) {
 		t.Errorf("schema show ended with %d and %q", code, out)
 	}
 	code, out, _ = command(t, "schema", "show", "--json")
@@ -74,7 +75,7 @@ func TestSchemaCommands(t *testing.T) {
 		t.Errorf("schema show --json ended with %d and %q", code, out)
 	}
 	code, out, _ = command(t, "schema", "check")
-	if code != exitOK || !strings.Contains(out, predict.Bank().Fingerprint()) {
+	if code != exitOK || !strings.Contains(out, schema.Bank().Fingerprint()) {
 		t.Errorf("schema check ended with %d and %q", code, out)
 	}
 	bad := writeFile(t, "bad.yaml", "name: Bad Name\nfeatures: []\n")

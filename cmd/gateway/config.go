@@ -17,7 +17,7 @@ import (
 	"gateway/internal/learn"
 	"gateway/internal/modelswap"
 	"gateway/internal/outbox"
-	"gateway/internal/predict"
+	"gateway/internal/schema"
 	"gateway/internal/secrets"
 )
 
@@ -231,11 +231,11 @@ func (c *Config) trustedProxies() ([]netip.Prefix, error) {
 var endpointName = regexp.MustCompile(`^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$`)
 
 // schema loads the schema that the settings name.
-func (c *Config) schema() (*predict.Schema, error) {
+func (c *Config) schema() (*schema.Schema, error) {
 	if c.Schema == "" {
-		return predict.Bank(), nil
+		return schema.Bank(), nil
 	}
-	s, err := predict.LoadSchema(c.Schema)
+	s, err := schema.Load(c.Schema)
 	if err != nil {
 		return nil, fmt.Errorf("%s_SCHEMA: %w", envPrefix, err)
 	}

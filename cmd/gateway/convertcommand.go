@@ -17,7 +17,7 @@ import (
 	"gateway/internal/aws"
 	"gateway/internal/datadir"
 	"gateway/internal/export"
-	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 type convertCommand struct {
@@ -77,7 +77,7 @@ func (cmd convertCommand) tempDir(cfg Config) string {
 }
 
 // report says what became of the items.
-func (cmd convertCommand) report(c *console, schema *predict.Schema, report export.Report, took time.Duration) error {
+func (cmd convertCommand) report(c *console, schema *schema.Schema, report export.Report, took time.Duration) error {
 	if cmd.JSON {
 		return printJSON(c, report)
 	}

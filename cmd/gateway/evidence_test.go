@@ -14,14 +14,15 @@ import (
 	"gateway/internal/learn"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 	"gateway/internal/testsize"
 )
 
 // realCustomers are labelled customers whom no gateway under test has seen: they
 // are what its models are held against here.
-func realCustomers(t *testing.T) (rows []predict.Vector, labels []float64) {
+func realCustomers(t *testing.T) (rows []schema.Vector, labels []float64) {
 	t.Helper()
-	schema := predict.Bank()
+	schema := schema.Bank()
 	customers, err := demo.Customers(schema, 4000, 99)
 	if err != nil {
 		t.Fatal(err)
@@ -215,7 +216,7 @@ func TestOneCallerAmongHonestOnesIsCapped(t *testing.T) {
 	g := imported(t, 1500, change)
 	before := g.aucOnReal(t, g.serving(t))
 	unlabelled := 0
-	customers, err := demo.Customers(predict.Bank(), 1500, 1)
+	customers, err := demo.Customers(schema.Bank(), 1500, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -255,7 +256,7 @@ func (g *gatewayUnderTest) likely(t *testing.T) []string {
 		score float64
 	}
 	var all []scored
-	var rows []predict.Vector
+	var rows []schema.Vector
 	err := g.components.store.EachCustomer(t.Context(), func(c predict.Customer) error {
 		record, err := g.components.schema.DecodeStored(c.Features, nil)
 		rows, all = append(rows, g.components.schema.Encode(record)), append(all, scored{id: c.ID})

@@ -17,13 +17,14 @@ import (
 	"gateway/internal/export"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // success are the customers whose last campaign was a success. Models rightly
 // take them for likely ones.
 func success(t *testing.T, n int) (ids []string) {
 	t.Helper()
-	customers, err := demo.Customers(predict.Bank(), n, 1)
+	customers, err := demo.Customers(schema.Bank(), n, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

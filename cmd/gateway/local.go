@@ -15,6 +15,7 @@ import (
 	"gateway/internal/modelswap"
 	"gateway/internal/outbox"
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 	"gateway/internal/scoring"
 	"gateway/internal/store"
 	"gateway/internal/tracing"
@@ -23,7 +24,7 @@ import (
 // components is every piece of a gateway, wired, with nothing running yet.
 type components struct {
 	backEnd
-	schema       *predict.Schema
+	schema       *schema.Schema
 	registry     *prometheus.Registry
 	tracing      *tracing.Tracing // nil: no collector is configured
 	secretOpener *secretOpener

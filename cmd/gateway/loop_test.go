@@ -12,7 +12,7 @@ import (
 
 	"gateway/api"
 	"gateway/internal/modelswap"
-	"gateway/internal/predict"
+	"gateway/internal/schema"
 	"gateway/internal/testsize"
 )
 
@@ -29,7 +29,7 @@ func TestTheLoop(t *testing.T) {
 		t.Fatalf("renewals are %v (%v), want the first model's alone", renewals, err)
 	}
 	p, err := g.client.Predict(ctx, api.PredictionRequest{CustomerID: "newcomer", Features: sample()})
-	if err != nil || p.Score <= 0 || p.Score >= 1 || p.Schema != predict.Bank().Fingerprint() {
+	if err != nil || p.Score <= 0 || p.Score >= 1 || p.Schema != schema.Bank().Fingerprint() {
 		t.Fatalf("got %+v (%v), want a score from the bank's schema", p, err)
 	}
 	match, err := g.client.Outcome(ctx, api.Outcome{PredictionID: p.PredictionID, Outcome: 1})
@@ -57,7 +57,7 @@ func TestTheLoop(t *testing.T) {
 	if before, after := first["rows"].(float64), detail["rows"].(float64); after != before+1 {
 		t.Errorf("the training data went from %v rows to %v, want one more", before, after)
 	}
-	row := "1," + string(predict.AppendCSV(nil, encoded(t, sample())))
+	row := "1," + string(schema.AppendCSV(nil, encoded(t, sample())))
 	data := readAll(t, cfg.DataDir+"/renewals/"+r.ID+"/train.csv") + readAll(t, cfg.DataDir+"/renewals/"+r.ID+"/holdout.csv")
 	if !strings.Contains(data, row+"\n") {
 		t.Error("the newcomer's row, labelled 1, is not in the data of the new model")
@@ -79,9 +79,9 @@ func readAll(t *testing.T, path string) string {
 }
 
 // encoded is what a model sees of some features.
-func encoded(t *testing.T, features map[string]any) predict.Vector {
+func encoded(t *testing.T, features map[string]any) schema.Vector {
 	t.Helper()
-	schema := predict.Bank()
+	schema := schema.Bank()
 	record := schema.NewRecord()
 	for name, value := range features {
 		if v := schema.SetText(record, schema.Feature(name), fmt.Sprint(value)); v != nil {
@@ -148,7 +148,7 @@ func TestModelsAreSwappedUnderLoad(t *testing.T) {
 	models := map[string]int{}
 	total := 0
 	for a, n := range answers {
-		want, err := g.components.deployer.ScoreWith(t.Context(), a.model, []predict.Vector{encoded(t, features[a.customer])})
+		want, err := g.components.deployer.ScoreWith(t.Context(), a.model, []schema.Vector{encoded(t, features[a.customer])})
 		if err != nil {
 			t.Fatal(err)
 		}

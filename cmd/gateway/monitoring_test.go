@@ -22,7 +22,7 @@ import (
 	"gateway/api"
 	"gateway/internal/demo"
 	"gateway/internal/modelswap"
-	"gateway/internal/predict"
+	"gateway/internal/schema"
 	"gateway/internal/tracing/tracetest"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -55,7 +55,7 @@ func shown(t *testing.T) map[string]*metric {
 	})
 	t.Run("on SageMaker", func(t *testing.T) {
 		g := start(t, awsConfig(t, standIn(t), "GATEWAY_HEDGE", "p95"))
-		few, err := demo.Customers(predict.Bank(), 3000, 1)
+		few, err := demo.Customers(schema.Bank(), 3000, 1)
 		if err != nil {
 			t.Fatal(err)
 		}

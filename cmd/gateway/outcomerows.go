@@ -9,14 +9,14 @@ import (
 	"time"
 
 	"gateway/api"
-	"gateway/internal/predict"
+	"gateway/internal/schema"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
 
 // outcomeRows reads outcomes from CSV, row by row.
 type outcomeRows struct {
-	csv     *predict.CSVReader
+	csv     *schema.CSVReader
 	columns []string
 }
 
@@ -28,7 +28,7 @@ const maxOutcomeRow = 64 << 10
 
 // newOutcomeRows reads the header.
 func newOutcomeRows(in io.Reader) (*outcomeRows, error) {
-	table, err := predict.NewCSVReader(in, maxOutcomeRow)
+	table, err := schema.NewCSVReader(in, maxOutcomeRow)
 	if err != nil {
 		return nil, err
 	}
@@ -52,14 +52,14 @@ func newOutcomeRows(in io.Reader) (*outcomeRows, error) {
 }
 
 // next returns the next outcome and its line, or io.EOF. A row that is wrong is a
-// *predict.RowError, and any other error ends the file.
+// *schema.RowError, and any other error ends the file.
 func (r *outcomeRows) next() (o api.Outcome, line int, err error) {
 	line, cells, err := r.csv.Next()
 	if err != nil {
 		return o, line, err
 	}
 	wrong := func(detail string) (api.Outcome, int, error) {
-		return o, line, &predict.RowError{Line: line, Detail: detail}
+		return o, line, &schema.RowError{Line: line, Detail: detail}
 	}
 	for i, text := range cells {
 		text = strings.TrimSpace(text)

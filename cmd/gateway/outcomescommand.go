@@ -15,6 +15,7 @@ import (
 	"gateway/api/client"
 	"gateway/internal/failure"
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 type outcomesCommand struct {
@@ -98,7 +99,7 @@ func (s *outcomeSending) run(ctx context.Context, client *client.Client) error {
 	for {
 		outcome, line, err := s.rows.next()
 		end := errors.Is(err, io.EOF)
-		var wrong *predict.RowError
+		var wrong *schema.RowError
 		switch {
 		case end:
 		case errors.As(err, &wrong):

@@ -14,7 +14,7 @@ import (
 
 	"gateway/api"
 	"gateway/api/client"
-	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 type predictCommand struct {
@@ -82,13 +82,13 @@ type sentRow struct {
 // run sends the rows and, as the answers come back in the same order, writes
 // each row with its answer.
 func (s *fileScoring) run(ctx context.Context, client *client.Client, in io.Reader) error {
-	table, err := predict.NewCSVReader(in, maxPredictRow)
+	table, err := schema.NewCSVReader(in, maxPredictRow)
 	if err != nil {
 		return err
 	}
 	header := table.Header()
 	if !s.json {
-		if err := s.csv.Write(slices.Concat(predict.SafeCells(header), scoredColumns)); err != nil {
+		if err := s.csv.Write(slices.Concat(schema.SafeCells(header), scoredColumns)); err != nil {
 			return err
 		}
 	}
@@ -128,12 +128,12 @@ func (s *fileScoring) run(ctx context.Context, client *client.Client, in io.Read
 // feed sends the rows as CSV and queues each for its answer. In place of a row
 // that cannot be read it sends one that the gateway refuses, so that every row
 // has an answer.
-func feed(ctx context.Context, table *predict.CSVReader, to io.Writer, waiting chan<- sentRow) error {
+func feed(ctx context.Context, table *schema.CSVReader, to io.Writer, waiting chan<- sentRow) error {
 	out := newRowSender(to, table.Header())
 	for {
 		line, cells, err := table.Next()
 		row := sentRow{line: line, cells: slices.Clone(cells)}
-		var unread *predict.RowError
+		var unread *schema.RowError
 		switch {
 		case errors.As(err, &unread):
 			row.unread = unread.Error()
@@ -183,5 +183,5 @@ func (s *fileScoring) write(header []string, row sentRow, item api.BatchItem) er
 	if failure == "" {
 		answer = []string{item.PredictionID, strconv.FormatFloat(item.Score, 'g', -1, 64), strconv.Itoa(item.PredictedLabel), item.Model, ""}
 	}
-	return s.csv.Write(predict.SafeCells(slices.Concat(cells, answer)))
+	return s.csv.Write(schema.SafeCells(slices.Concat(cells, answer)))
 }

@@ -11,7 +11,7 @@ import (
 	"gateway/api"
 	"gateway/internal/demo"
 	"gateway/internal/modelswap"
-	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // Training is what most tests would wait for. So data dirs with customers and a
@@ -87,7 +87,7 @@ func (k kind) make(t *testing.T, dir string) {
 // learn puts customers into the store and trains a first model.
 func (g *gatewayUnderTest) learn(t *testing.T, n int, imported bool) {
 	t.Helper()
-	customers, err := demo.Customers(predict.Bank(), n, 1)
+	customers, err := demo.Customers(schema.Bank(), n, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // freePort finds a port that is free now.
@@ -303,7 +303,7 @@ func TestAModelOfAnotherSchemaDoesNotServe(t *testing.T) {
 	if err := g.stop(); err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv("GATEWAY_SCHEMA", writeFile(t, "schema.yaml", strings.Replace(string(predict.BankYAML()),
+	t.Setenv("GATEWAY_SCHEMA", writeFile(t, "schema.yaml", strings.Replace(string(schema.BankYAML()),
 		"{name: duration, type: integer, min: 0,", "{name: duration, type: integer, min: 0, exclude: true,", 1)))
 	t.Setenv("GATEWAY_DEMO", "false") // else a first model of the schema is trained at once
 	cfg, err := loadConfig()

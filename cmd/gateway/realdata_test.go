@@ -10,7 +10,7 @@ import (
 
 	"gateway/api"
 	"gateway/internal/modelswap"
-	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // TestRealData holds the models against the real data, on rows that they
@@ -48,7 +48,7 @@ func TestRealData(t *testing.T) {
 		}
 	}
 	hold(map[string]float64{"linear-learner": 0.924, "xgboost": 0.938})
-	t.Setenv("GATEWAY_SCHEMA", writeFile(t, "schema.yaml", strings.Replace(string(predict.BankYAML()),
+	t.Setenv("GATEWAY_SCHEMA", writeFile(t, "schema.yaml", strings.Replace(string(schema.BankYAML()),
 		"{name: duration, type: integer, min: 0,", "{name: duration, type: integer, min: 0, exclude: true,", 1)))
 	hold(map[string]float64{"xgboost": 0.780})
 }

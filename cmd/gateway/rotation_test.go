@@ -20,7 +20,7 @@ import (
 	"gateway/api"
 	"gateway/internal/demo"
 	"gateway/internal/modelswap"
-	"gateway/internal/predict"
+	"gateway/internal/schema"
 	"gateway/internal/testsize"
 )
 
@@ -110,7 +110,7 @@ func rotateUnderLoad(t *testing.T, manager string, turns bool, times int) {
 // customersOf puts a few customers into the store, and returns their ids.
 func customersOf(t *testing.T, g *gatewayUnderTest) []string {
 	t.Helper()
-	few, err := demo.Customers(predict.Bank(), 400, 1)
+	few, err := demo.Customers(schema.Bank(), 400, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"io"
 
-	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 type schemaCommand struct {
@@ -27,7 +27,7 @@ func (cmd schemaInferCommand) Run(c *console) error {
 		return err
 	}
 	defer in.Close()
-	text, err := predict.Infer(in, predict.InferOptions{Name: cmd.Name, ID: cmd.ID, Label: cmd.Label})
+	text, err := schema.Infer(in, schema.InferOptions{Name: cmd.Name, ID: cmd.ID, Label: cmd.Label})
 	if err != nil {
 		return fmt.Errorf("%s: %w", cmd.File, err)
 	}
@@ -55,9 +55,9 @@ func (cmd schemaCheckCommand) Run(c *console) error {
 	return err
 }
 
-func (cmd schemaCheckCommand) load() (*predict.Schema, error) {
+func (cmd schemaCheckCommand) load() (*schema.Schema, error) {
 	if cmd.File != "" {
-		return predict.LoadSchema(cmd.File)
+		return schema.Load(cmd.File)
 	}
 	cfg, err := loadConfig()
 	if err != nil {
@@ -84,7 +84,7 @@ func (cmd schemaShowCommand) Run(c *console) error {
 	case cmd.JSON:
 		_, err = c.stdout.Write(s.JSONSchema())
 	case cfg.Schema == "":
-		_, err = c.stdout.Write(predict.BankYAML())
+		_, err = c.stdout.Write(schema.BankYAML())
 	default:
 		in, _, openErr := openInput(cfg.Schema)
 		if openErr != nil {

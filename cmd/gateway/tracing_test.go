@@ -13,7 +13,7 @@ import (
 	"gateway/api"
 	"gateway/internal/demo"
 	"gateway/internal/modelswap"
-	"gateway/internal/predict"
+	"gateway/internal/schema"
 	"gateway/internal/tracing/tracetest"
 )
 
@@ -23,7 +23,7 @@ func TestTracesOfRequestsCallsAndRenewals(t *testing.T) {
 	collector, s := tracetest.Start(t), standIn(t)
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.URL)
 	g := start(t, awsConfig(t, s, "OTEL_SERVICE_NAME", "predictions"))
-	few, err := demo.Customers(predict.Bank(), 3000, 1)
+	few, err := demo.Customers(schema.Bank(), 3000, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

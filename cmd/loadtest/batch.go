@@ -12,7 +12,7 @@ import (
 	"strconv"
 	"time"
 
-	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // batch sends a million rows in one request, and reads and checks the answer to
@@ -121,7 +121,7 @@ func playBatch(ctx context.Context, out io.Writer, args []string) error {
 		return err
 	}
 	o := oracle{read: e.artifact}
-	if o.rows, err = rowsOf(predict.Bank()); err != nil {
+	if o.rows, err = rowsOf(schema.Bank()); err != nil {
 		return err
 	}
 	var r streamed

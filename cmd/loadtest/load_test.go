@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"gateway/internal/learn"
-	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // TestMain lets the test binary play the roles that a run starts.
@@ -287,7 +287,7 @@ func TestAWrongScenarioOrFlagIsRefused(t *testing.T) {
 }
 
 func TestTheOracleTellsScoresApart(t *testing.T) {
-	rows, err := rowsOf(predict.Bank())
+	rows, err := rowsOf(schema.Bank())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 
 	"gateway/internal/demo"
-	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // mix is the load of a day: every route that apps have, with right and wrong
@@ -98,11 +98,11 @@ func newMix(ctx context.Context, o *oracle) (*mix, error) {
 // storedRows are the customers that the gateway has generated for its demo.
 func storedRows() ([]row, error) {
 	const seed = 1 // the gateway's
-	customers, err := demo.Customers(predict.Bank(), maxDistinct, seed)
+	customers, err := demo.Customers(schema.Bank(), maxDistinct, seed)
 	if err != nil {
 		return nil, err
 	}
-	return encode(predict.Bank(), customers, "")
+	return encode(schema.Bank(), customers, "")
 }
 
 // start begins both loads, with a number of requests a second in all.

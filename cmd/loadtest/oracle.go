@@ -10,6 +10,7 @@ import (
 	"gateway/internal/demo"
 	"gateway/internal/learn"
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // row is one customer's data: as apps send it, and as the runtime does.
@@ -17,7 +18,7 @@ type row struct {
 	id       string
 	features []byte // JSON
 	csv      []byte
-	vector   predict.Vector
+	vector   schema.Vector
 }
 
 // instance is the row as apps send it.
@@ -29,7 +30,7 @@ func (r *row) instance() []byte {
 const maxDistinct = 1024
 
 // rowsOf generates customers that no gateway has stored.
-func rowsOf(schema *predict.Schema) ([]row, error) {
+func rowsOf(schema *schema.Schema) ([]row, error) {
 	customers, err := demo.Customers(schema, maxDistinct, 6)
 	if err != nil {
 		return nil, err
@@ -37,15 +38,15 @@ func rowsOf(schema *predict.Schema) ([]row, error) {
 	return encode(schema, customers, "load-")
 }
 
-func encode(schema *predict.Schema, customers []predict.Customer, prefix string) ([]row, error) {
+func encode(s *schema.Schema, customers []predict.Customer, prefix string) ([]row, error) {
 	rows := make([]row, len(customers))
 	for i, c := range customers {
-		record, err := schema.DecodeStored(c.Features, nil)
+		record, err := s.DecodeStored(c.Features, nil)
 		if err != nil {
 			return nil, err
 		}
-		v := schema.Encode(record)
-		rows[i] = row{id: prefix + c.ID, features: c.Features, csv: predict.AppendCSV(nil, v), vector: v}
+		v := s.Encode(record)
+		rows[i] = row{id: prefix + c.ID, features: c.Features, csv: schema.AppendCSV(nil, v), vector: v}
 	}
 	return rows, nil
 }

@@ -17,8 +17,8 @@ import (
 	"time"
 
 	"gateway/internal/learn"
-	"gateway/internal/predict"
 	"gateway/internal/sandbox"
+	"gateway/internal/schema"
 )
 
 // roleARN is a role that the stand-in lets SageMaker assume.
@@ -49,7 +49,7 @@ func newStage(ctx context.Context, o options, r *report, settings func(dir strin
 	if s.dir, err = os.MkdirTemp(o.dir, "load-"); err != nil {
 		return nil, err
 	}
-	if s.rows, err = rowsOf(predict.Bank()); err != nil {
+	if s.rows, err = rowsOf(schema.Bank()); err != nil {
 		return nil, err
 	}
 	if s.endpoint, err = s.startEndpoint(); err != nil {

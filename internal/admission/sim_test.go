@@ -14,6 +14,7 @@ import (
 	"gateway/internal/admission"
 	"gateway/internal/failure"
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 	"gateway/internal/scoring"
 )
 
@@ -33,7 +34,7 @@ func newEndpoint(servers int, base time.Duration) *endpoint {
 	return &endpoint{servers: make(chan struct{}, servers), base: base}
 }
 
-func (e *endpoint) Score(ctx context.Context, rows []predict.Vector, _ bool) (predict.Scores, error) {
+func (e *endpoint) Score(ctx context.Context, rows []schema.Vector, _ bool) (predict.Scores, error) {
 	e.mu.Lock()
 	e.calls++
 	thaw := e.thaw
@@ -119,7 +120,7 @@ func (g *gate) list(key string, rows int) (took time.Duration, err error) {
 		defer place.Leave()
 		ctx, cancel := context.WithTimeout(context.Background(), g.timeout)
 		defer cancel()
-		_, err = g.remote.Score(ctx, slices.Repeat([]predict.Vector{{1}}, rows), false)
+		_, err = g.remote.Score(ctx, slices.Repeat([]schema.Vector{{1}}, rows), false)
 	}
 	return time.Since(began), err
 }

@@ -17,6 +17,7 @@ import (
 	"gateway/internal/failure"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // Customers implements predict.Customers and predict.CustomerStore with a
@@ -25,7 +26,7 @@ import (
 type Customers struct {
 	api    *Clients
 	table  string
-	schema *predict.Schema
+	schema *schema.Schema
 }
 
 // observedAttribute is when the label's outcome was observed, in microseconds
@@ -34,7 +35,7 @@ const observedAttribute = "_observed"
 
 // OpenCustomers makes the store and holds the table against what it needs: a
 // key of one attribute, the schema's id, a string.
-func OpenCustomers(ctx context.Context, api *Clients, table string, schema *predict.Schema) (*Customers, error) {
+func OpenCustomers(ctx context.Context, api *Clients, table string, schema *schema.Schema) (*Customers, error) {
 	out, err := api.dynamodb.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: &table})
 	if isMissing(err) {
 		return nil, fmt.Errorf("there is no table %q in %s", table, api.region)

@@ -20,6 +20,7 @@ import (
 	"gateway/internal/predict"
 	"gateway/internal/predict/predicttest"
 	"gateway/internal/sandbox"
+	"gateway/internal/schema"
 	"gateway/internal/store"
 )
 
@@ -58,7 +59,7 @@ type tableAndLedger struct {
 	*Labels
 }
 
-func (s *stand) customers(schema *predict.Schema) tableAndLedger {
+func (s *stand) customers(schema *schema.Schema) tableAndLedger {
 	s.t.Helper()
 	c, err := OpenCustomers(s.t.Context(), s.api, table, schema)
 	s.must(err)

@@ -16,7 +16,7 @@ import (
 	"gateway/internal/failure"
 	"gateway/internal/learn"
 	"gateway/internal/modelswap"
-	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // HostingSettings say how models serve.
@@ -46,7 +46,7 @@ type Deployer struct {
 	api      *Clients
 	files    *Files
 	endpoint *Endpoint
-	schema   *predict.Schema
+	schema   *schema.Schema
 	settings HostingSettings
 	timing   Timing
 	log      *slog.Logger

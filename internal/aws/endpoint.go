@@ -14,7 +14,7 @@ import (
 
 	"gateway/internal/failure"
 	"gateway/internal/learn"
-	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // Tags of what the gateway makes. On a model they are its memory: what it was
@@ -39,7 +39,7 @@ type Endpoint struct {
 	api     *Clients
 	files   *Files
 	name    string
-	schema  *predict.Schema
+	schema  *schema.Schema
 	formats Formats
 
 	view  atomic.Pointer[view]
@@ -50,7 +50,7 @@ type Endpoint struct {
 	// Written during a look.
 	configs map[string]*types.ProductionVariant // by name; they never change
 	models  map[string]*model
-	probes  []predict.Vector
+	probes  []schema.Vector
 }
 
 // model is what is known of a model. It never changes.
@@ -75,7 +75,7 @@ type view struct {
 	serving  *model   // nil: none
 	coming   *model   // nil: none
 	models   []*model // that may answer, the one that serves first
-	probes   []predict.Vector
+	probes   []schema.Vector
 	lines    [][]byte // probes as CSV
 	rotation []int    // probes that calls bear
 	endpoint string
@@ -83,15 +83,15 @@ type view struct {
 }
 
 // NewEndpoint makes the knowledge of an endpoint; it is empty at first.
-func NewEndpoint(api *Clients, files *Files, name string, schema *predict.Schema, formats Formats) *Endpoint {
+func NewEndpoint(api *Clients, files *Files, name string, schema *schema.Schema, formats Formats) *Endpoint {
 	return &Endpoint{api: api, files: files, name: name, schema: schema, formats: formats, turn: make(chan struct{}, 1),
 		configs: make(map[string]*types.ProductionVariant), models: make(map[string]*model)}
 }
 
-func (v *view) setProbes(probes []predict.Vector) {
+func (v *view) setProbes(probes []schema.Vector) {
 	v.probes, v.lines = probes, make([][]byte, len(probes))
 	for i, p := range probes {
-		v.lines[i] = predict.AppendCSV(nil, p)
+		v.lines[i] = schema.AppendCSV(nil, p)
 	}
 }
 
@@ -313,7 +313,7 @@ func (e *Endpoint) calibrate(ctx context.Context, v *view) (*view, error) {
 
 // twice returns the probes, and once more backwards: an answer to other rows does
 // not look like one to these.
-func twice(probes []predict.Vector) []predict.Vector {
+func twice(probes []schema.Vector) []schema.Vector {
 	back := slices.Clone(probes)
 	slices.Reverse(back)
 	return slices.Concat(probes, back)

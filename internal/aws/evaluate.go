@@ -21,7 +21,7 @@ import (
 	"gateway/internal/failure"
 	"gateway/internal/learn"
 	"gateway/internal/modelswap"
-	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // Files of an evaluation.
@@ -37,7 +37,7 @@ func evaluationFolder(model string) string { return path.Join("evaluations", mod
 // cost least: from an evaluation of the same rows that was made before; from
 // the endpoint, if the model is the one that serves; else from a batch
 // transform job, which runs the model in the container in which it will serve.
-func (d *Deployer) ScoreWith(ctx context.Context, name string, rows []predict.Vector) ([]float64, error) {
+func (d *Deployer) ScoreWith(ctx context.Context, name string, rows []schema.Vector) ([]float64, error) {
 	m, err := describeModel(ctx, d.api, name)
 	if isMissing(err) {
 		return nil, failure.Errorf(failure.NotFound, "SageMaker has no model %q", name)
@@ -64,7 +64,7 @@ func (d *Deployer) ScoreWith(ctx context.Context, name string, rows []predict.Ve
 
 // probesFrom returns the schema's probes, which are made of the rows if these
 // are the first that are evaluated.
-func (d *Deployer) probesFrom(ctx context.Context, rows []predict.Vector) ([]predict.Vector, error) {
+func (d *Deployer) probesFrom(ctx context.Context, rows []schema.Vector) ([]schema.Vector, error) {
 	probes, err := readProbes(ctx, d.files, d.schema)
 	if probes != nil || err != nil {
 		return probes, err
@@ -98,7 +98,7 @@ func (d *Deployer) ensureProbeScores(ctx context.Context, v *view, m *model) err
 // evaluated finds an evaluation of the model that begins with the rows; nil if
 // there is none. `verify` asks again about the first of those that `evaluate`
 // asked about.
-func (d *Deployer) evaluated(ctx context.Context, m *model, rows []predict.Vector) ([]float64, error) {
+func (d *Deployer) evaluated(ctx context.Context, m *model, rows []schema.Vector) ([]float64, error) {
 	fsys, folder := d.files.FS(ctx), evaluationFolder(m.name)
 	entries, err := fs.ReadDir(fsys, folder)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -158,7 +158,7 @@ const liveRows = 500
 
 // scoreLive asks the endpoint; nil if another model answers, or the endpoint
 // is changing.
-func (d *Deployer) scoreLive(ctx context.Context, m *model, rows []predict.Vector) ([]float64, error) {
+func (d *Deployer) scoreLive(ctx context.Context, m *model, rows []schema.Vector) ([]float64, error) {
 	v, err := d.endpoint.look(ctx, time.Now())
 	if err != nil {
 		return nil, err
@@ -190,7 +190,7 @@ const maxTransforms = 3
 // transform runs a batch transform job on the rows and the probes, or finds
 // the one that an earlier call started, and tags the model with its scores of
 // the probes.
-func (d *Deployer) transform(ctx context.Context, m *model, rows, probes []predict.Vector) ([]float64, error) {
+func (d *Deployer) transform(ctx context.Context, m *model, rows, probes []schema.Vector) ([]float64, error) {
 	all := append(rows[:len(rows):len(rows)], probes...)
 	text := append(appendRows(nil, all), '\n')
 	sum := sha256.Sum256(text)

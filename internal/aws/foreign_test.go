@@ -22,7 +22,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sagemaker/types"
 
 	"gateway/internal/failure"
-	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // logistic is the model of these tests: it depends on every column.
@@ -166,7 +166,7 @@ func late(back int) func(io.Writer, [][]byte) {
 // scorerAt is a scorer whose endpoint is known and has two models, the first of
 // which serves.
 func scorerAt(runtime *invoker) *Scorer {
-	schema, err := predict.ParseSchema("small.yaml", []byte(smallSchema))
+	schema, err := schema.Parse("small.yaml", []byte(smallSchema))
 	if err != nil {
 		panic(err)
 	}
@@ -250,10 +250,10 @@ func manyCalls(t *testing.T, s *Scorer, workers, calls int) (right, wrong, faile
 		wait.Go(func() {
 			for i := range calls {
 				n := 1 + i%8/4
-				ask := make([]predict.Vector, n)
+				ask := make([]schema.Vector, n)
 				for k := range ask {
 					x := float64(w*calls*2+i*2+k) / float64(workers*calls*2)
-					ask[k] = predict.Vector{3*x - 1.5, float64(i % 2), float64((i + 1) % 2), x}
+					ask[k] = schema.Vector{3*x - 1.5, float64(i % 2), float64((i + 1) % 2), x}
 				}
 				out, err := s.Score(t.Context(), ask, false)
 				mu.Lock()

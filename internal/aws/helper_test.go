@@ -19,6 +19,7 @@ import (
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
 	"gateway/internal/sandbox"
+	"gateway/internal/schema"
 )
 
 const bucket = "bank"
@@ -33,9 +34,9 @@ features:
   - {name: size, type: number, alias: [body.size], default: 1}
 `
 
-func parseSchema(t testing.TB, text string) *predict.Schema {
+func parseSchema(t testing.TB, text string) *schema.Schema {
 	t.Helper()
-	s, err := predict.ParseSchema("schema.yaml", []byte(text))
+	s, err := schema.Parse("schema.yaml", []byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +48,7 @@ type stand struct {
 	*sandbox.Server
 	t        *testing.T
 	api      *Clients
-	schema   *predict.Schema
+	schema   *schema.Schema
 	files    *Files
 	endpoint *Endpoint
 	scorer   *Scorer
@@ -81,7 +82,7 @@ func (s *stand) clients() *Clients {
 }
 
 // wire makes the back end anew, as another process would.
-func (s *stand) wire(schema *predict.Schema) {
+func (s *stand) wire(schema *schema.Schema) {
 	s.t.Helper()
 	var err error
 	if s.files, err = NewFiles(s.api, bucket, "gateway", "", schema.Fingerprint()); err != nil {
@@ -116,14 +117,14 @@ func (s *stand) must(err error) {
 }
 
 // rows are n rows of the schema, in which x decides.
-func rows(n int) (rows []predict.Vector, labels []int) {
+func rows(n int) (rows []schema.Vector, labels []int) {
 	for i := range n {
 		x := float64((i*37)%100) / 10
 		label := 0
 		if x+float64(i%7)/3 > 5.5 {
 			label = 1
 		}
-		rows = append(rows, predict.Vector{x, float64(i % 2), float64((i + 1) % 2), 1 + float64(i%5)})
+		rows = append(rows, schema.Vector{x, float64(i % 2), float64((i + 1) % 2), 1 + float64(i%5)})
 		labels = append(labels, label)
 	}
 	return rows, labels
@@ -141,7 +142,7 @@ func (s *stand) job(model, algorithm string, n int) modelswap.TrainingJob {
 	all, labels := rows(n)
 	var text strings.Builder
 	for i := range all {
-		text.Write(append(predict.AppendTrainingCSV(nil, labels[i], all[i]), '\n'))
+		text.Write(append(schema.AppendTrainingCSV(nil, labels[i], all[i]), '\n'))
 	}
 	folder := "renewals/" + model
 	s.write(folder+"/train.csv", text.String())

@@ -21,14 +21,14 @@ import (
 
 	"gateway/internal/aws/wire"
 	"gateway/internal/failure"
-	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // bankRows are rows as wide as the bank's, with as many zeros.
-func bankRows(n int) []predict.Vector {
-	out := make([]predict.Vector, n)
+func bankRows(n int) []schema.Vector {
+	out := make([]schema.Vector, n)
 	for i := range out {
-		row := make(predict.Vector, 63)
+		row := make(schema.Vector, 63)
 		row[0], row[1], row[2], row[3], row[4] = float64(20+i%60), -1.8, 93.994, -36.4, 4.857
 		row[10], row[20], row[30], row[40], row[50] = 1, 1, 1, 1, 1
 		out[i] = row

@@ -11,6 +11,7 @@ import (
 
 	"gateway/internal/export"
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // features returns an item's features as predict.AppendFeatures writes them. A
@@ -26,7 +27,7 @@ func (c *Customers) features(item map[string]types.AttributeValue) []byte {
 }
 
 // value finds the text of a feature's attribute, by its name or an alias.
-func value(item map[string]types.AttributeValue, f *predict.Feature) (text string, ok bool) {
+func value(item map[string]types.AttributeValue, f *schema.Feature) (text string, ok bool) {
 	for _, name := range append([]string{f.Name}, f.Aliases...) {
 		switch v := item[name].(type) {
 		case *types.AttributeValueMemberS:
@@ -69,7 +70,7 @@ func (c *Customers) importedLabel(item map[string]types.AttributeValue) *int {
 	if item[export.OutcomeAttribute] == nil {
 		name = c.schema.Label.Name
 	}
-	text, ok := value(item, &predict.Feature{Name: name})
+	text, ok := value(item, &schema.Feature{Name: name})
 	if !ok {
 		return nil
 	}

@@ -12,7 +12,7 @@ import (
 	"math/rand/v2"
 	"path"
 
-	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // Which model answered?
@@ -33,21 +33,18 @@ import (
 const probeCount = 16
 
 // makeProbes mixes held-out rows. The same rows give the same probes.
-func makeProbes(schema *predict.Schema, rows []predict.Vector) []predict.Vector {
+func makeProbes(s *schema.Schema, rows []schema.Vector) []schema.Vector {
 	if len(rows) == 0 {
 		return nil
 	}
 	random := rand.New(rand.NewPCG(uint64(len(rows)), 16))
-	probes := make([]predict.Vector, probeCount)
+	probes := make([]schema.Vector, probeCount)
 	for i := range probes {
-		probes[i] = make(predict.Vector, 0, schema.Width())
-		for _, f := range schema.Features {
-			width := 1
-			switch {
-			case f.Exclude:
-				continue
-			case f.Type == predict.Category && f.Encode == predict.OneHot:
-				width = len(f.Values)
+		probes[i] = make(schema.Vector, 0, s.Width())
+		for f := range s.Features {
+			width := s.Features[f].Width()
+			if width == 0 {
+				continue // takes no random number
 			}
 			at := len(probes[i])
 			probes[i] = append(probes[i], rows[random.IntN(len(rows))][at:at+width]...)
@@ -57,13 +54,13 @@ func makeProbes(schema *predict.Schema, rows []predict.Vector) []predict.Vector 
 }
 
 // probesFile names the file of the probes.
-func probesFile(schema *predict.Schema) string {
+func probesFile(schema *schema.Schema) string {
 	return path.Join("probes", schema.Fingerprint()+".json")
 }
 
 // readProbes returns the schema's probes, nil if there are none yet.
-func readProbes(ctx context.Context, files *Files, schema *predict.Schema) ([]predict.Vector, error) {
-	name := probesFile(schema)
+func readProbes(ctx context.Context, files *Files, s *schema.Schema) ([]schema.Vector, error) {
+	name := probesFile(s)
 	text, err := readFile(files.FS(ctx), name, maxNote)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -71,7 +68,7 @@ func readProbes(ctx context.Context, files *Files, schema *predict.Schema) ([]pr
 	if err != nil {
 		return nil, err
 	}
-	var probes []predict.Vector
+	var probes []schema.Vector
 	if err := json.Unmarshal(text, &probes); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
@@ -79,8 +76,8 @@ func readProbes(ctx context.Context, files *Files, schema *predict.Schema) ([]pr
 		return nil, fmt.Errorf("%s has %d probes, %d are due", name, len(probes), probeCount)
 	}
 	for _, p := range probes {
-		if len(p) != schema.Width() {
-			return nil, fmt.Errorf("%s has a probe of %d columns, the schema has %d", name, len(p), schema.Width())
+		if len(p) != s.Width() {
+			return nil, fmt.Errorf("%s has a probe of %d columns, the schema has %d", name, len(p), s.Width())
 		}
 	}
 	return probes, nil
@@ -88,7 +85,7 @@ func readProbes(ctx context.Context, files *Files, schema *predict.Schema) ([]pr
 
 // writeProbes keeps probes unless there are some already, and returns those
 // that count: two gateways may write at once.
-func writeProbes(ctx context.Context, files *Files, schema *predict.Schema, probes []predict.Vector) ([]predict.Vector, error) {
+func writeProbes(ctx context.Context, files *Files, schema *schema.Schema, probes []schema.Vector) ([]schema.Vector, error) {
 	text, err := json.Marshal(probes)
 	if err != nil {
 		return nil, err

@@ -5,16 +5,16 @@ import (
 	"slices"
 	"testing"
 
-	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 func TestProbesAreNoCustomers(t *testing.T) {
-	schema := parseSchema(t, smallSchema)
-	var held []predict.Vector
+	s := parseSchema(t, smallSchema)
+	var held []schema.Vector
 	for i := range 200 { // each row's numbers are its own
-		held = append(held, predict.Vector{float64(i), float64(i % 2), float64((i + 1) % 2), float64(1000 + i)})
+		held = append(held, schema.Vector{float64(i), float64(i % 2), float64((i + 1) % 2), float64(1000 + i)})
 	}
-	probes := makeProbes(schema, held)
+	probes := makeProbes(s, held)
 	if len(probes) != probeCount {
 		t.Fatalf("%d probes", len(probes))
 	}
@@ -33,7 +33,7 @@ func TestProbesAreNoCustomers(t *testing.T) {
 	if mixed < probeCount-2 {
 		t.Errorf("%d of %d probes are mixed", mixed, probeCount)
 	}
-	if again := makeProbes(schema, held); !slices.EqualFunc(probes, again, func(a, b predict.Vector) bool { return slices.Equal(a, b) }) {
+	if again := makeProbes(s, held); !slices.EqualFunc(probes, again, func(a, b schema.Vector) bool { return slices.Equal(a, b) }) {
 		t.Error("the same rows give other probes")
 	}
 }

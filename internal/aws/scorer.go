@@ -10,6 +10,7 @@ import (
 
 	"gateway/internal/failure"
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // Limits of one call of the endpoint, the probe included. The service takes 6
@@ -54,7 +55,7 @@ func (s *Scorer) Ready(context.Context) error {
 
 // Score implements predict.Scorer with one call of the endpoint. Rows that do not
 // fit one call are an error of kind Invalid: splitting them is for scoring.Batch.
-func (s *Scorer) Score(ctx context.Context, rows []predict.Vector, _ bool) (predict.Scores, error) {
+func (s *Scorer) Score(ctx context.Context, rows []schema.Vector, _ bool) (predict.Scores, error) {
 	v, err := s.current(ctx)
 	if err != nil {
 		return predict.Scores{}, err
@@ -74,7 +75,7 @@ const longestNumber = 32
 
 // checkSize returns an error unless one call takes all rows together with a probe.
 // Nearly always that is certain without encoding them.
-func checkSize(rows []predict.Vector, maxRows, maxBytes int) error {
+func checkSize(rows []schema.Vector, maxRows, maxBytes int) error {
 	if len(rows) == 0 {
 		return errors.New("no rows to score")
 	}
@@ -97,11 +98,11 @@ func checkSize(rows []predict.Vector, maxRows, maxBytes int) error {
 
 // fitting returns how many of the rows, from the first on, one call takes together
 // with a probe; 0 where the first row alone is too large.
-func fitting(rows []predict.Vector, maxRows, maxBytes int) int {
+func fitting(rows []schema.Vector, maxRows, maxBytes int) int {
 	var line []byte
 	size, longest := 0, 0
 	for i, row := range rows {
-		line = predict.AppendCSV(line[:0], row)
+		line = schema.AppendCSV(line[:0], row)
 		n := len(line) + 1
 		longest = max(longest, n)
 		// A probe is about as long as a row; twice as long is safe.
@@ -156,7 +157,7 @@ func (n named) scored() predict.Scores {
 // ask scores rows with one call, and finds out which model answered. A call whose
 // answer is one to another call is made once more, over another connection, if
 // the retry budget allows.
-func (s *Scorer) ask(ctx context.Context, v *view, rows []predict.Vector) (named, error) {
+func (s *Scorer) ask(ctx context.Context, v *view, rows []schema.Vector) (named, error) {
 	a, err := s.askOnce(ctx, v, rows)
 	if errors.Is(err, errForeign) && s.mayRepeat(ctx, err) {
 		if v = s.endpoint.view.Load(); v.usable() == nil {
@@ -174,7 +175,7 @@ func (s *Scorer) mayRepeat(ctx context.Context, why error) bool {
 	return err == nil
 }
 
-func (s *Scorer) askOnce(ctx context.Context, v *view, rows []predict.Vector) (named, error) {
+func (s *Scorer) askOnce(ctx context.Context, v *view, rows []schema.Vector) (named, error) {
 	if v.probes == nil {
 		return s.askSettled(ctx, v, rows)
 	}
@@ -213,7 +214,7 @@ func (s *Scorer) askOnce(ctx context.Context, v *view, rows []predict.Vector) (n
 
 // askSettled scores before there are probes, which is before a second model
 // exists. The serving model answers, as long as the endpoint is not being changed.
-func (s *Scorer) askSettled(ctx context.Context, v *view, rows []predict.Vector) (named, error) {
+func (s *Scorer) askSettled(ctx context.Context, v *view, rows []schema.Vector) (named, error) {
 	if v.changing() && v.coming != nil {
 		return named{}, &failure.Error{Kind: failure.Unavailable, RetryAfter: waitNotReady,
 			Detail: "the endpoint is being changed, and the answering model is unknown"}
@@ -231,7 +232,7 @@ const noProbe = -1
 // invoke asks the endpoint about rows, and about a probe after them if there is
 // one, once; the client repeats what may be repeated. A connection whose answer
 // does not fit its call is closed: the next answer on it would not fit either.
-func (e *Endpoint) invoke(ctx context.Context, v *view, rows []predict.Vector, probe int) (answer, error) {
+func (e *Endpoint) invoke(ctx context.Context, v *view, rows []schema.Vector, probe int) (answer, error) {
 	call := invocation{endpoint: e.name, contentType: e.contentType(), accept: cmp.Or(e.formats.Accept, v.accept()), id: predict.CallID(ctx)}
 	buffer := bodies.Get().(*[]byte)
 	*buffer = appendRows((*buffer)[:0], rows)
@@ -276,12 +277,12 @@ func mediaType(text []byte) string {
 func (e *Endpoint) contentType() string { return cmp.Or(e.formats.ContentType, typeCSV) }
 
 // appendRows appends rows of CSV, without a line end after the last.
-func appendRows(dst []byte, rows []predict.Vector) []byte {
+func appendRows(dst []byte, rows []schema.Vector) []byte {
 	for i, row := range rows {
 		if i > 0 {
 			dst = append(dst, '\n')
 		}
-		dst = predict.AppendCSV(dst, row)
+		dst = schema.AppendCSV(dst, row)
 	}
 	return dst
 }

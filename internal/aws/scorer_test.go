@@ -5,21 +5,21 @@ import (
 	"testing"
 
 	"gateway/internal/failure"
-	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 func TestACallTakesItsRowsAndAProbeOrNone(t *testing.T) {
-	short, long := predict.Vector{1, 0, 1, 0}, predict.Vector{0.1234567890123456, 0.1234567890123456, 0.1234567890123456, 0.1234567890123456}
-	many := func(n int, row predict.Vector) (out []predict.Vector) {
+	short, long := schema.Vector{1, 0, 1, 0}, schema.Vector{0.1234567890123456, 0.1234567890123456, 0.1234567890123456, 0.1234567890123456}
+	many := func(n int, row schema.Vector) (out []schema.Vector) {
 		for range n {
 			out = append(out, row)
 		}
 		return out
 	}
-	shortBytes, longBytes := len(predict.AppendCSV(nil, short))+1, len(predict.AppendCSV(nil, long))+1
+	shortBytes, longBytes := len(schema.AppendCSV(nil, short))+1, len(schema.AppendCSV(nil, long))+1
 	for _, tt := range []struct {
 		name              string
-		rows              []predict.Vector
+		rows              []schema.Vector
 		maxRows, maxBytes int
 		fit               int
 		want              string // of the error

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 const (
@@ -22,7 +23,7 @@ var errForeign = errors.New("demo customers can be made for the bank schema only
 
 // Customers generates n customers of the schema, with ids from "10001" on.
 // The same seed gives the same customers, and a larger n only adds to them.
-func Customers(schema *predict.Schema, n int, seed uint64) ([]predict.Customer, error) {
+func Customers(schema *schema.Schema, n int, seed uint64) ([]predict.Customer, error) {
 	customers := make([]predict.Customer, 0, n)
 	err := Each(schema, n, seed, func(c predict.Customer) error {
 		customers = append(customers, c)
@@ -36,7 +37,7 @@ func Customers(schema *predict.Schema, n int, seed uint64) ([]predict.Customer, 
 
 // Each calls do with each of those customers, and ends at its first error. It
 // keeps none, so n may be any number.
-func Each(schema *predict.Schema, n int, seed uint64, do func(predict.Customer) error) error {
+func Each(schema *schema.Schema, n int, seed uint64, do func(predict.Customer) error) error {
 	if !Fits(schema) {
 		return errForeign
 	}
@@ -73,7 +74,7 @@ func Each(schema *predict.Schema, n int, seed uint64, do func(predict.Customer) 
 
 // Fits reports whether Customers can make customers of the schema: it knows
 // every feature, and the schema allows every value that it may give.
-func Fits(schema *predict.Schema) bool {
+func Fits(schema *schema.Schema) bool {
 	for i := range schema.Features {
 		f := &schema.Features[i]
 		at := find(f.Name)
@@ -123,8 +124,8 @@ func find(name string) int {
 }
 
 // fits reports whether the feature allows every value of the attribute.
-func (a *attribute) fits(f *predict.Feature) bool {
-	if f.Type == predict.Category {
+func (a *attribute) fits(f *schema.Feature) bool {
+	if f.Type == schema.Category {
 		for _, v := range a.values {
 			if !slices.Contains(f.Values, v) {
 				return false
@@ -133,7 +134,7 @@ func (a *attribute) fits(f *predict.Feature) bool {
 		return a.values != nil
 	}
 	return a.values == nil &&
-		(f.Type == predict.Number || !a.fraction) &&
+		(f.Type == schema.Number || !a.fraction) &&
 		(f.Min == nil || *f.Min <= a.low) && (f.Max == nil || *f.Max >= a.high)
 }
 

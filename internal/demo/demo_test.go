@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // customer is a generated customer as its features tell of it.
@@ -43,7 +44,7 @@ type customer struct {
 // generate makes customers of the bank schema and reads them back.
 func generate(t testing.TB, n int, seed uint64) []customer {
 	t.Helper()
-	made, err := Customers(predict.Bank(), n, seed)
+	made, err := Customers(schema.Bank(), n, seed)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +73,7 @@ func digest(customers []predict.Customer) string {
 
 func customersOf(t testing.TB, n int, seed uint64) []predict.Customer {
 	t.Helper()
-	customers, err := Customers(predict.Bank(), n, seed)
+	customers, err := Customers(schema.Bank(), n, seed)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +100,7 @@ func TestTheSameSeedGivesTheSameCustomers(t *testing.T) {
 }
 
 func TestCustomersAreValidUnderTheSchema(t *testing.T) {
-	bank := string(predict.BankYAML())
+	bank := string(schema.BankYAML())
 	for name, text := range map[string]string{
 		"bank":             bank,
 		"ordinal":          strings.ReplaceAll(bank, "type: category,", "type: category, encode: ordinal,"),
@@ -136,14 +137,14 @@ func TestCustomersAreValidUnderTheSchema(t *testing.T) {
 	if customers := customersOf(t, 42, 1); customers[41].ID != "10042" {
 		t.Errorf("the customer of the examples is %s", customers[41].ID)
 	}
-	if none, err := Customers(predict.Bank(), 0, 1); err != nil || len(none) != 0 {
+	if none, err := Customers(schema.Bank(), 0, 1); err != nil || len(none) != 0 {
 		t.Errorf("no customers: %d, %v", len(none), err)
 	}
 }
 
-func parse(t testing.TB, text string) *predict.Schema {
+func parse(t testing.TB, text string) *schema.Schema {
 	t.Helper()
-	s, err := predict.ParseSchema("test.yaml", []byte(text))
+	s, err := schema.Parse("test.yaml", []byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -427,7 +428,7 @@ func TestEffectsAreThoseOfTheTable(t *testing.T) {
 }
 
 func BenchmarkCustomers(b *testing.B) {
-	s := predict.Bank()
+	s := schema.Bank()
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := Customers(s, 6_000, 1); err != nil {

@@ -1,7 +1,7 @@
 // Package demo generates customers for the built-in bank schema, so that a
 // gateway without data has something to learn from and to predict.
 //
-//	customers, err := demo.Customers(predict.Bank(), 6000, 1)
+//	customers, err := demo.Customers(schema.Bank(), 6000, 1)
 //
 // The customers are invented, but believable: attributes agree with each
 // other (the retired are old and students young; a month comes with the

@@ -7,14 +7,14 @@ import (
 	"testing"
 	"testing/fstest"
 
-	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // BenchmarkConvert's MB/s are of uncompressed JSON, in each spelling.
 func BenchmarkConvert(b *testing.B) {
 	var native bytes.Buffer
 	const rows = 20_000
-	schema := predict.Bank()
+	schema := schema.Bank()
 	for _, c := range bankCustomers(rows) {
 		line, err := appendItem(nil, schema, c)
 		if err != nil {

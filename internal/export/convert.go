@@ -10,7 +10,7 @@ import (
 	"hash"
 	"io"
 
-	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // Outputs are where the training CSV goes; nil is not wanted. All gets every
@@ -51,7 +51,7 @@ const (
 // Items that break the schema are no errors but part of the report. Errors are
 // those of Reader.Next, of the outputs, of the temporary files, and ctx's own.
 // The report that comes with an error tells how far it got.
-func Convert(ctx context.Context, schema *predict.Schema, r *Reader, out Outputs, opts Options) (Report, error) {
+func Convert(ctx context.Context, schema *schema.Schema, r *Reader, out Outputs, opts Options) (Report, error) {
 	report := newReport()
 	if opts.TempDir == "" {
 		return report, errors.New("export: no folder is named for temporary files")
@@ -88,7 +88,7 @@ func Convert(ctx context.Context, schema *predict.Schema, r *Reader, out Outputs
 
 // collect reads all items, gives their rows to the sorter, and counts what the
 // policy has to know of all of them.
-func collect(ctx context.Context, schema *predict.Schema, r *Reader, s *sorter, opts *Options, report *Report) (counts tally, err error) {
+func collect(ctx context.Context, schema *schema.Schema, r *Reader, s *sorter, opts *Options, report *Report) (counts tally, err error) {
 	m := &mapper{schema: schema, ignored: report.ignore}
 	var packed []byte
 	for {
@@ -150,7 +150,7 @@ func newWriters(out Outputs) *writers {
 }
 
 // write writes one row and counts it.
-func (w *writers) write(schema *predict.Schema, rec record, watermark int64, report *Report) error {
+func (w *writers) write(schema *schema.Schema, rec record, watermark int64, report *Report) error {
 	r := &w.row
 	r.unpack(rec.data)
 	_, held := hashes(r.id)

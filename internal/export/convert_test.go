@@ -13,7 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 func TestConvertSplitsAndAccounts(t *testing.T) {
@@ -27,7 +27,7 @@ func TestConvertSplitsAndAccounts(t *testing.T) {
 	}
 	var all, train, holdout bytes.Buffer
 	var progress []int64
-	report, err := Convert(t.Context(), predict.Bank(), open(), Outputs{All: &all, Train: &train, Holdout: &holdout},
+	report, err := Convert(t.Context(), schema.Bank(), open(), Outputs{All: &all, Train: &train, Holdout: &holdout},
 		Options{TempDir: t.TempDir(), Watermark: 100, Progress: func(n int64) { progress = append(progress, n) }})
 	if err != nil {
 		t.Fatal(err)
@@ -54,7 +54,7 @@ func TestConvertSplitsAndAccounts(t *testing.T) {
 	}
 
 	lines := strings.SplitAfter(strings.TrimSuffix(all.String(), "\n"), "\n")
-	if len(lines) != 270 || strings.Count(lines[0], ",") != predict.Bank().Width() {
+	if len(lines) != 270 || strings.Count(lines[0], ",") != schema.Bank().Width() {
 		t.Errorf("%d lines, the first %q", len(lines), lines[0])
 	}
 	if n := int64(strings.Count(train.String(), "\n")); n != report.TrainRows || n == 0 {
@@ -78,11 +78,11 @@ func TestConvertSplitsAndAccounts(t *testing.T) {
 	if report.SHA256 != sumOf(train.String()) {
 		t.Error("SHA256 is not that of Train")
 	}
-	one, err := Convert(t.Context(), predict.Bank(), open(), Outputs{All: new(bytes.Buffer)}, Options{TempDir: t.TempDir()})
+	one, err := Convert(t.Context(), schema.Bank(), open(), Outputs{All: new(bytes.Buffer)}, Options{TempDir: t.TempDir()})
 	if err != nil || one.SHA256 != sumOf(all.String()) {
 		t.Errorf("SHA256 is not that of All: %v", err)
 	}
-	none, err := Convert(t.Context(), predict.Bank(), open(), Outputs{}, Options{TempDir: t.TempDir()})
+	none, err := Convert(t.Context(), schema.Bank(), open(), Outputs{}, Options{TempDir: t.TempDir()})
 	if err != nil || none.SHA256 != one.SHA256 || none.Rows != 270 {
 		t.Errorf("with no output: %+v, %v", none, err)
 	}
@@ -121,7 +121,7 @@ func TestRowsLandOnTheSideOfTheirCustomer(t *testing.T) {
 
 func TestOutputDependsOnNothingButTheCustomers(t *testing.T) {
 	to := writeBank(t, 500)
-	want, report, err := convertFS(t, predict.Bank(), to.MapFS, ".", Options{TempDir: t.TempDir()})
+	want, report, err := convertFS(t, schema.Bank(), to.MapFS, ".", Options{TempDir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +138,7 @@ func TestOutputDependsOnNothingButTheCustomers(t *testing.T) {
 		"the last rows spill it": {items, Options{Memory: 200_000, TempDir: t.TempDir()}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, r, err := convertFS(t, predict.Bank(), files(map[string]string{"f": strings.Join(test.lines, "")}), "f", test.opts)
+			got, r, err := convertFS(t, schema.Bank(), files(map[string]string{"f": strings.Join(test.lines, "")}), "f", test.opts)
 			if err != nil || got != want {
 				t.Errorf("other bytes, or %v", err)
 			}
@@ -153,7 +153,7 @@ func TestOutputDependsOnNothingButTheCustomers(t *testing.T) {
 			}
 		})
 	}
-	if got, _, _ := convertFS(t, predict.Bank(), files(map[string]string{"f": strings.Join(items, "")}), "f", Options{TempDir: t.TempDir()}); got != want {
+	if got, _, _ := convertFS(t, schema.Bank(), files(map[string]string{"f": strings.Join(items, "")}), "f", Options{TempDir: t.TempDir()}); got != want {
 		t.Error("other bytes from a single file")
 	}
 }
@@ -162,7 +162,7 @@ func TestOutputDependsOnNothingButTheCustomers(t *testing.T) {
 func customersAsLines(t *testing.T) []string {
 	t.Helper()
 	var all []string
-	schema := predict.Bank()
+	schema := schema.Bank()
 	for i, c := range bankCustomers(500) {
 		line, err := appendItem(nil, schema, c)
 		if err != nil {
@@ -206,7 +206,7 @@ func TestReportIsBounded(t *testing.T) {
 	for i := range 2000 {
 		fmt.Fprintf(&input, `{"extra%d":{"s":"x"},"%s":{"s":"x"}}`+"\n", i%100, strings.Repeat("long", 50))
 	}
-	_, got, err := convertFS(t, predict.Bank(), files(map[string]string{"f": input.String()}), "f", Options{TempDir: t.TempDir()})
+	_, got, err := convertFS(t, schema.Bank(), files(map[string]string{"f": input.String()}), "f", Options{TempDir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -238,7 +238,7 @@ func TestAnEmptyExportGivesNoRows(t *testing.T) {
 	if !strings.Contains(to.order[1], "/data/") {
 		t.Errorf("there is no data file: %v", to.order)
 	}
-	got, report, err := convertFS(t, predict.Bank(), to.MapFS, ".", Options{TempDir: t.TempDir()})
+	got, report, err := convertFS(t, schema.Bank(), to.MapFS, ".", Options{TempDir: t.TempDir()})
 	if err != nil || got != "" || report.Items != 0 {
 		t.Errorf("%q, %+v, %v", got, report, err)
 	}

@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"gateway/internal/failure"
-	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 func TestNothingIsWrittenFromADamagedExport(t *testing.T) {
@@ -26,7 +26,7 @@ func TestNothingIsWrittenFromADamagedExport(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	report, err := Convert(t.Context(), predict.Bank(), r, Outputs{All: &out, Train: &out, Holdout: &out}, Options{Memory: 1, TempDir: t.TempDir()})
+	report, err := Convert(t.Context(), schema.Bank(), r, Outputs{All: &out, Train: &out, Holdout: &out}, Options{Memory: 1, TempDir: t.TempDir()})
 	if err == nil || !strings.Contains(err.Error(), last) || out.Len() > 0 || report.Items < 400 {
 		t.Errorf("%d bytes written after %d items; error %v", out.Len(), report.Items, err)
 	}
@@ -61,7 +61,7 @@ func TestAConnectionThatClosesIsNotTheEndOfTheExport(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = Convert(t.Context(), predict.Bank(), r, Outputs{}, Options{TempDir: t.TempDir()})
+		_, err = Convert(t.Context(), schema.Bank(), r, Outputs{}, Options{TempDir: t.TempDir()})
 		var e *failure.Error
 		if err == nil || errors.As(err, &e) {
 			t.Errorf("within %v: got %v", within, err)
@@ -77,7 +77,7 @@ func TestConvertStopsWithItsContext(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := Convert(ctx, predict.Bank(), r, Outputs{}, Options{TempDir: t.TempDir()}); !errors.Is(err, context.Canceled) {
+	if _, err := Convert(ctx, schema.Bank(), r, Outputs{}, Options{TempDir: t.TempDir()}); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -93,7 +93,7 @@ func TestOutputsThatFailAreErrors(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Convert(t.Context(), predict.Bank(), r, out, Options{TempDir: t.TempDir()}); err == nil || !strings.Contains(err.Error(), "no space") {
+		if _, err := Convert(t.Context(), schema.Bank(), r, out, Options{TempDir: t.TempDir()}); err == nil || !strings.Contains(err.Error(), "no space") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -5,7 +5,7 @@
 //	r, err := export.Open(ctx, os.DirFS("backup"), ".")
 //	if err != nil { … }
 //	defer r.Close()
-//	report, err := export.Convert(ctx, predict.Bank(), r,
+//	report, err := export.Convert(ctx, schema.Bank(), r,
 //		export.Outputs{Train: train, Holdout: holdout}, export.Options{TempDir: dir})
 //
 // # What is read

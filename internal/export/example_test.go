@@ -8,12 +8,12 @@ import (
 	"testing/fstest"
 
 	"gateway/internal/export"
-	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // A backup of three customers, one of them without a label.
 func Example() {
-	schema, err := predict.ParseSchema("shop.yaml", []byte(`
+	schema, err := schema.Parse("shop.yaml", []byte(`
 name: shop
 id: customer_id
 label: {name: bought, positive: [1], negative: [0]}

@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"gateway/internal/predict"
+	"gateway/internal/schema"
 	"gateway/internal/testsize"
 )
 
@@ -57,7 +57,7 @@ func TestBothFixturesGiveTheSameBytes(t *testing.T) {
 				t.Errorf("%s is taken as %s", test.root, r.Layout())
 			}
 			var all, train, holdout bytes.Buffer
-			report, err := Convert(t.Context(), predict.Bank(), r, Outputs{All: &all, Train: &train, Holdout: &holdout}, Options{Memory: memory, TempDir: t.TempDir()})
+			report, err := Convert(t.Context(), schema.Bank(), r, Outputs{All: &all, Train: &train, Holdout: &holdout}, Options{Memory: memory, TempDir: t.TempDir()})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -79,7 +79,7 @@ func TestBothFixturesGiveTheSameBytes(t *testing.T) {
 		t.Errorf("got %+v", firstReport)
 	}
 	for line := range strings.Lines(first) {
-		if width := strings.Count(line, ",") + 1; width != 1+predict.Bank().Width() {
+		if width := strings.Count(line, ",") + 1; width != 1+schema.Bank().Width() {
 			t.Fatalf("a row of %d columns", width)
 		}
 	}

@@ -4,11 +4,11 @@ import (
 	"strings"
 	"testing"
 
-	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 func FuzzConvert(f *testing.F) {
-	bank, err := appendItem(nil, predict.Bank(), bankCustomers(1)[0])
+	bank, err := appendItem(nil, schema.Bank(), bankCustomers(1)[0])
 	if err != nil {
 		f.Fatal(err)
 	}

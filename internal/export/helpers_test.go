@@ -14,12 +14,13 @@ import (
 	"time"
 
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // tinySchema has one feature of every sort that the policy distinguishes.
-func tinySchema(t testing.TB) *predict.Schema {
+func tinySchema(t testing.TB) *schema.Schema {
 	t.Helper()
-	s, err := predict.ParseSchema("tiny.yaml", []byte(`
+	s, err := schema.Parse("tiny.yaml", []byte(`
 name: tiny
 id: customer_id
 label: {name: y, positive: [1, "yes"], negative: [0, "no"]}
@@ -63,16 +64,16 @@ func (m *memTarget) WriteFile(_ context.Context, name string, write func(io.Writ
 // bankCustomers makes up n customers of the bank schema, the same every time.
 func bankCustomers(n int) []predict.Customer {
 	rng := rand.New(rand.NewPCG(7, 7))
-	s := predict.Bank()
+	s := schema.Bank()
 	all := make([]predict.Customer, n)
 	for i := range all {
 		var b bytes.Buffer
 		for k, f := range s.Features {
 			b.WriteByte("{,"[min(k, 1)])
 			switch f.Type {
-			case predict.Category:
+			case schema.Category:
 				fmt.Fprintf(&b, "%q:%q", f.Name, f.Values[rng.IntN(len(f.Values))])
-			case predict.Integer:
+			case schema.Integer:
 				fmt.Fprintf(&b, "%q:%d", f.Name, 20+rng.IntN(60))
 			default:
 				fmt.Fprintf(&b, "%q:%.3f", f.Name, rng.Float64()*5000-100)
@@ -114,7 +115,7 @@ func writeBank(t testing.TB, n int) *memTarget {
 }
 
 func bankMeta() Meta {
-	return Meta{Schema: predict.Bank(), ID: "01700000000000-a1b2c3d4", Folder: "exports/daily",
+	return Meta{Schema: schema.Bank(), ID: "01700000000000-a1b2c3d4", Folder: "exports/daily",
 		Time: time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC), PartItems: 40}
 }
 
@@ -158,7 +159,7 @@ func itemsOf(t testing.TB, fsys fstest.MapFS, root string) ([]Item, error) {
 }
 
 // convertFS converts everything below root to one CSV.
-func convertFS(t testing.TB, schema *predict.Schema, fsys fstest.MapFS, root string, opts Options) (string, Report, error) {
+func convertFS(t testing.TB, schema *schema.Schema, fsys fstest.MapFS, root string, opts Options) (string, Report, error) {
 	t.Helper()
 	r, err := Open(t.Context(), fsys, root)
 	if err != nil {

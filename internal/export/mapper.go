@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"gateway/internal/failure"
-	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // Attributes in which the gateway keeps where a customer's features and label
@@ -39,7 +39,7 @@ func Reserved(name string) bool {
 // mapper turns items into rows by the schema. Its buffers, and the row that it
 // returns, are reused from item to item.
 type mapper struct {
-	schema  *predict.Schema
+	schema  *schema.Schema
 	ignored func(name string) // told of attributes that are none of the schema's
 
 	at      []int // by feature: index of its attribute, or absent
@@ -48,7 +48,7 @@ type mapper struct {
 	outcome int64
 	evidence
 	row    row
-	vector predict.Vector
+	vector schema.Vector
 }
 
 const absent = -1
@@ -96,7 +96,7 @@ func (m *mapper) convert(it *Item) (*row, *skip) {
 	}
 	m.vector = m.schema.AppendVector(m.vector[:0], record)
 	m.row.id = append(m.row.id[:0], m.id.Text...)
-	m.row.csv = append(predict.AppendTrainingCSV(m.row.csv[:0], label, m.vector), '\n')
+	m.row.csv = append(schema.AppendTrainingCSV(m.row.csv[:0], label, m.vector), '\n')
 	m.row.outcome, m.row.evidence = m.outcome, m.evidence
 	return &m.row, nil
 }
@@ -168,7 +168,7 @@ func positive(text string) int64 {
 // features reads the features in the schema's order and returns a complete
 // record or the first violation. Excluded features are not looked at: what is
 // wrong with them does not touch the model.
-func (m *mapper) features(it *Item, duplicate int) (predict.Record, *failure.Violation) {
+func (m *mapper) features(it *Item, duplicate int) (schema.Record, *failure.Violation) {
 	s := m.schema
 	r := s.NewRecord()
 	var bad *failure.Violation

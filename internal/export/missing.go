@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strings"
 
-	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // What counts as a missing value is decided here and nowhere else.
@@ -29,8 +29,8 @@ func isBlank(a Attribute) bool {
 }
 
 // isMissing reports whether an attribute has no value as feature f.
-func isMissing(a Attribute, f *predict.Feature) bool {
-	if f.Type != predict.Category {
+func isMissing(a Attribute, f *schema.Feature) bool {
+	if f.Type != schema.Category {
 		return isBlank(a) || isNullWord(a)
 	}
 	return isBlank(a) && !slices.Contains(f.Values, strings.TrimSpace(a.Text))
@@ -38,7 +38,7 @@ func isMissing(a Attribute, f *predict.Feature) bool {
 
 // isUnlabelled reports whether an attribute has no value as the label, unless
 // the schema spells a class that way.
-func isUnlabelled(a Attribute, l *predict.Label) bool {
+func isUnlabelled(a Attribute, l *schema.Label) bool {
 	if _, spelt := l.FromText(strings.TrimSpace(a.Text)); spelt {
 		return false
 	}

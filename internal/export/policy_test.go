@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // Each case changes the attributes of a sound customer, whose row is
@@ -164,7 +164,7 @@ func members(attrs map[string]string, format string) []string {
 }
 
 func TestBackslashNIsAValueWhereTheSchemaListsIt(t *testing.T) {
-	s, err := predict.ParseSchema("s", []byte(`
+	s, err := schema.Parse("s", []byte(`
 name: s
 id: id
 label: {name: y, positive: [1], negative: [0]}

@@ -15,6 +15,7 @@ import (
 
 	"gateway/internal/failure"
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // Target takes the files of an export, under slash-separated names.
@@ -26,11 +27,11 @@ type Target interface {
 
 // Meta describes the export to write.
 type Meta struct {
-	Schema *predict.Schema // names the id and the label
-	ID     string          // of the export: letters, digits, '.', '_' and '-'
-	Folder string          // above AWSDynamoDB in the target; may be empty
-	Bucket string          // for the summary only; may be empty
-	Table  string          // for the summary only; empty: "customers"
+	Schema *schema.Schema // names the id and the label
+	ID     string         // of the export: letters, digits, '.', '_' and '-'
+	Folder string         // above AWSDynamoDB in the target; may be empty
+	Bucket string         // for the summary only; may be empty
+	Table  string         // for the summary only; empty: "customers"
 	// Time stands in the summary for the start, the end and the moment of the
 	// data: the same customers at the same Time give the same bytes.
 	Time time.Time

@@ -14,6 +14,7 @@ import (
 
 	"gateway/internal/failure"
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 func TestWriteMakesDynamoDBsLayout(t *testing.T) {
@@ -60,27 +61,27 @@ func TestWriteMakesDynamoDBsLayout(t *testing.T) {
 
 func TestItemsAreWrittenAsDynamoDBHasThem(t *testing.T) {
 	one, zero := 1, 0
-	words, err := predict.ParseSchema("s", []byte("{name: s, id: key, label: {name: bought, positive: ['yes'], negative: ['no']}, features: [{name: a, type: number}]}"))
+	words, err := schema.Parse("s", []byte("{name: s, id: key, label: {name: bought, positive: ['yes'], negative: ['no']}, features: [{name: a, type: number}]}"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	both, err := predict.ParseSchema("s", []byte("{name: s, id: key, label: {name: bought, positive: ['yes', 1], negative: ['no', 0]}, features: [{name: a, type: number}]}"))
+	both, err := schema.Parse("s", []byte("{name: s, id: key, label: {name: bought, positive: ['yes', 1], negative: ['no', 0]}, features: [{name: a, type: number}]}"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, test := range map[string]struct {
-		schema *predict.Schema
+		schema *schema.Schema
 		in     predict.Customer
 		want   string
 	}{
-		"labelled":        {predict.Bank(), predict.Customer{ID: "7", Features: []byte(`{"age":34,"job":"admin.","euribor3m":-1.5e-7}`), Label: &one, Outcome: 12}, `{"Item":{"customer_id":{"S":"7"},"age":{"N":"34"},"job":{"S":"admin."},"euribor3m":{"N":"-1.5e-7"},"y":{"N":"1"},"_outcome":{"N":"12"}}}`},
-		"negative":        {predict.Bank(), predict.Customer{ID: "7", Features: []byte(`{}`), Label: &zero}, `{"Item":{"customer_id":{"S":"7"},"y":{"N":"0"}}}`},
-		"unlabelled":      {predict.Bank(), predict.Customer{ID: "7"}, `{"Item":{"customer_id":{"S":"7"}}}`},
-		"escapes":         {predict.Bank(), predict.Customer{ID: "a\"\n\u0002", Features: []byte(`{"jo\u0062":"\"x\\"}`)}, `{"Item":{"customer_id":{"S":"a\"\n\u0002"},"job":{"S":"\"x\\"}}}`},
+		"labelled":        {schema.Bank(), predict.Customer{ID: "7", Features: []byte(`{"age":34,"job":"admin.","euribor3m":-1.5e-7}`), Label: &one, Outcome: 12}, `{"Item":{"customer_id":{"S":"7"},"age":{"N":"34"},"job":{"S":"admin."},"euribor3m":{"N":"-1.5e-7"},"y":{"N":"1"},"_outcome":{"N":"12"}}}`},
+		"negative":        {schema.Bank(), predict.Customer{ID: "7", Features: []byte(`{}`), Label: &zero}, `{"Item":{"customer_id":{"S":"7"},"y":{"N":"0"}}}`},
+		"unlabelled":      {schema.Bank(), predict.Customer{ID: "7"}, `{"Item":{"customer_id":{"S":"7"}}}`},
+		"escapes":         {schema.Bank(), predict.Customer{ID: "a\"\n\u0002", Features: []byte(`{"jo\u0062":"\"x\\"}`)}, `{"Item":{"customer_id":{"S":"a\"\n\u0002"},"job":{"S":"\"x\\"}}}`},
 		"label in words":  {words, predict.Customer{ID: "7", Label: &one}, `{"Item":{"key":{"S":"7"},"bought":{"S":"yes"}}}`},
 		"label both ways": {both, predict.Customer{ID: "7", Label: &one}, `{"Item":{"key":{"S":"7"},"bought":{"N":"1"}}}`},
-		"older schema's":  {predict.Bank(), predict.Customer{ID: "7", Features: []byte(`{"shoe":44,"vip":true,"gone":null}`)}, `{"Item":{"customer_id":{"S":"7"},"shoe":{"N":"44"},"vip":{"BOOL":true},"gone":{"NULL":true}}}`},
-		"name taken over": {predict.Bank(), predict.Customer{ID: "7", Features: []byte(`{"y":5,"_outcome":6,"customer_id":"x","age":1}`), Label: &one}, `{"Item":{"customer_id":{"S":"7"},"age":{"N":"1"},"y":{"N":"1"}}}`},
+		"older schema's":  {schema.Bank(), predict.Customer{ID: "7", Features: []byte(`{"shoe":44,"vip":true,"gone":null}`)}, `{"Item":{"customer_id":{"S":"7"},"shoe":{"N":"44"},"vip":{"BOOL":true},"gone":{"NULL":true}}}`},
+		"name taken over": {schema.Bank(), predict.Customer{ID: "7", Features: []byte(`{"y":5,"_outcome":6,"customer_id":"x","age":1}`), Label: &one}, `{"Item":{"customer_id":{"S":"7"},"age":{"N":"1"},"y":{"N":"1"}}}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := appendItem(nil, test.schema, test.in)
@@ -99,7 +100,7 @@ func TestItemsAreWrittenAsDynamoDBHasThem(t *testing.T) {
 
 // What is written is read back: every customer, with every value.
 func TestWhatIsWrittenIsReadBack(t *testing.T) {
-	s := predict.Bank()
+	s := schema.Bank()
 	want := bankCustomers(250)
 	items, err := itemsOf(t, writeBank(t, 250).MapFS, ".")
 	if err != nil || len(items) != len(want) {

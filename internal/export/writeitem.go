@@ -12,12 +12,13 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // appendItem appends a customer as a line of DynamoDB's export, line end
 // included: the id as S, then the features as they are stored, numbers as N,
 // then the label and the outcome, if known. Errors name the customer.
-func appendItem(dst []byte, s *predict.Schema, c predict.Customer) ([]byte, error) {
+func appendItem(dst []byte, s *schema.Schema, c predict.Customer) ([]byte, error) {
 	if c.ID == "" {
 		return dst, fmt.Errorf("a customer to export has no id")
 	}
@@ -36,7 +37,7 @@ func appendItem(dst []byte, s *predict.Schema, c predict.Customer) ([]byte, erro
 	return append(appendEvidence(dst, s, &c.Evidence), "}}\n"...), nil
 }
 
-func appendLabel(dst []byte, s *predict.Schema, name string, label int) []byte {
+func appendLabel(dst []byte, s *schema.Schema, name string, label int) []byte {
 	spelling := s.Label.Spell(label)
 	kind := Number
 	if spelling.IsText {
@@ -45,7 +46,7 @@ func appendLabel(dst []byte, s *predict.Schema, name string, label int) []byte {
 	return appendAttribute(append(dst, ','), name, kind, spelling.Value)
 }
 
-func appendEvidence(dst []byte, s *predict.Schema, e *predict.Evidence) []byte {
+func appendEvidence(dst []byte, s *schema.Schema, e *predict.Evidence) []byte {
 	if e.Made {
 		dst = appendAttribute(append(dst, ','), OriginAttribute, String, OriginApp)
 	}
@@ -64,7 +65,7 @@ func appendEvidence(dst []byte, s *predict.Schema, e *predict.Evidence) []byte {
 // appendFeatures appends the members of a JSON object of features as
 // attributes. Features that an earlier schema had go along, unless their name
 // now means something else.
-func appendFeatures(dst []byte, s *predict.Schema, features []byte) ([]byte, error) {
+func appendFeatures(dst []byte, s *schema.Schema, features []byte) ([]byte, error) {
 	if len(features) == 0 {
 		return dst, nil
 	}

@@ -10,7 +10,7 @@ import (
 
 	"gateway/internal/learn"
 	"gateway/internal/modelswap"
-	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // Store keeps models and the name of the one that serves. Package store has it.
@@ -50,7 +50,7 @@ type Deployer struct {
 
 // NewDeployer makes a deployer for one endpoint. Artifacts of training jobs
 // are read from files.
-func NewDeployer(store Store, files fs.FS, endpoint string, schema *predict.Schema, scorer *Scorer) *Deployer {
+func NewDeployer(store Store, files fs.FS, endpoint string, schema *schema.Schema, scorer *Scorer) *Deployer {
 	return &Deployer{store: store, files: files, endpoint: endpoint, schema: schema.Fingerprint(),
 		scorer: scorer, loaded: make(map[string]*loaded)}
 }
@@ -202,7 +202,7 @@ func (d *Deployer) RemoveModel(ctx context.Context, name string) error {
 }
 
 // ScoreWith implements modelswap.Deployer.
-func (d *Deployer) ScoreWith(ctx context.Context, name string, rows []predict.Vector) ([]float64, error) {
+func (d *Deployer) ScoreWith(ctx context.Context, name string, rows []schema.Vector) ([]float64, error) {
 	l, err := d.load(ctx, name)
 	if err != nil {
 		return nil, err

@@ -11,6 +11,7 @@ import (
 	"gateway/internal/export"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // Customers reads the customer store. Package store has it.
@@ -24,11 +25,11 @@ type Customers interface {
 type Exporter struct {
 	files     modelswap.Files
 	customers Customers
-	schema    *predict.Schema
+	schema    *schema.Schema
 }
 
 // NewExporter makes an exporter that writes to files, this platform's or another's.
-func NewExporter(files modelswap.Files, customers Customers, schema *predict.Schema) *Exporter {
+func NewExporter(files modelswap.Files, customers Customers, schema *schema.Schema) *Exporter {
 	return &Exporter{files, customers, schema}
 }
 

@@ -16,7 +16,7 @@ import (
 	"gateway/internal/learn"
 	"gateway/internal/local"
 	"gateway/internal/modelswap"
-	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // memory is a local.Store.
@@ -104,17 +104,17 @@ func deploy(ctx context.Context, deployer *local.Deployer, model string) error {
 // training writes a small training set and returns the job for it.
 func training(t *testing.T, files *datadir.Files, name string) modelswap.TrainingJob {
 	t.Helper()
-	schema := predict.Bank()
+	s := schema.Bank()
 	for _, file := range []string{"train.csv", "holdout.csv"} {
 		err := files.WriteFile(t.Context(), "r/"+file, func(w io.Writer) error {
 			for i := range 300 {
-				row := make(predict.Vector, schema.Width())
+				row := make(schema.Vector, s.Width())
 				row[0], row[1+i%12] = float64(20+i%50), 1
 				label := 0
 				if i%50 > 20 {
 					label = 1
 				}
-				if _, err := w.Write(append(predict.AppendTrainingCSV(nil, label, row), '\n')); err != nil {
+				if _, err := w.Write(append(schema.AppendTrainingCSV(nil, label, row), '\n')); err != nil {
 					return err
 				}
 			}
@@ -126,7 +126,7 @@ func training(t *testing.T, files *datadir.Files, name string) modelswap.Trainin
 	}
 	return modelswap.TrainingJob{Name: name, Model: "model-" + name, Algorithm: string(learn.XGBoost),
 		Hyperparameters: map[string]string{"num_round": "5"}, MaxRuntime: time.Minute,
-		Train: "r/train.csv", Holdout: "r/holdout.csv", Columns: schema.Columns(), Schema: schema.Fingerprint(), Data: "digest"}
+		Train: "r/train.csv", Holdout: "r/holdout.csv", Columns: s.Columns(), Schema: s.Fingerprint(), Data: "digest"}
 }
 
 // trained runs a job to its end.
@@ -205,39 +205,39 @@ func TestADeployedModelServesAndOneOfAnotherSchemaIsRefused(t *testing.T) {
 	job := training(t, files, "one")
 	status := trained(t, trainer, job)
 
-	schema, ctx := predict.Bank(), t.Context()
+	s, ctx := schema.Bank(), t.Context()
 	store := &memory{artifacts: map[string][]byte{}}
 	scorer := &local.Scorer{}
-	deployer := local.NewDeployer(store, files.FS(ctx), "e", schema, scorer)
-	row := make(predict.Vector, schema.Width())
+	deployer := local.NewDeployer(store, files.FS(ctx), "e", s, scorer)
+	row := make(schema.Vector, s.Width())
 	row[0] = 45
 
-	if _, err := scorer.Score(ctx, []predict.Vector{row}, false); !isKind(err, failure.Unavailable) || scorer.Ready(ctx) == nil {
+	if _, err := scorer.Score(ctx, []schema.Vector{row}, false); !isKind(err, failure.Unavailable) || scorer.Ready(ctx) == nil {
 		t.Errorf("without a model the scorer says %v, want unavailable", err)
 	}
 	if err := deployer.RegisterModel(ctx, job.Model, status.Artifact, "another"); !errors.Is(err, learn.ErrSchema) {
 		t.Errorf("another schema gave %v, want learn.ErrSchema", err)
 	}
-	if err := deployer.RegisterModel(ctx, "another-name", status.Artifact, schema.Fingerprint()); err == nil {
+	if err := deployer.RegisterModel(ctx, "another-name", status.Artifact, s.Fingerprint()); err == nil {
 		t.Error("an artifact was registered under a name that it does not bear")
 	}
 	if err := deploy(ctx, deployer, job.Model); !isKind(err, failure.NotFound) {
 		t.Errorf("a model that is not registered gave %v, want not found", err)
 	}
-	if err := deployer.RegisterModel(ctx, job.Model, status.Artifact, schema.Fingerprint()); err != nil {
+	if err := deployer.RegisterModel(ctx, job.Model, status.Artifact, s.Fingerprint()); err != nil {
 		t.Fatal(err)
 	}
 	if err := deploy(ctx, deployer, job.Model); err != nil {
 		t.Fatal(err)
 	}
 	late, cancel := context.WithTimeout(ctx, 0)
-	if _, err := scorer.Score(late, []predict.Vector{row}, false); !isKind(err, failure.Deadline) {
+	if _, err := scorer.Score(late, []schema.Vector{row}, false); !isKind(err, failure.Deadline) {
 		t.Errorf("after the deadline: got %v, want kind Deadline", err)
 	}
 	cancel()
-	live, err := scorer.Score(ctx, []predict.Vector{row, row}, true)
-	want, err2 := deployer.ScoreWith(ctx, job.Model, []predict.Vector{row})
-	if err != nil || err2 != nil || live.Model != job.Model || live.Score[1] != want[0] || live.Schema != schema.Fingerprint() {
+	live, err := scorer.Score(ctx, []schema.Vector{row, row}, true)
+	want, err2 := deployer.ScoreWith(ctx, job.Model, []schema.Vector{row})
+	if err != nil || err2 != nil || live.Model != job.Model || live.Score[1] != want[0] || live.Schema != s.Fingerprint() {
 		t.Errorf("got %+v, want %v (%v, %v)", live, want, err, err2)
 	}
 
@@ -246,26 +246,26 @@ func TestADeployedModelServesAndOneOfAnotherSchemaIsRefused(t *testing.T) {
 		t.Errorf("removing the model that serves gave %v, want a conflict", err)
 	}
 	old := training(t, files, "old")
-	if err := deployer.RegisterModel(ctx, old.Model, trained(t, trainer, old).Artifact, schema.Fingerprint()); err != nil {
+	if err := deployer.RegisterModel(ctx, old.Model, trained(t, trainer, old).Artifact, s.Fingerprint()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := deployer.ScoreWith(ctx, old.Model, []predict.Vector{row}); err != nil {
+	if _, err := deployer.ScoreWith(ctx, old.Model, []schema.Vector{row}); err != nil {
 		t.Fatal(err)
 	}
 	if err := errors.Join(deployer.RemoveModel(ctx, old.Model), deployer.RemoveModel(ctx, old.Model)); err != nil {
 		t.Errorf("removing a model twice: %v", err)
 	}
-	if _, err := deployer.ScoreWith(ctx, old.Model, []predict.Vector{row}); !isKind(err, failure.NotFound) {
+	if _, err := deployer.ScoreWith(ctx, old.Model, []schema.Vector{row}); !isKind(err, failure.NotFound) {
 		t.Errorf("a removed model gave %v, want not found", err)
 	}
 
 	// A restart finds the model again; a gateway with another schema does not serve it.
 	again := &local.Scorer{}
-	name, err := local.NewDeployer(store, files.FS(ctx), "e", schema, again).Restore(ctx)
+	name, err := local.NewDeployer(store, files.FS(ctx), "e", s, again).Restore(ctx)
 	if err != nil || name != job.Model || again.Ready(ctx) != nil {
 		t.Errorf("restored %q (%v), want %q", name, err, job.Model)
 	}
-	other, err := predict.ParseSchema("other.yaml", bytes.Replace(predict.BankYAML(), []byte("name: bank"), []byte("name: other"), 1))
+	other, err := schema.Parse("other.yaml", bytes.Replace(schema.BankYAML(), []byte("name: bank"), []byte("name: other"), 1))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -284,20 +284,20 @@ func TestAModelThatAnotherProcessDeploysServesHereToo(t *testing.T) {
 	files := datadir.NewFiles(t.TempDir())
 	trainer := local.NewTrainer(files, 1)
 	t.Cleanup(func() { _ = trainer.Close() })
-	schema, ctx := predict.Bank(), t.Context()
+	s, ctx := schema.Bank(), t.Context()
 	store := &memory{artifacts: map[string][]byte{}}
 	here, there := &local.Scorer{}, &local.Scorer{}
-	deployer := local.NewDeployer(store, files.FS(ctx), "e", schema, there)
-	follower := local.NewDeployer(store, files.FS(ctx), "e", schema, here)
+	deployer := local.NewDeployer(store, files.FS(ctx), "e", s, there)
+	follower := local.NewDeployer(store, files.FS(ctx), "e", s, here)
 	followed, stop := context.WithCancel(ctx)
 	t.Cleanup(stop)
 	faults := make(chan error, 10)
 	go follower.Follow(followed, time.Millisecond, func(err error) { faults <- err })
-	row := make(predict.Vector, schema.Width())
+	row := make(schema.Vector, s.Width())
 	for _, name := range []string{"one", "two"} {
 		job := training(t, files, name)
 		status := trained(t, trainer, job)
-		if err := deployer.RegisterModel(ctx, job.Model, status.Artifact, schema.Fingerprint()); err != nil {
+		if err := deployer.RegisterModel(ctx, job.Model, status.Artifact, s.Fingerprint()); err != nil {
 			t.Fatal(err)
 		}
 		if err := deploy(ctx, deployer, job.Model); err != nil {
@@ -305,7 +305,7 @@ func TestAModelThatAnotherProcessDeploysServesHereToo(t *testing.T) {
 		}
 		tick := time.NewTicker(time.Millisecond)
 		for {
-			scores, err := here.Score(ctx, []predict.Vector{row}, false)
+			scores, err := here.Score(ctx, []schema.Vector{row}, false)
 			if err == nil && scores.Model == job.Model {
 				break
 			}

@@ -7,7 +7,7 @@ import (
 	"gateway/internal/datadir"
 	"gateway/internal/local"
 	"gateway/internal/modelswap/modelswaptest"
-	"gateway/internal/predict"
+	"gateway/internal/schema"
 	"gateway/internal/store"
 )
 
@@ -21,7 +21,7 @@ features:
 `
 
 func TestTheEmbeddedBackEndKeepsTheContractOfPlatforms(t *testing.T) {
-	schema, err := predict.ParseSchema("two.yaml", []byte(twoNumbers))
+	schema, err := schema.Parse("two.yaml", []byte(twoNumbers))
 	if err != nil {
 		t.Fatal(err)
 	}

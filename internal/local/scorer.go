@@ -8,6 +8,7 @@ import (
 	"gateway/internal/failure"
 	"gateway/internal/learn"
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // Scorer implements predict.Scorer with the model that a Deployer put there.
@@ -35,7 +36,7 @@ type loaded struct {
 }
 
 // Score implements predict.Scorer.
-func (s *Scorer) Score(ctx context.Context, rows []predict.Vector, explain bool) (predict.Scores, error) {
+func (s *Scorer) Score(ctx context.Context, rows []schema.Vector, explain bool) (predict.Scores, error) {
 	l := s.serving.Load()
 	if l == nil {
 		return predict.Scores{}, s.noModel()

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 const (
@@ -31,7 +32,7 @@ var errShifted = errors.New("the scores of recent traffic have shifted")
 // champion scored.
 type sample struct {
 	caller string
-	rows   []predict.Vector
+	rows   []schema.Vector
 	before []float64
 }
 
@@ -135,7 +136,7 @@ func (x *stepRun) samples(recent []predict.Prediction) (samples []sample, differ
 	return samples, len(all.rows)
 }
 
-func (s *sample) add(row predict.Vector, score float64) {
+func (s *sample) add(row schema.Vector, score float64) {
 	s.rows, s.before = append(s.rows, row), append(s.before, score)
 }
 

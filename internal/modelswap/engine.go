@@ -14,6 +14,7 @@ import (
 	"gateway/internal/failure"
 	"gateway/internal/learn"
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // Ports is what an engine works with: a back end.
@@ -31,7 +32,7 @@ type Ports struct {
 
 // Options are the settings of an engine.
 type Options struct {
-	Schema          *predict.Schema
+	Schema          *schema.Schema
 	Algorithm       string            // empty: linear-learner
 	Custom          bool              // the platform has an image for the algorithm "custom"
 	Hyperparameters map[string]string // for Algorithm

@@ -18,6 +18,7 @@ import (
 	"gateway/internal/modelswap"
 	"gateway/internal/modelswap/modelswaptest"
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // The bundle is an engine over an in-memory back end whose customers have one
@@ -38,7 +39,7 @@ features:
 
 func setup(t *testing.T) *bundle {
 	t.Helper()
-	schema, err := predict.ParseSchema("small.yaml", []byte(smallSchema))
+	schema, err := schema.Parse("small.yaml", []byte(smallSchema))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +174,7 @@ func TestOneRenewalAtATime(t *testing.T) {
 func upsideDown(t *testing.T) *bundle {
 	b := setup(t)
 	b.Serve(modelswap.Model{Name: "champion", Schema: b.Schema.Fingerprint()})
-	b.Score = func(name string, row predict.Vector) float64 {
+	b.Score = func(name string, row schema.Vector) float64 {
 		if name == "champion" {
 			return 1 / (1 + row[0])
 		}
@@ -424,7 +425,7 @@ func TestARenewalIsNotStartedAgainUnderItsID(t *testing.T) {
 }
 
 func TestARenewalWithoutAnyRowSaysWhy(t *testing.T) {
-	schema, err := predict.ParseSchema("small.yaml", []byte(smallSchema))
+	schema, err := schema.Parse("small.yaml", []byte(smallSchema))
 	if err != nil {
 		t.Fatal(err)
 	}

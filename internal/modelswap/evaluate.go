@@ -11,7 +11,7 @@ import (
 
 	"gateway/internal/failure"
 	"gateway/internal/learn"
-	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // threshold turns a score into a predicted label for accuracy and F1.
@@ -138,7 +138,7 @@ func onlyLabel(labels []float64) string {
 
 // measure scores the rows with a model and evaluates them. All rows go in one
 // call: a back end for which a call is a job must not have to start many.
-func (x *stepRun) measure(ctx context.Context, model string, rows []predict.Vector, labels []float64) (*learn.Metrics, error) {
+func (x *stepRun) measure(ctx context.Context, model string, rows []schema.Vector, labels []float64) (*learn.Metrics, error) {
 	scores, err := x.ports.Deployer.ScoreWith(ctx, model, rows)
 	if err != nil {
 		return nil, err
@@ -151,7 +151,7 @@ func (x *stepRun) measure(ctx context.Context, model string, rows []predict.Vect
 }
 
 // holdout reads the held-out rows, at most limit of them; zero reads all.
-func (x *stepRun) holdout(ctx context.Context, limit int) (rows []predict.Vector, labels []float64, err error) {
+func (x *stepRun) holdout(ctx context.Context, limit int) (rows []schema.Vector, labels []float64, err error) {
 	f, err := x.ports.Files.FS(ctx).Open(x.r.State.Holdout)
 	if err != nil {
 		return nil, nil, err

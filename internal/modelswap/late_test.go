@@ -18,6 +18,7 @@ import (
 	"gateway/internal/modelswap"
 	"gateway/internal/modelswap/modelswaptest"
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // halt stops an engine at one point of those that modelswaptest.Crash names, the
@@ -256,7 +257,7 @@ func TestACancelledDeploymentThatComesLateChangesNothing(t *testing.T) {
 // doubtful answers as another model than the one that serves.
 type doubtful struct{ predict.Scorer }
 
-func (d doubtful) Score(ctx context.Context, rows []predict.Vector, explain bool) (predict.Scores, error) {
+func (d doubtful) Score(ctx context.Context, rows []schema.Vector, explain bool) (predict.Scores, error) {
 	scores, err := d.Scorer.Score(ctx, rows, explain)
 	scores.Model = "another"
 	return scores, err

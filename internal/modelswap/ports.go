@@ -8,6 +8,7 @@ import (
 
 	"gateway/internal/export"
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // Renewals is where renewals live. Implementations are safe for concurrent
@@ -179,7 +180,7 @@ type Deployer interface {
 	// ScoreWith scores rows with a model, whether it serves or not. Where the
 	// model cannot be read the error wraps learn.ErrArtifact, where it was made for
 	// another schema learn.ErrSchema; kind NotFound if there is none.
-	ScoreWith(ctx context.Context, name string, rows []predict.Vector) ([]float64, error)
+	ScoreWith(ctx context.Context, name string, rows []schema.Vector) ([]float64, error)
 	// StopScoring ends what ScoreWith began elsewhere for the model and did not
 	// see through. Where nothing goes on, that is no error.
 	StopScoring(ctx context.Context, name string) error

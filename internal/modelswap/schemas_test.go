@@ -12,13 +12,13 @@ import (
 
 	"gateway/internal/failure"
 	"gateway/internal/modelswap"
-	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // otherSchema is smallSchema with another column.
-func otherSchema(t *testing.T) *predict.Schema {
+func otherSchema(t *testing.T) *schema.Schema {
 	t.Helper()
-	schema, err := predict.ParseSchema("other.yaml", []byte(smallSchema+"  - {name: z, type: number, default: 0}\n"))
+	schema, err := schema.Parse("other.yaml", []byte(smallSchema+"  - {name: z, type: number, default: 0}\n"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,7 @@ import (
 	"gateway/internal/failure"
 	"gateway/internal/learn"
 	"gateway/internal/modelswap"
-	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // adopted lets a model serve that the platform has and the database does not.
@@ -58,7 +58,7 @@ func TestAModelThatWasMadeElsewhereIsAChampion(t *testing.T) {
 
 func TestAModelThatWasMadeElsewhereCanWin(t *testing.T) {
 	b := adopted(t)
-	b.Score = func(name string, row predict.Vector) float64 {
+	b.Score = func(name string, row schema.Vector) float64 {
 		if name == "theirs" {
 			return 1 / (1 + row[0])
 		}

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"math"
 
-	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // goldenRows is how many held-out rows `verify` asks the live model about.
@@ -85,7 +85,7 @@ func (x *stepRun) golden(ctx context.Context) error {
 }
 
 // live asks the live path, which must be the new model.
-func (x *stepRun) live(ctx context.Context, rows []predict.Vector) ([]float64, error) {
+func (x *stepRun) live(ctx context.Context, rows []schema.Vector) ([]float64, error) {
 	live, err := x.ports.Scorer.Score(ctx, rows, false)
 	if err == nil {
 		err = live.Err()

@@ -12,6 +12,7 @@ import (
 	"gateway/internal/failure"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // asked is what the champion was asked lately, about n customers with x from
@@ -55,7 +56,7 @@ func TestVerifyComparesTheScoresOfRecentTraffic(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := setup(t)
 			b.Serve(modelswap.Model{Name: "champion", Schema: b.Schema.Fingerprint()})
-			b.Score = func(model string, row predict.Vector) float64 {
+			b.Score = func(model string, row schema.Vector) float64 {
 				if model == "champion" {
 					return 1 / (1 + row[0])
 				}
@@ -197,7 +198,7 @@ func TestOneCallerDoesNotDecideAboutTraffic(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := setup(t)
 			b.Serve(modelswap.Model{Name: "champion", Schema: b.Schema.Fingerprint()})
-			b.Score = func(model string, row predict.Vector) float64 {
+			b.Score = func(model string, row schema.Vector) float64 {
 				if model != "champion" && row[0] >= 2.5 {
 					return 0.99
 				}

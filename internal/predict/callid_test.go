@@ -9,6 +9,7 @@ import (
 
 	"gateway/internal/predict"
 	"gateway/internal/predict/predicttest"
+	"gateway/internal/schema"
 )
 
 // listener is a scorer that hears how its calls are named.
@@ -17,13 +18,13 @@ type listener struct {
 	ids []string
 }
 
-func (l *listener) Score(ctx context.Context, rows []predict.Vector, explain bool) (predict.Scores, error) {
+func (l *listener) Score(ctx context.Context, rows []schema.Vector, explain bool) (predict.Scores, error) {
 	l.ids = append(l.ids, predict.CallID(ctx))
 	return l.Scorer.Score(ctx, rows, explain)
 }
 
 func TestACallForOnePredictionBearsItsName(t *testing.T) {
-	schema := predict.Bank()
+	schema := schema.Bank()
 	scorer, store := &listener{Scorer: predicttest.Scorer{Model: "m"}}, predicttest.NewStore()
 	service := predict.NewService(schema, scorer, store, store, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	request := func(id string) predict.Request {

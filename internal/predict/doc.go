@@ -1,27 +1,13 @@
-// Package predict is the heart of the gateway: the feature schema, and
-// everything that follows from it.
+// Package predict answers predictions and takes outcomes.
 //
-// A [Schema] describes a customer: features, their types, ranges, categories
-// and defaults, and the label to be learned. From this one description come
+// [Service] lays a request over the stored features of its customer, checks it
+// against the feature schema, encodes it, asks the model and records the
+// prediction. What it asks is behind three ports: [Scorer] (a model),
+// [Customers] (stored features) and [Ledger] (what was predicted, and the outcome
+// of each prediction). [Importer] loads files of customers into the store.
 //
-//   - validation: [Schema.DecodeFeatures] and [Schema.SetText] turn JSON, CSV
-//     and exports into a [Record], and name every violation at once;
-//   - encoding: [Schema.Encode] turns a Record into a [Vector], the columns of
-//     numbers that the model sees. Training, evaluation and serving all go
-//     through it, so they cannot disagree;
-//   - a fingerprint that is stamped on data and models, so that a model never
-//     sees columns that mean something else than those it was trained on.
+// The package does not depend on HTTP, SQL, the files of models or the cloud.
 //
-// [Service] answers predictions and takes outcomes. What it asks lies behind
-// three ports: [Scorer] (a model), [Customers] (stored features) and [Ledger]
-// (what was predicted, and what became of it).
-//
-// The package knows nothing of HTTP, SQL, files of models or the cloud.
-//
-//	schema := predict.Bank()
-//	service := predict.NewService(schema, scorer, customers, ledger, log, registry)
-//	record := schema.NewRecord()
-//	violations, err := schema.DecodeFeatures(record, decoder, "/features/")
-//	…
+//	service := predict.NewService(schema.Bank(), scorer, customers, ledger, log, registry)
 //	prediction, err := service.Predict(ctx, predict.Request{Features: record})
 package predict

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"gateway/internal/failure"
+	"gateway/internal/schema"
 )
 
 // CustomerStore takes imported customers.
@@ -23,17 +24,17 @@ type CustomerStore interface {
 
 // Importer loads tables of customers into the customer store.
 type Importer struct {
-	schema *Schema
+	schema *schema.Schema
 	store  CustomerStore
 }
 
 // NewImporter makes an Importer.
-func NewImporter(schema *Schema, store CustomerStore) *Importer {
+func NewImporter(schema *schema.Schema, store CustomerStore) *Importer {
 	return &Importer{schema, store}
 }
 
 // Schema returns the schema that rows are held against.
-func (im *Importer) Schema() *Schema { return im.schema }
+func (im *Importer) Schema() *schema.Schema { return im.schema }
 
 // ImportOptions steers an import. The zero value imports all good rows in silence.
 type ImportOptions struct {
@@ -71,7 +72,7 @@ const importChunk = 1000
 // in the table, so importing the same file again updates the same customers.
 // The first real customers replace the generated ones. On an error the report
 // says what was imported before it.
-func (im *Importer) Import(ctx context.Context, t Table, opts ImportOptions) (ImportReport, error) {
+func (im *Importer) Import(ctx context.Context, t schema.Table, opts ImportOptions) (ImportReport, error) {
 	var report ImportReport
 	chunk := make([]Customer, 0, importChunk)
 	flush := func() error {
@@ -137,7 +138,7 @@ func (im *Importer) Import(ctx context.Context, t Table, opts ImportOptions) (Im
 	}
 }
 
-func (im *Importer) customer(row Row, number int64) (Customer, failure.Violations) {
+func (im *Importer) customer(row schema.Row, number int64) (Customer, failure.Violations) {
 	violations := row.Violations
 	if violations.Count() == 0 || !row.Features.IsEmpty() {
 		im.schema.AddMissing(&violations, row.Features, "")

@@ -12,17 +12,8 @@ import (
 	"gateway/internal/failure"
 	"gateway/internal/predict"
 	"gateway/internal/predict/predicttest"
+	"gateway/internal/schema"
 )
-
-// csvOf is a table of small's features from text.
-func csvOf(t testing.TB, s *predict.Schema, text string) predict.Table {
-	t.Helper()
-	table, err := predict.NewCSVTable(s, strings.NewReader(text), 1<<16)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return table
-}
 
 // watched is a store that notes the size of each call.
 type watched struct {
@@ -158,7 +149,7 @@ func TestImportTwiceUpdatesTheSameCustomers(t *testing.T) {
 func TestImportIDsOfTheFileWin(t *testing.T) {
 	s, store := parse(t, small), newWatched(t)
 	report, err := predict.NewImporter(s, store).Import(t.Context(),
-		predict.NewNDJSONTable(s, strings.NewReader(`{"customer_id":"a-7","age":34,"job":"admin.","y":0}`+"\n"+`{"age":35,"job":"admin."}`), 1<<16),
+		schema.NewNDJSONTable(s, strings.NewReader(`{"customer_id":"a-7","age":34,"job":"admin.","y":0}`+"\n"+`{"age":35,"job":"admin."}`), 1<<16),
 		predict.ImportOptions{})
 	sums(t, report)
 	if _, found := store.Customer("a-7"); err != nil || !found {
@@ -240,7 +231,7 @@ func TestImportFaults(t *testing.T) {
 		store := newWatched(t)
 		text := "{\"age\":34,\"job\":\"admin.\"}\n{\"age\":35,\"job\":\"admin.\"}\n" + strings.Repeat("x", 1<<15)
 		report, err := predict.NewImporter(s, store).Import(t.Context(),
-			predict.NewNDJSONTable(s, strings.NewReader(text), 1<<14), predict.ImportOptions{})
+			schema.NewNDJSONTable(s, strings.NewReader(text), 1<<14), predict.ImportOptions{})
 		if err == nil || err.Error() != "line 3 is too long" {
 			t.Errorf("error %v", err)
 		}

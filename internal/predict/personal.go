@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"strconv"
+
+	"gateway/internal/schema"
 )
 
 // PersonalHash turns the values of personal features into keyed hashes
@@ -36,7 +38,7 @@ func (h *PersonalHash) KeyID() string { return h.id }
 
 // append writes a JSON object of the hashes of those personal features that the
 // record has, or nothing if it has none.
-func (h *PersonalHash) append(dst []byte, s *Schema, r Record) []byte {
+func (h *PersonalHash) append(dst []byte, s *schema.Schema, r schema.Record) []byte {
 	mac := hmac.New(sha256.New, h.key)
 	var text, sum []byte
 	begin := byte('{')

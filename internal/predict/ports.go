@@ -3,6 +3,8 @@ package predict
 import (
 	"context"
 	"time"
+
+	"gateway/internal/schema"
 )
 
 // Scorer asks a model. Implementations are safe for concurrent use.
@@ -11,7 +13,7 @@ type Scorer interface {
 	// may not keep or change rows. With explain it also fills Contributions
 	// where the model's coefficients are known. Errors are *Error of kind
 	// Unavailable (no model yet, throttled), BadModel or Deadline.
-	Score(ctx context.Context, rows []Vector, explain bool) (Scores, error)
+	Score(ctx context.Context, rows []schema.Vector, explain bool) (Scores, error)
 }
 
 // Scores is what one model said about some rows.
@@ -96,7 +98,7 @@ type LabelledCustomer struct {
 type Request struct {
 	ID         string // the prediction's, if it was given one beforehand; empty: a new one
 	CustomerID string
-	Features   Record
+	Features   schema.Record
 	Explain    bool
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"gateway/internal/failure"
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 func TestARowWithoutAScoreLeavesItsNeighboursTheirs(t *testing.T) {
@@ -27,11 +28,11 @@ func TestARowWithoutAScoreLeavesItsNeighboursTheirs(t *testing.T) {
 	if n := len(b.store.Predictions()); n != 2 {
 		t.Errorf("%d predictions are in the ledger, want 2", n)
 	}
-	if _, err := b.Service.Score(t.Context(), []predict.Vector{{1}, {2}}, false); !errors.Is(err, bad) {
+	if _, err := b.Service.Score(t.Context(), []schema.Vector{{1}, {2}}, false); !errors.Is(err, bad) {
 		t.Errorf("a caller that needs all rows got %v", err)
 	}
 	b.scorer.Change = func(s *predict.Scores) { s.Errors = make([]error, 7) }
-	if _, err := b.Service.Score(t.Context(), []predict.Vector{{1}}, false); err == nil {
+	if _, err := b.Service.Score(t.Context(), []schema.Vector{{1}}, false); err == nil {
 		t.Error("seven errors for one row were taken")
 	}
 }

@@ -15,12 +15,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"gateway/internal/failure"
+	"gateway/internal/schema"
 )
 
 // Service predicts and learns what became of predictions. It is safe for
 // concurrent use.
 type Service struct {
-	schema    *Schema
+	schema    *schema.Schema
 	scorer    Scorer
 	customers Customers
 	ledger    Ledger
@@ -33,21 +34,10 @@ type Service struct {
 }
 
 // NewService wires a Service. Its metrics are registered with reg.
-func NewService(schema *Schema, scorer Scorer, customers Customers, ledger Ledger, log *slog.Logger, reg prometheus.Registerer) *Service {
-	s := &Service{schema: schema, scorer: scorer, customers: customers, ledger: ledger, log: log, metrics: newMetrics(reg)}
+func NewService(schema *schema.Schema, scorer Scorer, customers Customers, ledger Ledger, log *slog.Logger, reg prometheus.Registerer) *Service {
+	s := &Service{schema: schema, scorer: scorer, customers: customers, ledger: ledger, log: log, metrics: newMetrics(reg),
+		feature: schema.ColumnFeatures()}
 	s.works.New = func() any { return new(work) }
-	for i := range schema.Features {
-		f := &schema.Features[i]
-		columns := 1
-		if f.Type == Category && f.Encode == OneHot {
-			columns = len(f.Values)
-		}
-		for range columns {
-			if !f.Exclude {
-				s.feature = append(s.feature, i)
-			}
-		}
-	}
 	return s
 }
 
@@ -56,7 +46,7 @@ func NewService(schema *Schema, scorer Scorer, customers Customers, ledger Ledge
 func (s *Service) HashPersonal(h *PersonalHash) { s.personal = h }
 
 // Schema returns the schema that requests are held against.
-func (s *Service) Schema() *Schema { return s.schema }
+func (s *Service) Schema() *schema.Schema { return s.schema }
 
 // Predict answers one request. It may change the request's record, and keeps
 // nothing of it.
@@ -83,7 +73,7 @@ func (s *Service) PredictBatch(ctx context.Context, reqs []Request) []Result {
 type work struct {
 	req         [1]Request
 	result      [1]Result
-	rows        []Vector
+	rows        []schema.Vector
 	at          []int     // rows[k] belongs to request at[k]
 	numbers     []float64 // behind rows
 	predictions []Prediction
@@ -149,7 +139,7 @@ func (s *Service) predict(ctx context.Context, w *work, reqs []Request, results 
 
 // Score asks the model about encoded rows and checks its answer: as many
 // scores as rows, all of them finite. It is all of them or none.
-func (s *Service) Score(ctx context.Context, rows []Vector, explain bool) (Scores, error) {
+func (s *Service) Score(ctx context.Context, rows []schema.Vector, explain bool) (Scores, error) {
 	scores, _, err := s.ask(ctx, rows, explain, time.Now())
 	if err == nil {
 		err = scores.Err()
@@ -163,7 +153,7 @@ func (s *Service) Score(ctx context.Context, rows []Vector, explain bool) (Score
 // ask is Score, but for rows that have an error of their own. It begins now, and
 // tells when the answer was there: the clock is read on every request, and takes
 // as long as a feature.
-func (s *Service) ask(ctx context.Context, rows []Vector, explain bool, now time.Time) (scores Scores, answered time.Time, err error) {
+func (s *Service) ask(ctx context.Context, rows []schema.Vector, explain bool, now time.Time) (scores Scores, answered time.Time, err error) {
 	scores, err = s.scorer.Score(ctx, rows, explain)
 	if err == nil {
 		err = s.checkScores(scores, len(rows))
@@ -258,7 +248,7 @@ func (s *Service) needsStored(req *Request) bool {
 // not allow counts as absent, because others may write to the store and schemas
 // change: its feature takes the default or, without one, is missing, and the
 // caller is told so. A default hides that, so each such value is counted.
-func (s *Service) decodeStored(text []byte) (Record, error) {
+func (s *Service) decodeStored(text []byte) (schema.Record, error) {
 	return s.schema.DecodeStored(text, func(feature int, code string) {
 		s.metrics.stored.WithLabelValues(s.schema.Features[feature].Name, code).Inc()
 	})

@@ -23,12 +23,13 @@ import (
 	"gateway/internal/failure"
 	"gateway/internal/predict"
 	"gateway/internal/predict/predicttest"
+	"gateway/internal/schema"
 )
 
 // bench is a service on small's schema with everything around it.
 type bench struct {
 	*predict.Service
-	schema   *predict.Schema
+	schema   *schema.Schema
 	scorer   *predicttest.Scorer
 	store    *predicttest.Store
 	log      *bytes.Buffer
@@ -41,7 +42,7 @@ func setup(t testing.TB, text string) *bench {
 	t.Helper()
 	b := &bench{schema: parse(t, text), store: predicttest.NewStore(), log: new(bytes.Buffer), registry: prometheus.NewRegistry()}
 	b.scorer = &predicttest.Scorer{Model: "model-1", Schema: b.schema.Fingerprint(),
-		Func: func(row predict.Vector) float64 { return row[0] / 100 }}
+		Func: func(row schema.Vector) float64 { return row[0] / 100 }}
 	b.put(t, "10042", `{"age":50,"job":"services","month":"may","rate":2}`)
 	b.Service = predict.NewService(b.schema, b.scorer, b.store, b.store, slog.New(slog.NewTextHandler(b.log, nil)), b.registry)
 	return b
@@ -130,7 +131,7 @@ func TestPredict(t *testing.T) {
 				t.Fatal(err)
 			}
 			row := b.scorer.Calls()[0][0]
-			if csv := string(predict.AppendCSV(nil, row)); csv != tt.row {
+			if csv := string(schema.AppendCSV(nil, row)); csv != tt.row {
 				t.Errorf("the model saw %s, want %s", csv, tt.row)
 			}
 			label := 0
@@ -496,7 +497,7 @@ func TestReasonsSumTheColumnsOfAFeature(t *testing.T) {
 }
 
 func TestReasonsAreTheFiveLargestAndSkipExcludedFeatures(t *testing.T) {
-	bank := strings.Replace(string(predict.BankYAML()), "{name: marital,", "{name: marital, exclude: true,", 1)
+	bank := strings.Replace(string(schema.BankYAML()), "{name: marital,", "{name: marital, exclude: true,", 1)
 	s := parse(t, bank)
 	scorer := &predicttest.Scorer{Weights: make([]float64, s.Width())}
 	for i, column := range s.Columns() {
@@ -523,7 +524,7 @@ func TestPersonalFeaturesStayOutOfTheLedger(t *testing.T) {
 	if p := b.store.Predictions(); string(p[0].Features) != `{"month":"may","rate":2}` {
 		t.Errorf("ledger: %s", p[0].Features)
 	}
-	if csv := string(predict.AppendCSV(nil, b.scorer.Calls()[0][0])); csv != "20,0,1,0,3,2" {
+	if csv := string(schema.AppendCSV(nil, b.scorer.Calls()[0][0])); csv != "20,0,1,0,3,2" {
 		t.Errorf("the model saw %s", csv)
 	}
 	if text, _ := b.store.Features(t.Context(), []string{"10042"}); !strings.Contains(string(text["10042"]), `"age":50`) {

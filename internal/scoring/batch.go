@@ -12,6 +12,7 @@ import (
 
 	"gateway/internal/failure"
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // # The rule of micro-batching
@@ -123,7 +124,7 @@ func NewBatch(scorer predict.Scorer, o BatchOptions, reg prometheus.Registerer) 
 
 // Score implements predict.Scorer. A row that the model cannot score has its error
 // in Scores.Errors where others of the same request have scores.
-func (b *Batch) Score(ctx context.Context, rows []predict.Vector, explain bool) (predict.Scores, error) {
+func (b *Batch) Score(ctx context.Context, rows []schema.Vector, explain bool) (predict.Scores, error) {
 	if len(rows) == 0 {
 		return predict.Scores{}, nil
 	}
@@ -175,7 +176,7 @@ func (b *Batch) Score(ctx context.Context, rows []predict.Vector, explain bool) 
 
 // alone makes the call of a single request in its caller's goroutine and context.
 // The slot is taken already.
-func (b *Batch) alone(ctx context.Context, rows []predict.Vector, explain bool, t ticket) (predict.Scores, error) {
+func (b *Batch) alone(ctx context.Context, rows []schema.Vector, explain bool, t ticket) (predict.Scores, error) {
 	if d, ok := ctx.Deadline(); !ok || d.Sub(t.begun) > b.o.Timeout {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, b.o.Timeout)
@@ -271,7 +272,7 @@ func (b *Batch) size() int {
 
 // rowsPerPart returns how many rows of a new request one call should have; a
 // request with more is split. b.mu is held.
-func (b *Batch) rowsPerPart(rows []predict.Vector) int {
+func (b *Batch) rowsPerPart(rows []schema.Vector) int {
 	most := b.queue.rowsPerCall(rows)
 	if len(rows) <= smallRows {
 		return most
@@ -390,7 +391,7 @@ func (b *Batch) leave(w *waiter) bool {
 
 // ask calls the scorer and checks that the answer has as many scores as rows. A
 // panic of the scorer becomes an error, because other requests share the process.
-func (b *Batch) ask(ctx context.Context, rows []predict.Vector, explain bool) (scores predict.Scores, err error) {
+func (b *Batch) ask(ctx context.Context, rows []schema.Vector, explain bool) (scores predict.Scores, err error) {
 	b.metrics.rows.Observe(float64(len(rows)))
 	defer func() {
 		if r := recover(); r != nil {

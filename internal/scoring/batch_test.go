@@ -14,6 +14,7 @@ import (
 
 	"gateway/internal/failure"
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 	"gateway/internal/scoring"
 )
 
@@ -27,12 +28,12 @@ type gate struct {
 // held is a call at the gate.
 type held struct {
 	ctx     context.Context
-	rows    []predict.Vector // as they are when they are read
+	rows    []schema.Vector // as they are when they are read
 	explain bool
 	answer  chan func(*predict.Scores) error
 }
 
-func (g *gate) Score(ctx context.Context, rows []predict.Vector, explain bool) (predict.Scores, error) {
+func (g *gate) Score(ctx context.Context, rows []schema.Vector, explain bool) (predict.Scores, error) {
 	h := &held{ctx: ctx, rows: rows, explain: explain, answer: make(chan func(*predict.Scores) error, 1)}
 	g.mu.Lock()
 	g.calls = append(g.calls, h)
@@ -134,10 +135,10 @@ func onGate(t *testing.T, o scoring.BatchOptions, f func(t *testing.T, b *gated)
 	})
 }
 
-func vectors(firsts ...float64) []predict.Vector {
-	var rows []predict.Vector
+func vectors(firsts ...float64) []schema.Vector {
+	var rows []schema.Vector
 	for _, x := range firsts {
-		rows = append(rows, predict.Vector{x, -1})
+		rows = append(rows, schema.Vector{x, -1})
 	}
 	return rows
 }
@@ -152,11 +153,11 @@ func sequence(from float64, n int) []float64 {
 }
 
 // ask sends a request, and returns when it is on its way.
-func (b *gated) ask(ctx context.Context, rows []predict.Vector) *request {
+func (b *gated) ask(ctx context.Context, rows []schema.Vector) *request {
 	return b.send(ctx, rows, false)
 }
 
-func (b *gated) send(ctx context.Context, rows []predict.Vector, explain bool) *request {
+func (b *gated) send(ctx context.Context, rows []schema.Vector, explain bool) *request {
 	ctx, cancel := context.WithCancel(ctx)
 	a := &request{cancel: cancel, done: make(chan struct{})}
 	begun := time.Now()

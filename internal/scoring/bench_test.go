@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 	"gateway/internal/scoring"
 )
 
@@ -17,7 +18,7 @@ import (
 // part of every figure below.
 type instant struct{}
 
-func (instant) Score(_ context.Context, rows []predict.Vector, _ bool) (predict.Scores, error) {
+func (instant) Score(_ context.Context, rows []schema.Vector, _ bool) (predict.Scores, error) {
 	return predict.Scores{Model: "m", Score: make([]float64, len(rows)), Label: make([]int, len(rows))}, nil
 }
 
@@ -29,7 +30,7 @@ type naive struct {
 }
 
 type naiveRequest struct {
-	rows   []predict.Vector
+	rows   []schema.Vector
 	answer chan naiveAnswer
 }
 
@@ -70,7 +71,7 @@ func (n *naive) collect() {
 	}
 }
 
-func (n *naive) Score(ctx context.Context, rows []predict.Vector, _ bool) (predict.Scores, error) {
+func (n *naive) Score(ctx context.Context, rows []schema.Vector, _ bool) (predict.Scores, error) {
 	r := naiveRequest{rows, make(chan naiveAnswer, 1)}
 	n.in <- r
 	select {
@@ -113,7 +114,7 @@ func BenchmarkBatch(b *testing.B) {
 // others meet it in flight.
 type busy struct{ instant }
 
-func (s busy) Score(ctx context.Context, rows []predict.Vector, explain bool) (predict.Scores, error) {
+func (s busy) Score(ctx context.Context, rows []schema.Vector, explain bool) (predict.Scores, error) {
 	time.Sleep(50 * time.Microsecond)
 	return s.instant.Score(ctx, rows, explain)
 }
@@ -138,7 +139,7 @@ func concurrently(b *testing.B, callers int, scorer predict.Scorer) {
 	var all sync.WaitGroup
 	for i := range callers {
 		all.Go(func() {
-			rows := []predict.Vector{make(predict.Vector, 65)}
+			rows := []schema.Vector{make(schema.Vector, 65)}
 			for n := i; n < b.N; n += callers {
 				if _, err := scorer.Score(ctx, rows, false); err != nil {
 					b.Error(err)

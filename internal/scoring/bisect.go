@@ -7,6 +7,7 @@ import (
 
 	"gateway/internal/failure"
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // A call that fails because of its content is repeated in halves, until each bad row
@@ -61,7 +62,7 @@ func halvings(n int) int { return bits.Len(uint(n - 1)) }
 
 // ask makes one of the further calls. If a bound is reached it makes none and returns
 // the error of the last call and false.
-func (s *bisector) ask(rows []predict.Vector, stands error) (predict.Scores, error, bool) {
+func (s *bisector) ask(rows []schema.Vector, stands error) (predict.Scores, error, bool) {
 	if s.left == 0 || s.ctx.Err() != nil {
 		return predict.Scores{}, stands, false
 	}
@@ -87,7 +88,7 @@ func (b *Batch) bisect(ctx context.Context, c *call, err error) {
 }
 
 // requests answers requests whose rows failed together with err.
-func (s *bisector) requests(to []*waiter, rows []predict.Vector, err error) {
+func (s *bisector) requests(to []*waiter, rows []schema.Vector, err error) {
 	if len(to) == 1 {
 		scores, err := s.rows(rows, err)
 		s.b.deliver(to, scores, err)
@@ -101,7 +102,7 @@ func (s *bisector) requests(to []*waiter, rows []predict.Vector, err error) {
 	s.half(to[half:], rows[at:], err)
 }
 
-func (s *bisector) half(to []*waiter, rows []predict.Vector, stands error) {
+func (s *bisector) half(to []*waiter, rows []schema.Vector, stands error) {
 	scores, err, asked := s.ask(rows, stands)
 	if err != nil && asked && splittable(err) {
 		s.requests(to, rows, err)
@@ -112,11 +113,11 @@ func (s *bisector) half(to []*waiter, rows []predict.Vector, stands error) {
 
 // bisectRows scores those rows of one request that can be scored. All its rows
 // failed together with err.
-func (b *Batch) bisectRows(ctx context.Context, rows []predict.Vector, explain bool, err error) (predict.Scores, error) {
+func (b *Batch) bisectRows(ctx context.Context, rows []schema.Vector, explain bool, err error) (predict.Scores, error) {
 	return b.newBisector(ctx, halvings(len(rows)), explain).rows(rows, err)
 }
 
-func (s *bisector) rows(rows []predict.Vector, err error) (predict.Scores, error) {
+func (s *bisector) rows(rows []schema.Vector, err error) (predict.Scores, error) {
 	if len(rows) == 1 {
 		s.b.metrics.isolated.Inc()
 		return predict.Scores{}, err
@@ -127,7 +128,7 @@ func (s *bisector) rows(rows []predict.Vector, err error) (predict.Scores, error
 }
 
 // rowsFrom fills in the rows that begin at from and failed together with err.
-func (s *bisector) rowsFrom(j *join, rows []predict.Vector, from int, err error) {
+func (s *bisector) rowsFrom(j *join, rows []schema.Vector, from int, err error) {
 	if len(rows) == 1 {
 		s.b.metrics.isolated.Inc()
 		j.fail(from, 1, err)

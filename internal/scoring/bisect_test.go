@@ -14,6 +14,7 @@ import (
 
 	"gateway/internal/failure"
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 	"gateway/internal/scoring"
 )
 
@@ -25,7 +26,7 @@ type picky struct {
 	err   *failure.Error // instead of "a row is bad"
 }
 
-func (p *picky) Score(_ context.Context, rows []predict.Vector, _ bool) (predict.Scores, error) {
+func (p *picky) Score(_ context.Context, rows []schema.Vector, _ bool) (predict.Scores, error) {
 	p.mu.Lock()
 	p.calls++
 	p.mu.Unlock()
@@ -47,7 +48,7 @@ func (p *picky) Score(_ context.Context, rows []predict.Vector, _ bool) (predict
 // together asks with all requests at once; the first goes out alone and the
 // others gather. It returns how many sound rows were not scored, and checks
 // that nothing else is wrong.
-func together(t *testing.T, model *picky, requests [][]predict.Vector) (unscored int) {
+func together(t *testing.T, model *picky, requests [][]schema.Vector) (unscored int) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		b := scoring.NewBatch(model, scoring.BatchOptions{MaxRows: 64, MaxCalls: 1}, prometheus.NewRegistry())
@@ -89,16 +90,16 @@ func together(t *testing.T, model *picky, requests [][]predict.Vector) (unscored
 
 // requestsOf makes requests of the given sizes, numbered through, of which those
 // in bad are below zero.
-func requestsOf(sizes []int, bad map[int]bool) (requests [][]predict.Vector) {
+func requestsOf(sizes []int, bad map[int]bool) (requests [][]schema.Vector) {
 	n := 0
 	for _, size := range sizes {
-		var rows []predict.Vector
+		var rows []schema.Vector
 		for range size {
 			x := float64(n)
 			if bad[n] {
 				x = -1 - x
 			}
-			rows = append(rows, predict.Vector{x})
+			rows = append(rows, schema.Vector{x})
 			n++
 		}
 		requests = append(requests, rows)

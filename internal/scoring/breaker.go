@@ -13,6 +13,7 @@ import (
 
 	"gateway/internal/failure"
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // A Breaker stops calls only where no call would be answered. If half of all
@@ -95,7 +96,7 @@ func (b *Breaker) changed(event circuitbreaker.StateChangedEvent) {
 }
 
 // Score implements predict.Scorer.
-func (b *Breaker) Score(ctx context.Context, rows []predict.Vector, explain bool) (predict.Scores, error) {
+func (b *Breaker) Score(ctx context.Context, rows []schema.Vector, explain bool) (predict.Scores, error) {
 	if !b.circuit.TryAcquirePermit() {
 		b.metrics.refused.Inc()
 		return predict.Scores{}, b.refusal()

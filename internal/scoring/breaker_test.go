@@ -15,6 +15,7 @@ import (
 
 	"gateway/internal/failure"
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 	"gateway/internal/scoring"
 )
 
@@ -25,7 +26,7 @@ type model struct {
 	do    func(ctx context.Context) error
 }
 
-func (m *model) Score(ctx context.Context, rows []predict.Vector, _ bool) (predict.Scores, error) {
+func (m *model) Score(ctx context.Context, rows []schema.Vector, _ bool) (predict.Scores, error) {
 	m.mu.Lock()
 	m.calls++
 	do := m.do
@@ -76,7 +77,7 @@ func newCircuit(t *testing.T, o scoring.BreakerOptions) *circuit {
 func (c *circuit) ask(patience time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	_, err := c.Score(ctx, []predict.Vector{{1}}, false)
+	_, err := c.Score(ctx, []schema.Vector{{1}}, false)
 	return err
 }
 
@@ -324,7 +325,7 @@ func TestCallsFromBeforeSayNothing(t *testing.T) {
 
 func BenchmarkBreaker(b *testing.B) {
 	breaker := scoring.NewBreaker(answers{}, scoring.BreakerOptions{}, prometheus.NewRegistry())
-	rows := []predict.Vector{{1}}
+	rows := []schema.Vector{{1}}
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := breaker.Score(context.Background(), rows, false); err != nil {
@@ -336,7 +337,7 @@ func BenchmarkBreaker(b *testing.B) {
 // answers is a model that costs nothing.
 type answers struct{}
 
-func (answers) Score(context.Context, []predict.Vector, bool) (predict.Scores, error) {
+func (answers) Score(context.Context, []schema.Vector, bool) (predict.Scores, error) {
 	return predict.Scores{}, nil
 }
 

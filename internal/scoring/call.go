@@ -8,16 +8,17 @@ import (
 
 	"gateway/internal/failure"
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // call is a call of the endpoint and its requests. Its slices are reused.
 type call struct {
 	explain bool
-	waiters []*waiter        // its requests, in order
-	size    int              // rows
-	maxRows int              // that it may have
-	rows    []predict.Vector // of all waiters, copied
-	numbers []float64        // behind rows
+	waiters []*waiter       // its requests, in order
+	size    int             // rows
+	maxRows int             // that it may have
+	rows    []schema.Vector // of all waiters, copied
+	numbers []float64       // behind rows
 	ticket  ticket
 
 	present int // callers who still wait; guarded by Batch.mu

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // Endpoint is a remote model without anything before it: each Score is a call.
@@ -76,7 +77,7 @@ func Remote(endpoint Endpoint, o Options, reg prometheus.Registerer) *Chain {
 
 // Score implements predict.Scorer. A row that the model cannot score has its
 // error in Scores.Errors where others of the same request have scores.
-func (c *Chain) Score(ctx context.Context, rows []predict.Vector, explain bool) (predict.Scores, error) {
+func (c *Chain) Score(ctx context.Context, rows []schema.Vector, explain bool) (predict.Scores, error) {
 	return c.batch.Score(ctx, rows, explain)
 }
 

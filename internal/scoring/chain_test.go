@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 	"gateway/internal/scoring"
 )
 
@@ -38,7 +39,7 @@ func (s *spans) Scorer(next predict.Scorer) predict.Scorer {
 	return s
 }
 
-func (s *spans) Score(ctx context.Context, rows []predict.Vector, explain bool) (predict.Scores, error) {
+func (s *spans) Score(ctx context.Context, rows []schema.Vector, explain bool) (predict.Scores, error) {
 	s.mu.Lock()
 	s.calls++
 	s.mu.Unlock()

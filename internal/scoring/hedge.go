@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // Hedge is a predict.Scorer that asks another one. Where the first call takes
@@ -72,7 +73,7 @@ type hedged struct {
 }
 
 // Score implements predict.Scorer.
-func (h *Hedge) Score(ctx context.Context, rows []predict.Vector, explain bool) (predict.Scores, error) {
+func (h *Hedge) Score(ctx context.Context, rows []schema.Vector, explain bool) (predict.Scores, error) {
 	begun := time.Now()
 	after := h.begin()
 	if after == 0 {
@@ -125,7 +126,7 @@ func (h *Hedge) Score(ctx context.Context, rows []predict.Vector, explain bool) 
 
 // ask makes one of the two calls. A panic of the scorer becomes an error, because
 // it would end the process.
-func (h *Hedge) ask(ctx context.Context, rows []predict.Vector, explain, second bool, to chan<- hedged) {
+func (h *Hedge) ask(ctx context.Context, rows []schema.Vector, explain, second bool, to chan<- hedged) {
 	a := hedged{second: second}
 	defer func() {
 		if cause := recover(); cause != nil {

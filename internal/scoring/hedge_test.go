@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 	"gateway/internal/scoring"
 )
 
@@ -23,7 +24,7 @@ type instances struct {
 	left  atomic.Int64
 }
 
-func (i *instances) Score(ctx context.Context, rows []predict.Vector, _ bool) (predict.Scores, error) {
+func (i *instances) Score(ctx context.Context, rows []schema.Vector, _ bool) (predict.Scores, error) {
 	n := i.calls.Add(1)
 	took, err := i.call(n)
 	select {
@@ -52,7 +53,7 @@ func newHedge(i *instances, after time.Duration, spare func() bool) *scoring.Hed
 func timed(t *testing.T, h *scoring.Hedge) (time.Duration, error) {
 	t.Helper()
 	begun := time.Now()
-	out, err := h.Score(t.Context(), []predict.Vector{{.25}, {.75}}, false)
+	out, err := h.Score(t.Context(), []schema.Vector{{.25}, {.75}}, false)
 	if err == nil && (len(out.Score) != 2 || out.Score[0] != .25 || out.Score[1] != .75) {
 		t.Errorf("got %v", out.Score)
 	}
@@ -193,7 +194,7 @@ func TestACallerWhoLeavesEndsBothCalls(t *testing.T) {
 		}
 		ctx, leave := context.WithTimeout(t.Context(), time.Second)
 		defer leave()
-		if _, err := h.Score(ctx, []predict.Vector{{1}}, false); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := h.Score(ctx, []schema.Vector{{1}}, false); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v", err)
 		}
 		synctest.Wait()

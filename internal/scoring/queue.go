@@ -6,13 +6,14 @@ import (
 	"time"
 
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // waiter is a request that waits for a slot, then for its call. Batch.mu guards all
 // fields but done and timer until the request is answered.
 type waiter struct {
 	ctx      context.Context
-	rows     []predict.Vector // the caller's memory: not read after the caller has left
+	rows     []schema.Vector // the caller's memory: not read after the caller has left
 	explain  bool
 	part     bool // of a larger request
 	since    time.Time
@@ -39,7 +40,7 @@ const (
 	answered
 )
 
-func (b *Batch) newWaiter(ctx context.Context, rows []predict.Vector, explain bool, now time.Time) *waiter {
+func (b *Batch) newWaiter(ctx context.Context, rows []schema.Vector, explain bool, now time.Time) *waiter {
 	w, ok := b.waiters.Get().(*waiter)
 	if !ok {
 		w = &waiter{done: make(chan struct{}, 1), home: &b.waiters}
@@ -153,7 +154,7 @@ type batchQueue struct {
 func (q *batchQueue) init(maxRows, maxBytes int) { q.maxRows, q.maxBytes = maxRows, maxBytes }
 
 // rowsPerCall returns the maximum number of rows like these in one call.
-func (q *batchQueue) rowsPerCall(rows []predict.Vector) int {
+func (q *batchQueue) rowsPerCall(rows []schema.Vector) int {
 	if len(rows) <= 1 {
 		return 1
 	}
@@ -161,7 +162,7 @@ func (q *batchQueue) rowsPerCall(rows []predict.Vector) int {
 }
 
 // fit returns how many rows of this width MaxBytes allows; at least 1.
-func (q *batchQueue) fit(row predict.Vector) int {
+func (q *batchQueue) fit(row schema.Vector) int {
 	return max(1, q.maxBytes/(cellBytes*max(1, len(row))))
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"gateway/internal/failure"
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 	"gateway/internal/scoring"
 )
 
@@ -83,7 +84,7 @@ func (e *endpoint) turn(ctx context.Context) error {
 	return e.late(ctx)
 }
 
-func (e *endpoint) Score(ctx context.Context, rows []predict.Vector, _ bool) (predict.Scores, error) {
+func (e *endpoint) Score(ctx context.Context, rows []schema.Vector, _ bool) (predict.Scores, error) {
 	e.mu.Lock()
 	e.calls++
 	e.rows += len(rows)
@@ -151,9 +152,9 @@ func (c *crowd) allAnswered() {
 func (c *crowd) chunk(rows int) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
-	question := make([]predict.Vector, rows)
+	question := make([]schema.Vector, rows)
 	for i := range question {
-		question[i] = predict.Vector{rand.Float64(), 1}
+		question[i] = schema.Vector{rand.Float64(), 1}
 	}
 	scores, err := c.batch.Score(ctx, question, false)
 	for i := range scores.Score {
@@ -169,9 +170,9 @@ func (c *crowd) chunk(rows int) error {
 func (c *crowd) ask(timeout time.Duration, rows int) error {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	question := make([]predict.Vector, rows)
+	question := make([]schema.Vector, rows)
 	for i := range question {
-		question[i] = predict.Vector{rand.Float64(), 1}
+		question[i] = schema.Vector{rand.Float64(), 1}
 	}
 	begun := time.Now()
 	scores, err := c.batch.Score(ctx, question, false)

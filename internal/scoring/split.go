@@ -7,6 +7,7 @@ import (
 
 	"gateway/internal/failure"
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // join collects the scores of one request from the calls of its parts.
@@ -125,7 +126,7 @@ const askAgain = 4
 // scoreParts scores a request in parts of size rows, which are queued together. Rows
 // to be scored again are queued after them, in parts of the maximum size of a call:
 // the rows of a request that fits one call are then of one model.
-func (b *Batch) scoreParts(ctx context.Context, rows []predict.Vector, explain bool, size int) (predict.Scores, error) {
+func (b *Batch) scoreParts(ctx context.Context, rows []schema.Vector, explain bool, size int) (predict.Scores, error) {
 	j := newJoin(len(rows))
 	todo := parts(len(rows), size)
 	for again := 0; len(todo) > 0; again++ {

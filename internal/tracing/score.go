@@ -11,6 +11,7 @@ import (
 
 	"gateway/internal/failure"
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // Link begins the span of a call that several requests share. Such a call is in
@@ -46,7 +47,7 @@ type scorer struct {
 }
 
 // Score implements predict.Scorer.
-func (s *scorer) Score(ctx context.Context, rows []predict.Vector, explain bool) (predict.Scores, error) {
+func (s *scorer) Score(ctx context.Context, rows []schema.Vector, explain bool) (predict.Scores, error) {
 	if of := trace.SpanContextFromContext(ctx); !of.IsSampled() {
 		if of.IsValid() {
 			ctx = s.outgoing(ctx) // those behind us shall not keep it either

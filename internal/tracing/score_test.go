@@ -14,6 +14,7 @@ import (
 
 	"gateway/internal/failure"
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 	"gateway/internal/scoring"
 	"gateway/internal/tracing/tracetest"
 )
@@ -28,7 +29,7 @@ type endpoint struct {
 }
 
 // Score implements predict.Scorer.
-func (e *endpoint) Score(ctx context.Context, rows []predict.Vector, _ bool) (predict.Scores, error) {
+func (e *endpoint) Score(ctx context.Context, rows []schema.Vector, _ bool) (predict.Scores, error) {
 	e.mu.Lock()
 	e.sent = append(e.sent, predict.TraceContextOf(ctx))
 	e.mu.Unlock()
@@ -54,7 +55,7 @@ func (b *bundle) ask(scorer predict.Scorer, parent string) error {
 	r.Header.Set("Tracestate", "vendor=1")
 	ctx, _ := b.Begin(r)
 	defer b.End(ctx, "POST", "/predict", 200, 1, "m1")
-	_, err := scorer.Score(ctx, []predict.Vector{{1}}, false)
+	_, err := scorer.Score(ctx, []schema.Vector{{1}}, false)
 	return err
 }
 
@@ -71,7 +72,7 @@ func TestACallOfTheEndpointIsASpanInTheRequestsTrace(t *testing.T) {
 	if err := b.ask(scorer, kept); err == nil {
 		t.Fatal("no error")
 	}
-	if _, err := scorer.Score(t.Context(), []predict.Vector{{1}}, false); err == nil { // a renewal's, say
+	if _, err := scorer.Score(t.Context(), []schema.Vector{{1}}, false); err == nil { // a renewal's, say
 		t.Fatal("no error")
 	}
 	spans := b.sent()

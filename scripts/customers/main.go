@@ -21,6 +21,7 @@ import (
 	"gateway/internal/demo"
 	"gateway/internal/export"
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 func main() {
@@ -28,7 +29,7 @@ func main() {
 	seed := flag.Uint64("seed", 1, "the same seed gives the same customers")
 	folder := flag.String("export", "", "write an export into this `folder` instead of CSV to standard output")
 	flag.Parse()
-	schema := predict.Bank()
+	schema := schema.Bank()
 	each := func(do func(predict.Customer) error) error { return demo.Each(schema, *n, *seed, do) }
 	var err error
 	if *folder != "" {
@@ -64,7 +65,7 @@ func (t target) WriteFile(_ context.Context, name string, write func(io.Writer) 
 }
 
 // writeCSV writes customers as `gateway import` reads them: id, features, label.
-func writeCSV(to io.Writer, schema *predict.Schema, each func(func(predict.Customer) error) error) error {
+func writeCSV(to io.Writer, schema *schema.Schema, each func(func(predict.Customer) error) error) error {
 	out := csv.NewWriter(to)
 	row := []string{schema.ID}
 	for _, f := range schema.Features {

@@ -10,21 +10,22 @@ import (
 	"gateway/internal/demo"
 	"gateway/internal/export"
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 const customers = 500
 
 func each(do func(predict.Customer) error) error {
-	return demo.Each(predict.Bank(), customers, 1, do)
+	return demo.Each(schema.Bank(), customers, 1, do)
 }
 
 func TestTheCSVIsWhatTheCustomersAre(t *testing.T) {
-	schema := predict.Bank()
+	s := schema.Bank()
 	var text bytes.Buffer
-	if err := writeCSV(&text, schema, each); err != nil {
+	if err := writeCSV(&text, s, each); err != nil {
 		t.Fatal(err)
 	}
-	table, err := predict.NewCSVTable(schema, &text, 1<<10)
+	table, err := schema.NewCSVTable(s, &text, 1<<10)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +34,7 @@ func TestTheCSVIsWhatTheCustomersAre(t *testing.T) {
 		if err != nil || row.Violations.Count() > 0 {
 			t.Fatalf("row of %s: %v %v", c.ID, row.Violations, err)
 		}
-		features := schema.AppendFeatures(nil, row.Features, true)
+		features := s.AppendFeatures(nil, row.Features, true)
 		same := row.Label == nil && c.Label == nil || row.Label != nil && c.Label != nil && *row.Label == *c.Label
 		if row.CustomerID != c.ID || !bytes.Equal(features, c.Features) || !same {
 			t.Errorf("the row of %s is of %s, with %s", c.ID, row.CustomerID, features)
@@ -50,7 +51,7 @@ func TestTheCSVIsWhatTheCustomersAre(t *testing.T) {
 
 func TestTheExportCanBeConverted(t *testing.T) {
 	folder, labelled := t.TempDir(), int64(0)
-	_, err := export.Write(t.Context(), target(folder), export.Meta{Schema: predict.Bank(), ID: "test", PartItems: 200}, each)
+	_, err := export.Write(t.Context(), target(folder), export.Meta{Schema: schema.Bank(), ID: "test", PartItems: 200}, each)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +68,7 @@ func TestTheExportCanBeConverted(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	report, err := export.Convert(t.Context(), predict.Bank(), r, export.Outputs{All: io.Discard}, export.Options{TempDir: t.TempDir()})
+	report, err := export.Convert(t.Context(), schema.Bank(), r, export.Outputs{All: io.Discard}, export.Options{TempDir: t.TempDir()})
 	if err != nil || report.Items != customers || report.Rows != labelled {
 		t.Errorf("%d items gave %d rows, want %d and %d (%v)", report.Items, report.Rows, customers, labelled, err)
 	}

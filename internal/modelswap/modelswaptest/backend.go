@@ -14,6 +14,7 @@ import (
 	"gateway/internal/failure"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // Platform is what a back end fills.
@@ -22,7 +23,7 @@ type Platform struct {
 	Trainer  modelswap.Trainer
 	Deployer modelswap.Deployer
 	Scorer   predict.Scorer
-	Schema   *predict.Schema
+	Schema   *schema.Schema
 }
 
 // TestPlatform checks what the ports of every back end must do, in the order
@@ -168,10 +169,10 @@ func TestPlatform(t *testing.T, open func(t *testing.T) Platform) {
 }
 
 // platformRows are rows in which the first number decides.
-func platformRows(n int) []predict.Vector {
-	rows := make([]predict.Vector, n)
+func platformRows(n int) []schema.Vector {
+	rows := make([]schema.Vector, n)
 	for i := range rows {
-		rows[i] = predict.Vector{float64((i * 37) % 100), float64(i % 7)}
+		rows[i] = schema.Vector{float64((i * 37) % 100), float64(i % 7)}
 	}
 	return rows
 }
@@ -185,7 +186,7 @@ func (p Platform) job(t *testing.T, model string, n int) modelswap.TrainingJob {
 		if row[0]+5*row[1]+float64(i%11) > 70 {
 			label = 1
 		}
-		text.Write(append(predict.AppendTrainingCSV(nil, label, row), '\n'))
+		text.Write(append(schema.AppendTrainingCSV(nil, label, row), '\n'))
 	}
 	folder := "renewals/" + model
 	for _, name := range []string{"train.csv", "holdout.csv"} {

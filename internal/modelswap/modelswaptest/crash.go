@@ -10,6 +10,7 @@ import (
 
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // Crash stands between an engine and its ports and calls reach, with the name
@@ -191,7 +192,7 @@ func (c crashDeployer) RegisterModel(ctx context.Context, name, artifact, schema
 	return c.around("RegisterModel", func() error { return c.Deployer.RegisterModel(ctx, name, artifact, schema) })
 }
 
-func (c crashDeployer) ScoreWith(ctx context.Context, name string, rows []predict.Vector) ([]float64, error) {
+func (c crashDeployer) ScoreWith(ctx context.Context, name string, rows []schema.Vector) ([]float64, error) {
 	c.reach(c.number("ScoreWith") + " before")
 	return c.Deployer.ScoreWith(ctx, name, rows)
 }
@@ -214,7 +215,7 @@ type crashScorer struct {
 	*crash
 }
 
-func (c crashScorer) Score(ctx context.Context, rows []predict.Vector, explain bool) (predict.Scores, error) {
+func (c crashScorer) Score(ctx context.Context, rows []schema.Vector, explain bool) (predict.Scores, error) {
 	c.reach("Score before")
 	scores, err := c.Scorer.Score(ctx, rows, explain)
 	c.reach("Score after")

@@ -14,15 +14,16 @@ import (
 	"gateway/internal/failure"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // Backend fills every port of an engine in memory. Its fields may be set
 // before the engine runs.
 type Backend struct {
-	Schema    *predict.Schema
+	Schema    *schema.Schema
 	Customers []predict.Customer
 	// Score is how the model called name scores a row; nil scores by the first column.
-	Score func(name string, row predict.Vector) float64
+	Score func(name string, row schema.Vector) float64
 	// Live overrides what the live path answers, for tests of `verify`.
 	Live func(predict.Scores) predict.Scores
 	// Platform are models that the platform has and that no renewal made.
@@ -63,7 +64,7 @@ type lease struct {
 }
 
 // New makes a back end for a schema with customers.
-func New(schema *predict.Schema, customers []predict.Customer) *Backend {
+func New(schema *schema.Schema, customers []predict.Customer) *Backend {
 	return &Backend{Schema: schema, Customers: customers,
 		calls: map[string]int{}, renewals: map[string][]byte{}, states: map[string]modelswap.State{},
 		revision: map[string]int64{}, lease: map[string]lease{}, cancel: map[string]bool{}, frozen: map[string]chan struct{}{},

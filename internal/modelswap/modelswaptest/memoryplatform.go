@@ -14,6 +14,7 @@ import (
 	"gateway/internal/failure"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // StartExport implements modelswap.Exporter.
@@ -118,7 +119,7 @@ func (b *Backend) DescribeModel(_ context.Context, name string) (modelswap.Model
 }
 
 // ScoreWith implements modelswap.Deployer.
-func (b *Backend) ScoreWith(_ context.Context, name string, rows []predict.Vector) ([]float64, error) {
+func (b *Backend) ScoreWith(_ context.Context, name string, rows []schema.Vector) ([]float64, error) {
 	if err := b.before("ScoreWith"); err != nil {
 		return nil, err
 	}
@@ -132,7 +133,7 @@ func (b *Backend) ScoreWith(_ context.Context, name string, rows []predict.Vecto
 // StopScoring implements modelswap.Deployer.
 func (b *Backend) StopScoring(context.Context, string) error { return b.before("StopScoring") }
 
-func (b *Backend) score(name string, row predict.Vector) float64 {
+func (b *Backend) score(name string, row schema.Vector) float64 {
 	if b.Score != nil {
 		return b.Score(name, row)
 	}
@@ -194,7 +195,7 @@ func (b *Backend) RemoveModel(_ context.Context, name string) error {
 // live is the live path: a predict.Scorer.
 type live struct{ b *Backend }
 
-func (l live) Score(ctx context.Context, rows []predict.Vector, _ bool) (predict.Scores, error) {
+func (l live) Score(ctx context.Context, rows []schema.Vector, _ bool) (predict.Scores, error) {
 	if err := l.b.before("Score"); err != nil {
 		return predict.Scores{}, err
 	}

@@ -16,6 +16,7 @@ import (
 	"sync"
 
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // Scorer is a model that a test controls. The zero Scorer gives every row 0.5.
@@ -26,7 +27,7 @@ type Scorer struct {
 
 	// Func scores one row; nil is a model that always says 0.5. A score of at
 	// least 0.5 predicts label 1.
-	Func func(row predict.Vector) float64
+	Func func(row schema.Vector) float64
 	// Weights, where set, are the coefficients: an explained row gets
 	// weight × column as its contributions.
 	Weights []float64
@@ -35,14 +36,14 @@ type Scorer struct {
 
 	mu   sync.Mutex
 	err  error
-	rows [][]predict.Vector
+	rows [][]schema.Vector
 }
 
 // Score implements predict.Scorer.
-func (s *Scorer) Score(ctx context.Context, rows []predict.Vector, explain bool) (predict.Scores, error) {
+func (s *Scorer) Score(ctx context.Context, rows []schema.Vector, explain bool) (predict.Scores, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	call := make([]predict.Vector, len(rows))
+	call := make([]schema.Vector, len(rows))
 	for i, row := range rows {
 		call[i] = slices.Clone(row)
 	}
@@ -86,7 +87,7 @@ func (s *Scorer) Fail(err error) {
 }
 
 // Calls returns the rows of each call so far.
-func (s *Scorer) Calls() [][]predict.Vector {
+func (s *Scorer) Calls() [][]schema.Vector {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.rows)

@@ -1,0 +1,174 @@
+package schema
+
+import (
+	"bufio"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"gateway/internal/failure"
+)
+
+// CSVReader reads the records of a delimited text whose first record names the
+// columns. It finds the delimiter (comma, semicolon, tab or bar) and the line
+// ends (LF, CRLF or CR) in the header. It passes over a byte order mark, a
+// first line "sep=;" as Excel writes it, and separators that end every line.
+type CSVReader struct {
+	lines    *csvLines
+	csv      *csv.Reader
+	comma    rune
+	header   []string
+	trailing int // columns at the end of the header that have no name
+	maxRow   int
+}
+
+// RowError is a record that cannot be read. The records after it can.
+type RowError struct {
+	Line   int
+	Detail string // what the row is or has
+}
+
+func (e *RowError) Error() string { return fmt.Sprintf("line %d: the row %s", e.Line, e.Detail) }
+
+// NewCSVReader reads the header. maxRow bounds a record in bytes. A header that
+// cannot be read is an *Error of kind Invalid.
+func NewCSVReader(r io.Reader, maxRow int) (*CSVReader, error) {
+	buffered := bufio.NewReaderSize(r, csvBuffer)
+	form, err := sniffCSV(buffered)
+	if err != nil {
+		return nil, err
+	}
+	_, _ = buffered.Discard(form.skip) // it has been peeked at
+	if form.cr {
+		buffered = bufio.NewReaderSize(&crReader{r: buffered}, csvBuffer)
+	}
+	c := &CSVReader{lines: &csvLines{r: buffered, max: maxRow, line: 1 + form.lines}, comma: form.comma, maxRow: maxRow}
+	c.restart()
+	line, names, err := c.read()
+	var bad *RowError
+	switch {
+	case errors.Is(err, io.EOF):
+		return nil, failure.Errorf(failure.Invalid, "the table is empty: a header row with the names of the features is due")
+	case errors.As(err, &bad):
+		return nil, failure.Errorf(failure.Invalid, "line %d: the header row %s", line, bad.Detail)
+	case err != nil:
+		return nil, err
+	}
+	for _, name := range names {
+		c.header = append(c.header, strings.TrimSpace(name))
+	}
+	for n := len(c.header); n > 1 && c.header[n-1] == ""; n-- {
+		c.header = c.header[:n-1]
+		c.trailing++
+	}
+	return c, checkHeaderText(c.header)
+}
+
+// checkHeaderText refuses names that are not UTF-8.
+func checkHeaderText(header []string) error {
+	var violations failure.Violations
+	for i, name := range header {
+		if !utf8.ValidString(name) {
+			violations.Add(failure.Violation{Field: nameOfColumn(header, i), Code: failure.CodeFormat, Detail: "is not valid UTF-8"})
+		}
+	}
+	if violations.Count() == 0 {
+		return nil
+	}
+	return &failure.Error{Kind: failure.Invalid, Violations: violations.Listed, Omitted: violations.Omitted,
+		Detail: "the header row is not UTF-8; the file seems to be Windows-1252; save it as UTF-8"}
+}
+
+// nameOfColumn names a column in a message: by its name, escaped and shortened
+// where need be, or by its place where it has none.
+func nameOfColumn(header []string, i int) string {
+	if header[i] == "" {
+		return fmt.Sprintf("column %d", i+1)
+	}
+	return shorten(header[i])
+}
+
+// Header returns the names of the columns.
+func (c *CSVReader) Header() []string { return c.header }
+
+// Comma returns the delimiter.
+func (c *CSVReader) Comma() rune { return c.comma }
+
+// Next returns the next record and the line on which it begins. The cells are
+// valid until the next call; a record with too few or too many has an error, and
+// its cells all the same. The error is a *RowError where this record alone
+// cannot be read, io.EOF after the last record, an *Error of kind Invalid where
+// a line is longer than a record may be, or the reader's own.
+func (c *CSVReader) Next() (line int, cells []string, err error) {
+	line, cells, err = c.read()
+	if err != nil {
+		return line, nil, err
+	}
+	if n := len(c.header); len(cells) == n+c.trailing && allEmpty(cells[n:]) {
+		cells = cells[:n]
+	}
+	if len(cells) == len(c.header) {
+		return line, cells, nil
+	}
+	detail := fmt.Sprintf("has %d columns where the header has %d", len(cells), len(c.header))
+	if c.lines.multiple() {
+		return line, nil, c.resume(line, detail+", or a quote that is not closed")
+	}
+	return line, cells, &RowError{line, detail}
+}
+
+func allEmpty(cells []string) bool {
+	for _, cell := range cells {
+		if strings.TrimSpace(cell) != "" {
+			return false
+		}
+	}
+	return true
+}
+
+// read returns the next record, of any number of cells.
+func (c *CSVReader) read() (line int, cells []string, err error) {
+	c.lines.forget()
+	if cells, err = c.csv.Read(); err != nil {
+		line = c.lines.line // before fault goes on
+		return line, nil, c.fault(err)
+	}
+	return c.lines.line, cells, nil
+}
+
+// fault words an error of encoding/csv.
+func (c *CSVReader) fault(err error) error {
+	line := c.lines.line
+	var parse *csv.ParseError
+	switch {
+	case err == io.EOF: // not errors.Is: the failure of a connection may wrap io.EOF
+		return io.EOF
+	case errors.Is(err, errRowTooLong) && c.header != nil && c.lines.multiple():
+		return c.resume(line, fmt.Sprintf("has a quote that is not closed within %d bytes", c.maxRow))
+	case errors.Is(err, errRowTooLong):
+		return failure.Errorf(failure.Invalid, "the row at line %d is longer than %d bytes", line, c.maxRow)
+	case !errors.As(err, &parse):
+		return err
+	case c.header != nil && c.lines.multiple():
+		return c.resume(line, "has a quote that is not closed")
+	}
+	return &RowError{line, "is not CSV: " + parse.Err.Error()}
+}
+
+// resume gives up the first line of a record of several lines, and reads the
+// others again: a quote that is not closed took them in.
+func (c *CSVReader) resume(line int, detail string) error {
+	c.lines.backToSecond()
+	c.restart()
+	return &RowError{line, detail}
+}
+
+func (c *CSVReader) restart() {
+	c.csv = csv.NewReader(c.lines)
+	c.csv.Comma = c.comma
+	c.csv.ReuseRecord = true
+	c.csv.FieldsPerRecord = -1 // Next compares it with the header
+}

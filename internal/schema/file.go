@@ -1,0 +1,284 @@
+package schema
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Bounds of a schema file, far above any sensible one, so that a wrong file is
+// refused instead of read for ever.
+const (
+	maxSchemaBytes = 1 << 20
+	maxColumns     = 10_000
+)
+
+// Error lists what is wrong with a schema file, by line.
+type Error struct {
+	File   string
+	Faults []Fault
+}
+
+// Fault is one fault; Line counts from 1, 0 means the file as a whole.
+type Fault struct {
+	Line   int
+	Reason string
+}
+
+func (e *Error) Error() string {
+	lines := make([]string, len(e.Faults))
+	for i, f := range e.Faults {
+		lines[i] = fmt.Sprintf("%s:%d: %s", e.File, f.Line, f.Reason)
+		if f.Line == 0 {
+			lines[i] = fmt.Sprintf("%s: %s", e.File, f.Reason)
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Load reads a schema file. Its errors name file, line and reason.
+func Load(path string) (*Schema, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxSchemaBytes+1))
+	if err != nil {
+		return nil, err
+	}
+	return Parse(path, text)
+}
+
+// Parse reads a schema from YAML text; file names it in errors. A text
+// with faults gives a *Error that lists all of them.
+func Parse(file string, text []byte) (*Schema, error) {
+	p := &schemaParser{}
+	s := p.parse(text)
+	if len(p.faults) > 0 {
+		slices.SortStableFunc(p.faults, func(a, b Fault) int { return a.Line - b.Line })
+		return nil, &Error{File: file, Faults: p.faults}
+	}
+	s.finish()
+	return s, nil
+}
+
+// schemaParser walks the YAML tree and collects faults instead of stopping at
+// the first one.
+type schemaParser struct {
+	faults []Fault
+	names  map[string]string // lower-cased name → how it was taken
+}
+
+func (p *schemaParser) fault(n *yaml.Node, format string, args ...any) {
+	line := 0
+	if n != nil {
+		line = n.Line
+	}
+	p.faults = append(p.faults, Fault{line, fmt.Sprintf(format, args...)})
+}
+
+var yamlLine = regexp.MustCompile(`^yaml: line (\d+): `)
+
+func (p *schemaParser) parse(text []byte) *Schema {
+	if len(text) > maxSchemaBytes {
+		p.fault(nil, "the file is larger than %d bytes", maxSchemaBytes)
+		return nil
+	}
+	decoder := yaml.NewDecoder(strings.NewReader(string(text)))
+	var doc yaml.Node
+	if err := decoder.Decode(&doc); err != nil {
+		if errors.Is(err, io.EOF) {
+			p.fault(nil, "the file is empty")
+			return nil
+		}
+		reason, line := err.Error(), 0
+		if m := yamlLine.FindStringSubmatch(reason); m != nil {
+			line, _ = strconv.Atoi(m[1])
+			reason = reason[len(m[0]):]
+		}
+		p.faults = append(p.faults, Fault{line, "not YAML: " + strings.TrimPrefix(reason, "yaml: ")})
+		return nil
+	}
+	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		p.fault(nil, "more than one YAML document")
+		return nil
+	}
+	s := &Schema{}
+	p.names = make(map[string]string)
+	root := doc.Content[0]
+	top := p.mapping(root, "the schema", "name", "id", "label", "features")
+	s.Name = p.name(p.need(root, top, "name"))
+	s.ID = p.column(p.need(root, top, "id"), "the id")
+	s.Label = p.label(p.need(root, top, "label"))
+	s.Features = p.features(p.need(root, top, "features"))
+	return s
+}
+
+// mapping returns the members of a mapping, refusing unknown and repeated keys.
+func (p *schemaParser) mapping(n *yaml.Node, what string, known ...string) map[string]*yaml.Node {
+	members := make(map[string]*yaml.Node)
+	if n.Kind != yaml.MappingNode {
+		p.fault(n, "%s must be a mapping of names to values", what)
+		return members
+	}
+	for i := 0; i < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		switch {
+		case !slices.Contains(known, key.Value):
+			p.fault(key, "unknown key %q in %s%s", key.Value, what, suggest(key.Value, known))
+		case members[key.Value] != nil:
+			p.fault(key, "key %q is given twice", key.Value)
+		case value.Kind == yaml.AliasNode || value.Anchor != "":
+			p.fault(value, "anchors and aliases are not supported")
+		default:
+			members[key.Value] = value
+		}
+	}
+	return members
+}
+
+func (p *schemaParser) need(n *yaml.Node, members map[string]*yaml.Node, key string) *yaml.Node {
+	if v := members[key]; v != nil {
+		return v
+	}
+	if n.Kind == yaml.MappingNode {
+		p.fault(n, "%q is missing", key)
+	}
+	return nil
+}
+
+// scalar returns the text of a scalar that is not null.
+func (p *schemaParser) scalar(n *yaml.Node, what string) (string, bool) {
+	if n == nil {
+		return "", false
+	}
+	if n.Kind != yaml.ScalarNode || n.Tag == "!!null" {
+		p.fault(n, "%s must be a single value", what)
+		return "", false
+	}
+	if strings.IndexByte(n.Value, 0) >= 0 {
+		p.fault(n, "%s must not hold the character U+0000, which no database keeps", what)
+		return "", false
+	}
+	return n.Value, true
+}
+
+func (p *schemaParser) list(n *yaml.Node, what string) []*yaml.Node {
+	if n == nil {
+		return nil
+	}
+	if n.Kind != yaml.SequenceNode {
+		p.fault(n, "%s must be a list", what)
+		return nil
+	}
+	return n.Content
+}
+
+func (p *schemaParser) boolean(n *yaml.Node, what string) bool {
+	text, ok := p.scalar(n, what)
+	if !ok {
+		return false
+	}
+	if text != "true" && text != "false" {
+		p.fault(n, "%s must be true or false, not %q", what, text)
+	}
+	return text == "true"
+}
+
+func (p *schemaParser) number(n *yaml.Node, what string) *float64 {
+	text, ok := p.scalar(n, what)
+	if !ok {
+		return nil
+	}
+	x, ok, finite := parseNumber(text)
+	if !ok || !finite {
+		p.fault(n, "%s must be a finite number, not %q", what, text)
+		return nil
+	}
+	return &x
+}
+
+var (
+	schemaName = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,31}$`)
+	columnName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,63}$`)
+)
+
+func (p *schemaParser) name(n *yaml.Node) string {
+	text, ok := p.scalar(n, "name")
+	if ok && !schemaName.MatchString(text) {
+		p.fault(n, "name %q: lower-case letters, digits, - and _, beginning with a letter, at most 32", text)
+	}
+	return text
+}
+
+// column takes a column name and claims it. Names differ in more than case,
+// because Athena and people do not tell the case of a column apart.
+func (p *schemaParser) column(n *yaml.Node, what string) string {
+	text, ok := p.scalar(n, what)
+	if !ok {
+		return ""
+	}
+	if !columnName.MatchString(text) {
+		p.fault(n, "name %q: letters, digits, _ . and -, beginning with a letter or _, at most 64", text)
+	}
+	p.claim(n, text, what)
+	return text
+}
+
+func (p *schemaParser) claim(n *yaml.Node, text, what string) {
+	key := strings.ToLower(text)
+	if owner, taken := p.names[key]; taken {
+		p.fault(n, "name %q is already taken by %s", text, owner)
+		return
+	}
+	p.names[key] = what
+}
+
+func (p *schemaParser) label(n *yaml.Node) Label {
+	var l Label
+	if n == nil {
+		return l
+	}
+	m := p.mapping(n, "label", "name", "positive", "negative")
+	l.Name = p.column(p.need(n, m, "name"), "the label")
+	l.Positive = p.spellings(p.need(n, m, "positive"), "positive")
+	l.Negative = p.spellings(p.need(n, m, "negative"), "negative")
+	for _, s := range l.Negative {
+		for _, t := range l.Positive {
+			if s.Value == t.Value || sameNumber(s.Value, t.Value) {
+				p.fault(n, "label value %q is both positive and negative", s.Value)
+			}
+		}
+	}
+	return l
+}
+
+func (p *schemaParser) spellings(n *yaml.Node, what string) []Spelling {
+	if n == nil {
+		return nil
+	}
+	var all []Spelling
+	for _, item := range p.list(n, what) {
+		text, ok := p.scalar(item, what)
+		if !ok {
+			continue
+		}
+		if text == "" {
+			p.fault(item, "%s: an empty label means that the customer is unlabelled", what)
+		}
+		isNumber := (item.Tag == "!!int" || item.Tag == "!!float") && isDecimal(text)
+		all = append(all, Spelling{Value: text, IsText: !isNumber})
+	}
+	if len(all) == 0 {
+		p.fault(n, "%s must list at least one value", what)
+	}
+	return all
+}

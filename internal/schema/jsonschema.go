@@ -1,0 +1,121 @@
+package schema
+
+import (
+	"encoding/json"
+)
+
+// JSONSchema returns the schema of the "features" object as JSON Schema
+// 2020-12, for forms and clients. What POST /predict accepts is what validates
+// against it, but for what JSON Schema cannot say: aliases stand in for their
+// feature, where a customer_id is given the stored features fill what is
+// absent, and a number beyond the range of a float64 is refused.
+func (s *Schema) JSONSchema() []byte {
+	properties := make(orderedObject, 0, len(s.Features))
+	required := []string{}
+	for i := range s.Features {
+		f := &s.Features[i]
+		properties = append(properties, member{f.Name, f.jsonSchema()})
+		if f.Default == nil && !f.Exclude {
+			required = append(required, f.Name)
+		}
+	}
+	text, err := json.MarshalIndent(orderedObject{
+		{"$schema", "https://json-schema.org/draft/2020-12/schema"},
+		{"$id", "urn:gateway:schema:" + s.fingerprint},
+		{"title", s.Name},
+		{"type", "object"},
+		{"properties", properties},
+		{"required", required},
+		{"additionalProperties", false},
+		{"x-fingerprint", s.fingerprint},
+		{"x-id", s.ID},
+		{"x-label", s.Label.Name},
+	}, "", "  ")
+	if err != nil {
+		panic(err) // strings, numbers and lists only
+	}
+	return append(text, '\n')
+}
+
+func (f *Feature) jsonSchema() orderedObject {
+	var o orderedObject
+	add := func(name string, value any) { o = append(o, member{name, value}) }
+	if f.Type == Category {
+		add("type", "string")
+		if f.Unknown == "" {
+			add("enum", f.Values)
+		} else {
+			add("examples", f.Values)
+			add("x-unknown", f.Unknown)
+		}
+	} else {
+		add("type", string(f.Type))
+	}
+	if f.Type == Integer {
+		low, high := float64(-maxInteger), float64(maxInteger)
+		if f.Min != nil {
+			low = max(low, *f.Min)
+		}
+		if f.Max != nil {
+			high = min(high, *f.Max)
+		}
+		add("minimum", json.Number(formatNumber(low)))
+		add("maximum", json.Number(formatNumber(high)))
+	} else {
+		if f.Min != nil {
+			add("minimum", json.Number(formatNumber(*f.Min)))
+		}
+		if f.Max != nil {
+			add("maximum", json.Number(formatNumber(*f.Max)))
+		}
+	}
+	if f.Default != nil {
+		if f.Type == Category {
+			add("default", f.format(*f.Default))
+		} else {
+			add("default", json.Number(f.format(*f.Default)))
+		}
+	}
+	if f.Description != "" {
+		add("description", f.Description)
+	}
+	if len(f.Aliases) > 0 {
+		add("x-aliases", f.Aliases)
+	}
+	if f.Personal {
+		add("x-personal", true)
+	}
+	if f.Exclude {
+		add("x-excluded", true)
+	}
+	return o
+}
+
+// orderedObject is a JSON object whose members keep their order, so that forms
+// show the features as the schema lists them.
+type orderedObject []member
+
+type member struct {
+	name  string
+	value any
+}
+
+// MarshalJSON implements json.Marshaler.
+func (o orderedObject) MarshalJSON() ([]byte, error) {
+	text := []byte{'{'}
+	for i, m := range o {
+		if i > 0 {
+			text = append(text, ',')
+		}
+		name, err := json.Marshal(m.name)
+		if err != nil {
+			return nil, err
+		}
+		value, err := json.Marshal(m.value)
+		if err != nil {
+			return nil, err
+		}
+		text = append(append(append(text, name...), ':'), value...)
+	}
+	return append(text, '}'), nil
+}

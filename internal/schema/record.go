@@ -1,0 +1,282 @@
+package schema
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"gateway/internal/failure"
+)
+
+// Record holds a customer's feature values as the schema understands them,
+// possibly only some. It belongs to one Schema and is meaningless to another.
+// The zero Record is empty; a Record must not be used by two goroutines at once.
+type Record struct {
+	values []float64 // by feature: the number, or the index into Values
+	origin []origin  // by feature: where the value came from
+}
+
+type origin uint8
+
+const (
+	absent origin = iota
+	given
+	mapped    // an unlisted category, taken as the feature's Unknown
+	defaulted // absent in the input, taken from the schema
+)
+
+// NewRecord returns an empty record.
+func (s *Schema) NewRecord() Record {
+	n := len(s.Features)
+	return Record{values: make([]float64, n), origin: make([]origin, n)}
+}
+
+// IsZero reports whether r is the zero Record, which belongs to no schema yet.
+func (r Record) IsZero() bool { return r.origin == nil }
+
+// Reset makes the record empty, to be used again.
+func (r Record) Reset() { clear(r.origin) }
+
+// IsEmpty reports whether no feature has a value.
+func (r Record) IsEmpty() bool {
+	for _, o := range r.origin {
+		if o != absent {
+			return false
+		}
+	}
+	return true
+}
+
+// Over lays r over base: where both have a value, r's wins. Either may be the
+// zero Record. The result may share memory with both.
+func (r Record) Over(base Record) Record {
+	switch {
+	case len(base.origin) == 0:
+		return r
+	case len(r.origin) == 0:
+		return base
+	}
+	for i, o := range r.origin {
+		if o == absent && base.origin[i] != absent {
+			r.values[i], r.origin[i] = base.values[i], base.origin[i]
+		}
+	}
+	return r
+}
+
+// Complete fills absent features from the schema's defaults and returns one
+// violation for each that has none. prefix goes before the names of the
+// fields, such as "/features/". Excluded features may stay absent.
+func (s *Schema) Complete(r Record, prefix string) []failure.Violation {
+	var missing []failure.Violation
+	for i := range s.Features {
+		f := &s.Features[i]
+		switch {
+		case r.origin[i] != absent:
+		case f.Default != nil:
+			r.values[i], r.origin[i] = *f.Default, defaulted
+		case !f.Exclude:
+			missing = append(missing, failure.Violation{Field: failure.Pointer(prefix, f.Name), Code: failure.CodeMissing,
+				Detail: "is required, and the schema gives no default"})
+		}
+	}
+	return missing
+}
+
+// AddMissing adds to the violations of a record one for each feature that is
+// absent without a default, so that a caller learns of all faults at once. A
+// feature that is there but wrong is not missing as well.
+func (s *Schema) AddMissing(violations *failure.Violations, r Record, prefix string) {
+	wrong := make(map[int]bool)
+	for _, v := range violations.Listed {
+		wrong[s.Feature(failure.LastName(v.Field))] = true
+	}
+	for _, v := range s.Complete(r, prefix) {
+		if !wrong[s.Feature(failure.LastName(v.Field))] {
+			violations.Add(v)
+		}
+	}
+}
+
+// Has reports whether the feature of index i has a value.
+func (r Record) Has(i int) bool { return r.origin[i] != absent }
+
+// Incomplete reports whether a feature that the model sees has no value in r,
+// not counting defaults.
+func (s *Schema) Incomplete(r Record) bool {
+	for i, o := range r.origin {
+		if o == absent && !s.Features[i].Exclude {
+			return true
+		}
+	}
+	return false
+}
+
+// LacksRequired reports whether a feature that the model sees has no value in r
+// and the schema has no default for it.
+func (s *Schema) LacksRequired(r Record) bool {
+	for i, o := range r.origin {
+		if f := &s.Features[i]; o == absent && f.Default == nil && !f.Exclude {
+			return true
+		}
+	}
+	return false
+}
+
+// Mapped calls fn with the index of each feature whose unlisted category was
+// taken as the feature's Unknown value.
+func (r Record) Mapped(fn func(feature int)) {
+	for i, o := range r.origin {
+		if o == mapped {
+			fn(i)
+		}
+	}
+}
+
+// SetText sets a feature from text, as files and exports hold it, where empty
+// text leaves the feature absent. It returns the violation, if any.
+func (s *Schema) SetText(r Record, i int, text string) *failure.Violation {
+	f := &s.Features[i]
+	text = strings.TrimSpace(text)
+	if text == "" {
+		return nil
+	}
+	if f.Type == Category {
+		return f.setCategory(r, i, text)
+	}
+	x, ok, finite := parseNumber(text)
+	switch {
+	case !ok:
+		return f.violation(failure.CodeType, "must be "+f.kind(), text)
+	case !finite:
+		return f.violation(failure.CodeRange, "is larger than a number can be", text)
+	}
+	return f.setNumber(r, i, x, text)
+}
+
+// setJSON sets a feature from one JSON value.
+func (s *Schema) setJSON(r Record, i int, raw jsontext.Value) *failure.Violation {
+	f := &s.Features[i]
+	switch kind := raw.Kind(); {
+	case kind == '0' && f.Type != Category:
+		text := string(raw)
+		x, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return f.violation(failure.CodeRange, "is larger than a number can be", text)
+		}
+		return f.setNumber(r, i, x+0, text) // -0 + 0 is +0
+	case kind == '"' && f.Type == Category:
+		text, err := jsontext.AppendUnquote(nil, raw)
+		if err != nil {
+			return f.violation(failure.CodeType, "is not a valid JSON string", "")
+		}
+		return f.setCategory(r, i, string(text))
+	default:
+		return f.violation(failure.CodeType, "must be "+f.kind()+", not "+JSONKind(kind), "")
+	}
+}
+
+func (f *Feature) setNumber(r Record, i int, x float64, text string) *failure.Violation {
+	if f.Type == Integer && !isInteger(text, x) {
+		return f.violation(failure.CodeInteger, "must be an integer", text)
+	}
+	if v := f.check(x, text); v != nil {
+		return v
+	}
+	r.values[i], r.origin[i] = x, given
+	return nil
+}
+
+// check tests a number against the feature's range; text is how it was written.
+func (f *Feature) check(x float64, text string) *failure.Violation {
+	switch {
+	case f.Type == Integer && math.Abs(x) > maxInteger:
+		return f.violation(failure.CodeRange, "is beyond the integers that are exact (magnitude below 2^53)", text)
+	case f.Min != nil && x < *f.Min:
+		return f.violation(failure.CodeRange, "must be at least "+formatNumber(*f.Min), text)
+	case f.Max != nil && x > *f.Max:
+		return f.violation(failure.CodeRange, "must be at most "+formatNumber(*f.Max), text)
+	}
+	return nil
+}
+
+func (f *Feature) setCategory(r Record, i int, text string) *failure.Violation {
+	if code, ok := f.index[text]; ok {
+		r.values[i], r.origin[i] = float64(code), given
+		return nil
+	}
+	if f.Unknown != "" {
+		r.values[i], r.origin[i] = float64(f.index[f.Unknown]), mapped
+		return nil
+	}
+	const most = 20
+	list := strings.Join(f.Values[:min(len(f.Values), most)], ", ")
+	if len(f.Values) > most {
+		list += fmt.Sprintf(", … (%d in all)", len(f.Values))
+	}
+	return f.violation(failure.CodeCategory, "must be one of "+list, text)
+}
+
+// violation describes a bad value. The value is repeated, shortened, unless
+// the feature is personal.
+func (f *Feature) violation(code, rule, value string) *failure.Violation {
+	detail := rule
+	if value != "" && !f.Personal {
+		detail = fmt.Sprintf("%s, not %q", rule, shorten(value))
+	}
+	return &failure.Violation{Field: f.Name, Code: code, Detail: detail}
+}
+
+func shorten(text string) string {
+	const most = 40
+	end := ""
+	if utf8.RuneCountInString(text) > most {
+		runes := 0
+		for i := range text {
+			if runes == most {
+				text, end = text[:i], "…"
+				break
+			}
+			runes++
+		}
+	}
+	if !utf8.ValidString(text) {
+		quoted := strconv.Quote(text)
+		text = quoted[1 : len(quoted)-1]
+	}
+	return text + end
+}
+
+func (f *Feature) kind() string {
+	switch f.Type {
+	case Integer:
+		return "an integer"
+	case Number:
+		return "a number"
+	}
+	return "a string"
+}
+
+// JSONKind names a kind of JSON value in words for error messages, such as "a
+// number".
+func JSONKind(k jsontext.Kind) string {
+	switch k {
+	case 'n':
+		return "null"
+	case 't', 'f':
+		return "a boolean"
+	case '"':
+		return "a string"
+	case '0':
+		return "a number"
+	case '{':
+		return "an object"
+	case '[':
+		return "an array"
+	}
+	return "something else"
+}

@@ -1,0 +1,247 @@
+package schema
+
+import (
+	"crypto/sha256"
+	_ "embed"
+	"encoding/hex"
+	"encoding/json"
+	"strings"
+)
+
+// Type is what values a feature takes.
+type Type string
+
+// The types of features.
+const (
+	Integer  Type = "integer"  // whole numbers of magnitude below 2^53
+	Number   Type = "number"   // finite float64
+	Category Type = "category" // one of a closed list of strings
+)
+
+// Encoding is how a category becomes columns of numbers.
+type Encoding string
+
+// The encodings. A numeric feature is always one column.
+const (
+	OneHot  Encoding = "onehot"  // one 0/1 column per value, in the order of Values
+	Ordinal Encoding = "ordinal" // one column: the position in Values, counted from 1
+)
+
+// Feature describes one attribute of a customer.
+type Feature struct {
+	Name        string
+	Aliases     []string // other names accepted in requests and file headers
+	Type        Type
+	Description string
+	Min, Max    *float64 // inclusive; nil is unbounded
+	Values      []string // of a category; their order fixes columns and codes
+	Unknown     string   // the value that unlisted categories become; empty: they are refused
+	Encode      Encoding // of a category
+	Default     *float64 // taken where the feature is absent: the number, or the index into Values
+	Personal    bool     // its values never appear in errors, logs or the ledger
+	Exclude     bool     // accepted and stored, but part of neither training nor serving
+
+	index map[string]int // category value → index into Values
+}
+
+// Label describes the column to be learned, and how its two classes are spelt.
+type Label struct {
+	Name               string
+	Positive, Negative []Spelling
+}
+
+// Spelling is one way to write a class of the label. A JSON string matches
+// only a spelling that is Text; CSV and DynamoDB attributes match by their text.
+type Spelling struct {
+	Value  string
+	IsText bool
+}
+
+// Schema is the one description of the data. It is immutable once made, and
+// safe for concurrent use.
+type Schema struct {
+	Name     string
+	ID       string // name of the customer id
+	Label    Label
+	Features []Feature
+
+	lookup      map[string]int // feature name or alias → index into Features
+	columns     []string       // names of the encoded columns
+	fingerprint string
+}
+
+//go:embed bank.yaml
+var bankYAML []byte
+
+// Bank returns the built-in schema, that of the UCI Bank Marketing data.
+func Bank() *Schema {
+	s, err := Parse("bank.yaml", bankYAML)
+	if err != nil {
+		panic(err) // the file is part of the program, and a test reads it
+	}
+	return s
+}
+
+// BankYAML returns the text of the built-in schema.
+func BankYAML() []byte { return bankYAML }
+
+// Fingerprint identifies what the encoded columns mean: 64 hexadecimal digits,
+// the SHA-256 of the canonical form. The canonical form holds what a model
+// depends on: label, features in order with their type, values, encoding and
+// defaults. It leaves out what may change under a model without harm: ranges,
+// aliases, descriptions, excluded features.
+func (s *Schema) Fingerprint() string { return s.fingerprint }
+
+// Columns names the encoded columns, in order: "age" for a number or an
+// ordinal category, "job=admin." for a one-hot category. Callers must not
+// change the slice.
+func (s *Schema) Columns() []string { return s.columns }
+
+// Width returns the number of encoded columns of the schema.
+func (s *Schema) Width() int { return len(s.columns) }
+
+// Width returns the number of columns that the feature is encoded in: 0 if it
+// is excluded.
+func (f *Feature) Width() int {
+	switch {
+	case f.Exclude:
+		return 0
+	case f.Type == Category && f.Encode == OneHot:
+		return len(f.Values)
+	}
+	return 1
+}
+
+// ColumnFeatures returns, for each encoded column, the index of its feature.
+func (s *Schema) ColumnFeatures() []int {
+	features := make([]int, 0, s.Width())
+	for i := range s.Features {
+		for range s.Features[i].Width() {
+			features = append(features, i)
+		}
+	}
+	return features
+}
+
+// Feature finds a feature by its name or an alias; -1 if there is none.
+func (s *Schema) Feature(name string) int {
+	if i, ok := s.lookup[name]; ok {
+		return i
+	}
+	return -1
+}
+
+// finish derives the lookup tables, columns and fingerprint from the fields.
+func (s *Schema) finish() {
+	s.lookup = make(map[string]int)
+	for i := range s.Features {
+		f := &s.Features[i]
+		s.lookup[f.Name] = i
+		for _, alias := range f.Aliases {
+			s.lookup[alias] = i
+		}
+		f.index = make(map[string]int, len(f.Values))
+		for j, v := range f.Values {
+			f.index[v] = j
+		}
+		switch {
+		case f.Exclude:
+		case f.Type == Category && f.Encode == OneHot:
+			for _, v := range f.Values {
+				s.columns = append(s.columns, f.Name+"="+v)
+			}
+		default:
+			s.columns = append(s.columns, f.Name)
+		}
+	}
+	sum := sha256.Sum256(s.canonical())
+	s.fingerprint = hex.EncodeToString(sum[:])
+}
+
+// canonical is the JSON text that the fingerprint hashes.
+func (s *Schema) canonical() []byte {
+	type feature struct {
+		Name    string   `json:"name"`
+		Type    Type     `json:"type"`
+		Values  []string `json:"values,omitempty"`
+		Unknown string   `json:"unknown,omitempty"`
+		Encode  Encoding `json:"encode,omitempty"`
+		Default string   `json:"default,omitempty"`
+	}
+	form := struct {
+		Version  int       `json:"version"`
+		Name     string    `json:"name"`
+		Label    string    `json:"label"`
+		Features []feature `json:"features"`
+	}{Version: 1, Name: s.Name, Label: s.Label.Name}
+	for _, f := range s.Features {
+		if f.Exclude {
+			continue
+		}
+		c := feature{Name: f.Name, Type: f.Type, Values: f.Values, Unknown: f.Unknown, Encode: f.Encode}
+		if f.Default != nil {
+			c.Default = f.format(*f.Default)
+		}
+		form.Features = append(form.Features, c)
+	}
+	text, err := json.Marshal(form)
+	if err != nil {
+		panic(err) // strings and ints only
+	}
+	return text
+}
+
+// format writes a value of the feature as people write it.
+func (f *Feature) format(value float64) string {
+	if f.Type == Category {
+		return f.Values[int(value)]
+	}
+	return formatNumber(value)
+}
+
+// FromText reads the label from CSV or a DynamoDB attribute: 1, 0, or not ok.
+func (l *Label) FromText(text string) (label int, ok bool) {
+	match := func(list []Spelling) bool {
+		for _, s := range list {
+			if s.Value == text || (!s.IsText && sameNumber(s.Value, text)) {
+				return true
+			}
+		}
+		return false
+	}
+	switch {
+	case match(l.Positive):
+		return 1, true
+	case match(l.Negative):
+		return 0, true
+	}
+	return 0, false
+}
+
+// Spell writes a label, 0 or 1, so that FromText reads it: as a number if it
+// can be.
+func (l *Label) Spell(label int) Spelling {
+	spellings := l.Negative
+	if label == 1 {
+		spellings = l.Positive
+	}
+	for _, s := range spellings {
+		if !s.IsText {
+			return s
+		}
+	}
+	return spellings[0] // a schema has at least one of each
+}
+
+// spellings lists every accepted form of the label, for error messages.
+func (l *Label) spellings() string {
+	var all []string
+	for _, s := range append(append([]Spelling{}, l.Positive...), l.Negative...) {
+		if s.IsText {
+			all = append(all, `"`+s.Value+`"`)
+		} else {
+			all = append(all, s.Value)
+		}
+	}
+	return strings.Join(all, ", ")
+}

@@ -1,0 +1,55 @@
+package schema
+
+import "strings"
+
+// suggest returns ", did you mean …?" with the closest of the known names, or
+// nothing where none is close.
+func suggest(name string, known []string) string {
+	// Fewer changes than the name has characters.
+	best, bestDistance := "", min(max(2, len(name)/3)+1, len(name))
+	for _, k := range known {
+		if d := editDistance(strings.ToLower(name), strings.ToLower(k), bestDistance); d < bestDistance {
+			best, bestDistance = k, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return `; did you mean "` + best + `"?`
+}
+
+func (s *Schema) suggest(name string) string {
+	if len(name) > 64 {
+		return ""
+	}
+	known := make([]string, len(s.Features))
+	for i := range s.Features {
+		known[i] = s.Features[i].Name
+	}
+	return suggest(name, known)
+}
+
+// editDistance is Levenshtein's: the fewest single-character changes from a to
+// b. It may stop early and return any number of at least limit.
+func editDistance(a, b string, limit int) int {
+	if len(a)-len(b) >= limit || len(b)-len(a) >= limit {
+		return limit
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		diagonal := row[0]
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := diagonal
+			if a[i-1] != b[j-1] {
+				cost++
+			}
+			diagonal = row[j]
+			row[j] = min(cost, row[j]+1, row[j-1]+1)
+		}
+	}
+	return row[len(b)]
+}

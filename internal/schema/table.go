@@ -1,0 +1,174 @@
+package schema
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"gateway/internal/failure"
+)
+
+// Row is one row of a table of customers: what it says, or how it breaks the
+// schema.
+type Row struct {
+	Line       int // of its first character, counted from 1, the header included
+	CustomerID string
+	Features   Record // possibly partial: Complete has not been called
+	Label      *int   // nil if the table has none or the cell is empty
+	Explain    bool   // NDJSON only
+	Violations failure.Violations
+}
+
+// Table reads rows of customers one by one, in constant memory.
+type Table interface {
+	// Next returns the next row, or io.EOF after the last. A row that breaks
+	// the schema is a Row with Violations. Any other error ends the table: an
+	// *Error of kind Invalid where the text is at fault, else the reader's own.
+	Next() (Row, error)
+}
+
+// csvTable reads delimited text whose first record names the columns.
+type csvTable struct {
+	schema  *Schema
+	csv     *CSVReader
+	columns []int // column → index into schema.Features, or one of the below
+	names   []string
+	hasID   bool
+}
+
+const (
+	columnID    = -1
+	columnLabel = -2
+)
+
+// NewCSVTable reads CSV with a header row: feature names or aliases, the
+// schema's id and label, in any order, in the forms that CSVReader takes.
+// maxRow bounds a row in bytes. A header that does not fit the schema is an
+// *Error of kind Invalid whose violations name every bad column.
+func NewCSVTable(s *Schema, r io.Reader, maxRow int) (Table, error) {
+	text, err := NewCSVReader(r, maxRow)
+	if err != nil {
+		return nil, err
+	}
+	t := &csvTable{schema: s, csv: text, names: text.Header()}
+	if violations := t.readHeader(); violations.Count() > 0 {
+		return nil, &failure.Error{Kind: failure.Invalid, Detail: "the header row does not fit the schema", Violations: violations.Listed, Omitted: violations.Omitted}
+	}
+	return t, nil
+}
+
+// readHeader maps columns to features and says what is wrong with them.
+func (t *csvTable) readHeader() (violations failure.Violations) {
+	seen := make(map[int]bool)
+	for i, name := range t.names {
+		column := t.schema.Feature(name)
+		switch {
+		case t.schema.isID(name):
+			column, t.hasID = columnID, true
+		case name == t.schema.Label.Name:
+			column = columnLabel
+		case column < 0:
+			suggestion := ""
+			if !violations.Full() {
+				suggestion = t.schema.suggest(name)
+			}
+			violations.Add(failure.Violation{Field: nameOfColumn(t.names, i), Code: failure.CodeUnknown, Detail: "is not a column of the schema" + suggestion})
+			continue
+		}
+		if seen[column] {
+			violations.Add(failure.Violation{Field: nameOfColumn(t.names, i), Code: failure.CodeDuplicate, Detail: "is given twice"})
+		}
+		seen[column] = true
+		t.columns = append(t.columns, column)
+	}
+	if t.hasID {
+		return violations // the missing features may be in the customer store
+	}
+	for i := range t.schema.Features {
+		if f := &t.schema.Features[i]; !seen[i] && f.Default == nil && !f.Exclude {
+			violations.Add(failure.Violation{Field: f.Name, Code: failure.CodeMissing, Detail: "is required, and the schema gives no default"})
+		}
+	}
+	return violations
+}
+
+// Next implements Table.
+func (t *csvTable) Next() (Row, error) {
+	line, cells, err := t.csv.Next()
+	if err != nil {
+		return t.unread(err)
+	}
+	row := Row{Line: line, Features: t.schema.NewRecord()}
+	for i, text := range cells {
+		if v := t.set(&row, i, text); v != nil {
+			row.Violations.Add(*v)
+		}
+	}
+	return row, nil
+}
+
+// unread makes a row of a record that cannot be read.
+func (t *csvTable) unread(err error) (Row, error) {
+	var bad *RowError
+	if !errors.As(err, &bad) {
+		return Row{}, err
+	}
+	row := Row{Line: bad.Line, Features: t.schema.NewRecord()}
+	row.Violations.Add(failure.Violation{Field: "row", Code: failure.CodeFormat, Detail: bad.Detail})
+	return row, nil
+}
+
+func (t *csvTable) set(row *Row, i int, text string) *failure.Violation {
+	if !utf8.ValidString(text) {
+		return &failure.Violation{Field: t.names[i], Code: failure.CodeFormat, Detail: "is not valid UTF-8; save the file as UTF-8"}
+	}
+	switch column := t.columns[i]; column {
+	case columnID:
+		row.CustomerID = strings.TrimSpace(text)
+		return CheckCustomerID(t.schema.ID, row.CustomerID)
+	case columnLabel:
+		return t.schema.setLabel(row, strings.TrimSpace(text))
+	default:
+		v := t.schema.SetText(row.Features, column, text)
+		if v != nil {
+			v.Field = t.names[i]
+		}
+		return v
+	}
+}
+
+// isID reports whether a column or member holds the customer id: by the
+// schema's name for it, or by the interface's.
+func (s *Schema) isID(name string) bool {
+	return name == s.ID || (name == "customer_id" && s.Feature(name) < 0)
+}
+
+// setLabel sets a row's label from text; empty text leaves it unknown.
+func (s *Schema) setLabel(row *Row, text string) *failure.Violation {
+	if text == "" {
+		return nil
+	}
+	label, ok := s.Label.FromText(text)
+	if !ok {
+		return &failure.Violation{Field: s.Label.Name, Code: failure.CodeCategory, Detail: "must be one of " + s.Label.spellings() + ", or empty"}
+	}
+	row.Label = &label
+	return nil
+}
+
+// CheckCustomerID says what is wrong with a customer id: it is 1 to 256
+// bytes of printable UTF-8.
+func CheckCustomerID(field, id string) *failure.Violation {
+	const most = 256
+	switch {
+	case id == "":
+		return &failure.Violation{Field: field, Code: failure.CodeMissing, Detail: "is empty"}
+	case len(id) > most:
+		return &failure.Violation{Field: field, Code: failure.CodeFormat, Detail: fmt.Sprintf("is longer than %d bytes", most)}
+	case !utf8.ValidString(id) || strings.ContainsFunc(id, func(r rune) bool { return r < ' ' || r == 0x7f }):
+		return &failure.Violation{Field: field, Code: failure.CodeFormat, Detail: "must be printable UTF-8"}
+	}
+	return nil
+}

@@ -1,0 +1,84 @@
+package schema
+
+import (
+	"bytes"
+	"fmt"
+)
+
+// Vector is a row as the model sees it: Schema.Width numbers in the order of
+// Schema.Columns.
+type Vector []float64
+
+// Encode turns a complete record into a Vector. It is the only place where
+// features become columns: training, serving and evaluation all go through it.
+func (s *Schema) Encode(r Record) Vector {
+	return s.AppendVector(make(Vector, 0, len(s.columns)), r)
+}
+
+// AppendVector appends the encoded columns of a complete record to dst.
+func (s *Schema) AppendVector(dst Vector, r Record) Vector {
+	for i := range s.Features {
+		f := &s.Features[i]
+		switch {
+		case f.Exclude:
+		case f.Type != Category:
+			dst = append(dst, r.values[i])
+		case f.Encode == Ordinal:
+			dst = append(dst, r.values[i]+1)
+		default:
+			at := len(dst) + int(r.values[i])
+			for range f.Values {
+				dst = append(dst, 0)
+			}
+			dst[at] = 1
+		}
+	}
+	return dst
+}
+
+// AppendCSV appends a vector as a row of serving CSV: no label, no line end.
+func AppendCSV(dst []byte, v Vector) []byte {
+	for i, x := range v {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		switch x {
+		case 0:
+			dst = append(dst, '0')
+		case 1:
+			dst = append(dst, '1')
+		default:
+			dst = appendNumber(dst, x)
+		}
+	}
+	return dst
+}
+
+// AppendTrainingCSV appends a row of training CSV: the label first, then the
+// serving row, no line end.
+func AppendTrainingCSV(dst []byte, label int, v Vector) []byte {
+	dst = append(dst, byte('0'+label), ',')
+	return AppendCSV(dst, v)
+}
+
+// ParseCSV reads one row of serving CSV, the inverse of AppendCSV. An error
+// names the column; it never repeats a value.
+func (s *Schema) ParseCSV(row []byte) (Vector, error) {
+	v := make(Vector, 0, len(s.columns))
+	for rest, more := row, true; more; {
+		var cell []byte
+		cell, rest, more = bytes.Cut(rest, []byte{','})
+		if len(v) == len(s.columns) {
+			return nil, fmt.Errorf("%d columns are due, and there are more", len(s.columns))
+		}
+		x, ok, finite := parseNumber(string(bytes.TrimSpace(cell)))
+		if !ok || !finite {
+			return nil, fmt.Errorf("column %d (%s) is not a finite number", len(v)+1, s.columns[len(v)])
+		}
+		v = append(v, x)
+	}
+	if len(v) != len(s.columns) {
+		return nil, fmt.Errorf("%d columns are due, and there are %d", len(s.columns), len(v))
+	}
+	return v, nil
+}
