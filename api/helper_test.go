@@ -45,7 +45,7 @@ const (
 
 // bundle is a gateway over in-memory parts, behind a real server.
 type bundle struct {
-	t       *testing.T
+	t       testing.TB
 	url     string
 	scorer  *predicttest.Scorer
 	store   *predicttest.Store
@@ -84,7 +84,7 @@ func setup(t *testing.T, options ...option) *bundle {
 const noDocument = "openapi: 3.1.0\n"
 
 // setupHandler makes an API that is not served.
-func setupHandler(t *testing.T, options ...option) *bundle {
+func setupHandler(t testing.TB, options ...option) *bundle {
 	t.Helper()
 	s := schema.Bank()
 	b := &bundle{t: t, store: predicttest.NewStore(), swap: &swapStore{serving: "m1"}, acts: &actLog{}, logs: newLogBuffer()}
@@ -149,7 +149,7 @@ func (noLedger) Append(context.Context, []predict.Prediction) error { return nil
 
 // answer is a response, read whole.
 type answer struct {
-	t       *testing.T
+	t       testing.TB
 	status  int
 	header  http.Header
 	trailer http.Header
@@ -174,7 +174,7 @@ func (b *bundle) do(method, path, body string, headers ...string) answer {
 	return readAnswer(b.t, res)
 }
 
-func readAnswer(t *testing.T, res *http.Response) answer {
+func readAnswer(t testing.TB, res *http.Response) answer {
 	t.Helper()
 	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
@@ -268,7 +268,7 @@ func (l *logBuffer) String() string {
 }
 
 // await waits until the log has some text.
-func (l *logBuffer) await(t *testing.T, text string) {
+func (l *logBuffer) await(t testing.TB, text string) {
 	t.Helper()
 	timeout := time.After(time.Minute)
 	for {
