@@ -16,6 +16,7 @@
 //	internal/schema      the feature schema: validation, encoding, readers of CSV and JSON
 //	internal/scoring     the way to a remote model: micro-batching, hedge, circuit breaker
 //	internal/admission   what keeps it steady: the limit on requests of apps
+//	internal/callctx     what a context carries to a call of the model; its deadline
 //	internal/failure     kinds of errors, violations by field, ids
 //	internal/idempotency keys under which a request is handled once
 //	internal/modelswap   renewals: the steps, the engine that runs them, the gate
@@ -49,24 +50,26 @@
 //
 //	cmd/gateway ──► everything below
 //	client      ──► api, audit, modelswap, predict
-//	api         ──► admission, audit, modelswap, idempotency, predict, schema, failure
+//	api         ──► admission, audit, modelswap, idempotency, predict, schema, callctx, failure
 //	httpserver  ──► http1, admission
 //	local       ──► datadir, modelswap, export, learn, secrets, predict, schema, failure
-//	aws         ──► wire, modelswap, export, learn, secrets, predict, schema, failure
+//	aws         ──► wire, modelswap, export, learn, secrets, predict, schema, callctx, failure
 //	store       ──► audit, modelswap, idempotency, learn, predict, failure
 //	outbox      ──► datadir, predict, failure
-//	tracing     ──► modelswap, predict, schema, failure
+//	tracing     ──► modelswap, predict, schema, callctx, failure
 //	modelswap   ──► export, learn, predict, schema, failure
 //	export      ──► predict, schema, failure
 //	demo        ──► predict, schema
-//	scoring     ──► predict, schema, failure
+//	scoring     ──► predict, schema, callctx, failure
 //	idempotency ──► failure
 //	admission   ──► failure
 //	sandbox     ──► learn
 //	cmd/loadtest ─►  sandbox, demo, learn, predict, schema
-//	predict     ──► schema, failure
+//	predict     ──► schema, callctx, failure
 //	schema      ──► failure
-//	failure, learn, secrets, audit, datadir, wire, http1 ──► none of these
+//	wire        ──► callctx
+//	callctx     ──► failure
+//	failure, learn, secrets, audit, datadir, http1 ──► none of these
 //
 // # One request
 //

@@ -14,8 +14,8 @@ import (
 func (a *api) chargedTo(r *http.Request) string {
 	e := eventOf(r.Context())
 	switch {
-	case e.apiKey != "":
-		return "key " + e.apiKey
+	case e.call.Caller != "":
+		return "key " + e.call.Caller
 	case e.token != "":
 		return "token " + e.token
 	}

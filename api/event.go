@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"gateway/internal/admission"
+	"gateway/internal/callctx"
 	"gateway/internal/failure"
 
 	"github.com/go-chi/chi/v5"
@@ -24,7 +25,8 @@ import (
 type event struct {
 	context.Context // the server's: ends when the caller leaves
 	route           chi.Context
-	limit           timeLimit
+	deadline        callctx.Deadline // of its prediction
+	call            callctx.Info
 
 	id      string
 	fresh   bool // the id is new, not the caller's
@@ -32,11 +34,9 @@ type event struct {
 	trace   string // id of the trace that it is part of, where there are traces
 	rows    int    // rows that were asked about or sent
 	model   string // that answered
-	apiKey  string // name of the app's key, once it was found valid
 	token   string // name of the operator's token, once it was found valid
 	target  string // renewal or model that an operator's act was about
 	subject string // id that what is asked for must bear; empty: a new one
-	callID  string // of the one prediction that is asked for
 	// idempotency is what became of a request with an Idempotency-Key.
 	idempotency string
 	place       place // among the requests that are handled at once
@@ -127,8 +127,8 @@ func (o observed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (a *api) finish(e *event, method string, took time.Duration) {
 	route, method, status := patternOf(&e.route), knownMethod(method), e.status()
 	a.metrics.count(route, method, status, took)
-	if e.apiKey != "" {
-		a.metrics.countKey(e.apiKey, status)
+	if e.call.Caller != "" {
+		a.metrics.countKey(e.call.Caller, status)
 	}
 	level := slog.LevelInfo
 	switch {
@@ -161,8 +161,8 @@ func (a *api) finish(e *event, method string, took time.Duration) {
 	if e.idempotency != "" {
 		attrs = append(attrs, slog.String("idempotency", e.idempotency))
 	}
-	if e.apiKey != "" {
-		attrs = append(attrs, slog.String("api_key", e.apiKey))
+	if e.call.Caller != "" {
+		attrs = append(attrs, slog.String("api_key", e.call.Caller))
 	}
 	if e.token != "" {
 		attrs = append(attrs, slog.String("token", e.token))

@@ -120,7 +120,7 @@ func parseKey(given []string) (string, error) {
 // both.
 func callerOf(r *http.Request) string {
 	e := eventOf(r.Context())
-	return cmp.Or(e.token, e.apiKey)
+	return cmp.Or(e.token, e.call.Caller)
 }
 
 // ownerOf names who is charged for a key. It is stored, so it is no address:

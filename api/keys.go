@@ -29,7 +29,7 @@ func (a *api) wantsKey() func(http.Handler) http.Handler {
 				fail(w, r, refuse(forbidden, "this key is not among the valid ones"))
 				return
 			}
-			eventOf(r.Context()).apiKey = name
+			eventOf(r.Context()).call.Caller = name
 			if wait := rates.wait(name, a.d.APIKeys); wait > 0 {
 				fail(w, r, &refusal{reason: tooManyRequests, retryAfter: wait, detail: "this key makes more requests than it may"})
 				return

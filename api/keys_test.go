@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"gateway/api"
+	"gateway/internal/callctx"
 	"gateway/internal/predict"
 	"gateway/internal/schema"
 )
@@ -105,7 +106,7 @@ func TestTheNameOfAKeyIsKnownInsideAndTheKeyNowhere(t *testing.T) {
 	var caller atomic.Value
 	b := setup(t, withAPIKeys(0, "web=very-secret-key", "=very-secret-too"), withScorer(scorerFunc(
 		func(ctx context.Context, rows []schema.Vector) (predict.Scores, error) {
-			caller.Store(predict.CallerOf(ctx))
+			caller.Store(callctx.Caller(ctx))
 			return halves(rows), nil
 		})))
 	b.post("/predict", `{"features":`+technician+`}`, "X-Api-Key: very-secret-key").want(200)

@@ -22,7 +22,7 @@ func (e *event) enter(class admission.Class, size int) (err error) {
 	if p.limit == nil || p.held.Held() {
 		return nil
 	}
-	p.held, err = p.limit.Enter(e.apiKey, class, size)
+	p.held, err = p.limit.Enter(e.call.Caller, class, size)
 	return err
 }
 
@@ -35,7 +35,7 @@ func (a *api) limited(class admission.Class) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			e := eventOf(r.Context())
-			if err := a.limit.Check(e.apiKey, class); err != nil {
+			if err := a.limit.Check(e.call.Caller, class); err != nil {
 				if r.ContentLength < 0 || r.ContentLength > unreadMax {
 					// Else net/http reads the body first, and answers then.
 					w.Header().Set("Connection", "close")

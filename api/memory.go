@@ -40,7 +40,7 @@ func scoreCost(s *schema.Schema) int64 { return 192 + 8*int64(s.Width()) }
 // hold raises what a request holds of the memory for large requests.
 func (a *api) hold(r *http.Request, bytes int64) error {
 	e := eventOf(r.Context())
-	return a.limit.Hold(&e.memory, a.chargedTo(r), e.apiKey, e.place.class, bytes)
+	return a.limit.Hold(&e.memory, a.chargedTo(r), e.call.Caller, e.place.class, bytes)
 }
 
 // holdRows raises what a request with a list holds, where the list has rows of

@@ -56,7 +56,7 @@ func (a *api) predict(w http.ResponseWriter, r *http.Request) error {
 	e := eventOf(r.Context())
 	a.d.Predict.ObserveRead(e.start)
 	req.ID = e.predictionID()
-	e.callID = req.ID
+	e.call.CallID = req.ID
 	p, err := a.d.Predict.Predict(ctx, req)
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"gateway/api"
+	"gateway/internal/callctx"
 	"gateway/internal/failure"
 	"gateway/internal/predict"
 	"gateway/internal/schema"
@@ -240,7 +241,7 @@ func TestBatchIsOneCall(t *testing.T) {
 func TestAPredictionSharesTheIDOfItsRequest(t *testing.T) {
 	calls := make(chan string, 1)
 	b := setup(t, withScorer(scorerFunc(func(ctx context.Context, rows []schema.Vector) (predict.Scores, error) {
-		calls <- predict.CallID(ctx)
+		calls <- callctx.CallID(ctx)
 		return halves(rows), nil
 	})))
 	prediction := `{"features":` + technician + `}`

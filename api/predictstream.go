@@ -35,7 +35,7 @@ func (a *api) predictStream(w http.ResponseWriter, r *http.Request, given string
 	}
 	e := eventOf(r.Context())
 	caller := a.chargedTo(r)
-	turns, err := a.limit.Open(e.apiKey, caller)
+	turns, err := a.limit.Open(e.call.Caller, caller)
 	if err != nil {
 		w.Header().Set("Connection", "close")
 		if errors.Is(err, admission.ErrShare) {

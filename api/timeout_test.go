@@ -8,14 +8,14 @@ import (
 	"time"
 
 	"gateway/api"
+	"gateway/internal/callctx"
 	"gateway/internal/failure"
 	"gateway/internal/predict"
 	"gateway/internal/schema"
 )
 
-// A request's context has the deadline only while its prediction is made, and
-// makes a timer for those alone who need one. Its end must not look like a
-// caller who has left.
+// The context of a prediction has the deadline, and ends with the prediction. The
+// request's own context goes on: the end must not look like a caller who has left.
 func TestTheDeadlineOfAPredictionEndsWithIt(t *testing.T) {
 	contexts, children := make(chan context.Context, 1), make(chan context.Context, 1)
 	b := setup(t, withOptions(func(o *api.Options) { o.PredictTimeout = time.Minute }), withScorer(scorerFunc(
@@ -36,16 +36,16 @@ func TestTheDeadlineOfAPredictionEndsWithIt(t *testing.T) {
 	b.logs.await(t, `"status":502`)
 	child := <-children
 	<-child.Done()
-	if _, ok := (<-contexts).Deadline(); ok || !errors.Is(child.Err(), context.Canceled) {
-		t.Errorf("afterwards there is a deadline: %v; a context made from it ended with %v", ok, child.Err())
+	if err := (<-contexts).Err(); !errors.Is(err, context.Canceled) || !errors.Is(child.Err(), context.Canceled) {
+		t.Errorf("afterwards the context ended with %v, and one made from it with %v", err, child.Err())
 	}
 }
 
 func TestAPredictionEndsWhenItsCallerLeaves(t *testing.T) {
 	begun, ended := make(chan bool), make(chan error, 1)
 	b := setup(t, withScorer(scorerFunc(func(ctx context.Context, _ []schema.Vector) (predict.Scores, error) {
-		if p, ok := ctx.(predict.SplitDeadline); !ok || p.CallerContext() == nil {
-			t.Error("the context does not tell when the caller leaves")
+		if caller, at := callctx.Split(ctx); caller == ctx || at.IsZero() {
+			t.Errorf("the context is a %T, and makes a timer", ctx)
 		}
 		close(begun)
 		<-ctx.Done()

@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"gateway/internal/callctx"
 	"gateway/internal/failure"
-	"gateway/internal/predict"
 	"gateway/internal/sandbox"
 )
 
@@ -209,7 +209,7 @@ func TestACallBearsTheNameOfItsPrediction(t *testing.T) {
 	s.deploy("first")
 	id := failure.NewID()
 	all, _ := rows(1)
-	_, err := s.scorer.Score(predict.WithCallID(t.Context(), id), all, false)
+	_, err := s.scorer.Score(callctx.WithCallID(t.Context(), id), all, false)
 	s.must(err)
 	_, err = s.score(3)
 	s.must(err)

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"gateway/internal/callctx"
 	"gateway/internal/failure"
 	"gateway/internal/predict"
 	"gateway/internal/schema"
@@ -233,7 +234,7 @@ const noProbe = -1
 // one, once; the client repeats what may be repeated. A connection whose answer
 // does not fit its call is closed: the next answer on it would not fit either.
 func (e *Endpoint) invoke(ctx context.Context, v *view, rows []schema.Vector, probe int) (answer, error) {
-	call := invocation{endpoint: e.name, contentType: e.contentType(), accept: cmp.Or(e.formats.Accept, v.accept()), id: predict.CallID(ctx)}
+	call := invocation{endpoint: e.name, contentType: e.contentType(), accept: cmp.Or(e.formats.Accept, v.accept()), id: callctx.CallID(ctx)}
 	buffer := bodies.Get().(*[]byte)
 	*buffer = appendRows((*buffer)[:0], rows)
 	due := len(rows)

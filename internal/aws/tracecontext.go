@@ -7,7 +7,7 @@ import (
 	sdk "github.com/aws/aws-sdk-go-v2/aws"
 
 	"gateway/internal/aws/wire"
-	"gateway/internal/predict"
+	"gateway/internal/callctx"
 )
 
 // A trace's context goes along with a call of the endpoint, outside of what is
@@ -17,7 +17,7 @@ import (
 
 // traceFields are the headers that a call is to take along; usually none.
 func traceFields(ctx context.Context) []wire.Field {
-	t := predict.TraceContextOf(ctx)
+	t := callctx.TraceOf(ctx)
 	if t.Parent == "" {
 		return nil
 	}

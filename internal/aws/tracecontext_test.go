@@ -10,7 +10,7 @@ import (
 	sdk "github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
-	"gateway/internal/predict"
+	"gateway/internal/callctx"
 )
 
 func TestATracesContextGoesAlongWithACallAndIsNotSigned(t *testing.T) {
@@ -29,7 +29,7 @@ func TestATracesContextGoesAlongWithACallAndIsNotSigned(t *testing.T) {
 	}
 	call := invocation{endpoint: "endpoint", contentType: typeCSV, accept: "application/json", id: "one", body: []byte("1")}
 	const parent, state = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "vendor=1"
-	traced := predict.WithTraceContext(t.Context(), predict.TraceContext{Parent: parent, State: state})
+	traced := callctx.WithTrace(t.Context(), callctx.Trace{Parent: parent, State: state})
 	for _, ctx := range []context.Context{traced, t.Context()} {
 		answer, err := clients.runtime.invoke(ctx, &call)
 		if err != nil {

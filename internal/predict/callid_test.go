@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"gateway/internal/callctx"
 	"gateway/internal/predict"
 	"gateway/internal/predict/predicttest"
 	"gateway/internal/schema"
@@ -19,7 +20,7 @@ type listener struct {
 }
 
 func (l *listener) Score(ctx context.Context, rows []schema.Vector, explain bool) (predict.Scores, error) {
-	l.ids = append(l.ids, predict.CallID(ctx))
+	l.ids = append(l.ids, callctx.CallID(ctx))
 	return l.Scorer.Score(ctx, rows, explain)
 }
 

@@ -76,12 +76,16 @@ type Customer struct {
 	Evidence
 }
 
+// AnonymousCaller stands for callers without a key where contributions are
+// counted by caller.
+const AnonymousCaller = "anonymous"
+
 // Evidence says where a customer's features and label come from. The zero
 // Evidence is that of an imported customer whose label no outcome has set. The
 // store keeps it: what an import passes in is ignored.
 type Evidence struct {
 	Made       bool      // from a prediction and its outcome; an import makes it false
-	Caller     string    // reported the outcome that set the label, as CallerOf names it, or AnonymousCaller; empty: unknown
+	Caller     string    // reported the outcome that set the label, the name of an API key, or AnonymousCaller; empty: unknown
 	LabelledAt time.Time // when the gateway received that outcome; zero: unknown
 	Imported   *int      // the label that was imported, where an outcome has set the label since
 }
@@ -107,7 +111,7 @@ type Prediction struct {
 	ID         string
 	CustomerID string // empty for an anonymous prediction
 	CreatedAt  time.Time
-	Caller     string // as CallerOf names it; empty for an unknown one
+	Caller     string // name of the API key; empty for an unknown caller
 	Features   []byte // for the ledger alone: as AppendFeatures writes them, personal ones left out
 	Personal   []byte // for the ledger alone: a JSON object of hashes of the personal ones; nil without a PersonalHash
 	Score      float64
@@ -145,7 +149,7 @@ type Outcome struct {
 	CustomerID   string
 	Label        int
 	ObservedAt   time.Time // zero: now
-	Caller       string    // who reports it, as CallerOf names it; empty for a caller without a key
+	Caller       string    // name of the API key of the app that reports it; empty for an app without a key
 }
 
 // MaxObservedAhead is how far ahead of the gateway's clock an outcome may have

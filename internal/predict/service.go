@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"gateway/internal/callctx"
 	"gateway/internal/failure"
 	"gateway/internal/schema"
 )
@@ -124,7 +125,7 @@ func (s *Service) predict(ctx context.Context, w *work, reqs []Request, results 
 		if one.ID == "" {
 			one.ID = failure.NewID()
 		}
-		ctx = WithCallID(ctx, one.ID)
+		ctx = callctx.WithCallID(ctx, one.ID)
 	}
 	scores, answered, err := s.ask(ctx, w.rows, explain, prepared)
 	if err != nil {
@@ -257,7 +258,7 @@ func (s *Service) decodeStored(text []byte) (schema.Record, error) {
 // fill makes predictions of scores, for the ledger in w and for the caller in
 // results. Afterwards w.at has only those requests that have one.
 func (s *Service) fill(ctx context.Context, w *work, reqs []Request, results []Result, scores Scores, start, answered time.Time) {
-	now, latency, caller := answered.UTC(), answered.Sub(start), CallerOf(ctx)
+	now, latency, caller := answered.UTC(), answered.Sub(start), callctx.Caller(ctx)
 	filled := w.at[:0]
 	for k, i := range w.at {
 		if err := scores.ErrorOf(k); err != nil {
@@ -342,7 +343,7 @@ func (s *Service) reasons(contributions []float64) []Reason {
 // RecordOutcomes records what really happened. Matches are in the order of
 // the outcomes; one that matches nothing is no error.
 func (s *Service) RecordOutcomes(ctx context.Context, outcomes []Outcome) ([]Match, error) {
-	now, caller := time.Now().UTC(), CallerOf(ctx)
+	now, caller := time.Now().UTC(), callctx.Caller(ctx)
 	for i := range outcomes {
 		outcomes[i].Caller = caller
 		if outcomes[i].ObservedAt.IsZero() {

@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"gateway/internal/callctx"
 	"gateway/internal/failure"
 	"gateway/internal/predict"
 	"gateway/internal/predict/predicttest"
@@ -677,13 +678,13 @@ func TestALedgerThatFailsIsLoggedOnceAndWhenItEnds(t *testing.T) {
 func TestTheLedgerKnowsTheCaller(t *testing.T) {
 	b := setup(t, small)
 	const complete = `{"age":44,"job":"admin."}`
-	if name := predict.CallerOf(t.Context()); name != "" {
+	if name := callctx.Caller(t.Context()); name != "" {
 		t.Errorf("a caller without a key has the name %q", name)
 	}
 	for _, name := range []string{"", "shop"} {
 		ctx := t.Context()
 		if name != "" {
-			ctx = context.WithValue(ctx, predict.CallerKey{}, name)
+			ctx = context.WithValue(ctx, callctx.Key{}, &callctx.Info{Caller: name})
 		}
 		if _, err := b.Predict(ctx, b.request(t, "", complete)); err != nil {
 			t.Fatal(err)

@@ -337,7 +337,7 @@ func (b *Batch) cut() *call {
 
 // wait waits for the answer, until the caller leaves or its deadline passes.
 func (b *Batch) wait(ctx context.Context, w *waiter) (predict.Scores, error) {
-	late := w.untilDeadline(ctx)
+	late := w.startTimer()
 	answered := false
 	select {
 	case <-w.done:

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"gateway/internal/callctx"
 	"gateway/internal/failure"
 	"gateway/internal/predict"
 	"gateway/internal/schema"
@@ -495,34 +496,16 @@ func TestWhoAsksForLittleIsNotRefusedForLargeRequests(t *testing.T) {
 	})
 }
 
-// patient is a context that must not be asked for a timer.
-type patient struct {
-	context.Context
-	t        *testing.T
-	deadline time.Time
-	leave    context.CancelFunc
-}
-
-func (p *patient) Deadline() (time.Time, bool)    { return p.deadline, true }
-func (p *patient) CallerContext() context.Context { return p.Context }
-
-func (p *patient) Done() <-chan struct{} {
-	p.t.Error("it is asked for a channel, which takes a timer")
-	return nil
-}
-
-func (p *patient) Err() error {
-	if p.Context.Err() == nil && !time.Now().Before(p.deadline) {
-		return context.DeadlineExceeded
-	}
-	return p.Context.Err()
-}
-
-func TestAPatientCallerNeedsNoTimerAndIsHeardAllTheSame(t *testing.T) {
+// A batch notices the deadline and the departure of a caller whose context is a
+// callctx.Deadline, and does not make that context's timer.
+func TestADeadlineNeedsNoTimerOfItsContext(t *testing.T) {
 	onGate(t, scoring.BatchOptions{}, func(t *testing.T, b *gated) {
-		join := func(first float64, until time.Duration) (*request, *patient) {
-			ctx := &patient{t: t, deadline: time.Now().Add(until)}
-			ctx.Context, ctx.leave = context.WithCancel(t.Context())
+		var deadlines []*callctx.Deadline
+		join := func(first float64, until time.Duration) (*request, context.CancelFunc) {
+			caller, leave := context.WithCancel(t.Context())
+			ctx := new(callctx.Deadline)
+			ctx.Start(caller, time.Now().Add(until))
+			deadlines = append(deadlines, ctx)
 			a := &request{cancel: func() {}, done: make(chan struct{})}
 			begun := time.Now()
 			go func() {
@@ -531,18 +514,18 @@ func TestAPatientCallerNeedsNoTimerAndIsHeardAllTheSame(t *testing.T) {
 				a.took = time.Since(begun)
 			}()
 			synctest.Wait()
-			return a, ctx
+			return a, leave
 		}
 		for range 2 { // the second time with timers that have been used
 			first := b.ask(t.Context(), vectors(1))
 			hasty, _ := join(2, 300*time.Millisecond)
-			leaver, ctx := join(3, time.Second)
+			leaver, leave := join(3, time.Second)
 			stays, _ := join(4, time.Second)
 			stays2, _ := join(5, time.Second)
 			if hasty.fails(t, failure.Deadline); hasty.took != 300*time.Millisecond {
 				t.Errorf("told after %v", hasty.took)
 			}
-			ctx.leave()
+			leave()
 			if e := leaver.fails(t, failure.Deadline); !errors.Is(e, context.Canceled) {
 				t.Errorf("got %v", e)
 			}
@@ -551,6 +534,11 @@ func TestAPatientCallerNeedsNoTimerAndIsHeardAllTheSame(t *testing.T) {
 			b.with(t, 4).ok()
 			stays.wants(t, 4)
 			stays2.wants(t, 5)
+		}
+		for i, ctx := range deadlines {
+			if ctx.HasTimer() {
+				t.Errorf("context %d has a timer", i)
+			}
 		}
 	})
 }

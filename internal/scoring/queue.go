@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"gateway/internal/callctx"
 	"gateway/internal/predict"
 	"gateway/internal/schema"
 )
@@ -19,7 +20,8 @@ type waiter struct {
 	since    time.Time
 	deadline time.Time       // zero: none
 	gone     <-chan struct{} // closed when the caller has left
-	timer    *time.Timer     // for the deadline, where gone does not cover it; used by the caller's goroutine
+	timerAt  time.Time       // the deadline, if gone is not closed at the deadline; else zero
+	timer    *time.Timer     // for timerAt; reused by later waiters; used by the caller's goroutine
 
 	state      waiterState
 	abandoned  bool // the caller left after the request was sent
@@ -47,11 +49,8 @@ func (b *Batch) newWaiter(ctx context.Context, rows []schema.Vector, explain boo
 	}
 	w.ctx, w.rows, w.explain, w.since = ctx, rows, explain, now
 	w.deadline, _ = ctx.Deadline()
-	if p, ok := ctx.(predict.SplitDeadline); ok {
-		w.gone = p.CallerContext().Done()
-	} else {
-		w.gone = ctx.Done()
-	}
+	caller, timerAt := callctx.Split(ctx)
+	w.gone, w.timerAt = caller.Done(), timerAt
 	return w
 }
 
@@ -65,14 +64,12 @@ func (w *waiter) hasLeft() bool {
 	}
 }
 
-// untilDeadline returns a channel that receives at the deadline, where the context
-// is a predict.SplitDeadline; else nil, for gone covers the deadline. The timer is
-// reused.
-func (w *waiter) untilDeadline(ctx context.Context) <-chan time.Time {
-	if _, ok := ctx.(predict.SplitDeadline); !ok || w.deadline.IsZero() {
+// startTimer returns a channel that receives at timerAt; nil if timerAt is zero.
+func (w *waiter) startTimer() <-chan time.Time {
+	if w.timerAt.IsZero() {
 		return nil
 	}
-	left := time.Until(w.deadline)
+	left := time.Until(w.timerAt)
 	if w.timer == nil {
 		w.timer = time.NewTimer(left)
 	} else {

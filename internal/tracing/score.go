@@ -9,6 +9,7 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 
+	"gateway/internal/callctx"
 	"gateway/internal/failure"
 	"gateway/internal/predict"
 	"gateway/internal/schema"
@@ -70,7 +71,7 @@ func (s *scorer) Score(ctx context.Context, rows []schema.Vector, explain bool) 
 func (s *scorer) outgoing(ctx context.Context) context.Context {
 	var c carrier
 	s.tracing.context.Inject(ctx, &c)
-	return predict.WithTraceContext(ctx, predict.TraceContext{Parent: c.parent, State: c.state})
+	return callctx.WithTrace(ctx, callctx.Trace{Parent: c.parent, State: c.state})
 }
 
 // carrier takes the two headers of a trace context.

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"gateway/internal/callctx"
 	"gateway/internal/failure"
 	"gateway/internal/predict"
 	"gateway/internal/schema"
@@ -23,7 +24,7 @@ import (
 // answers once it may.
 type endpoint struct {
 	mu   sync.Mutex
-	sent []predict.TraceContext
+	sent []callctx.Trace
 	may  chan struct{} // nil: at once
 	err  error
 }
@@ -31,7 +32,7 @@ type endpoint struct {
 // Score implements predict.Scorer.
 func (e *endpoint) Score(ctx context.Context, rows []schema.Vector, _ bool) (predict.Scores, error) {
 	e.mu.Lock()
-	e.sent = append(e.sent, predict.TraceContextOf(ctx))
+	e.sent = append(e.sent, callctx.TraceOf(ctx))
 	e.mu.Unlock()
 	if e.may != nil {
 		<-e.may
@@ -42,10 +43,10 @@ func (e *endpoint) Score(ctx context.Context, rows []schema.Vector, _ bool) (pre
 	return predict.Scores{Model: "m1", Schema: "s1", Score: make([]float64, len(rows)), Label: make([]int, len(rows))}, nil
 }
 
-func (e *endpoint) calls() []predict.TraceContext {
+func (e *endpoint) calls() []callctx.Trace {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return append([]predict.TraceContext(nil), e.sent...)
+	return append([]callctx.Trace(nil), e.sent...)
 }
 
 // ask sends a request through a scorer, in a span of its own.
@@ -90,13 +91,13 @@ func TestACallOfTheEndpointIsASpanInTheRequestsTrace(t *testing.T) {
 		t.Errorf("the second call is %+v, want it throttled and the error's text left out", failed)
 	}
 	sent := e.calls()
-	if want := "00-" + call.TraceID + "-" + call.ID + "-01"; sent[0] != (predict.TraceContext{Parent: want, State: "vendor=1"}) {
+	if want := "00-" + call.TraceID + "-" + call.ID + "-01"; sent[0] != (callctx.Trace{Parent: want, State: "vendor=1"}) {
 		t.Errorf("the endpoint was sent %+v, want %s and the caller's state", sent[0], want)
 	}
 	if got := sent[1].Parent; len(got) != len(dropped) || got[:36] != dropped[:36] || got[len(got)-3:] != "-00" {
 		t.Errorf("a trace that is not kept was sent as %s", got)
 	}
-	if sent[3] != (predict.TraceContext{}) {
+	if sent[3] != (callctx.Trace{}) {
 		t.Errorf("a call in no trace was sent %+v", sent[3])
 	}
 }

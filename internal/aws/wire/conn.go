@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"os"
 	"time"
+
+	"gateway/internal/callctx"
 )
 
 // Answer is what came back. The slices of a plain answer lie in the buffer of
@@ -39,10 +41,6 @@ type Conn struct {
 	reusable  bool
 	timed     bool // the last exchange had a deadline, which is set still
 }
-
-// splitDeadline is the method of a predict.SplitDeadline: this package does not
-// import predict.
-type splitDeadline interface{ CallerContext() context.Context }
 
 // Sizes of the buffer of a connection: at first, and what is kept at most.
 const (
@@ -99,16 +97,11 @@ func (c *Conn) Release() {
 
 func (c *Conn) close() { _ = c.net.Close() }
 
-// roundTrip fills in the answer. The end of ctx ends it. A connection has a timer,
-// so a context that would have to make one for its deadline is spared that; with
-// others it would be the second for the same moment.
+// roundTrip fills in the answer. The end of ctx ends it. The deadline of a
+// callctx.Deadline becomes that of the connection, which has a timer already.
 func (c *Conn) roundTrip(ctx context.Context, request []byte) error {
 	c.Answer, c.in, c.reusable = Answer{}, c.in[:0], false
-	ends, deadline := ctx, time.Time{}
-	if p, ok := ctx.(splitDeadline); ok {
-		ends = p.CallerContext()
-		deadline, _ = ctx.Deadline()
-	}
+	ends, deadline := callctx.Split(ctx)
 	if timed := !deadline.IsZero(); timed || c.timed {
 		_ = c.net.SetDeadline(deadline)
 		c.timed = timed

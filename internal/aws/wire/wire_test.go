@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"gateway/internal/callctx"
 )
 
 // request is what tests send; its body is "1".
@@ -268,39 +270,29 @@ func TestTheCallersTimeEndsACall(t *testing.T) {
 	}
 }
 
-// unasked is a context that must not be asked for its channel, for that takes a timer.
-type unasked struct {
-	context.Context
-	t     *testing.T
-	until time.Time
+// timerless returns a context with a deadline. The test fails if its timer is made.
+func timerless(t *testing.T, parent context.Context, at time.Time) context.Context {
+	ctx := new(callctx.Deadline)
+	ctx.Start(parent, at)
+	t.Cleanup(func() {
+		if ctx.HasTimer() {
+			t.Error("the context has a timer")
+		}
+	})
+	return ctx
 }
 
-func (u *unasked) Deadline() (time.Time, bool)    { return u.until, true }
-func (u *unasked) CallerContext() context.Context { return u.Context }
-
-func (u *unasked) Done() <-chan struct{} {
-	u.t.Error("it is asked for its channel")
-	return u.Context.Done()
-}
-
-func (u *unasked) Err() error {
-	if u.Context.Err() == nil && !time.Now().Before(u.until) {
-		return context.DeadlineExceeded
-	}
-	return u.Context.Err()
-}
-
-func TestADeadlineThatIsToldApartTakesNoTimer(t *testing.T) {
+func TestADeadlineTakesNoTimerOfItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		silent := saying("", 1)
 		defer silent.close()
 		pool, begun := silent.pool(), time.Now()
-		if c, err := pool.Do(&unasked{t.Context(), t, begun.Add(time.Second)}, []byte(request), Mark{}); !errors.Is(err, context.DeadlineExceeded) || time.Since(begun) != time.Second {
+		if c, err := pool.Do(timerless(t, t.Context(), begun.Add(time.Second)), []byte(request), Mark{}); !errors.Is(err, context.DeadlineExceeded) || time.Since(begun) != time.Second {
 			t.Errorf("got %+v, %v after %v", c, err, time.Since(begun))
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)
-		if c, err := pool.Do(&unasked{ctx, t, begun.Add(time.Hour)}, []byte(request), Mark{}); !errors.Is(err, context.Canceled) || time.Since(begun) != 2*time.Second {
+		if c, err := pool.Do(timerless(t, ctx, begun.Add(time.Hour)), []byte(request), Mark{}); !errors.Is(err, context.Canceled) || time.Since(begun) != 2*time.Second {
 			t.Errorf("got %+v, %v after %v", c, err, time.Since(begun))
 		}
 		if pool.count() > 0 {
@@ -321,7 +313,7 @@ func TestADeadlineIsThatOfItsCallAlone(t *testing.T) {
 		for i, within := range []time.Duration{800 * time.Millisecond, 800 * time.Millisecond, 0, 800 * time.Millisecond, 0} {
 			ctx := t.Context()
 			if within > 0 {
-				ctx = &unasked{ctx, t, time.Now().Add(within)}
+				ctx = timerless(t, ctx, time.Now().Add(within))
 			}
 			c, err := pool.Do(ctx, []byte(request), Mark{})
 			if err != nil {
