@@ -3,6 +3,7 @@ package http1
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -73,6 +74,10 @@ const (
 // a connection whose last request was answered here.
 const maxBreaks = 4
 
+// minNext is how many bytes net/http has to see behind a request to take them for
+// another one, whose error it answers where the connection ends within it.
+const minNext = 4
+
 // What a deadline of the reader is for.
 type waiting byte
 
@@ -129,6 +134,8 @@ func (c *conn) read() (rest []byte, others bool) {
 			}
 			r.in = r.in[:0]
 		case n > 0:
+		case errors.Is(err, io.EOF) && len(r.in) > 0 && (c.answered == nil || maxBreaks-breaks+len(r.in) >= minNext):
+			return r.in, true // the client sends no more, and may still read
 		case !errors.Is(err, os.ErrDeadlineExceeded):
 			return nil, false
 		case len(r.in) > 0:
