@@ -145,7 +145,11 @@ func TestACallersTimeBoundsItsPrediction(t *testing.T) {
 		if p := b.post("/predict", prediction, "X-Request-Timeout: "+bad).problem(400); !strings.Contains(p.Detail, "X-Request-Timeout") {
 			t.Errorf("%q: %s", bad, p.Detail)
 		}
+		if p := b.post("/predict/batch", csvHeader, "Content-Type: text/csv", "X-Request-Timeout: "+bad).problem(400); !strings.Contains(p.Detail, "X-Request-Timeout") {
+			t.Errorf("%q at a stream: %s", bad, p.Detail)
+		}
 	}
+	b.post("/predict/batch", csvHeader, "Content-Type: text/csv", soon).want(200)
 	ours := setup(t, withScorer(untilDone), withOptions(func(o *api.Options) { o.PredictTimeout = 10 * time.Millisecond }))
 	for _, more := range []string{"3600", "0003600.50", strings.Repeat("9", 400)} { // than the gateway gives anybody
 		ours.post("/predict", prediction, "X-Request-Timeout: "+more).problem(504)

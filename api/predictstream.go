@@ -33,6 +33,10 @@ func (a *api) predictStream(w http.ResponseWriter, r *http.Request, given string
 	if err := plainEncoding(r); err != nil {
 		return err
 	}
+	// A stream takes as long as it takes, but a wrong header is refused as elsewhere.
+	if _, err := a.predictTimeout(r); err != nil {
+		return err
+	}
 	e := eventOf(r.Context())
 	caller := a.chargedTo(r)
 	turns, err := a.limit.Open(e.call.Caller, caller)

@@ -17,19 +17,30 @@ const timeoutHeader = "X-Request-Timeout"
 // PredictTimeout. What cannot be answered in that time is refused by the queue
 // for the model, before it costs a call.
 func (a *api) withPredictTimeout(r *http.Request) (context.Context, context.CancelFunc, error) {
-	timeout := a.o.PredictTimeout
-	if given := r.Header[timeoutHeader]; len(given) > 0 {
-		wanted, ok := seconds(given[0])
-		if !ok || len(given) > 1 {
-			return nil, nil, refuse(malformed, "the header %s must be a number of seconds above zero in digits, such as 0.5", timeoutHeader)
-		}
-		if wanted < timeout.Seconds() {
-			timeout = time.Duration(wanted * float64(time.Second))
-		}
+	timeout, err := a.predictTimeout(r)
+	if err != nil {
+		return nil, nil, err
 	}
 	d := &eventOf(r.Context()).deadline
 	d.Start(r.Context(), time.Now().Add(timeout))
 	return d, d.Cancel, nil
+}
+
+// predictTimeout returns the time that a prediction may take: what its caller
+// will wait for, and PredictTimeout at most.
+func (a *api) predictTimeout(r *http.Request) (time.Duration, error) {
+	given := r.Header[timeoutHeader]
+	if len(given) == 0 {
+		return a.o.PredictTimeout, nil
+	}
+	wanted, ok := seconds(given[0])
+	switch {
+	case !ok || len(given) > 1:
+		return 0, refuse(malformed, "the header %s must be a number of seconds above zero in digits, such as 0.5", timeoutHeader)
+	case wanted < a.o.PredictTimeout.Seconds():
+		return time.Duration(wanted * float64(time.Second)), nil
+	}
+	return a.o.PredictTimeout, nil
 }
 
 // Value implements context.Context.
