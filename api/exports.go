@@ -107,7 +107,10 @@ func (x *export) flush() error {
 }
 
 func (x *export) send() error {
-	x.begun = true
+	if !x.begun {
+		x.begun = true
+		x.w.WriteHeader(http.StatusOK) // an export without rows has its trailer after the headers too
+	}
 	for x.text.Len() > 0 {
 		_ = x.rc.SetWriteDeadline(time.Now().Add(x.idle))
 		_, err := x.w.Write(x.text.Next(copyBuffer))

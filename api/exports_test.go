@@ -133,6 +133,10 @@ func TestLedgerIsExportedByTime(t *testing.T) {
 	if len(got) != 180 || !strings.Contains(got[0], `"created_at":"2026-11-23T11:00:00Z"`) || !strings.Contains(got[179], `"created_at":"2026-11-23T13:59:00Z"`) {
 		t.Errorf("%d lines, from %s to %s", len(got), got[0], got[len(got)-1])
 	}
+	none := b.asOperator("GET", "/admin/predictions?to=2001-01-01T00:00:00Z", "").want(200)
+	if none.body != "" || none.header.Get("X-Stream-End") != "" || none.trailer.Get("X-Stream-End") != "complete" {
+		t.Errorf("an empty export is %q with headers %v and trailer %v", none.body, none.header, none.trailer)
+	}
 	rows, err := csv.NewReader(strings.NewReader(b.asOperator("GET", "/admin/predictions?format=csv", "").want(200).body)).ReadAll()
 	if err != nil || len(rows) != 501 || rows[1][8] != "1500" || rows[1][11] != `{"job":"admin., \"x\""}` {
 		t.Errorf("%d rows, %v: %v", len(rows), err, rows[:2])
