@@ -75,11 +75,11 @@ func (e *event) status() int {
 	return e.out.status
 }
 
-// reason is the error in words for the log. Where the caller is at fault the
-// detail is enough, and it leaves out what the caller sent.
+// reason is the error in words for the log. Of violations it gives the codes:
+// their details repeat what the caller sent.
 func (e *event) reason() string {
 	var p *failure.Error
-	if errors.As(e.err, &p) && p.Kind == failure.Invalid {
+	if errors.As(e.err, &p) && p.Kind == failure.Invalid && len(p.Violations)+p.Omitted > 0 {
 		codes := make([]string, 0, len(p.Violations))
 		for _, v := range p.Violations {
 			if len(codes) == 5 {
