@@ -60,7 +60,7 @@ func TestOperatorsCommands(t *testing.T) {
 		want([]string{"rollback", *newest.Model}, "model "+*newest.Model+" serves since ")
 
 		for args, text := range map[string]string{
-			"rollback none": `no model "none"; gateway models`, "renewals none": `no renewal "none"`, "rollback " + *newest.Model: "serves already",
+			"rollback none": `no model "none"; gateway models`, "renewals none": `no renewal "none"`, "rollback " + *newest.Model: "already serves",
 		} {
 			code, out, errs := command(t, append(strings.Fields(args), where...)...)
 			if code != exitFailed || out != "" || len(lines(errs)) != 1 || !strings.Contains(errs, text) {

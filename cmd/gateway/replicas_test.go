@@ -229,7 +229,7 @@ func TestAFrozenReplicaChangesNothing(t *testing.T) {
 	}
 	eventually(t, "the thawed replica sees that it has lost the renewal", func() bool {
 		log := frozen.output.String()
-		return strings.Contains(log, "another process works on the renewal now") ||
+		return strings.Contains(log, "another process claimed the renewal") ||
 			strings.Contains(log, "the renewal's record cannot be read or saved") // it was frozen in a transaction, which the server ended
 	})
 	// It serves what the other one has deployed, and takes no part in the past.

@@ -8,14 +8,15 @@ import (
 	"gateway/internal/export"
 )
 
-// What Overrides.JudgeBy may be.
+// Values of Overrides.JudgeBy.
 const (
-	JudgeByKnown = "known" // customers that apps cannot reach
+	JudgeByKnown = "known" // imported customers only
 	JudgeByAll   = "all"   // every held-out row, with its newest label
 )
 
-// policy is what bounds the contributions of apps to a renewal. Ages count from
-// the renewal's beginning, so that converting again gives the same bytes.
+// policy returns the bounds on what apps contribute to a renewal. Ages are
+// measured from the renewal's creation, so that converting again gives the same
+// bytes.
 func (x *stepRun) policy() *export.Policy {
 	return &export.Policy{
 		KnownOnly: x.opts.KnownOnly,
@@ -25,8 +26,8 @@ func (x *stepRun) policy() *export.Policy {
 	}
 }
 
-// judgedBy says whose rows champion and challenger are judged by, where apps
-// contributed to them; empty where they did not.
+// judgedBy says which held-out rows champion and challenger were compared on,
+// where apps contributed to them. It is empty where they did not.
 func (x *stepRun) judgedBy() string {
 	switch {
 	case x.r.State.Open:
@@ -41,11 +42,11 @@ func (x *stepRun) judgedBy() string {
 // NewOutcomes counts customers whose label an outcome has set.
 type NewOutcomes struct {
 	Settled  int64            // confirmed an imported label, or passed their probation
-	ByCaller map[string]int64 // the others, by who reported them
+	ByCaller map[string]int64 // the others, by the caller that reported them
 }
 
-// learnable is how many of them a renewal may learn from, by what the newest one
-// found.
+// learnable returns how many of them a renewal may learn from, given the policy
+// for the newest outcome.
 func (n NewOutcomes) learnable(newest *Renewal) int64 {
 	total := n.Settled
 	for _, count := range n.ByCaller {
@@ -57,18 +58,19 @@ func (n NewOutcomes) learnable(newest *Renewal) int64 {
 	return total
 }
 
-// outcomeCount is the last count of outcomes that wait. A count reads a row for
-// each of them, which may be many where most are beyond a caller's cap.
+// outcomeCount is the last count of waiting outcomes. Counting reads a row for
+// each of them, and most may be above a caller's cap.
 type outcomeCount struct {
 	at                     time.Time
 	taken, newest, waiting int64
 }
 
-// recountAfter is how long a count stands where too few outcomes came since to
-// start a renewal. It may have grown meanwhile by those that passed their probation.
+// recountAfter is how long a count is used while too few outcomes have arrived
+// since to start a renewal. Outcomes that pass their probation in that time are
+// counted late.
 const recountAfter = time.Minute
 
-// enough reports whether n outcomes may have come in, by the last count.
+// enough reports whether n outcomes may be waiting, judging by the last count.
 func (c *outcomeCount) enough(taken, newest, n int64) bool {
 	return c.taken != taken || c.waiting+newest-c.newest >= n || time.Since(c.at) >= recountAfter
 }

@@ -13,10 +13,10 @@ import (
 // cronFields are the fields of a cron line.
 var cronFields = []string{"minute", "hour", "day of the month", "month", "day of the week"}
 
-// ParseSchedule reads a cron line: minute, hour, day of the month, month and
-// day of the week, where 0 and 7 are Sunday, or a word such as @daily. Times are
-// UTC, so that no change of a clock makes a tick come twice or not at all. An
-// error names the field that is wrong.
+// ParseSchedule reads a cron line: minute, hour, day of the month, month and day
+// of the week (0 and 7 are Sunday), or a word such as @daily. Times are UTC, so
+// that no change to summer time repeats or skips a tick. An error names the wrong
+// field.
 func ParseSchedule(line string) (cron.Schedule, error) {
 	fault := func(format string, args ...any) error {
 		return fmt.Errorf("schedule %q: %s", line, fmt.Sprintf(format, args...))
@@ -57,9 +57,9 @@ func ParseSchedule(line string) (cron.Schedule, error) {
 	return schedule, nil
 }
 
-// sundayIsZero rewrites a day of the week: 7 is Sunday in cron(8), and unknown
-// to the parser. A range up to 7 becomes a list. What it does not understand it
-// leaves for the parser to refuse.
+// sundayIsZero rewrites a day of the week: 7 is Sunday in cron(8), but the parser
+// does not accept it. A range up to 7 becomes a list. Text that is not a day of
+// the week is returned unchanged, for the parser to refuse.
 func sundayIsZero(field string) string {
 	items := strings.Split(field, ",")
 	for i, item := range items {

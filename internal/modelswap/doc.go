@@ -3,16 +3,15 @@
 //
 //	export ► convert ► train ► register ► evaluate ► deploy ► verify
 //
-// A [Renewal] is a row in the store, and the row is the truth: an [Engine]
-// reads it, runs the step that is due, saves what came of it, and goes on. A
-// step is a small function of the shape start-or-poll: it begins its work or
-// looks how far it is, within seconds, and is safe to run twice. What a later
-// step needs of an earlier one is in [State], saved with the row. So a process
-// that dies leaves a row from which the next one continues.
+// A [Renewal] is a row in the store. An [Engine] reads the row, runs the next
+// step, saves the result and continues. A step is a short function that starts
+// its work or polls it, returns within seconds, and is safe to run twice. What a
+// later step needs from an earlier one is in [State], which is saved with the
+// row. When a process dies, the next one continues from the row.
 //
-// What the steps act on lies behind ports ([Exporter], [Files], [Trainer],
-// [Deployer], [Renewals], [Models]); a back end is a set of these. The package
-// knows nothing of HTTP, SQL, the cloud, or how a model is trained.
+// Back ends implement the ports ([Exporter], [Files], [Trainer], [Deployer],
+// [Renewals], [Models]). The package does not depend on HTTP, SQL, the cloud or
+// the learning algorithm.
 //
 //	engine := modelswap.New(ports, options, log, registry)
 //	go engine.Run(ctx)

@@ -14,22 +14,23 @@ import (
 )
 
 const (
-	// trafficLook is how many of the champion's newest predictions are looked at,
-	// and trafficOfCaller how many of them are one caller's: the others' must not
-	// be out of sight behind them.
-	trafficLook, trafficOfCaller = 10_000, 2000
-	// minTraffic is how many different customers there must be among them: a
-	// few, or one over and over, say nothing of a distribution.
+	// maxTraffic predictions of the champion, the newest, are compared; at most
+	// maxTrafficOfCaller of them come from one caller, so that a busy caller does
+	// not push out the others.
+	maxTraffic, maxTrafficOfCaller = 10_000, 2000
+	// minTraffic is the minimum number of different customers among them. Fewer do
+	// not show a distribution.
 	minTraffic = 100
-	// trafficChunk is how many rows the live path is asked about at a time.
+	// trafficChunk is the number of rows in one call of the live path.
 	trafficChunk = 200
 )
 
-// errShifted means that the new model works, and scores quite differently.
+// errShifted means that the new model works but its scores differ from the
+// champion's by more than Options.MaxShift.
 var errShifted = errors.New("the scores of recent traffic have shifted")
 
-// sample is what one caller asked lately: rows, each once, with what the
-// champion scored.
+// sample holds the recent requests of one caller: distinct rows with the
+// champion's scores.
 type sample struct {
 	caller string
 	rows   []schema.Vector
@@ -43,23 +44,23 @@ type callerShift struct {
 	Shift  float64 `json:"shift"`
 }
 
-// traffic compares, over what the champion was asked lately, its scores with
-// those that the live path gives now. Each caller with enough different requests
-// counts once, however many it made, and the median of their shifts decides: one
-// caller alone can neither hide a shift nor make one up. Too few different
-// requests are no doubt.
+// traffic compares the champion's scores of recent requests with the scores that
+// the live path gives now. Each caller with enough different requests has one
+// shift, however many requests it made, and the median of the shifts decides. So
+// one caller alone can neither hide a shift nor cause one. With too few different
+// requests nothing is compared and the result is nil.
 func (x *stepRun) traffic(ctx context.Context) error {
 	champion := x.r.State.Champion
 	if champion == "" {
 		return nil
 	}
-	recent, err := x.ports.Traffic.RecentPredictions(ctx, champion, trafficLook)
+	recent, err := x.ports.Traffic.RecentPredictions(ctx, champion, maxTraffic)
 	if err != nil {
 		return fmt.Errorf("recent predictions: %w", err)
 	}
 	samples, different := x.samples(recent)
 	if len(samples) == 0 {
-		x.note("traffic_not_compared", fmt.Sprintf("the champion has been asked about %d different customers lately; %d are due", different, minTraffic))
+		x.note("traffic_not_compared", fmt.Sprintf("the champion has been asked about %d different customers lately; at least %d are needed", different, minTraffic))
 		return nil
 	}
 	var shifts []callerShift
@@ -82,7 +83,7 @@ func (x *stepRun) traffic(ctx context.Context) error {
 	return nil
 }
 
-// shift asks the live path about a caller's rows.
+// shift scores a caller's rows on the live path and compares.
 func (x *stepRun) shift(ctx context.Context, s sample) (float64, error) {
 	var after []float64
 	for chunk := range slices.Chunk(s.rows, trafficChunk) {
@@ -95,10 +96,10 @@ func (x *stepRun) shift(ctx context.Context, s sample) (float64, error) {
 	return scoreShift(s.before, after), nil
 }
 
-// samples parts recent predictions by caller, those with at least minTraffic
-// different rows; where there is no such caller, all rows together are one, if
-// they are as many. A prediction that does not hold all that a model needs,
-// because features are personal and not kept, is left out.
+// samples groups recent predictions by caller and keeps callers with at least
+// minTraffic different rows. If there is no such caller, all rows together form
+// one sample, if they are that many. Predictions without all features, because
+// personal ones are not stored, are left out.
 func (x *stepRun) samples(recent []predict.Prediction) (samples []sample, different int) {
 	all := sample{}
 	byCaller, looked := make(map[string]*sample), make(map[string]int)
@@ -107,7 +108,7 @@ func (x *stepRun) samples(recent []predict.Prediction) (samples []sample, differ
 		p := &recent[i]
 		caller := cmp.Or(p.Caller, predict.AnonymousCaller)
 		key := [2]string{caller, string(p.Features)}
-		if looked[caller]++; looked[caller] > trafficOfCaller || p.Schema != x.opts.Schema.Fingerprint() || seenOf[key] {
+		if looked[caller]++; looked[caller] > maxTrafficOfCaller || p.Schema != x.opts.Schema.Fingerprint() || seenOf[key] {
 			continue
 		}
 		seenOf[key] = true
@@ -140,17 +141,19 @@ func (s *sample) add(row schema.Vector, score float64) {
 	s.rows, s.before = append(s.rows, row), append(s.before, score)
 }
 
-// medianShift is the median, the larger one of the middle two.
+// medianShift returns the median; of an even number, the larger of the middle
+// two.
 func medianShift(shifts []callerShift) float64 {
 	sorted := slices.SortedFunc(slices.Values(shifts), func(a, b callerShift) int { return cmp.Compare(a.Shift, b.Shift) })
 	return sorted[len(sorted)/2].Shift
 }
 
-// scoreShift is how far scores moved, as a share of the mean of those before:
-// the Wasserstein distance of order 1 between the two distributions, which for
-// samples of one size is the mean difference of the sorted values, divided by
-// that mean. 0 means no shift; a model that gives every customer the mean score
-// comes near 1 if scores differed much before. The samples are sorted in place.
+// scoreShift returns how far scores moved, relative to the mean of the earlier
+// ones: the Wasserstein distance of order 1 between the two distributions,
+// divided by that mean. For two samples of the same size the distance is the mean
+// absolute difference of the sorted values. 0 means no shift; a model that scores
+// every customer with the mean comes near 1 if scores varied much before. The
+// samples are sorted in place.
 func scoreShift(before, after []float64) float64 {
 	slices.Sort(before)
 	slices.Sort(after)

@@ -17,7 +17,7 @@ import (
 	"gateway/internal/schema"
 )
 
-// Ports is what an engine works with: a back end.
+// Ports are the back end of an engine.
 type Ports struct {
 	Renewals  Renewals
 	Models    Models
@@ -27,47 +27,47 @@ type Ports struct {
 	Files     Files
 	Trainer   Trainer
 	Deployer  Deployer
-	Scorer    predict.Scorer // the live path, which `verify` asks
+	Scorer    predict.Scorer // the live path, which `verify` calls
 }
 
 // Options are the settings of an engine.
 type Options struct {
 	Schema          *schema.Schema
 	Algorithm       string            // empty: linear-learner
-	Custom          bool              // the platform has an image for the algorithm "custom"
+	Custom          bool              // the platform has a container image for the algorithm "custom"
 	Hyperparameters map[string]string // for Algorithm
-	MaxRuntime      time.Duration     // of a training job; zero: an hour
+	MaxRuntime      time.Duration     // maximum time of a training job; zero: an hour
 	Gate            Gate              // the zero Gate lets every challenger pass
-	MaxShift        float64           // how far the scores of recent traffic may shift (see drift.go) before `verify` goes back; zero: any
-	Schedule        string            // as ParseSchedule reads it; empty: the clock starts nothing
+	MaxShift        float64           // how far the scores of recent traffic may shift (see drift.go) before `verify` restores the champion; zero: any
+	Schedule        string            // as ParseSchedule reads it; empty: no schedule
 	Outcomes        int64             // number of new outcomes that starts a renewal; zero: outcomes start none
 	KnownOnly       bool              // learn only from customers that were imported, not from those made from predictions
-	Probation       time.Duration     // how long an outcome is set against the imported label, and capped by caller; zero: for good
-	ManualOnly      bool              // start nothing by clock or outcomes, and leave the stored schedule alone
-	KeepModels      int               // models to go back to that are kept besides the one that serves; zero: 5
-	Poll            time.Duration     // between looks at work that takes time; zero: 200 ms
-	Owner           string            // names this engine in leases, as no other does; empty: a new name for each
-	Heartbeat       time.Duration     // between extensions of the lease; zero: a third of it
-	TempDir         string            // where rows go that conversion has no memory for
-	Ended           func(*Renewal)    // called for each renewal that this engine has ended, after it was saved; may be nil
-	MaxPause        time.Duration     // bound on the pauses between tries; zero: as the class of error has it
+	Probation       time.Duration     // how long an outcome is on probation: compared with the imported label and capped by caller; zero: for ever
+	ManualOnly      bool              // start no renewal by schedule or outcomes, and leave the stored schedule unchanged
+	KeepModels      int               // retired models that are kept for a rollback; zero: 5
+	Poll            time.Duration     // time between polls of a job; zero: 200 ms
+	Owner           string            // names this engine in leases; must be unique; empty: a new name
+	Heartbeat       time.Duration     // time between extensions of the lease; zero: a third of it
+	TempDir         string            // directory for rows that exceed the conversion's memory
+	Ended           func(*Renewal)    // called after a renewal that this engine ended was saved; may be nil
+	MaxPause        time.Duration     // maximum pause between tries; zero: the class of error decides
 }
 
-// CustomAlgorithm is the name of an algorithm that only its image knows.
+// CustomAlgorithm is the name of the algorithm of a user's own container image.
 const CustomAlgorithm = "custom"
 
-// Engine runs renewals. One Run loop works on them; the other methods may be
-// called from anywhere at any time.
+// Engine runs renewals. One Run loop works on them; the other methods are safe to
+// call from any goroutine.
 type Engine struct {
 	ports   Ports
 	opts    Options
 	log     *slog.Logger
 	metrics *metrics
-	counted outcomeCount  // of the goroutine that keeps the time
-	wake    chan struct{} // holds a token while there may be something to do
+	counted outcomeCount  // used by keepTime only
+	wake    chan struct{} // holds a token while there may be work
 }
 
-// New makes an engine. It does nothing until Run.
+// New makes an engine. It is idle until Run is called.
 func New(ports Ports, opts Options, log *slog.Logger, reg prometheus.Registerer) *Engine {
 	opts.Algorithm = cmp.Or(opts.Algorithm, string(learn.LinearLearner))
 	opts.MaxRuntime = cmp.Or(opts.MaxRuntime, time.Hour)
@@ -81,9 +81,9 @@ func New(ports Ports, opts Options, log *slog.Logger, reg prometheus.Registerer)
 
 // TriggerRequest asks for a renewal.
 type TriggerRequest struct {
-	ID        string // the renewal's, if it was given one beforehand; empty: a new one
+	ID        string // the renewal's id, if it was chosen beforehand; empty: a new one
 	Trigger   string // TriggerManual and so on; empty: manual
-	Reason    string // in the operator's words
+	Reason    string // text of the operator
 	Overrides Overrides
 	Force     bool // deploy even if the challenger loses
 }
@@ -91,9 +91,9 @@ type TriggerRequest struct {
 const maxReason = 1000
 
 // Trigger stores a new renewal, which Run then works on. Errors are
-// *failure.Error: Invalid where an override can be seen to be wrong, Conflict,
-// naming it, while another renewal is unfinished. A renewal that has the ID that
-// is asked for is returned as it is by now, and nothing is stored.
+// *failure.Error: Invalid for an invalid override; Conflict, naming it, while
+// another renewal is unfinished. If a renewal with the requested ID exists, it is
+// returned in its present state and nothing is stored.
 func (e *Engine) Trigger(ctx context.Context, req TriggerRequest) (*Renewal, error) {
 	if req.ID == "" {
 		return e.trigger(ctx, req)
@@ -105,7 +105,7 @@ func (e *Engine) Trigger(ctx context.Context, req TriggerRequest) (*Renewal, err
 	if err == nil {
 		return r, nil
 	}
-	// The request that claimed the key may have made it meanwhile.
+	// An earlier request with the same idempotency key may have stored it.
 	if made, _ := e.made(ctx, req.ID); made != nil {
 		return made, nil
 	}
@@ -135,7 +135,7 @@ func (e *Engine) trigger(ctx context.Context, req TriggerRequest) (*Renewal, err
 	return r, nil
 }
 
-// newRenewal is a renewal that has not been stored yet.
+// newRenewal makes a renewal without storing it.
 func (e *Engine) newRenewal(req TriggerRequest) *Renewal {
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	id := cmp.Or(req.ID, failure.NewID())
@@ -158,7 +158,7 @@ func (e *Engine) wakeUp() {
 	}
 }
 
-// check finds what can be seen to be wrong before anything runs.
+// check validates a request before anything runs.
 func (e *Engine) check(req TriggerRequest) []failure.Violation {
 	var violations []failure.Violation
 	add := func(field, format string, args ...any) {
@@ -174,7 +174,7 @@ func (e *Engine) check(req TriggerRequest) []failure.Violation {
 			add("/overrides/hyperparameters", "%v", err)
 		}
 	case CustomAlgorithm:
-		if !e.opts.Custom { // what its hyperparameters are, only its image knows
+		if !e.opts.Custom { // The platform does not validate hyperparameters of a custom image.
 			add("/overrides/training/algorithm", "there is no image for %q", algorithm)
 		}
 	default:
@@ -200,7 +200,7 @@ func (e *Engine) check(req TriggerRequest) []failure.Violation {
 }
 
 // training merges overrides into the settings. The settings' hyperparameters
-// belong to the settings' algorithm; another one begins with its defaults.
+// belong to the settings' algorithm; another algorithm starts with its defaults.
 func (e *Engine) training(o Overrides) (algorithm string, parameters map[string]string) {
 	algorithm = cmp.Or(o.Training.Algorithm, e.opts.Algorithm)
 	parameters = make(map[string]string)
@@ -216,8 +216,8 @@ func (e *Engine) Renewal(ctx context.Context, id string) (*Renewal, error) {
 	return e.ports.Renewals.Renewal(ctx, id)
 }
 
-// Renewals returns the newest renewals, newest first, at most limit, older
-// than the one named before; empty begins with the newest.
+// Renewals returns at most limit renewals, newest first, older than the one named
+// before. An empty before begins with the newest.
 func (e *Engine) Renewals(ctx context.Context, limit int, before string) ([]*Renewal, error) {
 	return e.ports.Renewals.Renewals(ctx, limit, before)
 }
@@ -255,9 +255,9 @@ func (e *Engine) models(ctx context.Context) ([]Model, Serving, error) {
 	return models, serving, nil
 }
 
-// unrecorded makes a record of a model that serves and has none: it was made
-// elsewhere, or the database was lost. It is not found where the platform has
-// no model of the name, or one of another schema.
+// unrecorded makes a record for a serving model that has none: it was made
+// elsewhere, or the database was lost. The error has kind NotFound where the
+// platform has no model of the name, or one of another schema.
 func (e *Engine) unrecorded(ctx context.Context, serving Serving) (m Model, found bool, err error) {
 	m, err = e.ports.Deployer.DescribeModel(ctx, serving.Model)
 	var known *failure.Error
@@ -272,7 +272,7 @@ func (e *Engine) unrecorded(ctx context.Context, serving Serving) (m Model, foun
 	return m, true, nil
 }
 
-// adopt records the model that serves, where it has no record yet.
+// adopt records the serving model if it has no record yet.
 func (e *Engine) adopt(ctx context.Context) error {
 	serving, err := e.ports.Deployer.Serving(ctx)
 	if err != nil || serving.Model == "" {
@@ -288,11 +288,11 @@ func (e *Engine) adopt(ctx context.Context) error {
 	if err := e.ports.Models.InsertModel(ctx, m, Fence{}); err != nil {
 		return err
 	}
-	e.log.Info("the model that serves was made elsewhere, and is recorded now", "model", m.Name)
+	e.log.Info("the serving model was made elsewhere; recording it", "model", m.Name)
 	return nil
 }
 
-// model returns a model's record; nil if it has none.
+// model returns a model's record, or nil if there is none.
 func (e *Engine) model(ctx context.Context, name string) (*Model, error) {
 	m, err := e.ports.Models.Model(ctx, name)
 	var known *failure.Error
@@ -302,14 +302,14 @@ func (e *Engine) model(ctx context.Context, name string) (*Model, error) {
 	return m, err
 }
 
-// Serving names the model that serves; empty for none.
+// Serving returns the name of the serving model, empty for none.
 func (e *Engine) Serving(ctx context.Context) (string, error) {
 	serving, err := e.ports.Deployer.Serving(ctx)
 	return serving.Model, err
 }
 
-// servingModel is the record of the model that serves; nil where none serves, or
-// it has no record.
+// servingModel returns the record of the serving model, or nil if no model serves
+// or it has no record.
 func (e *Engine) servingModel(ctx context.Context) (*Model, error) {
 	serving, err := e.ports.Deployer.Serving(ctx)
 	if err != nil || serving.Model == "" {
@@ -318,7 +318,8 @@ func (e *Engine) servingModel(ctx context.Context) (*Model, error) {
 	return e.model(ctx, serving.Model)
 }
 
-// servingWatermark is the newest outcome in the data of the model that serves.
+// servingWatermark returns the number of the newest outcome in the training data
+// of the serving model.
 func (e *Engine) servingWatermark(ctx context.Context) (int64, error) {
 	m, err := e.servingModel(ctx)
 	if m == nil || err != nil {

@@ -14,11 +14,11 @@ import (
 	"gateway/internal/schema"
 )
 
-// threshold turns a score into a predicted label for accuracy and F1.
+// threshold is the score from which label 1 is predicted, for accuracy and F1.
 const threshold = 0.5
 
-// evaluate scores challenger and champion on the same held-out rows and lets
-// the gate decide. Run twice, it comes to the same result.
+// evaluate scores challenger and champion on the same held-out rows and applies
+// the gate. Running it twice gives the same result.
 func (x *stepRun) evaluate(ctx context.Context) error {
 	state := &x.r.State
 	serving, err := x.ports.Deployer.Serving(ctx)
@@ -83,8 +83,8 @@ func (x *stepRun) evaluate(ctx context.Context) error {
 	return &rejection{verdict.Reason + "; to deploy the model all the same, change GATEWAY_GATE or start a renewal with --force"}
 }
 
-// champion returns the model that serves, and why it cannot be compared with
-// the challenger, if so.
+// champion returns the serving model and, where it cannot be compared with the
+// challenger, the reason.
 func (x *stepRun) champion(ctx context.Context, name string) (m Model, why string, err error) {
 	if name == x.r.State.Model { // this step runs again after a crash during `deploy`
 		name = x.r.State.Champion
@@ -100,7 +100,7 @@ func (x *stepRun) champion(ctx context.Context, name string) (m Model, why strin
 		return m, "", err
 	}
 	if found == nil {
-		found = &Model{Name: name, Schema: x.opts.Schema.Fingerprint()} // it is compared by its scores, if it can be
+		found = &Model{Name: name, Schema: x.opts.Schema.Fingerprint()} // compared by its scores, if the platform can score with it
 	}
 	if found.Schema != x.opts.Schema.Fingerprint() {
 		return *found, fmt.Sprintf("the champion was trained on schema %.12s, the challenger on %.12s",
@@ -109,9 +109,9 @@ func (x *stepRun) champion(ctx context.Context, name string) (m Model, why strin
 	return *found, "", nil
 }
 
-// notComparable returns why a champion cannot be scored, where trying again is of
-// no use: it is gone, cannot be read, or was made elsewhere and does not run as
-// models of a gateway do. Any other error is the step's.
+// notComparable returns the reason why a champion cannot be scored where a retry
+// would not help: it is missing, unreadable, or was made elsewhere and does not
+// answer as models of a gateway do. Any other error fails the step.
 func notComparable(champion Model, err error) string {
 	var known *failure.Error
 	var fault *Fault
@@ -125,8 +125,8 @@ func notComparable(champion Model, err error) string {
 	return ""
 }
 
-// onlyLabel returns a reason if all rows have the same label, on which no metric is
-// defined.
+// onlyLabel returns a reason if all rows have the same label. No metric is
+// defined on such rows.
 func onlyLabel(labels []float64) string {
 	for _, y := range labels {
 		if y != labels[0] {
@@ -136,8 +136,8 @@ func onlyLabel(labels []float64) string {
 	return fmt.Sprintf("all %d held-out rows have label %g", len(labels), labels[0])
 }
 
-// measure scores the rows with a model and evaluates them. All rows go in one
-// call: a back end for which a call is a job must not have to start many.
+// measure scores the rows with a model and computes its metrics. All rows go in
+// one call, because on some back ends a call is a job.
 func (x *stepRun) measure(ctx context.Context, model string, rows []schema.Vector, labels []float64) (*learn.Metrics, error) {
 	scores, err := x.ports.Deployer.ScoreWith(ctx, model, rows)
 	if err != nil {
@@ -150,7 +150,7 @@ func (x *stepRun) measure(ctx context.Context, model string, rows []schema.Vecto
 	return &metrics, nil
 }
 
-// holdout reads the held-out rows, at most limit of them; zero reads all.
+// holdout reads at most limit held-out rows; zero reads all.
 func (x *stepRun) holdout(ctx context.Context, limit int) (rows []schema.Vector, labels []float64, err error) {
 	f, err := x.ports.Files.FS(ctx).Open(x.r.State.Holdout)
 	if err != nil {

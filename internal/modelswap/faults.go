@@ -10,20 +10,20 @@ import (
 	"gateway/internal/learn"
 )
 
-// Class sorts the errors of steps by what helps against them.
+// Class groups the errors of steps by what resolves them.
 type Class string
 
 // The classes of errors.
 const (
 	Throttled  Class = "throttled"   // too many calls; wait
-	NoCapacity Class = "no_capacity" // no machine is to be had; wait longer
-	Transient  Class = "transient"   // a time-out, a broken connection, a full disk; try again
-	Input      Class = "input"       // the data, a setting or an override is wrong; trying again is of no use
-	Unfit      Class = "unfit"       // the model does not do what it should
-	Bug        Class = "bug"         // the gateway's own fault; trying again is of no use
+	NoCapacity Class = "no_capacity" // no capacity; wait longer
+	Transient  Class = "transient"   // a timeout, a broken connection, a full disk; try again
+	Input      Class = "input"       // the data, a setting or an override is wrong; a retry does not help
+	Unfit      Class = "unfit"       // the model does not work as required
+	Bug        Class = "bug"         // a fault of the gateway; a retry does not help
 )
 
-// Fault is an error whose class a back end knows.
+// Fault is an error whose class the back end has determined.
 type Fault struct {
 	Class Class
 	Err   error
@@ -34,8 +34,8 @@ func (f *Fault) Error() string { return f.Err.Error() }
 // Unwrap returns the cause.
 func (f *Fault) Unwrap() error { return f.Err }
 
-// classOf returns the class of an error of a step. An error of no known class
-// counts as transient: most faults of machines pass.
+// classOf returns the class of an error of a step. An unknown error counts as
+// transient, because most infrastructure faults pass.
 func classOf(err error) Class {
 	var fault *Fault
 	var known *failure.Error
@@ -56,7 +56,7 @@ func classOf(err error) Class {
 	return Transient
 }
 
-// policy is how often, and with what pauses, a step is tried again.
+// policy says how often a step is tried again, and after which pauses.
 type policy struct {
 	tries int           // after the first
 	first time.Duration // pause before the first of them; each next one is twice as long
@@ -69,8 +69,8 @@ var policies = map[Class]policy{
 	Transient:  {tries: 4, first: 500 * time.Millisecond, most: 30 * time.Second},
 }
 
-// pause returns how long to wait before try number n, counted from 1, or
-// false where the class is not tried again or no more often.
+// pause returns how long to wait before try number n, counted from 1. It returns
+// false where the class is not tried again or the tries are used up.
 func (c Class) pause(n int) (time.Duration, bool) {
 	p, ok := policies[c]
 	if !ok || n > p.tries {
@@ -83,8 +83,8 @@ func (c Class) pause(n int) (time.Duration, bool) {
 	return wait, true
 }
 
-// limits are how long a step may take, from its start to its end, tries and
-// waiting included. Training has its own limit on top of that in the trainer.
+// limits are the maximum times of the steps, from start to end, including tries
+// and waiting. Training has its own limit in addition, in the trainer.
 var limits = map[StepName]time.Duration{
 	Export:   6 * time.Hour,
 	Convert:  6 * time.Hour,
@@ -94,19 +94,18 @@ var limits = map[StepName]time.Duration{
 	Verify:   30 * time.Minute,
 }
 
-// slack is what the steps around a training job may take beyond its own limit:
-// waiting for a machine, mostly.
+// slack is what the train step may take beyond the training job's own limit:
+// mostly waiting for capacity.
 const slack = 2 * time.Hour
 
-// Causes for which the work on a renewal ends early.
+// Causes for which the work on a renewal stops early.
 var (
-	errLost      = errors.New("another process works on the renewal now")
+	errLost      = errors.New("another process claimed the renewal")
 	errCancelled = errors.New("the renewal was cancelled")
 )
 
-// guarded runs do and turns a panic into an error of class Bug, so that a
-// renewal with a bug in it fails by itself instead of taking the gateway down
-// again at every restart.
+// guarded runs do and turns a panic into an error of class Bug, so that the
+// renewal fails and the gateway does not crash at every restart.
 func guarded(ctx context.Context, do func(context.Context) (time.Duration, error)) (wait time.Duration, err error) {
 	defer func() {
 		if r := recover(); r != nil {

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// settle writes the end of a step into the renewal, and its end where it is
-// the last one, failed, or the challenger lost.
+// settle writes the end of a step into the renewal. It also ends the renewal if
+// the step is the last one, failed, or rejected the challenger.
 func (e *Engine) settle(r *Renewal, step *Step, err error) {
 	now := time.Now().UTC()
 	step.FinishedAt = &now
@@ -46,8 +46,8 @@ func (e *Engine) settle(r *Renewal, step *Step, err error) {
 	e.log.Info("renewal finished", "renewal", r.ID, "status", r.Status, "model", r.State.Model, "error", r.Error)
 }
 
-// cancelled ends a renewal that is to be cancelled: work elsewhere is stopped,
-// and what served before it serves on.
+// cancelled ends a renewal whose cancellation was requested: it stops external
+// jobs and restores the model that served before.
 func (e *Engine) cancelled(ctx context.Context, r *Renewal) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -66,8 +66,8 @@ func (e *Engine) cancelled(ctx context.Context, r *Renewal) error {
 			return err
 		}
 		if wait {
-			step.Detail["waiting"] = "the deployment that is under way has to end first"
-			return e.save(ctx, r, max(e.opts.Poll, holdTime+1)) // let go until then
+			step.Detail["waiting"] = "waiting for the deployment in progress to end"
+			return e.save(ctx, r, max(e.opts.Poll, holdTime+1)) // released until then
 		}
 	}
 	for i := range r.Steps {
@@ -84,8 +84,8 @@ func (e *Engine) cancelled(ctx context.Context, r *Renewal) error {
 	return e.save(ctx, r, 0)
 }
 
-// stopScoring stops the evaluations that a cancelled step has left going on. One
-// that cannot be stopped ends by itself, and costs money until then.
+// stopScoring stops the evaluations that a cancelled step left running. One that
+// cannot be stopped ends by itself and costs money until then.
 func (e *Engine) stopScoring(ctx context.Context, r *Renewal, step *Step) {
 	if step.Status != StepRunning || step.Name != Evaluate && step.Name != Deploy && step.Name != Verify {
 		return
@@ -101,14 +101,14 @@ func (e *Engine) stopScoring(ctx context.Context, r *Renewal, step *Step) {
 	}
 }
 
-// putBack makes the champion serve again where the challenger does already. A
-// change that is under way cannot be stopped; it is waited for first.
+// putBack deploys the champion again where the challenger already serves. A
+// deployment in progress cannot be stopped, so it waits for its end first.
 func (e *Engine) putBack(ctx context.Context, r *Renewal) (wait bool, err error) {
-	// Before the look: what is seen then is not changed any more by a process
-	// that claimed the renewal before.
+	// Before reading what serves: a process that claimed the renewal earlier can
+	// then no longer change it.
 	err = e.holdServing(ctx, r)
 	if errors.Is(err, ErrChanged) {
-		return false, nil // something else serves, which this renewal leaves alone
+		return false, nil // something else serves, which this renewal leaves unchanged
 	}
 	if err != nil {
 		return false, err
@@ -124,9 +124,9 @@ func (e *Engine) putBack(ctx context.Context, r *Renewal) (wait bool, err error)
 	return false, err
 }
 
-// publicText is what the renewal's record says about an error. Operators read
-// the record, so it is the error's own text; it holds no secret and no
-// customer's values, because steps handle rows by number only.
+// publicText returns what the renewal's record says about an error. Operators
+// read the record, so it is the error's own text. It holds no secret and no
+// customer's values, because steps name rows by number only.
 func publicText(err error) string {
 	const most = 1000
 	text := err.Error()

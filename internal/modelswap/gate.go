@@ -10,15 +10,15 @@ import (
 	"gateway/internal/learn"
 )
 
-// Gate decides whether a challenger may take the champion's place. The zero
-// Gate lets every challenger pass.
+// Gate decides whether a challenger may replace the champion. The zero Gate
+// accepts every challenger.
 type Gate struct {
 	metric string  // empty: off
-	margin float64 // least gain over the champion; negative allows a loss
+	margin float64 // minimum gain over the champion; negative allows a loss
 }
 
-// gateMetrics are the metrics that a gate can judge by, with the sign that
-// makes more of them better.
+// gateMetrics are the metrics that a gate can use, with the sign that makes
+// larger values better.
 var gateMetrics = map[string]struct {
 	sign float64
 	of   func(*learn.Metrics) float64
@@ -29,9 +29,9 @@ var gateMetrics = map[string]struct {
 	"f1":       {+1, func(m *learn.Metrics) float64 { return m.F1 }},
 }
 
-// ParseGate reads a gate as the setting GATEWAY_GATE has it: "off", or a metric
-// and the least gain over the champion, such as "auc:-0.005": the challenger's
-// AUC may be 0.005 lower, no more. For log_loss a fall counts as a gain.
+// ParseGate reads the value of GATEWAY_GATE: "off", or a metric and the minimum
+// gain over the champion. With "auc:-0.005" the challenger's AUC may be at most
+// 0.005 lower. For log_loss a decrease is a gain.
 func ParseGate(text string) (Gate, error) {
 	if text == "off" {
 		return Gate{}, nil
@@ -55,32 +55,30 @@ func (g Gate) String() string {
 	return g.metric + ":" + strconv.FormatFloat(g.margin, 'g', -1, 64)
 }
 
-// Verdict is what a gate decided, and why, in words for the operator.
+// Verdict is the decision of a gate and its reason, for the operator.
 type Verdict struct {
 	Pass   bool
 	Reason string
 }
 
-// Comparison is what a gate judges: challenger and champion, both evaluated on
+// Comparison is the input of a gate: challenger and champion, both evaluated on
 // the same held-out rows.
 type Comparison struct {
-	Challenger *learn.Metrics // nil where the rows cannot be judged
+	Challenger *learn.Metrics // nil where the rows do not allow an evaluation
 	Champion   *learn.Metrics // nil there too, and where Alone
 	Alone      bool           // there is no champion, or none that can be compared
 	Why        string         // why something is missing, for the operator
 }
 
-// Bounds below which held-out rows say nothing about which of two models is
-// the better one.
+// Minimum held-out rows for a comparison of two models.
 const (
 	minRows    = export.MinJudged
 	minOfClass = export.MinOfLabel // of each label
 )
 
-// Judge decides. A challenger that has no champion to beat passes: any model
-// is better than none. One that has passes only with evidence: enough held-out
-// rows of both labels, an AUC that cannot be mere chance, and a metric that is
-// within the gate's margin of the champion's.
+// Judge decides. A challenger without a champion is accepted. One with a champion
+// is accepted only on evidence: enough held-out rows of both labels, an AUC above
+// what chance gives, and a metric within the gate's margin of the champion's.
 func (g Gate) Judge(c Comparison) Verdict {
 	switch {
 	case g.metric == "":
@@ -92,11 +90,11 @@ func (g Gate) Judge(c Comparison) Verdict {
 	}
 	rows, positive, enough := counts(c.Challenger)
 	if !enough {
-		return Verdict{false, fmt.Sprintf("%.0f held-out rows, %.0f of them positive, are too few to compare by: %d are due, %d of each label",
+		return Verdict{false, fmt.Sprintf("%.0f held-out rows, %.0f of them positive, are too few to compare: at least %d are needed, %d of each label",
 			rows, positive, minRows, minOfClass)}
 	}
 	if least := chance(positive, rows-positive); c.Challenger.AUC < least {
-		return Verdict{false, fmt.Sprintf("the challenger's auc is %.6g, which may be chance: on %.0f held-out rows, %.0f of them positive, it takes %.4f to tell",
+		return Verdict{false, fmt.Sprintf("the challenger's auc is %.6g, which may be chance: on %.0f held-out rows, %.0f of them positive, at least %.4f is needed",
 			c.Challenger.AUC, rows, positive, least)}
 	}
 	m := gateMetrics[g.metric]
@@ -112,15 +110,15 @@ func (g Gate) Judge(c Comparison) Verdict {
 		g.metric, ours, theirs, verb, g)}
 }
 
-// counts returns how many rows a model was evaluated on, how many of them were
-// positive, and whether those are enough to compare by.
+// counts returns the number of rows that a model was evaluated on, the number of
+// positive ones, and whether they are enough for a comparison.
 func counts(m *learn.Metrics) (rows, positive float64, enough bool) {
 	rows = float64(m.Rows)
 	positive = math.Round(rows * m.PositiveRate)
 	return rows, positive, rows >= minRows && min(positive, rows-positive) >= minOfClass
 }
 
-// fewRows says so where a model passes on rows that are too few to judge it by.
+// fewRows returns a remark for a model that passed on too few rows to judge it.
 func fewRows(m *learn.Metrics) string {
 	if m == nil {
 		return ""
@@ -130,17 +128,17 @@ func fewRows(m *learn.Metrics) string {
 	case enough:
 		return ""
 	case rows < minRows:
-		return fmt.Sprintf("; judged on %.0f held-out rows only, too few to tell", rows)
+		return fmt.Sprintf("; judged on %.0f held-out rows only, too few for a judgement", rows)
 	}
-	return fmt.Sprintf("; judged on %.0f held-out rows only %.0f of which are of one label, too few to tell", rows, min(positive, rows-positive))
+	return fmt.Sprintf("; judged on %.0f held-out rows only %.0f of which are of one label, too few for a judgement", rows, min(positive, rows-positive))
 }
 
-// chance is the AUC that one model in a hundred reaches which knows nothing.
-// Under that hypothesis AUC is the Mann-Whitney statistic divided by the
-// number of pairs: its mean is 1/2 and its variance (p+n+1)/(12pn), and it is
+// chance returns the AUC that a model without any information exceeds in one of a
+// hundred cases. Under that hypothesis AUC is the Mann-Whitney statistic divided
+// by the number of pairs: its mean is 1/2, its variance (p+n+1)/(12pn), and it is
 // close to normal (Mann and Whitney, 1947).
 func chance(positive, negative float64) float64 {
-	const upperPercent = 2.326 // quantile of the standard normal distribution
+	const upperPercent = 2.326 // 0.99 quantile of the standard normal distribution
 	return 0.5 + upperPercent*math.Sqrt((positive+negative+1)/(12*positive*negative))
 }
 

@@ -61,7 +61,7 @@ type lostLog struct {
 func (l lostLog) Enabled(context.Context, slog.Level) bool { return true }
 
 func (l lostLog) Handle(_ context.Context, r slog.Record) error {
-	if strings.Contains(r.Message, "works on the renewal now") {
+	if strings.Contains(r.Message, "claimed the renewal") {
 		l.once.Do(func() { close(l.lost) })
 	}
 	return nil

@@ -24,51 +24,51 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	m := &metrics{
 		renewals: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "gateway_renewals_total",
-			Help: "Renewals that ended in this process, by how.",
+			Help: "Renewals that ended in this process, by result.",
 		}, []string{"status"}),
 		stepSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "gateway_renewal_step_seconds",
-			Help:    "How long the steps of renewals took, waiting included.",
+			Help:    "Duration of the steps of renewals in seconds, waiting included.",
 			Buckets: prometheus.ExponentialBuckets(0.01, 4, 10),
 		}, []string{"step"}),
 		working: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "gateway_renewal_step",
-			Help: "1 for the step at which the unfinished renewal is, whichever process works on it; 0 for the others.",
+			Help: "1 for the current step of the unfinished renewal, in any process; 0 for the others.",
 		}, []string{"step"}),
 		lastSuccess: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "gateway_renewal_last_success_timestamp_seconds",
-			Help: "When a renewal last succeeded; 0 if none of the newest has.",
+			Help: "Unix time at which a renewal last succeeded; 0 if none of the newest has.",
 		}),
 		modelCreated: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "gateway_model_created_timestamp_seconds",
-			Help: "When the model that serves was made; its age is the model's age.",
+			Help: "Unix time at which the serving model was made.",
 		}),
 		quality: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "gateway_gate_metric",
-			Help: "What the newest comparison on held-out rows found, by role (challenger, champion) and metric.",
+			Help: "Metrics of the newest comparison on held-out rows, by role (challenger, champion) and metric.",
 		}, []string{"role", "metric"}),
 		fall: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "gateway_champion_auc_fall",
-			Help: "How much lower the AUC of the model that serves was in the newest comparison than in its first; 0 where it is not lower, or not known.",
+			Help: "Decrease of the serving model's AUC from its first comparison to the newest one; 0 where it did not fall or is unknown.",
 		}),
 		nextRun: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "gateway_schedule_next_timestamp_seconds",
-			Help: "When the schedule starts the next renewal; 0 for never.",
+			Help: "Unix time at which the schedule starts the next renewal; 0 for never.",
 		}),
 		outcomesWaiting: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "gateway_schedule_outcomes_waiting",
-			Help: "Outcomes that no renewal has taken up, where enough of them start one.",
+			Help: "Outcomes received since the last renewal that outcomes started; 0 where outcomes start none.",
 		}),
 	}
 	for _, end := range []Status{Succeeded, Failed, Rejected, Cancelled} {
-		m.renewals.WithLabelValues(string(end)) // from 0 on, so that the first one is an increase
+		m.renewals.WithLabelValues(string(end)) // Starting from 0 makes the first one visible as an increase.
 	}
 	m.showStep("")
 	reg.MustRegister(m.renewals, m.stepSeconds, m.working, m.lastSuccess, m.modelCreated, m.quality, m.fall, m.nextRun, m.outcomesWaiting)
 	return m
 }
 
-// compared shows the figures of a comparison.
+// compared sets the metrics of a comparison.
 func (m *metrics) compared(found Metrics) {
 	for role, figures := range map[string]*learn.Metrics{"challenger": found.Challenger, "champion": found.Champion} {
 		if figures == nil {
@@ -82,11 +82,12 @@ func (m *metrics) compared(found Metrics) {
 	}
 }
 
-// measureEvery is how many looks of keepTime lie between two of measureState.
+// measureEvery is the number of ticks of keepTime between two calls of
+// measureState.
 const measureEvery = 5
 
-// measureState shows what is in the store, so that every replica tells the
-// same, and a new process what happened before it.
+// measureState sets the gauges from the store, so that every replica and every
+// new process reports the same values.
 func (e *Engine) measureState(ctx context.Context) error {
 	const look = 20
 	newest, err := e.ports.Renewals.Renewals(ctx, look, "")
@@ -115,7 +116,7 @@ func (e *Engine) measureState(ctx context.Context) error {
 	case m != nil:
 		e.metrics.modelCreated.Set(float64(m.CreatedAt.Unix()))
 		e.metrics.fall.Set(aucFall(m, newest))
-	default: // it may have been put there by hand
+	default: // It may have been deployed by hand.
 		if err := e.adopt(ctx); err != nil {
 			return err
 		}
@@ -127,9 +128,9 @@ func (e *Engine) measureState(ctx context.Context) error {
 	return err
 }
 
-// aucFall is how much lower the AUC of a model was in the newest comparison that
-// it was the champion of than in its first, as a challenger. Both are found on
-// held-out rows of the time.
+// aucFall returns how much the AUC of a model decreased from its first
+// comparison, as a challenger, to the newest one that it was the champion of.
+// Each is computed on held-out rows of its time.
 func aucFall(m *Model, newest []*Renewal) float64 {
 	if m.Metrics == nil {
 		return 0
@@ -142,7 +143,7 @@ func aucFall(m *Model, newest []*Renewal) float64 {
 	return 0
 }
 
-// showStep shows which step is being worked on; empty for none.
+// showStep marks the current step in the metric; empty for none.
 func (m *metrics) showStep(at StepName) {
 	for _, name := range Order() {
 		value := 0.0

@@ -11,16 +11,16 @@ import (
 	"gateway/internal/failure"
 )
 
-// ResumeRequest says how a renewal goes on.
+// ResumeRequest says how a renewal continues.
 type ResumeRequest struct {
-	From      StepName  // an earlier step to go on from; empty: the one that failed
-	Overrides Overrides // laid over those that the renewal has
+	From      StepName  // an earlier step to continue from; empty: the one that failed
+	Overrides Overrides // merged over the renewal's overrides
 }
 
-// Resume lets a renewal that failed, was rejected or was cancelled go on from
-// the step that stopped it, with the same inputs or with overrides. Steps that
-// are done before it are not done again. What was overridden is kept in the
-// detail of the first step that runs again. Errors are *failure.Error: NotFound, Invalid,
+// Resume continues a renewal that failed, was rejected or was cancelled, from the
+// step that stopped it, with the same inputs or with overrides. Completed steps
+// before it do not run again. The overrides are recorded in the detail of the
+// first step that runs again. Errors are *failure.Error: NotFound, Invalid, or
 // Conflict where the renewal has not stopped or another one is unfinished.
 func (e *Engine) Resume(ctx context.Context, id string, req ResumeRequest) (*Renewal, error) {
 	r, err := e.ports.Renewals.Renewal(ctx, id)
@@ -31,17 +31,17 @@ func (e *Engine) Resume(ctx context.Context, id string, req ResumeRequest) (*Ren
 		return nil, failure.Errorf(failure.Conflict, "renewal %s is %s: only one that failed, was rejected or was cancelled can be resumed", id, r.Status)
 	}
 	if e.foreign(r) {
-		return nil, failure.Errorf(failure.Conflict, "renewal %s was begun for schema %.12s, this gateway has %.12s: start a new one",
+		return nil, failure.Errorf(failure.Conflict, "renewal %s was started for schema %.12s, this gateway has %.12s: start a new one",
 			id, r.State.Schema, e.opts.Schema.Fingerprint())
 	}
 	stopped := r.stoppedAt()
 	from := stopped
 	if from == Verify {
-		from = Deploy // the champion was put back, or may have been
+		from = Deploy // the champion was restored, or may have been
 	}
 	if req.From != "" {
 		if from = req.From; !slices.Contains(Order(), from) || slices.Index(Order(), from) > slices.Index(Order(), stopped) {
-			return nil, &failure.Error{Kind: failure.Invalid, Detail: "the renewal cannot go on like this", Violations: []failure.Violation{{
+			return nil, &failure.Error{Kind: failure.Invalid, Detail: "the renewal cannot be resumed", Violations: []failure.Violation{{
 				Field: "from", Code: failure.CodeFormat, Detail: fmt.Sprintf("must be %q, where the renewal stopped, or a step before it", stopped)}}}
 		}
 	}
@@ -52,10 +52,10 @@ func (e *Engine) Resume(ctx context.Context, id string, req ResumeRequest) (*Ren
 	}
 	merged := r.Overrides.with(req.Overrides)
 	if violations := e.check(TriggerRequest{Overrides: merged}); len(violations) > 0 {
-		return nil, &failure.Error{Kind: failure.Invalid, Detail: "the renewal cannot go on like this", Violations: violations}
+		return nil, &failure.Error{Kind: failure.Invalid, Detail: "the renewal cannot be resumed", Violations: violations}
 	}
 	if req.Overrides.JudgeBy != "" && slices.Index(Order(), from) > slices.Index(Order(), Convert) {
-		return nil, &failure.Error{Kind: failure.Invalid, Detail: "the renewal cannot go on like this", Violations: []failure.Violation{{
+		return nil, &failure.Error{Kind: failure.Invalid, Detail: "the renewal cannot be resumed", Violations: []failure.Violation{{
 			Field: "/overrides/judge_by", Code: failure.CodeFormat, Detail: `is for the step "convert": resume from there`}}}
 	}
 	r.reset(from)
@@ -76,9 +76,9 @@ func (e *Engine) Resume(ctx context.Context, id string, req ResumeRequest) (*Ren
 	return r, nil
 }
 
-// rebase lets a renewal that goes on at deploy replace what serves now, and
-// returns the step to go on from: evaluate, where that is a model with which the
-// challenger has not been compared.
+// rebase prepares a renewal that continues at deploy to replace the model that
+// serves now. It returns the step to continue from: evaluate, if the challenger
+// has not been compared with that model.
 func (e *Engine) rebase(ctx context.Context, r *Renewal) (StepName, error) {
 	serving, err := e.ports.Deployer.Serving(ctx)
 	if err != nil {
@@ -91,28 +91,28 @@ func (e *Engine) rebase(ctx context.Context, r *Renewal) (StepName, error) {
 	return Deploy, nil
 }
 
-// renameModel gives the model of a training that is done again another name, so
-// that a name never stands for two models.
+// renameModel gives a new name to the model of a repeated training, so that a
+// name never stands for two models.
 func (e *Engine) renameModel(r *Renewal) {
 	r.State.Model = modelName(e.opts.Schema.Name, r.ID, r.CreatedAt, r.Step(Train).Attempt+1)
 	r.Model, r.Metrics = nil, Metrics{}
 }
 
-// stoppedAt is the step at which a final renewal stopped.
+// stoppedAt returns the step at which a final renewal stopped.
 func (r *Renewal) stoppedAt() StepName {
 	for _, s := range r.Steps {
 		if s.Status != StepSucceeded && s.Status != StepSkipped {
 			return s.Name
 		}
 	}
-	return Evaluate // rejected by an earlier version, which left the step succeeded
+	return Evaluate // rejected by an earlier version, which recorded the step as succeeded
 }
 
 func (o Overrides) empty() bool {
 	return len(o.Hyperparameters) == 0 && o.Training == Training{} && o.Gate == "" && o.JudgeBy == ""
 }
 
-// with lays other over o.
+// with merges other over o.
 func (o Overrides) with(other Overrides) Overrides {
 	parameters := maps.Clone(o.Hyperparameters)
 	if parameters == nil && other.Hyperparameters != nil {
@@ -141,14 +141,15 @@ func (o Overrides) with(other Overrides) Overrides {
 	return o
 }
 
-// Cancel requests the cancellation of a renewal. The gateway that works on it stops
-// its jobs, deploys the champion again if necessary, and ends it within seconds.
-// Errors are *failure.Error: NotFound, or Conflict if the renewal has ended.
+// Cancel requests the cancellation of a renewal. The gateway that works on it
+// stops its jobs, deploys the champion again if necessary, and ends it within
+// seconds. Errors are *failure.Error: NotFound, or Conflict if the renewal has
+// ended.
 func (e *Engine) Cancel(ctx context.Context, id string) (*Renewal, error) {
 	if err := e.ports.Renewals.RequestCancel(ctx, id); err != nil {
 		return nil, err
 	}
-	e.log.Info("renewal is to be cancelled", "renewal", id)
+	e.log.Info("cancellation of the renewal requested", "renewal", id)
 	e.wakeUp()
 	return e.ports.Renewals.Renewal(ctx, id)
 }
@@ -158,10 +159,10 @@ func (e *Engine) Attempts(ctx context.Context, id string) ([]Step, error) {
 	return e.ports.Renewals.Attempts(ctx, id)
 }
 
-// Rollback makes an earlier model serve again: the one named, or the one that
-// served last before the current one. Errors are *failure.Error: NotFound,
-// Conflict where there is none to go back to, it serves already, it was made
-// for another schema, or a renewal is just deploying.
+// Rollback deploys an earlier model: the one named, or the one that served before
+// the current one. Errors are *failure.Error: NotFound; Conflict where there is
+// none to return to, it serves already, it was made for another schema, or a
+// renewal is deploying a model.
 func (e *Engine) Rollback(ctx context.Context, name string) (*Model, error) {
 	models, serving, err := e.models(ctx)
 	if err != nil {
@@ -187,11 +188,12 @@ func (e *Engine) Rollback(ctx context.Context, name string) (*Model, error) {
 	case target == nil:
 		return nil, failure.Errorf(failure.Conflict, "there is no earlier model to go back to; make one with gateway retrain")
 	case target.Serving:
-		// Said once more to the record: an earlier rollback may have died before it.
+		// Recorded again, because an earlier rollback may have died before
+		// recording it.
 		if err := e.ports.Models.MarkServing(ctx, target.Name, serving.Since()); err != nil && !errors.Is(err, ErrStale) {
 			return nil, err
 		}
-		return nil, failure.Errorf(failure.Conflict, "model %s serves already", target.Name)
+		return nil, failure.Errorf(failure.Conflict, "model %s already serves", target.Name)
 	case target.RemovedAt != nil:
 		return nil, failure.Errorf(failure.Conflict, "model %s was removed: only the last %d that served are kept (GATEWAY_KEEP_MODELS)", target.Name, e.opts.KeepModels)
 	case target.Schema != e.opts.Schema.Fingerprint():
@@ -216,7 +218,7 @@ func (e *Engine) Rollback(ctx context.Context, name string) (*Model, error) {
 	return target, nil
 }
 
-// notDeploying returns a Conflict while a renewal is changing what serves.
+// notDeploying returns a Conflict while a renewal is deploying a model.
 func (e *Engine) notDeploying(ctx context.Context) error {
 	newest, err := e.ports.Renewals.Renewals(ctx, 10, "")
 	if err != nil {
@@ -227,7 +229,7 @@ func (e *Engine) notDeploying(ctx context.Context) error {
 			continue
 		}
 		if s := r.Current(); s != nil && (s.Name == Deploy || s.Name == Verify) {
-			return failure.Errorf(failure.Conflict, "renewal %s is just deploying a model; cancel it, or wait for its end", r.ID)
+			return failure.Errorf(failure.Conflict, "renewal %s is deploying a model; cancel it, or wait for its end", r.ID)
 		}
 	}
 	return nil

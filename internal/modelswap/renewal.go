@@ -9,7 +9,7 @@ import (
 	"gateway/internal/learn"
 )
 
-// Status is where a renewal stands.
+// Status is the state of a renewal.
 type Status string
 
 // The states of a renewal. The last four are final.
@@ -22,7 +22,7 @@ const (
 	Cancelled Status = "cancelled"
 )
 
-// Final reports whether nothing more will happen.
+// Final reports whether the renewal has ended.
 func (s Status) Final() bool { return s != Queued && s != Running }
 
 // StepName names a step of a renewal.
@@ -39,7 +39,7 @@ const (
 	Verify   StepName = "verify"
 )
 
-// StepStatus is where a step stands.
+// StepStatus is the state of a step.
 type StepStatus string
 
 // The states of a step.
@@ -52,7 +52,7 @@ const (
 	StepCancelled StepStatus = "cancelled"
 )
 
-// What starts a renewal.
+// What started a renewal.
 const (
 	TriggerManual   = "manual"
 	TriggerSchedule = "schedule"
@@ -60,8 +60,8 @@ const (
 	TriggerFirst    = "first"
 )
 
-// Renewal is one run from the customers to a model that serves. Its row in the
-// store is the truth; its JSON form is what operators see.
+// Renewal is one run from the customers to a serving model. Its row in the store
+// is authoritative; operators see its JSON form.
 type Renewal struct {
 	ID         string     `json:"id"`
 	Status     Status     `json:"status"`
@@ -76,13 +76,13 @@ type Renewal struct {
 	Steps      []Step     `json:"steps"`
 	Error      string     `json:"error,omitempty"` // why it failed or was rejected
 
-	Cancelling bool      `json:"cancelling,omitzero"` // its cancellation was requested
-	State      State     `json:"-"`                   // what later steps need of earlier ones
-	Revision   int64     `json:"-"`                   // counts the saves; a save of a stale copy is refused
+	Cancelling bool      `json:"cancelling,omitzero"` // cancellation was requested
+	State      State     `json:"-"`                   // what later steps need from earlier ones
+	Revision   int64     `json:"-"`                   // number of saves; saving a stale copy is refused
 	WakeAt     time.Time `json:"-"`                   // when it is due; zero: at once
 	Released   bool      `json:"-"`                   // the next save ends the lease
 	Claim      int64     `json:"-"`                   // Revision when this process claimed it; not stored
-	Held       int64     `json:"-"`                   // Claim under which HoldServing was called last; not stored
+	Held       int64     `json:"-"`                   // claim under which HoldServing was called last; not stored
 }
 
 // Step is one step's latest attempt.
@@ -96,17 +96,16 @@ type Step struct {
 	Error      *string        `json:"error"`
 }
 
-// Metrics compares champion and challenger on the same held-out rows. Each is
-// nil until it has been evaluated, and Champion stays nil where there is none
-// that can be compared.
+// Metrics compares champion and challenger on the same held-out rows. Each is nil
+// until it has been evaluated; Champion stays nil where none can be compared.
 type Metrics struct {
 	Champion   *learn.Metrics `json:"champion"`
 	Challenger *learn.Metrics `json:"challenger"`
 	Rows       int            `json:"rows"` // held-out rows
 }
 
-// State is a renewal's memory between steps. Everything in it is durable
-// before the step that wrote it counts as done.
+// State carries values from one step to the next. All of it is durable before the
+// step that wrote it counts as done.
 type State struct {
 	Schema    string `json:"schema,omitempty"`    // fingerprint; empty in renewals of earlier versions
 	Export    string `json:"export,omitempty"`    // folder of the exported data, for Files
@@ -114,36 +113,36 @@ type State struct {
 	Holdout   string `json:"holdout,omitempty"`   // held-out CSV, for Files
 	Data      string `json:"data,omitempty"`      // SHA-256 of the training CSV, hexadecimal
 	Rows      int    `json:"rows,omitempty"`      // rows of the training CSV
-	Settled   int64  `json:"settled,omitempty"`   // rows that caps on what apps contribute are shares of
-	Open      bool   `json:"open,omitempty"`      // too few customers were imported to judge by
-	Watermark int64  `json:"watermark,omitempty"` // newest outcome in the data
-	Artifact  string `json:"artifact,omitempty"`  // what the training job made
-	Model     string `json:"model,omitempty"`     // name of the model, fixed before it is trained
+	Settled   int64  `json:"settled,omitempty"`   // number of rows that the caps on apps' contributions are a share of
+	Open      bool   `json:"open,omitempty"`      // too few imported customers for a comparison on them alone
+	Watermark int64  `json:"watermark,omitempty"` // number of the newest outcome in the data
+	Artifact  string `json:"artifact,omitempty"`  // result of the training job
+	Model     string `json:"model,omitempty"`     // name of the model, chosen before training
 	Champion  string `json:"champion,omitempty"`  // what served when the challenger was evaluated
 	Version   int64  `json:"version,omitempty"`   // Serving.Version then
-	Redone    int    `json:"redone,omitempty"`    // how often it began again because files were missing
+	Redone    int    `json:"redone,omitempty"`    // number of restarts because files were missing
 }
 
 // Overrides change settings for one renewal.
 type Overrides struct {
 	Hyperparameters Hyperparameters `json:"hyperparameters,omitempty"`
 	Training        Training        `json:"training,omitzero"`
-	Gate            string          `json:"gate,omitempty"`    // as GATEWAY_GATE
+	Gate            string          `json:"gate,omitempty"`    // in the form of GATEWAY_GATE
 	JudgeBy         string          `json:"judge_by,omitzero"` // JudgeByKnown or JudgeByAll; empty: known
 }
 
-// Training says what to train with. A zero field leaves the setting as it is.
+// Training overrides the training settings. A zero field keeps the setting.
 type Training struct {
 	Algorithm     string `json:"algorithm,omitzero"`
 	InstanceType  string `json:"instance_type,omitzero"`
 	InstanceCount int    `json:"instance_count,omitzero"`
-	MaxRuntime    string `json:"max_runtime,omitzero"` // as time.ParseDuration reads it
+	MaxRuntime    string `json:"max_runtime,omitzero"` // in the form of time.ParseDuration
 }
 
-// Hyperparameters are names and values as the training algorithm spells them.
+// Hyperparameters are names and values in the training algorithm's spelling.
 type Hyperparameters map[string]string
 
-// UnmarshalJSON takes strings, numbers and booleans, and keeps a number's text.
+// UnmarshalJSON accepts strings, numbers and booleans, and keeps a number's text.
 func (h *Hyperparameters) UnmarshalJSON(text []byte) error {
 	var raw map[string]json.RawMessage
 	if err := json.Unmarshal(text, &raw); err != nil {
@@ -179,10 +178,10 @@ type Model struct {
 	Metrics    *learn.Metrics    `json:"metrics"` // on the held-out rows; nil before `evaluate`
 	CreatedAt  time.Time         `json:"created_at"`
 	DeployedAt *time.Time        `json:"deployed_at"` // when it last began to serve
-	RetiredAt  *time.Time        `json:"retired_at"`  // when another took its place
-	RemovedAt  *time.Time        `json:"removed_at"`  // when it was removed from the platform, too old to go back to
+	RetiredAt  *time.Time        `json:"retired_at"`  // when another model replaced it
+	RemovedAt  *time.Time        `json:"removed_at"`  // when it was removed from the platform
 	Serving    bool              `json:"serving"`
-	Watermark  int64             `json:"-"` // newest outcome in its training data
+	Watermark  int64             `json:"-"` // number of the newest outcome in its training data
 }
 
 // Order lists the steps in the order in which they run.

@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// tryAgain notes a failed try in the step, and tells how long to wait before
-// the next one, if there is to be one.
+// tryAgain records a failed try in the step. It returns how long to wait before
+// the next try, or false if there is none.
 func (x *stepRun) tryAgain(err error) (wait time.Duration, again bool) {
 	class := classOf(err)
-	tries, _ := x.step.Detail["retries"].(float64) // as it is read from the row
+	tries, _ := x.step.Detail["retries"].(float64) // as it will be read from the row
 	if n, ok := x.step.Detail["retries"].(int); ok {
 		tries = float64(n)
 	}
@@ -24,18 +24,19 @@ func (x *stepRun) tryAgain(err error) (wait time.Duration, again bool) {
 	}
 	x.note("retries", int(tries)+1)
 	wait = min(wait, x.opts.MaxPause)
-	x.log.Warn("step is tried again", "renewal", x.r.ID, "step", x.step.Name, "class", class, "in", wait, "error", err)
+	x.log.Warn("step failed; trying again", "renewal", x.r.ID, "step", x.step.Name, "class", class, "in", wait, "error", err)
 	return wait, true
 }
 
-// filesMissing reports whether a step failed for want of what an earlier one wrote.
+// filesMissing reports whether a step failed because files of an earlier step are
+// missing.
 func filesMissing(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 
-// maxRedone is how often a renewal may begin again because files are missing.
+// maxRedone is how often a renewal may restart because files are missing.
 const maxRedone = 3
 
-// redo begins again from the step that makes the intermediate files, where
-// they are missing: they are on another machine, or were deleted.
+// redo restarts the renewal at export if its intermediate files are missing: they
+// are on another machine, or were deleted.
 func (e *Engine) redo(r *Renewal, step *Step, err error) bool {
 	made := r.Step(Export)
 	if step.Name == Export || r.State.Redone >= maxRedone {
@@ -47,11 +48,11 @@ func (e *Engine) redo(r *Renewal, step *Step, err error) bool {
 	}
 	r.reset(Export)
 	made.Detail["redone"] = fmt.Sprintf("step %s found no files: %s", step.Name, publicText(err))
-	e.log.Warn("files of the renewal are missing: it begins again from export", "renewal", r.ID, "step", step.Name, "error", err)
+	e.log.Warn("files of the renewal are missing; restarting at export", "renewal", r.ID, "step", step.Name, "error", err)
 	return true
 }
 
-// reset makes a step and those after it pending again.
+// reset makes a step and all later ones pending again.
 func (r *Renewal) reset(from StepName) {
 	at := slices.Index(Order(), from)
 	for i := range r.Steps {

@@ -11,35 +11,35 @@ import (
 	"gateway/internal/failure"
 )
 
-// Schedule is what starts renewals without an operator: the clock, and new
-// outcomes. It is one row for all replicas. The replica that finds something due
-// changes the row and inserts the renewal in one transaction, which succeeds in one
-// replica only, so each tick starts one renewal.
+// Schedule starts renewals without an operator: by a cron line and by the number
+// of new outcomes. It is one row for all replicas. The replica that finds
+// something due changes the row and inserts the renewal in one transaction, which
+// succeeds in one replica only, so each tick starts one renewal.
 type Schedule struct {
-	Line     string    `json:"line"`               // cron line, in UTC; empty: the clock starts nothing
-	Next     time.Time `json:"next,omitzero"`      // when it is due
-	Last     *Tick     `json:"last,omitempty"`     // what was due last
-	Outcomes int64     `json:"outcomes,omitempty"` // number of the outcome up to which outcomes have started a renewal
+	Line     string    `json:"line"`               // cron line, in UTC; empty: none
+	Next     time.Time `json:"next,omitzero"`      // when it is due next
+	Last     *Tick     `json:"last,omitempty"`     // the latest tick
+	Outcomes int64     `json:"outcomes,omitempty"` // outcomes up to this number have started a renewal
 	Revision int64     `json:"-"`                  // counts the saves
 }
 
-// Tick is one time at which the schedule was due, and what came of it.
+// Tick is one time at which the schedule was due, and its result.
 type Tick struct {
 	Due     time.Time `json:"due"`
 	At      time.Time `json:"at"`                // when a replica handled it; later than Due if all were down
-	Missed  int       `json:"missed,omitzero"`   // ticks after Due that had gone by as well
-	Renewal string    `json:"renewal,omitempty"` // that it started
+	Missed  int       `json:"missed,omitzero"`   // later ticks that were missed as well
+	Renewal string    `json:"renewal,omitempty"` // the renewal that it started
 	Skipped string    `json:"skipped,omitempty"` // why it started none
 }
 
-// keepTime starts what is due until ctx ends, and shows what is in the store.
+// keepTime starts what is due until ctx ends, and keeps the gauges up to date.
 func (e *Engine) keepTime(ctx context.Context) {
 	report := e.reporter("cannot read the retraining schedule; trying again", "the retraining schedule can be read again")
 	tick := time.NewTicker(idle)
 	defer tick.Stop()
 	set := e.opts.ManualOnly
 	if !e.opts.ManualOnly {
-		e.tidy(ctx) // a process may have died just before it would have
+		e.tidy(ctx) // A process may have died just before doing so.
 	}
 	for looks := 0; ; looks++ {
 		var err error
@@ -62,9 +62,9 @@ func (e *Engine) keepTime(ctx context.Context) {
 	}
 }
 
-// setLine makes the row's line that of the settings. Of replicas with
-// different settings the one that starts last decides, as it should while a
-// new setting is rolled out.
+// setLine writes the configured cron line into the row. Of replicas with
+// different settings the one that started last wins, which is right while a new
+// setting is rolled out.
 func (e *Engine) setLine(ctx context.Context) error {
 	s, err := e.ports.Schedules.Schedule(ctx)
 	if err != nil || s.Line == e.opts.Schedule {
@@ -81,8 +81,8 @@ func (e *Engine) setLine(ctx context.Context) error {
 	return e.ports.Schedules.SaveSchedule(ctx, s, nil)
 }
 
-// clock starts a renewal if the schedule is due. If it was due several times while
-// all replicas were down, it starts one.
+// clock starts a renewal if the schedule is due. If it was due several times
+// while all replicas were down, it starts one.
 func (e *Engine) clock(ctx context.Context) error {
 	s, err := e.ports.Schedules.Schedule(ctx)
 	now := time.Now().UTC()
@@ -94,7 +94,7 @@ func (e *Engine) clock(ctx context.Context) error {
 		return err
 	}
 	if tooFar(times, s.Next, now) {
-		e.log.Warn("the schedule's next time was set by a clock that was wrong; it is set anew", "next", s.Next)
+		e.log.Warn("the schedule's next time was set by a wrong clock; computing it again", "next", s.Next)
 		s.Next = times.Next(now)
 		return e.started(e.ports.Schedules.SaveSchedule(ctx, s, nil), nil)
 	}
@@ -102,7 +102,7 @@ func (e *Engine) clock(ctx context.Context) error {
 		return nil
 	}
 	due := Tick{Due: s.Next, At: now.Truncate(time.Millisecond)}
-	const most = 10_000 // of the missed ticks that are counted
+	const most = 10_000 // maximum number of missed ticks that are counted
 	for s.Next = times.Next(s.Next); !s.Next.After(now) && due.Missed < most; s.Next = times.Next(s.Next) {
 		due.Missed++
 	}
@@ -118,25 +118,25 @@ func (e *Engine) clock(ctx context.Context) error {
 	s.Last = &due
 	err = e.ports.Schedules.SaveSchedule(ctx, s, r)
 	if conflict, other := isConflict(err); conflict {
-		// The tick is spent all the same: the one that runs does its work.
+		// The tick counts as handled: the running renewal does its work.
 		due.Renewal, due.Skipped = "", other
-		e.log.Warn("the schedule is due, but another renewal is unfinished", "due", due.Due, "reason", other)
+		e.log.Warn("the schedule is due but another renewal is unfinished; waiting for the next tick", "due", due.Due, "reason", other)
 		err = e.ports.Schedules.SaveSchedule(ctx, s, nil)
 		r = nil
 	}
 	return e.started(err, r)
 }
 
-// tooFar reports whether next cannot have been set by a clock that was right: the
-// schedule is due twice before it. Clocks of replicas may differ by maxSkew.
+// tooFar reports whether next must have been set by a wrong clock: the schedule
+// is due twice before it. The clocks of replicas may differ by maxSkew.
 func tooFar(times cron.Schedule, next, now time.Time) bool {
 	const maxSkew = 10 * time.Minute
 	second := times.Next(times.Next(now.Add(maxSkew)))
 	return !second.IsZero() && next.After(second) // zero: not within five years
 }
 
-// outcomes starts a renewal where enough outcomes have come in since the last
-// model's data and since they last started one.
+// outcomes starts a renewal if enough outcomes have arrived since those in the
+// last model's data and since outcomes last started one.
 func (e *Engine) outcomes(ctx context.Context) error {
 	if e.opts.Outcomes <= 0 {
 		return nil
@@ -162,15 +162,15 @@ func (e *Engine) outcomes(ctx context.Context) error {
 	r := e.newRenewal(TriggerRequest{Trigger: TriggerOutcomes, Reason: fmt.Sprintf("%d new outcomes", waiting)})
 	err = e.ports.Schedules.SaveSchedule(ctx, s, r)
 	if conflict, _ := isConflict(err); conflict {
-		return nil // they go on waiting, for the end of the one that runs
+		return nil // They wait for the end of the running renewal.
 	}
 	return e.started(err, r)
 }
 
-// waiting is where outcomes stand that no renewal has taken up yet.
+// waiting describes the outcomes that no renewal has used yet.
 type waiting struct {
 	schedule      Schedule
-	taken, number int64    // numbers of the last outcome that was taken up, and of the newest one
+	taken, number int64    // numbers of the last used outcome and of the newest one
 	newest        *Renewal // nil for none
 }
 
@@ -189,7 +189,7 @@ func (e *Engine) waiting(ctx context.Context) (w waiting, err error) {
 	for _, r := range latest {
 		w.newest, w.taken = r, max(w.taken, r.State.Watermark)
 	}
-	if w.number > w.taken { // else there is no need to look further
+	if w.number > w.taken { // otherwise the count cannot be high enough
 		watermark, err := e.servingWatermark(ctx)
 		if err != nil {
 			return w, err
@@ -199,7 +199,7 @@ func (e *Engine) waiting(ctx context.Context) (w waiting, err error) {
 	return w, nil
 }
 
-// started reports what came of a save that was to start r.
+// started reports whether the save that was to start r did so.
 func (e *Engine) started(err error, r *Renewal) error {
 	switch {
 	case errors.Is(err, ErrStale):
@@ -221,18 +221,18 @@ func isConflict(err error) (is bool, detail string) {
 	return false, ""
 }
 
-// ScheduleStatus says what will start renewals by itself.
+// ScheduleStatus says what will start renewals without an operator.
 type ScheduleStatus struct {
 	Line     string           `json:"line"`     // empty: none
 	Next     *time.Time       `json:"next"`     // when the next renewal is due; null for none
-	Last     *Tick            `json:"last"`     // what was due last; null for none
+	Last     *Tick            `json:"last"`     // the latest tick; null for none
 	Outcomes *OutcomesTrigger `json:"outcomes"` // null where outcomes start nothing
 }
 
 // OutcomesTrigger is the progress towards a renewal that outcomes start.
 type OutcomesTrigger struct {
-	Every   int64 `json:"every"`   // number of customers that starts one
-	Waiting int64 `json:"waiting"` // customers whose label outcomes have set since, and that may be learned from
+	Every   int64 `json:"every"`   // number of customers that starts a renewal
+	Waiting int64 `json:"waiting"` // customers whose label outcomes have set since, and that a renewal may learn from
 }
 
 // Schedule returns the state of the schedule.

@@ -8,11 +8,11 @@ import (
 	"gateway/internal/failure"
 )
 
-// Serving says which model serves.
+// Serving identifies the serving model.
 type Serving struct {
 	Model    string // empty: none
-	Version  int64  // microseconds since 1970 of the last change, higher with each; zero: never recorded
-	Changing bool   // a change is under way
+	Version  int64  // microseconds since 1970 of the last change, increasing with each; zero: never recorded
+	Changing bool   // a change is in progress
 }
 
 // Since returns when the model began to serve; the present where that was not
@@ -32,25 +32,25 @@ type Fence struct {
 	Revision int64
 }
 
-// Change asks for another model to serve. A process that was stopped for a
-// while may ask late, so the request states what it is based on.
+// Change asks for another model to serve. It states the situation that it was
+// decided in, because a process may be suspended between deciding and asking.
 type Change struct {
-	Model string  // the model that is to serve
-	Over  Serving // what the decision was based on; Changing is ignored
+	Model string  // the model to deploy
+	Over  Serving // what served when this was decided; Changing is ignored
 	By    Fence
-	// After is a Version that the new one is to be higher than: models are recorded
+	// After is a Version that the new one must exceed: earlier models are recorded
 	// as serving from there on, and a clock may have been set back.
 	After int64
 }
 
-// ErrChanged means that what serves is no longer what a Change is based on.
+// ErrChanged means that another model serves than a Change was decided for.
 var ErrChanged = errors.New("the serving model was changed by another gateway")
 
-// Check returns nil if the change may be made where now serves and last is the
-// fence of the newest change or hold. That is so if the same renewal made it,
-// under this claim or an earlier one, or if nothing has changed since c.Over was
-// read. It returns ErrStale if a later claim of the renewal made it, and else a
-// *failure.Error of kind Conflict that wraps ErrChanged.
+// Check returns nil if the change is allowed, given that now serves and last is
+// the fence of the newest change or hold. It is allowed if the same renewal made
+// that change, under this claim or an earlier one, or if nothing has changed
+// since c.Over was read. Check returns ErrStale if a later claim of the renewal
+// made it, otherwise a *failure.Error of kind Conflict that wraps ErrChanged.
 func (c Change) Check(now Serving, last Fence) error {
 	if c.By.Renewal != "" && c.By.Renewal == last.Renewal {
 		if last.Revision > c.By.Revision {
@@ -58,7 +58,7 @@ func (c Change) Check(now Serving, last Fence) error {
 		}
 		return nil
 	}
-	// A renewal that an older gateway evaluated has recorded the model alone.
+	// A renewal that an older gateway evaluated has recorded the model only.
 	same := now.Version == c.Over.Version || c.Over.Version == 0 && c.Over.Model != ""
 	if same && (now.Model == c.Over.Model || now.Model == c.Model) {
 		return nil
@@ -66,8 +66,7 @@ func (c Change) Check(now Serving, last Fence) error {
 	return changed(c.Over.Model, now.Model)
 }
 
-// NextVersion returns the version of a change that is made at a time, over one
-// of version last.
+// NextVersion returns the version of a change made at a time, after version last.
 func (c Change) NextVersion(now time.Time, last int64) int64 {
 	return max(now.UnixMicro(), last+1, c.After+1)
 }
@@ -85,7 +84,7 @@ type changedError struct{ problem failure.Error }
 
 func (e *changedError) Error() string { return e.problem.Error() }
 
-// Is implements the interface that errors.Is looks for.
+// Is implements the interface that errors.Is uses.
 func (e *changedError) Is(target error) bool { return target == ErrChanged }
 
 // Unwrap returns the *failure.Error.

@@ -14,7 +14,7 @@ import (
 	"gateway/internal/learn"
 )
 
-// stepRun is one look at one step.
+// stepRun is one call of one step.
 type stepRun struct {
 	*Engine
 	r    *Renewal
@@ -56,8 +56,8 @@ func (x *stepRun) do(ctx context.Context) (wait time.Duration, err error) {
 // note writes a figure into the step's detail, for operators.
 func (x *stepRun) note(name string, value any) { x.step.Detail[name] = value }
 
-// file names a file of this renewal. Each attempt at the step has its own files:
-// a process that was stopped in an earlier attempt may write late.
+// file names a file of this renewal. Each attempt at the step has its own files,
+// because a process suspended in an earlier attempt may still write.
 func (x *stepRun) file(name string) string {
 	if x.step.Attempt > 1 {
 		return fmt.Sprintf("%s/%d/%s", x.r.folder(), x.step.Attempt, name)
@@ -65,8 +65,8 @@ func (x *stepRun) file(name string) string {
 	return x.r.folder() + "/" + name
 }
 
-// export writes all customers to files. Run twice, it finds the export begun
-// or done under the name of the attempt.
+// export writes all customers to files. Run again, it finds the export of the
+// attempt by its name.
 func (x *stepRun) export(ctx context.Context) (time.Duration, error) {
 	name := fmt.Sprintf("%s-%d", x.r.ID, x.step.Attempt)
 	if err := x.ports.Exporter.StartExport(ctx, name); err != nil {
@@ -86,8 +86,8 @@ func (x *stepRun) export(ctx context.Context) (time.Duration, error) {
 	return 0, nil
 }
 
-// convert turns the export into training and held-out CSV. Run twice, it
-// writes the same bytes again.
+// convert turns the export into training and held-out CSV. Run again, it writes
+// the same bytes.
 func (x *stepRun) convert(ctx context.Context) error {
 	watermark, err := x.servingWatermark(ctx)
 	if err != nil {
@@ -130,13 +130,14 @@ func (x *stepRun) convert(ctx context.Context) error {
 	}
 	switch {
 	case report.TrainRows == 0 || report.JudgedRows == 0:
-		return failure.Errorf(failure.Invalid, "%d labelled rows are too few to learn from: %d to train on, %d held out; bring more customers with labels by gateway import",
+		return failure.Errorf(failure.Invalid, "%d labelled rows are too few to train a model: %d to train on, %d held out; import more customers with labels by gateway import",
 			report.Rows, report.TrainRows, report.JudgedRows)
 	case report.Positive == 0 || report.Positive == report.Rows:
 		return failure.Errorf(failure.Invalid, "all %d labelled rows have the same label: there is nothing to learn from them", report.Rows)
 	}
-	// The customers' table may have outcomes of a database that is no more, or that
-	// was set back: those to come are to be newer than all that are in the data.
+	// The customers' table may have outcomes of a database that was lost or
+	// restored from a backup. Later outcomes must get higher numbers than all in
+	// the data.
 	if err := x.ports.Schedules.RaiseOutcomes(ctx, report.Watermark); err != nil {
 		return err
 	}
@@ -145,8 +146,7 @@ func (x *stepRun) convert(ctx context.Context) error {
 	return nil
 }
 
-// exportError gives the error of an export that is not there the meaning that
-// io/fs gives it.
+// exportError maps the error of a missing export to io/fs's fs.ErrNotExist.
 func exportError(err error) error {
 	var known *failure.Error
 	if errors.As(err, &known) && known.Kind == failure.NotFound {
@@ -161,11 +161,11 @@ type missingFiles struct{ error }
 // Unwrap returns the cause.
 func (m *missingFiles) Unwrap() error { return m.error }
 
-// Is implements the interface that errors.Is looks for.
+// Is implements the interface that errors.Is uses.
 func (m *missingFiles) Is(target error) bool { return target == fs.ErrNotExist }
 
-// train asks the trainer for a model. The job is named by renewal and attempt,
-// so that asking twice starts it once; a job that was lost is started again.
+// train runs a training job. The job is named by renewal and attempt, so that it
+// is started once. A job that was lost is started again.
 func (x *stepRun) train(ctx context.Context) (time.Duration, error) {
 	state := &x.r.State
 	algorithm, parameters := x.training(x.r.Overrides)
@@ -201,20 +201,20 @@ func (x *stepRun) train(ctx context.Context) (time.Duration, error) {
 	return x.opts.Poll, nil
 }
 
-// jobName names the training job of an attempt.
+// jobName returns the name of the training job of an attempt.
 func jobName(r *Renewal, train *Step) string { return fmt.Sprintf("%s-%d", r.ID, train.Attempt) }
 
-// maxRuntime is how long a training job may run.
+// maxRuntime returns how long a training job may run.
 func (e *Engine) maxRuntime(r *Renewal) time.Duration {
 	if text := r.Overrides.Training.MaxRuntime; text != "" {
-		if limit, err := time.ParseDuration(text); err == nil { // checked when it was set
+		if limit, err := time.ParseDuration(text); err == nil { // validated when it was set
 			return limit
 		}
 	}
 	return e.opts.MaxRuntime
 }
 
-// register makes the model known. Run twice, it registers the same model again.
+// register makes the model deployable. Run again, it registers the same model.
 func (x *stepRun) register(ctx context.Context) error {
 	state := &x.r.State
 	if err := x.ports.Deployer.RegisterModel(ctx, state.Model, state.Artifact, x.opts.Schema.Fingerprint()); err != nil {
@@ -234,7 +234,7 @@ func (x *stepRun) recordModel(ctx context.Context, metrics *learn.Metrics) error
 	}, Fence{x.r.ID, x.r.Revision})
 }
 
-// deploy makes the challenger serve. Run twice, it finds it serving.
+// deploy makes the challenger serve. Run again, it finds it serving.
 func (x *stepRun) deploy(ctx context.Context) (time.Duration, error) {
 	want := x.r.State.Model
 	serving, err := x.ports.Deployer.Serving(ctx)
@@ -254,7 +254,8 @@ func (x *stepRun) deploy(ctx context.Context) (time.Duration, error) {
 	return time.Millisecond, nil
 }
 
-// deployModel makes a model serve from later on than all models that served before.
+// deployModel makes a model serve, with a version higher than those of all models
+// that served before.
 func (e *Engine) deployModel(ctx context.Context, c Change) (version int64, err error) {
 	models, err := e.ports.Models.Models(ctx)
 	if err != nil {
@@ -268,15 +269,15 @@ func (e *Engine) deployModel(ctx context.Context, c Change) (version int64, err 
 	return e.ports.Deployer.DeployModel(ctx, c)
 }
 
-// change asks for a model to serve, on the ground of what served when the
+// change returns the request to deploy a model, based on what served when the
 // challenger was evaluated.
 func (r *Renewal) change(model string) Change {
 	return Change{Model: model, Over: Serving{Model: r.State.Champion, Version: r.State.Version}, By: Fence{r.ID, r.Claim}}
 }
 
-// holdServing keeps processes that claimed the renewal before from changing what
-// serves. It is called before anything in a step that may have done so: such a
-// process may have been stopped just before its write.
+// holdServing prevents processes that claimed the renewal earlier from changing
+// what serves. A step calls it first if an earlier run of it may have changed
+// that: such a process may have been suspended just before its write.
 func (e *Engine) holdServing(ctx context.Context, r *Renewal) error {
 	if r.Held == r.Claim {
 		return nil

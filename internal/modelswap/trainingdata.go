@@ -9,9 +9,9 @@ import (
 	"gateway/internal/failure"
 )
 
-// TrainingData opens the newest training CSV for the engine's schema: rows
-// without a header, the label first, then the schema's columns. renewal is the
-// one that made it. Kind NotFound if there is none.
+// TrainingData opens the newest training CSV of the engine's schema: rows without
+// a header, the label first, then the schema's columns. renewal is the id of the
+// renewal that made it. Kind NotFound if there is none.
 func (e *Engine) TrainingData(ctx context.Context) (data io.ReadCloser, renewal string, err error) {
 	newest, err := e.ports.Renewals.Renewals(ctx, 100, "")
 	if err != nil {

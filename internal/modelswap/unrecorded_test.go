@@ -146,7 +146,7 @@ func TestAFirstModelThatIsJudgedOnFewRowsSaysSo(t *testing.T) {
 	b.start(t)
 	r := b.renew(t, modelswap.TriggerRequest{})
 	verdict := fmt.Sprint(r.Step(modelswap.Evaluate).Detail["verdict"])
-	want := fmt.Sprintf("judged on %d held-out rows only, too few to tell", r.Metrics.Rows)
+	want := fmt.Sprintf("judged on %d held-out rows only, too few for a judgement", r.Metrics.Rows)
 	if r.Status != modelswap.Succeeded || r.Metrics.Rows >= 30 || !strings.Contains(verdict, want) {
 		t.Errorf("the renewal is %s (%s), the verdict %q; want success that says %q", r.Status, r.Error, verdict, want)
 	}

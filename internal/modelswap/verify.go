@@ -9,13 +9,14 @@ import (
 	"gateway/internal/schema"
 )
 
-// goldenRows is how many held-out rows `verify` asks the live model about.
+// goldenRows is the number of held-out rows that `verify` sends to the live
+// model.
 const goldenRows = 64
 
-// verify holds the live path against what was asked for, what the model itself
-// says, and what the champion said of recent traffic. In any doubt the champion
-// is put back. A renewal that was forced goes on where only the scores of
-// traffic have shifted.
+// verify compares the live path with the new model: its name and schema, its
+// scores of golden rows, and the champion's scores of recent traffic. If any of
+// these fails, it restores the champion. A forced renewal continues if only the
+// scores of recent traffic have shifted.
 func (x *stepRun) verify(ctx context.Context) error {
 	doubt := x.golden(ctx)
 	if doubt == nil {
@@ -50,13 +51,13 @@ func (x *stepRun) verify(ctx context.Context) error {
 		return fmt.Errorf("%w; going back to %s failed: %w", doubt, champion, err)
 	}
 	x.note("rolled_back_to", champion)
-	x.log.Warn("the new model is in doubt: the champion serves again", "renewal", x.r.ID, "model", x.r.State.Model,
+	x.log.Warn("the new model failed verification; the champion serves again", "renewal", x.r.ID, "model", x.r.State.Model,
 		"champion", champion, "reason", doubt)
 	return &Fault{Unfit, fmt.Errorf("%w; went back to %s", doubt, champion)}
 }
 
-// golden returns why the live path is not the new model, or nil: it is asked
-// about held-out rows, and must give what the model gives.
+// golden sends held-out rows through the live path and compares the scores with
+// the new model's own. It returns the first difference, or nil.
 func (x *stepRun) golden(ctx context.Context) error {
 	rows, _, err := x.holdout(ctx, goldenRows)
 	if err != nil {
@@ -75,7 +76,7 @@ func (x *stepRun) golden(ctx context.Context) error {
 	for i := range expected {
 		difference := math.Abs(live[i] - expected[i])
 		if !(difference <= tolerance) { // also where it is not a number
-			return fmt.Errorf("golden row %d scores %g, and the model gives %g", i+1, live[i], expected[i])
+			return fmt.Errorf("golden row %d: the live path scores %g, the model gives %g", i+1, live[i], expected[i])
 		}
 		worst = max(worst, difference)
 	}
@@ -84,7 +85,7 @@ func (x *stepRun) golden(ctx context.Context) error {
 	return nil
 }
 
-// live asks the live path, which must be the new model.
+// live scores rows on the live path and checks that the new model answered.
 func (x *stepRun) live(ctx context.Context, rows []schema.Vector) ([]float64, error) {
 	live, err := x.ports.Scorer.Score(ctx, rows, false)
 	if err == nil {

@@ -9,23 +9,23 @@ import (
 )
 
 // Bounds of the lease. A process that dies holds its renewal for at most
-// leaseTime; another one looks every idle. So a renewal goes on within six
-// seconds.
+// leaseTime, and another one looks for work every idle, so a renewal continues
+// within six seconds.
 const (
 	leaseTime = 5 * time.Second
 	idle      = time.Second
-	// holdTime is the longest wait through which the lease is kept; for a
-	// longer one the renewal is let go until it is due.
+	// holdTime is the longest wait during which the lease is kept. For a longer
+	// one the renewal is released until it is due.
 	holdTime = 2 * time.Second
-	// Stranded is how long no engine has worked on a renewal of another schema
-	// before any engine may end it: gateways of its schema are gone.
+	// Stranded is how long no engine must have worked on a renewal of another
+	// schema before any engine may end it: no gateway of its schema runs any more.
 	Stranded = time.Minute
-	// saveTime bounds a save.
+	// saveTime is the maximum time of a save.
 	saveTime = 10 * time.Second
 )
 
-// Run works on renewals until ctx ends. A renewal that is unfinished then is
-// let go, and goes on with the next Run, in this process or another.
+// Run works on renewals until ctx ends. It releases an unfinished renewal, which
+// continues with the next Run in this process or another.
 func (e *Engine) Run(ctx context.Context) {
 	var clock sync.WaitGroup
 	defer clock.Wait()
@@ -64,7 +64,7 @@ func (e *Engine) reporter(begins, ends string) func(context.Context, error) {
 	}
 }
 
-// work runs steps of a claimed renewal until it has ended, has to wait for long, is
+// work runs steps of a claimed renewal until it has ended, must wait for long, is
 // claimed by another gateway, or ctx ends. An error means that the store failed;
 // the renewal is then in the state that was saved last.
 func (e *Engine) work(ctx context.Context, r *Renewal) error {
@@ -83,8 +83,8 @@ func (e *Engine) work(ctx context.Context, r *Renewal) error {
 		wait, err := e.advance(held, r)
 		switch cause := context.Cause(held); {
 		case err == nil && r.Status.Final():
-			// First, for the lease ends with the renewal, and a heartbeat that is
-			// late by a moment takes it for lost.
+			// Before saving, because the lease ends with the renewal and a late
+			// heartbeat would report it as lost.
 			e.tidy(ctx)
 			return e.measureState(ctx)
 		case errors.Is(err, ErrStale), errors.Is(cause, errLost):
@@ -94,7 +94,7 @@ func (e *Engine) work(ctx context.Context, r *Renewal) error {
 		case errors.Is(cause, errCancelled) && !r.Status.Final():
 			return e.lost(r, e.cancelled(context.WithoutCancel(ctx), r))
 		case held.Err() != nil && !r.Status.Final():
-			r.Released = true // the process stops: let another one go on at once
+			r.Released = true // The process stops: another one may continue at once.
 			return e.lost(r, e.ports.Renewals.UpdateRenewal(context.WithoutCancel(ctx), r))
 		case r.Released:
 			return nil
@@ -106,12 +106,12 @@ func (e *Engine) work(ctx context.Context, r *Renewal) error {
 	}
 }
 
-// foreign reports whether a renewal was begun for another schema.
+// foreign reports whether a renewal was started for another schema.
 func (e *Engine) foreign(r *Renewal) bool {
 	return r.State.Schema != "" && r.State.Schema != e.opts.Schema.Fingerprint()
 }
 
-// strand ends a renewal of another schema, which would keep others from starting.
+// strand ends a renewal of another schema, which would block new ones.
 func (e *Engine) strand(ctx context.Context, r *Renewal) error {
 	step := r.Current()
 	if step.StartedAt == nil {
@@ -119,24 +119,24 @@ func (e *Engine) strand(ctx context.Context, r *Renewal) error {
 		step.StartedAt = &now
 		step.Attempt++
 	}
-	e.settle(r, step, &Fault{Input, fmt.Errorf("the renewal was begun for schema %.12s, and no gateway of that schema has worked on it for %s; this gateway has schema %.12s: start a new renewal",
+	e.settle(r, step, &Fault{Input, fmt.Errorf("the renewal was started for schema %.12s, and no gateway of that schema has worked on it for %s; this gateway has schema %.12s: start a new renewal",
 		r.State.Schema, Stranded, e.opts.Schema.Fingerprint())})
 	return e.save(ctx, r, 0)
 }
 
-// lost logs that the renewal was claimed by another process, where err says so,
-// and returns any other error.
+// lost logs that another process claimed the renewal, if err says so, and returns
+// any other error.
 func (e *Engine) lost(r *Renewal, err error) error {
 	if !errors.Is(err, ErrStale) {
 		return err
 	}
-	e.log.Warn("another process works on the renewal now; this one stops working on it", "renewal", r.ID)
+	e.log.Warn("another process claimed the renewal; this one stops working on it", "renewal", r.ID)
 	return nil
 }
 
-// heartbeat extends the lease until ctx ends, and stops the work when the lease is
-// lost or the renewal is to be cancelled. While the store does not answer, the
-// work goes on: saving will show who holds the renewal.
+// heartbeat extends the lease until ctx ends. It stops the work when the lease is
+// lost or cancellation was requested. If the store does not answer, the work
+// continues: the next save shows who holds the renewal.
 func (e *Engine) heartbeat(ctx context.Context, stop context.CancelCauseFunc, id string) {
 	tick := time.NewTicker(min(leaseTime/3, e.opts.Heartbeat))
 	defer tick.Stop()
@@ -158,8 +158,8 @@ func (e *Engine) heartbeat(ctx context.Context, stop context.CancelCauseFunc, id
 	}
 }
 
-// advance runs the step that is due and saves what came of it. It returns how
-// long to wait before the next call.
+// advance runs the next step and saves the result. It returns how long to wait
+// before the next call.
 func (e *Engine) advance(ctx context.Context, r *Renewal) (wait time.Duration, err error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
@@ -182,11 +182,11 @@ func (e *Engine) advance(ctx context.Context, r *Renewal) (wait time.Duration, e
 	wait, err = guarded(deadline, x.do)
 	switch {
 	case ctx.Err() != nil:
-		return 0, ctx.Err() // stopped, not failed: the step runs again with the next Run
+		return 0, ctx.Err() // interrupted, not failed: the step runs again with the next Run
 	case errors.Is(err, ErrStale):
 		return 0, err
 	case err != nil && errors.Is(context.Cause(deadline), errTooLong):
-		err = &Fault{Input, fmt.Errorf("the step took longer than the %s it may: %w", limit, err)}
+		err = &Fault{Input, fmt.Errorf("the step exceeded its limit of %s: %w", limit, err)}
 	case err == nil && wait > 0:
 		return wait, e.save(ctx, r, wait)
 	case errors.As(err, new(*rejection)):
@@ -211,14 +211,14 @@ func (e *Engine) limit(r *Renewal, step StepName) time.Duration {
 	return limits[step]
 }
 
-// save saves the renewal; for a wait that is long it is let go until then.
+// save saves the renewal, and releases it if the wait is long.
 func (e *Engine) save(ctx context.Context, r *Renewal, wait time.Duration) error {
 	r.Released = wait > holdTime
 	r.WakeAt = time.Time{}
 	if r.Released {
 		r.WakeAt = time.Now().UTC().Add(wait)
 	}
-	// What has been done is saved even if the work is being stopped.
+	// The result is saved even if the work is being stopped.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTime)
 	defer cancel()
 	err := e.ports.Renewals.UpdateRenewal(ctx, r)
