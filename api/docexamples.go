@@ -65,7 +65,7 @@ func setExamples(root *yaml.Node, s *schema.Schema) error {
 	}
 	const observed, prediction = "2026-11-23T10:00:00Z", "019ab0d3-6a5e-7c41-9f0e-5d2b8c1a7e34"
 	violation := object{"field": failure.Pointer("/features/", s.Features[0].Name), "code": failure.CodeMissing,
-		"detail": "is required, and the schema gives no default"}
+		"detail": "is required and has no default"}
 	customer := object{s.ID: id, "features": all, s.Label.Name: spelled}
 	recorded := object{"prediction_id": prediction, "customer_id": id, "created_at": "2026-11-23T09:58:41.207Z", "caller": "web",
 		"score": 0.7528, "predicted_label": 1, "model": s.Name + "-20261123-094412-c07b1f58", "schema": s.Fingerprint(), "latency_us": 1500,

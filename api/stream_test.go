@@ -104,7 +104,7 @@ func TestWhatAStreamRefusesBeforeItBegins(t *testing.T) {
 			}
 		})
 	}
-	b.logs.await(t, `"error":"the table is empty: a header row with the names of the features is due"`)
+	b.logs.await(t, `"error":"the table is empty: the first row must hold the names of the features"`)
 	t.Run("a model that fails", func(t *testing.T) {
 		b := *b
 		b.t = t

@@ -9,14 +9,14 @@ import (
 	"slices"
 )
 
-// A data dir belongs to one database: its outbox holds rows for it, and its
-// tokens were given to those who use it. The file databaseFile records which, from
-// the moment at which the database exists until a person removes it. So a
-// database that is lost is told from one that was not made yet.
+// A data dir belongs to one database: its outbox has rows for it, and its tokens
+// are in use. The file databaseFile records which one, from the creation of the
+// database until an operator removes the file. So a lost database is
+// distinguished from one that was never created.
 
 const (
 	databaseFile = "gateway.database"
-	// SQLiteFile is where the data dir keeps the database, unless that is elsewhere.
+	// SQLiteFile is the default file of the database in the data dir.
 	SQLiteFile = "gateway.db"
 )
 
@@ -26,12 +26,12 @@ type DatabaseRecord struct {
 	ID     string `json:"id"`     // as store.Identity has it
 }
 
-// ErrDatabase is wrapped by the errors of a data dir whose database is not the
-// one that is there.
+// ErrDatabase is wrapped by errors about a data dir whose recorded database is
+// not the present one.
 var ErrDatabase = errors.New("the database of the data dir")
 
-// CheckSQLite returns an error where the file of the database is missing or empty
-// and the data dir has been used with one. It returns the record of the database;
+// CheckSQLite returns an error if the data dir has been used with a database
+// whose file is now missing or empty. It returns the record of the database, or
 // the zero DatabaseRecord if there is none.
 func (d *Dir) CheckSQLite() (DatabaseRecord, error) {
 	record, err := d.Database()
@@ -53,14 +53,14 @@ func (d *Dir) CheckSQLite() (DatabaseRecord, error) {
 	return record, nil
 }
 
-// lostDatabase says what is wrong with the database, and how to go on.
+// lostDatabase returns the error of a lost database, with what to do about it.
 func (d *Dir) lostDatabase(what string) error {
 	return fmt.Errorf("%w is lost: %s, and %s was in use with one: "+
-		"restore the database from a backup; or, to begin anew without its customers and models, move the data dir away", ErrDatabase, what, d.path)
+		"restore the database from a backup; or, to start without its customers and models, move the data dir away", ErrDatabase, what, d.path)
 }
 
-// CheckDatabase returns an error where the database that was opened is not the one
-// that is recorded. An empty id is that of a database which is empty.
+// CheckDatabase returns an error if the opened database is not the recorded one.
+// An empty id means that the opened database is empty.
 func (d *Dir) CheckDatabase(record, opened DatabaseRecord) error {
 	switch {
 	case record.ID == "" || record == opened:
@@ -92,8 +92,8 @@ func (d *Dir) Database() (record DatabaseRecord, err error) {
 	return record, nil
 }
 
-// RecordDatabase records the database, which must exist by then. The file appears
-// whole or not at all.
+// RecordDatabase records the database, which must exist. The file appears whole
+// or not at all.
 func (d *Dir) RecordDatabase(record DatabaseRecord) error {
 	text, err := json.Marshal(record)
 	if err != nil {
@@ -114,11 +114,11 @@ func (d *Dir) RecordDatabase(record DatabaseRecord) error {
 	return SyncDir(d.path)
 }
 
-// hasOutbox reports whether predictions were ever kept here. A gateway makes the
-// outbox after the database.
+// hasOutbox reports whether predictions were ever stored here. A gateway creates
+// the outbox after the database.
 func (d *Dir) hasOutbox() bool {
-	entries, _ := os.ReadDir(d.Path("outbox")) // none where it cannot be read, which opening it reports
+	entries, _ := os.ReadDir(d.Path("outbox")) // false if it cannot be read; opening it reports the error
 	return slices.ContainsFunc(entries, func(e os.DirEntry) bool {
-		return e.Name() != "lost+found" // of a disk that is mounted there
+		return e.Name() != "lost+found" // created by a disk mounted there
 	})
 }

@@ -12,26 +12,26 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// Dir is the folder that holds all local state. One process at a time has
-// it; the lock ends with the process, however it ends.
+// Dir is the folder of all local state. One process at a time holds it. The lock
+// ends with the process, also after a crash.
 type Dir struct {
 	path string
 	lock *flock.Flock
 }
 
-// Owner is what the process that has a data dir says about itself.
+// Owner describes the process that holds a data dir.
 type Owner struct {
 	PID int    `json:"pid"`
-	URL string `json:"url,omitempty"` // where it serves, if it does
+	URL string `json:"url,omitempty"` // address of its API, if it has one
 }
 
 const ownerFile = "gateway.owner"
 
-// ErrInUse is wrapped by Open's error when another process has the folder.
+// ErrInUse is wrapped by Open's error when another process holds the folder.
 var ErrInUse = errors.New("in use")
 
-// Open makes the folder if need be, readable by its owner alone, and
-// takes it for this process.
+// Open creates the folder if necessary, readable by its owner only, and locks it
+// for this process.
 func Open(path string) (*Dir, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, fmt.Errorf("data dir: %w", err)
@@ -48,11 +48,11 @@ func Open(path string) (*Dir, error) {
 			text += fmt.Sprintf(" (process %d)", owner.PID)
 		}
 		if owner.URL != "" {
-			text += fmt.Sprintf("; go through it with --url %s", owner.URL)
+			text += fmt.Sprintf("; use its API with --url %s", owner.URL)
 		}
 		return nil, fmt.Errorf(text, ErrInUse)
 	}
-	// A process that was killed may have left files.
+	// Remove the files of a process that was killed.
 	if err := os.RemoveAll(d.TempDir()); err != nil {
 		return nil, errors.Join(fmt.Errorf("data dir: %w", err), d.lock.Unlock())
 	}
@@ -62,9 +62,10 @@ func Open(path string) (*Dir, error) {
 	return d, d.Announce("")
 }
 
-// Announce tells others who has the folder and where it serves.
+// Announce records the process that holds the folder and the address of its API.
 func (d *Dir) Announce(url string) error {
-	// Beside the lock file, not in it: Windows does not let others read a locked file.
+	// In a file beside the lock file: on Windows other processes cannot read a
+	// locked file.
 	return NewFiles(d.path).WriteFile(context.Background(), ownerFile, func(w io.Writer) error {
 		return json.NewEncoder(w).Encode(Owner{os.Getpid(), url})
 	})
@@ -77,7 +78,7 @@ func (d *Dir) owner() (o Owner) {
 	}
 	text, err := os.ReadFile(d.Path(ownerFile))
 	if err == nil {
-		_ = json.Unmarshal(text, &o) // information for people; a damaged file gives none
+		_ = json.Unmarshal(text, &o) // information for people only; a damaged file yields none
 	}
 	return o
 }
@@ -85,13 +86,13 @@ func (d *Dir) owner() (o Owner) {
 // TempDir is the folder of temporary files. Opening the data dir empties it.
 func (d *Dir) TempDir() string { return TempDir(d.path) }
 
-// TempDir is the folder of temporary files in the data dir at path.
+// TempDir returns the folder of temporary files in the data dir at path.
 func TempDir(path string) string { return filepath.Join(path, "temp") }
 
-// Path names a file in the folder.
+// Path returns the path of a file in the folder.
 func (d *Dir) Path(name string) string { return filepath.Join(d.path, filepath.FromSlash(name)) }
 
-// Close lets the folder go.
+// Close releases the folder.
 func (d *Dir) Close() error {
 	_ = os.Remove(d.Path(ownerFile))
 	return d.lock.Unlock()

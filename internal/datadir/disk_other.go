@@ -2,6 +2,6 @@
 
 package datadir
 
-// Disk returns how many bytes of the folder's disk this process may still
-// write, and how many it has in all. ok is false where the system does not tell.
+// Disk returns the free and the total bytes of the folder's disk. ok is false
+// where the system does not report them.
 func (d *Dir) Disk() (free, size int64, ok bool) { return 0, 0, false }

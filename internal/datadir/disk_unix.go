@@ -4,8 +4,8 @@ package datadir
 
 import "syscall"
 
-// Disk returns how many bytes of the folder's disk this process may still
-// write, and how many it has in all. ok is false where the system does not tell.
+// Disk returns how many bytes of the folder's disk this process may still write,
+// and its size. ok is false where the system does not report them.
 func (d *Dir) Disk() (free, size int64, ok bool) {
 	var fs syscall.Statfs_t
 	if err := syscall.Statfs(d.path, &fs); err != nil {

@@ -21,11 +21,10 @@ func NewFiles(root string) *Files { return &Files{root} }
 // FS implements modelswap.Files.
 func (f *Files) FS(context.Context) fs.FS { return os.DirFS(f.root) }
 
-// WriteFile implements modelswap.Files: the text goes to a temporary file
-// beside the target, is synced, and takes the target's name in one step. A
-// process that dies leaves the temporary file at worst, and the next attempt
-// with the same name replaces it. Neither file is written through a link: where
-// the name is a link, the file takes its place.
+// WriteFile implements modelswap.Files: it writes to a temporary file beside the
+// target, syncs it, and renames it. A process that dies leaves at most the
+// temporary file, which the next attempt with the same name replaces. A link is
+// replaced, not followed.
 func (f *Files) WriteFile(ctx context.Context, name string, write func(io.Writer) error) (err error) {
 	if !fs.ValidPath(name) {
 		return fmt.Errorf("file name %q is not valid", name)
@@ -68,8 +67,8 @@ func (f *Files) WriteFile(ctx context.Context, name string, write func(io.Writer
 	return SyncDir(filepath.Dir(target))
 }
 
-// RemoveAll implements modelswap.Files. Folders above that are empty then go
-// with it.
+// RemoveAll implements modelswap.Files. It also removes parent folders that
+// become empty.
 func (f *Files) RemoveAll(_ context.Context, name string) error {
 	if !fs.ValidPath(name) || name == "." {
 		return fmt.Errorf("folder name %q is not valid", name)
@@ -78,13 +77,13 @@ func (f *Files) RemoveAll(_ context.Context, name string) error {
 		return err
 	}
 	for above := path.Dir(name); above != "."; above = path.Dir(above) {
-		_ = os.Remove(filepath.Join(f.root, filepath.FromSlash(above))) // fails where it holds something else
+		_ = os.Remove(filepath.Join(f.root, filepath.FromSlash(above))) // fails if the folder is not empty
 	}
 	return nil
 }
 
-// SyncDir flushes a directory, so that new and renamed files in it survive a power
-// cut.
+// SyncDir flushes a directory, so that new and renamed files in it survive a
+// power failure.
 func SyncDir(path string) error {
 	dir, err := os.Open(path)
 	if err != nil {

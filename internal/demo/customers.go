@@ -13,16 +13,16 @@ import (
 const (
 	firstID = 10_001 // so that 10042, the customer of the examples, is among the first hundred
 
-	// unlabelledPercent is the share of customers without a label. Predictions are
-	// for these.
+	// unlabelledPercent is the share of customers without a label, which are to be
+	// predicted.
 	unlabelledPercent = 10
 )
 
-// errForeign is what Customers answers where Fits says no.
+// errForeign is returned for a schema that Fits rejects.
 var errForeign = errors.New("demo customers can be made for the bank schema only")
 
-// Customers generates n customers of the schema, with ids from "10001" on.
-// The same seed gives the same customers, and a larger n only adds to them.
+// Customers generates n customers of the schema, with ids from "10001" on. The
+// same seed gives the same customers; a larger n only adds customers.
 func Customers(schema *schema.Schema, n int, seed uint64) ([]predict.Customer, error) {
 	customers := make([]predict.Customer, 0, n)
 	err := Each(schema, n, seed, func(c predict.Customer) error {
@@ -35,8 +35,8 @@ func Customers(schema *schema.Schema, n int, seed uint64) ([]predict.Customer, e
 	return customers, nil
 }
 
-// Each calls do with each of those customers, and ends at its first error. It
-// keeps none, so n may be any number.
+// Each calls do with each of those customers and stops at its first error. It
+// does not keep them, so n may be any number.
 func Each(schema *schema.Schema, n int, seed uint64, do func(predict.Customer) error) error {
 	if !Fits(schema) {
 		return errForeign
@@ -54,7 +54,7 @@ func Each(schema *schema.Schema, n int, seed uint64, do func(predict.Customer) e
 		record := schema.NewRecord()
 		for i, write := range writers {
 			if v := schema.SetText(record, i, write(&p)); v != nil {
-				return errors.New(v.Field + " " + v.Detail) // Fits has seen to it that this cannot be
+				return errors.New(v.Field + " " + v.Detail) // Fits excludes this.
 			}
 		}
 		c := predict.Customer{ID: strconv.Itoa(firstID + k), Features: schema.AppendFeatures(nil, record, true), Demo: true}
@@ -72,8 +72,8 @@ func Each(schema *schema.Schema, n int, seed uint64, do func(predict.Customer) e
 	return nil
 }
 
-// Fits reports whether Customers can make customers of the schema: it knows
-// every feature, and the schema allows every value that it may give.
+// Fits reports whether customers of the schema can be generated: the generator
+// has every feature, and the schema allows every value that it may generate.
 func Fits(schema *schema.Schema) bool {
 	for i := range schema.Features {
 		f := &schema.Features[i]
@@ -85,12 +85,11 @@ func Fits(schema *schema.Schema) bool {
 	return true
 }
 
-// attribute is a feature that the generator knows.
+// attribute is a feature of generated customers.
 type attribute struct {
 	name   string
-	values []string // of a category: all that may be given
-	// Of a number: the least and the greatest that may be given, and whether
-	// it may have a fraction.
+	values []string // of a category: all values that occur
+	// Of a number: its minimum and maximum, and whether it may have a fraction.
 	low, high float64
 	fraction  bool
 	write     func(*person) string
@@ -138,7 +137,7 @@ func (a *attribute) fits(f *schema.Feature) bool {
 		(f.Min == nil || *f.Min <= a.low) && (f.Max == nil || *f.Max >= a.high)
 }
 
-// thousandths writes n/1000, n not negative, without going through a float.
+// thousandths writes n/1000, n not negative, without converting to a float.
 func thousandths(n int) string {
 	return strconv.Itoa(n/1000) + "." + strconv.Itoa(1000 + n%1000)[1:]
 }

@@ -5,7 +5,7 @@ import (
 	"math/rand/v2"
 )
 
-// Bounds of the numbers that are given.
+// Bounds of the generated numbers.
 const (
 	minAge, maxAge           = 18, 95
 	minDuration, maxDuration = 5, 3_600 // seconds
@@ -14,11 +14,11 @@ const (
 	neverContacted           = 999 // pdays of a customer without an earlier campaign
 )
 
-// person is a customer and the call that was made.
+// person is a customer and a call to the customer.
 type person struct {
 	age                       int
 	job, marital, education   string
-	credit, housing, loan     string // credit is the feature called default
+	credit, housing, loan     string // the feature called default
 	contact, day              string
 	period                    *period
 	euribor                   int // in thousandths
@@ -56,9 +56,9 @@ func valuesOf(shares []share) []string {
 	return values
 }
 
-// newPerson draws a customer: first the job, then age by job, education by
-// job, marital status by age; then the period of the call, and with it the
-// indicators, the kind of contact and the history of earlier campaigns.
+// newPerson draws a customer: first the job, then age by job, education by job,
+// marital status by age; then the period of the call, which determines the
+// indicators, and the kind of contact and the history of earlier campaigns.
 func newPerson(random *rand.Rand) person {
 	p := person{job: pick(random, jobs)}
 	a := ages[p.job]
@@ -84,8 +84,8 @@ func newPerson(random *rand.Rand) person {
 	return p
 }
 
-// drawHistory draws what earlier campaigns left behind. Without one, pdays is
-// 999, previous 0 and poutcome nonexistent, always the three together.
+// drawHistory draws the result of earlier campaigns. Without one, pdays is 999,
+// previous 0 and poutcome nonexistent, always all three.
 func (p *person) drawHistory(random *rand.Rand) {
 	p.pdays, p.previous, p.poutcome = neverContacted, 0, "nonexistent"
 	if random.IntN(100) >= p.period.knownPercent {
@@ -102,8 +102,8 @@ func (p *person) drawHistory(random *rand.Rand) {
 	p.pdays = 2 + random.IntN(6) + random.IntN(14) // some days to three weeks
 }
 
-// drawCredit draws whether credit is in default: hardly ever known to be, and
-// less often known at all of the old and of those who went to school briefly.
+// drawCredit draws whether credit is in default. It is hardly ever known to be,
+// and more often unknown for older customers and those with little schooling.
 func (p *person) drawCredit(random *rand.Rand) string {
 	unknown := 8 + max(0, p.age-30)/2
 	switch p.education {
@@ -119,8 +119,7 @@ func (p *person) drawCredit(random *rand.Rand) string {
 	return "no"
 }
 
-// drawLoans draws the housing and the personal loan. Who does not tell of one
-// does not tell of the other.
+// drawLoans draws the housing and the personal loan, which are unknown together.
 func drawLoans(random *rand.Rand) (housing, loan string) {
 	if random.IntN(1000) < 24 {
 		return "unknown", "unknown"

@@ -19,16 +19,16 @@ const (
 	ageEffect      = 0.10 // the square of the decades from ageCentre, up to ageMost
 	ageCentre      = 42
 	ageMost        = 1.0
-	campaignEffect = -0.05 // a call more in this campaign, up to campaignMost of them
+	campaignEffect = -0.05 // each further call in this campaign, up to campaignMost
 	campaignMost   = 10
-	unknownCredit  = -0.25 // it is not known whether credit is in default
-	noiseDeviation = 0.3   // of what no feature shows
+	unknownCredit  = -0.25 // unknown whether credit is in default
+	noiseDeviation = 0.3   // what no feature shows
 )
 
 // monthEffect is the effect of the month of the call; other months have none.
 var monthEffect = map[string]float64{"mar": 1.0, "sep": 0.4, "oct": 0.4, "dec": 0.6, "may": -0.6, "nov": -0.3}
 
-// logOdds is what the attributes say about subscribing.
+// logOdds returns the log-odds of subscribing, without the noise.
 func (p *person) logOdds() float64 {
 	x := base
 	x += durationEffect * float64(min(p.duration, durationMost)-durationCentre)

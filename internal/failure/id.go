@@ -13,13 +13,13 @@ import (
 func NewID() string {
 	id, err := uuid.NewV7FromReader(randomness{})
 	if err != nil {
-		panic(err) // randomness never fails
+		panic(err) // the generator never fails
 	}
 	return id.String()
 }
 
-// randomness is the runtime's generator, a ChaCha8 that the system seeds. An id
-// has to be unique, which takes no system call each.
+// randomness is the runtime's generator, a ChaCha8 seeded by the system. Ids need
+// to be unique, not secret, so they need no system call.
 type randomness struct{}
 
 func (randomness) Read(p []byte) (int, error) {
@@ -31,14 +31,14 @@ func (randomness) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// IDBefore returns an id that sorts before all that NewID makes from a time on.
+// IDBefore returns an id that sorts before all that NewID returns from a time on.
 func IDBefore(t time.Time) string {
 	ms := max(t.UnixMilli(), 0)
 	return fmt.Sprintf("%08x-%04x-0000-0000-000000000000", ms>>16&0xffffffff, ms&0xffff)
 }
 
-// IDTime is when an id that NewID made was made, to the millisecond. It is
-// false for any other text.
+// IDTime returns the time, to the millisecond, at which NewID made an id. It
+// returns false for any other text.
 func IDTime(id string) (t time.Time, ok bool) {
 	u, err := uuid.Parse(id)
 	if err != nil || u.Version() != 7 {

@@ -4,12 +4,12 @@ package failure
 const (
 	CodeMissing   = "missing"       // a feature without a default is absent
 	CodeUnknown   = "unknown_field" // no such feature or member
-	CodeType      = "type"          // not the JSON type the schema asks for
-	CodeInteger   = "not_integer"   // a number with a fraction where an integer is due
+	CodeType      = "type"          // a JSON type other than the schema's
+	CodeInteger   = "not_integer"   // a number with a fraction for an integer feature
 	CodeRange     = "out_of_range"  // below min, above max, or beyond what a number can hold
 	CodeCategory  = "unknown_category"
 	CodeDuplicate = "duplicate" // the same feature twice, by its name and an alias
-	CodeFormat    = "format"    // right type, wrong form
+	CodeFormat    = "format"    // right type, wrong format
 )
 
 // Violation is one way in which an input breaks the schema. Field is a JSON
@@ -21,8 +21,8 @@ type Violation struct {
 	Detail string `json:"detail"`
 }
 
-// MaxViolations is how many violations of one body are listed. The others are
-// counted: a body of a few kilobytes can break the schema ten thousand times.
+// MaxViolations is the maximum number of violations that are listed for one body.
+// The others are counted: a body of a few kilobytes can have ten thousand.
 const MaxViolations = 100
 
 // Violations collects the violations of a body: it lists the first
@@ -33,8 +33,8 @@ type Violations struct {
 	taken   int // violations of the same body that Take has returned
 }
 
-// Full reports whether no further violation will be listed, so that it need not
-// be worded.
+// Full reports whether further violations will only be counted, so that they need
+// no description.
 func (v *Violations) Full() bool { return len(v.Listed)+v.taken >= MaxViolations }
 
 // Count returns how many violations there are.
@@ -57,7 +57,7 @@ func (v *Violations) Take() Violations {
 	return out
 }
 
-// PutBack puts violations that Take returned before those that came since.
+// PutBack puts violations that Take returned before those added since.
 func (v *Violations) PutBack(before Violations) {
 	v.Listed = append(before.Listed, v.Listed...)
 	v.Omitted += before.Omitted

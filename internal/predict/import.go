@@ -10,15 +10,15 @@ import (
 	"gateway/internal/schema"
 )
 
-// CustomerStore takes imported customers.
+// CustomerStore stores imported customers.
 type CustomerStore interface {
-	// PutCustomers inserts customers or replaces their features. A nil label
-	// keeps the label that is known, and one set by an outcome is kept in any case.
-	// With an error the counts tell how many of the first customers were stored;
-	// others may be stored as well.
+	// PutCustomers inserts customers or replaces their features. A nil label keeps
+	// the stored one, and a label set by an outcome is always kept. On an error
+	// inserted and updated count the leading customers that were stored; later
+	// ones may have been stored as well.
 	PutCustomers(ctx context.Context, customers []Customer) (inserted, updated int, err error)
-	// RemoveDemo deletes the generated customers and says how many it deleted,
-	// also with an error.
+	// RemoveDemo deletes the generated customers and returns how many it deleted,
+	// also on an error.
 	RemoveDemo(ctx context.Context) (int64, error)
 }
 
@@ -33,36 +33,37 @@ func NewImporter(schema *schema.Schema, store CustomerStore) *Importer {
 	return &Importer{schema, store}
 }
 
-// Schema returns the schema that rows are held against.
+// Schema returns the schema that rows are validated against.
 func (im *Importer) Schema() *schema.Schema { return im.schema }
 
-// ImportOptions steers an import. The zero value imports all good rows in silence.
+// ImportOptions are the options of an import. The zero value imports all good
+// rows and reports nothing on the way.
 type ImportOptions struct {
-	Strict   bool             // stop at the first bad row; what came before it stays
+	Strict   bool             // stop at the first bad row; rows before it stay
 	BadRow   func(BadRow)     // called for each bad row
-	Progress func(rows int64) // called now and then with the rows read so far
+	Progress func(rows int64) // called after each stored chunk with the number of rows read so far
 }
 
-// BadRow is a row that was not imported, and why.
+// BadRow is a row that was not imported, with the reasons.
 type BadRow struct {
 	Line   int                 `json:"line"`
 	Errors []failure.Violation `json:"errors"`
-	// Omitted is how many further errors are not listed.
+	// Omitted is the number of further errors that are not listed.
 	Omitted int `json:"errors_omitted,omitzero"`
 }
 
-// ImportReport counts what an import did. Rows = Imported + Failed.
+// ImportReport counts the rows of an import. Rows = Imported + Failed.
 type ImportReport struct {
 	Rows        int64 `json:"rows"`
 	Imported    int64 `json:"imported"`
-	Inserted    int64 `json:"inserted"` // customers that were new
-	Updated     int64 `json:"updated"`  // customers that were there already
+	Inserted    int64 `json:"inserted"` // customers that are new
+	Updated     int64 `json:"updated"`  // customers that existed
 	Failed      int64 `json:"failed"`
 	Labelled    int64 `json:"labelled"`     // imported rows with a label
-	DemoRemoved int64 `json:"demo_removed"` // generated customers that made room
+	DemoRemoved int64 `json:"demo_removed"` // generated customers that were deleted
 }
 
-// ErrStrict is wrapped by the error of a strict import that met a bad row.
+// ErrStrict is wrapped by the error of a strict import that stopped at a bad row.
 var ErrStrict = errors.New("strict import")
 
 const importChunk = 1000

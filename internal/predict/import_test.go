@@ -102,7 +102,7 @@ func TestImport(t *testing.T) {
 	sums(t, report)
 	wantBad := []predict.BadRow{
 		{Line: 3, Errors: []failure.Violation{{Field: "age", Code: "out_of_range", Detail: `must be at least 17, not "16"`}}},
-		{Line: 5, Errors: []failure.Violation{{Field: "age", Code: "missing", Detail: "is required, and the schema gives no default"}}},
+		{Line: 5, Errors: []failure.Violation{{Field: "age", Code: "missing", Detail: "is required and has no default"}}},
 	}
 	if diff := cmp.Diff(wantBad, bad); diff != "" {
 		t.Errorf("bad rows (-want +got):\n%s", diff)

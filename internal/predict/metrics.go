@@ -8,51 +8,51 @@ import (
 
 type metrics struct {
 	scorer         *prometheus.HistogramVec
-	scored         prometheus.Observer // of scorer: what was answered
+	scored         prometheus.Observer // of scorer: successful calls
 	violations     *prometheus.CounterVec
 	stored         *prometheus.CounterVec
 	mapped         *prometheus.CounterVec
 	outcomes       *prometheus.CounterVec
 	ledgerFailures prometheus.Counter
 
-	read, prepare, record prometheus.Observer // stages, besides scorer's
+	read, prepare, record prometheus.Observer // the other stages
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
 	m := &metrics{
 		scorer: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "gateway_scorer_seconds",
-			Help:    "How long the model took to score a call, by how it ended.",
+			Help:    "Duration of calls of the model in seconds, by result.",
 			Buckets: prometheus.ExponentialBuckets(0.00001, 4, 10),
 		}, []string{"outcome"}),
 		violations: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "gateway_violations_total",
-			Help: "Values of requests that broke the schema, by feature and code; those that were not listed in the answer, by the code omitted.",
+			Help: "Violations of the schema in requests, by feature and code. Those that the answer does not list have the code omitted.",
 		}, []string{"feature", "code"}),
 		stored: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "gateway_stored_values_ignored_total",
-			Help: "Values of stored customers that broke the schema and were taken as absent, by feature and code.",
+			Help: "Values of stored customers that violate the schema and were treated as absent, by feature and code.",
 		}, []string{"feature", "code"}),
 		mapped: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "gateway_unknown_categories_total",
-			Help: "Unlisted categories that were taken as the schema's unknown value, by feature.",
+			Help: "Unlisted categories that were replaced with the schema's unknown value, by feature.",
 		}, []string{"feature"}),
 		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "gateway_outcomes_total",
-			Help: "Outcomes received, by what became of them.",
+			Help: "Outcomes received, by result.",
 		}, []string{"result"}),
 		ledgerFailures: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "gateway_ledger_failures_total",
-			Help: "Predictions that were answered but could not be recorded.",
+			Help: "Predictions that were answered without being recorded.",
 		}),
 	}
 	for _, result := range []string{"recorded", "duplicate", "unmatched"} {
-		m.outcomes.WithLabelValues(result) // from 0 on, so that the first one is an increase
+		m.outcomes.WithLabelValues(result) // Starting from 0 makes the first one visible as an increase.
 	}
 	m.scored = m.scorer.WithLabelValues("ok")
 	stages := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "gateway_request_stage_seconds",
-		Help:    "Where the time of predictions went, besides the model's (gateway_scorer_seconds): to read them, to prepare the rows (stored features, checks, encoding), to record what was predicted.",
+		Help:    "Duration of the stages of predictions in seconds, apart from the model's (gateway_scorer_seconds): read (the request), prepare (stored features, validation, encoding), record (the ledger).",
 		Buckets: prometheus.ExponentialBuckets(0.000005, 4, 10),
 	}, []string{"stage"})
 	m.read, m.prepare, m.record = stages.WithLabelValues("read"), stages.WithLabelValues("prepare"), stages.WithLabelValues("record")
@@ -60,7 +60,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	return m
 }
 
-// ObserveRead notes how long it took to read a request that began to come then.
-// Each stage costs a look at the clock and a few atomic additions, a tenth of a
+// ObserveRead observes the duration of reading a request since begun. A stage
+// costs a reading of the clock and a few atomic additions, a tenth of a
 // microsecond.
 func (s *Service) ObserveRead(begun time.Time) { s.metrics.read.Observe(time.Since(begun).Seconds()) }

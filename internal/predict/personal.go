@@ -10,17 +10,17 @@ import (
 	"gateway/internal/schema"
 )
 
-// PersonalHash turns the values of personal features into keyed hashes
-// (HMAC-SHA-256). The ledger shows that two predictions had the same value, and
-// not the value. A value such as an age can be found with the key by trying all
-// ages, so the key must be kept apart from the ledger. The zero PersonalHash is not
-// usable.
+// PersonalHash computes keyed hashes (HMAC-SHA-256) of the values of personal
+// features. Equal values have equal hashes, so the ledger shows that two
+// predictions had the same value without showing the value. With the key, a value
+// such as an age can be found by trying all ages, so the key must be stored apart
+// from the ledger. The zero PersonalHash is not usable.
 type PersonalHash struct {
 	key []byte
 	id  string
 }
 
-// MinKeyBytes is the least length of a key.
+// MinKeyBytes is the minimum length of a key.
 const MinKeyBytes = 32
 
 // NewPersonalHash returns the hash with a key.
@@ -32,11 +32,11 @@ func NewPersonalHash(key []byte) (*PersonalHash, error) {
 	return &PersonalHash{key: key, id: hex.EncodeToString(sum[:4])}, nil
 }
 
-// KeyID names the key without giving it away. It begins every hash, so that
-// hashes by different keys are never taken for different values.
+// KeyID identifies the key without revealing it. Every hash begins with it, so
+// that hashes with different keys are never compared.
 func (h *PersonalHash) KeyID() string { return h.id }
 
-// append writes a JSON object of the hashes of those personal features that the
+// append appends a JSON object with the hashes of the personal features that the
 // record has, or nothing if it has none.
 func (h *PersonalHash) append(dst []byte, s *schema.Schema, r schema.Record) []byte {
 	mac := hmac.New(sha256.New, h.key)
@@ -47,7 +47,8 @@ func (h *PersonalHash) append(dst []byte, s *schema.Schema, r schema.Record) []b
 		if !f.Personal || !r.Has(i) {
 			continue
 		}
-		// The name is part of what is hashed, and cannot hold the NUL that ends it.
+		// The hashed text is the name, a NUL, which a name cannot contain, and the
+		// value.
 		text = s.AppendValue(append(append(text[:0], f.Name...), 0), r, i)
 		mac.Reset()
 		mac.Write(text)

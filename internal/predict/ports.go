@@ -7,29 +7,30 @@ import (
 	"gateway/internal/schema"
 )
 
-// Scorer asks a model. Implementations are safe for concurrent use.
+// Scorer calls a model. Implementations are safe for concurrent use.
 type Scorer interface {
-	// Score returns one score for each row, in order, all from one model. It
-	// may not keep or change rows. With explain it also fills Contributions
-	// where the model's coefficients are known. Errors are *Error of kind
+	// Score returns one score for each row, in order, all from one model. It must
+	// not keep or change rows. With explain it also fills Contributions if the
+	// model's coefficients are known. Errors are *failure.Error of kind
 	// Unavailable (no model yet, throttled), BadModel or Deadline.
 	Score(ctx context.Context, rows []schema.Vector, explain bool) (Scores, error)
 }
 
-// Scores is what one model said about some rows.
+// Scores are one model's answers for some rows.
 type Scores struct {
 	Model         string      // the model that scored
 	Schema        string      // fingerprint of the schema that it was trained on
 	Score         []float64   // by row: the probability that the label is 1
 	Label         []int       // by row: the predicted label, 0 or 1
-	Contributions [][]float64 // by row and column: what moved the log-odds; nil if unknown
+	Contributions [][]float64 // by row and column: change of the log-odds; nil if unknown
 
-	// Errors says, by row, why a row has no score; nil if all have one. Only
-	// package scoring fills it: other Scorers score all rows or none.
+	// Errors has, by row, the reason why a row has no score. It is nil if all rows
+	// have one. Only package scoring sets it: other Scorers score all rows or
+	// none.
 	Errors []error
 }
 
-// Err is the first of Errors, for callers who need all rows.
+// Err returns the first of Errors, for callers that need all rows.
 func (s Scores) Err() error {
 	for _, err := range s.Errors {
 		if err != nil {
@@ -39,7 +40,7 @@ func (s Scores) Err() error {
 	return nil
 }
 
-// ErrorOf says why row i has no score; nil if it has one.
+// ErrorOf returns the reason why row i has no score, or nil if it has one.
 func (s Scores) ErrorOf(i int) error {
 	if s.Errors == nil {
 		return nil
@@ -49,29 +50,29 @@ func (s Scores) ErrorOf(i int) error {
 
 // Customers looks up stored customers.
 type Customers interface {
-	// Features returns the stored features of those customers that exist, by
-	// id, as AppendFeatures wrote them.
+	// Features returns the stored features of the customers that exist, by id, as
+	// Schema.AppendFeatures wrote them.
 	Features(ctx context.Context, ids []string) (map[string][]byte, error)
 }
 
-// Ledger remembers predictions and what became of them.
+// Ledger records predictions and their outcomes.
 type Ledger interface {
-	// Append records predictions, those that it does not have by their id. They
-	// are durable when it returns nil, and their memory is the caller's again. An
-	// *Error of kind Unavailable means that they must not be answered; any other,
-	// that they are answered without a record.
+	// Append records predictions, skipping ids that it has already. They are
+	// durable when it returns nil, and it keeps nothing of them. A *failure.Error
+	// of kind Unavailable means that the predictions must not be answered. After
+	// any other error they are answered without being recorded.
 	Append(ctx context.Context, predictions []Prediction) error
-	// RecordOutcomes records outcomes and sets the customers' labels, each once
-	// however often it is sent. Match i belongs to outcome i.
+	// RecordOutcomes records outcomes and sets the customers' labels. Recording
+	// the same outcome again changes nothing. Match i belongs to outcome i.
 	RecordOutcomes(ctx context.Context, outcomes []Outcome) ([]Match, error)
 }
 
 // Customer is a row of the customer store.
 type Customer struct {
 	ID       string
-	Features []byte // as AppendFeatures writes them, personal ones included
-	Label    *int   // 0, 1, or nil while unknown
-	Demo     bool   // generated; leaves the store when real customers come
+	Features []byte // as Schema.AppendFeatures writes them, personal ones included
+	Label    *int   // 0, 1, or nil if unknown
+	Demo     bool   // generated; deleted when the first real customers are imported
 	Outcome  int64  // sequence number of the outcome that set Label; 0 if none did
 	Evidence
 }
@@ -82,25 +83,25 @@ const AnonymousCaller = "anonymous"
 
 // Evidence says where a customer's features and label come from. The zero
 // Evidence is that of an imported customer whose label no outcome has set. The
-// store keeps it: what an import passes in is ignored.
+// store sets it; imports do not.
 type Evidence struct {
-	Made       bool      // from a prediction and its outcome; an import makes it false
-	Caller     string    // reported the outcome that set the label, the name of an API key, or AnonymousCaller; empty: unknown
+	Made       bool      // from a prediction and its outcome; an import sets it to false
+	Caller     string    // name of the caller that reported the outcome that set the label, or AnonymousCaller; empty: unknown
 	LabelledAt time.Time // when the gateway received that outcome; zero: unknown
-	Imported   *int      // the label that was imported, where an outcome has set the label since
+	Imported   *int      // the imported label, if an outcome has set the label since
 }
 
-// LabelledCustomer is a customer whose label an outcome set, and when that was
-// observed.
+// LabelledCustomer is a customer whose label an outcome set, with the time at
+// which the outcome was observed.
 type LabelledCustomer struct {
 	Customer
 	ObservedAt time.Time
 }
 
-// Request asks for one prediction: by features, by customer, or by both, where
-// the request's features win over the stored ones.
+// Request asks for one prediction: by features, by customer, or by both. The
+// request's features take precedence over the stored ones.
 type Request struct {
-	ID         string // the prediction's, if it was given one beforehand; empty: a new one
+	ID         string // of the prediction; empty: a new one
 	CustomerID string
 	Features   schema.Record
 	Explain    bool
@@ -111,9 +112,9 @@ type Prediction struct {
 	ID         string
 	CustomerID string // empty for an anonymous prediction
 	CreatedAt  time.Time
-	Caller     string // name of the API key; empty for an unknown caller
-	Features   []byte // for the ledger alone: as AppendFeatures writes them, personal ones left out
-	Personal   []byte // for the ledger alone: a JSON object of hashes of the personal ones; nil without a PersonalHash
+	Caller     string // name of the caller; empty: unknown
+	Features   []byte // for the ledger only: as Schema.AppendFeatures writes them, without personal ones
+	Personal   []byte // for the ledger only: a JSON object of hashes of the personal ones; nil without a PersonalHash
 	Score      float64
 	Label      int
 	Model      string
@@ -122,46 +123,47 @@ type Prediction struct {
 	Reasons    []Reason
 }
 
-// Recorded is a prediction as the ledger has it, without reasons, and what became
-// of it.
+// Recorded is a prediction as the ledger has it, without reasons, and its
+// outcome.
 type Recorded struct {
 	Prediction
-	Outcome   *int       // nil while unknown
-	OutcomeAt *time.Time // when that was observed
+	Outcome   *int       // nil if unknown
+	OutcomeAt *time.Time // when the outcome was observed
 }
 
-// Reason says how far one feature moved the score, in log-odds against the
-// average customer of the training data.
+// Reason is the contribution of one feature to the score, in log-odds relative to
+// the average customer of the training data.
 type Reason struct {
 	Feature      string  `json:"feature"`
 	Contribution float64 `json:"contribution"`
 }
 
-// Result is a Prediction or the reason why there is none.
+// Result is a Prediction or the error that prevented it.
 type Result struct {
 	Prediction Prediction
 	Err        error
 }
 
-// Outcome is what really happened, for a prediction or for a customer.
+// Outcome is the observed label of a prediction or of a customer.
 type Outcome struct {
 	PredictionID string // or
 	CustomerID   string
 	Label        int
 	ObservedAt   time.Time // zero: now
-	Caller       string    // name of the API key of the app that reports it; empty for an app without a key
+	Caller       string    // name of the caller that reports it; empty for a caller without a key
 }
 
 // MaxObservedAhead is how far ahead of the gateway's clock an outcome may have
 // been observed. It allows for clocks that differ.
 const MaxObservedAhead = 5 * time.Minute
 
-// Match is what an outcome was found to belong to. The zero Match is: nothing.
+// Match is what an outcome belongs to. The zero Match means that nothing was
+// found.
 type Match struct {
 	Found        bool
-	Duplicate    bool   // it was known already
+	Duplicate    bool   // it was recorded already
 	Superseded   bool   // a contradicting outcome is the customer's label instead
 	PredictionID string // empty where the customer has no prediction
-	CustomerID   string // whose label it is; the prediction's id for an anonymous one
+	CustomerID   string // whose label it set; the prediction's id for an anonymous one
 	Model        string // that made the prediction
 }

@@ -19,8 +19,8 @@ import (
 	"gateway/internal/schema"
 )
 
-// Service predicts and learns what became of predictions. It is safe for
-// concurrent use.
+// Service answers predictions and records outcomes. It is safe for concurrent
+// use.
 type Service struct {
 	schema    *schema.Schema
 	scorer    Scorer
@@ -30,61 +30,62 @@ type Service struct {
 	metrics   *metrics
 	feature   []int // encoded column → index into schema.Features
 	personal  *PersonalHash
-	works     sync.Pool   // of *work
-	unwritten atomic.Bool // the ledger took nothing the last time
+	scratch   sync.Pool   // of *scratch
+	unwritten atomic.Bool // the last Append failed
 }
 
-// NewService wires a Service. Its metrics are registered with reg.
+// NewService returns a Service. It registers its metrics with reg.
 func NewService(schema *schema.Schema, scorer Scorer, customers Customers, ledger Ledger, log *slog.Logger, reg prometheus.Registerer) *Service {
 	s := &Service{schema: schema, scorer: scorer, customers: customers, ledger: ledger, log: log, metrics: newMetrics(reg),
 		feature: schema.ColumnFeatures()}
-	s.works.New = func() any { return new(work) }
+	s.scratch.New = func() any { return new(scratch) }
 	return s
 }
 
-// HashPersonal makes the ledger have hashes of the personal features. It is to
-// be called before the first prediction; without it they are left out.
+// HashPersonal makes the service record hashes of the personal features. It must
+// be called before the first prediction. Without it personal features are not
+// recorded.
 func (s *Service) HashPersonal(h *PersonalHash) { s.personal = h }
 
-// Schema returns the schema that requests are held against.
+// Schema returns the schema that requests are validated against.
 func (s *Service) Schema() *schema.Schema { return s.schema }
 
-// Predict answers one request. It may change the request's record, and keeps
-// nothing of it.
+// Predict answers one request. It may change the request's record, and does not
+// keep it.
 func (s *Service) Predict(ctx context.Context, req Request) (Prediction, error) {
-	w := s.works.Get().(*work)
+	w := s.scratch.Get().(*scratch)
 	defer s.giveBack(w)
 	w.req[0], w.result[0] = req, Result{}
 	s.predict(ctx, w, w.req[:], w.result[:])
 	return w.result[0].Prediction, w.result[0].Err
 }
 
-// PredictBatch answers many requests, each with its own result, in order. It
-// may change the requests' records, and keeps nothing of them.
+// PredictBatch answers many requests, each with its own result, in order. It may
+// change the requests' records, and does not keep them.
 func (s *Service) PredictBatch(ctx context.Context, reqs []Request) []Result {
-	w := s.works.Get().(*work)
+	w := s.scratch.Get().(*scratch)
 	defer s.giveBack(w)
 	results := make([]Result, len(reqs))
 	s.predict(ctx, w, reqs, results)
 	return results
 }
 
-// work is the memory that answering takes. It is used again, so no result may
-// hold any of it.
-type work struct {
+// scratch is the memory of one call of predict. It is reused, so no result may
+// refer to it.
+type scratch struct {
 	req         [1]Request
 	result      [1]Result
 	rows        []schema.Vector
 	at          []int     // rows[k] belongs to request at[k]
-	numbers     []float64 // behind rows
+	numbers     []float64 // backing array of rows
 	predictions []Prediction
-	text        []byte // behind the predictions' features
+	text        []byte // backing array of the predictions' features
 }
 
-// keepRows is how many rows' memory is kept for the next call.
+// keepRows is the number of rows up to which scratch memory is reused.
 const keepRows = 256
 
-func (s *Service) giveBack(w *work) {
+func (s *Service) giveBack(w *scratch) {
 	if cap(w.at) > keepRows {
 		return
 	}
@@ -92,11 +93,11 @@ func (s *Service) giveBack(w *work) {
 	clear(w.rows)
 	clear(w.predictions)
 	w.rows, w.at, w.numbers, w.predictions, w.text = w.rows[:0], w.at[:0], w.numbers[:0], w.predictions[:0], w.text[:0]
-	s.works.Put(w)
+	s.scratch.Put(w)
 }
 
-// predict fills results, which are as many as reqs.
-func (s *Service) predict(ctx context.Context, w *work, reqs []Request, results []Result) {
+// predict fills results, which has the length of reqs.
+func (s *Service) predict(ctx context.Context, w *scratch, reqs []Request, results []Result) {
 	start := time.Now()
 	s.addStored(ctx, reqs, results)
 	explain := false
@@ -120,7 +121,7 @@ func (s *Service) predict(ctx context.Context, w *work, reqs []Request, results 
 	}
 	prepared := time.Now()
 	s.metrics.prepare.Observe(prepared.Sub(start).Seconds())
-	if len(w.at) == 1 { // the call is for one prediction, and bears its name
+	if len(w.at) == 1 { // The call is for one prediction and has its id.
 		one := &reqs[w.at[0]]
 		if one.ID == "" {
 			one.ID = failure.NewID()
@@ -138,8 +139,8 @@ func (s *Service) predict(ctx context.Context, w *work, reqs []Request, results 
 	s.record(ctx, w, results, answered)
 }
 
-// Score asks the model about encoded rows and checks its answer: as many
-// scores as rows, all of them finite. It is all of them or none.
+// Score scores encoded rows and checks the answer: as many scores as rows, all of
+// them finite. It returns all scores or an error.
 func (s *Service) Score(ctx context.Context, rows []schema.Vector, explain bool) (Scores, error) {
 	scores, _, err := s.ask(ctx, rows, explain, time.Now())
 	if err == nil {
@@ -151,9 +152,9 @@ func (s *Service) Score(ctx context.Context, rows []schema.Vector, explain bool)
 	return scores, nil
 }
 
-// ask is Score, but for rows that have an error of their own. It begins now, and
-// tells when the answer was there: the clock is read on every request, and takes
-// as long as a feature.
+// ask is like Score, but the error of one row does not fail the others. now is
+// the start of the call. ask also returns its end, because reading the clock
+// takes as long as preparing a feature.
 func (s *Service) ask(ctx context.Context, rows []schema.Vector, explain bool, now time.Time) (scores Scores, answered time.Time, err error) {
 	scores, err = s.scorer.Score(ctx, rows, explain)
 	if err == nil {
@@ -161,7 +162,7 @@ func (s *Service) ask(ctx context.Context, rows []schema.Vector, explain bool, n
 	}
 	answered = time.Now()
 	if err != nil {
-		s.metrics.scorer.WithLabelValues(outcomeOf(err)).Observe(answered.Sub(now).Seconds())
+		s.metrics.scorer.WithLabelValues(resultOf(err)).Observe(answered.Sub(now).Seconds())
 		return Scores{}, answered, err
 	}
 	s.metrics.scored.Observe(answered.Sub(now).Seconds())
@@ -170,11 +171,11 @@ func (s *Service) ask(ctx context.Context, rows []schema.Vector, explain bool, n
 
 func (s *Service) checkScores(scores Scores, rows int) error {
 	if len(scores.Score) != rows || len(scores.Label) != rows || (scores.Errors != nil && len(scores.Errors) != rows) {
-		return failure.Errorf(failure.BadModel, "the model answered %d rows with %d scores", rows, len(scores.Score))
+		return failure.Errorf(failure.BadModel, "the model returned %d scores for %d rows", rows, len(scores.Score))
 	}
 	for _, x := range scores.Score {
 		if math.IsNaN(x) || math.IsInf(x, 0) {
-			return failure.Errorf(failure.BadModel, "the model answered with a score that is not a number")
+			return failure.Errorf(failure.BadModel, "the model returned a score that is not a number")
 		}
 	}
 	if scores.Contributions == nil {
@@ -188,18 +189,18 @@ func (s *Service) checkScores(scores Scores, rows int) error {
 			continue
 		}
 		if len(row) != s.schema.Width() {
-			return failure.Errorf(failure.BadModel, "the model explained %d columns where there are %d", len(row), s.schema.Width())
+			return failure.Errorf(failure.BadModel, "the model explained %d columns, there are %d", len(row), s.schema.Width())
 		}
 		for _, x := range row {
 			if math.IsNaN(x) || math.IsInf(x, 0) {
-				return failure.Errorf(failure.BadModel, "the model explained a score with something that is not a number")
+				return failure.Errorf(failure.BadModel, "the model returned a contribution that is not a number")
 			}
 		}
 	}
 	return nil
 }
 
-// addStored lays each request over the stored features of its customer.
+// addStored merges each request with the stored features of its customer.
 func (s *Service) addStored(ctx context.Context, reqs []Request, results []Result) {
 	var ids []string
 	for i := range reqs {
@@ -226,7 +227,7 @@ func (s *Service) addStored(ctx context.Context, reqs []Request, results []Resul
 		case err != nil && (reqs[i].Features.IsEmpty() || s.schema.LacksRequired(reqs[i].Features)):
 			results[i].Err = &failure.Error{Kind: failure.Unavailable, Detail: "the customer store does not answer", Err: err}
 		case err != nil:
-			// The request holds all that has no default.
+			// The request has all features that are required.
 		case found:
 			base, err := s.decodeStored(text)
 			if err != nil {
@@ -245,10 +246,10 @@ func (s *Service) needsStored(req *Request) bool {
 	return req.CustomerID != "" && s.schema.Incomplete(req.Features)
 }
 
-// decodeStored reads the features of a stored customer. A value that the schema does
-// not allow counts as absent, because others may write to the store and schemas
-// change: its feature takes the default or, without one, is missing, and the
-// caller is told so. A default hides that, so each such value is counted.
+// decodeStored reads the features of a stored customer. A value that the schema
+// does not allow counts as absent, because other programs may write to the store
+// and schemas change. Its feature takes the default or, without one, is reported
+// as missing. A default hides the fault, so each such value is counted.
 func (s *Service) decodeStored(text []byte) (schema.Record, error) {
 	return s.schema.DecodeStored(text, func(feature int, code string) {
 		s.metrics.stored.WithLabelValues(s.schema.Features[feature].Name, code).Inc()
@@ -257,7 +258,7 @@ func (s *Service) decodeStored(text []byte) (schema.Record, error) {
 
 // fill makes predictions of scores, for the ledger in w and for the caller in
 // results. Afterwards w.at has only those requests that have one.
-func (s *Service) fill(ctx context.Context, w *work, reqs []Request, results []Result, scores Scores, start, answered time.Time) {
+func (s *Service) fill(ctx context.Context, w *scratch, reqs []Request, results []Result, scores Scores, start, answered time.Time) {
 	now, latency, caller := answered.UTC(), answered.Sub(start), callctx.Caller(ctx)
 	filled := w.at[:0]
 	for k, i := range w.at {
@@ -294,8 +295,8 @@ func (s *Service) fill(ctx context.Context, w *work, reqs []Request, results []R
 // ledger that fails costs no caller the answer, unless it says that it must: it
 // is counted, and logged when it begins and when it ends. Its time counts from
 // the answer of the model, so that what the ledger is given is part of it.
-func (s *Service) record(ctx context.Context, w *work, results []Result, answered time.Time) {
-	// What was scored is recorded even if the caller has left by now.
+func (s *Service) record(ctx context.Context, w *scratch, results []Result, answered time.Time) {
+	// What was scored is recorded even if the caller has disconnected.
 	deadline, bounded := ctx.Deadline()
 	ctx = context.WithoutCancel(ctx)
 	if bounded && len(w.at) > 1 { // the ledger may make many rows wait
@@ -340,8 +341,8 @@ func (s *Service) reasons(contributions []float64) []Reason {
 	return all[:min(5, len(all))]
 }
 
-// RecordOutcomes records what really happened. Matches are in the order of
-// the outcomes; one that matches nothing is no error.
+// RecordOutcomes records outcomes. Matches are in the order of the outcomes; one
+// that matches nothing is no error.
 func (s *Service) RecordOutcomes(ctx context.Context, outcomes []Outcome) ([]Match, error) {
 	now, caller := time.Now().UTC(), callctx.Caller(ctx)
 	for i := range outcomes {
@@ -367,7 +368,7 @@ func (s *Service) RecordOutcomes(ctx context.Context, outcomes []Outcome) ([]Mat
 	return matches, nil
 }
 
-// Violated counts violations by feature and makes the error that lists them.
+// Violated counts violations by feature and returns the error that lists them.
 func (s *Service) Violated(violations failure.Violations) *failure.Error {
 	for _, v := range violations.Listed {
 		name := "other"
@@ -387,8 +388,8 @@ func (s *Service) Violated(violations failure.Violations) *failure.Error {
 		Violations: violations.Listed, Omitted: violations.Omitted}
 }
 
-// outcomeOf names how a call failed.
-func outcomeOf(err error) string {
+// resultOf names the result of a failed call.
+func resultOf(err error) string {
 	var e *failure.Error
 	switch {
 	case errors.Is(err, context.Canceled):

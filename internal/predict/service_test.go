@@ -96,10 +96,10 @@ func (b *bench) scored(t testing.TB) map[string]uint64 {
 }
 
 const (
-	violationsHelp = "Values of requests that broke the schema, by feature and code; those that were not listed in the answer, by the code omitted."
-	mappedHelp     = "Unlisted categories that were taken as the schema's unknown value, by feature."
-	outcomesHelp   = "Outcomes received, by what became of them."
-	ledgerHelp     = "Predictions that were answered but could not be recorded."
+	violationsHelp = "Violations of the schema in requests, by feature and code. Those that the answer does not list have the code omitted."
+	mappedHelp     = "Unlisted categories that were replaced with the schema's unknown value, by feature."
+	outcomesHelp   = "Outcomes received, by result."
+	ledgerHelp     = "Predictions that were answered without being recorded."
 )
 
 func kindOf(err error) failure.Kind {
@@ -298,7 +298,7 @@ func TestStoredValuesThatTheSchemaDoesNotAllowAreCounted(t *testing.T) {
 		}
 	}
 	const name = "gateway_stored_values_ignored_total"
-	b.metrics(t, name, "Values of stored customers that broke the schema and were taken as absent, by feature and code.", "counter",
+	b.metrics(t, name, "Values of stored customers that violate the schema and were treated as absent, by feature and code.", "counter",
 		name+`{code="out_of_range",feature="age"} 2`, name+`{code="type",feature="rate"} 2`, name+`{code="unknown_category",feature="month"} 2`)
 }
 

@@ -5,15 +5,15 @@ import (
 	"strings"
 )
 
-// sheetNumber matches text that a spreadsheet takes for a number, whichever mark it
-// has for decimals and thousands.
+// sheetNumber matches text that a spreadsheet reads as a number, with any decimal
+// and thousands separator.
 var sheetNumber = regexp.MustCompile(`^[+-]?[0-9][0-9.,]*([eE][+-]?[0-9]+)?%?$|^[+-]?\.[0-9]+$`)
 
 var lineBreaks = strings.NewReplacer("\r\n", " ", "\n", " ", "\r", " ")
 
-// SafeCells returns the cells of a row as they can be opened in a spreadsheet: a
-// text that begins like a formula gets an apostrophe before it, as OWASP advises
-// against CSV injection, and line breaks become blanks.
+// SafeCells returns the cells of a row in a form that a spreadsheet opens safely:
+// a text that begins like a formula gets an apostrophe before it, as OWASP
+// advises against CSV injection, and line breaks become blanks.
 func SafeCells(cells []string) []string {
 	safe := make([]string, len(cells))
 	for i, cell := range cells {

@@ -14,16 +14,16 @@ const csvBuffer = 4096
 
 var errRowTooLong = errors.New("row too long")
 
-// csvLines hands out a text line by line. It keeps the lines of the record at
-// hand, so that they can be read again, and passes over blank lines between
-// records. A call of Read returns no more than one line, so encoding/csv reads
-// no further than to the end of a record.
+// csvLines returns a text line by line. It keeps the lines of the current record,
+// so that they can be read again, and skips blank lines between records. A call
+// of Read returns at most one line, so encoding/csv reads no further than the end
+// of a record.
 type csvLines struct {
 	r     *bufio.Reader
 	max   int    // bytes of a record
-	text  []byte // read from r and kept
+	text  []byte // read from r and buffered
 	start int    // of the record, in text
-	given int    // end of what has been handed out, in text
+	given int    // end of what Read has returned, in text
 	line  int    // number of the record's first line
 	err   error  // of r; it follows text
 }
@@ -51,7 +51,7 @@ func (l *csvLines) Read(p []byte) (int, error) {
 	}
 }
 
-// fill reads on to the next line end, or as far as the buffer of r goes.
+// fill reads up to the next line end, at most as much as r has buffered.
 func (l *csvLines) fill() error {
 	if len(l.text)-l.start >= l.max+csvBuffer {
 		return errRowTooLong
@@ -75,7 +75,7 @@ func (l *csvLines) fill() error {
 	return nil
 }
 
-// forget ends the record: the next one begins behind what was handed out.
+// forget ends the record: the next one begins after what Read has returned.
 func (l *csvLines) forget() {
 	l.line += bytes.Count(l.text[l.start:l.given], []byte{'\n'})
 	l.start = l.given
@@ -87,13 +87,13 @@ func (l *csvLines) multiple() bool {
 	return end >= 0 && l.start+end+1 < l.given
 }
 
-// backToSecond hands out again what follows the first line of the record.
+// backToSecond makes Read return the lines after the record's first one again.
 func (l *csvLines) backToSecond() {
 	l.given = l.start + bytes.IndexByte(l.text[l.start:], '\n') + 1
 	l.forget()
 }
 
-// csvForm is how a text is written, as its beginning shows.
+// csvForm is the form of a text, judging by its beginning.
 type csvForm struct {
 	comma rune
 	cr    bool // a CR alone ends a line
@@ -101,9 +101,9 @@ type csvForm struct {
 	lines int  // line ends in them
 }
 
-// sniffCSV looks at a text up to the end of its header, as far as the buffer
-// holds it. It does not wait for what follows: a caller that streams may send
-// its header long before its rows.
+// sniffCSV examines a text up to the end of its header, as far as the buffer
+// holds it. It does not wait for more: a caller that streams may send the header
+// long before the rows.
 func sniffCSV(r *bufio.Reader) (csvForm, error) {
 	for {
 		_, err := r.Peek(min(r.Buffered()+1, r.Size()))
@@ -117,19 +117,19 @@ func sniffCSV(r *bufio.Reader) (csvForm, error) {
 		}
 		form, whole := formOf(head)
 		if whole || err != nil || len(head) == r.Size() {
-			return form, nil //nolint:nilerr // the reader gives its error again, where the table comes to it
+			return form, nil // nolint:nilerr // the reader returns its error again when the table reaches it
 		}
 	}
 }
 
-// formOf tells the form of a text from its beginning. It reports whether that
-// holds the whole header.
+// formOf returns the form of a text that begins with head. It reports whether
+// head contains the whole header.
 func formOf(head []byte) (form csvForm, whole bool) {
 	rest := bytes.TrimPrefix(head, ByteOrderMark)
 	rest = bytes.TrimLeft(rest, "\r\n")
 	end, cr, counts := scanHeader(rest)
 	if sep, ok := bytes.CutPrefix(bytes.TrimRight(rest[:end], "\r\n"), []byte("sep=")); ok && len(sep) == 1 && slices.Contains(delimiters, rune(sep[0])) {
-		// Excel's own way to name the delimiter, in a line before the header.
+		// Excel names the delimiter in a line before the header.
 		whole := end < len(rest)
 		rest = rest[end:]
 		form.comma = rune(sep[0])
@@ -148,8 +148,8 @@ func formOf(head []byte) (form csvForm, whole bool) {
 
 var delimiters = []rune{',', ';', '\t', '|'}
 
-// scanHeader finds the end of the first record and counts the delimiters
-// outside of its quotes. cr reports that a CR alone ends it.
+// scanHeader finds the end of the first record and counts the delimiters outside
+// of quotes. cr reports that a CR alone ends the record.
 func scanHeader(text []byte) (end int, cr bool, counts [4]int) {
 	quoted := false
 	for i, b := range text {
@@ -175,7 +175,7 @@ func countLines(text []byte) int {
 	return bytes.Count(text, []byte{'\n'}) + bytes.Count(text, []byte{'\r'}) - bytes.Count(text, []byte("\r\n"))
 }
 
-// crReader makes every CR, and every CRLF, a single LF.
+// crReader replaces every CR and every CRLF with an LF.
 type crReader struct {
 	r     io.Reader
 	after bool // the last byte was a CR

@@ -14,8 +14,8 @@ import (
 
 // CSVReader reads the records of a delimited text whose first record names the
 // columns. It finds the delimiter (comma, semicolon, tab or bar) and the line
-// ends (LF, CRLF or CR) in the header. It passes over a byte order mark, a
-// first line "sep=;" as Excel writes it, and separators that end every line.
+// ends (LF, CRLF or CR) in the header. It skips a byte order mark, a first line
+// "sep=;" as Excel writes it, and separators that end every line.
 type CSVReader struct {
 	lines    *csvLines
 	csv      *csv.Reader
@@ -25,23 +25,24 @@ type CSVReader struct {
 	maxRow   int
 }
 
-// RowError is a record that cannot be read. The records after it can.
+// RowError is the error of a record that cannot be read. Later records can be
+// read.
 type RowError struct {
 	Line   int
-	Detail string // what the row is or has
+	Detail string // predicate of "the row"
 }
 
 func (e *RowError) Error() string { return fmt.Sprintf("line %d: the row %s", e.Line, e.Detail) }
 
-// NewCSVReader reads the header. maxRow bounds a record in bytes. A header that
-// cannot be read is an *Error of kind Invalid.
+// NewCSVReader reads the header. maxRow is the maximum length of a record in
+// bytes. A header that cannot be read is a *failure.Error of kind Invalid.
 func NewCSVReader(r io.Reader, maxRow int) (*CSVReader, error) {
 	buffered := bufio.NewReaderSize(r, csvBuffer)
 	form, err := sniffCSV(buffered)
 	if err != nil {
 		return nil, err
 	}
-	_, _ = buffered.Discard(form.skip) // it has been peeked at
+	_, _ = buffered.Discard(form.skip) // it is in the buffer
 	if form.cr {
 		buffered = bufio.NewReaderSize(&crReader{r: buffered}, csvBuffer)
 	}
@@ -51,7 +52,7 @@ func NewCSVReader(r io.Reader, maxRow int) (*CSVReader, error) {
 	var bad *RowError
 	switch {
 	case errors.Is(err, io.EOF):
-		return nil, failure.Errorf(failure.Invalid, "the table is empty: a header row with the names of the features is due")
+		return nil, failure.Errorf(failure.Invalid, "the table is empty: the first row must hold the names of the features")
 	case errors.As(err, &bad):
 		return nil, failure.Errorf(failure.Invalid, "line %d: the header row %s", line, bad.Detail)
 	case err != nil:
@@ -82,8 +83,8 @@ func checkHeaderText(header []string) error {
 		Detail: "the header row is not UTF-8; the file seems to be Windows-1252; save it as UTF-8"}
 }
 
-// nameOfColumn names a column in a message: by its name, escaped and shortened
-// where need be, or by its place where it has none.
+// nameOfColumn names a column in a message: by its name, escaped and shortened if
+// necessary, or by its position if it has none.
 func nameOfColumn(header []string, i int) string {
 	if header[i] == "" {
 		return fmt.Sprintf("column %d", i+1)
@@ -98,10 +99,10 @@ func (c *CSVReader) Header() []string { return c.header }
 func (c *CSVReader) Comma() rune { return c.comma }
 
 // Next returns the next record and the line on which it begins. The cells are
-// valid until the next call; a record with too few or too many has an error, and
-// its cells all the same. The error is a *RowError where this record alone
-// cannot be read, io.EOF after the last record, an *Error of kind Invalid where
-// a line is longer than a record may be, or the reader's own.
+// valid until the next call. A record with too few or too many cells has an error
+// and its cells. The error is a *RowError if only this record cannot be read,
+// io.EOF after the last record, a *failure.Error of kind Invalid if a line
+// exceeds maxRow, or the reader's own.
 func (c *CSVReader) Next() (line int, cells []string, err error) {
 	line, cells, err = c.read()
 	if err != nil {
@@ -133,13 +134,13 @@ func allEmpty(cells []string) bool {
 func (c *CSVReader) read() (line int, cells []string, err error) {
 	c.lines.forget()
 	if cells, err = c.csv.Read(); err != nil {
-		line = c.lines.line // before fault goes on
+		line = c.lines.line // read before fault continues
 		return line, nil, c.fault(err)
 	}
 	return c.lines.line, cells, nil
 }
 
-// fault words an error of encoding/csv.
+// fault describes an error of encoding/csv.
 func (c *CSVReader) fault(err error) error {
 	line := c.lines.line
 	var parse *csv.ParseError
@@ -158,8 +159,8 @@ func (c *CSVReader) fault(err error) error {
 	return &RowError{line, "is not CSV: " + parse.Err.Error()}
 }
 
-// resume gives up the first line of a record of several lines, and reads the
-// others again: a quote that is not closed took them in.
+// resume drops the first line of a record of several lines and reads the others
+// again, because an unclosed quote had included them.
 func (c *CSVReader) resume(line int, detail string) error {
 	c.lines.backToSecond()
 	c.restart()
@@ -170,5 +171,5 @@ func (c *CSVReader) restart() {
 	c.csv = csv.NewReader(c.lines)
 	c.csv.Comma = c.comma
 	c.csv.ReuseRecord = true
-	c.csv.FieldsPerRecord = -1 // Next compares it with the header
+	c.csv.FieldsPerRecord = -1 // Next compares the number of cells with the header.
 }

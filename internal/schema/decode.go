@@ -6,12 +6,11 @@ import (
 	"gateway/internal/failure"
 )
 
-// DecodeFeatures reads one JSON object of features from dec into r. Every
-// member that breaks the schema, or is there already, adds a violation, its
-// field named after prefix (such as "/features/"), and reading goes on; an
-// error means that the JSON itself is broken and nothing more can be read. dec
-// must refuse duplicate names and invalid UTF-8, as jsontext does unless told
-// otherwise.
+// DecodeFeatures reads one JSON object of features from dec into r. Every member
+// that violates the schema, or is a duplicate, adds a violation whose field is
+// named after prefix (such as "/features/"), and reading continues. An error
+// means that the JSON is malformed and nothing more can be read. dec must refuse
+// duplicate names and invalid UTF-8, as jsontext does by default.
 func (s *Schema) DecodeFeatures(r Record, dec *jsontext.Decoder, prefix string, violations *failure.Violations) error {
 	if kind := dec.PeekKind(); kind != '{' {
 		raw, err := dec.ReadValue()
@@ -45,8 +44,8 @@ func (s *Schema) DecodeFeatures(r Record, dec *jsontext.Decoder, prefix string, 
 }
 
 // setMember is SetMember with a field that is named after prefix. It does not
-// word violations that will not be listed: to suggest a name for each unknown
-// one takes longer than all else.
+// describe violations that will not be listed: searching a suggestion for each
+// unknown name takes longer than everything else.
 func (s *Schema) setMember(r Record, name string, raw jsontext.Value, prefix string, violations *failure.Violations) {
 	if violations.Full() && s.Feature(name) < 0 {
 		violations.Omitted++
@@ -58,8 +57,8 @@ func (s *Schema) setMember(r Record, name string, raw jsontext.Value, prefix str
 	}
 }
 
-// SetMember sets a feature by a member of a JSON object. It returns the
-// violation, if any, whose field is the name as it was given.
+// SetMember sets a feature from a member of a JSON object. It returns the
+// violation, if any, whose field is the name as given.
 func (s *Schema) SetMember(r Record, name string, raw jsontext.Value) *failure.Violation {
 	i := s.Feature(name)
 	if i < 0 {

@@ -4,8 +4,8 @@ import (
 	"math"
 )
 
-// Example returns a record with a value for each feature that the schema
-// accepts: the default, else the first category or the middle of the range.
+// Example returns a record with an accepted value for each feature: the default,
+// else the first category or the middle of the range.
 func (s *Schema) Example() Record {
 	r := s.NewRecord()
 	for i := range s.Features {
@@ -32,7 +32,7 @@ func (f *Feature) example() float64 {
 	if f.Type != Integer {
 		return x
 	}
-	// Of a bound with a fraction, the whole number is the one within the range.
+	// With a fractional bound, the integer within the range.
 	if whole := math.Floor(x); f.Min == nil || whole >= *f.Min {
 		return whole
 	}

@@ -13,8 +13,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Bounds of a schema file, far above any sensible one, so that a wrong file is
-// refused instead of read for ever.
+// Bounds of a schema file, far above any sensible one.
 const (
 	maxSchemaBytes = 1 << 20
 	maxColumns     = 10_000
@@ -70,11 +69,10 @@ func Parse(file string, text []byte) (*Schema, error) {
 	return s, nil
 }
 
-// schemaParser walks the YAML tree and collects faults instead of stopping at
-// the first one.
+// schemaParser walks the YAML tree and collects all faults.
 type schemaParser struct {
 	faults []Fault
-	names  map[string]string // lower-cased name → how it was taken
+	names  map[string]string // lower-cased name → what it is used for
 }
 
 func (p *schemaParser) fault(n *yaml.Node, format string, args ...any) {
@@ -122,7 +120,7 @@ func (p *schemaParser) parse(text []byte) *Schema {
 	return s
 }
 
-// mapping returns the members of a mapping, refusing unknown and repeated keys.
+// mapping returns the members of a mapping. Unknown and repeated keys are faults.
 func (p *schemaParser) mapping(n *yaml.Node, what string, known ...string) map[string]*yaml.Node {
 	members := make(map[string]*yaml.Node)
 	if n.Kind != yaml.MappingNode {
@@ -165,7 +163,7 @@ func (p *schemaParser) scalar(n *yaml.Node, what string) (string, bool) {
 		return "", false
 	}
 	if strings.IndexByte(n.Value, 0) >= 0 {
-		p.fault(n, "%s must not hold the character U+0000, which no database keeps", what)
+		p.fault(n, "%s must not contain the character U+0000, which databases cannot store", what)
 		return "", false
 	}
 	return n.Value, true
@@ -219,8 +217,8 @@ func (p *schemaParser) name(n *yaml.Node) string {
 	return text
 }
 
-// column takes a column name and claims it. Names differ in more than case,
-// because Athena and people do not tell the case of a column apart.
+// column reads a column name and claims it. Names must differ in more than case,
+// because Athena does not distinguish the case of columns.
 func (p *schemaParser) column(n *yaml.Node, what string) string {
 	text, ok := p.scalar(n, what)
 	if !ok {

@@ -148,7 +148,7 @@ func TestSchemaFileFaults(t *testing.T) {
 		{"a default that is not listed", withFeatures("  - {name: a, type: category, values: [x], default: y}"), []string{
 			`s.yaml:5: feature "a": the default "y" is not among the values`}},
 		{"nothing left to learn from", withFeatures("  - {name: a, type: number, exclude: true}"), []string{
-			"s.yaml:5: every feature is excluded: nothing is left to learn from"}},
+			"s.yaml:5: every feature is excluded; at least one must be included"}},
 
 		{"an anchor", "name: &n small\n" + strings.SplitAfterN(small, "\n", 2)[1], []string{
 			"s.yaml:1: anchors and aliases are not supported", `s.yaml:1: "name" is missing`}},

@@ -25,7 +25,7 @@ func (p *schemaParser) features(n *yaml.Node) []Feature {
 	case n.Kind == yaml.SequenceNode && len(all) == 0:
 		p.fault(n, "features must list at least one feature")
 	case len(all) > 0 && included == 0:
-		p.fault(n, "every feature is excluded: nothing is left to learn from")
+		p.fault(n, "every feature is excluded; at least one must be included")
 	case columns > maxColumns:
 		p.fault(n, "the features make %d columns; at most %d are supported", columns, maxColumns)
 	}

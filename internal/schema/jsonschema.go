@@ -4,11 +4,11 @@ import (
 	"encoding/json"
 )
 
-// JSONSchema returns the schema of the "features" object as JSON Schema
-// 2020-12, for forms and clients. What POST /predict accepts is what validates
-// against it, but for what JSON Schema cannot say: aliases stand in for their
-// feature, where a customer_id is given the stored features fill what is
-// absent, and a number beyond the range of a float64 is refused.
+// JSONSchema returns the schema of the "features" object as JSON Schema 2020-12,
+// for forms and clients. POST /predict accepts what validates against it, except
+// where JSON Schema has no means: an alias may replace its feature, stored
+// features fill what is absent where a customer_id is given, and a number beyond
+// the range of a float64 is refused.
 func (s *Schema) JSONSchema() []byte {
 	properties := make(orderedObject, 0, len(s.Features))
 	required := []string{}
@@ -91,8 +91,8 @@ func (f *Feature) jsonSchema() orderedObject {
 	return o
 }
 
-// orderedObject is a JSON object whose members keep their order, so that forms
-// show the features as the schema lists them.
+// orderedObject is a JSON object that keeps the order of its members, so that
+// forms show the features in the schema's order.
 type orderedObject []member
 
 type member struct {

@@ -12,31 +12,32 @@ import (
 	"gateway/internal/failure"
 )
 
-// ndjsonTable reads one JSON object a line.
+// ndjsonTable reads one JSON object per line.
 type ndjsonTable struct {
 	schema *Schema
 	lines  *bufio.Scanner
 	line   int
-	plain  bool // Scan reads lines as read does
+	plain  bool // Scan reads lines in the same way as read
 }
 
-// ByteOrderMark is U+FEFF in UTF-8, with which some programs begin every text.
+// ByteOrderMark is U+FEFF in UTF-8, which some programs write at the beginning of
+// a text.
 var ByteOrderMark = []byte("\ufeff")
 
-// ndjsonBuffer is how much is read at once.
+// ndjsonBuffer is the number of bytes that are read at once.
 const ndjsonBuffer = 32 << 10
 
-// NewNDJSONTable reads newline-delimited JSON. A line is the object that
-// POST /predict takes, {"customer_id": …, "features": {…}}, where the label
-// may stand beside the features; or flat, {"customer_id": …, "age": 34, …,
-// "y": 1}. Blank lines are passed over. maxRow bounds a line in bytes. A line
-// that is not JSON is a Row with a violation.
+// NewNDJSONTable reads newline-delimited JSON. A line is the object that POST
+// /predict takes, {"customer_id": …, "features": {…}}, where the label may
+// stand beside the features; or flat, {"customer_id": …, "age": 34, …, "y":
+// 1}. Blank lines are skipped. maxRow is the maximum length of a line in bytes. A
+// line that is not JSON is a Row with a violation.
 func NewNDJSONTable(s *Schema, r io.Reader, maxRow int) Table {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(make([]byte, 0, min(ndjsonBuffer, maxRow)), maxRow)
 	t := &ndjsonTable{schema: s, lines: lines, plain: true}
 	for _, name := range []string{"customer_id", "features", "explain"} {
-		// A column of that name goes before the member of a request.
+		// A column of that name takes precedence over the member of a request.
 		id := name == s.ID && name != "customer_id"
 		t.plain = t.plain && !id && name != s.Label.Name && s.Feature(name) < 0
 	}
@@ -76,8 +77,8 @@ func (t *ndjsonTable) Next() (Row, error) {
 	return Row{}, err
 }
 
-// scan reads a line by the fast path, and reports whether it could. If not, the
-// row's features are spoilt.
+// scan reads a line on the fast path, and reports whether it could. If not, the
+// row's features are undefined.
 func (t *ndjsonTable) scan(row *Row, text []byte) bool {
 	in := Input{Features: row.Features}
 	if !t.plain || !t.schema.Scan(text, &in) {
@@ -122,7 +123,7 @@ func (t *ndjsonTable) read(row *Row, text []byte) error {
 	return nil
 }
 
-// setMember sets what a member of a line says, or notes how it breaks the schema.
+// setMember sets the value of a member, or adds its violation.
 func (t *ndjsonTable) setMember(row *Row, name string, raw jsontext.Value) {
 	s := t.schema
 	var v *failure.Violation
@@ -189,7 +190,7 @@ func unquote(raw jsontext.Value) string {
 }
 
 // JSONFault describes a decoder's error without repeating the input, which may
-// hold personal values.
+// contain personal values.
 func JSONFault(err error) string {
 	var syntactic *jsontext.SyntacticError
 	switch {
@@ -200,7 +201,7 @@ func JSONFault(err error) string {
 	case errors.As(err, &syntactic) && syntactic.Err != nil && strings.Contains(syntactic.Err.Error(), "UTF-8"):
 		return "it is not valid UTF-8"
 	case errors.As(err, &syntactic):
-		return "it breaks JSON's grammar"
+		return "it is not valid JSON"
 	}
 	return err.Error()
 }

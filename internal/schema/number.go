@@ -6,15 +6,15 @@ import (
 	"strings"
 )
 
-// maxInteger is the largest magnitude at which every integer is its own
-// float64: 2^53 - 1.
+// maxInteger is the largest magnitude up to which every integer has a float64 of
+// its own: 2^53 - 1.
 const maxInteger = 1<<53 - 1
 
-// parseNumber reads a decimal number in JSON's grammar, also allowing a
-// leading plus sign, leading zeros and a bare point, which CSV files and
-// DynamoDB exports contain. It refuses what strconv would let pass beyond
-// that: hexadecimal, underscores, Inf, NaN. finite is false for a number too
-// large for a float64. Minus zero becomes zero.
+// parseNumber reads a decimal number in JSON's grammar and in addition allows a
+// leading plus sign, leading zeros and a bare point, which CSV files and DynamoDB
+// exports contain. It refuses what strconv accepts beyond that: hexadecimal,
+// underscores, Inf, NaN. finite is false for a number too large for a float64.
+// Minus zero becomes zero.
 func parseNumber(text string) (x float64, ok, finite bool) {
 	if !isDecimal(text) {
 		return 0, false, false
@@ -56,9 +56,9 @@ func allDigits(s string) bool {
 	return true
 }
 
-// isInteger reports whether the decimal number text, whose float64 is x, is an
-// integer to its last digit: 34, 34.0 and 3.4e1 are, 34.5 and
-// 34.00000000000000000001 are not, although the latter's float64 is 34.
+// isInteger reports whether the decimal number text, whose float64 is x, is
+// exactly an integer: 34, 34.0 and 3.4e1 are; 34.5 and 34.00000000000000000001
+// are not, although the latter's float64 is 34.
 func isInteger(text string, x float64) bool {
 	if x != math.Trunc(x) {
 		return false
@@ -70,7 +70,7 @@ func isInteger(text string, x float64) bool {
 	return ok && d.power >= 0
 }
 
-// decimal is the exact value of a decimal number: digits times ten to the power.
+// decimal is the exact value of a decimal number: digits times a power of ten.
 // The digits neither begin nor end with a zero, so that equal numbers are equal
 // decimals. Zero is the zero decimal.
 type decimal struct {
@@ -79,13 +79,13 @@ type decimal struct {
 	power    int64
 }
 
-// maxExponent bounds the exponents that exactDecimal takes, so that a power of
-// ten never overflows.
+// maxExponent is the largest exponent that exactDecimal accepts, so that a power
+// of ten never overflows.
 const maxExponent = 1 << 40
 
-// exactDecimal reads a decimal number without rounding it. It is not ok for a
-// text that is no decimal number, and for a number other than zero whose
-// exponent is beyond maxExponent.
+// exactDecimal reads a decimal number without rounding. ok is false for a text
+// that is no decimal number, and for a number other than zero whose exponent
+// exceeds maxExponent.
 func exactDecimal(text string) (d decimal, ok bool) {
 	if !isDecimal(text) {
 		return decimal{}, false
@@ -123,7 +123,7 @@ func sameNumber(a, b string) bool {
 // exponent at everyday magnitudes, so that no formatting ever changes a value.
 func appendNumber(dst []byte, x float64) []byte {
 	if n := int64(x); float64(n) == x && -maxInteger <= n && n <= maxInteger {
-		return strconv.AppendInt(dst, n, 10) // the same text, for less
+		return strconv.AppendInt(dst, n, 10) // the same text, faster
 	}
 	if abs := math.Abs(x); abs < 1e-6 || abs >= 1e21 {
 		return strconv.AppendFloat(dst, x, 'e', -1, 64)

@@ -12,9 +12,9 @@ import (
 	"gateway/internal/failure"
 )
 
-// Record holds a customer's feature values as the schema understands them,
-// possibly only some. It belongs to one Schema and is meaningless to another.
-// The zero Record is empty; a Record must not be used by two goroutines at once.
+// Record holds a customer's feature values, possibly only some. It belongs to one
+// Schema and must not be used with another. The zero Record is empty. A Record
+// must not be used by two goroutines at once.
 type Record struct {
 	values []float64 // by feature: the number, or the index into Values
 	origin []origin  // by feature: where the value came from
@@ -25,7 +25,7 @@ type origin uint8
 const (
 	absent origin = iota
 	given
-	mapped    // an unlisted category, taken as the feature's Unknown
+	mapped    // an unlisted category, replaced with the feature's Unknown
 	defaulted // absent in the input, taken from the schema
 )
 
@@ -38,7 +38,7 @@ func (s *Schema) NewRecord() Record {
 // IsZero reports whether r is the zero Record, which belongs to no schema yet.
 func (r Record) IsZero() bool { return r.origin == nil }
 
-// Reset makes the record empty, to be used again.
+// Reset empties the record for reuse.
 func (r Record) Reset() { clear(r.origin) }
 
 // IsEmpty reports whether no feature has a value.
@@ -51,8 +51,8 @@ func (r Record) IsEmpty() bool {
 	return true
 }
 
-// Over lays r over base: where both have a value, r's wins. Either may be the
-// zero Record. The result may share memory with both.
+// Over merges r over base: where both have a value, r's is taken. Either may be
+// the zero Record. The result may share memory with both.
 func (r Record) Over(base Record) Record {
 	switch {
 	case len(base.origin) == 0:
@@ -68,9 +68,9 @@ func (r Record) Over(base Record) Record {
 	return r
 }
 
-// Complete fills absent features from the schema's defaults and returns one
-// violation for each that has none. prefix goes before the names of the
-// fields, such as "/features/". Excluded features may stay absent.
+// Complete sets absent features to the schema's defaults and returns one
+// violation for each that has none. prefix is put before the names of the fields,
+// such as "/features/". Excluded features may stay absent.
 func (s *Schema) Complete(r Record, prefix string) []failure.Violation {
 	var missing []failure.Violation
 	for i := range s.Features {
@@ -81,15 +81,15 @@ func (s *Schema) Complete(r Record, prefix string) []failure.Violation {
 			r.values[i], r.origin[i] = *f.Default, defaulted
 		case !f.Exclude:
 			missing = append(missing, failure.Violation{Field: failure.Pointer(prefix, f.Name), Code: failure.CodeMissing,
-				Detail: "is required, and the schema gives no default"})
+				Detail: "is required and has no default"})
 		}
 	}
 	return missing
 }
 
-// AddMissing adds to the violations of a record one for each feature that is
-// absent without a default, so that a caller learns of all faults at once. A
-// feature that is there but wrong is not missing as well.
+// AddMissing adds one violation for each feature that is absent without a
+// default, so that a caller gets all faults at once. A feature that is present
+// but wrong is not reported as missing.
 func (s *Schema) AddMissing(violations *failure.Violations, r Record, prefix string) {
 	wrong := make(map[int]bool)
 	for _, v := range violations.Listed {
@@ -105,8 +105,8 @@ func (s *Schema) AddMissing(violations *failure.Violations, r Record, prefix str
 // Has reports whether the feature of index i has a value.
 func (r Record) Has(i int) bool { return r.origin[i] != absent }
 
-// Incomplete reports whether a feature that the model sees has no value in r,
-// not counting defaults.
+// Incomplete reports whether a feature that is not excluded has no value in r. A
+// default does not count as a value.
 func (s *Schema) Incomplete(r Record) bool {
 	for i, o := range r.origin {
 		if o == absent && !s.Features[i].Exclude {
@@ -116,8 +116,8 @@ func (s *Schema) Incomplete(r Record) bool {
 	return false
 }
 
-// LacksRequired reports whether a feature that the model sees has no value in r
-// and the schema has no default for it.
+// LacksRequired reports whether a feature that is not excluded has neither a
+// value in r nor a default.
 func (s *Schema) LacksRequired(r Record) bool {
 	for i, o := range r.origin {
 		if f := &s.Features[i]; o == absent && f.Default == nil && !f.Exclude {
@@ -128,7 +128,7 @@ func (s *Schema) LacksRequired(r Record) bool {
 }
 
 // Mapped calls fn with the index of each feature whose unlisted category was
-// taken as the feature's Unknown value.
+// replaced with the feature's Unknown value.
 func (r Record) Mapped(fn func(feature int)) {
 	for i, o := range r.origin {
 		if o == mapped {
@@ -137,8 +137,8 @@ func (r Record) Mapped(fn func(feature int)) {
 	}
 }
 
-// SetText sets a feature from text, as files and exports hold it, where empty
-// text leaves the feature absent. It returns the violation, if any.
+// SetText sets a feature from text in the form of files and exports; empty text
+// leaves the feature absent. It returns the violation, if any.
 func (s *Schema) SetText(r Record, i int, text string) *failure.Violation {
 	f := &s.Features[i]
 	text = strings.TrimSpace(text)
@@ -191,7 +191,7 @@ func (f *Feature) setNumber(r Record, i int, x float64, text string) *failure.Vi
 	return nil
 }
 
-// check tests a number against the feature's range; text is how it was written.
+// check compares a number with the feature's range; text is how it was written.
 func (f *Feature) check(x float64, text string) *failure.Violation {
 	switch {
 	case f.Type == Integer && math.Abs(x) > maxInteger:
@@ -221,8 +221,8 @@ func (f *Feature) setCategory(r Record, i int, text string) *failure.Violation {
 	return f.violation(failure.CodeCategory, "must be one of "+list, text)
 }
 
-// violation describes a bad value. The value is repeated, shortened, unless
-// the feature is personal.
+// violation describes a bad value. It repeats the value, shortened, unless the
+// feature is personal.
 func (f *Feature) violation(code, rule, value string) *failure.Violation {
 	detail := rule
 	if value != "" && !f.Personal {

@@ -3,13 +3,12 @@ package schema
 // # The fast path of a request
 //
 // Nearly every request is the same text with other values: an object of known
-// names, numbers of a few digits, listed categories. Scan reads that in one
-// pass over the bytes, straight into a record, without allocating. It never
-// says no. Where it meets anything else (an escape, a letter beyond ASCII, a
-// name it does not know or has seen, a value out of range) it says "I do not
-// know", and the strict decoder reads the text from its beginning; only that one
-// words errors. So Scan may be as narrow as it likes, but what it takes, the
-// decoder must take with the same result: FuzzScan holds it to that.
+// names, numbers of a few digits, listed categories. Scan reads it in one pass over
+// the bytes into a record, without allocating. It never reports an error. At
+// anything else (an escape, a letter beyond ASCII, an unknown or repeated name, a
+// value out of range) it gives up, and the strict decoder reads the text from its
+// beginning and describes errors. Scan may accept less than the decoder, but what it
+// accepts the decoder must accept with the same result; FuzzScan checks that.
 
 // Input is what a caller sends for one prediction.
 type Input struct {
@@ -56,8 +55,8 @@ func (s *Schema) ScanInstances(text []byte, maxInputs int) (inputs []Input, ok b
 }
 
 func (s *Schema) scanInput(p *scanner, in *Input) bool {
-	var customer, features, explain bool // seen
-	next := 0                            // feature that is likely to come next
+	var customer, features, explain bool // present
+	next := 0                            // the feature that probably comes next
 	if !p.take('{') {
 		return false
 	}
@@ -127,8 +126,8 @@ func (s *Schema) scanFeatures(p *scanner, r Record) bool {
 	}
 }
 
-// scanFeature reads the value of one feature, and returns the one after it:
-// callers mostly send them in the order of the schema.
+// scanFeature reads the value of one feature and returns the index of the next
+// one: callers usually send features in the order of the schema.
 func (s *Schema) scanFeature(p *scanner, r Record, name []byte, likely int) (next int, ok bool) {
 	i := likely
 	if i >= len(s.Features) || s.Features[i].Name != string(name) {
@@ -160,14 +159,14 @@ func (s *Schema) scanFeature(p *scanner, r Record, name []byte, likely int) (nex
 	return i + 1, true
 }
 
-// scanner reads JSON text from left to right. Its methods pass over white space
-// before what they read, and report false for what they leave to the decoder.
+// scanner reads JSON text from left to right. Its methods skip white space before
+// what they read, and report false for text that they leave to the decoder.
 type scanner struct {
 	text []byte
 	at   int
 }
 
-// byte passes over the next byte that is no white space; 0 at the end.
+// byte returns the next byte that is not white space, or 0 at the end.
 func (p *scanner) byte() byte {
 	for p.at < len(p.text) {
 		b := p.text[p.at]
@@ -183,7 +182,7 @@ func (p *scanner) byte() byte {
 
 func (p *scanner) take(b byte) bool { return p.byte() == b }
 
-// end wants nothing but white space.
+// end reports whether only white space is left.
 func (p *scanner) end() bool {
 	for _, b := range p.text[p.at:] {
 		if b != ' ' && b != '\n' && b != '\t' && b != '\r' {
@@ -193,7 +192,7 @@ func (p *scanner) end() bool {
 	return true
 }
 
-// name reads the name of a member and the colon behind it.
+// name reads the name of a member and the colon after it.
 func (p *scanner) name() (name []byte, ok bool) {
 	if name, ok = p.plain(); !ok {
 		return nil, false
@@ -236,15 +235,16 @@ func (p *scanner) boolean() (value, ok bool) {
 	return value, true
 }
 
-// scanDigits is the maximum number of digits that are read here. A float64 holds
-// every integer of 15 digits and every power of ten up to 10^22 exactly, so that
-// their quotient is rounded once and correctly (W. D. Clinger, "How to Read
-// Floating Point Numbers Accurately", 1990).
+// scanDigits is the maximum number of digits that number reads. A float64 holds
+// every integer of 15 digits and every power of ten up to 10^22 exactly, so their
+// quotient is rounded once and correctly (W. D. Clinger, "How to Read Floating
+// Point Numbers Accurately", 1990).
 const scanDigits = 15
 
 var powersOfTen = [scanDigits + 1]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15}
 
-// number reads a number without an exponent. whole: it is written as an integer.
+// number reads a number without an exponent. whole reports that it is written as
+// an integer.
 func (p *scanner) number() (x float64, whole, ok bool) {
 	b := p.byte()
 	negative := b == '-'
@@ -282,14 +282,14 @@ func (p *scanner) number() (x float64, whole, ok bool) {
 	return float64(mantissa) / powersOfTen[fraction], fraction == 0, true
 }
 
-// digit passes over the next byte, which white space must not precede.
+// digit returns the next byte without skipping white space.
 func (p *scanner) digit() byte {
 	b := p.peek()
 	p.at++
 	return b
 }
 
-// peek looks at the next byte; 0 at the end.
+// peek returns the next byte without reading it; 0 at the end.
 func (p *scanner) peek() byte {
 	if p.at < len(p.text) {
 		return p.text[p.at]

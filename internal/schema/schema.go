@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Type is what values a feature takes.
+// Type is the kind of values of a feature.
 type Type string
 
 // The types of features.
@@ -18,7 +18,7 @@ const (
 	Category Type = "category" // one of a closed list of strings
 )
 
-// Encoding is how a category becomes columns of numbers.
+// Encoding is the way in which a category becomes columns of numbers.
 type Encoding string
 
 // The encodings. A numeric feature is always one column.
@@ -35,30 +35,30 @@ type Feature struct {
 	Description string
 	Min, Max    *float64 // inclusive; nil is unbounded
 	Values      []string // of a category; their order fixes columns and codes
-	Unknown     string   // the value that unlisted categories become; empty: they are refused
+	Unknown     string   // replaces unlisted categories; empty: they are refused
 	Encode      Encoding // of a category
-	Default     *float64 // taken where the feature is absent: the number, or the index into Values
+	Default     *float64 // replaces an absent value: the number, or the index into Values
 	Personal    bool     // its values never appear in errors, logs or the ledger
-	Exclude     bool     // accepted and stored, but part of neither training nor serving
+	Exclude     bool     // accepted and stored, but not used by the model
 
 	index map[string]int // category value → index into Values
 }
 
-// Label describes the column to be learned, and how its two classes are spelt.
+// Label describes the column to be learned and the spellings of its two classes.
 type Label struct {
 	Name               string
 	Positive, Negative []Spelling
 }
 
-// Spelling is one way to write a class of the label. A JSON string matches
-// only a spelling that is Text; CSV and DynamoDB attributes match by their text.
+// Spelling is one way to write a class of the label. A JSON string matches only a
+// spelling that is Text. CSV and DynamoDB attributes match by their text.
 type Spelling struct {
 	Value  string
 	IsText bool
 }
 
-// Schema is the one description of the data. It is immutable once made, and
-// safe for concurrent use.
+// Schema describes the data of one model. It is immutable once made, and safe for
+// concurrent use.
 type Schema struct {
 	Name     string
 	ID       string // name of the customer id
@@ -77,7 +77,7 @@ var bankYAML []byte
 func Bank() *Schema {
 	s, err := Parse("bank.yaml", bankYAML)
 	if err != nil {
-		panic(err) // the file is part of the program, and a test reads it
+		panic(err) // the file is embedded, and a test parses it
 	}
 	return s
 }
@@ -85,10 +85,10 @@ func Bank() *Schema {
 // BankYAML returns the text of the built-in schema.
 func BankYAML() []byte { return bankYAML }
 
-// Fingerprint identifies what the encoded columns mean: 64 hexadecimal digits,
-// the SHA-256 of the canonical form. The canonical form holds what a model
+// Fingerprint identifies the meaning of the encoded columns: 64 hexadecimal
+// digits, the SHA-256 of the canonical form. The canonical form has what a model
 // depends on: label, features in order with their type, values, encoding and
-// defaults. It leaves out what may change under a model without harm: ranges,
+// defaults. It leaves out what may change without affecting a model: ranges,
 // aliases, descriptions, excluded features.
 func (s *Schema) Fingerprint() string { return s.fingerprint }
 
@@ -191,7 +191,7 @@ func (s *Schema) canonical() []byte {
 	return text
 }
 
-// format writes a value of the feature as people write it.
+// format writes a value of the feature in its usual spelling.
 func (f *Feature) format(value float64) string {
 	if f.Type == Category {
 		return f.Values[int(value)]
@@ -218,8 +218,8 @@ func (l *Label) FromText(text string) (label int, ok bool) {
 	return 0, false
 }
 
-// Spell writes a label, 0 or 1, so that FromText reads it: as a number if it
-// can be.
+// Spell returns a spelling of a label, 0 or 1, that FromText reads: a number if
+// there is one.
 func (l *Label) Spell(label int) Spelling {
 	spellings := l.Negative
 	if label == 1 {

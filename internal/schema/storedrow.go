@@ -7,9 +7,9 @@ import (
 )
 
 // StoredValues returns the values of a stored customer in the order of the
-// schema's features, each as the text that was stored and nil where there is
-// none. Features that the schema does not have are left out. The values are not
-// held against the schema, so that nothing is lost that others stored.
+// schema's features, each as the stored text, nil where there is none. Features
+// that the schema does not have are left out. The values are not validated, so
+// that an export loses nothing that others stored.
 func (s *Schema) StoredValues(features []byte) ([]jsontext.Value, error) {
 	values := make([]jsontext.Value, len(s.Features))
 	dec := newDecoder(features)
@@ -36,11 +36,11 @@ func (s *Schema) StoredValues(features []byte) ([]jsontext.Value, error) {
 	return values, nil
 }
 
-// errStored repeats nothing of the text, which may be personal.
+// errStored does not repeat the text, which may be personal.
 var errStored = errors.New("the features of a stored customer are not a JSON object")
 
-// CellText is a JSON value as a cell of CSV has it: a string without its quotes,
-// nothing for null, and the text of any other value.
+// CellText returns a JSON value as a cell of CSV: a string without its quotes, an
+// empty cell for null, and the text of any other value.
 func CellText(value jsontext.Value) string {
 	switch value.Kind() {
 	case '"':

@@ -5,7 +5,7 @@ import "strings"
 // suggest returns ", did you mean …?" with the closest of the known names, or
 // nothing where none is close.
 func suggest(name string, known []string) string {
-	// Fewer changes than the name has characters.
+	// The distance must be less than the number of characters of the name.
 	best, bestDistance := "", min(max(2, len(name)/3)+1, len(name))
 	for _, k := range known {
 		if d := editDistance(strings.ToLower(name), strings.ToLower(k), bestDistance); d < bestDistance {
@@ -29,8 +29,9 @@ func (s *Schema) suggest(name string) string {
 	return suggest(name, known)
 }
 
-// editDistance is Levenshtein's: the fewest single-character changes from a to
-// b. It may stop early and return any number of at least limit.
+// editDistance returns Levenshtein's distance: the minimum number of
+// single-character changes from a to b. It may stop early and return any number
+// of at least limit.
 func editDistance(a, b string, limit int) int {
 	if len(a)-len(b) >= limit || len(b)-len(a) >= limit {
 		return limit

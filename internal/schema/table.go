@@ -10,8 +10,7 @@ import (
 	"gateway/internal/failure"
 )
 
-// Row is one row of a table of customers: what it says, or how it breaks the
-// schema.
+// Row is one row of a table of customers: its values and its violations.
 type Row struct {
 	Line       int // of its first character, counted from 1, the header included
 	CustomerID string
@@ -21,11 +20,12 @@ type Row struct {
 	Violations failure.Violations
 }
 
-// Table reads rows of customers one by one, in constant memory.
+// Table reads rows of customers one by one in constant memory.
 type Table interface {
-	// Next returns the next row, or io.EOF after the last. A row that breaks
-	// the schema is a Row with Violations. Any other error ends the table: an
-	// *Error of kind Invalid where the text is at fault, else the reader's own.
+	// Next returns the next row, or io.EOF after the last. A row that violates the
+	// schema is a Row with Violations. Any other error ends the table: a
+	// *failure.Error of kind Invalid where the text is at fault, else the reader's
+	// own.
 	Next() (Row, error)
 }
 
@@ -43,10 +43,10 @@ const (
 	columnLabel = -2
 )
 
-// NewCSVTable reads CSV with a header row: feature names or aliases, the
-// schema's id and label, in any order, in the forms that CSVReader takes.
-// maxRow bounds a row in bytes. A header that does not fit the schema is an
-// *Error of kind Invalid whose violations name every bad column.
+// NewCSVTable reads CSV with a header row: feature names or aliases, the schema's
+// id and label, in any order, in the forms that CSVReader reads. maxRow is the
+// maximum length of a row in bytes. A header that does not match the schema is a
+// *failure.Error of kind Invalid whose violations name every bad column.
 func NewCSVTable(s *Schema, r io.Reader, maxRow int) (Table, error) {
 	text, err := NewCSVReader(r, maxRow)
 	if err != nil {
@@ -59,7 +59,7 @@ func NewCSVTable(s *Schema, r io.Reader, maxRow int) (Table, error) {
 	return t, nil
 }
 
-// readHeader maps columns to features and says what is wrong with them.
+// readHeader maps columns to features and returns the violations of the header.
 func (t *csvTable) readHeader() (violations failure.Violations) {
 	seen := make(map[int]bool)
 	for i, name := range t.names {
@@ -88,7 +88,7 @@ func (t *csvTable) readHeader() (violations failure.Violations) {
 	}
 	for i := range t.schema.Features {
 		if f := &t.schema.Features[i]; !seen[i] && f.Default == nil && !f.Exclude {
-			violations.Add(failure.Violation{Field: f.Name, Code: failure.CodeMissing, Detail: "is required, and the schema gives no default"})
+			violations.Add(failure.Violation{Field: f.Name, Code: failure.CodeMissing, Detail: "is required and has no default"})
 		}
 	}
 	return violations
@@ -109,7 +109,7 @@ func (t *csvTable) Next() (Row, error) {
 	return row, nil
 }
 
-// unread makes a row of a record that cannot be read.
+// unread returns a row for a record that cannot be read.
 func (t *csvTable) unread(err error) (Row, error) {
 	var bad *RowError
 	if !errors.As(err, &bad) {
@@ -139,8 +139,8 @@ func (t *csvTable) set(row *Row, i int, text string) *failure.Violation {
 	}
 }
 
-// isID reports whether a column or member holds the customer id: by the
-// schema's name for it, or by the interface's.
+// isID reports whether a column or member holds the customer id: it has the
+// schema's name for it, or the API's.
 func (s *Schema) isID(name string) bool {
 	return name == s.ID || (name == "customer_id" && s.Feature(name) < 0)
 }
@@ -158,8 +158,8 @@ func (s *Schema) setLabel(row *Row, text string) *failure.Violation {
 	return nil
 }
 
-// CheckCustomerID says what is wrong with a customer id: it is 1 to 256
-// bytes of printable UTF-8.
+// CheckCustomerID returns the violation of an invalid customer id. A valid one is
+// 1 to 256 bytes of printable UTF-8.
 func CheckCustomerID(field, id string) *failure.Violation {
 	const most = 256
 	switch {

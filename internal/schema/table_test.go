@@ -124,9 +124,9 @@ func TestCSVTable(t *testing.T) {
 
 func TestCSVHeaderFaults(t *testing.T) {
 	tests := []struct{ name, text, want string }{
-		{"an empty file", "", "the table is empty: a header row with the names of the features is due"},
-		{"a byte order mark alone", "\ufeff", "the table is empty: a header row with the names of the features is due"},
-		{"blank lines alone", "\n\r\n\n", "the table is empty: a header row with the names of the features is due"},
+		{"an empty file", "", "the table is empty: the first row must hold the names of the features"},
+		{"a byte order mark alone", "\ufeff", "the table is empty: the first row must hold the names of the features"},
+		{"blank lines alone", "\n\r\n\n", "the table is empty: the first row must hold the names of the features"},
 		{"unknown columns", "agee,job,age,owner\n", "the header row does not fit the schema; agee: is not a column of the schema; did you mean \"age\"?" +
 			"; owner: is not a column of the schema"},
 		{"a column without a name", "age,,job\n", "the header row does not fit the schema; column 2: is not a column of the schema"},
@@ -140,12 +140,12 @@ func TestCSVHeaderFaults(t *testing.T) {
 		{"a feature by name and alias", "age,job,rate,emp.rate\n", "the header row does not fit the schema; emp.rate: is given twice"},
 		{"two ids", "customer_id,customer_id\n", "the header row does not fit the schema; customer_id: is given twice"},
 		{"two labels", "age,job,y,y\n", "the header row does not fit the schema; y: is given twice"},
-		{"missing columns", "month,y\n", "the header row does not fit the schema; age: is required, and the schema gives no default" +
-			"; job: is required, and the schema gives no default"},
+		{"missing columns", "month,y\n", "the header row does not fit the schema; age: is required and has no default" +
+			"; job: is required and has no default"},
 		{"upper case", "AGE,job\n", "the header row does not fit the schema; AGE: is not a column of the schema; did you mean \"age\"?" +
-			"; age: is required, and the schema gives no default"},
+			"; age: is required and has no default"},
 		{"no header but data", "34,admin.\n", "the header row does not fit the schema; 34: is not a column of the schema" +
-			"; admin.: is not a column of the schema; age: is required, and the schema gives no default; and 1 more"},
+			"; admin.: is not a column of the schema; age: is required and has no default; and 1 more"},
 		{"broken quotes", "age,\"jo\"b\n", "line 1: the header row is not CSV: extraneous or missing \" in quoted-field"},
 	}
 	s := parse(t, small)

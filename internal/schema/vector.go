@@ -5,12 +5,12 @@ import (
 	"fmt"
 )
 
-// Vector is a row as the model sees it: Schema.Width numbers in the order of
-// Schema.Columns.
+// Vector is an encoded row, the input of a model: Schema.Width numbers in the
+// order of Schema.Columns.
 type Vector []float64
 
 // Encode turns a complete record into a Vector. It is the only place where
-// features become columns: training, serving and evaluation all go through it.
+// features become columns: training, serving and evaluation all use it.
 func (s *Schema) Encode(r Record) Vector {
 	return s.AppendVector(make(Vector, 0, len(s.columns)), r)
 }
@@ -61,15 +61,15 @@ func AppendTrainingCSV(dst []byte, label int, v Vector) []byte {
 	return AppendCSV(dst, v)
 }
 
-// ParseCSV reads one row of serving CSV, the inverse of AppendCSV. An error
-// names the column; it never repeats a value.
+// ParseCSV reads one row of serving CSV, the inverse of AppendCSV. An error names
+// the column and does not repeat a value.
 func (s *Schema) ParseCSV(row []byte) (Vector, error) {
 	v := make(Vector, 0, len(s.columns))
 	for rest, more := row, true; more; {
 		var cell []byte
 		cell, rest, more = bytes.Cut(rest, []byte{','})
 		if len(v) == len(s.columns) {
-			return nil, fmt.Errorf("%d columns are due, and there are more", len(s.columns))
+			return nil, fmt.Errorf("the row must have %d columns, it has more", len(s.columns))
 		}
 		x, ok, finite := parseNumber(string(bytes.TrimSpace(cell)))
 		if !ok || !finite {
@@ -78,7 +78,7 @@ func (s *Schema) ParseCSV(row []byte) (Vector, error) {
 		v = append(v, x)
 	}
 	if len(v) != len(s.columns) {
-		return nil, fmt.Errorf("%d columns are due, and there are %d", len(s.columns), len(v))
+		return nil, fmt.Errorf("the row must have %d columns, it has %d", len(s.columns), len(v))
 	}
 	return v, nil
 }

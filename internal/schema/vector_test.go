@@ -41,9 +41,9 @@ func TestParseCSVFaults(t *testing.T) {
 	s := parse(t, withFeatures("  - {name: a, type: number}", "  - {name: b, type: category, values: [x, y]}"))
 	for row, want := range map[string]string{
 		"":                "column 1 (a) is not a finite number",
-		"1,0":             "3 columns are due, and there are 2",
-		"1,0,1,":          "3 columns are due, and there are more",
-		"1,0,1,1":         "3 columns are due, and there are more",
+		"1,0":             "the row must have 3 columns, it has 2",
+		"1,0,1,":          "the row must have 3 columns, it has more",
+		"1,0,1,1":         "the row must have 3 columns, it has more",
 		"1,,1":            "column 2 (b=x) is not a finite number",
 		"1,0,secret":      "column 3 (b=y) is not a finite number",
 		"NaN,0,1":         "column 1 (a) is not a finite number",
