@@ -18,6 +18,7 @@
 //	internal/admission   what keeps it steady: the limit on requests of apps
 //	internal/callctx     what a context carries to a call of the model; its deadline
 //	internal/failure     kinds of errors, violations by field, ids
+//	internal/outage      a failure that lasts is logged when it begins and when it ends
 //	internal/idempotency keys under which a request is handled once
 //	internal/modelswap   renewals: the steps, the engine that runs them, the gate
 //	internal/learn       models trained in Go: logistic regression, boosted trees
@@ -69,7 +70,9 @@
 //	schema      ──► failure
 //	wire        ──► callctx
 //	callctx     ──► failure
-//	failure, learn, secrets, audit, datadir, http1 ──► none of these
+//	failure, outage, learn, secrets, audit, datadir, http1 ──► none of these
+//
+// The list leaves out outage: every package that logs a lasting failure imports it.
 //
 // # One request
 //

@@ -24,30 +24,31 @@ var mayImport = map[string][]string{
 	".": {}, // the overview and openapi.yaml
 
 	"cmd/gateway": {".", "api", "api/client", "internal/aws", "internal/sandbox", "internal/datadir", "internal/local", "internal/store", "internal/outbox", "internal/demo",
-		"internal/httpserver", "internal/admission", "internal/audit", "internal/scoring", "internal/modelswap", "internal/idempotency", "internal/export", "internal/learn", "internal/secrets", "internal/tracing", "internal/predict", "internal/schema", "internal/callctx", "internal/failure"},
+		"internal/httpserver", "internal/admission", "internal/audit", "internal/scoring", "internal/modelswap", "internal/idempotency", "internal/export", "internal/learn", "internal/secrets", "internal/tracing", "internal/predict", "internal/schema", "internal/callctx", "internal/outage", "internal/failure"},
 	"api/client": {"api", "internal/audit", "internal/modelswap", "internal/predict"},
-	"api":        {"internal/admission", "internal/audit", "internal/modelswap", "internal/idempotency", "internal/predict", "internal/schema", "internal/callctx", "internal/failure"},
+	"api":        {"internal/admission", "internal/audit", "internal/modelswap", "internal/idempotency", "internal/predict", "internal/schema", "internal/callctx", "internal/outage", "internal/failure"},
 
-	"internal/aws":       {"internal/aws/wire", "internal/modelswap", "internal/export", "internal/learn", "internal/secrets", "internal/predict", "internal/schema", "internal/callctx", "internal/failure"},
+	"internal/aws":       {"internal/aws/wire", "internal/modelswap", "internal/export", "internal/learn", "internal/secrets", "internal/predict", "internal/schema", "internal/callctx", "internal/outage", "internal/failure"},
 	"internal/audit":     {},
 	"internal/datadir":   {},
-	"internal/local":     {"internal/datadir", "internal/modelswap", "internal/export", "internal/learn", "internal/secrets", "internal/predict", "internal/schema", "internal/failure"},
+	"internal/local":     {"internal/datadir", "internal/modelswap", "internal/export", "internal/learn", "internal/secrets", "internal/predict", "internal/schema", "internal/outage", "internal/failure"},
 	"internal/store":     {"internal/audit", "internal/modelswap", "internal/idempotency", "internal/learn", "internal/predict", "internal/failure"},
-	"internal/outbox":    {"internal/datadir", "internal/predict", "internal/failure"},
-	"internal/tracing":   {"internal/modelswap", "internal/predict", "internal/schema", "internal/callctx", "internal/failure"},
-	"internal/modelswap": {"internal/export", "internal/learn", "internal/predict", "internal/schema", "internal/failure"},
+	"internal/outbox":    {"internal/datadir", "internal/predict", "internal/outage", "internal/failure"},
+	"internal/tracing":   {"internal/modelswap", "internal/predict", "internal/schema", "internal/callctx", "internal/outage", "internal/failure"},
+	"internal/modelswap": {"internal/export", "internal/learn", "internal/predict", "internal/schema", "internal/outage", "internal/failure"},
 	"internal/export":    {"internal/predict", "internal/schema", "internal/failure"},
 	"internal/demo":      {"internal/predict", "internal/schema"},
 
 	"internal/admission":   {"internal/failure"},
 	"internal/scoring":     {"internal/predict", "internal/schema", "internal/callctx", "internal/failure"},
-	"internal/idempotency": {"internal/failure"},
+	"internal/idempotency": {"internal/outage", "internal/failure"},
 
-	"internal/predict": {"internal/schema", "internal/callctx", "internal/failure"},
+	"internal/predict": {"internal/schema", "internal/callctx", "internal/outage", "internal/failure"},
 	"internal/schema":  {"internal/failure"},
 	"internal/callctx": {"internal/failure"},
 	"internal/failure": {},
-	"internal/secrets": {},
+	"internal/outage":  {},
+	"internal/secrets": {"internal/outage"},
 	"internal/learn":   {},
 
 	"internal/aws/wire": {"internal/callctx"}, // HTTP/1.1 and signatures by hand; no SDK
@@ -123,7 +124,7 @@ func TestImportsCanFail(t *testing.T) {
 	tests := []struct {
 		name, pkg, imports, want string
 	}{
-		{"a lower package imports a higher one", "internal/predict", "gateway/api", "may import only internal/schema, internal/callctx, internal/failure"},
+		{"a lower package imports a higher one", "internal/predict", "gateway/api", "may import only internal/schema, internal/callctx, internal/outage, internal/failure"},
 		{"siblings import each other", "internal/local", "gateway/internal/store", "may import only internal/datadir, internal/modelswap,"},
 		{"a package imports a suite", "internal/store", "gateway/internal/predict/predicttest", "may import only"},
 		{"a library is used elsewhere", "internal/local", "modernc.org/sqlite", "only internal/store may import modernc.org/sqlite"},

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"gateway/internal/failure"
+	"gateway/internal/outage"
 )
 
 // Dependency is something that predictions need. Check says whether it works;
@@ -66,16 +67,14 @@ type readiness struct {
 // under way touches it.
 type watched struct {
 	Dependency
-	state   string
-	since   time.Time
-	err     error      // why it is not ok
+	checks  outage.Outage
 	pending chan error // a check that has not returned; it is not begun again
 }
 
 func newReadiness(deps []Dependency, log *slog.Logger) *readiness {
 	r := &readiness{log: log}
 	for _, d := range deps {
-		r.deps = append(r.deps, &watched{Dependency: d, state: stateOK})
+		r.deps = append(r.deps, &watched{Dependency: d})
 	}
 	return r
 }
@@ -119,14 +118,10 @@ func (r *readiness) look(ctx context.Context, flight chan struct{}) {
 	all.Wait()
 	now := Readiness{Status: stateOK, Dependencies: make(map[string]Condition, len(r.deps))}
 	for _, d := range r.deps {
-		c := Condition{State: d.state}
-		if d.state != stateOK {
-			since := d.since
-			c.Since, c.Reason, c.Detail, c.public = &since, reasonOf(d.err), d.err.Error(), publicDetail(d.err)
-		}
+		c := d.condition()
 		now.Dependencies[d.Name] = c
-		if d.state == stateUnavailable || now.Status == stateOK {
-			now.Status = d.state
+		if c.State == stateUnavailable || now.Status == stateOK {
+			now.Status = c.State
 		}
 	}
 	r.mu.Lock()
@@ -135,28 +130,37 @@ func (r *readiness) look(ctx context.Context, flight chan struct{}) {
 	close(flight)
 }
 
+// look checks the dependency. It logs when checks begin to fail, when they fail for
+// another reason, and when they succeed again.
 func (d *watched) look(ctx context.Context, log *slog.Logger) {
+	before := d.checks.Err()
 	err := d.check(ctx)
-	state := stateOK
-	switch {
-	case err != nil && d.Required:
-		state = stateUnavailable
-	case err != nil:
-		state = stateDegraded
-	}
-	before := d.err
-	d.err = err
-	if state == d.state && reasonOf(err) == reasonOf(before) {
+	if err == nil {
+		d.checks.Succeeded(log.Info, "a dependency works again", "dependency", d.Name)
 		return
 	}
-	if state != d.state {
-		d.state, d.since = state, time.Now().UTC().Truncate(time.Millisecond)
+	const failed = "a dependency failed; the next request for readiness checks it again"
+	begun := d.checks.Failed(log.Error, err, failed, "dependency", d.Name, "state", d.failedState())
+	if !begun && reasonOf(err) != reasonOf(before) {
+		log.Error(failed, "dependency", d.Name, "state", d.failedState(), "error", err)
 	}
-	if err != nil {
-		log.Error("a dependency failed", "dependency", d.Name, "state", state, "error", err)
-		return
+}
+
+// failedState is the state of the dependency when a check fails.
+func (d *watched) failedState() string {
+	if d.Required {
+		return stateUnavailable
 	}
-	log.Info("a dependency works again", "dependency", d.Name)
+	return stateDegraded
+}
+
+func (d *watched) condition() Condition {
+	err := d.checks.Err()
+	if err == nil {
+		return Condition{State: stateOK}
+	}
+	since := d.checks.Since()
+	return Condition{State: d.failedState(), Since: &since, Reason: reasonOf(err), Detail: err.Error(), public: publicDetail(err)}
 }
 
 // reasonOf is the kind of a failure in one word, where the error has it.

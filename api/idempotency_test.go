@@ -400,7 +400,7 @@ func TestNoRenewalWithoutAStoreOfKeys(t *testing.T) {
 	if len(b.swap.renewals) > 0 {
 		t.Error("a renewal was made that a repetition would not find")
 	}
-	b.logs.await(t, `"msg":"the store of idempotency keys does not answer"`)
+	b.logs.await(t, `"msg":"the store of idempotency keys does not answer`)
 }
 
 // failingKeys is a store of keys that cannot be reached.

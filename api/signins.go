@@ -12,6 +12,7 @@ import (
 
 	"gateway/internal/audit"
 	"gateway/internal/failure"
+	"gateway/internal/outage"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/prometheus/client_golang/prometheus"
@@ -210,7 +211,7 @@ func (s *SignIns) Run(ctx context.Context) {
 	remove := time.NewTicker(signInWindow)
 	defer remove.Stop()
 	var flush <-chan time.Time // nil while there is nothing to write
-	failing := false
+	var writes outage.Outage
 	for ended := false; !ended; {
 		select {
 		case <-ctx.Done():
@@ -230,13 +231,8 @@ func (s *SignIns) Run(ctx context.Context) {
 		if err != nil {
 			flush = time.After(signInFlush)
 		}
-		if failing != (err != nil) {
-			if failing = err != nil; failing {
-				s.log.Error("cannot write failed sign-ins to the audit log; they are kept in memory and written later", "error", err)
-			} else {
-				s.log.Info("failed sign-ins are written to the audit log again")
-			}
-		}
+		writes.Record(s.log, err, "cannot write failed sign-ins to the audit log; they are kept in memory and written later",
+			"failed sign-ins are written to the audit log again")
 	}
 }
 

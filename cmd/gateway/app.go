@@ -203,7 +203,7 @@ func (a *app) serve(ctx context.Context) error {
 	background.Go(func() { a.signIns.Run(work) })
 	background.Go(func() { a.components.outbox.Run(work) })
 	background.Go(func() { retain(work, a.components.store, time.Duration(a.cfg.Ledger.Retention), a.log) })
-	background.Go(func() { a.components.follow(work, a.modelFollowed) })
+	background.Go(func() { a.components.follow(work, a.log) })
 
 	failed := make(chan error, len(a.servers))
 	for _, server := range a.servers {
@@ -237,14 +237,6 @@ func (a *app) drainOutbox(ctx context.Context) {
 	if rows := a.components.outbox.Stats().Rows; rows > 0 {
 		a.log.Warn("predictions stay in the outbox until the next start", "rows", rows, "error", err)
 	}
-}
-
-func (a *app) modelFollowed(err error) {
-	if err != nil {
-		a.log.Error("the model that is to serve cannot be read or loaded; the one that serves goes on, and it is tried again", "error", err)
-		return
-	}
-	a.log.Info("the model that is to serve can be read and loaded again")
 }
 
 // stopServers turns readiness off and stops the servers without dropping a

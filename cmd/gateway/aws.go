@@ -55,7 +55,7 @@ func openAWS(ctx context.Context, cfg Config, p *components, log *slog.Logger) (
 			Strategy: aws.Strategy(cfg.Deploy.Strategy), Alarms: cfg.Deploy.Alarms,
 		}, aws.Timing{Poll: cfg.RenewalPoll}, log),
 		remote: remote, noRetriesWhile: api.NoRetriesWhile,
-		follow: func(ctx context.Context, failed func(error)) { endpoint.Follow(ctx, followEndpoint, failed) },
+		follow: func(ctx context.Context, log *slog.Logger) { endpoint.Follow(ctx, followEndpoint, log) },
 		poll:   cfg.RenewalPoll,
 	}
 	if cfg.CustomersTable == "" {

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"gateway/internal/datadir"
+	"gateway/internal/outage"
 	"gateway/internal/secrets"
 	"gateway/internal/store"
 )
@@ -86,21 +87,17 @@ const (
 
 // awaitPostgres opens the database, and waits while it does not answer.
 func awaitPostgres(ctx context.Context, cfg Config, connector *store.Connector, log *slog.Logger) (*store.Store, error) {
-	var since time.Time // when the first attempt failed
+	var opens outage.Outage
 	for wait := databaseWait; ; wait = min(2*wait, maxDatabaseWait) {
 		s, err := store.OpenPostgres(ctx, connector, store.PostgresOptions{Lifetime: cfg.dbLifetime})
 		if !store.Unavailable(err) || ctx.Err() != nil {
-			if err == nil && !since.IsZero() {
-				log.Info("the database answers; the start goes on", "waited", time.Since(since).Round(time.Millisecond))
+			if err == nil {
+				opens.Succeeded(log.Info, "the database answers; the start goes on")
 			}
 			return s, err
 		}
-		if since.IsZero() {
-			since = time.Now()
-			log.Error("waiting for the database, which does not answer; it is tried again until it does", "error", err)
-			if cfg.waiting != nil {
-				cfg.waiting()
-			}
+		if opens.Failed(log.Error, err, "the database does not answer; the start waits and tries again") && cfg.waiting != nil {
+			cfg.waiting()
 		}
 		select {
 		case <-time.After(wait):

@@ -79,7 +79,7 @@ func TestAStartWaitsForTheDatabase(t *testing.T) {
 		t.Error(err)
 	}
 	logs := o.logs.String()
-	if strings.Count(logs, "waiting for the database") != 1 || strings.Count(logs, "the database answers") != 1 {
+	if strings.Count(logs, "the database does not answer; the start waits") != 1 || strings.Count(logs, "the database answers") != 1 {
 		t.Errorf("the log does not say once that it waited, and once that it need not any more: %s", logs)
 	}
 }

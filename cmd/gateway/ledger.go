@@ -12,6 +12,7 @@ import (
 
 	"gateway/internal/datadir"
 	"gateway/internal/modelswap"
+	"gateway/internal/outage"
 	"gateway/internal/outbox"
 	"gateway/internal/predict"
 	"gateway/internal/secrets"
@@ -118,7 +119,7 @@ func retain(ctx context.Context, ledger *store.Store, age time.Duration, log *sl
 	if age == 0 {
 		return
 	}
-	failing := false
+	var removals outage.Outage
 	wait := time.NewTimer(0)
 	defer wait.Stop()
 	for total := int64(0); ; {
@@ -129,18 +130,19 @@ func retain(ctx context.Context, ledger *store.Store, age time.Duration, log *sl
 		}
 		removed, err := removeOld(ctx, ledger, age)
 		total += removed
-		switch {
-		case ctx.Err() != nil:
+		if ctx.Err() != nil {
 			return
+		}
+		removals.Record(log, err, "cannot remove old predictions from the ledger; trying again every "+retainEvery.String(),
+			"old predictions can be removed from the ledger again")
+		switch {
 		case err == nil && removed > retainRows/2: // a few may be younger than their ids
 			wait.Reset(retainPause)
 			continue
-		case err != nil && !failing:
-			log.Error("old predictions cannot be removed from the ledger; it will be tried again", "error", err)
 		case err == nil && total > 0:
 			log.Info("removed old predictions from the ledger", "rows", total, "older_than", age)
 		}
-		failing, total = err != nil, 0
+		total = 0
 		wait.Reset(retainEvery)
 	}
 }

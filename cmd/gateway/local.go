@@ -52,9 +52,8 @@ type backEnd struct {
 	// count counts the customers. What the platform does not count is
 	// unknownCount.
 	count func(context.Context) (store.Counts, error)
-	// follow keeps up, until ctx ends, with which model serves. failed is told
-	// when that begins to fail, with nil when it works again.
-	follow func(ctx context.Context, failed func(error))
+	// follow keeps up, until ctx ends, with which model serves.
+	follow func(ctx context.Context, log *slog.Logger)
 	// remote is the chain before the endpoint, the same as scorer. Nil, as the
 	// next: the model is in this process.
 	remote *scoring.Chain
@@ -206,8 +205,8 @@ func openLocal(ctx context.Context, cfg Config, p *components, log *slog.Logger)
 		customers: p.store,
 		ledger:    p.store,
 		count:     p.store.CountCustomers,
-		follow: func(ctx context.Context, failed func(error)) {
-			deployer.Follow(ctx, followEvery, failed)
+		follow: func(ctx context.Context, log *slog.Logger) {
+			deployer.Follow(ctx, followEvery, log)
 		},
 	}, nil
 }

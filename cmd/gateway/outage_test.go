@@ -41,7 +41,7 @@ func TestTheStartWaitsForSecretsManager(t *testing.T) {
 			}()
 			eventually(t, "it asks, and waits", func() bool {
 				reads, _ := stand.Reads()
-				return reads > 0 && (says == "" || strings.Contains(logs.String(), "waiting for a secret"))
+				return reads > 0 && (says == "" || strings.Contains(logs.String(), "cannot read a secret"))
 			})
 			select {
 			case err := <-started:
@@ -74,7 +74,7 @@ func TestAStartThatWaitsCanBeEnded(t *testing.T) {
 	t.Setenv("GATEWAY_ADDR", addr)
 	t.Setenv("GATEWAY_ADMIN_SECRET_ID", "tokens")
 	cmd, output := process(t, nil, "serve")
-	eventually(t, "it waits", func() bool { return strings.Contains(output.String(), "waiting for a secret") })
+	eventually(t, "it waits", func() bool { return strings.Contains(output.String(), "cannot read a secret") })
 	for path, want := range map[string]int{"/livez": 200, "/readyz": 503, "/healthz": 503, "/predict": 503, "/admin/status": 503} {
 		res, err := http.Get("http://" + addr + path)
 		if err != nil {

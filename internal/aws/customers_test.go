@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -63,7 +62,7 @@ func (s *stand) customers(schema *schema.Schema) tableAndLedger {
 	s.t.Helper()
 	c, err := OpenCustomers(s.t.Context(), s.api, table, schema)
 	s.must(err)
-	return tableAndLedger{c, NewLabels(openStore(s.t), c, slog.New(slog.DiscardHandler))}
+	return tableAndLedger{c, NewLabels(openStore(s.t), c, s.log())}
 }
 
 func (s *stand) item(id string) map[string]types.AttributeValue {
@@ -342,6 +341,7 @@ func TestALabelThatTheTableDidNotTakeComesBeforeTheNextExport(t *testing.T) {
 			t.Fatalf("got %+v, %v", m, err)
 		}
 	}
+	s.logged(`level=WARN msg="cannot write labels`, "AccessDeniedException")
 	exporter := NewExporter(s.api, s.files, table, c.Labels)
 	if err := exporter.StartExport(t.Context(), "renewal-1"); err == nil || s.Count("ExportTableToPointInTime") != 0 {
 		t.Errorf("an export began without the labels (%v)", err)
@@ -371,4 +371,9 @@ func TestALabelThatTheTableDidNotTakeComesBeforeTheNextExport(t *testing.T) {
 			t.Errorf("in the table that was made anew item %d is %v", i, item)
 		}
 	}
+	for range 2 {
+		_, err = c.RecordOutcomes(t.Context(), []predict.Outcome{{CustomerID: "0", Label: 1, ObservedAt: time.Now()}})
+		s.must(err)
+	}
+	s.logged("labels are written to the customers' table again", "failed_for=")
 }

@@ -3,6 +3,7 @@ package aws
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"sync/atomic"
@@ -14,6 +15,7 @@ import (
 
 	"gateway/internal/failure"
 	"gateway/internal/learn"
+	"gateway/internal/outage"
 	"gateway/internal/schema"
 )
 
@@ -343,11 +345,11 @@ func tags(values map[string]string) []types.Tag {
 	return out
 }
 
-// Follow looks at the endpoint again and again until ctx ends: at once while it
-// changes, else every so often. failed is told when looking begins to fail,
-// and with nil when it works again.
-func (e *Endpoint) Follow(ctx context.Context, every time.Duration, failed func(error)) {
-	failing := false
+// Follow keeps the state of the endpoint up to date until ctx ends. It describes
+// the endpoint at the given interval, while it changes each second. While that
+// fails, predictions use the last known state.
+func (e *Endpoint) Follow(ctx context.Context, every time.Duration, log *slog.Logger) {
+	var looks outage.Outage
 	for {
 		wait := every
 		look, cancel := context.WithTimeout(ctx, lookTime)
@@ -356,9 +358,9 @@ func (e *Endpoint) Follow(ctx context.Context, every time.Duration, failed func(
 		if v != nil && v.changing() {
 			wait = min(every, lookChanging)
 		}
-		if (err != nil) != failing && ctx.Err() == nil {
-			failing = err != nil
-			failed(err)
+		if ctx.Err() == nil {
+			looks.Record(log, err, "cannot describe the endpoint; predictions use its last known state; trying again",
+				"the endpoint can be described again")
 		}
 		select {
 		case <-ctx.Done():

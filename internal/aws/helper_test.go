@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -55,6 +57,45 @@ type stand struct {
 	trainer  *Trainer
 	deployer *Deployer
 	hosting  HostingSettings
+	logs     *lockedBuffer
+}
+
+// lockedBuffer is what a log has written.
+type lockedBuffer struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+func (s *stand) log() *slog.Logger { return slog.New(slog.NewTextHandler(s.logs, nil)) }
+
+// lines returns how many lines of the log have all of parts.
+func (s *stand) lines(parts ...string) (n int) {
+	for line := range strings.Lines(s.logs.String()) {
+		if !slices.ContainsFunc(parts, func(part string) bool { return !strings.Contains(line, part) }) {
+			n++
+		}
+	}
+	return n
+}
+
+// logged checks that one line of the log has all of parts.
+func (s *stand) logged(parts ...string) {
+	s.t.Helper()
+	if n := s.lines(parts...); n != 1 {
+		s.t.Errorf("%d lines of the log have %q, want 1:\n%s", n, parts, s.logs)
+	}
 }
 
 func start(t *testing.T) *stand {
@@ -65,7 +106,7 @@ func start(t *testing.T) *stand {
 func startWith(t *testing.T, schema string, o sandbox.Options) *stand {
 	t.Helper()
 	o.Buckets = append(o.Buckets, bucket)
-	s := &stand{Server: sandbox.Start(t, o), t: t, schema: parseSchema(t, schema)}
+	s := &stand{Server: sandbox.Start(t, o), t: t, schema: parseSchema(t, schema), logs: &lockedBuffer{}}
 	s.api = s.clients()
 	s.hosting = HostingSettings{Role: sandbox.Role, InstanceType: "ml.m5.large", InstanceCount: 1, Strategy: AllAtOnce}
 	s.wire(s.schema)

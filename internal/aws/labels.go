@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"gateway/internal/export"
+	"gateway/internal/outage"
 	"gateway/internal/predict"
 )
 
@@ -44,6 +45,7 @@ type Labels struct {
 	outcomes  Outcomes
 	customers *Customers
 	log       *slog.Logger
+	writes    outage.Outage // of labels to the table
 }
 
 // NewLabels puts the ledger and the table together.
@@ -78,8 +80,11 @@ func (l *Labels) RecordOutcomes(ctx context.Context, outcomes []predict.Outcome)
 	if err == nil {
 		err = l.push(ctx, labels)
 	}
-	if err != nil {
-		l.log.Warn("labels were not set in the customers' table; they will be before the next export", "labels", len(ids), "error", err)
+	switch {
+	case err != nil:
+		l.writes.Failed(l.log.Warn, err, "cannot write labels to the customers' table; the next export writes them first", "labels", len(ids))
+	case len(labels) > 0:
+		l.writes.Succeeded(l.log.Info, "labels are written to the customers' table again")
 	}
 	return matches, nil
 }

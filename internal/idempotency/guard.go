@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"gateway/internal/failure"
+	"gateway/internal/outage"
 )
 
 // ErrReused is returned for a key that another request has already.
@@ -50,8 +51,9 @@ type Guard struct {
 	log     *slog.Logger
 	metrics *metrics
 	usage   *usage
-	faults  atomic.Int64 // of the store, since it last answered
-	skip    atomic.Int64 // until when those who can do without do not ask it, in Unix nanoseconds
+	calls   outage.Outage // of the store
+	faults  atomic.Int64  // of the store, since it last answered
+	skip    atomic.Int64  // until when those who can do without do not ask it, in Unix nanoseconds
 }
 
 // New makes a guard. Its metrics are registered with reg.
@@ -210,27 +212,24 @@ func (g *Guard) release(ctx context.Context, r *Request, token string, limits Li
 	})
 }
 
-// ask asks the store, and notes when it begins to fail and when it is back. Its
-// errors match ErrUnavailable, unless ctx ended first.
-func (g *Guard) ask(ctx context.Context, most time.Duration, operation string, question func(ctx context.Context) error) error {
-	bounded, cancel := context.WithTimeout(ctx, most)
+// ask calls the store, within limit, and logs when calls begin to fail and when they
+// succeed again. Its errors match ErrUnavailable, unless ctx ended first.
+func (g *Guard) ask(ctx context.Context, limit time.Duration, operation string, question func(ctx context.Context) error) error {
+	bounded, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	err := question(bounded)
 	switch {
 	case err == nil:
-		if g.faults.Swap(0) > 0 {
-			g.log.Info("the store of idempotency keys answers again")
+		if g.calls.Succeeded(g.log.Info, "the store of idempotency keys answers again") {
+			g.faults.Store(0)
 		}
 		return nil
 	case ctx.Err() != nil:
 		return ctx.Err()
 	}
-	n := g.faults.Add(1)
-	if n >= skipAfter {
+	if g.faults.Add(1) >= skipAfter {
 		g.skip.Store(time.Now().Add(skipTime).UnixNano())
 	}
-	if n == 1 {
-		g.log.Error("the store of idempotency keys does not answer", "operation", operation, "error", err)
-	}
+	g.calls.Failed(g.log.Error, err, "the store of idempotency keys does not answer; predictions and outcomes are handled without their keys, other requests with a key are refused", "operation", operation)
 	return errors.Join(ErrUnavailable, err)
 }

@@ -5,11 +5,13 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"sync"
 	"time"
 
 	"gateway/internal/learn"
 	"gateway/internal/modelswap"
+	"gateway/internal/outage"
 	"gateway/internal/schema"
 )
 
@@ -92,23 +94,21 @@ func (d *Deployer) Restore(ctx context.Context) (string, error) {
 }
 
 // Follow looks, until ctx ends, which model the database names, and puts it
-// into service here where another process has changed it. failed is told when
-// looking begins to fail, with nil when it works again; the model that serves
-// goes on serving meanwhile.
-func (d *Deployer) Follow(ctx context.Context, every time.Duration, failed func(error)) {
+// into service here where another process has changed it. While that fails, the
+// model that serves goes on serving.
+func (d *Deployer) Follow(ctx context.Context, every time.Duration, log *slog.Logger) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	failing := false
+	var looks outage.Outage
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		err := d.catchUp(ctx)
-		if (err != nil) != failing && ctx.Err() == nil {
-			failing = err != nil
-			failed(err)
+		if err := d.catchUp(ctx); ctx.Err() == nil {
+			looks.Record(log, err, "cannot read or load the model that the database names; the present model goes on serving; trying again",
+				"the model that the database names can be read and loaded again")
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -291,8 +292,8 @@ func TestAModelThatAnotherProcessDeploysServesHereToo(t *testing.T) {
 	follower := local.NewDeployer(store, files.FS(ctx), "e", s, here)
 	followed, stop := context.WithCancel(ctx)
 	t.Cleanup(stop)
-	faults := make(chan error, 10)
-	go follower.Follow(followed, time.Millisecond, func(err error) { faults <- err })
+	logged := make(lines, 10)
+	go follower.Follow(followed, time.Millisecond, slog.New(slog.NewTextHandler(logged, nil)))
 	row := make(schema.Vector, s.Width())
 	for _, name := range []string{"one", "two"} {
 		job := training(t, files, name)
@@ -313,16 +314,24 @@ func TestAModelThatAnotherProcessDeploysServesHereToo(t *testing.T) {
 		}
 		tick.Stop()
 	}
-	// A store that fails is told once; the model goes on serving.
+	// A store that fails is logged once; the model goes on serving.
 	store.fail(errors.New("the database is gone"))
-	if err := <-faults; err == nil {
-		t.Error("a failing store was not told")
+	if line := <-logged; !strings.Contains(line, `level=ERROR msg="cannot read or load the model`) || !strings.Contains(line, `error="the database is gone"`) {
+		t.Errorf("a failing store was logged as %s", line)
 	}
 	if here.Ready(ctx) != nil {
 		t.Error("the model no longer serves")
 	}
 	store.fail(nil)
-	if err := <-faults; err != nil {
-		t.Errorf("the end of the failure was told as %v", err)
+	if line := <-logged; !strings.Contains(line, "can be read and loaded again") || !strings.Contains(line, "failed_for=") {
+		t.Errorf("the end of the failure was logged as %s", line)
 	}
+}
+
+// lines receives the lines of a log.
+type lines chan string
+
+func (l lines) Write(p []byte) (int, error) {
+	l <- string(p)
+	return len(p), nil
 }

@@ -178,11 +178,9 @@ func ramp(full, low, fuller, high float64) float64 {
 // tick is what Run does each second besides draining.
 func (o *Outbox) tick(ctx context.Context) {
 	if o.options.Sync == Interval {
-		switch flushed, err := o.journal.flushNow(); {
-		case err != nil:
-			o.unflushed.set(true, err)
-		case flushed:
-			o.unflushed.set(false, nil)
+		if flushed, err := o.journal.flushNow(); flushed || err != nil {
+			o.flushes.Record(o.log, err, "cannot flush the outbox; a power cut would lose the rows that the database does not have; trying again",
+				"rows of the outbox are flushed again")
 		}
 	}
 	o.settle(ctx)
@@ -216,15 +214,19 @@ func (o *Outbox) settle(ctx context.Context) {
 	if !o.journal.unsettled() {
 		return
 	}
+	o.removals.Record(o.log, o.removeDrained(ctx), "cannot remove drained rows from the outbox; they are kept; trying again",
+		"drained rows are removed from the outbox again")
+}
+
+func (o *Outbox) removeDrained(ctx context.Context) error {
 	if o.inside() {
 		ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 		defer cancel()
 		if err := o.options.Flush(ctx); err != nil {
-			o.kept.set(true, err)
-			return
+			return err
 		}
 	}
-	o.kept.note(o.journal.settle())
+	return o.journal.settle()
 }
 
 // store drains one batch of at most rows rows, and returns how many it had.
@@ -369,10 +371,8 @@ func (o *Outbox) failed(ctx context.Context, err error) time.Duration {
 		return 0 // the drainer is stopping
 	}
 	o.metrics.drainFailures.Inc()
-	if o.failing.CompareAndSwap(0, time.Now().UnixMicro()) {
-		l := o.journal.level()
-		o.log.Error("cannot drain the outbox; predictions go on", "rows", l.rows, "bytes", l.bytes, "error", err)
-	}
+	l := o.journal.level()
+	o.drains.Failed(o.log.Error, err, "cannot drain the outbox to the database; predictions are still recorded in it; trying again", "rows", l.rows, "bytes", l.bytes)
 	d.rows = max(1, min(d.rows, minBatch)/2)
 	pause := d.pause
 	d.pause = min(2*d.pause, maxPause)
@@ -386,11 +386,8 @@ func (o *Outbox) recovered() {
 	d.pause = minPause
 	d.rows = min(2*max(d.rows, minBatch/2), maxBatch)
 	l := o.journal.level()
-	if since := o.failing.Swap(0); since != 0 {
-		o.log.Info("the outbox is drained again", "rows", l.rows, "bytes", l.bytes,
-			"after", time.Since(time.UnixMicro(since)).Round(time.Millisecond))
-	}
+	o.drains.Succeeded(o.log.Info, "the outbox is drained again", "rows", l.rows, "bytes", l.bytes)
 	if l.bytes < o.options.MaxBytes/10*9 {
-		o.full.set(false, nil)
+		o.noteRoom()
 	}
 }

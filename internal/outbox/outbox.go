@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"gateway/internal/failure"
+	"gateway/internal/outage"
 	"gateway/internal/predict"
 )
 
@@ -88,13 +89,13 @@ type Outbox struct {
 	metrics *metrics
 	batches sync.Pool // of *batch
 
-	full      condition    // the bound is reached
-	disk      condition    // rows cannot be written
-	unflushed condition    // rows were written and cannot be flushed
-	kept      condition    // rows that the database has cannot be removed
-	failedAt  atomic.Int64 // when rows could not be written last, in microseconds
-	running   atomic.Bool  // Run does
-	failing   atomic.Int64 // since when the drain fails, in microseconds; 0: it does not
+	full     outage.Outage // the bound is reached
+	writes   outage.Outage // of rows to the disk
+	flushes  outage.Outage // of written rows
+	removals outage.Outage // of rows that the database has
+	drains   outage.Outage // to the database
+	failedAt atomic.Int64  // when rows could not be written last, in microseconds
+	running  atomic.Bool   // Run does
 
 	setAside atomic.Int64 // rows since the start
 	drain    drain
@@ -109,7 +110,6 @@ func Open(dir string, ledger predict.Ledger, options Options, log *slog.Logger, 
 	o := &Outbox{options: options, ledger: ledger, log: log}
 	o.metrics = newMetrics(reg, o)
 	o.batches.New = func() any { return new(batch) }
-	o.full.say, o.disk.say, o.unflushed.say, o.kept.say = o.sayFull, o.sayDisk, o.sayUnflushed, o.sayKept
 	o.drain = newDrain()
 	o.journal = journal{
 		dir: dir, limit: options.MaxBytes, segmentSize: min(maxSegment, options.MaxBytes/8),
@@ -137,9 +137,9 @@ func (o *Outbox) noteWrite(err error) {
 	switch {
 	case err != nil:
 		o.failedAt.Store(time.Now().UnixMicro())
-		o.disk.set(true, err)
-	case o.disk.is() && time.Since(time.UnixMicro(o.failedAt.Load())) >= calm:
-		o.disk.set(false, nil)
+		o.writes.Failed(o.log.Error, err, "cannot write to the outbox; its policy decides whether predictions are refused or not recorded", "policy", string(o.options.Policy))
+	case o.writes.Lasts() && time.Since(time.UnixMicro(o.failedAt.Load())) >= calm:
+		o.writes.Succeeded(o.log.Info, "the outbox can be written again", "dropped", o.journal.dropped.Load())
 	}
 }
 
@@ -171,7 +171,7 @@ func (o *Outbox) Append(ctx context.Context, predictions []predict.Prediction) e
 	atLimit := o.journal.atLimit.Load()
 	err := o.journal.append(b)
 	if errors.Is(err, errFull) || o.journal.atLimit.Load() != atLimit {
-		o.full.set(true, errFull) // the drainer resets it
+		o.noteFull() // the drainer notes when there is room again
 	}
 	switch {
 	case err == nil:
@@ -222,7 +222,7 @@ func (b *batch) fill(predictions []predict.Prediction) error {
 // proceeds at the pace of the database and leaves room for single predictions of
 // others. While the database is down it returns at once, and the policy decides.
 func (o *Outbox) waitForRoom(ctx context.Context) {
-	for o.running.Load() && o.failing.Load() == 0 {
+	for o.running.Load() && !o.drains.Lasts() {
 		l := o.journal.level()
 		if float64(l.bytes) <= waitFull*float64(o.options.MaxBytes) {
 			return
@@ -258,12 +258,10 @@ type Stats struct {
 // Stats returns the figures of this moment.
 func (o *Outbox) Stats() Stats {
 	l := o.journal.level()
-	s := Stats{Rows: l.rows, Bytes: l.bytes, Dropped: o.journal.dropped.Load(), SetAside: o.setAside.Load(), Damaged: l.damaged, Unread: o.journal.unread}
+	s := Stats{Rows: l.rows, Bytes: l.bytes, Dropped: o.journal.dropped.Load(), SetAside: o.setAside.Load(), Damaged: l.damaged, Unread: o.journal.unread,
+		Failing: o.drains.Since()}
 	if l.oldest != 0 {
 		s.Oldest = time.UnixMicro(l.oldest).UTC()
-	}
-	if since := o.failing.Load(); since != 0 {
-		s.Failing = time.UnixMicro(since).UTC()
 	}
 	return s
 }
@@ -273,13 +271,13 @@ var errDrain = errors.New("the database does not take the ledger's rows; they wa
 // Check returns an error while rows cannot be drained or taken in.
 func (o *Outbox) Check(context.Context) error {
 	switch {
-	case o.disk.is():
+	case o.writes.Lasts():
 		return errors.New("the disk of the outbox does not take rows")
-	case o.unflushed.is():
+	case o.flushes.Lasts():
 		return errors.New("the disk of the outbox does not flush rows")
-	case o.full.is():
+	case o.full.Lasts():
 		return errFull
-	case o.failing.Load() != 0:
+	case o.drains.Lasts():
 		return errDrain
 	}
 	return nil
@@ -300,57 +298,19 @@ func (o *Outbox) sayFinding(f finding) {
 	}
 }
 
-func (o *Outbox) sayFull(now bool, err error) {
-	switch {
-	case !now:
-		o.log.Info("the outbox has room again", "dropped", o.journal.dropped.Load())
-	case o.options.Policy == Refuse:
-		o.log.Error("the outbox is full: predictions are refused", "bytes", o.options.MaxBytes, "error", err)
-	default:
-		o.log.Error("the outbox is full: the oldest predictions are dropped", "bytes", o.options.MaxBytes, "error", err)
+// noteFull records that the bound is reached.
+func (o *Outbox) noteFull() {
+	msg := "the outbox is full; the oldest predictions are dropped until there is room"
+	if o.options.Policy == Refuse {
+		msg = "the outbox is full; predictions are refused until there is room"
 	}
+	o.full.Failed(o.log.Error, errFull, msg, "bytes", o.options.MaxBytes)
 }
 
-func (o *Outbox) sayDisk(now bool, err error) {
-	if now {
-		o.log.Error("cannot write to the outbox; the policy applies", "policy", string(o.options.Policy), "error", err)
-		return
-	}
-	o.log.Info("the outbox can be written again", "dropped", o.journal.dropped.Load())
+// noteRoom records that the outbox is well below its bound.
+func (o *Outbox) noteRoom() {
+	o.full.Succeeded(o.log.Info, "the outbox has room again", "dropped", o.journal.dropped.Load())
 }
-
-func (o *Outbox) sayUnflushed(now bool, err error) {
-	if now {
-		o.log.Error("cannot flush the outbox; a power cut would lose the rows that the database does not have", "error", err)
-		return
-	}
-	o.log.Info("rows of the outbox are flushed again")
-}
-
-func (o *Outbox) sayKept(now bool, err error) {
-	if now {
-		o.log.Error("cannot remove drained rows from the outbox; they are kept", "error", err)
-		return
-	}
-	o.log.Info("drained rows are removed from the outbox again")
-}
-
-// condition is a lasting failure that is logged when it begins and when it ends.
-type condition struct {
-	on  atomic.Bool
-	say func(now bool, err error)
-}
-
-func (c *condition) is() bool { return c.on.Load() }
-
-func (c *condition) set(now bool, err error) {
-	if c.on.Load() != now && c.on.CompareAndSwap(!now, now) {
-		c.say(now, err)
-	}
-}
-
-// note sets the condition by the result of an attempt.
-func (c *condition) note(err error) { c.set(err != nil, err) }
 
 // keepRefused appends a frame to a file in the folder of refused rows and flushes
 // it. No other segment has its number, so that it can be moved back as it is.

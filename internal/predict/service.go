@@ -9,13 +9,13 @@ import (
 	"sort"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"gateway/internal/callctx"
 	"gateway/internal/failure"
+	"gateway/internal/outage"
 	"gateway/internal/schema"
 )
 
@@ -30,8 +30,8 @@ type Service struct {
 	metrics   *metrics
 	feature   []int // encoded column → index into schema.Features
 	personal  *PersonalHash
-	scratch   sync.Pool   // of *scratch
-	unwritten atomic.Bool // the last Append failed
+	scratch   sync.Pool     // of *scratch
+	recording outage.Outage // of the ledger
 }
 
 // NewService returns a Service. It registers its metrics with reg.
@@ -307,9 +307,7 @@ func (s *Service) record(ctx context.Context, w *scratch, results []Result, answ
 	err := s.ledger.Append(ctx, w.predictions)
 	s.metrics.record.Observe(time.Since(answered).Seconds())
 	if err == nil {
-		if s.unwritten.Load() && s.unwritten.CompareAndSwap(true, false) {
-			s.log.Info("predictions are recorded again")
-		}
+		s.recording.Succeeded(s.log.Info, "predictions are recorded in the ledger again")
 		return
 	}
 	if e := (*failure.Error)(nil); errors.As(err, &e) && e.Kind == failure.Unavailable {
@@ -319,9 +317,7 @@ func (s *Service) record(ctx context.Context, w *scratch, results []Result, answ
 		return
 	}
 	s.metrics.ledgerFailures.Add(float64(len(w.at)))
-	if s.unwritten.CompareAndSwap(false, true) {
-		s.log.Error("predictions are answered without being recorded", "rows", len(w.at), "error", err)
-	}
+	s.recording.Failed(s.log.Error, err, "cannot record predictions in the ledger; they are answered without being recorded", "rows", len(w.at))
 }
 
 // reasons sums contributions by feature and returns the five largest.

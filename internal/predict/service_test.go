@@ -668,7 +668,7 @@ func TestALedgerThatFailsIsLoggedOnceAndWhenItEnds(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for text, want := range map[string]int{"answered without being recorded": 1, "recorded again": 1} {
+	for text, want := range map[string]int{"answered without being recorded": 1, "recorded in the ledger again": 1} {
 		if got := strings.Count(b.log.String(), text); got != want {
 			t.Errorf("%q is logged %d times, want %d", text, got, want)
 		}

@@ -44,7 +44,7 @@ func (r *Rotating[T]) keep() {
 	for {
 		next := shorten(r.store.o.TTL)
 		r.mu.Lock()
-		if r.failing != nil {
+		if r.reads.Lasts() {
 			next, wait = shorten(wait), min(2*wait, longestWait, r.store.o.TTL)
 		} else {
 			wait = firstWait
@@ -189,21 +189,15 @@ func (r *Rotating[T]) readPrevious(ctx context.Context, news bool) {
 	}
 }
 
-// note logs when looks begin to fail and when they work again, and nothing in
-// between. It is called with mu held.
+// note records the result of a look, and logs when looks begin to fail and when they
+// succeed again. It is called with mu held.
 func (r *Rotating[T]) note(err error) {
 	switch {
-	case r.store.ctx.Err() != nil: // we are closing: it says nothing of the source
+	case r.store.ctx.Err() != nil: // Close cancelled the read: its error says nothing about the source
 	case err == nil:
-		if r.failing != nil {
-			r.log.Info("a secret can be read again", "failed_for", time.Since(r.since).Round(time.Millisecond))
-		}
-		r.failing, r.readAt = nil, time.Now()
+		r.reads.Succeeded(r.log.Info, "a secret can be read again")
+		r.readAt = time.Now()
 	default:
-		if r.failing == nil {
-			r.since = time.Now().UTC().Truncate(time.Millisecond)
-			r.log.Error("a secret cannot be read; its last value stays in use", "version", r.current.Version, "error", err)
-		}
-		r.failing = err
+		r.reads.Failed(r.log.Error, err, "a secret cannot be read; its last value stays in use", "version", r.current.Version)
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"gateway/internal/outage"
 )
 
 // Rotating is a secret whose value changes. Its methods never return a value
@@ -24,8 +26,7 @@ type Rotating[T any] struct {
 	asked    time.Time // when pending and previous were read for After
 	accepted string    // id of the version that worked last
 	readAt   time.Time // when the source last answered
-	failing  error
-	since    time.Time // of failing
+	reads    outage.Outage
 
 	flight      *flight       // the look under way
 	notYet      time.Time     // no look may be asked for before
@@ -151,9 +152,9 @@ func (r *Rotating[T]) state() State {
 	if r.previous != nil {
 		s.Versions[Previous] = r.previous.Version
 	}
-	if r.failing != nil {
-		since := r.since
-		s.FailingSince, s.Error = &since, r.failing.Error()
+	if err := r.reads.Err(); err != nil {
+		since := r.reads.Since()
+		s.FailingSince, s.Error = &since, err.Error()
 	}
 	return s
 }

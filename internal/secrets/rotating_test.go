@@ -270,7 +270,7 @@ func TestASourceThatIsDownAtStartIsWaitedFor(t *testing.T) {
 		if took := time.Since(start); took < 10*time.Minute || took > 11*time.Minute {
 			t.Errorf("it waited for %s, want until the source was back", took)
 		}
-		if logs := b.logs.String(); strings.Count(logs, "waiting for a secret") != 1 || !strings.Contains(logs, "secret=second id=file:the-id") {
+		if logs := b.logs.String(); strings.Count(logs, "cannot read a secret") != 1 || !strings.Contains(logs, "secret=second id=file:the-id") {
 			t.Errorf("the log does not say once what it waited for: %s", logs)
 		}
 	})

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"gateway/internal/outage"
 )
 
 // Options are the settings of a Store. The zero value is a sensible one.
@@ -129,13 +131,12 @@ func Open[T any](ctx context.Context, s *Store, d Declared, parse func(Secret) (
 		place, log = d.ID, r.log
 	}
 	var last error // that was not for want of time
+	var reads outage.Outage
 	for wait := firstWait; ; wait = min(2*wait, longestWait, s.o.TTL) {
 		err := withoutID(d.ID, r.firstLook(ctx))
 		switch {
 		case err == nil:
-			if last != nil {
-				r.log.Info("the secret can be read")
-			}
+			reads.Succeeded(r.log.Info, "the secret can be read; the start goes on")
 			s.mu.Lock()
 			s.all = append(s.all, r)
 			s.mu.Unlock()
@@ -146,9 +147,7 @@ func Open[T any](ctx context.Context, s *Store, d Declared, parse func(Secret) (
 		case errors.Is(err, ErrNotFound), errors.Is(err, ErrRefused), errors.Is(err, errForm):
 			return nil, fmt.Errorf("%s: %w", place, err)
 		}
-		if last == nil {
-			log.Error("waiting for a secret that cannot be read; it is tried again until it can", "error", err)
-		}
+		reads.Failed(log.Error, err, "cannot read a secret; the start waits and tries again")
 		last = err
 		if s.o.Waiting != nil {
 			s.o.Waiting()

@@ -24,7 +24,7 @@ func TestACollectorThatFailsIsLoggedWhenItBeginsAndWhenItEnds(t *testing.T) {
 	eventually(t, "the collector has a span", func() bool { return len(b.collector.Spans()) > 0 })
 	b.sent()
 	logs := b.logs.String()
-	if strings.Count(logs, "traces cannot be sent and are lost") != 1 || strings.Count(logs, "traces can be sent again") != 1 ||
+	if strings.Count(logs, "cannot send spans to the collector; they are lost") != 1 || strings.Count(logs, "spans can be sent to the collector again") != 1 ||
 		!strings.Contains(logs, "no room") {
 		t.Errorf("the log is %s\nwant one line when it begins, and one when it ends", logs)
 	}

@@ -3,10 +3,11 @@ package tracing
 import (
 	"context"
 	"log/slog"
-	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
+	"gateway/internal/outage"
 )
 
 // exporter counts what is sent and what is lost, and logs a failure once. It
@@ -16,7 +17,7 @@ type exporter struct {
 	log     *slog.Logger
 	base    context.Context // of every export; ends when Close loses patience
 	cancel  context.CancelFunc
-	failing atomic.Bool
+	exports outage.Outage
 
 	ended, sent, failed prometheus.Counter
 }
@@ -42,16 +43,11 @@ func (e *exporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpa
 	err := e.SpanExporter.ExportSpans(ctx, spans)
 	if err != nil {
 		e.failed.Add(float64(len(spans)))
-	} else {
-		e.sent.Add(float64(len(spans)))
+		e.exports.Failed(e.log.Warn, err, "cannot send spans to the collector; they are lost")
+		return nil
 	}
-	if was := e.failing.Swap(err != nil); was != (err != nil) {
-		if err != nil {
-			e.log.Warn("traces cannot be sent and are lost", "error", err)
-		} else {
-			e.log.Info("traces can be sent again")
-		}
-	}
+	e.sent.Add(float64(len(spans)))
+	e.exports.Succeeded(e.log.Info, "spans can be sent to the collector again")
 	return nil
 }
 
