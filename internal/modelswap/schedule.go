@@ -9,6 +9,7 @@ import (
 	"github.com/robfig/cron/v3"
 
 	"gateway/internal/failure"
+	"gateway/internal/outage"
 )
 
 // Schedule starts renewals without an operator: by a cron line and by the number
@@ -34,7 +35,7 @@ type Tick struct {
 
 // keepTime starts what is due until ctx ends, and keeps the gauges up to date.
 func (e *Engine) keepTime(ctx context.Context) {
-	report := e.reporter("cannot read the retraining schedule; trying again", "the retraining schedule can be read again")
+	var schedule outage.Outage
 	tick := time.NewTicker(idle)
 	defer tick.Stop()
 	set := e.opts.ManualOnly
@@ -53,7 +54,9 @@ func (e *Engine) keepTime(ctx context.Context) {
 		if looks%measureEvery == 0 {
 			err = errors.Join(err, e.measureState(ctx))
 		}
-		report(ctx, err)
+		if ctx.Err() == nil {
+			schedule.Record(e.log, err, "cannot read the retraining schedule; trying again", "the retraining schedule can be read again")
+		}
 		select {
 		case <-ctx.Done():
 			return

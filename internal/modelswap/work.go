@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"gateway/internal/outage"
 )
 
 // Bounds of the lease. A process that dies holds its renewal for at most
@@ -30,13 +32,15 @@ func (e *Engine) Run(ctx context.Context) {
 	var clock sync.WaitGroup
 	defer clock.Wait()
 	clock.Go(func() { e.keepTime(ctx) })
-	report := e.reporter("the renewal's record cannot be read or saved", "the renewal's record can be read and saved again")
+	var records outage.Outage
 	for ctx.Err() == nil {
 		r, err := e.ports.Renewals.ClaimRenewal(ctx, e.opts.Owner, e.opts.Schema.Fingerprint(), leaseTime)
 		if err == nil && r != nil {
 			err = e.work(ctx, r)
 		}
-		report(ctx, err)
+		if ctx.Err() == nil {
+			records.Record(e.log, err, "cannot read or save the records of renewals; trying again", "the records of renewals can be read and saved again")
+		}
 		if r != nil && err == nil {
 			continue // there may be more to do
 		}
@@ -45,22 +49,6 @@ func (e *Engine) Run(ctx context.Context) {
 		case <-e.wake:
 		case <-time.After(idle):
 		}
-	}
-}
-
-// reporter logs a lasting failure when it begins and when it ends.
-func (e *Engine) reporter(begins, ends string) func(context.Context, error) {
-	failing := false
-	return func(ctx context.Context, err error) {
-		if ctx.Err() != nil || (err != nil) == failing {
-			return
-		}
-		failing = err != nil
-		if failing {
-			e.log.Error(begins, "error", err)
-			return
-		}
-		e.log.Info(ends)
 	}
 }
 
