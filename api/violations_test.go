@@ -69,7 +69,7 @@ func TestTheItemsOfAListShareTheViolationsThatAreListed(t *testing.T) {
 		{"outcomes", `5`, 1},
 		{"predictions", `{}`, 1},
 		{"predictions", `{"age":34}`, 16},
-		{"predictions", `{"age":-1}`, 1},
+		{"predictions", `{"age":-1}`, 17},
 		{"predictions", `{"a":0}`, 1},
 		{"predictions", `5`, 1},
 	} {
@@ -128,5 +128,38 @@ func TestARowOfAStreamListsTheFirstViolations(t *testing.T) {
 	}
 	if p := b.do("POST", "/predict/batch", header.String()+"x\n1\n", "Content-Type: text/csv").problem(422); len(p.Errors) != 100 || p.ErrorsOmitted < 501 {
 		t.Errorf("a header: %d errors are listed and %d are not", len(p.Errors), p.ErrorsOmitted)
+	}
+}
+
+// Also where all features that a caller gave are wrong, those that it did not
+// give are named.
+func TestMissingFeaturesAreNamedBesideWrongOnes(t *testing.T) {
+	b := setup(t)
+	item := func(a answer) api.Problem {
+		t.Helper()
+		items := a.want(200).items()
+		if len(items) != 1 || items[0].Error == nil {
+			t.Fatalf("got %s", a.body)
+		}
+		return *items[0].Error
+	}
+	full := strings.TrimSuffix(csvHeader, "\n")
+	wrong := full + "\nx" + strings.Repeat(",", strings.Count(full, ",")) + "\n"
+	for name, p := range map[string]api.Problem{
+		"one request":          b.post("/predict", `{"features":{"age":"x"}}`).problem(422),
+		"a flat one":           b.post("/predict", `{"age":"x"}`).problem(422),
+		"a row of CSV":         item(b.stream("text/csv", wrong)),
+		"a row of NDJSON":      item(b.stream("application/x-ndjson", `{"features":{"age":"x"}}`)),
+		"a flat row of NDJSON": item(b.stream("application/x-ndjson", `{"age":"x"}`)),
+	} {
+		missing := 0
+		for _, v := range p.Errors {
+			if v.Code == failure.CodeMissing {
+				missing++
+			}
+		}
+		if missing < 10 || missing == len(p.Errors) {
+			t.Errorf("%s: %d of %d errors are of missing features: %s", name, missing, len(p.Errors), fields(p))
+		}
 	}
 }

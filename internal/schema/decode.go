@@ -64,12 +64,13 @@ func (s *Schema) SetMember(r Record, name string, raw jsontext.Value) *failure.V
 	if i < 0 {
 		return &failure.Violation{Field: shorten(name), Code: failure.CodeUnknown, Detail: "is not a feature of the schema" + s.suggest(name)}
 	}
-	if r.origin[i] != absent {
+	if r.Has(i) {
 		return &failure.Violation{Field: name, Code: failure.CodeDuplicate, Detail: "is feature \"" + s.Features[i].Name + "\", which is given twice"}
 	}
 	v := s.setJSON(r, i, raw)
 	if v != nil {
 		v.Field = name // as the caller wrote it
+		r.origin[i] = refused
 	}
 	return v
 }
@@ -83,6 +84,11 @@ func (s *Schema) DecodeStored(text []byte, ignored func(feature int, code string
 	r := s.NewRecord()
 	var violations failure.Violations
 	err := s.DecodeFeatures(r, newDecoder(text), "", &violations)
+	for i, o := range r.origin {
+		if o == refused {
+			r.origin[i] = absent
+		}
+	}
 	if ignored == nil {
 		return r, err
 	}
@@ -101,7 +107,7 @@ func (s *Schema) AppendFeatures(dst []byte, r Record, personal bool) []byte {
 	first := true
 	for i := range s.Features {
 		f := &s.Features[i]
-		if r.origin[i] == absent || (f.Personal && !personal) {
+		if !r.Has(i) || (f.Personal && !personal) {
 			continue
 		}
 		if !first {

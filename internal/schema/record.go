@@ -23,7 +23,8 @@ type Record struct {
 type origin uint8
 
 const (
-	absent origin = iota
+	absent  origin = iota
+	refused        // it was given, and its value broke the schema
 	given
 	mapped    // an unlisted category, replaced with the feature's Unknown
 	defaulted // absent in the input, taken from the schema
@@ -41,7 +42,7 @@ func (r Record) IsZero() bool { return r.origin == nil }
 // Reset empties the record for reuse.
 func (r Record) Reset() { clear(r.origin) }
 
-// IsEmpty reports whether no feature has a value.
+// IsEmpty reports whether no feature was given, not even a wrong value.
 func (r Record) IsEmpty() bool {
 	for _, o := range r.origin {
 		if o != absent {
@@ -61,7 +62,7 @@ func (r Record) Over(base Record) Record {
 		return base
 	}
 	for i, o := range r.origin {
-		if o == absent && base.origin[i] != absent {
+		if o == absent && base.Has(i) {
 			r.values[i], r.origin[i] = base.values[i], base.origin[i]
 		}
 	}
@@ -72,11 +73,16 @@ func (r Record) Over(base Record) Record {
 // violation for each that has none. prefix is put before the names of the fields,
 // such as "/features/". Excluded features may stay absent.
 func (s *Schema) Complete(r Record, prefix string) []failure.Violation {
+	return s.complete(r, prefix, refused)
+}
+
+// complete is Complete for features of an origin up to most: absent or refused.
+func (s *Schema) complete(r Record, prefix string, most origin) []failure.Violation {
 	var missing []failure.Violation
 	for i := range s.Features {
 		f := &s.Features[i]
 		switch {
-		case r.origin[i] != absent:
+		case r.origin[i] > most:
 		case f.Default != nil:
 			r.values[i], r.origin[i] = *f.Default, defaulted
 		case !f.Exclude:
@@ -91,25 +97,19 @@ func (s *Schema) Complete(r Record, prefix string) []failure.Violation {
 // default, so that a caller gets all faults at once. A feature that is present
 // but wrong is not reported as missing.
 func (s *Schema) AddMissing(violations *failure.Violations, r Record, prefix string) {
-	wrong := make(map[int]bool)
-	for _, v := range violations.Listed {
-		wrong[s.Feature(failure.LastName(v.Field))] = true
-	}
-	for _, v := range s.Complete(r, prefix) {
-		if !wrong[s.Feature(failure.LastName(v.Field))] {
-			violations.Add(v)
-		}
+	for _, v := range s.complete(r, prefix, absent) {
+		violations.Add(v)
 	}
 }
 
 // Has reports whether the feature of index i has a value.
-func (r Record) Has(i int) bool { return r.origin[i] != absent }
+func (r Record) Has(i int) bool { return r.origin[i] > refused }
 
 // Incomplete reports whether a feature that is not excluded has no value in r. A
 // default does not count as a value.
 func (s *Schema) Incomplete(r Record) bool {
 	for i, o := range r.origin {
-		if o == absent && !s.Features[i].Exclude {
+		if o <= refused && !s.Features[i].Exclude {
 			return true
 		}
 	}
@@ -120,7 +120,7 @@ func (s *Schema) Incomplete(r Record) bool {
 // value in r nor a default.
 func (s *Schema) LacksRequired(r Record) bool {
 	for i, o := range r.origin {
-		if f := &s.Features[i]; o == absent && f.Default == nil && !f.Exclude {
+		if f := &s.Features[i]; o <= refused && f.Default == nil && !f.Exclude {
 			return true
 		}
 	}
@@ -140,11 +140,19 @@ func (r Record) Mapped(fn func(feature int)) {
 // SetText sets a feature from text in the form of files and exports; empty text
 // leaves the feature absent. It returns the violation, if any.
 func (s *Schema) SetText(r Record, i int, text string) *failure.Violation {
-	f := &s.Features[i]
 	text = strings.TrimSpace(text)
 	if text == "" {
 		return nil
 	}
+	v := s.setText(r, i, text)
+	if v != nil {
+		r.origin[i] = refused
+	}
+	return v
+}
+
+func (s *Schema) setText(r Record, i int, text string) *failure.Violation {
+	f := &s.Features[i]
 	if f.Type == Category {
 		return f.setCategory(r, i, text)
 	}
