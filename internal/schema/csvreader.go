@@ -2,6 +2,7 @@ package schema
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -37,22 +38,26 @@ func (e *RowError) Error() string { return fmt.Sprintf("line %d: the row %s", e.
 // NewCSVReader reads the header. maxRow is the maximum length of a record in
 // bytes. A header that cannot be read is a *failure.Error of kind Invalid.
 func NewCSVReader(r io.Reader, maxRow int) (*CSVReader, error) {
-	buffered := bufio.NewReaderSize(r, csvBuffer)
-	form, err := sniffCSV(buffered)
-	if err != nil {
+	form, head, err := sniffCSV(r, maxRow)
+	switch {
+	case head == nil && err != nil && !errors.Is(err, io.EOF):
 		return nil, err
+	case err != nil:
+		r = failingReader{err} // returned after head
 	}
-	_, _ = buffered.Discard(form.skip) // it is in the buffer
+	r = io.MultiReader(bytes.NewReader(head[form.skip:]), r)
 	if form.cr {
-		buffered = bufio.NewReaderSize(&crReader{r: buffered}, csvBuffer)
+		r = &crReader{r: r}
 	}
-	c := &CSVReader{lines: &csvLines{r: buffered, max: maxRow, line: 1 + form.lines}, comma: form.comma, maxRow: maxRow}
+	c := &CSVReader{lines: &csvLines{r: bufio.NewReaderSize(r, csvBuffer), max: maxRow, line: 1 + form.lines}, comma: form.comma, maxRow: maxRow}
 	c.restart()
 	line, names, err := c.read()
 	var bad *RowError
 	switch {
 	case errors.Is(err, io.EOF):
 		return nil, failure.Errorf(failure.Invalid, "the table is empty: the first row must hold the names of the features")
+	case errors.As(err, &bad) && (bytes.HasPrefix(head[form.skip:], []byte("{")) || bytes.HasPrefix(head[form.skip:], []byte("["))):
+		return nil, failure.Errorf(failure.Invalid, "line %d: the header row is not CSV; the file seems to be JSON", line)
 	case errors.As(err, &bad):
 		return nil, failure.Errorf(failure.Invalid, "line %d: the header row %s", line, bad.Detail)
 	case err != nil:
@@ -67,6 +72,12 @@ func NewCSVReader(r io.Reader, maxRow int) (*CSVReader, error) {
 	}
 	return c, checkHeaderText(c.header)
 }
+
+// failingReader returns an error for each read.
+type failingReader struct{ err error }
+
+// Read implements io.Reader.
+func (f failingReader) Read([]byte) (int, error) { return 0, f.err }
 
 // checkHeaderText refuses names that are not UTF-8.
 func checkHeaderText(header []string) error {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -118,7 +119,42 @@ func TestCSVTable(t *testing.T) {
 			if diff := cmp.Diff(tt.want, summary(t, s, table)); diff != "" {
 				t.Errorf("rows (-want +got):\n%s", diff)
 			}
+			if table, err = schema.NewCSVTable(s, iotest.OneByteReader(strings.NewReader(tt.text)), 1<<16); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, summary(t, s, table)); diff != "" {
+				t.Errorf("rows that come byte by byte (-want +got):\n%s", diff)
+			}
 		})
+	}
+}
+
+// The form of a file shows in its header, of whatever length that is.
+func TestFormOfALongHeader(t *testing.T) {
+	const columns = 400
+	names := make([]string, columns)
+	for i := range names {
+		names[i] = fmt.Sprintf("\"a, long; name of; a; column; %03d\"", i)
+	}
+	for _, form := range []struct{ comma, end string }{{",", "\n"}, {";", "\r\n"}, {"\t", "\r"}, {"|", "\r"}} {
+		text := strings.Join(names, form.comma) + form.end + strings.Repeat(strings.Repeat("1"+form.comma, columns-1)+"1"+form.end, 3)
+		r, err := schema.NewCSVReader(strings.NewReader(text), 1<<16)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows := 0
+		for {
+			line, cells, err := r.Next()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if rows++; err != nil || line != rows+1 || len(cells) != columns {
+				t.Errorf("%q and %q: row %d is on line %d, has %d cells, %v", form.comma, form.end, rows, line, len(cells), err)
+			}
+		}
+		if rows != 3 || len(r.Header()) != columns || string(r.Comma()) != form.comma {
+			t.Errorf("%q and %q: %d rows, %d columns, delimiter %q", form.comma, form.end, rows, len(r.Header()), r.Comma())
+		}
 	}
 }
 
@@ -134,6 +170,13 @@ func TestCSVHeaderFaults(t *testing.T) {
 		{"UTF-16, little end first", "\xff\xfea\x00g\x00e\x00,\x00", "the file seems to be UTF-16; save it as UTF-8"},
 		{"UTF-16, big end first", "\xfe\xff\x00a\x00g\x00e\x00,", "the file seems to be UTF-16; save it as UTF-8"},
 		{"UTF-16 without a mark", "a\x00g\x00e\x00,\x00j\x00o\x00b\x00", "the file seems to be UTF-16; save it as UTF-8"},
+		{"a workbook", "PK\x03\x04\x14\x00\x06\x00\x08\x00\x00\x00!\x00", "the file is a workbook of a spreadsheet, or a zip archive; save or unpack it as CSV"},
+		{"a workbook of old", "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\x00\x00", "the file is a workbook of a spreadsheet, or a zip archive; save or unpack it as CSV"},
+		{"gzip", "\x1f\x8b\x08\x00\x00\x00\x00\x00", "the file is compressed by gzip; decompress it"},
+		{"Parquet", "PAR1\x15\x04", "the file is Parquet; write it as CSV"},
+		{"NDJSON", "{\"customer_id\":\"a\",\"age\":34}\n", "line 1: the header row is not CSV; the file seems to be JSON"},
+		{"a list of JSON", "\ufeff[{\"customer_id\":\"a\",\"age\":34}]", "line 1: the header row is not CSV; the file seems to be JSON"},
+		{"a delimiter is named, and the header is broken", "sep=;\nage;\"jo\"b\n", "line 2: the header row is not CSV: extraneous or missing \" in quoted-field"},
 		{"Windows-1252", "age,job,gr\xf6\xdfe\n", "the header row is not UTF-8; the file seems to be Windows-1252; save it as UTF-8" +
 			"; gr\\xf6\\xdfe: is not valid UTF-8"},
 		{"columns given twice", "age,job,age\n", "the header row does not fit the schema; age: is given twice"},
