@@ -22,6 +22,7 @@ type CSVReader struct {
 	csv      *csv.Reader
 	comma    rune
 	header   []string
+	line     int // of the header
 	trailing int // columns at the end of the header that have no name
 	maxRow   int
 }
@@ -63,6 +64,7 @@ func NewCSVReader(r io.Reader, maxRow int) (*CSVReader, error) {
 	case err != nil:
 		return nil, err
 	}
+	c.line = line
 	for _, name := range names {
 		c.header = append(c.header, strings.TrimSpace(name))
 	}
@@ -105,6 +107,9 @@ func nameOfColumn(header []string, i int) string {
 
 // Header returns the names of the columns.
 func (c *CSVReader) Header() []string { return c.header }
+
+// HeaderLine returns the line on which the names begin, counted from 1.
+func (c *CSVReader) HeaderLine() int { return c.line }
 
 // Comma returns the delimiter.
 func (c *CSVReader) Comma() rune { return c.comma }

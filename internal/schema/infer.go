@@ -38,7 +38,7 @@ func Infer(r io.Reader, opts InferOptions) ([]byte, error) {
 	header := text.Header()
 	for i, name := range header {
 		if slices.Contains(header[:i], name) {
-			return nil, fmt.Errorf("%s is given twice in the header row", nameOfColumn(header, i))
+			return nil, fmt.Errorf("line %d: %s is given twice in the header row", text.HeaderLine(), nameOfColumn(header, i))
 		}
 	}
 	columns := make([]*columnProfile, len(header))
@@ -52,7 +52,31 @@ func Infer(r io.Reader, opts InferOptions) ([]byte, error) {
 	if rows == 0 {
 		return nil, cmp.Or(bad.first, errors.New("there are no rows below the header: nothing to infer from"))
 	}
-	return draft(columns, rows, bad, opts)
+	out, owners, err := draft(columns, rows, bad, opts)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := Parse("draft", out); err != nil {
+		return nil, draftError(err, owners, text.HeaderLine())
+	}
+	return out, nil
+}
+
+// draftError names the column of the file for each fault of a draft.
+func draftError(err error, owners map[int]*columnProfile, headerLine int) error {
+	var e *Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	text := "the data does not make a schema; rename or remove the columns named:"
+	for _, f := range e.Faults {
+		text += "\n  "
+		if owner := owners[f.Line]; owner != nil {
+			text += fmt.Sprintf("line %d, column %q: ", headerLine, owner.header)
+		}
+		text += f.Reason
+	}
+	return errors.New(text)
 }
 
 // badRows are rows that Infer left out.
@@ -80,8 +104,13 @@ func profile(text *CSVReader, columns []*columnProfile) (rows int, bad badRows, 
 		case err != nil:
 			return rows, bad, err
 		}
-		if i := slices.IndexFunc(cells, func(cell string) bool { return !utf8.ValidString(cell) }); i >= 0 {
-			return rows, bad, fmt.Errorf("line %d, column %q: the text is not UTF-8; save the file as UTF-8", line, columns[i].header)
+		for i, cell := range cells {
+			switch {
+			case !utf8.ValidString(cell):
+				return rows, bad, fmt.Errorf("line %d, column %q: the text is not UTF-8; save the file as UTF-8", line, columns[i].header)
+			case strings.ContainsRune(cell, 0):
+				return rows, bad, fmt.Errorf("line %d, column %q: the text holds the character U+0000, which no database keeps", line, columns[i].header)
+			}
 		}
 		rows++
 		for i, cell := range cells {
@@ -143,21 +172,30 @@ func (c *columnProfile) commonest() string {
 	return best
 }
 
-func draft(columns []*columnProfile, rows int, bad badRows, opts InferOptions) ([]byte, error) {
+// draft writes a schema of the columns, and returns the column that each line of
+// it is about.
+func draft(columns []*columnProfile, rows int, bad badRows, opts InferOptions) (text []byte, owners map[int]*columnProfile, err error) {
 	label, err := findLabel(columns, opts.Label)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	positive, negative, err := label.classes()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	id, err := findID(columns, label, opts.ID)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	name := cmp.Or(opts.Name, "customers")
 	var b strings.Builder
+	owners = map[int]*columnProfile{}
+	lines, counted := 0, 0
+	own := func(c *columnProfile) { // the line just written
+		lines += strings.Count(b.String()[counted:], "\n")
+		counted = b.Len()
+		owners[lines] = c
+	}
 	fmt.Fprintf(&b, "# Drafted from %d rows. Read it before you use it: what the data did not show,\n", rows)
 	b.WriteString("# such as ranges, defaults and which columns leak the label, only you can know.\n")
 	if bad.count > 0 {
@@ -168,20 +206,24 @@ func draft(columns []*columnProfile, rows int, bad badRows, opts InferOptions) (
 		b.WriteString("# No column looks like an id: rows will be numbered from 1.\nid: customer_id\n")
 	} else {
 		fmt.Fprintf(&b, "id: %s\n", quoteYAML(id.header))
+		own(id)
 	}
 	fmt.Fprintf(&b, "label: {name: %s, positive: [%s], negative: [%s]}\n",
 		quoteYAML(label.header), quoteYAML(positive), quoteYAML(negative))
+	own(label)
 	b.WriteString("features:\n")
+	features := 0
 	for _, c := range columns {
 		if c != label && c != id {
 			c.write(&b)
+			own(c)
+			features++
 		}
 	}
-	out := []byte(b.String())
-	if _, err := Parse("draft", out); err != nil {
-		return nil, fmt.Errorf("the data does not make a schema; rename or remove the columns named:\n%w", err)
+	if features == 0 {
+		return nil, nil, errors.New("there are no columns to learn from beside the label and the id")
 	}
-	return out, nil
+	return []byte(b.String()), owners, nil
 }
 
 func findColumn(columns []*columnProfile, name string) (*columnProfile, error) {
