@@ -202,7 +202,7 @@ func TestConvertLeavesNothingHalfWritten(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if code, _, errs := command(t, "convert", unfinished, bad); code != exitFailed || !strings.Contains(errs, "is not complete") {
+	if code, _, errs := command(t, "convert", unfinished, bad); code != exitFailed || !strings.Contains(errs, "is incomplete") {
 		t.Errorf("a backup without its manifest ended with %d: %s", code, errs)
 	}
 	if code, _, errs := command(t, "convert", "s3://bucket/x", bad); code != exitUsage || len(lines(errs)) != 1 {

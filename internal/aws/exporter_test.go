@@ -194,7 +194,7 @@ func TestUnfinishedExportsOfOthersArePassedOver(t *testing.T) {
 	status, err := e.ExportStatus(t.Context(), "renewal-1")
 	s.must(err)
 	want := modelswap.ExportStatus{Done: true, Folder: "existing/2018-09-30-00-00-00", Source: "s3://bank/backups/2018-09-30-00-00-00",
-		PassedOver: []export.PassedOver{{Export: "s3://bank/backups/" + begun, Reason: "the export in s3://bank/backups/" + begun + " is not complete: it has begun, and there is no manifest-summary.json yet"}, {Export: "s3://bank/backups/2018-10-01-00-00-00", Reason: reason}}}
+		PassedOver: []export.PassedOver{{Export: "s3://bank/backups/" + begun, Reason: "the export in s3://bank/backups/" + begun + " is incomplete: it was started, but there is no manifest-summary.json yet"}, {Export: "s3://bank/backups/2018-10-01-00-00-00", Reason: reason}}}
 	if diff := cmp.Diff(want, status); diff != "" {
 		t.Error(diff)
 	}

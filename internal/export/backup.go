@@ -13,9 +13,9 @@ import (
 // connector wrote.
 const backupManifest = "manifest"
 
-// useBackup reads the manifest of the backup in r.folder. It lists files by
-// the address that they were written to; they lie beside the manifest, so that
-// only the last part of the address counts.
+// useBackup reads the manifest of the backup in r.folder. It lists files by the
+// address that they were written to. They are beside the manifest, so only the
+// last part of the address is used.
 func (r *Reader) useBackup() error {
 	r.layout = Backup
 	name := path.Join(r.folder, backupManifest)

@@ -5,19 +5,19 @@ import (
 	"slices"
 )
 
-// Contribution counts what came from one source.
+// Contribution counts the rows of one source.
 type Contribution struct {
-	// Origin says whose the features are: imported, or app for customers that
-	// were made from predictions.
+	// Origin says where the features come from: imported, or app for customers
+	// that were made from predictions.
 	Origin string `json:"origin"`
 	// Caller reported the outcomes that set the labels: the name of a key,
 	// anonymous, unknown for outcomes of earlier versions, and empty where the
-	// labels were imported. Callers after the first fifty are counted together
-	// as "…".
+	// labels were imported. Callers after the first fifty are counted together as
+	// "…".
 	Caller string `json:"caller,omitzero"`
 	Rows   int64  `json:"rows"` // in the training data, held-out ones too
-	// LeftOut are those beyond a cap: rows, or labels where the row stays with
-	// its imported one.
+	// LeftOut counts those beyond a cap: rows, or labels where the row keeps its
+	// imported one.
 	LeftOut int64 `json:"left_out"`
 }
 
@@ -33,7 +33,7 @@ type source struct{ origin, caller string }
 // contributions counts rows by source.
 type contributions map[source]*Contribution
 
-// of finds the counts of a row's source.
+// of returns the counts of a row's source.
 func (c contributions) of(r *row) *Contribution {
 	s := source{originImported, ""}
 	if r.made {

@@ -13,28 +13,31 @@ import (
 	"gateway/internal/schema"
 )
 
-// Outputs are where the training CSV goes; nil is not wanted. All gets every
-// row, Train and Holdout get the rows that Held tells apart; under a Policy
-// Holdout gets only those that models are judged by. All three keep the same order.
+// Outputs are the destinations of the training CSV; a nil one is not written. All
+// gets every row, Train and Holdout get the rows that Held separates. Under a
+// Policy Holdout gets only those that models are compared on. All three have the
+// same order.
 type Outputs struct {
 	All, Train, Holdout io.Writer
 }
 
 // Options of Convert. All but TempDir have defaults.
 type Options struct {
-	// Watermark is the highest outcome that the last model learned from; rows
-	// with a later one are the new labels. Zero counts every outcome.
+	// Watermark is the number of the newest outcome that the last model learned
+	// from. Rows with a later one are the new labels. Zero counts every outcome.
 	Watermark int64
-	// Progress is called with the number of items read so far, now and then
-	// and once at their end.
+	// Progress is called with the number of items read, from time to time and at
+	// the end.
 	Progress func(items int64)
-	// Policy bounds what apps contribute; nil takes every row as it is.
+	// Policy limits the contributions of apps; nil takes every row as it is.
 	Policy *Policy
-	// Memory bounds the rows kept in memory, in bytes. Beyond it they go
-	// through temporary files of about the size of the CSV. Zero means 64 MiB.
+	// Memory is the maximum size of the rows kept in memory, in bytes. Further
+	// rows go through temporary files of about the size of the CSV. Zero means 64
+	// MiB.
 	Memory int64
-	// TempDir is where the temporary files go; it is made if need be. There is no
-	// default: the system's own place may be read-only, or small.
+	// TempDir is the directory of temporary files; it is created if necessary.
+	// There is no default, because the system's directory may be read-only or
+	// small.
 	TempDir string
 }
 
@@ -43,18 +46,17 @@ const (
 	progressEvery = 1000 // items
 )
 
-// Convert reads the whole export and writes it as training CSV. It writes
-// nothing before every item has been read and every file verified; an error
-// after that leaves outputs that are incomplete and must be thrown away. It
-// does not close r.
+// Convert reads the whole export and writes it as training CSV. It writes nothing
+// before every item has been read and every file verified. After a later error the
+// outputs are incomplete and must be deleted. It does not close r.
 //
-// Items that break the schema are no errors but part of the report. Errors are
-// those of Reader.Next, of the outputs, of the temporary files, and ctx's own.
-// The report that comes with an error tells how far it got.
+// Items that violate the schema are no errors but part of the report. Errors are those
+// of Reader.Next, of the outputs, of the temporary files, and of ctx. The report
+// returned with an error covers what was read before it.
 func Convert(ctx context.Context, schema *schema.Schema, r *Reader, out Outputs, opts Options) (Report, error) {
 	report := newReport()
 	if opts.TempDir == "" {
-		return report, errors.New("export: no folder is named for temporary files")
+		return report, errors.New("export: Options.TempDir is empty")
 	}
 	if opts.Memory <= 0 {
 		opts.Memory = defaultMemory
@@ -86,8 +88,8 @@ func Convert(ctx context.Context, schema *schema.Schema, r *Reader, out Outputs,
 	return report, w.flush()
 }
 
-// collect reads all items, gives their rows to the sorter, and counts what the
-// policy has to know of all of them.
+// collect reads all items, passes their rows to the sorter, and counts what the
+// policy needs to know of all of them.
 func collect(ctx context.Context, schema *schema.Schema, r *Reader, s *sorter, opts *Options, report *Report) (counts tally, err error) {
 	m := &mapper{schema: schema, ignored: report.ignore}
 	var packed []byte
@@ -126,7 +128,7 @@ func collect(ctx context.Context, schema *schema.Schema, r *Reader, s *sorter, o
 	}
 }
 
-// writers are the wanted outputs, buffered.
+// writers are the outputs, buffered.
 type writers struct {
 	all, train, holdout *bufio.Writer // nil: not wanted
 	sum                 hash.Hash     // of train, or of all rows
@@ -197,7 +199,7 @@ func (w *writers) write(schema *schema.Schema, rec record, watermark int64, repo
 	return nil
 }
 
-// rule applies the policy to a row: where it goes, and whether it is wanted.
+// rule applies the policy to a row: which outputs it goes to, if any.
 func (w *writers) rule(r *row, held bool, report *Report) (part *bufio.Writer, wanted bool) {
 	from := w.from.of(r)
 	to, skipped, leftOut := w.ruling.decide(r, held)

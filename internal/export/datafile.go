@@ -14,11 +14,11 @@ import (
 	"gateway/internal/failure"
 )
 
-// maxLine bounds one line, in bytes, its end included. DynamoDB's limit for an
-// item is 400 KB; escapes may make its JSON several times as long.
+// maxLine is the maximum length of a line in bytes, including its end. DynamoDB's
+// limit for an item is 400 KB; escapes may make its JSON several times as long.
 const maxLine = 8 << 20
 
-// dataFile is a file of items, and what its manifest says about it.
+// dataFile is a file of items with its entry in the manifest.
 type dataFile struct {
 	name  string
 	sum   []byte // MD5 of the file as stored; nil: not known
@@ -35,8 +35,8 @@ type openFile struct {
 	count int64 // lines that were not blank
 }
 
-// checkedReader hashes what it hands on and remembers its own failure, so that
-// a store that fails is told from a file that is damaged.
+// checkedReader hashes what it reads and remembers its own error, so that a
+// failure of the store is distinguished from a damaged file.
 type checkedReader struct {
 	r    io.Reader
 	hash hash.Hash // nil where there is nothing to compare with
@@ -58,7 +58,7 @@ func (c *checkedReader) Read(p []byte) (int, error) {
 func (d dataFile) open(fsys fs.FS, buffer []byte) (*openFile, error) {
 	file, err := fsys.Open(d.name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, &failure.Error{Kind: failure.Invalid, Detail: d.name + ": the manifest names this file, and it is not there", Err: err}
+		return nil, &failure.Error{Kind: failure.Invalid, Detail: d.name + ": the manifest names this file, but it does not exist", Err: err}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("opening %s: %w", d.name, err)
@@ -90,25 +90,25 @@ func (d dataFile) open(fsys fs.FS, buffer []byte) (*openFile, error) {
 }
 
 // next returns the next line that is not blank, without its end; it is valid
-// until the next call. At the end of the file it verifies the file, and
-// returns io.EOF only if all is well.
+// until the next call. At the end of the file it verifies the file, and returns
+// io.EOF only if the file is intact.
 func (o *openFile) next() ([]byte, error) {
 	for o.lines.Scan() {
 		o.line++
 		text := o.lines.Bytes()
 		if o.line == 1 {
-			text = bytes.TrimPrefix(text, []byte("\ufeff")) // some editors put a mark there
+			text = bytes.TrimPrefix(text, []byte("\ufeff")) // Some editors write a byte order mark.
 		}
 		if text = bytes.TrimSpace(text); len(text) > 0 {
 			if o.count++; o.items >= 0 && o.count > o.items {
-				return nil, failure.Errorf(failure.Invalid, "%s: holds more than %d items, the number that the manifest says", o.name, o.items)
+				return nil, failure.Errorf(failure.Invalid, "%s: has more than the %d items of the manifest", o.name, o.items)
 			}
 			return text, nil
 		}
 	}
 	switch err := o.lines.Err(); {
 	case errors.Is(err, bufio.ErrTooLong):
-		return nil, failure.Errorf(failure.Invalid, "%s, line %d: longer than %d bytes, so it is no item", o.name, o.line+1, maxLine)
+		return nil, failure.Errorf(failure.Invalid, "%s, line %d: longer than %d bytes, which no item is", o.name, o.line+1, maxLine)
 	case err != nil:
 		return nil, o.damaged(err)
 	}
@@ -116,13 +116,13 @@ func (o *openFile) next() ([]byte, error) {
 		return nil, err
 	}
 	if o.items >= 0 && o.count != o.items {
-		return nil, failure.Errorf(failure.Invalid, "%s: holds %d items; the manifest says %d", o.name, o.count, o.items)
+		return nil, failure.Errorf(failure.Invalid, "%s: has %d items; the manifest has %d", o.name, o.count, o.items)
 	}
 	return nil, io.EOF
 }
 
-// damaged explains why a file could not be read to its end. Where the checksum
-// is wrong as well, that is the better explanation.
+// damaged explains why a file could not be read to its end. If the checksum is
+// wrong as well, that is the better explanation.
 func (o *openFile) damaged(cause error) error {
 	if o.raw.err == nil {
 		if err := o.verify(); err != nil {
@@ -138,7 +138,7 @@ func (o *openFile) damaged(cause error) error {
 	return &failure.Error{Kind: failure.Invalid, Detail: o.name + ": the gzip data is damaged", Err: cause}
 }
 
-// verify reads what is left of the stored file and compares its checksum.
+// verify reads the rest of the stored file and compares its checksum.
 func (o *openFile) verify() error {
 	if _, err := io.Copy(io.Discard, o.raw); err != nil {
 		return fmt.Errorf("reading %s: %w", o.name, err)

@@ -77,7 +77,7 @@ func TestManifestsAreHeldAgainstTheFiles(t *testing.T) {
 		spoil func(fsys fstest.MapFS, data string)
 		want  string
 	}{
-		"missing": {func(fsys fstest.MapFS, data string) { delete(fsys, data) }, "not there"},
+		"missing": {func(fsys fstest.MapFS, data string) { delete(fsys, data) }, "does not exist"},
 		"another file": {func(fsys fstest.MapFS, data string) {
 			fsys[data] = &fstest.MapFile{Data: []byte(zip(lineOne))}
 		}, "MD5"},
@@ -94,7 +94,7 @@ func TestManifestsAreHeldAgainstTheFiles(t *testing.T) {
 			text = strings.Replace(text, `"itemCount":20`, `"itemCount":19`, 1)
 			fsys[own+".json"] = &fstest.MapFile{Data: []byte(text)}
 			delete(fsys, own+".md5")
-		}, "40 items; the manifest says 41"},
+		}, "40 items; the manifest has 41"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			to := writeBank(t, 100)

@@ -6,7 +6,7 @@ import "strings"
 // its type descriptors.
 type Kind string
 
-// The kinds. The last six hold more than one text can say.
+// The kinds. The last six have values that are not a single text.
 const (
 	String    Kind = "S"
 	Number    Kind = "N"
@@ -58,14 +58,14 @@ type Attribute struct {
 	Text string
 }
 
-// Item is one line of an export: a customer, or a line that is none.
+// Item is one line of an export: a customer, or a line that is not one.
 type Item struct {
 	File string // name in the file system that was opened
 	Line int    // within the file's text, counted from 1
 	// Attributes are in the order of the line, no name twice. The slice is
 	// reused by the next call of Next; the strings in it are not.
 	Attributes []Attribute
-	// Err says why the line is no item, nil if it is one. It repeats no values.
+	// Err is the reason why the line is no item, or nil. It repeats no values.
 	Err error
 }
 

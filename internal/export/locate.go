@@ -12,14 +12,14 @@ import (
 	"gateway/internal/failure"
 )
 
-// Bounds of the search for an export below the folder that was named. A bucket
-// with more than that wants a more exact name.
+// Bounds of the search for an export below the named folder. For a larger bucket
+// the name must be more exact.
 const (
 	maxDepth   = 8
 	maxFolders = 1000
 )
 
-// folder is what one folder holds of interest.
+// folder is the relevant content of a folder.
 type folder struct {
 	name     string
 	started  bool     // _started: DynamoDB began an export here
@@ -32,7 +32,7 @@ type folder struct {
 
 func (f folder) isExport() bool { return f.started || f.summary || f.manifest }
 
-// locate finds the export at or below root and prepares its list of files.
+// locate finds the export at or below root and lists its files.
 func (r *Reader) locate(ctx context.Context, root string) error {
 	root = path.Clean(strings.TrimSuffix(root, "/"))
 	if !fs.ValidPath(root) {
@@ -46,7 +46,7 @@ func (r *Reader) locate(ctx context.Context, root string) error {
 		return fmt.Errorf("looking at %s: %w", root, err)
 	}
 	if !info.IsDir() {
-		// DescribeExport gives the name of the summary, so that may be named too.
+		// DescribeExport returns the name of the summary, so that is accepted too.
 		if path.Base(root) != summaryFile {
 			r.layout, r.folder = Loose, root
 			r.files = []dataFile{{name: root, items: -1}}
@@ -67,9 +67,9 @@ func (r *Reader) locate(ctx context.Context, root string) error {
 	case len(found) == 1:
 		return r.use(ctx, found[0])
 	case len(top.data) == 0:
-		return failure.Errorf(failure.NotFound, "%s holds no export: neither %s nor manifest nor data files", root, summaryFile)
+		return failure.Errorf(failure.NotFound, "%s has no export: neither %s nor manifest nor data files", root, summaryFile)
 	case top.parts:
-		return failure.Errorf(failure.Conflict, "the backup in %s is not complete: its files are there, and its %s is not; a file alone can be named", root, backupManifest)
+		return failure.Errorf(failure.Conflict, "the backup in %s is incomplete: it has files but no %s; a single file can be named instead", root, backupManifest)
 	}
 	r.layout, r.folder = Loose, root
 	for _, name := range top.data {
@@ -84,13 +84,13 @@ func (r *Reader) use(ctx context.Context, f folder) error {
 	case f.summary:
 		return r.useNative(ctx)
 	case f.started:
-		return failure.Errorf(failure.Conflict, "the export in %s is not complete: it has begun, and there is no %s yet", f.name, summaryFile)
+		return failure.Errorf(failure.Conflict, "the export in %s is incomplete: it was started, but there is no %s yet", f.name, summaryFile)
 	}
 	return r.useBackup()
 }
 
-// search lists root and, breadth first, the folders below it, and returns
-// those that are exports. It does not look into exports.
+// search lists root and, breadth first, the folders below it, and returns those
+// that are exports. It does not search inside exports.
 func search(ctx context.Context, fsys fs.FS, root string) (top folder, found []folder, err error) {
 	type step struct {
 		name  string
@@ -123,8 +123,8 @@ func search(ctx context.Context, fsys fs.FS, root string) (top folder, found []f
 	return top, found, nil
 }
 
-// list sorts a folder's entries. What begins with _ or . is never data: Hadoop
-// and the connector keep their own marks under such names.
+// list classifies a folder's entries. Names that begin with _ or . are never
+// data: Hadoop and the connector use them for their own marks.
 func list(fsys fs.FS, name string) (folder, error) {
 	entries, err := fs.ReadDir(fsys, name)
 	if err != nil {

@@ -29,8 +29,8 @@ const (
 // maxManifest bounds a manifest, in bytes: some 200,000 data files.
 const maxManifest = 64 << 20
 
-// summary is manifest-summary.json. What incremental exports add is there only
-// to tell them.
+// summary is manifest-summary.json. The members of incremental exports are there
+// to recognise those.
 type summary struct {
 	Version            string  `json:"version"`
 	ExportArn          string  `json:"exportArn"`
@@ -74,7 +74,7 @@ func (r *Reader) useNative(ctx context.Context) error {
 	case s.ExportType != "" && s.ExportType != "FULL_EXPORT":
 		return failure.Errorf(failure.Invalid, "%s: this is an incremental export (%s); it holds changes, not customers: make a full export", name, shorten(s.ExportType))
 	case s.OutputFormat != "DYNAMODB_JSON":
-		return failure.Errorf(failure.Invalid, "%s: the output format is %q; only DYNAMODB_JSON is read", name, shorten(s.OutputFormat))
+		return failure.Errorf(failure.Invalid, "%s: the output format is %q; only DYNAMODB_JSON is supported", name, shorten(s.OutputFormat))
 	case s.ItemCount == nil:
 		return failure.Errorf(failure.Invalid, "%s has no itemCount", name)
 	}
@@ -134,9 +134,9 @@ func (r *Reader) useFiles(name string) error {
 }
 
 // withinExport returns the part of an S3 key below the export's own folder,
-// "data/x.json.gz" of "a/AWSDynamoDB/0170…/data/x.json.gz". What stands before
-// says where the export was once written, not where it lies now: exports are
-// copied, and DynamoDB's own documentation shows keys without their prefix.
+// "data/x.json.gz" of "a/AWSDynamoDB/0170…/data/x.json.gz". The part before it
+// is where the export was written, not where it is now: exports are copied, and
+// DynamoDB's documentation shows keys without their prefix.
 func withinExport(key string) (string, bool) {
 	const marker = "AWSDynamoDB/"
 	i := strings.LastIndex(key, marker)
@@ -147,8 +147,8 @@ func withinExport(key string) (string, bool) {
 	return within, found && within != "." && fs.ValidPath(within)
 }
 
-// readManifest reads a manifest and holds it against its own checksum, if one
-// lies beside it. Real exports call that manifest-….md5, the documentation
+// readManifest reads a manifest and compares it with its checksum, if one is
+// beside it. Real exports call that manifest-….md5, the documentation
 // manifest-….checksum.
 func (r *Reader) readManifest(name string) ([]byte, error) {
 	text, err := readSmall(r.fsys, name)
@@ -187,7 +187,7 @@ func readSmall(fsys fs.FS, name string) ([]byte, error) {
 		return nil, fmt.Errorf("reading %s: %w", name, err)
 	}
 	if len(text) > maxManifest {
-		return nil, failure.Errorf(failure.Invalid, "%s is larger than %d bytes, so it is no manifest", name, maxManifest)
+		return nil, failure.Errorf(failure.Invalid, "%s is larger than %d bytes, which no manifest is", name, maxManifest)
 	}
 	return text, nil
 }

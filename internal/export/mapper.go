@@ -8,8 +8,8 @@ import (
 	"gateway/internal/schema"
 )
 
-// Attributes in which the gateway keeps where a customer's features and label
-// come from. They are part of no schema. Items without them are imported
+// Attributes in which the gateway stores where a customer's features and label
+// come from. They are not part of a schema. Items without them are imported
 // customers with imported labels.
 const (
 	// OutcomeAttribute is the sequence number of the outcome that set the label, an N.
@@ -27,7 +27,7 @@ const (
 	OriginApp = originApp
 )
 
-// Reserved reports whether the gateway keeps something of its own in the attribute.
+// Reserved reports whether the attribute is one of the gateway's own.
 func Reserved(name string) bool {
 	switch name {
 	case OutcomeAttribute, OriginAttribute, CallerAttribute, LabelledAttribute, ImportedAttribute:
@@ -36,11 +36,11 @@ func Reserved(name string) bool {
 	return false
 }
 
-// mapper turns items into rows by the schema. Its buffers, and the row that it
-// returns, are reused from item to item.
+// mapper converts items to rows by the schema. It reuses its buffers, and the row
+// that it returns, for the next item.
 type mapper struct {
 	schema  *schema.Schema
-	ignored func(name string) // told of attributes that are none of the schema's
+	ignored func(name string) // called with attributes that the schema does not have
 
 	at      []int // by feature: index of its attribute, or absent
 	id      Attribute
@@ -53,12 +53,11 @@ type mapper struct {
 
 const absent = -1
 
-// skip says why an item gives no row. The detail repeats no id and no value of
-// a personal feature.
+// skip is the reason why an item gives no row. The detail repeats no id and no
+// value of a personal feature.
 type skip struct{ reason, detail string }
 
-// Reasons why an item gives no row. Those about a feature are made by
-// featureSkip.
+// Reasons why an item gives no row. featureSkip makes those about a feature.
 const (
 	brokenLine  = "broken_line"
 	noID        = "no_id"
@@ -71,9 +70,9 @@ func featureSkip(v *failure.Violation) *skip {
 	return &skip{v.Code + ":" + v.Field, v.Detail}
 }
 
-// convert makes a row of an item, or says why not: one reason, the first in the
-// order line, id, label, features as the schema lists them. It sets m.outcome
-// in either case.
+// convert makes a row of an item, or returns one reason why not: the first in the
+// order line, id, label, features as the schema lists them. It always sets
+// m.outcome.
 func (m *mapper) convert(it *Item) (*row, *skip) {
 	m.outcome = 0
 	if it.Err != nil {
@@ -101,9 +100,9 @@ func (m *mapper) convert(it *Item) (*row, *skip) {
 	return &m.row, nil
 }
 
-// find notes which attribute is what. Missing values count as absent, so that
-// a feature may stand under its name and an alias as long as one has the value.
-// It returns the first feature that has two values, or absent.
+// find notes the index of each feature's attribute. Missing values count as
+// absent, so a feature may occur under its name and an alias if only one has a
+// value. It returns the first feature that has two values, or absent.
 func (m *mapper) find(it *Item) (duplicate int) {
 	if m.at == nil {
 		m.at = make([]int, len(m.schema.Features))
@@ -165,9 +164,9 @@ func positive(text string) int64 {
 	return n
 }
 
-// features reads the features in the schema's order and returns a complete
-// record or the first violation. Excluded features are not looked at: what is
-// wrong with them does not touch the model.
+// features reads the features in the schema's order and returns a complete record
+// or the first violation. Excluded features are not read: a fault in them does
+// not affect the model.
 func (m *mapper) features(it *Item, duplicate int) (schema.Record, *failure.Violation) {
 	s := m.schema
 	r := s.NewRecord()
@@ -199,8 +198,8 @@ func (m *mapper) features(it *Item, duplicate int) (schema.Record, *failure.Viol
 			break
 		}
 	}
-	// Complete names what is absent, in the schema's order: that comes first
-	// only if it lies before the bad value.
+	// Complete names what is absent, in the schema's order. That is reported only
+	// if it comes before the bad value.
 	if missing := s.Complete(r, ""); len(missing) > 0 && s.Feature(missing[0].Field) < badAt {
 		return r, &missing[0]
 	}

@@ -60,7 +60,7 @@ func TestTheNewestCompleteExportIsFound(t *testing.T) {
 		{"an export that has begun",
 			[]map[string]string{nativeAs(t, "x", older), {"x/AWSDynamoDB/" + newer + "/_started": "", "x/AWSDynamoDB/" + newer + "/data/a.json.gz": lineOne}},
 			"x/AWSDynamoDB/" + older, []PassedOver{{"x/AWSDynamoDB/" + newer,
-				"the export in x/AWSDynamoDB/" + newer + " is not complete: it has begun, and there is no manifest-summary.json yet"}}},
+				"the export in x/AWSDynamoDB/" + newer + " is incomplete: it was started, but there is no manifest-summary.json yet"}}},
 		{"an export without its list of files",
 			[]map[string]string{nativeAs(t, "x", older), without(nativeAs(t, "x", newer), "x/AWSDynamoDB/"+newer+"/manifest-files.json")},
 			"x/AWSDynamoDB/" + older, []PassedOver{{"x/AWSDynamoDB/" + newer, "x/AWSDynamoDB/" + newer + "/manifest-files.json is missing"}}},
@@ -134,7 +134,7 @@ func TestAnUnfinishedBackupIsNotOpened(t *testing.T) {
 	} {
 		_, err := Open(t.Context(), together(content), "b")
 		var said *failure.Error
-		if !errors.As(err, &said) || said.Kind != failure.Conflict || !strings.Contains(said.Detail, "manifest is not") {
+		if !errors.As(err, &said) || said.Kind != failure.Conflict || !strings.Contains(said.Detail, "files but no manifest") {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}

@@ -101,7 +101,7 @@ func TestOpenRefuses(t *testing.T) {
 		"nothing there":          {native, "elsewhere", failure.NotFound, []string{"elsewhere"}},
 		"a path that leads out":  {native, "../x", failure.Invalid, []string{"../x"}},
 		"an absolute path":       {native, "/etc", failure.Invalid, []string{"/etc"}},
-		"an empty folder":        {with(map[string]string{"d/_SUCCESS": ""}), "d", failure.NotFound, []string{"holds no export"}},
+		"an empty folder":        {with(map[string]string{"d/_SUCCESS": ""}), "d", failure.NotFound, []string{"has no export"}},
 		"an incremental export":  {edit("manifest-summary.json", "FULL_EXPORT", "INCREMENTAL_EXPORT"), ".", failure.Invalid, []string{"incremental", "manifest-summary.json"}},
 		"ION":                    {edit("manifest-summary.json", "DYNAMODB_JSON", "ION"), ".", failure.Invalid, []string{"ION", "DYNAMODB_JSON"}},
 		"items that do not add":  {edit("manifest-summary.json", `"itemCount":100`, `"itemCount":101`), ".", failure.Invalid, []string{"100", "101"}},
@@ -138,7 +138,7 @@ func TestOpenRefuses(t *testing.T) {
 			fsys := native(t)
 			delete(fsys, own+"manifest-summary.json")
 			return fsys
-		}, ".", failure.Conflict, []string{"not complete", "01700000000000-a1b2c3d4"}},
+		}, ".", failure.Conflict, []string{"incomplete", "01700000000000-a1b2c3d4"}},
 		"several": {func(t *testing.T) fstest.MapFS {
 			fsys := native(t)
 			maps.Copy(fsys, files(map[string]string{"exports/daily/AWSDynamoDB/01800000000000-ffffffff/_started": ""}))

@@ -23,8 +23,8 @@ func newParser() *parser {
 	return &parser{dec: jsontext.NewDecoder(new(bytes.Buffer))}
 }
 
-// parse reads one line in any of the three spellings. Its errors repeat names
-// of attributes but no values. The slice is valid until the next call.
+// parse reads one line in any of the three spellings. Its errors repeat names of
+// attributes but no values. The slice is valid until the next call.
 func (p *parser) parse(line []byte) ([]Attribute, error) {
 	line = bytes.TrimSpace(line)
 	if len(line) > 0 && line[0] != '{' {
@@ -70,23 +70,23 @@ func (p *parser) line() error {
 		}
 	}
 	if p.dec.PeekKind() == '"' {
-		return errors.New("something stands beside \"Item\"")
+		return errors.New("another member stands beside \"Item\"")
 	}
 	if _, err := p.dec.ReadToken(); err != nil {
 		return err
 	}
 	switch _, err := p.dec.ReadToken(); {
 	case err == nil:
-		return errors.New("something follows the item on its line")
+		return errors.New("the line has more text after the item")
 	case !errors.Is(err, io.EOF):
 		return err
 	}
 	return nil
 }
 
-// item reads what the name "Item" stands before. That is the wrapper of
-// DynamoDB's export if the first member is an object again, as an attribute's
-// value is; else an attribute that happens to be called Item.
+// item reads the value of the member "Item". That is the wrapper of DynamoDB's
+// export if its first member is an object again, as an attribute's value is;
+// otherwise an attribute called Item.
 func (p *parser) item() (wrapped bool, err error) {
 	if err := p.open("Item"); err != nil {
 		return false, err
@@ -151,7 +151,7 @@ func (p *parser) value(name, descriptor string) error {
 		}
 		a.Text = string(raw)
 	case found == jsontext.KindInvalid:
-		_, err := p.dec.ReadToken() // says what is wrong
+		_, err := p.dec.ReadToken() // describes the fault
 		return err
 	default:
 		return fmt.Errorf("the value of attribute %q does not fit its type", shorten(name))
@@ -188,8 +188,8 @@ func (p *parser) string() (string, error) {
 	return p.text[end-len(raw)+1 : end-1], nil
 }
 
-// explain says what is wrong with a line. It leaves out jsontext's own words,
-// which may repeat a piece of a value.
+// explain describes the fault of a line. It leaves out jsontext's own words,
+// which may repeat a part of a value.
 func (p *parser) explain(err error) error {
 	for _, mark := range []string{`{"Metadata":`, `{"Keys":`} {
 		if strings.HasPrefix(p.text, mark) {
@@ -201,14 +201,14 @@ func (p *parser) explain(err error) error {
 	case errors.Is(err, jsontext.ErrDuplicateName):
 		return errors.New("a name is given twice")
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
-		return errors.New("the line ends in the middle")
+		return errors.New("the line ends before the item does")
 	case errors.As(err, &syntax):
 		return fmt.Errorf("the line is not JSON at byte %d", syntax.ByteOffset+1)
 	}
 	return err
 }
 
-// shorten bounds what a hostile name can put into an error or a report.
+// shorten limits the length of a name in an error or a report.
 func shorten(name string) string {
 	const most = 64
 	if len(name) <= most {

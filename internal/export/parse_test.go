@@ -63,15 +63,15 @@ func TestOneParserReadsEverySpelling(t *testing.T) {
 
 func TestBrokenLinesSayWhy(t *testing.T) {
 	for name, test := range map[string]struct{ line, want string }{
-		"cut off":                 {`{"Item":{"age":{"N":"3`, "ends in the middle"},
-		"cut off between":         {`{"Item":{"age":{"N":"3"}`, "ends in the middle"},
+		"cut off":                 {`{"Item":{"age":{"N":"3`, "ends before the item does"},
+		"cut off between":         {`{"Item":{"age":{"N":"3"}`, "ends before the item does"},
 		"not JSON":                {`{"age":{"n":secret}}`, "not JSON at byte 13"},
 		"plain text":              {`34,technician,married`, "neither a JSON object nor"},
 		"a JSON array":            {`[{"age":{"N":"1"}}]`, "neither a JSON object nor"},
 		"a name twice":            {`{"age":{"n":"1"},"age":{"n":"2"}}`, "given twice"},
 		"a name twice, Hive-made": {"a\x03{\"n\":\"1\"}\x02a\x03{\"n\":\"2\"}", "given twice"},
 		"Hive-made, no value":     {"a\x03{\"n\":\"1\"}\x02b", "has no value"},
-		"two items on a line":     {`{"a":{"n":"1"}}{"a":{"n":"1"}}`, "something follows"},
+		"two items on a line":     {`{"a":{"n":"1"}}{"a":{"n":"1"}}`, "more text after"},
 		"beside the wrapper":      {`{"Item":{"a":{"N":"1"}},"b":{"N":"1"}}`, "beside"},
 		"bare value":              {`{"age":34}`, `"age" is not of the form`},
 		"bare value in a wrapper": {`{"Item":{"a":{"N":"1"},"age":34}}`, `"age" is not of the form`},

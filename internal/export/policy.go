@@ -2,43 +2,44 @@ package export
 
 import "time"
 
-// Policy bounds what apps contribute to a model, and keeps what they
-// contributed from judging it.
+// Policy limits what apps contribute to a model, and keeps their contributions out of
+// comparisons of models.
 //
-// A row is settled where apps cannot have decided it: its label was imported, an
-// outcome confirmed the imported label, or the outcome that set the label has
-// passed its probation. Of the other rows, each caller's and each hour's are
-// capped, as a share of the settled ones. Rows beyond a cap are left out, the
-// last ones in the order of the hash first; where a label was imported, the row
-// stays with that label.
+// A row is settled if apps cannot have decided its label: the label was imported, an
+// outcome confirmed the imported label, or the outcome that set the label has passed its
+// probation. Of the other rows, those of each caller and of each hour are capped, as a
+// share of the settled ones. Rows beyond a cap are left out, the last ones in the order of
+// the hash first. If a label was imported, the row stays with that label.
 //
-// Models are judged by the held-out rows of imported customers, by their settled
-// labels. A customer whose imported label an outcome contradicts abstains, for
-// at most a quarter of each label's rows; beyond that the imported label counts.
-// Where fewer than MinJudged rows, or MinOfLabel of either label, are left to
-// judge by, the customers are the apps' own: all rows count as they are.
+// Models are compared on the held-out rows of imported customers, with their settled
+// labels. A customer whose imported label an outcome contradicts is left out of the
+// comparison, for at most a quarter of each label's rows; beyond that the imported label
+// is used. If fewer than MinJudged rows, or MinOfLabel of either label, are left for
+// comparison, the customers are the apps' own, and all rows count as they are.
 type Policy struct {
 	KnownOnly bool          // leave out customers that were made from predictions
-	JudgeAll  bool          // judge by every held-out row, as it is
-	Now       time.Time     // from which ages count
+	JudgeAll  bool          // compare models on every held-out row, as it is
+	Now       time.Time     // the time that ages are relative to
 	Probation time.Duration // of an outcome; zero: it never ends
 }
 
-// The fewest held-out rows that say which of two models is the better one.
+// The minimum numbers of held-out rows for a comparison of two models.
 const (
 	MinJudged  = 30
 	MinOfLabel = 5 // of each label
 )
 
-// Caps of what has not settled, as shares of the settled rows. Some hundred rows
-// are always let in, or else a small set could not grow. An hour may have more
-// than a caller, so that one caller does not use up the hour of the others.
+// Caps of unsettled rows, as shares of the settled ones. A minimum of some
+// hundred rows is always admitted, so that a small data set can grow. The cap of
+// an hour is higher than that of a caller, so that one caller cannot use up the
+// hour of the others.
 const (
 	callerOneIn, minCallerCap = 10, 100
 	hourOneIn, minHourCap     = 5, 200
 )
 
-// abstainOneIn is the share of each label's rows to judge by that may abstain.
+// abstainOneIn is the share of each label's rows that may be left out of a
+// comparison.
 const abstainOneIn = 4
 
 // CallerCap is the maximum number of unsettled rows that one caller contributes
@@ -52,10 +53,10 @@ const (
 	momentCap  = "moment_cap"
 )
 
-// tally is what has to be known of all rows before the first is written.
+// tally counts what must be known of all rows before the first is written.
 type tally struct {
 	settled int64
-	judges  [2]int64 // held-out rows to judge by, by label
+	judges  [2]int64 // held-out rows to compare on, by label
 }
 
 // add counts a row.
@@ -91,14 +92,14 @@ type side int
 const (
 	toTrain side = iota
 	toHoldout
-	toNeither // held out, and not judged by
+	toNeither // held out, and not compared on
 )
 
 // ruling applies a policy to rows that come in the order of the hash.
 type ruling struct {
 	*Policy
 	tally
-	open    bool // no caps, and all held-out rows judge
+	open    bool // no caps, and models are compared on all held-out rows
 	callers map[string]int64
 	hours   map[int64]int64
 	abstain [2]int64
@@ -108,8 +109,9 @@ func newRuling(p *Policy, t tally) *ruling {
 	return &ruling{Policy: p, tally: t, open: t.tooFew(), callers: map[string]int64{}, hours: map[int64]int64{}}
 }
 
-// decide says where a row goes. It may put the imported label back. skipped is
-// why the row is left out, or else leftOut why its outcome is.
+// decide returns where a row goes. It may restore the imported label. skipped is
+// the reason why the row is left out, or else leftOut the reason why its outcome
+// is.
 func (u *ruling) decide(r *row, held bool) (to side, skipped, leftOut string) {
 	if r.made && u.KnownOnly {
 		return 0, madeByApps, ""
@@ -137,8 +139,8 @@ func (u *ruling) decide(r *row, held bool) (to side, skipped, leftOut string) {
 	return toHoldout, "", ""
 }
 
-// admit counts a row that is not settled towards its caps, or says which of them
-// it exceeds.
+// admit counts an unsettled row towards its caps, or returns the cap that it
+// exceeds.
 func (u *ruling) admit(r *row) (exceeded string) {
 	const hourMicros = int64(time.Hour / time.Microsecond)
 	hour := r.labelledAt / hourMicros
@@ -153,8 +155,8 @@ func (u *ruling) admit(r *row) (exceeded string) {
 	return ""
 }
 
-// abstains counts a row with this imported label among those that abstain, if
-// there is room.
+// abstains counts a row with this imported label among those left out of the
+// comparison, if the limit allows it.
 func (u *ruling) abstains(label int) bool {
 	if u.abstain[label] >= u.judges[label]/abstainOneIn {
 		return false

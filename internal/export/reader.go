@@ -8,14 +8,14 @@ import (
 	"gateway/internal/failure"
 )
 
-// Layout is how an export lies in its folder.
+// Layout is the arrangement of an export in its folder.
 type Layout string
 
 // The layouts.
 const (
 	Native Layout = "dynamodb" // DynamoDB's export to S3, with manifests
 	Backup Layout = "backup"   // Data Pipeline or EMR, with a manifest
-	Loose  Layout = "files"    // files of items and nothing that names them
+	Loose  Layout = "files"    // files of items without a manifest
 )
 
 // Reader reads the items of one export, file by file, in constant memory. It
@@ -51,18 +51,18 @@ func Open(ctx context.Context, fsys fs.FS, root string) (*Reader, error) {
 	return r, nil
 }
 
-// Layout tells what kind of export it is.
+// Layout returns the layout of the export.
 func (r *Reader) Layout() Layout { return r.layout }
 
-// Folder is the export's own folder, or the single file's name.
+// Folder returns the export's own folder, or the single file's name.
 func (r *Reader) Folder() string { return r.folder }
 
-// Total is the number of items that the manifests promise, -1 if they are
-// silent. Next fails at the end of a file that breaks the promise.
+// Total returns the number of items in the manifests, -1 if they have none. Next
+// fails at the end of a file with another number.
 func (r *Reader) Total() int64 { return r.total }
 
 // Next returns the next item, or io.EOF after the last; by then every file has
-// been held against its manifest. A line that is no item is an Item with Err
+// been compared with its manifest. A line that is no item is an Item with Err
 // set. Any other error ends the reading and names the file.
 func (r *Reader) Next() (Item, error) {
 	for r.err == nil {
@@ -91,7 +91,7 @@ func (r *Reader) Next() (Item, error) {
 	return Item{}, r.err
 }
 
-// Close ends the reading. It need not have come to an end.
+// Close ends the reading. It may be called before its end.
 func (r *Reader) Close() error {
 	if r.err == nil {
 		r.err = failure.Errorf(failure.Internal, "the export is closed")

@@ -6,8 +6,8 @@ import (
 	"encoding/binary"
 )
 
-// row is a customer as training data, and what the report counts about it once
-// it is certain that the row is written.
+// row is a customer as training data, with what the report counts once the row is
+// written.
 type row struct {
 	id      []byte
 	csv     []byte // the line, its end included; begins with the label
@@ -17,7 +17,7 @@ type row struct {
 	defaulted []int // features that took the schema's default
 }
 
-// evidence is where a row's values come from.
+// evidence says where a row's values come from.
 type evidence struct {
 	made       bool   // from a prediction
 	imported   int    // label that was imported before an outcome set another; -1: none
@@ -28,10 +28,10 @@ type evidence struct {
 // label is the row's label, 0 or 1.
 func (r *row) label() int { return int(r.csv[0] - '0') }
 
-// restore puts the imported label in the place of the outcome's.
+// restore replaces the outcome's label with the imported one.
 func (r *row) restore() { r.csv[0] = '0' + byte(r.imported) }
 
-// record is a row in the form in which rows are sorted, spilled and compared.
+// record is the form in which rows are sorted, spilled and compared.
 type record struct {
 	place uint64 // from hashes
 	data  []byte // lengths and texts of id and csv, then outcome, evidence and features
@@ -59,7 +59,7 @@ func (r *row) pack(dst []byte) []byte {
 	return dst
 }
 
-// unpack reads data, which pack wrote. The texts are slices of data; the lists
+// unpack reads data that pack wrote. The texts are slices of data; the lists
 // reuse the row's own.
 func (r *row) unpack(data []byte) {
 	r.id, data = cutText(data)
@@ -93,7 +93,7 @@ func cutText(data []byte) (text, rest []byte) {
 }
 
 // compare orders records by place, then by id, then by their bytes, the CSV's
-// first: a total order, so that the input's order leaves no trace.
+// first. The order is total, so the order of the input has no effect.
 func (a record) compare(b record) int {
 	if a.place != b.place {
 		return cmp.Compare(a.place, b.place)
@@ -111,13 +111,13 @@ func (a record) compare(b record) int {
 	return bytes.Compare(restA, restB)
 }
 
-// sameCustomer reports whether two records bear the same id.
+// sameCustomer reports whether two records have the same id.
 func (a record) sameCustomer(b record) bool {
 	idA, _ := cutText(a.data)
 	idB, _ := cutText(b.data)
 	return a.place == b.place && bytes.Equal(idA, idB)
 }
 
-// cost is what a record takes in memory: its bytes, its entry in the list, and
-// the room that a growing list wastes.
+// cost returns the memory of a record: its bytes, its entry in the list, and the
+// spare room of a growing list.
 func (a record) cost() int64 { return int64(len(a.data)) + 64 }

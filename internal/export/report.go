@@ -11,10 +11,10 @@ import (
 	"gateway/internal/failure"
 )
 
-// Bounds of what a report lists, so that no input can make it large.
+// Bounds of the lists in a report.
 const (
 	maxExamples          = 20
-	maxExamplesPerReason = 3 // so that the commonest reason does not hide the others
+	maxExamplesPerReason = 3 // so that the commonest reason leaves room for the others
 	maxIgnored           = 50
 )
 
@@ -22,8 +22,8 @@ const (
 // names.
 const otherNames = "…"
 
-// Report says what became of an export. Items is always Rows plus the sum of
-// Skipped, and Rows is TrainRows plus HoldoutRows.
+// Report accounts for the items of an export. Items is always Rows plus the sum
+// of Skipped, and Rows is TrainRows plus HoldoutRows.
 type Report struct {
 	Items int64 `json:"items"` // lines read, blank ones apart
 	Rows  int64 `json:"rows"`  // customers in the training data, both parts together
@@ -42,16 +42,17 @@ type Report struct {
 	// have; names after the first fifty are counted together as "…".
 	Ignored map[string]int64 `json:"ignored"`
 
-	TrainRows   int64 `json:"train_rows"`           // rows that are not Held, whichever outputs are wanted
+	TrainRows   int64 `json:"train_rows"`           // rows that are not Held, whichever outputs are written
 	HoldoutRows int64 `json:"holdout_rows"`         // rows that are Held
 	JudgedRows  int64 `json:"judged_rows,omitzero"` // under a Policy, those of them that models are judged by: Outputs.Holdout
 	Positive    int64 `json:"positive"`             // rows whose label is 1
 	NewLabels   int64 `json:"new_labels"`           // rows whose outcome is later than Options.Watermark
 	Watermark   int64 `json:"watermark"`            // highest outcome of any item, 0 if none has one
 
-	// What a Policy adds. LeftOut counts outcomes beyond a cap, by reason, whose
-	// rows stay with their imported labels. Settled are the rows that caps are
-	// shares of. Open says that there are too few imported customers to judge by.
+	// Set under a Policy. LeftOut counts outcomes beyond a cap, by reason, whose
+	// rows keep their imported labels. Settled is the number of rows that caps are
+	// shares of. Open means that there are too few imported customers for a
+	// comparison.
 	LeftOut       map[string]int64 `json:"left_out,omitzero"`
 	Contributions []Contribution   `json:"contributions,omitzero"`
 	Settled       int64            `json:"settled_rows,omitzero"`
@@ -62,8 +63,8 @@ type Report struct {
 	SHA256 string `json:"sha256"`
 
 	// Examples are some of the skipped items, in the order of reading, at most
-	// three for each reason and twenty in all. There are none of duplicate_id:
-	// that is found out only when lines and files are forgotten.
+	// three for each reason and twenty in all. There are none of duplicate_id,
+	// which is detected after reading.
 	Examples []Example `json:"examples"`
 }
 
@@ -72,8 +73,8 @@ type Example struct {
 	File   string `json:"file"`
 	Line   int    `json:"line"`
 	Reason string `json:"reason"`
-	// Detail explains the reason. It repeats no id and no label, and a value
-	// only of a feature that is not personal.
+	// Detail explains the reason. It repeats no id and no label, and a value only
+	// of a feature that is not personal.
 	Detail string `json:"detail,omitempty"`
 }
 
@@ -84,7 +85,8 @@ func newReport() Report {
 	}
 }
 
-// NoRows is an error of kind Invalid where there are items and none gives a row.
+// NoRows returns an error of kind Invalid if there are items and none gives a
+// row.
 func (r *Report) NoRows() error {
 	if r.Items == 0 || r.Rows > 0 {
 		return nil
@@ -117,11 +119,11 @@ func (r *Report) skip(it *Item, why *skip) {
 
 func (r *Report) ignore(name string) {
 	if _, known := r.Ignored[name]; !known {
-		// A name that is cut short could be taken for another one.
+		// A shortened name could be taken for another one.
 		if len(r.Ignored) >= maxIgnored || utf8.RuneCountInString(name) > 64 {
 			name = otherNames
 		} else {
-			name = strings.Clone(name) // without the line that it is a piece of
+			name = strings.Clone(name) // without the line that it is a part of
 		}
 	}
 	r.Ignored[name]++

@@ -5,16 +5,16 @@ import (
 	"slices"
 )
 
-// sorter puts any number of rows in order within a bounded amount of memory.
-// It keeps rows in memory up to the budget. Beyond it, all rows go to temporary
-// files, by the leading bits of their place; afterwards the files are sorted
-// one by one, and split again where one of them exceeds the budget.
+// sorter orders any number of rows within a limited amount of memory. It keeps
+// rows in memory up to the limit. Beyond it, all rows go to temporary files, by
+// the leading bits of their place. Afterwards the files are sorted one by one,
+// and split again if one exceeds the limit.
 type sorter struct {
 	budget  int64  // bytes
 	tempDir string // of the temporary files
 	held    batch
 	spilled *buckets // nil while all rows are in memory
-	repeats int64    // rows left out because their id had come before
+	repeats int64    // rows left out because their id occurred before
 }
 
 // batch is a list of records in memory. Their bytes lie in blocks, so that
@@ -46,7 +46,7 @@ func (b *batch) room(n int) []byte {
 	return piece
 }
 
-// add takes a record in. It does not keep r's bytes.
+// add adds a record. It does not keep r's bytes.
 func (s *sorter) add(r record) error {
 	if s.spilled != nil {
 		return s.spilled.add(r)
@@ -94,8 +94,8 @@ func (s *sorter) drain(ctx context.Context, b *bucket, depth int, fn func(record
 		}
 		return s.emit(ctx, rows.records, fn)
 	case b.low == b.high:
-		// Splitting cannot help. All rows have one place, so they are rows of
-		// one customer, unless someone has computed a collision.
+		// Splitting does not help: all rows have one place, so they are rows of one
+		// customer, barring a deliberate collision.
 		var first []record
 		err := b.read(ctx, func(r record) error { first = s.keepFirst(first, r); return nil })
 		if err != nil {

@@ -10,17 +10,17 @@ import (
 	"os"
 )
 
-// Rows are split by six bits at a time: 64 files stay well below the number
-// that systems let a process open, and 64 files of a 64 MiB budget are 4 GiB of
-// rows in one pass.
+// Rows are split by six bits at a time. 64 files stay well below the number that
+// systems let a process open, and 64 files of a 64 MiB limit are 4 GiB of rows in
+// one pass.
 const (
 	splitBits = 6
 	splitWays = 1 << splitBits
 )
 
 // bucket is a temporary file of records that share the leading bits of their
-// place. The file has no name: it is gone once it is closed, also by the end of
-// the process.
+// place. The file has no name: it is deleted when it is closed, also by the end
+// of the process.
 type bucket struct {
 	cost      int64  // of its records, once in memory
 	low, high uint64 // least and greatest place
@@ -62,7 +62,7 @@ func (s *buckets) add(r record) error {
 	return nil
 }
 
-// unnamedFile makes a file and takes its name away. It may hold customers, so
+// unnamedFile creates a file and removes its name. It may contain customers, so
 // only its owner may read it, and a process that is killed leaves nothing.
 func unnamedFile(dir string) (*os.File, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -78,8 +78,8 @@ func unnamedFile(dir string) (*os.File, error) {
 	return file, nil
 }
 
-// finish writes out what is buffered and returns the buckets in the order of
-// their places. They are to be closed.
+// finish flushes the buffers and returns the buckets in the order of their
+// places. The caller closes them.
 func (s *buckets) finish() ([]*bucket, error) {
 	var all []*bucket
 	for _, b := range s.ways {

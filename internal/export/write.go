@@ -18,10 +18,10 @@ import (
 	"gateway/internal/schema"
 )
 
-// Target takes the files of an export, under slash-separated names.
+// Target stores the files of an export, under slash-separated names.
 type Target interface {
-	// WriteFile makes the file from what write writes. It appears whole, or not
-	// at all where write or WriteFile fails; an older one is replaced.
+	// WriteFile makes or replaces the file with what write writes. The file
+	// appears whole; if write or WriteFile fails, nothing changes.
 	WriteFile(ctx context.Context, name string, write func(io.Writer) error) error
 }
 
@@ -32,21 +32,21 @@ type Meta struct {
 	Folder string         // above AWSDynamoDB in the target; may be empty
 	Bucket string         // for the summary only; may be empty
 	Table  string         // for the summary only; empty: "customers"
-	// Time stands in the summary for the start, the end and the moment of the
-	// data: the same customers at the same Time give the same bytes.
+	// Time is the start, the end and the moment of the data in the summary: the
+	// same customers at the same Time give the same bytes.
 	Time time.Time
 	// PartItems bounds the items of one data file. Zero means 100,000.
 	PartItems int
 }
 
-// Written tells what Write wrote.
+// Written is the result of Write.
 type Written struct {
 	Folder string // the export's own, for Open
 	Items  int64
 }
 
-// Bounds of one data file. A part is compressed in memory before it is
-// written, because WriteFile wants it whole and the manifest its checksum.
+// Bounds of one data file. A part is compressed in memory before it is written,
+// because WriteFile writes a whole file and the manifest has its checksum.
 const (
 	defaultPartItems = 100_000
 	maxPartBytes     = 32 << 20 // before compression
@@ -55,10 +55,9 @@ const (
 var exportID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
 
 // Write writes customers in the layout of DynamoDB's export to S3, full,
-// DYNAMODB_JSON. each calls its argument with every customer, in an order of
-// its own choice, and returns the argument's error. The summary is written
-// after everything else: an export without it is not complete, and Open refuses
-// it. Writing the same export again replaces it.
+// DYNAMODB_JSON. each calls its argument with every customer, in any order, and
+// returns the argument's error. The summary is written last: Open refuses an
+// export without it as incomplete. Writing the same export again replaces it.
 func Write(ctx context.Context, to Target, meta Meta, each func(func(predict.Customer) error) error) (Written, error) {
 	if !exportID.MatchString(meta.ID) {
 		return Written{}, failure.Errorf(failure.Invalid, "%q cannot be the id of an export", shorten(meta.ID))
@@ -80,7 +79,7 @@ func Write(ctx context.Context, to Target, meta Meta, each func(func(predict.Cus
 		return w.add(c)
 	})
 	if err == nil && (w.part.items > 0 || len(w.entries) == 0) {
-		err = w.endPart() // even without customers there is one file, as DynamoDB has it
+		err = w.endPart() // without customers there is one file, as in DynamoDB's exports
 	}
 	if err == nil {
 		err = w.manifests()
@@ -88,7 +87,7 @@ func Write(ctx context.Context, to Target, meta Meta, each func(func(predict.Cus
 	return Written{Folder: w.folder, Items: w.items}, err
 }
 
-// exportWriter is one call of Write. It keeps ctx, as it does not outlive it.
+// exportWriter is one call of Write. It keeps ctx, which it does not outlive.
 type exportWriter struct {
 	ctx     context.Context
 	to      Target

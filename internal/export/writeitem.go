@@ -15,9 +15,9 @@ import (
 	"gateway/internal/schema"
 )
 
-// appendItem appends a customer as a line of DynamoDB's export, line end
-// included: the id as S, then the features as they are stored, numbers as N,
-// then the label and the outcome, if known. Errors name the customer.
+// appendItem appends a customer as a line of DynamoDB's export, with its line
+// end: the id as S, then the features as they are stored, numbers as N, then the
+// label and the outcome, if known. Errors name the customer.
 func appendItem(dst []byte, s *schema.Schema, c predict.Customer) ([]byte, error) {
 	if c.ID == "" {
 		return dst, fmt.Errorf("a customer to export has no id")
@@ -62,9 +62,9 @@ func appendEvidence(dst []byte, s *schema.Schema, e *predict.Evidence) []byte {
 	return dst
 }
 
-// appendFeatures appends the members of a JSON object of features as
-// attributes. Features that an earlier schema had go along, unless their name
-// now means something else.
+// appendFeatures appends the members of a JSON object of features as attributes.
+// Features of an earlier schema are included, unless their name now means
+// something else.
 func appendFeatures(dst []byte, s *schema.Schema, features []byte) ([]byte, error) {
 	if len(features) == 0 {
 		return dst, nil
@@ -118,7 +118,7 @@ func appendAttribute(dst []byte, name string, kind Kind, text string) []byte {
 	return append(dst, '}')
 }
 
-// part is the data file being made.
+// part is the data file being written.
 type part struct {
 	stored bytes.Buffer
 	zip    *gzip.Writer
@@ -150,8 +150,8 @@ func (p *part) reset() {
 	p.items, p.bytes = 0, 0
 }
 
-// partName names data file number n as DynamoDB does, with 26 letters and
-// digits, but the same at every writing of the same export.
+// partName names data file number n in the style of DynamoDB, with 26 letters and
+// digits, but always the same for the same export.
 func partName(export string, n int) string {
 	sum := sha256.Sum256([]byte(export + "/" + strconv.Itoa(n)))
 	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:16])) + ".json.gz"
