@@ -50,7 +50,7 @@ func newApp(ctx context.Context, cfg Config, log *slog.Logger, say func(format s
 	}()
 	proxies, err := cfg.trustedProxies()
 	if err != nil {
-		return nil, &usageError{err}
+		return nil, &settingError{err}
 	}
 	var listeners []*httpserver.Listener
 	for _, l := range []struct{ setting, addr string }{{"ADDR", cfg.Addr}, {"ADMIN_ADDR", cfg.AdminAddr}} {
@@ -59,7 +59,7 @@ func newApp(ctx context.Context, cfg Config, log *slog.Logger, say func(format s
 		}
 		listener, err := httpserver.Listen(l.addr, httpserver.MaxConnections(cfg.connections()), proxies)
 		if err != nil {
-			return nil, &usageError{fmt.Errorf("GATEWAY_%s: %w", l.setting, err)}
+			return nil, &settingError{fmt.Errorf("GATEWAY_%s: %w", l.setting, err)}
 		}
 		undo.add("listener", listener.Close)
 		listeners = append(listeners, listener)

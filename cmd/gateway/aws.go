@@ -26,17 +26,17 @@ const followEndpoint = 10 * time.Second
 func openAWS(ctx context.Context, cfg Config, p *components, log *slog.Logger) (b backEnd, err error) {
 	api, err := aws.Connect(ctx, log)
 	if err != nil {
-		return b, &usageError{err}
+		return b, &settingError{err}
 	}
 	if err := aws.CheckImage(cfg.Training.Algorithm, api.Region(), cfg.Training.Image); err != nil {
-		return b, &usageError{err}
+		return b, &settingError{err}
 	}
 	files, err := aws.NewFiles(api, cfg.S3.Bucket, cfg.S3.Prefix, cfg.ExportFrom, p.schema.Fingerprint())
 	if err != nil {
-		return b, &usageError{fmt.Errorf("GATEWAY_EXPORT_FROM: %w", err)}
+		return b, &settingError{fmt.Errorf("GATEWAY_EXPORT_FROM: %w", err)}
 	}
 	if err := startable(files.Check(ctx), log); err != nil {
-		return b, &usageError{fmt.Errorf("GATEWAY_S3_BUCKET: %w", err)}
+		return b, &settingError{fmt.Errorf("GATEWAY_S3_BUCKET: %w", err)}
 	}
 	endpoint := aws.NewEndpoint(api, files, cfg.EndpointName, p.schema, aws.Formats{ContentType: cfg.Model.ContentType, Accept: cfg.Model.Accept})
 	remote := openRemote(ctx, cfg, p, aws.NewScorer(endpoint, log), log)
@@ -65,7 +65,7 @@ func openAWS(ctx context.Context, cfg Config, p *components, log *slog.Logger) (
 	}
 	customers, err := aws.OpenCustomers(ctx, api, cfg.CustomersTable, p.schema)
 	if err != nil {
-		return b, &usageError{fmt.Errorf("GATEWAY_CUSTOMERS_TABLE: %w", err)}
+		return b, &settingError{fmt.Errorf("GATEWAY_CUSTOMERS_TABLE: %w", err)}
 	}
 	labels := aws.NewLabels(p.store, customers, log)
 	b.customers, b.ledger = customers, labels

@@ -23,9 +23,26 @@ import (
 
 const envPrefix = "GATEWAY"
 
-// loadConfig reads the environment. Its error names every wrong setting, one a
-// line.
+// settingError is why a gateway does not start: a setting is wrong, or does not
+// fit what it leads to. The error names the setting.
+type settingError struct{ err error }
+
+func (e *settingError) Error() string { return e.err.Error() }
+
+// Unwrap returns what is wrong with the setting.
+func (e *settingError) Unwrap() error { return e.err }
+
+// loadConfig reads the environment. Its error, a *settingError, names every wrong
+// setting, one a line.
 func loadConfig() (Config, error) {
+	c, err := readEnvironment()
+	if err != nil {
+		return c, &settingError{err}
+	}
+	return c, nil
+}
+
+func readEnvironment() (Config, error) {
 	var c Config
 	for _, name := range settingNames() { // empty means not set
 		if value, ok := os.LookupEnv(name); ok && value == "" {

@@ -30,11 +30,11 @@ type convertCommand struct {
 func (cmd convertCommand) Run(c *console) error {
 	cfg, err := loadConfig()
 	if err != nil {
-		return &usageError{err}
+		return err
 	}
 	schema, err := cfg.schema()
 	if err != nil {
-		return &usageError{err}
+		return &settingError{err}
 	}
 	if cmd.JSON && cmd.Dst == "-" {
 		return &usageError{errors.New("--json needs a file to write the rows to")}

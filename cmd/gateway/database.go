@@ -35,7 +35,7 @@ func openDatabase(ctx context.Context, cfg Config, dir *datadir.Dir, v *secretOp
 	}
 	record, err := check()
 	if err != nil {
-		return nil, nil, &usageError{err}
+		return nil, nil, &settingError{err}
 	}
 	if cfg.DBSecretID == "" {
 		s, err = store.OpenSQLite(ctx, dir.Path(datadir.SQLiteFile))
@@ -54,7 +54,7 @@ func openDatabase(ctx context.Context, cfg Config, dir *datadir.Dir, v *secretOp
 func openPostgres(ctx context.Context, cfg Config, v *secretOpener, log *slog.Logger) (s *store.Store, connector *store.Connector, err error) {
 	missing, err := cfg.databaseDefaults()
 	if err != nil {
-		return nil, nil, &usageError{err}
+		return nil, nil, &settingError{err}
 	}
 	parse := func(s secrets.Secret) (store.PostgresServer, error) {
 		d, err := secrets.ParseDatabase(missing)(s)
@@ -122,10 +122,10 @@ func databaseError(err error) error {
 	)
 	switch {
 	case errors.As(err, &unprotected):
-		return &usageError{fmt.Errorf("GATEWAY_DB_SECRET_ID: %w. "+
+		return &settingError{fmt.Errorf("GATEWAY_DB_SECRET_ID: %w. "+
 			"The secret has sslmode, sslrootcert and require_auth, or else the settings GATEWAY_DB_SSLMODE, GATEWAY_DB_SSLROOTCERT and GATEWAY_DB_REQUIRE_AUTH", err)}
 	case errors.As(err, &right), errors.Is(err, store.ErrSharedSessions):
-		return &usageError{fmt.Errorf("GATEWAY_DB_SECRET_ID: %w", err)}
+		return &settingError{fmt.Errorf("GATEWAY_DB_SECRET_ID: %w", err)}
 	}
 	return err
 }

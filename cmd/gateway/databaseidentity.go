@@ -20,7 +20,7 @@ func checkIdentity(ctx context.Context, s *store.Store, engine string, dir *data
 	}
 	opened := datadir.DatabaseRecord{Engine: engine, ID: id}
 	if err := dir.CheckDatabase(record, opened); err != nil {
-		return &usageError{err}
+		return &settingError{err}
 	}
 	if record == opened {
 		return nil

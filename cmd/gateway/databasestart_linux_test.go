@@ -104,7 +104,7 @@ func TestAStartDoesNotWaitForWhatTheDatabaseRefuses(t *testing.T) {
 	cfg.DBSecretID = secretOf(t, postgres.URL(), map[string]any{"username": "app", "password": "app"})
 	o := open(t.Context(), cfg)
 	<-o.done
-	var usage *usageError
+	var usage *settingError
 	says := fmt.Sprintf(`user "app" lacks a right on database %q; the owner of it can say: GRANT USAGE, CREATE ON SCHEMA "public" TO "app"`, u.Path[1:])
 	if !errors.As(o.err, &usage) || !strings.HasPrefix(o.err.Error(), "GATEWAY_DB_SECRET_ID: ") || !strings.Contains(o.err.Error(), says) {
 		t.Errorf("got %v, want a wrong setting and %s", o.err, says)

@@ -86,11 +86,11 @@ func hashPersonal(ctx context.Context, cfg Config, dir *datadir.Dir, service *pr
 	}
 	key, err := secrets.NewFiles().Get(ctx, id, secrets.Current)
 	if err != nil {
-		return &usageError{fmt.Errorf("GATEWAY_LEDGER_KEY_SECRET_ID: %w", err)}
+		return &settingError{fmt.Errorf("GATEWAY_LEDGER_KEY_SECRET_ID: %w", err)}
 	}
 	hash, err := predict.NewPersonalHash(bytes.TrimSpace([]byte(key.Value.Reveal())))
 	if err != nil {
-		return &usageError{fmt.Errorf("GATEWAY_LEDGER_KEY_SECRET_ID: %s: %w", strings.TrimPrefix(id, secrets.FilePrefix), err)}
+		return &settingError{fmt.Errorf("GATEWAY_LEDGER_KEY_SECRET_ID: %s: %w", strings.TrimPrefix(id, secrets.FilePrefix), err)}
 	}
 	service.HashPersonal(hash)
 	log.Info("the ledger has hashes of personal features", "key_id", hash.KeyID())

@@ -88,11 +88,11 @@ const trainingSeed = 1
 func openComponents(ctx context.Context, cfg Config, log *slog.Logger) (_ *components, err error) {
 	schema, err := cfg.schema()
 	if err != nil {
-		return nil, &usageError{err}
+		return nil, &settingError{err}
 	}
 	gate, err := modelswap.ParseGate(cfg.Gate)
 	if err != nil {
-		return nil, &usageError{err}
+		return nil, &settingError{err}
 	}
 	p := &components{schema: schema, registry: prometheus.NewRegistry()}
 	defer func() {

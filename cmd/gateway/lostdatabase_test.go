@@ -116,7 +116,7 @@ func TestALostDatabaseStopsTheStart(t *testing.T) {
 					t.Errorf("it says %v, want one line with %q", err, text)
 				}
 			}
-			var wrong *usageError
+			var wrong *settingError
 			if !errors.As(err, &wrong) {
 				t.Errorf("the error is %T, want one for the operator", err)
 			}

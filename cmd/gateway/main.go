@@ -90,10 +90,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int
 	}
 	err = selected.Run(&console{ctx: ctx, stdout: stdout, stderr: stderr})
 	var usage *usageError
+	var setting *settingError
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.As(err, &usage):
+	case errors.As(err, &usage), errors.As(err, &setting):
 		printError(ctx, stderr, err)
 		return exitUsage
 	case errors.Is(err, errReported):
@@ -135,7 +136,7 @@ func withoutToken(text string, args []string) string {
 	return text
 }
 
-// usageError is a wrong setting or argument.
+// usageError is a wrong argument of the command line.
 type usageError struct{ err error }
 
 func (e *usageError) Error() string { return e.err.Error() }

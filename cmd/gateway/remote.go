@@ -42,7 +42,7 @@ func (r remote) with(c *console, do func(ctx context.Context, client *client.Cli
 	if token == "" && isLoopback(r.URL) {
 		cfg, err := loadConfig()
 		if err != nil {
-			return &usageError{err}
+			return err
 		}
 		if token, err = readToken(cfg); err != nil {
 			return err
@@ -57,7 +57,7 @@ func (r remote) onExisting(c *console, do func(ctx context.Context, client *clie
 	if r.URL == "" {
 		cfg, err := loadConfig()
 		if err != nil {
-			return &usageError{err}
+			return err
 		}
 		if _, err := os.Stat(cfg.DataDir); errors.Is(err, os.ErrNotExist) && cfg.DBSecretID == "" {
 			return fmt.Errorf("there is no data dir %s: name it with GATEWAY_DATA_DIR, or name a gateway that serves with --url", cfg.DataDir)
@@ -96,7 +96,7 @@ func readToken(cfg Config) (string, error) {
 func (r remote) here(c *console, do func(ctx context.Context, client *client.Client) error) (err error) {
 	cfg, err := loadConfig()
 	if err != nil {
-		return &usageError{err}
+		return err
 	}
 	cfg.Addr, cfg.AdminAddr, cfg.AdminSecretID, cfg.APIKeysSecretID, cfg.Demo, cfg.command = "127.0.0.1:0", "", "", "", false, true
 	log := slog.New(slog.NewTextHandler(c.stderr, &slog.HandlerOptions{Level: slog.LevelError}))

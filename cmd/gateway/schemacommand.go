@@ -61,7 +61,7 @@ func (cmd schemaCheckCommand) load() (*schema.Schema, error) {
 	}
 	cfg, err := loadConfig()
 	if err != nil {
-		return nil, &usageError{err}
+		return nil, err
 	}
 	return cfg.schema()
 }
@@ -74,11 +74,11 @@ type schemaShowCommand struct {
 func (cmd schemaShowCommand) Run(c *console) error {
 	cfg, err := loadConfig()
 	if err != nil {
-		return &usageError{err}
+		return err
 	}
 	s, err := cfg.schema()
 	if err != nil {
-		return &usageError{err}
+		return &settingError{err}
 	}
 	switch {
 	case cmd.JSON:

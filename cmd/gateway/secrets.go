@@ -53,7 +53,7 @@ func openSecret[T any](ctx context.Context, v *secretOpener, setting, name, id s
 	parse func(secrets.Secret) (T, error)) (*secrets.Rotating[T], error) {
 	source, err := v.source(ctx, id)
 	if err != nil {
-		return nil, &usageError{fmt.Errorf("GATEWAY_%s: %w", setting, err)}
+		return nil, &settingError{fmt.Errorf("GATEWAY_%s: %w", setting, err)}
 	}
 	if source == v.files && secrets.ReadableByOthers(id) {
 		v.log.Warn("other users of this machine can read the file of a secret", "setting", "GATEWAY_"+setting)
@@ -63,7 +63,7 @@ func openSecret[T any](ctx context.Context, v *secretOpener, setting, name, id s
 	case err != nil && ctx.Err() != nil:
 		return nil, err
 	case err != nil:
-		return nil, &usageError{fmt.Errorf("GATEWAY_%s: %w", setting, err)}
+		return nil, &settingError{fmt.Errorf("GATEWAY_%s: %w", setting, err)}
 	}
 	return s, nil
 }

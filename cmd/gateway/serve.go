@@ -19,7 +19,7 @@ type serveCommand struct{}
 func (serveCommand) Run(c *console) error {
 	cfg, err := loadConfig()
 	if err != nil {
-		return &usageError{err}
+		return err
 	}
 	terminal := isTerminal(c.stderr)
 	signal.Ignore(syscall.SIGPIPE) // a reader of the log that ends does not end the gateway
