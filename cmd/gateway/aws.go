@@ -13,6 +13,7 @@ import (
 	"gateway/internal/aws"
 	"gateway/internal/local"
 	"gateway/internal/modelswap"
+	"gateway/internal/schema"
 	"gateway/internal/scoring"
 	"gateway/internal/store"
 )
@@ -21,80 +22,112 @@ import (
 // An answer that fits no known model makes it look at once, whatever this is.
 const followEndpoint = 10 * time.Second
 
-// openAWS is the back end on SageMaker, S3 and, if the settings name a table,
-// DynamoDB.
-func openAWS(ctx context.Context, cfg Config, p *components, log *slog.Logger) (b backEnd, err error) {
-	api, err := aws.Connect(ctx, log)
+// openSageMaker is the back end on SageMaker, S3 and, if the settings name a
+// table, DynamoDB.
+func openSageMaker(ctx context.Context, c *components, schema *schema.Schema) (b backEnd, err error) {
+	api, err := aws.Connect(ctx, c.log)
 	if err != nil {
 		return b, &settingError{err}
 	}
-	if err := aws.CheckImage(cfg.Training.Algorithm, api.Region(), cfg.Training.Image); err != nil {
-		return b, &settingError{err}
-	}
-	files, err := aws.NewFiles(api, cfg.S3.Bucket, cfg.S3.Prefix, cfg.ExportFrom, p.schema.Fingerprint())
+	files, err := openBucket(ctx, c, api, schema)
 	if err != nil {
-		return b, &settingError{fmt.Errorf("GATEWAY_EXPORT_FROM: %w", err)}
+		return b, err
 	}
-	if err := startable(files.Check(ctx), log); err != nil {
-		return b, &settingError{fmt.Errorf("GATEWAY_S3_BUCKET: %w", err)}
-	}
-	endpoint := aws.NewEndpoint(api, files, cfg.EndpointName, p.schema, aws.Formats{ContentType: cfg.Model.ContentType, Accept: cfg.Model.Accept})
-	remote := openRemote(ctx, cfg, p, aws.NewScorer(endpoint, log), log)
-	measureRetries(p.registry, api)
-	measureForeignAnswers(p.registry, api)
+	measureRetries(c.registry, api)
+	measureForeignAnswers(c.registry, api)
+	endpoint := aws.NewEndpoint(api, files, c.cfg.EndpointName, schema, aws.Formats{ContentType: c.cfg.Model.ContentType, Accept: c.cfg.Model.Accept})
+	remote := openRemote(ctx, c, aws.NewScorer(endpoint, c.log))
 	b = backEnd{
-		scorer: remote,
-		files:  files,
-		trainer: aws.NewTrainer(api, files, aws.TrainingSettings{
-			Algorithm: cfg.Training.Algorithm, Image: cfg.Training.Image, Role: cfg.ExecutionRoleARN,
-			InstanceType: cfg.Training.InstanceType, InstanceCount: cfg.Training.InstanceCount, VolumeGB: cfg.Training.VolumeGB,
-			Spot: cfg.Training.Spot, SpotWait: spotWait,
-		}),
-		deployer: aws.NewDeployer(endpoint, aws.HostingSettings{
-			Role: cfg.ExecutionRoleARN, InstanceType: cfg.Hosting.InstanceType, InstanceCount: cfg.Hosting.InstanceCount,
-			Strategy: aws.Strategy(cfg.Deploy.Strategy), Alarms: cfg.Deploy.Alarms,
-		}, aws.Timing{Poll: cfg.RenewalPoll}, log),
-		remote: remote, noRetriesWhile: api.NoRetriesWhile,
-		follow: func(ctx context.Context, log *slog.Logger) { endpoint.Follow(ctx, followEndpoint, log) },
-		poll:   cfg.RenewalPoll,
+		scorer:         remote,
+		files:          files,
+		trainer:        aws.NewTrainer(api, files, trainingSettings(c.cfg)),
+		deployer:       aws.NewDeployer(endpoint, hostingSettings(c.cfg), aws.Timing{Poll: c.cfg.RenewalPoll}, c.log),
+		remote:         remote,
+		noRetriesWhile: api.NoRetriesWhile,
+		follow:         func(ctx context.Context, log *slog.Logger) { endpoint.Follow(ctx, followEndpoint, log) },
+		poll:           c.cfg.RenewalPoll,
 	}
-	if cfg.CustomersTable == "" {
-		b.customers, b.ledger, b.count = p.store, p.store, p.store.CountCustomers
-		b.exporter = local.NewExporter(files, p.store, p.schema)
+	if c.cfg.CustomersTable == "" {
+		b.customers, b.ledger, b.count = c.store, c.store, c.store.CountCustomers
+		b.exporter = local.NewExporter(files, c.store, schema)
 		return b, nil
 	}
-	customers, err := aws.OpenCustomers(ctx, api, cfg.CustomersTable, p.schema)
-	if err != nil {
-		return b, &settingError{fmt.Errorf("GATEWAY_CUSTOMERS_TABLE: %w", err)}
+	return b, b.openTable(ctx, c, api, files, schema)
+}
+
+// openBucket opens the bucket of exports, training data and models.
+func openBucket(ctx context.Context, c *components, api *aws.Clients, schema *schema.Schema) (*aws.Files, error) {
+	if err := aws.CheckImage(c.cfg.Training.Algorithm, api.Region(), c.cfg.Training.Image); err != nil {
+		return nil, &settingError{err}
 	}
-	labels := aws.NewLabels(p.store, customers, log)
+	files, err := aws.NewFiles(api, c.cfg.S3.Bucket, c.cfg.S3.Prefix, c.cfg.ExportFrom, schema.Fingerprint())
+	if err != nil {
+		return nil, &settingError{fmt.Errorf("GATEWAY_EXPORT_FROM: %w", err)}
+	}
+	if err := startable(files.Check(ctx), c.log); err != nil {
+		return nil, &settingError{fmt.Errorf("GATEWAY_S3_BUCKET: %w", err)}
+	}
+	return files, nil
+}
+
+// openTable opens the DynamoDB table that has the customers.
+func (b *backEnd) openTable(ctx context.Context, c *components, api *aws.Clients, files *aws.Files, schema *schema.Schema) error {
+	customers, err := aws.OpenCustomers(ctx, api, c.cfg.CustomersTable, schema)
+	if err != nil {
+		return &settingError{fmt.Errorf("GATEWAY_CUSTOMERS_TABLE: %w", err)}
+	}
+	labels := aws.NewLabels(c.store, customers, c.log)
 	b.customers, b.ledger = customers, labels
 	b.count = func(ctx context.Context) (store.Counts, error) {
 		n, err := customers.Count(ctx)
 		return store.Counts{Customers: n, Labelled: unknownCount}, err
 	}
-	b.exporter = aws.NewExporter(api, files, cfg.CustomersTable, labels)
-	if cfg.ExportFrom != "" {
+	b.exporter = aws.NewExporter(api, files, c.cfg.CustomersTable, labels)
+	if c.cfg.ExportFrom != "" {
 		b.exporter = aws.NewExistingExporter(files)
 	}
-	return b, nil
+	return nil
+}
+
+func trainingSettings(cfg Config) aws.TrainingSettings {
+	return aws.TrainingSettings{
+		Algorithm:     cfg.Training.Algorithm,
+		Image:         cfg.Training.Image,
+		Role:          cfg.ExecutionRoleARN,
+		InstanceType:  cfg.Training.InstanceType,
+		InstanceCount: cfg.Training.InstanceCount,
+		VolumeGB:      cfg.Training.VolumeGB,
+		Spot:          cfg.Training.Spot,
+		SpotWait:      spotWait,
+	}
+}
+
+func hostingSettings(cfg Config) aws.HostingSettings {
+	return aws.HostingSettings{
+		Role:          cfg.ExecutionRoleARN,
+		InstanceType:  cfg.Hosting.InstanceType,
+		InstanceCount: cfg.Hosting.InstanceCount,
+		Strategy:      aws.Strategy(cfg.Deploy.Strategy),
+		Alarms:        cfg.Deploy.Alarms,
+	}
 }
 
 // openRemote makes the chain before the endpoint.
-func openRemote(ctx context.Context, cfg Config, p *components, endpoint scoring.Endpoint, log *slog.Logger) *scoring.Chain {
+func openRemote(ctx context.Context, c *components, endpoint scoring.Endpoint) *scoring.Chain {
+	cfg := c.cfg
 	o := scoring.Options{
 		Timeout: cfg.PredictTimeout,
 		Batch:   scoring.BatchOptions{MaxRows: cfg.Batch.MaxRows, MaxWait: cfg.Batch.MaxWait, MaxBytes: aws.CallBytes},
 		Breaker: scoring.BreakerOptions{Failures: cfg.Breaker.Failures, Open: cfg.Breaker.Open, Changed: func(state string) {
-			log.Warn("the circuit breaker before the endpoint is "+state, "endpoint", cfg.EndpointName)
+			c.log.Warn("the circuit breaker before the endpoint is "+state, "endpoint", cfg.EndpointName)
 		}},
 	}
 	o.Hedge.On, o.Hedge.After, _ = cfg.hedge()
-	if p.tracing != nil {
-		o.Tracer = p.tracing
+	if c.tracing != nil {
+		o.Tracer = c.tracing
 	}
-	remote := scoring.Remote(endpoint, o, p.registry)
-	p.cleanups.add("batches", func() error {
+	remote := scoring.Remote(endpoint, o, c.registry)
+	c.cleanups.add("batches", func() error {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.PredictTimeout)
 		defer cancel()
 		return remote.Stop(ctx)

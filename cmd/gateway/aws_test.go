@@ -41,7 +41,7 @@ func TestTheLoopOnSageMaker(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := g.components.customers.PutCustomers(t.Context(), few); err != nil {
+	if _, _, err := g.models[0].customers.PutCustomers(t.Context(), few); err != nil {
 		t.Fatal(err)
 	}
 	first := g.renew(t, api.RetrainRequest{})

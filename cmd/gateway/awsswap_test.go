@@ -81,7 +81,7 @@ func TestModelsAreSwappedOnSageMakerUnderLoad(t *testing.T) {
 		if want == modelswap.Succeeded {
 			serving = *r.Model
 		}
-		name, err := g.components.engine.Serving(t.Context())
+		name, err := g.models[0].engine.Serving(t.Context())
 		if err != nil || name != serving {
 			t.Errorf("after renewal %d %q serves (%v), want %s", i, name, err, serving)
 		}

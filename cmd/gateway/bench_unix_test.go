@@ -82,18 +82,23 @@ func benchHandler(b *testing.B, ledger string) http.Handler {
 		cfg.Outbox.Sync = ledger
 	}
 	log := slog.New(slog.DiscardHandler)
-	p, err := openComponents(b.Context(), cfg, log)
+	c := newComponents(cfg, options{log: log}, func() {})
+	if err := c.open(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	models, err := openModels(b.Context(), c, schema.Bank())
 	if err != nil {
 		b.Fatal(err)
 	}
+	m := models[0]
 	ctx, cancel := context.WithCancel(context.Background())
 	var background sync.WaitGroup
-	background.Go(func() { p.engine.Run(ctx) })
-	background.Go(func() { p.outbox.Run(ctx) })
+	background.Go(func() { m.engine.Run(ctx) })
+	background.Go(func() { c.outbox.Run(ctx) })
 	b.Cleanup(func() {
 		cancel()
 		background.Wait()
-		if err := p.cleanups.run(log); err != nil {
+		if err := c.cleanups.run(log); err != nil {
 			b.Error(err)
 		}
 	})
@@ -101,22 +106,22 @@ func benchHandler(b *testing.B, ledger string) http.Handler {
 	if err != nil {
 		b.Fatal(err)
 	}
-	if _, _, err := p.store.PutCustomers(ctx, customers); err != nil {
+	if _, _, err := c.store.PutCustomers(ctx, customers); err != nil {
 		b.Fatal(err)
 	}
-	r, err := p.engine.Trigger(ctx, modelswap.TriggerRequest{Trigger: modelswap.TriggerFirst})
+	r, err := m.engine.Trigger(ctx, modelswap.TriggerRequest{Trigger: modelswap.TriggerFirst})
 	for err == nil && !r.Status.Final() {
-		r, err = p.engine.Renewal(ctx, r.ID)
+		r, err = m.engine.Renewal(ctx, r.ID)
 	}
 	if err != nil || r.Status != modelswap.Succeeded {
 		b.Fatal(err, r)
 	}
-	service := p.service
+	service := m.service
 	if ledger == "without a ledger" {
-		service = predict.NewService(schema.Bank(), p.scorer, p.store, noLedger{p.store}, log, prometheus.NewRegistry())
+		service = predict.NewService(schema.Bank(), m.scorer, c.store, noLedger{c.store}, log, prometheus.NewRegistry())
 	}
-	handler, _ := api.New(api.Deps{Predict: service, Renewals: p.engine, Importer: p.importer, Tokens: func() []api.Token { return nil },
-		OpenAPI: gateway.OpenAPI, Registry: p.registry, Log: log}, api.Options{MaxInFlight: 10_000})
+	handler, _ := api.New(api.Deps{Predict: service, Renewals: m.engine, Importer: m.importer, Tokens: func() []api.Token { return nil },
+		OpenAPI: gateway.OpenAPI, Registry: c.registry, Log: log}, api.Options{MaxInFlight: 10_000})
 	return handler
 }
 

@@ -30,17 +30,17 @@ import (
 // test makes the file "go".
 const crashDirVariable = "CRASH_DIR"
 
-// dieWhereAsked makes this process one that dies where a test asks it to.
-func dieWhereAsked() {
+// crashPoints makes a gateway die where a test asks it to; nil where none does.
+func crashPoints() func(modelswap.Ports) modelswap.Ports {
 	dir := os.Getenv(crashDirVariable)
 	if dir == "" {
-		return
+		return nil
 	}
 	reached, err := os.OpenFile(filepath.Join(dir, "reached"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		panic(err)
 	}
-	wrapPorts = func(p modelswap.Ports) modelswap.Ports {
+	return func(p modelswap.Ports) modelswap.Ports {
 		return modelswaptest.Crash(p, func(point string) {
 			if _, err := reached.WriteString(point + "\n"); err != nil {
 				panic(err)

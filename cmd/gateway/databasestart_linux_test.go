@@ -19,7 +19,7 @@ import (
 // opening is a gateway that starts.
 type opening struct {
 	logs lockedBuffer
-	done chan struct{} // closed when newApp has returned
+	done chan struct{} // closed when openApp has returned
 	app  *app
 	err  error
 }
@@ -28,7 +28,7 @@ func open(ctx context.Context, cfg Config) *opening {
 	o := &opening{done: make(chan struct{})}
 	go func() {
 		defer close(o.done)
-		o.app, o.err = newApp(ctx, cfg, slog.New(slog.NewJSONHandler(&o.logs, nil)), func(string, ...any) {})
+		o.app, o.err = openApp(ctx, cfg, options{log: slog.New(slog.NewJSONHandler(&o.logs, nil))})
 	}()
 	return o
 }

@@ -52,7 +52,7 @@ func TestTheDatabasesCertificateIsChecked(t *testing.T) {
 	t.Setenv("GATEWAY_DB_SSLROOTCERT", other.File)
 	cfg = config(t)
 	cfg.DBSecretID = secretOf(t, postgres.URL(), checked)
-	_, err := newApp(t.Context(), cfg, slog.New(slog.DiscardHandler), func(string, ...any) {})
+	_, err := openApp(t.Context(), cfg, options{log: slog.New(slog.DiscardHandler)})
 	var usage *settingError
 	if !errors.As(err, &usage) || !strings.Contains(err.Error(), "GATEWAY_DB_SSLROOTCERT") || !strings.Contains(err.Error(), "unknown authority") {
 		t.Errorf("with another authority: got %v, want a wrong setting that is named", err)

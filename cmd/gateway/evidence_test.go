@@ -44,7 +44,7 @@ func realCustomers(t *testing.T) (rows []schema.Vector, labels []float64) {
 func (g *gatewayUnderTest) aucOnReal(t *testing.T, model string) float64 {
 	t.Helper()
 	rows, labels := realCustomers(t)
-	scores, err := g.components.deployer.ScoreWith(t.Context(), model, rows)
+	scores, err := g.models[0].deployer.ScoreWith(t.Context(), model, rows)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +57,7 @@ func (g *gatewayUnderTest) aucOnReal(t *testing.T, model string) float64 {
 
 func (g *gatewayUnderTest) serving(t *testing.T) string {
 	t.Helper()
-	name, err := g.components.engine.Serving(t.Context())
+	name, err := g.models[0].engine.Serving(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +173,7 @@ func TestOutcomesOfInventedCustomersCountForNothingWhereOnlyKnownOnesAreLearnedF
 	first := g.serving(t)
 	before := g.aucOnReal(t, first)
 	poison(t, g.client)
-	schedule, err := g.components.engine.Schedule(t.Context())
+	schedule, err := g.models[0].engine.Schedule(t.Context())
 	if err != nil || schedule.Outcomes.Waiting != 0 {
 		t.Errorf("%d outcomes wait (%v), want none that may be learned from", schedule.Outcomes.Waiting, err)
 	}
@@ -191,7 +191,7 @@ func TestOutcomesOfInventedCustomersCountForNothingWhereOnlyKnownOnesAreLearnedF
 	if _, err := g.client.Outcome(t.Context(), api.Outcome{CustomerID: fmt.Sprint(firstCustomer), Outcome: 1}); err != nil {
 		t.Fatal(err)
 	}
-	if schedule, err = g.components.engine.Schedule(t.Context()); err != nil || schedule.Outcomes.Waiting != 1 {
+	if schedule, err = g.models[0].engine.Schedule(t.Context()); err != nil || schedule.Outcomes.Waiting != 1 {
 		t.Errorf("%d outcomes wait (%v), want the known customer's", schedule.Outcomes.Waiting, err)
 	}
 }
@@ -258,14 +258,14 @@ func (g *gatewayUnderTest) likely(t *testing.T) []string {
 	var all []scored
 	var rows []schema.Vector
 	err := g.components.store.EachCustomer(t.Context(), func(c predict.Customer) error {
-		record, err := g.components.schema.DecodeStored(c.Features, nil)
-		rows, all = append(rows, g.components.schema.Encode(record)), append(all, scored{id: c.ID})
+		record, err := g.models[0].schema.DecodeStored(c.Features, nil)
+		rows, all = append(rows, g.models[0].schema.Encode(record)), append(all, scored{id: c.ID})
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	scores, err := g.components.deployer.ScoreWith(t.Context(), g.serving(t), rows)
+	scores, err := g.models[0].deployer.ScoreWith(t.Context(), g.serving(t), rows)
 	if err != nil {
 		t.Fatal(err)
 	}

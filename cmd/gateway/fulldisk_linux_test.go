@@ -17,7 +17,7 @@ import (
 func TestUnreadAnswersLeaveTheOutboxItsRoom(t *testing.T) {
 	for _, policy := range []outbox.Policy{outbox.Refuse, outbox.DropOldest} {
 		t.Run(string(policy), func(t *testing.T) {
-			g := besieged(t, func(cfg *Config) {
+			g := besieged(t, func(cfg *Config, _ *options) {
 				cfg.DataDir = disktest.New(t, 48<<20)
 				cfg.Outbox.MaxSize, cfg.Outbox.Policy = 8<<20, string(policy)
 				cfg.Limit = LimitConfig{Min: 256, Max: 1024}

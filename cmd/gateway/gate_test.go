@@ -30,7 +30,7 @@ func trained(t *testing.T, n int) *gatewayUnderTest {
 // what can be learned from that is worth nothing, and must not serve.
 func TestShuffledLabelsAreRejected(t *testing.T) {
 	g := trained(t, 3000)
-	champion, err := g.components.engine.Serving(t.Context())
+	champion, err := g.models[0].engine.Serving(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +57,7 @@ func TestShuffledLabelsAreRejected(t *testing.T) {
 			if r.Status != modelswap.Rejected || r.Metrics.Challenger == nil || r.Metrics.Champion == nil {
 				t.Errorf("the renewal is %s (%s) with %+v, want rejected with the numbers", r.Status, r.Error, r.Metrics)
 			}
-			if serving, err := g.components.engine.Serving(t.Context()); err != nil || serving != champion {
+			if serving, err := g.models[0].engine.Serving(t.Context()); err != nil || serving != champion {
 				t.Errorf("%q serves (%v), want the champion", serving, err)
 			}
 		}
@@ -69,7 +69,7 @@ func TestShuffledLabelsAreRejected(t *testing.T) {
 // every score is much higher. No prediction fails meanwhile.
 func TestAModelThatPassesTheGateAndFailsVerifyIsRolledBackUnderLoad(t *testing.T) {
 	g := trained(t, 3000)
-	champion, err := g.components.engine.Serving(t.Context())
+	champion, err := g.models[0].engine.Serving(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +98,7 @@ func TestAModelThatPassesTheGateAndFailsVerifyIsRolledBackUnderLoad(t *testing.T
 		!strings.Contains(r.Error, "recent traffic have shifted") || verify.Detail["rolled_back_to"] != champion {
 		t.Errorf("the renewal is %s (%s), verify %s with %v; want it to pass the gate, fail verify and go back", r.Status, r.Error, verify.Status, verify.Detail)
 	}
-	if serving, err := g.components.engine.Serving(t.Context()); err != nil || serving != champion {
+	if serving, err := g.models[0].engine.Serving(t.Context()); err != nil || serving != champion {
 		t.Errorf("%q serves (%v), want the champion", serving, err)
 	}
 	// A model that is only different may serve: another algorithm, say.

@@ -26,10 +26,8 @@ import (
 func TestMain(m *testing.M) {
 	if os.Getenv("RUN_AS_GATEWAY") == "1" {
 		_ = os.Unsetenv("RUN_AS_GATEWAY")
-		dieWhereAsked()
 		recordPeak()
-		main()
-		return
+		os.Exit(runProcess(crashPoints()))
 	}
 	// Tests that run in parallel wait for leases and processes most of the time.
 	_ = flag.Set("test.parallel", "6")
@@ -56,6 +54,7 @@ func config(t *testing.T) Config {
 // gatewayUnderTest runs in this process.
 type gatewayUnderTest struct {
 	*app
+	url    string // of the listener for operators
 	client *client.Client
 	stop   func() error
 	logs   *lockedBuffer
@@ -63,12 +62,18 @@ type gatewayUnderTest struct {
 
 func start(t *testing.T, cfg Config) *gatewayUnderTest {
 	t.Helper()
+	return startWith(t, cfg, options{})
+}
+
+// startWith is start with options besides the log.
+func startWith(t *testing.T, cfg Config, o options) *gatewayUnderTest {
+	t.Helper()
 	logs := &lockedBuffer{}
-	a, err := newApp(t.Context(), cfg, slog.New(slog.NewJSONHandler(logs, nil)), func(string, ...any) {})
+	o.log = slog.New(slog.NewJSONHandler(logs, nil))
+	a, err := openApp(t.Context(), cfg, o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.drainTime = 0
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() { served <- a.serve(ctx) }()
@@ -78,14 +83,14 @@ func start(t *testing.T, cfg Config) *gatewayUnderTest {
 			t.Errorf("stopping: %v", err)
 		}
 	})
-	token, err := readToken(cfg)
+	token, err := readAdminToken(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	transport := &http.Transport{MaxIdleConnsPerHost: 100}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &gatewayUnderTest{app: a, stop: stop, logs: logs,
-		client: &client.Client{BaseURL: a.url, Token: token, HTTP: &http.Client{Transport: transport}}}
+	return &gatewayUnderTest{app: a, url: a.url(), stop: stop, logs: logs,
+		client: &client.Client{BaseURL: a.url(), Token: token, HTTP: &http.Client{Transport: transport}}}
 }
 
 // ready waits until /readyz is 200.
@@ -161,7 +166,7 @@ func (b *lockedBuffer) String() string {
 func command(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	code = run(t.Context(), args, &out, &errs)
+	code = run(&console{ctx: t.Context(), stdout: &out, stderr: &errs}, args)
 	return code, out.String(), errs.String()
 }
 

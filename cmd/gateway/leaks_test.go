@@ -43,7 +43,7 @@ func TestValuesWhereNamesAreDueAreRefusedUnrepeated(t *testing.T) {
 				t.Setenv(tc.setting, value)
 				ctx, stop := context.WithTimeout(t.Context(), 5*time.Second) // a start that succeeds would go on
 				var out lockedBuffer
-				code := run(ctx, []string{"serve"}, &out, &out)
+				code := run(&console{ctx: ctx, stdout: &out, stderr: &out}, []string{"serve"})
 				stop()
 				stderr := out.String()
 				if code != exitUsage || !strings.Contains(stderr, tc.setting+": ") || !strings.Contains(stderr, tc.says) {

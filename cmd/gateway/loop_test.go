@@ -148,7 +148,7 @@ func TestModelsAreSwappedUnderLoad(t *testing.T) {
 	models := map[string]int{}
 	total := 0
 	for a, n := range answers {
-		want, err := g.components.deployer.ScoreWith(t.Context(), a.model, []schema.Vector{encoded(t, features[a.customer])})
+		want, err := g.models[0].deployer.ScoreWith(t.Context(), a.model, []schema.Vector{encoded(t, features[a.customer])})
 		if err != nil {
 			t.Fatal(err)
 		}

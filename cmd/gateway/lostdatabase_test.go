@@ -19,7 +19,7 @@ import (
 // tryStart starts a gateway that may refuse to, and stops it.
 func tryStart(t *testing.T, cfg Config) error {
 	t.Helper()
-	a, err := newApp(t.Context(), cfg, slog.New(slog.DiscardHandler), func(string, ...any) {})
+	a, err := openApp(t.Context(), cfg, options{log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
 	}

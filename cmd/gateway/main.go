@@ -15,12 +15,18 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"gateway/internal/modelswap"
 )
 
-func main() {
+func main() { os.Exit(runProcess(nil)) }
+
+// runProcess runs the command line of this process until a signal ends it. See
+// console for wrapPorts.
+func runProcess(wrapPorts func(modelswap.Ports) modelswap.Ports) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	return run(&console{ctx: ctx, stdout: os.Stdout, stderr: os.Stderr, wrapPorts: wrapPorts}, os.Args[1:])
 }
 
 // commands is the command line. Each field is a command; its methods say what
@@ -50,6 +56,8 @@ type console struct {
 	ctx    context.Context
 	stdout io.Writer // results
 	stderr io.Writer // progress and errors
+
+	wrapPorts func(modelswap.Ports) modelswap.Ports // of serve, for tests of crashes; nil: none
 }
 
 // Exit codes.
@@ -63,7 +71,7 @@ const (
 type exitCode int
 
 // run picks a command and runs it. It is main without the process, for tests.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int) {
+func run(c *console, args []string) (code int) {
 	defer func() {
 		if r := recover(); r != nil {
 			exit, ok := r.(exitCode)
@@ -76,7 +84,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int
 	parser, err := kong.New(&commands{},
 		kong.Name("gateway"),
 		kong.Description("One service between apps and a model, and the loop that keeps the model fresh. Settings come from GATEWAY_* variables: see `gateway config`."),
-		kong.Writers(stdout, stderr),
+		kong.Writers(c.stdout, c.stderr),
 		kong.Exit(func(code int) { panic(exitCode(code)) }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 	)
@@ -85,22 +93,22 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int
 	}
 	selected, err := parser.Parse(args)
 	if err != nil {
-		printError(ctx, stderr, errors.New(withoutToken(err.Error(), args)))
+		printError(c.ctx, c.stderr, errors.New(withoutToken(err.Error(), args)))
 		return exitUsage
 	}
-	err = selected.Run(&console{ctx: ctx, stdout: stdout, stderr: stderr})
+	err = selected.Run(c)
 	var usage *usageError
 	var setting *settingError
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.As(err, &usage), errors.As(err, &setting):
-		printError(ctx, stderr, err)
+		printError(c.ctx, c.stderr, err)
 		return exitUsage
 	case errors.Is(err, errReported):
 		return exitFailed
 	}
-	printError(ctx, stderr, err)
+	printError(c.ctx, c.stderr, err)
 	return exitFailed
 }
 

@@ -57,19 +57,20 @@ const (
 // for the default, where there is none.
 func requestMemory(limit int64) int64 { return min(limit/8*3, requestMemoryMax) }
 
-// connections is how many connections each listener may have.
-func (c *Config) connections() int {
-	if c.MaxConnections > 0 {
-		return c.MaxConnections
+// maxConnections is how many connections each listener may have where memory has
+// a limit; 0 is none.
+func maxConnections(cfg Config, limit int64) int {
+	if cfg.MaxConnections > 0 {
+		return cfg.MaxConnections
 	}
-	if c.memoryLimit == 0 {
+	if limit == 0 {
 		return connectionsMax
 	}
 	listeners := int64(1)
-	if c.AdminAddr != "" {
+	if cfg.AdminAddr != "" {
 		listeners = 2
 	}
-	return int(max(connectionsMin, min(c.memoryLimit/8/connectionCost/listeners, connectionsMax)))
+	return int(max(connectionsMin, min(limit/8/connectionCost/listeners, connectionsMax)))
 }
 
 // unlimited is a limit that no machine reaches. Version 1 of control groups and

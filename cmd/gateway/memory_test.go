@@ -135,8 +135,8 @@ func TestConnectionsFollowTheMemoryLimit(t *testing.T) {
 		{0, 1 << 40, "", 16384},
 		{5000, 256 << 20, "", 5000},
 	} {
-		cfg := Config{ListenerSettings: ListenerSettings{MaxConnections: tt.asked, AdminAddr: tt.admin}, memoryLimit: tt.limit}
-		if got := cfg.connections(); got != tt.want {
+		cfg := Config{ListenerSettings: ListenerSettings{MaxConnections: tt.asked, AdminAddr: tt.admin}}
+		if got := maxConnections(cfg, tt.limit); got != tt.want {
 			t.Errorf("%+v: got %d", tt, got)
 		}
 	}

@@ -59,7 +59,7 @@ func shown(t *testing.T) map[string]*metric {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := g.components.customers.PutCustomers(t.Context(), few); err != nil {
+		if _, _, err := g.models[0].customers.PutCustomers(t.Context(), few); err != nil {
 			t.Fatal(err)
 		}
 		if r := g.renew(t, api.RetrainRequest{}); r.Status != modelswap.Succeeded {

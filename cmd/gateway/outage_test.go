@@ -36,7 +36,7 @@ func TestTheStartWaitsForSecretsManager(t *testing.T) {
 			started := make(chan error, 1)
 			go func() {
 				var err error
-				a, err = newApp(t.Context(), cfg, slog.New(slog.NewTextHandler(logs, nil)), func(string, ...any) {})
+				a, err = openApp(t.Context(), cfg, options{log: slog.New(slog.NewTextHandler(logs, nil))})
 				started <- err
 			}()
 			eventually(t, "it asks, and waits", func() bool {
@@ -104,9 +104,9 @@ func TestAnOutageOfSecretsManagerCostsNoPrediction(t *testing.T) {
 	r.create("keys", map[string]any{"keys": map[string]string{"web": "the-key"}})
 	cfg := config(t)
 	cfg.DBSecretID, cfg.AdminSecretID, cfg.APIKeysSecretID = "db", "tokens", "keys"
-	cfg.SecretTTL, cfg.dbLifetime = 200*time.Millisecond, 100*time.Millisecond
+	cfg.SecretTTL = 200 * time.Millisecond
 	cfg.PredictTimeout = patience
-	g := start(t, cfg)
+	g := startWith(t, cfg, options{databaseLifetime: 100 * time.Millisecond})
 	g.ready(t)
 	web := &client.Client{BaseURL: g.url, Token: "the-key", HTTP: g.client.HTTP}
 	g.client.Token = "the-token"

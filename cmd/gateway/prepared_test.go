@@ -96,7 +96,7 @@ func (g *gatewayUnderTest) learn(t *testing.T, n int, imported bool) {
 			customers[i].Demo = false
 		}
 	}
-	if _, _, err := g.components.customers.PutCustomers(t.Context(), customers); err != nil {
+	if _, _, err := g.models[0].customers.PutCustomers(t.Context(), customers); err != nil {
 		t.Fatal(err)
 	}
 	if r := g.renew(t, api.RetrainRequest{}); r.Status != modelswap.Succeeded {
@@ -108,8 +108,14 @@ func (g *gatewayUnderTest) learn(t *testing.T, n int, imported bool) {
 // ready.
 func startPrepared(t *testing.T, cfg Config, k kind) *gatewayUnderTest {
 	t.Helper()
+	return startPreparedWith(t, cfg, k, options{})
+}
+
+// startPreparedWith is startPrepared with options.
+func startPreparedWith(t *testing.T, cfg Config, k kind, o options) *gatewayUnderTest {
+	t.Helper()
 	prepare(t, cfg, k)
-	g := start(t, cfg)
+	g := startWith(t, cfg, o)
 	g.ready(t)
 	return g
 }

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"gateway/api"
@@ -44,7 +43,7 @@ func (r remote) with(c *console, do func(ctx context.Context, client *client.Cli
 		if err != nil {
 			return err
 		}
-		if token, err = readToken(cfg); err != nil {
+		if token, err = readAdminToken(cfg); err != nil {
 			return err
 		}
 	}
@@ -82,29 +81,19 @@ func (r remote) explain(err error) error {
 	return err
 }
 
-// readToken reads the token that a gateway made in the data dir; empty if
-// there is none.
-func readToken(cfg Config) (string, error) {
-	text, err := os.ReadFile(filepath.Join(cfg.DataDir, adminTokenFile))
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return "", err
-	}
-	return strings.TrimSpace(string(text)), nil
-}
-
 // here runs a gateway on a port of its own, on this machine alone.
 func (r remote) here(c *console, do func(ctx context.Context, client *client.Client) error) (err error) {
 	cfg, err := loadConfig()
 	if err != nil {
 		return err
 	}
-	cfg.Addr, cfg.AdminAddr, cfg.AdminSecretID, cfg.APIKeysSecretID, cfg.Demo, cfg.command = "127.0.0.1:0", "", "", "", false, true
+	cfg.Addr, cfg.AdminAddr, cfg.AdminSecretID, cfg.APIKeysSecretID, cfg.Demo = "127.0.0.1:0", "", "", "", false
 	log := slog.New(slog.NewTextHandler(c.stderr, &slog.HandlerOptions{Level: slog.LevelError}))
-	a, err := newApp(c.ctx, cfg, log, func(string, ...any) {})
+	// There is no time to drain: this process is the only client.
+	a, err := openApp(c.ctx, cfg, options{log: log, version: version, forCommand: true})
 	if err != nil {
 		return err
 	}
-	a.drainTime = 0 // this process is the only client
 	ctx, stop := context.WithCancel(c.ctx)
 	served := make(chan error, 1)
 	go func() { served <- a.serve(ctx) }()
@@ -112,11 +101,11 @@ func (r remote) here(c *console, do func(ctx context.Context, client *client.Cli
 		stop()
 		err = errors.Join(err, <-served)
 	}()
-	token, err := readToken(cfg)
+	token, err := readAdminToken(cfg)
 	if err != nil {
 		return err
 	}
-	return do(c.ctx, &client.Client{BaseURL: a.url, Token: token})
+	return do(c.ctx, &client.Client{BaseURL: a.url(), Token: token})
 }
 
 // isLoopback reports whether a URL points at this machine.

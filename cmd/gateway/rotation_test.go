@@ -50,9 +50,9 @@ func rotateUnderLoad(t *testing.T, manager string, turns bool, times int) {
 
 	cfg := config(t)
 	cfg.DBSecretID, cfg.AdminSecretID, cfg.APIKeysSecretID = id+"/database", id+"/admin", id+"/keys"
-	cfg.Demo, cfg.SecretTTL, cfg.secretRefresh, cfg.dbLifetime = false, time.Second, 20*time.Millisecond, time.Second
+	cfg.Demo, cfg.SecretTTL = false, time.Second
 	cfg.PredictTimeout = patience // a rotation must cost no request; how fast the machine is, is another matter
-	g := start(t, cfg)
+	g := startWith(t, cfg, options{secretRefresh: 20 * time.Millisecond, databaseLifetime: time.Second})
 	l := &clientele{t: t, g: g, known: customersOf(t, g)}
 	l.token.Store(&token)
 	l.key.Store(&key)

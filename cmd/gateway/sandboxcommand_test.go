@@ -28,7 +28,7 @@ func runSandbox(t *testing.T, args ...string) (env map[string]string, stop func(
 	out := &safeBuffer{}
 	ended := make(chan int, 1)
 	go func() {
-		ended <- run(ctx, append([]string{"sandbox", "--addr", "127.0.0.1:0"}, args...), out, io.Discard)
+		ended <- run(&console{ctx: ctx, stdout: out, stderr: io.Discard}, append([]string{"sandbox", "--addr", "127.0.0.1:0"}, args...))
 	}()
 	stop = sync.OnceValue(func() int { cancel(); return <-ended })
 	t.Cleanup(func() { stop() })

@@ -2,12 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
 
 	"gateway/api"
 	"gateway/internal/aws"
@@ -25,10 +26,11 @@ type secretOpener struct {
 	manager *aws.Secrets // nil until a secret needs it
 }
 
-func newVault(cfg Config, log *slog.Logger, reg prometheus.Registerer) *secretOpener {
+func newSecretOpener(c *components) *secretOpener {
+	options := secrets.Options{TTL: c.cfg.SecretTTL, Refresh: c.options.secretRefresh, Waiting: c.waiting}
 	return &secretOpener{
-		Store: secrets.NewStore(secrets.Options{TTL: cfg.SecretTTL, Refresh: cfg.secretRefresh, Waiting: cfg.waiting}, log, reg),
-		log:   log, grace: cfg.SecretGrace, files: secrets.NewFiles(),
+		Store: secrets.NewStore(options, c.log, c.registry),
+		log:   c.log, grace: c.cfg.SecretGrace, files: secrets.NewFiles(),
 	}
 }
 
@@ -88,6 +90,16 @@ func (v *secretOpener) adminTokens(ctx context.Context, cfg Config, dir *datadir
 	}
 	s, err := openSecret(ctx, v, "ADMIN_SECRET_ID", "admin", id, v.grace, parse)
 	return &credentials{s}, made, err
+}
+
+// readAdminToken reads the token that a gateway made in the data dir; empty if
+// there is none.
+func readAdminToken(cfg Config) (string, error) {
+	text, err := os.ReadFile(filepath.Join(cfg.DataDir, adminTokenFile))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return "", err
+	}
+	return strings.TrimSpace(string(text)), nil
 }
 
 // apiKeys opens the apps' keys; nil where the settings name none.

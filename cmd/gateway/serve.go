@@ -26,10 +26,9 @@ func (serveCommand) Run(c *console) error {
 	lines := newLogWriter(c.stderr, func(dropped int64) []byte { return droppedLine(cfg, terminal, dropped) })
 	defer func() { _ = lines.Close() }()
 	log := newLogger(cfg, lines, terminal)
-	cfg.logDropped = lines.Dropped
 	logStandardLibrary(log)
-	cfg.memoryLimit = tuneCollector(log)
-	a, err := newApp(c.ctx, cfg, log, func(format string, args ...any) { log.Info(fmt.Sprintf(format, args...)) })
+	a, err := openApp(c.ctx, cfg, options{log: log, version: version, memoryLimit: tuneCollector(log),
+		logDropped: lines.Dropped, drainTime: serviceDrainTime, wrapPorts: c.wrapPorts})
 	if err != nil {
 		return err
 	}

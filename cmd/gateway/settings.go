@@ -17,16 +17,6 @@ type Config struct {
 	RenewalSettings    `group:"Renewals" about:"When a new model is trained, from what, and when it may replace the one that serves. See [lifecycle.md](lifecycle.md)."`
 	SageMakerSettings  `group:"SageMaker" about:"Read with GATEWAY_PLATFORM=sagemaker only. Region, credentials and addresses of AWS come from the variables of its SDK. See [sagemaker.md](sagemaker.md)."`
 	LogSettings        `group:"Logs" about:"Traces go to the collector that OpenTelemetry's own variables name, such as OTEL_EXPORTER_OTLP_ENDPOINT."`
-
-	secretRefresh, dbLifetime, maxHandling time.Duration // shorter in tests; zero: the packages' own
-
-	waiting func() // called when the start has to wait for a secret
-
-	memoryLimit int64 // of the process, in bytes; 0: none
-
-	logDropped func() int64 // number of log lines that were dropped; nil: none are
-
-	command bool // this gateway runs for one command: it starts no renewals by itself
 }
 
 // BasicSettings are what a newcomer sets first.
@@ -93,6 +83,12 @@ type LedgerSettings struct {
 	Ledger LedgerConfig
 	Outbox OutboxConfig
 }
+
+// What the ledger has of personal features.
+const (
+	ledgerOmit = "omit"
+	ledgerHash = "hash"
+)
 
 // LedgerConfig is what the ledger keeps, and for how long.
 type LedgerConfig struct {

@@ -21,17 +21,18 @@ import (
 )
 
 // besieged is a gateway with a model, little patience and few places.
-func besieged(t *testing.T, change func(*Config)) *gatewayUnderTest {
+func besieged(t *testing.T, change func(*Config, *options)) *gatewayUnderTest {
 	t.Helper()
 	cfg := config(t)
 	cfg.Demo = false
 	cfg.Outbox.Sync = "interval"
 	cfg.ReadTimeout, cfg.WriteTimeout = time.Second, time.Second
 	cfg.Limit = LimitConfig{Min: 4, Max: 4}
+	var o options
 	if change != nil {
-		change(&cfg)
+		change(&cfg, &o)
 	}
-	return startPrepared(t, cfg, generated(1500))
+	return startPreparedWith(t, cfg, generated(1500), o)
 }
 
 // dial opens connections that are closed when the test ends.
@@ -132,7 +133,7 @@ func TestSlowBodiesTakeNoPlaces(t *testing.T) {
 // twice the next power of two, 1 MiB.
 func TestLargeBodiesOnTheirWayAreBounded(t *testing.T) {
 	const within = 12
-	g := besieged(t, func(cfg *Config) { cfg.ReadTimeout, cfg.memoryLimit = 5*time.Second, 2*within<<20*8/3 })
+	g := besieged(t, func(cfg *Config, o *options) { cfg.ReadTimeout, o.memoryLimit = 5*time.Second, 2*within<<20*8/3 })
 	before := g.idleGoroutines(t)
 	conns := g.dial(t, 40)
 	begun := strings.Repeat(" ", 300<<10)
@@ -176,7 +177,7 @@ var smallDialer = net.Dialer{Control: func(_, _ string, c syscall.RawConn) error
 
 // TestSlowReadersAreDropped asks for much and reads nothing.
 func TestSlowReadersAreDropped(t *testing.T) {
-	g := besieged(t, func(cfg *Config) { cfg.maxHandling, cfg.PredictTimeout = time.Second, time.Second })
+	g := besieged(t, func(cfg *Config, o *options) { o.maxHandling, cfg.PredictTimeout = time.Second, time.Second })
 	before := g.idleGoroutines(t)
 	var all sync.WaitGroup
 	for range 20 {
@@ -223,7 +224,7 @@ func TestAFloodOfHeadersIsRefused(t *testing.T) {
 // TestIdleConnectionsCostLittle: each is one goroutine and a few KiB.
 func TestIdleConnectionsCostLittle(t *testing.T) {
 	const count = 2000
-	g := besieged(t, func(cfg *Config) { cfg.ReadTimeout = time.Minute })
+	g := besieged(t, func(cfg *Config, _ *options) { cfg.ReadTimeout = time.Minute })
 	before := g.idleGoroutines(t)
 	memory := heap()
 	conns := g.dial(t, count)
@@ -259,7 +260,7 @@ func heap() int64 {
 }
 
 func TestConnectionsAreBounded(t *testing.T) {
-	g := besieged(t, func(cfg *Config) { cfg.MaxConnections = 20 })
+	g := besieged(t, func(cfg *Config, _ *options) { cfg.MaxConnections = 20 })
 	before := g.idleGoroutines(t)
 	conns := g.dial(t, 20)
 	eventually(t, "all are in", func() bool { return g.app.servers[0].Listener().Open() == 20 })

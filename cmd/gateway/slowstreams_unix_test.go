@@ -36,7 +36,7 @@ func (g *gatewayUnderTest) asOthers(t *testing.T, count int) (p50, p99 time.Dura
 // TestSlowStreamsTakeNoPlaces: 130 streams that send a byte now and then held
 // all places of the admission limit once.
 func TestSlowStreamsTakeNoPlaces(t *testing.T) {
-	g := besieged(t, func(cfg *Config) { cfg.Limit = LimitConfig{Min: 256, Max: 1024} })
+	g := besieged(t, func(cfg *Config, _ *options) { cfg.Limit = LimitConfig{Min: 256, Max: 1024} })
 	before := g.idleGoroutines(t)
 	quiet50, quiet99 := g.asOthers(t, 297)
 	conns := g.dial(t, 130)
@@ -74,7 +74,7 @@ func TestSlowStreamsTakeNoPlaces(t *testing.T) {
 // TestUnreadAnswersTakeNoPlaces: there are four places, and two lists that take
 // two each, whose answers are not read.
 func TestUnreadAnswersTakeNoPlaces(t *testing.T) {
-	g := besieged(t, func(cfg *Config) { cfg.ReadTimeout, cfg.WriteTimeout = 10*time.Second, 30*time.Second })
+	g := besieged(t, func(cfg *Config, _ *options) { cfg.ReadTimeout, cfg.WriteTimeout = 10*time.Second, 30*time.Second })
 	before := g.idleGoroutines(t)
 	body := `{"outcomes":[` + strings.Repeat(`{},`, 9_999) + `{}]}`
 	conns := make([]net.Conn, 4)

@@ -5,19 +5,18 @@ import (
 	"log/slog"
 	"time"
 
-	"gateway/internal/modelswap"
 	"gateway/internal/tracing"
 )
 
 // openTracing begins tracing if OpenTelemetry's variables ask for it. A gateway
 // that runs for one command has no traces.
-func openTracing(ctx context.Context, cfg Config, p *components, log *slog.Logger) {
-	if cfg.command {
+func (c *components) openTracing(ctx context.Context) {
+	if c.options.forCommand {
 		return
 	}
-	p.tracing = tracing.Open(ctx, tracing.Options{Version: version, Log: log, Registry: p.registry})
-	p.cleanups.add("traces", func() error { // where the start fails; else they are closed by now
-		closeTraces(context.WithoutCancel(ctx), p.tracing, log)
+	c.tracing = tracing.Open(ctx, tracing.Options{Version: c.options.version, Log: c.log, Registry: c.registry})
+	c.cleanups.add("traces", func() error { // where the start fails; else they are closed by now
+		closeTraces(context.WithoutCancel(ctx), c.tracing, c.log)
 		return nil
 	})
 }
@@ -36,12 +35,4 @@ func closeTraces(ctx context.Context, t *tracing.Tracing, log *slog.Logger) {
 	if err := t.Close(ctx); err != nil {
 		log.Warn("traces are lost", "error", err)
 	}
-}
-
-// traceRenewals is what makes spans of renewals.
-func (p *components) traceRenewals() func(*modelswap.Renewal) {
-	if p.tracing == nil {
-		return nil
-	}
-	return p.tracing.Renewal
 }

@@ -27,7 +27,7 @@ func TestTracesOfRequestsCallsAndRenewals(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := g.components.customers.PutCustomers(t.Context(), few); err != nil {
+	if _, _, err := g.models[0].customers.PutCustomers(t.Context(), few); err != nil {
 		t.Fatal(err)
 	}
 	renewal := g.renew(t, api.RetrainRequest{Reason: "secret-reason"})
