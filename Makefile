@@ -37,8 +37,8 @@ build: ## build bin/gateway
 # C that was translated and locks by itself, takes twice as long under the detector.
 RACE = $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race -gcflags=modernc.org/sqlite/lib=-race=false)
 
-# Mostly waits and cannot run in parallel with itself: so it runs beside the others.
-SLOW = ./cmd/gateway
+# They mostly wait, and take as long as all others: so they run beside them.
+SLOW = ./internal/app ./cmd/gateway
 
 # The packages whose tests differ with the build tag long.
 LONG = $(shell grep -rlE '"gateway/internal/testsize"|^//go:build long' --include=*_test.go . | xargs -n1 dirname | sort -u)
@@ -47,12 +47,15 @@ test: ## run the tests, a sample of each large matrix, with the race detector wh
 	$(if $(RACE),,@echo 'no cgo (is a C compiler installed?): testing without the race detector')
 	@$(MAKE) --no-print-directory -j$(PARALLEL) test-slow test-others
 
+empty =
+space = $(empty) $(empty)
+
 test-slow:
-	$(GO) test $(RACE) -timeout $(TEST_TIMEOUT) $(SLOW)
+	$(GO) test $(RACE) -p 1 -timeout $(TEST_TIMEOUT) $(SLOW)
 
 # Go prints the results in the order of the list, so that a slow package holds back those after it.
 test-others:
-	$(GO) test $(RACE) -p 1 -timeout $(TEST_TIMEOUT) $$($(GO) list ./... | grep -v '$(SLOW:.%=%)$$')
+	$(GO) test $(RACE) -p 1 -timeout $(TEST_TIMEOUT) $$($(GO) list ./... | grep -vE '($(subst $(space),|,$(SLOW:.%=%)))$$')
 
 test-long: ## run the packages that have large matrices, in full (docs/testing.md)
 	$(GO) test $(RACE) -tags long -p $(PARALLEL) -timeout $(TEST_TIMEOUT) $(LONG)

@@ -9,7 +9,10 @@
 //
 // # Packages
 //
-//	cmd/gateway          the one binary: settings, wiring, commands
+//	cmd/gateway          the one binary: its commands
+//	internal/app         a whole gateway: wiring, start and stop, the recipe of each platform
+//	internal/config      the settings: read, checked, listed
+//	internal/logging     the log, written in the background
 //	api                  HTTP: routes, wire types, problems
 //	api/client           the typed client
 //	internal/predict     predictions and outcomes: the Service and its ports
@@ -38,20 +41,23 @@
 //	internal/sandbox     a stand-in for AWS: tests, and `gateway sandbox`
 //	cmd/loadtest         a program that loads a gateway and measures: `make load`
 //	internal/contracttest answers held against openapi.yaml: tests
+//	internal/gatewaytest what tests of whole gateways share
 //	internal/testsize    how much of a large matrix the tests run
 //
 // What the domain packages need of a back end they declare as small
 // interfaces, their ports: [gateway/internal/predict.Scorer],
 // [gateway/internal/modelswap.Trainer] and so on. A back end is a package that
-// implements them, and cmd/gateway has one recipe for each.
+// implements them, and internal/app has one recipe for each.
 //
 // # Who imports whom
 //
 // Imports point down this list and never up; imports_test.go holds the code to it.
 //
-//	cmd/gateway ──► everything below
+//	cmd/gateway ──► app, config, logging, client, aws, sandbox, export, modelswap, …
+//	app         ──► config, and everything below but client, sandbox and logging
 //	client      ──► api, audit, modelswap, predict
 //	api         ──► admission, audit, modelswap, idempotency, predict, schema, callctx, failure
+//	config      ──► aws, store, outbox, modelswap, learn, secrets, schema
 //	httpserver  ──► http1, admission
 //	local       ──► datadir, modelswap, export, learn, secrets, predict, schema, failure
 //	aws         ──► wire, modelswap, export, learn, secrets, predict, schema, callctx, failure
@@ -70,7 +76,7 @@
 //	schema      ──► failure
 //	wire        ──► callctx
 //	callctx     ──► failure
-//	failure, outage, learn, secrets, audit, datadir, http1 ──► none of these
+//	failure, outage, learn, secrets, audit, datadir, http1, logging ──► none of these
 //
 // The list leaves out outage: every package that logs a lasting failure imports it.
 //

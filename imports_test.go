@@ -23,10 +23,14 @@ const module = "gateway"
 var mayImport = map[string][]string{
 	".": {}, // the overview and openapi.yaml
 
-	"cmd/gateway": {".", "api", "api/client", "internal/aws", "internal/sandbox", "internal/datadir", "internal/local", "internal/store", "internal/outbox", "internal/demo",
-		"internal/httpserver", "internal/admission", "internal/audit", "internal/scoring", "internal/modelswap", "internal/idempotency", "internal/export", "internal/learn", "internal/secrets", "internal/tracing", "internal/predict", "internal/schema", "internal/callctx", "internal/outage", "internal/failure"},
-	"api/client": {"api", "internal/audit", "internal/modelswap", "internal/predict"},
-	"api":        {"internal/admission", "internal/audit", "internal/modelswap", "internal/idempotency", "internal/predict", "internal/schema", "internal/callctx", "internal/outage", "internal/failure"},
+	"cmd/gateway": {"internal/app", "internal/config", "internal/logging", "api", "api/client", "internal/aws", "internal/sandbox", "internal/datadir",
+		"internal/modelswap", "internal/idempotency", "internal/export", "internal/predict", "internal/schema", "internal/failure"},
+	"internal/app": {".", "internal/config", "api", "internal/httpserver", "internal/aws", "internal/local", "internal/store", "internal/outbox", "internal/datadir", "internal/demo",
+		"internal/admission", "internal/scoring", "internal/modelswap", "internal/idempotency", "internal/secrets", "internal/tracing", "internal/predict", "internal/schema", "internal/outage", "internal/failure"},
+	"internal/config":  {"internal/aws", "internal/store", "internal/outbox", "internal/modelswap", "internal/learn", "internal/secrets", "internal/schema"},
+	"internal/logging": {},
+	"api/client":       {"api", "internal/audit", "internal/modelswap", "internal/predict"},
+	"api":              {"internal/admission", "internal/audit", "internal/modelswap", "internal/idempotency", "internal/predict", "internal/schema", "internal/callctx", "internal/outage", "internal/failure"},
 
 	"internal/aws":       {"internal/aws/wire", "internal/modelswap", "internal/export", "internal/learn", "internal/secrets", "internal/predict", "internal/schema", "internal/callctx", "internal/outage", "internal/failure"},
 	"internal/audit":     {},
@@ -66,6 +70,7 @@ var mayImport = map[string][]string{
 	"internal/sandbox":                 {"internal/learn"},
 	"internal/contracttest":            {},
 	"internal/disktest":                {},
+	"internal/gatewaytest":             {"api", "internal/sandbox", "internal/pgtest", "internal/schema"},
 	"internal/pgtest":                  {},
 	"internal/testsize":                {},
 	"internal/secrets/secretstest":     {"internal/secrets"},
@@ -81,14 +86,14 @@ var mayUse = map[string][]string{
 	"github.com/swaggest/swgui": {"api"},
 
 	"github.com/alecthomas/kong":           {"cmd/gateway"},
-	"github.com/kelseyhightower/envconfig": {"cmd/gateway"},
+	"github.com/kelseyhightower/envconfig": {"internal/config"},
 	"github.com/schollz/progressbar/v3":    {"cmd/gateway"},
 	"golang.org/x/term":                    {"cmd/gateway"},
 	"golang.org/x/sys":                     {"internal/httpserver"},
 
 	"github.com/aws/aws-sdk-go-v2": {"internal/aws", "internal/sandbox"},
 	"github.com/aws/smithy-go":     {"internal/aws"},
-	"golang.org/x/time":            {"api"},
+	"golang.org/x/time":            {"api", "internal/gatewaytest"},
 
 	"github.com/failsafe-go/failsafe-go": {"internal/admission", "internal/audit", "internal/scoring"},
 
@@ -99,9 +104,9 @@ var mayUse = map[string][]string{
 	"go.yaml.in/yaml/v3":                  {"api", "internal/schema"},
 	"github.com/google/uuid":              {"internal/failure", "internal/sandbox"},
 	"github.com/robfig/cron":              {"internal/modelswap"},
-	"golang.org/x/sync":                   {"cmd/gateway", "api", "internal/local", "internal/store", "internal/modelswap"},
+	"golang.org/x/sync":                   {"api", "internal/local", "internal/store", "internal/modelswap"},
 	"github.com/go-json-experiment/json":  {"cmd/gateway", "api", "api/client", "internal/aws", "internal/sandbox", "internal/contracttest", "internal/export", "internal/schema"},
-	"github.com/prometheus/client_golang": {"cmd/gateway", "internal/httpserver", "api", "internal/outbox", "internal/modelswap", "internal/idempotency", "internal/admission", "internal/audit", "internal/scoring", "internal/secrets", "internal/tracing", "internal/predict"},
+	"github.com/prometheus/client_golang": {"internal/app", "internal/httpserver", "api", "internal/outbox", "internal/modelswap", "internal/idempotency", "internal/admission", "internal/audit", "internal/scoring", "internal/secrets", "internal/tracing", "internal/predict"},
 	"go.opentelemetry.io/otel":            {"internal/tracing"},
 	"go.opentelemetry.io/proto/otlp":      {"internal/tracing/tracetest"},
 	"google.golang.org/protobuf":          {"internal/tracing/tracetest"},
@@ -133,7 +138,8 @@ func TestImportsCanFail(t *testing.T) {
 		{"a name only begins like a library's", "internal/store", "modernc.org/sqlite3", "it is in no rule"},
 		{"a package is new", "internal/misc", "fmt", "internal/misc is missing in mayImport"},
 		{"the heart imports the standard library", "internal/predict", "net/netip", ""},
-		{"the binary imports everything", "cmd/gateway", "gateway/internal/store", ""},
+		{"the wiring imports a back end", "internal/app", "gateway/internal/store", ""},
+		{"a command imports a back end's database", "cmd/gateway", "gateway/internal/store", "may import only internal/app,"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

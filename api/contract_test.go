@@ -658,7 +658,7 @@ func openContract(t *testing.T) *contract {
 	return &contract{contracttest.Open(t, text), t, text}
 }
 
-// setup is a gateway that serves the document, with what cmd/gateway adds to the status.
+// setup is a gateway that serves the document, with what internal/app adds to the status.
 func (c *contract) setup(options ...option) *bundle {
 	c.t.Helper()
 	return setup(c.t, append([]option{func(b *bundle, _ *api.Options, _ *parts) {

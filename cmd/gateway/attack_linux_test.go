@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"gateway/internal/gatewaytest"
 	"gateway/internal/schema"
 )
 
@@ -88,7 +89,7 @@ func TestManyConnectionsStayWithinMemory(t *testing.T) {
 					t.Fatalf("connection %d: %v", i, err)
 				}
 				defer conn.Close()
-				_ = conn.SetDeadline(time.Now().Add(patience))
+				_ = conn.SetDeadline(time.Now().Add(gatewaytest.Patience))
 				_, _ = io.WriteString(conn, tt.begin) // it may be refused
 			}
 			t.Logf("%d connections: peak %d MiB, before them %d MiB", count, peak()>>20, before>>20)
@@ -103,7 +104,7 @@ func TestManyConnectionsStayWithinMemory(t *testing.T) {
 // tells the most memory that it has held.
 func limited(t *testing.T) (url string, peak func() int64) {
 	t.Helper()
-	addr, peakFile := freePort(t), filepath.Join(t.TempDir(), "peak")
+	addr, peakFile := gatewaytest.FreePort(t), filepath.Join(t.TempDir(), "peak")
 	cmd := exec.Command(os.Args[0], "serve")
 	cmd.Env = append(os.Environ(), "RUN_AS_GATEWAY=1", "GATEWAY_ADDR="+addr, "GATEWAY_DATA_DIR="+t.TempDir(),
 		"GATEWAY_LOG_LEVEL=error", "GOMEMLIMIT="+strconv.Itoa(memoryAllowed/20*17), peakFileVariable+"="+peakFile)
@@ -115,7 +116,7 @@ func limited(t *testing.T) (url string, peak func() int64) {
 		_ = cmd.Wait()
 	})
 	url = "http://" + addr
-	eventually(t, "/readyz is 200", func() bool {
+	gatewaytest.Eventually(t, "/readyz is 200", func() bool {
 		res, err := http.Get(url + "/readyz")
 		return err == nil && res.Body.Close() == nil && res.StatusCode == http.StatusOK
 	})
@@ -154,7 +155,7 @@ func attack(t *testing.T, url, kind, body string, clients, each int) map[int]int
 	statuses := make(map[int]int)
 	var all sync.WaitGroup
 	for range clients {
-		client := &http.Client{Timeout: patience, Transport: &http.Transport{}}
+		client := &http.Client{Timeout: gatewaytest.Patience, Transport: &http.Transport{}}
 		all.Go(func() {
 			defer client.CloseIdleConnections()
 			for range each {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"gateway/internal/gatewaytest"
 	"gateway/internal/sandbox"
 )
 
@@ -16,8 +17,9 @@ import (
 // what costs money.
 func TestARenewalOnSageMakerSurvivesKill9(t *testing.T) {
 	s := sandbox.Start(t, sandbox.Options{Buckets: []string{"bank"}, Pace: sandbox.RealPace().Faster(5000)})
-	awsConfig(t, s, "GATEWAY_RENEWAL_POLL", "5ms", "GATEWAY_TRAINING_MAX_RUNTIME", "24h")
-	file, schema := smallData(t)
+	gatewaytest.UseSandbox(t, s, "GATEWAY_RENEWAL_POLL", "5ms", "GATEWAY_TRAINING_MAX_RUNTIME", "24h")
+	newConfig(t)
+	file, schema := gatewaytest.SmallData(t)
 	v := newVictim(t, file, schema, "")
 	killed := 0
 	// What the engine does with its own records is the same on every platform.

@@ -8,7 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	"gateway/internal/config"
 	"gateway/internal/failure"
+	"gateway/internal/gatewaytest"
 	"gateway/internal/predict"
 	"gateway/internal/schema"
 )
@@ -23,7 +25,7 @@ func TestTheDocumentHasTheSettings(t *testing.T) {
 	if string(page) != want {
 		t.Error("docs/configuration.md is out of date: run make docs")
 	}
-	for _, s := range settings() {
+	for _, s := range config.Settings() {
 		if !strings.Contains(want, "| `"+s.Name+"` |") {
 			t.Errorf("docs/configuration.md does not list %s", s.Name)
 		}
@@ -33,7 +35,7 @@ func TestTheDocumentHasTheSettings(t *testing.T) {
 func TestConfigPrintsEverySetting(t *testing.T) {
 	t.Setenv("GATEWAY_GATE", "nonsense") // printing the settings must work all the same
 	code, out, _ := command(t, "config")
-	for _, s := range settings() {
+	for _, s := range config.Settings() {
 		if !strings.Contains(out, s.Name) || !strings.Contains(out, s.Meaning) {
 			t.Errorf("%s is not explained", s.Name)
 		}
@@ -45,8 +47,8 @@ func TestConfigPrintsEverySetting(t *testing.T) {
 		t.Errorf("config ended with %d", code)
 	}
 	code, out, _ = command(t, "config", "--json")
-	var list []setting
-	if err := json.Unmarshal([]byte(out), &list); err != nil || code != exitOK || len(list) != len(settings()) {
+	var list []config.Setting
+	if err := json.Unmarshal([]byte(out), &list); err != nil || code != exitOK || len(list) != len(config.Settings()) {
 		t.Errorf("config --json ended with %d and %d settings (%v)", code, len(list), err)
 	}
 }
@@ -58,14 +60,14 @@ func TestTheCommandLineExplainsItself(t *testing.T) {
 		}
 	}
 	for _, args := range [][]string{{"nosuch"}, {"import"}, {"retrain", "--nosuch"}, {"convert", "a"}} {
-		if code, out, errs := command(t, args...); code != exitUsage || out != "" || len(lines(errs)) != 1 {
+		if code, out, errs := command(t, args...); code != exitUsage || out != "" || len(gatewaytest.Lines(errs)) != 1 {
 			t.Errorf("%v ended with %d: %q %q, want 2 and one line", args, code, out, errs)
 		}
 	}
 }
 
 func TestSchemaCommands(t *testing.T) {
-	config(t)
+	newConfig(t)
 	code, out, _ := command(t, "schema", "show")
 	if code != exitOK || out != string(schema.BankYAML()) {
 		t.Errorf("schema show ended with %d and %q", code, out)
@@ -78,9 +80,9 @@ func TestSchemaCommands(t *testing.T) {
 	if code != exitOK || !strings.Contains(out, schema.Bank().Fingerprint()) {
 		t.Errorf("schema check ended with %d and %q", code, out)
 	}
-	bad := writeFile(t, "bad.yaml", "name: Bad Name\nfeatures: []\n")
+	bad := gatewaytest.WriteFile(t, "bad.yaml", "name: Bad Name\nfeatures: []\n")
 	code, _, errs := command(t, "schema", "check", bad)
-	if code != exitFailed || !strings.Contains(errs, "bad.yaml:1:") || len(lines(errs)) < 3 {
+	if code != exitFailed || !strings.Contains(errs, "bad.yaml:1:") || len(gatewaytest.Lines(errs)) < 3 {
 		t.Errorf("a bad schema ended with %d: %q, want every fault with its line", code, errs)
 	}
 }
@@ -96,13 +98,13 @@ func TestYourOwnDataInThreeCommands(t *testing.T) {
 		}
 		data.WriteString(strings.Join([]string{"c" + string(rune('a'+i%26)) + strconv.Itoa(i), strconv.Itoa(i % 40), plan, strconv.Itoa(i%11) + ".5", churned}, ",") + "\n")
 	}
-	file := writeFile(t, "customers.csv", data.String())
-	config(t)
+	file := gatewaytest.WriteFile(t, "customers.csv", data.String())
+	newConfig(t)
 	code, out, errs := command(t, "schema", "infer", file, "--name", "churn")
 	if code != exitOK {
 		t.Fatalf("schema infer ended with %d: %s", code, errs)
 	}
-	t.Setenv("GATEWAY_SCHEMA", writeFile(t, "schema.yaml", out))
+	t.Setenv("GATEWAY_SCHEMA", gatewaytest.WriteFile(t, "schema.yaml", out))
 	if code, out, errs = command(t, "import", file); code != exitOK || !strings.Contains(out, "imported 1200 of 1200 rows") {
 		t.Fatalf("import ended with %d: %s%s", code, out, errs)
 	}
@@ -111,17 +113,17 @@ func TestYourOwnDataInThreeCommands(t *testing.T) {
 		t.Fatalf("retrain ended with %d: %s%s", code, out, errs)
 	}
 	code, out, errs = command(t, "predict", file)
-	if code != exitOK || len(lines(out)) != 1201 || !strings.Contains(errs, "scored 1200 of 1200 rows") {
-		t.Errorf("predict ended with %d: %d lines, %s", code, len(lines(out)), errs)
+	if code != exitOK || len(gatewaytest.Lines(out)) != 1201 || !strings.Contains(errs, "scored 1200 of 1200 rows") {
+		t.Errorf("predict ended with %d: %d lines, %s", code, len(gatewaytest.Lines(out)), errs)
 	}
 }
 
 func TestImportReportsBadRowsByLine(t *testing.T) {
-	config(t)
+	newConfig(t)
 	header := "customer_id,age,job,marital,education,default,housing,loan,contact,month,day_of_week,duration,campaign,pdays,previous,poutcome,emp_var_rate,cons_price_idx,cons_conf_idx,euribor3m,nr_employed,y\n"
 	good := ",34,technician,married,high.school,no,yes,no,cellular,jun,wed,190,1,3,4,success,-1.7,94.055,-39.8,0.715,4991.6,"
 	text := header + "1" + good + "yes\n" + "2" + strings.Replace(good, "cellular", "pigeon", 1) + "no\n" + "3" + good + "\n4,1\n"
-	file := writeFile(t, "rows.csv", text)
+	file := gatewaytest.WriteFile(t, "rows.csv", text)
 	code, out, errs := command(t, "import", file)
 	if code != exitOK || !strings.Contains(out, "imported 2 of 4 rows") || !strings.Contains(out, "1 labelled, 2 bad rows") {
 		t.Errorf("import ended with %d: %q", code, out)
@@ -147,7 +149,7 @@ func TestImportReportsBadRowsByLine(t *testing.T) {
 	if code != exitFailed || !strings.Contains(errs, "line 3") {
 		t.Errorf("a strict import ended with %d: %q %q", code, out, errs)
 	}
-	code, _, errs = command(t, "import", writeFile(t, "cols.csv", "age,nosuch\n1,2\n"))
+	code, _, errs = command(t, "import", gatewaytest.WriteFile(t, "cols.csv", "age,nosuch\n1,2\n"))
 	if code != exitFailed || !strings.Contains(errs, "nosuch") {
 		t.Errorf("an unknown column ended with %d: %q", code, errs)
 	}
@@ -168,8 +170,8 @@ func TestProblemsOfAnImportAreBounded(t *testing.T) {
 }
 
 func TestConvertLeavesNothingHalfWritten(t *testing.T) {
-	config(t)
-	src := writeFile(t, "items.json", `{"customer_id":{"s":"1"},"age":{"n":"34"}}`+"\n")
+	newConfig(t)
+	src := gatewaytest.WriteFile(t, "items.json", `{"customer_id":{"s":"1"},"age":{"n":"34"}}`+"\n")
 	dst := filepath.Join(t.TempDir(), "out.csv")
 	code, out, errs := command(t, "convert", src, dst, "--json")
 	var report struct {
@@ -185,7 +187,7 @@ func TestConvertLeavesNothingHalfWritten(t *testing.T) {
 	if _, err := os.Stat(dst); !os.IsNotExist(err) {
 		t.Error("a conversion without rows left a file")
 	}
-	scan := writeFile(t, "scan.json", "{\n    \"Items\": [\n        {\n            \"age\": {\"N\": \"34\"}\n        }\n    ]\n}\n")
+	scan := gatewaytest.WriteFile(t, "scan.json", "{\n    \"Items\": [\n        {\n            \"age\": {\"N\": \"34\"}\n        }\n    ]\n}\n")
 	if code, _, errs := command(t, "convert", scan, dst); code != exitFailed || !strings.Contains(errs, "aws dynamodb scan") || !strings.Contains(errs, "jq -c") {
 		t.Errorf("the output of a scan ended with %d: %s", code, errs)
 	}
@@ -205,7 +207,7 @@ func TestConvertLeavesNothingHalfWritten(t *testing.T) {
 	if code, _, errs := command(t, "convert", unfinished, bad); code != exitFailed || !strings.Contains(errs, "is incomplete") {
 		t.Errorf("a backup without its manifest ended with %d: %s", code, errs)
 	}
-	if code, _, errs := command(t, "convert", "s3://bucket/x", bad); code != exitUsage || len(lines(errs)) != 1 {
+	if code, _, errs := command(t, "convert", "s3://bucket/x", bad); code != exitUsage || len(gatewaytest.Lines(errs)) != 1 {
 		t.Errorf("s3 ended with %d: %s", code, errs)
 	}
 }

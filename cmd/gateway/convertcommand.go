@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"gateway/internal/aws"
+	"gateway/internal/config"
 	"gateway/internal/datadir"
 	"gateway/internal/export"
 	"gateway/internal/schema"
@@ -28,13 +29,13 @@ type convertCommand struct {
 
 // Run converts an export. The output appears whole or not at all.
 func (cmd convertCommand) Run(c *console) error {
-	cfg, err := loadConfig()
+	cfg, err := config.Load()
 	if err != nil {
 		return err
 	}
-	schema, err := cfg.schema()
+	schema, err := cfg.LoadSchema()
 	if err != nil {
-		return &settingError{err}
+		return &config.Error{Err: err}
 	}
 	if cmd.JSON && cmd.Dst == "-" {
 		return &usageError{errors.New("--json needs a file to write the rows to")}
@@ -69,7 +70,7 @@ func (cmd convertCommand) Run(c *console) error {
 
 // tempDir is where rows go beyond what memory has room for: the folder of the
 // output, or the data dir where the output is no file.
-func (cmd convertCommand) tempDir(cfg Config) string {
+func (cmd convertCommand) tempDir(cfg config.Config) string {
 	if cmd.Dst == "-" || strings.HasPrefix(cmd.Dst, "s3://") {
 		return datadir.TempDir(cfg.DataDir)
 	}

@@ -18,6 +18,7 @@ import (
 
 	"gateway/api"
 	"gateway/api/client"
+	"gateway/internal/gatewaytest"
 	"gateway/internal/modelswap"
 	"gateway/internal/modelswap/modelswaptest"
 	"gateway/internal/testsize"
@@ -67,23 +68,6 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// smallData is a CSV of customers whose label depends on what they do, and the
-// schema for it.
-func smallData(t *testing.T) (file, schema string) {
-	t.Helper()
-	var data strings.Builder
-	data.WriteString("customer_id,visits,plan,churned\n")
-	for i := range 900 {
-		fmt.Fprintf(&data, "%d,%d,%s,%d\n", i, i%40, []string{"free", "pro", "team"}[i%3], (i%3)*(i%7)/9)
-	}
-	file = writeFile(t, "customers.csv", data.String())
-	code, text, errs := command(t, "schema", "infer", file)
-	if code != exitOK {
-		t.Fatal(errs)
-	}
-	return file, writeFile(t, "schema.yaml", text)
-}
-
 // victim is a data dir, with a database in it or elsewhere, and a gateway on
 // it that dies and is started again.
 type victim struct {
@@ -92,7 +76,7 @@ type victim struct {
 	dir       string // the data dir
 	crash     string // see crashDirVariable
 	cmd       *exec.Cmd
-	output    *lockedBuffer
+	output    *gatewaytest.Buffer
 	client    *client.Client
 	succeeded int // renewals so far
 }
@@ -102,8 +86,8 @@ type victim struct {
 func newVictim(t *testing.T, file, schema, secret string) *victim {
 	t.Helper()
 	v := &victim{t: t, dir: t.TempDir(), crash: t.TempDir()}
-	addr := freePort(t)
-	tokens := writeFile(t, "tokens.json", `{"tokens": ["test-token"]}`)
+	addr := gatewaytest.FreePort(t)
+	tokens := gatewaytest.WriteFile(t, "tokens.json", `{"tokens": ["test-token"]}`)
 	v.env = []string{"GATEWAY_DATA_DIR=" + v.dir, "GATEWAY_SCHEMA=" + schema, "GATEWAY_LOG_FORMAT=json", "GATEWAY_DEMO=false",
 		"GATEWAY_TRAINING_ALGORITHM=xgboost", "GATEWAY_ADDR=" + addr, "GATEWAY_ADMIN_SECRET_ID=file:" + tokens,
 		"GATEWAY_KEEP_MODELS=1", "GATEWAY_VERIFY_MAX_SHIFT=0.5", crashDirVariable + "=" + v.crash}
@@ -133,7 +117,7 @@ func newVictim(t *testing.T, file, schema, secret string) *victim {
 func (v *victim) start() {
 	v.t.Helper()
 	v.cmd, v.output = process(v.t, v.env, "serve")
-	eventually(v.t, "the gateway answers", func() bool {
+	gatewaytest.Eventually(v.t, "the gateway answers", func() bool {
 		res, err := http.Get(v.client.BaseURL + "/livez")
 		return err == nil && res.Body.Close() == nil
 	})
@@ -178,7 +162,7 @@ func (v *victim) renew(id string) {
 		}
 	}
 	var r *modelswap.Renewal
-	eventually(v.t, "the renewal has ended", func() bool {
+	gatewaytest.Eventually(v.t, "the renewal has ended", func() bool {
 		var err error
 		r, err = v.client.Renewal(v.t.Context(), id)
 		return err == nil && r.Status.Final()
@@ -215,7 +199,7 @@ func (v *victim) hold(r *modelswap.Renewal) {
 	}
 	// The newest renewals keep their files. What is older, and what a process
 	// that died has left, goes once the renewal has ended.
-	eventually(v.t, "nothing is left over", func() bool {
+	gatewaytest.Eventually(v.t, "nothing is left over", func() bool {
 		exports, _ := os.ReadDir(filepath.Join(v.dir, "exports"))
 		folders, _ := os.ReadDir(filepath.Join(v.dir, "renewals"))
 		return len(exports) <= 5 && len(folders) <= 5 && len(leftOver(v.t, v.dir)) == 0
@@ -250,7 +234,7 @@ func (v *victim) reached() []string {
 	if err := os.Truncate(path, 0); err != nil {
 		v.t.Fatal(err)
 	}
-	return lines(string(text))
+	return gatewaytest.Lines(string(text))
 }
 
 // killAt lets a renewal die at a point, and go on. It reports whether the
@@ -264,7 +248,7 @@ func (v *victim) killAt(point string) bool {
 	v.reached()
 	id := v.retrain()
 	var ended time.Time // when the renewal was seen to have
-	eventually(v.t, "the gateway has died, or will not", func() bool {
+	gatewaytest.Eventually(v.t, "the gateway has died, or will not", func() bool {
 		if _, err := os.Stat(at); err != nil {
 			return true
 		}
@@ -310,8 +294,8 @@ func (v *victim) killSometime(after time.Duration) {
 // The points are shared among several gateways, since on Postgres most of the
 // time goes by until a lease has run out.
 func TestARenewalSurvivesKill9(t *testing.T) {
-	config(t)
-	file, schema := smallData(t)
+	newConfig(t)
+	file, schema := gatewaytest.SmallData(t)
 	for _, engine := range []struct {
 		name     string
 		gateways int
@@ -320,7 +304,7 @@ func TestARenewalSurvivesKill9(t *testing.T) {
 		secret   func(*testing.T) string
 	}{
 		{"SQLite", testsize.Of(1, 4), 4, testsize.Of(1, 5), func(*testing.T) string { return "" }},
-		{"Postgres", testsize.Of(1, 8), 2, testsize.Of(0, 3), databaseSecret},
+		{"Postgres", testsize.Of(1, 8), 2, testsize.Of(0, 3), gatewaytest.DatabaseSecret},
 	} {
 		for i := range engine.gateways {
 			t.Run(fmt.Sprintf("%s, gateway %d", engine.name, i), func(t *testing.T) {

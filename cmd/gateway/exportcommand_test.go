@@ -8,16 +8,17 @@ import (
 	"testing"
 
 	"gateway/api"
+	"gateway/internal/gatewaytest"
 )
 
 // TestExport takes customers, ledger and training data out of a gateway that
 // serves and out of its data dir, and brings the customers to another one.
 func TestExport(t *testing.T) {
-	g := startPrepared(t, config(t), demonstrated)
-	if _, err := g.client.Predict(t.Context(), api.PredictionRequest{Features: sample()}); err != nil {
+	g := serveFilled(t, newConfig(t))
+	if _, err := g.client.Predict(t.Context(), api.PredictionRequest{Features: gatewaytest.Sample()}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the prediction is in the ledger", func() bool { return g.components.outbox.Stats().Rows == 0 })
+	g.drained(t)
 	first := ""
 	ask := func(where ...string) {
 		t.Helper()
@@ -30,23 +31,23 @@ func TestExport(t *testing.T) {
 			return out
 		}
 		customers := export("customers")
-		if rows := lines(customers); len(rows) != 6001 || !strings.HasPrefix(rows[0], "customer_id,age,") {
+		if rows := gatewaytest.Lines(customers); len(rows) != 6001 || !strings.HasPrefix(rows[0], "customer_id,age,") {
 			t.Fatalf("%d rows below %s", len(rows)-1, rows[0])
 		}
 		if first != "" && customers != first {
 			t.Error("the customers of the data dir differ from those that the gateway exported")
 		}
 		first = customers
-		if rows := lines(export("customers", "--json")); len(rows) != 6000 || !strings.HasPrefix(rows[0], `{"customer_id":"`) {
+		if rows := gatewaytest.Lines(export("customers", "--json")); len(rows) != 6000 || !strings.HasPrefix(rows[0], `{"customer_id":"`) {
 			t.Errorf("%d lines as NDJSON: %s", len(rows), rows[0])
 		}
-		if rows := lines(export("ledger")); len(rows) != 1 || !strings.Contains(rows[0], `"job":"technician"`) {
+		if rows := gatewaytest.Lines(export("ledger")); len(rows) != 1 || !strings.Contains(rows[0], `"job":"technician"`) {
 			t.Errorf("ledger: %s", rows)
 		}
 		if out := export("ledger", "--to", "2020-01-01T00:00:00Z"); out != "" {
 			t.Errorf("ledger before there was one: %s", out)
 		}
-		if rows := lines(export("ledger", "--format", "csv", "--from", "2020-01-01T00:00:00Z")); len(rows) != 2 {
+		if rows := gatewaytest.Lines(export("ledger", "--format", "csv", "--from", "2020-01-01T00:00:00Z")); len(rows) != 2 {
 			t.Errorf("ledger as CSV: %s", rows)
 		}
 		file := filepath.Join(t.TempDir(), "train.csv")
@@ -67,7 +68,7 @@ func TestExport(t *testing.T) {
 	ask()
 
 	t.Setenv("GATEWAY_DATA_DIR", t.TempDir())
-	file := writeFile(t, "customers.csv", first)
+	file := gatewaytest.WriteFile(t, "customers.csv", first)
 	if code, out, errs := command(t, "import", file, "--strict"); code != exitOK || !strings.Contains(out, "imported 6000 of 6000 rows") || !strings.Contains(out, "5391 labelled, 0 bad") {
 		t.Fatalf("import ended with %d: %s%s", code, out, errs)
 	}
@@ -90,7 +91,7 @@ func TestExport(t *testing.T) {
 		"training-data --json": "csv alone", "ledger --json --format csv": "--json does not go",
 	} {
 		code, _, errs := command(t, append([]string{"export"}, strings.Fields(args)...)...)
-		if code != exitUsage || len(lines(errs)) != 1 || !strings.Contains(errs, text) {
+		if code != exitUsage || len(gatewaytest.Lines(errs)) != 1 || !strings.Contains(errs, text) {
 			t.Errorf("export %s ended with %d: %s", args, code, errs)
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"gateway/internal/gatewaytest"
 )
 
 // A value that came into a setting for a name, as ECS's valueFrom does it, ends
@@ -21,7 +23,7 @@ func TestValuesWhereNamesAreDueAreRefusedUnrepeated(t *testing.T) {
 		url    = "postgres://app:hunter2@db.internal:5432/app"
 		words  = "host=db.internal password=hunter2"
 	)
-	config(t)
+	newConfig(t)
 	t.Setenv("AWS_ENDPOINT_URL", manager.URL)
 	t.Setenv("AWS_REGION", "eu-central-1")
 	for name, tc := range map[string]struct {
@@ -42,7 +44,7 @@ func TestValuesWhereNamesAreDueAreRefusedUnrepeated(t *testing.T) {
 			for _, value := range tc.values {
 				t.Setenv(tc.setting, value)
 				ctx, stop := context.WithTimeout(t.Context(), 5*time.Second) // a start that succeeds would go on
-				var out lockedBuffer
+				var out gatewaytest.Buffer
 				code := run(&console{ctx: ctx, stdout: &out, stderr: &out}, []string{"serve"})
 				stop()
 				stderr := out.String()
@@ -61,7 +63,7 @@ func TestValuesWhereNamesAreDueAreRefusedUnrepeated(t *testing.T) {
 }
 
 func TestTheCommandLineDoesNotRepeatATokenOrAPassword(t *testing.T) {
-	config(t)
+	newConfig(t)
 	for name, args := range map[string][]string{
 		"a token in two words":      {"retrain", "--url", "http://127.0.0.1:1", "--token", "Bearer", "hunter2"},
 		"a token with a blank":      {"retrain", "--token= ", "hunter2"},

@@ -16,6 +16,8 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"gateway/internal/config"
+	"gateway/internal/logging"
 	"gateway/internal/modelswap"
 )
 
@@ -98,7 +100,7 @@ func run(c *console, args []string) (code int) {
 	}
 	err = selected.Run(c)
 	var usage *usageError
-	var setting *settingError
+	var setting *config.Error
 	switch {
 	case err == nil:
 		return exitOK
@@ -113,7 +115,7 @@ func run(c *console, args []string) (code int) {
 }
 
 // printError prints the error that ends a command. If stderr is not read, it
-// waits only until a signal ends the context, and closeTime longer.
+// waits only until a signal ends the context, and logging.CloseTime longer.
 func printError(ctx context.Context, stderr io.Writer, err error) {
 	printed := make(chan struct{})
 	go func() {
@@ -127,7 +129,7 @@ func printError(ctx context.Context, stderr io.Writer, err error) {
 	}
 	select {
 	case <-printed:
-	case <-time.After(closeTime):
+	case <-time.After(logging.CloseTime):
 	}
 }
 

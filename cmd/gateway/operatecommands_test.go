@@ -8,13 +8,15 @@ import (
 	"testing"
 
 	"gateway/api"
+	"gateway/internal/config"
+	"gateway/internal/gatewaytest"
 	"gateway/internal/modelswap"
 )
 
 // TestOperatorsCommands asks a gateway that serves, and then the data dir that it
 // leaves, for its state, renewals and models, and goes back to an earlier model.
 func TestOperatorsCommands(t *testing.T) {
-	g := startPrepared(t, config(t), demonstrated)
+	g := serveFilled(t, newConfig(t))
 	if r := g.renew(t, api.RetrainRequest{Force: true}); r.Status != modelswap.Succeeded {
 		t.Fatalf("the second renewal is %s: %s", r.Status, r.Error)
 	}
@@ -44,10 +46,10 @@ func TestOperatorsCommands(t *testing.T) {
 		if out := want([]string{"status", "--json"}); json.Unmarshal([]byte(out), &page) != nil || page["model"] != *newest.Model {
 			t.Errorf("status --json: %s", out)
 		}
-		if out := want([]string{"renewals"}, newest.ID, first.ID, "succeeded", "manual"); len(lines(out)) != 3 {
+		if out := want([]string{"renewals"}, newest.ID, first.ID, "succeeded", "manual"); len(gatewaytest.Lines(out)) != 3 {
 			t.Errorf("renewals:\n%s", out)
 		}
-		if out := want([]string{"renewals", "--limit", "1"}, newest.ID); len(lines(out)) != 2 {
+		if out := want([]string{"renewals", "--limit", "1"}, newest.ID); len(gatewaytest.Lines(out)) != 2 {
 			t.Errorf("renewals --limit 1:\n%s", out)
 		}
 		want([]string{"renewals", first.ID}, "verify    succeeded", " UTC", "items: 6000")
@@ -63,7 +65,7 @@ func TestOperatorsCommands(t *testing.T) {
 			"rollback none": `no model "none"; gateway models`, "renewals none": `no renewal "none"`, "rollback " + *newest.Model: "already serves",
 		} {
 			code, out, errs := command(t, append(strings.Fields(args), where...)...)
-			if code != exitFailed || out != "" || len(lines(errs)) != 1 || !strings.Contains(errs, text) {
+			if code != exitFailed || out != "" || len(gatewaytest.Lines(errs)) != 1 || !strings.Contains(errs, text) {
 				t.Errorf("%s ended with %d: %q %q", args, code, out, errs)
 			}
 		}
@@ -74,7 +76,7 @@ func TestOperatorsCommands(t *testing.T) {
 		t.Errorf("models beside the gateway that serves ended with %d: %s, want the flag that helps", code, errs)
 	}
 	code, _, errs = command(t, "status", "--url", g.url, "--token", "wrong")
-	if code != exitFailed || len(lines(errs)) != 1 || !strings.Contains(errs, "--token") {
+	if code != exitFailed || len(gatewaytest.Lines(errs)) != 1 || !strings.Contains(errs, "--token") {
 		t.Errorf("status with a wrong token ended with %d: %s", code, errs)
 	}
 	if err := g.stop(); err != nil {
@@ -82,18 +84,18 @@ func TestOperatorsCommands(t *testing.T) {
 	}
 	ask(nil)
 	code, _, errs = command(t, "status", "--url", g.url)
-	if code != exitFailed || len(lines(errs)) != 1 || !strings.Contains(errs, "no gateway answers at --url: ") || !strings.Contains(errs, g.url) {
+	if code != exitFailed || len(gatewaytest.Lines(errs)) != 1 || !strings.Contains(errs, "no gateway answers at --url: ") || !strings.Contains(errs, g.url) {
 		t.Errorf("status of a gateway that is gone ended with %d: %s", code, errs)
 	}
 }
 
 func TestOperatorsCommandsWithoutADataDir(t *testing.T) {
-	config(t)
+	newConfig(t)
 	none := filepath.Join(t.TempDir(), "none")
 	t.Setenv("GATEWAY_DATA_DIR", none)
 	for _, name := range []string{"status", "renewals", "models", "rollback"} {
 		code, out, errs := command(t, name)
-		if code != exitFailed || out != "" || len(lines(errs)) != 1 || !strings.Contains(errs, "GATEWAY_DATA_DIR") || !strings.Contains(errs, "--url") {
+		if code != exitFailed || out != "" || len(gatewaytest.Lines(errs)) != 1 || !strings.Contains(errs, "GATEWAY_DATA_DIR") || !strings.Contains(errs, "--url") {
 			t.Errorf("%s ended with %d: %q %q", name, code, out, errs)
 		}
 		if code, out, _ := command(t, name, "--help"); code != exitOK || !strings.Contains(out, "Exit codes: 0 success") {
@@ -107,7 +109,7 @@ func TestOperatorsCommandsWithoutADataDir(t *testing.T) {
 
 // TestStatusOfAGatewayWithoutAModel fails, and says how to get a model.
 func TestStatusOfAGatewayWithoutAModel(t *testing.T) {
-	config(t) // its data dir is there, and empty
+	newConfig(t) // its data dir is there, and empty
 	code, out, errs := command(t, "status")
 	if code != exitFailed || !strings.Contains(out, "gateway retrain") || !strings.Contains(errs, "cannot predict: model (no model serves yet; gateway retrain makes one)") {
 		t.Errorf("status ended with %d: %s%s", code, out, errs)
@@ -121,14 +123,14 @@ func TestStatusOfAGatewayWithoutAModel(t *testing.T) {
 // TestOutcomesOfAFile sends outcomes by prediction and by customer, with rows that
 // are wrong in each way between them.
 func TestOutcomesOfAFile(t *testing.T) {
-	cfg := config(t)
+	cfg := newConfig(t)
 	header := "customer_id,age,job,marital,education,default,housing,loan,contact,month,day_of_week,duration,campaign,pdays,previous,poutcome,emp_var_rate,cons_price_idx,cons_conf_idx,euribor3m,nr_employed,y\n"
 	var customers strings.Builder
 	customers.WriteString(header)
 	for i := range 1100 {
 		fmt.Fprintf(&customers, "c%d,34,technician,married,high.school,no,yes,no,cellular,jun,wed,190,1,3,4,success,-1.7,94.055,-39.8,0.715,4991.6,\n", i)
 	}
-	if code, _, errs := command(t, "import", writeFile(t, "customers.csv", customers.String())); code != exitOK {
+	if code, _, errs := command(t, "import", gatewaytest.WriteFile(t, "customers.csv", customers.String())); code != exitOK {
 		t.Fatal(errs)
 	}
 	var file strings.Builder
@@ -147,7 +149,7 @@ func TestOutcomesOfAFile(t *testing.T) {
 		"c1;1\n" + // line 1110
 		"c2;;1;2026-11-23T10:00:00Z\n" + // known already
 		"c3;;1;2026-11-22T10:00:00Z\n") // before that of line 5, which is no
-	path := writeFile(t, "outcomes.csv", file.String())
+	path := gatewaytest.WriteFile(t, "outcomes.csv", file.String())
 	code, out, errs := command(t, "outcomes", path)
 	if code != exitFailed || !strings.Contains(out, "1111 rows in ") || !strings.Contains(out, "1102 matched (1 known already, 1 superseded by later outcomes), 2 unknown, 7 bad rows") {
 		t.Errorf("outcomes ended with %d: %s%s", code, out, errs)
@@ -170,8 +172,8 @@ func TestOutcomesOfAFile(t *testing.T) {
 	if want := (outcomeReport{Rows: 1111, Matched: 1102, Duplicates: 1102, Superseded: 1, Unknown: 2, Failed: 7}); report != want {
 		t.Errorf("%+v, want %+v", report, want)
 	}
-	g := start(t, withoutDemo(cfg))
-	good := writeFile(t, "good.csv", "customer_id,outcome\nc1,yes\n")
+	g := serve(t, withoutDemo(cfg))
+	good := gatewaytest.WriteFile(t, "good.csv", "customer_id,outcome\nc1,yes\n")
 	if code, out, errs := command(t, "outcomes", good, "--url", g.url); code != exitOK || !strings.Contains(out, "1 matched") {
 		t.Errorf("outcomes --url ended with %d: %s%s", code, out, errs)
 	}
@@ -179,14 +181,14 @@ func TestOutcomesOfAFile(t *testing.T) {
 		"empty": {"", "is empty"}, "unknown column": {"customer_id,y\n", `unknown column "y"`}, "no id": {"outcome\n", "neither a column"},
 		"no outcome": {"customer_id\n", "no column outcome"}, "twice": {"outcome,outcome\n", "twice"}, "no rows": {"customer_id,outcome\n", "no rows"},
 	} {
-		code, _, errs := command(t, "outcomes", writeFile(t, "bad.csv", test.text), "--url", g.url)
-		if code != exitFailed || len(lines(errs)) != 1 || !strings.Contains(errs, test.want) {
+		code, _, errs := command(t, "outcomes", gatewaytest.WriteFile(t, "bad.csv", test.text), "--url", g.url)
+		if code != exitFailed || len(gatewaytest.Lines(errs)) != 1 || !strings.Contains(errs, test.want) {
 			t.Errorf("%s ended with %d: %s", name, code, errs)
 		}
 	}
 }
 
-func withoutDemo(cfg Config) Config {
+func withoutDemo(cfg config.Config) config.Config {
 	cfg.Demo = false
 	return cfg
 }

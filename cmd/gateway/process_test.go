@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,30 +16,20 @@ import (
 	"testing"
 	"time"
 
-	"gateway/internal/schema"
+	"gateway/internal/gatewaytest"
+	"gateway/internal/logging"
 )
-
-// freePort finds a port that is free now.
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
 
 // TestTerminatingUnderLoadDropsNothing sends SIGTERM to a gateway under load.
 // A request may be refused because the listener is closed; one that was accepted must be
 // answered in full. Half of the clients keep their connection, half open a new
 // one for every request.
 func TestTerminatingUnderLoadDropsNothing(t *testing.T) {
-	addr := freePort(t)
+	addr := gatewaytest.FreePort(t)
 	dir := t.TempDir()
 	cmd, output := process(t, []string{"GATEWAY_ADDR=" + addr, "GATEWAY_DATA_DIR=" + dir, "GATEWAY_LOG_LEVEL=warn"}, "serve")
 	url := "http://" + addr
-	eventually(t, "/readyz is 200", func() bool {
+	gatewaytest.Eventually(t, "/readyz is 200", func() bool {
 		res, err := http.Get(url + "/readyz")
 		if err != nil {
 			return false
@@ -48,7 +37,7 @@ func TestTerminatingUnderLoadDropsNothing(t *testing.T) {
 		defer res.Body.Close()
 		return res.StatusCode == http.StatusOK
 	})
-	body, err := json.Marshal(map[string]any{"features": sample()})
+	body, err := json.Marshal(map[string]any{"features": gatewaytest.Sample()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +68,7 @@ func TestTerminatingUnderLoadDropsNothing(t *testing.T) {
 			}
 		})
 	}
-	eventually(t, "the load is under way", func() bool { return answered.Load() > 200 })
+	gatewaytest.Eventually(t, "the load is under way", func() bool { return answered.Load() > 200 })
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +90,7 @@ func TestALogThatIsNotReadStopsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unread.Close()
-	addr := freePort(t)
+	addr := gatewaytest.FreePort(t)
 	cmd := exec.Command(os.Args[0], "serve")
 	cmd.Env = append(os.Environ(), "RUN_AS_GATEWAY=1", "GATEWAY_DEMO=false", "GATEWAY_ADDR="+addr, "GATEWAY_DATA_DIR="+t.TempDir())
 	cmd.Stderr = stderr
@@ -111,15 +100,15 @@ func TestALogThatIsNotReadStopsNothing(t *testing.T) {
 	_ = stderr.Close()
 	defer func() { _ = cmd.Process.Kill() }()
 	url := "http://" + addr
-	eventually(t, "/livez is 200", func() bool {
+	gatewaytest.Eventually(t, "/livez is 200", func() bool {
 		res, err := http.Get(url + "/livez")
 		return err == nil && res.Body.Close() == nil && res.StatusCode == http.StatusOK
 	})
 	// Each is a line of more than 200 bytes, and the pipe has room for 64 KiB.
-	const each = 2 * 2 * unwrittenMax / 200 / 8
+	const each = 2 * 2 * logging.MaxUnwritten / 200 / 8
 	var load sync.WaitGroup
 	for range 8 {
-		client := &http.Client{Timeout: patience, Transport: &http.Transport{}}
+		client := &http.Client{Timeout: gatewaytest.Patience, Transport: &http.Transport{}}
 		load.Go(func() {
 			defer client.CloseIdleConnections()
 			for range each {
@@ -137,13 +126,13 @@ func TestALogThatIsNotReadStopsNothing(t *testing.T) {
 	if t.Failed() {
 		return
 	}
-	unwritten := metricOf(t, url, "gateway_log_lines_dropped_total")
+	unwritten := gatewaytest.Metric(t, url, "gateway_log_lines_dropped_total")
 	if unwritten < 1 {
 		t.Errorf("%v lines were dropped, of %d", unwritten, 8*each)
 	}
 	_ = unread.Close()
-	eventually(t, "lines that cannot be written are counted", func() bool {
-		return metricOf(t, url, "gateway_log_lines_dropped_total") > unwritten
+	gatewaytest.Eventually(t, "lines that cannot be written are counted", func() bool {
+		return gatewaytest.Metric(t, url, "gateway_log_lines_dropped_total") > unwritten
 	})
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
@@ -155,34 +144,9 @@ func TestALogThatIsNotReadStopsNothing(t *testing.T) {
 		if err != nil {
 			t.Errorf("the gateway ended with %v", err)
 		}
-	case <-time.After(patience):
+	case <-time.After(gatewaytest.Patience):
 		t.Error("the gateway does not end")
 	}
-}
-
-// metricOf reads a metric without labels.
-func metricOf(t *testing.T, url, name string) float64 {
-	t.Helper()
-	res, err := http.Get(url + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	text, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(text)) {
-		if value, ok := strings.CutPrefix(line, name+" "); ok {
-			n, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return n
-		}
-	}
-	t.Fatalf("there is no metric %s", name)
-	return 0
 }
 
 func refused(err error) bool {
@@ -190,13 +154,13 @@ func refused(err error) bool {
 }
 
 func TestWrongSettingsStopTheStartWithALineThatNamesThem(t *testing.T) {
-	broken := writeFile(t, "broken.yaml", "name: x\nid: id\nlabel: {name: y, positive: [1], negative: [0]}\nfeatures:\n  - {name: a, type: colour}\n")
+	broken := gatewaytest.WriteFile(t, "broken.yaml", "name: x\nid: id\nlabel: {name: y, positive: [1], negative: [0]}\nfeatures:\n  - {name: a, type: colour}\n")
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	mysql := writeFile(t, "mysql.json", `{"engine": "mysql", "host": "h", "username": "u", "password": "p"}`)
+	mysql := gatewaytest.WriteFile(t, "mysql.json", `{"engine": "mysql", "host": "h", "username": "u", "password": "p"}`)
 	for _, name := range []string{"AWS_REGION", "AWS_DEFAULT_REGION"} {
 		t.Setenv(name, "")
 	}
@@ -251,7 +215,7 @@ func TestWrongSettingsStopTheStartWithALineThatNamesThem(t *testing.T) {
 			t.Setenv("GATEWAY_ADDR", "127.0.0.1:0")
 			t.Setenv(tc.name, tc.value)
 			code, out, errs := command(t, "serve")
-			got := lines(errs)
+			got := gatewaytest.Lines(errs)
 			if code != exitUsage || out != "" || len(got) != 1 || !strings.Contains(got[0], tc.name) || !strings.Contains(got[0], tc.says) {
 				t.Errorf("ended with %d: %q, want 2 and one line that names %s and says %q", code, errs, tc.name, tc.says)
 			}
@@ -259,34 +223,13 @@ func TestWrongSettingsStopTheStartWithALineThatNamesThem(t *testing.T) {
 	}
 }
 
-func TestVariablesThatKubernetesSetsAreNotMistakenForSettings(t *testing.T) {
-	config(t)
-	for _, name := range []string{"GATEWAY_PORT", "GATEWAY_SERVICE_HOST", "GATEWAY_SERVICE_PORT", "GATEWAY_SERVICE_PORT_HTTP",
-		"GATEWAY_PORT_8080_TCP", "GATEWAY_PORT_8080_TCP_ADDR"} {
-		t.Setenv(name, "tcp://10.0.0.1:8080")
-	}
-	if _, err := loadConfig(); err != nil {
-		t.Errorf("the start is refused: %v", err)
-	}
-}
-
-func TestAnEmptySettingCountsAsNotSet(t *testing.T) {
-	config(t)
-	t.Setenv("GATEWAY_MAX_BODY", "")
-	t.Setenv("GATEWAY_DEMO", "")
-	cfg, err := loadConfig()
-	if err != nil || cfg.MaxBody != 1<<20 || !cfg.Demo {
-		t.Errorf("got %+v (%v), want the defaults", cfg, err)
-	}
-}
-
 func TestASecondProcessOnTheSameDataDirIsRefused(t *testing.T) {
-	cfg := config(t)
+	cfg := newConfig(t)
 	cfg.Demo = false
-	g := start(t, cfg)
-	for _, args := range [][]string{{"serve"}, {"import", writeFile(t, "x.csv", "age\n1\n")}, {"retrain"}} {
+	g := serve(t, cfg)
+	for _, args := range [][]string{{"serve"}, {"import", gatewaytest.WriteFile(t, "x.csv", "age\n1\n")}, {"retrain"}} {
 		code, _, errs := command(t, args...)
-		got := lines(errs)
+		got := gatewaytest.Lines(errs)
 		if code != exitFailed || len(got) != 1 || !strings.Contains(got[0], "in use") || !strings.Contains(got[0], "--url "+g.url) {
 			t.Errorf("%v ended with %d: %q, want 1 and one line that says what to do", args, code, errs)
 		}
@@ -294,32 +237,5 @@ func TestASecondProcessOnTheSameDataDirIsRefused(t *testing.T) {
 	if err := g.stop(); err != nil {
 		t.Fatal(err)
 	}
-	start(t, cfg)
-}
-
-func TestAModelOfAnotherSchemaDoesNotServe(t *testing.T) {
-	cfg := config(t)
-	g := startPrepared(t, cfg, demonstrated)
-	if err := g.stop(); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("GATEWAY_SCHEMA", writeFile(t, "schema.yaml", strings.Replace(string(schema.BankYAML()),
-		"{name: duration, type: integer, min: 0,", "{name: duration, type: integer, min: 0, exclude: true,", 1)))
-	t.Setenv("GATEWAY_DEMO", "false") // else a first model of the schema is trained at once
-	cfg, err := loadConfig()
-	if err != nil {
-		t.Fatal(err)
-	}
-	g = start(t, cfg)
-	res, err := http.Get(g.url + "/readyz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusServiceUnavailable {
-		t.Errorf("/readyz is %d, want 503: the model was trained on other columns", res.StatusCode)
-	}
-	if !strings.Contains(g.logs.String(), "another schema") {
-		t.Errorf("the log does not say why: %s", g.logs.String())
-	}
+	serve(t, cfg)
 }

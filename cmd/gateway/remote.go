@@ -14,6 +14,8 @@ import (
 
 	"gateway/api"
 	"gateway/api/client"
+	"gateway/internal/app"
+	"gateway/internal/config"
 )
 
 // remote is how a command reaches a gateway: the one that runs at the URL, or,
@@ -39,11 +41,11 @@ func (r remote) with(c *console, do func(ctx context.Context, client *client.Cli
 	}
 	token := r.Token
 	if token == "" && isLoopback(r.URL) {
-		cfg, err := loadConfig()
+		cfg, err := config.Load()
 		if err != nil {
 			return err
 		}
-		if token, err = readAdminToken(cfg); err != nil {
+		if token, err = app.ReadAdminToken(cfg); err != nil {
 			return err
 		}
 	}
@@ -54,7 +56,7 @@ func (r remote) with(c *console, do func(ctx context.Context, client *client.Cli
 // data dir they fail, and make none.
 func (r remote) onExisting(c *console, do func(ctx context.Context, client *client.Client) error) error {
 	if r.URL == "" {
-		cfg, err := loadConfig()
+		cfg, err := config.Load()
 		if err != nil {
 			return err
 		}
@@ -83,29 +85,29 @@ func (r remote) explain(err error) error {
 
 // here runs a gateway on a port of its own, on this machine alone.
 func (r remote) here(c *console, do func(ctx context.Context, client *client.Client) error) (err error) {
-	cfg, err := loadConfig()
+	cfg, err := config.Load()
 	if err != nil {
 		return err
 	}
 	cfg.Addr, cfg.AdminAddr, cfg.AdminSecretID, cfg.APIKeysSecretID, cfg.Demo = "127.0.0.1:0", "", "", "", false
 	log := slog.New(slog.NewTextHandler(c.stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 	// There is no time to drain: this process is the only client.
-	a, err := openApp(c.ctx, cfg, options{log: log, version: version, forCommand: true})
+	a, err := app.Open(c.ctx, cfg, app.Options{Log: log, Version: version, ForCommand: true})
 	if err != nil {
 		return err
 	}
 	ctx, stop := context.WithCancel(c.ctx)
 	served := make(chan error, 1)
-	go func() { served <- a.serve(ctx) }()
+	go func() { served <- a.Serve(ctx) }()
 	defer func() {
 		stop()
 		err = errors.Join(err, <-served)
 	}()
-	token, err := readAdminToken(cfg)
+	token, err := app.ReadAdminToken(cfg)
 	if err != nil {
 		return err
 	}
-	return do(c.ctx, &client.Client{BaseURL: a.url(), Token: token})
+	return do(c.ctx, &client.Client{BaseURL: a.URL(), Token: token})
 }
 
 // isLoopback reports whether a URL points at this machine.

@@ -4,11 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -17,38 +15,14 @@ import (
 
 	"gateway/api"
 	"gateway/api/client"
+	"gateway/internal/gatewaytest"
 	"gateway/internal/modelswap"
-	"gateway/internal/pgtest"
 )
-
-// databaseSecret writes the secret of a new Postgres database.
-func databaseSecret(t *testing.T) string {
-	t.Helper()
-	u, err := url.Parse(pgtest.Database(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	password, _ := u.User.Password()
-	host, port := u.Hostname(), u.Port()
-	if host == "" { // a socket, named by a parameter
-		host, port = u.Query().Get("host"), u.Query().Get("port")
-	}
-	number, err := strconv.Atoi(port)
-	if err != nil {
-		t.Fatalf("%v: %v", u.Redacted(), err)
-	}
-	text, err := json.Marshal(map[string]any{"engine": "postgres", "host": host, "port": number, "username": u.User.Username(),
-		"password": password, "dbname": strings.TrimPrefix(u.Path, "/"), "sslmode": "disable"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return writeFile(t, "database.json", string(text))
-}
 
 // replica is a gateway process that shares a database with others.
 type replica struct {
 	cmd    *exec.Cmd
-	output *lockedBuffer
+	output *gatewaytest.Buffer
 	client *client.Client
 }
 
@@ -57,14 +31,14 @@ type replica struct {
 // made in the folder that CRASH_DIR names.
 func cluster(t *testing.T, n int) []*replica {
 	t.Helper()
-	config(t)
-	file, schema := smallData(t)
+	newConfig(t)
+	file, schema := gatewaytest.SmallData(t)
 	t.Setenv("GATEWAY_SCHEMA", schema)
-	t.Setenv("GATEWAY_DB_SECRET_ID", "file:"+databaseSecret(t))
+	t.Setenv("GATEWAY_DB_SECRET_ID", "file:"+gatewaytest.DatabaseSecret(t))
 	t.Setenv("GATEWAY_DEMO", "false")
 	t.Setenv("GATEWAY_LOG_FORMAT", "json")
 	t.Setenv("GATEWAY_TRAINING_ALGORITHM", "xgboost")
-	t.Setenv("GATEWAY_ADMIN_SECRET_ID", "file:"+writeFile(t, "tokens.json", `{"tokens": ["test-token"]}`))
+	t.Setenv("GATEWAY_ADMIN_SECRET_ID", "file:"+gatewaytest.WriteFile(t, "tokens.json", `{"tokens": ["test-token"]}`))
 	if code, _, errs := command(t, "import", file); code != exitOK {
 		t.Fatal(errs)
 	}
@@ -75,7 +49,7 @@ func cluster(t *testing.T, n int) []*replica {
 	}
 	replicas := make([]*replica, n)
 	for i := range replicas {
-		addr := freePort(t)
+		addr := gatewaytest.FreePort(t)
 		t.Setenv("GATEWAY_ADDR", addr)
 		t.Setenv("GATEWAY_DATA_DIR", t.TempDir())
 		cmd, output := process(t, nil, "serve")
@@ -87,7 +61,7 @@ func cluster(t *testing.T, n int) []*replica {
 		})
 	}
 	for _, r := range replicas {
-		eventually(t, "the replica answers", func() bool {
+		gatewaytest.Eventually(t, "the replica answers", func() bool {
 			res, err := http.Get(r.client.BaseURL + "/livez")
 			return err == nil && res.Body.Close() == nil
 		})
@@ -99,7 +73,7 @@ func cluster(t *testing.T, n int) []*replica {
 // which, and which are the others.
 func trains(t *testing.T, replicas []*replica, id string) (working *replica, others []*replica) {
 	t.Helper()
-	eventually(t, "a replica trains", func() bool {
+	gatewaytest.Eventually(t, "a replica trains", func() bool {
 		for _, r := range replicas {
 			if strings.Contains(r.output.String(), `"msg":"step started","renewal":"`+id+`","step":"train"`) {
 				working = r
@@ -118,7 +92,7 @@ func trains(t *testing.T, replicas []*replica, id string) (working *replica, oth
 // ended waits for the end of the renewal, as a replica sees it.
 func (r *replica) ended(t *testing.T, id string) (end *modelswap.Renewal) {
 	t.Helper()
-	eventually(t, "the renewal has ended", func() bool {
+	gatewaytest.Eventually(t, "the renewal has ended", func() bool {
 		var err error
 		end, err = r.client.Renewal(t.Context(), id)
 		return err == nil && end.Status.Final()
@@ -186,7 +160,7 @@ func TestReplicasShareOneRenewal(t *testing.T) {
 		t.Errorf("there are %d models (%v), want one", len(models), err)
 	}
 	for _, r := range alive {
-		eventually(t, "the replica serves the new model", func() bool {
+		gatewaytest.Eventually(t, "the replica serves the new model", func() bool {
 			p, err := r.client.Predict(t.Context(), api.PredictionRequest{Features: map[string]any{"visits": 3, "plan": "pro"}})
 			return err == nil && p.Model == *end.Model
 		})
@@ -227,13 +201,13 @@ func TestAFrozenReplicaChangesNothing(t *testing.T) {
 	if err := frozen.cmd.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the thawed replica sees that it has lost the renewal", func() bool {
+	gatewaytest.Eventually(t, "the thawed replica sees that it has lost the renewal", func() bool {
 		log := frozen.output.String()
 		return strings.Contains(log, "another process claimed the renewal") ||
 			strings.Contains(log, "the renewal's record cannot be read or saved") // it was frozen in a transaction, which the server ended
 	})
 	// It serves what the other one has deployed, and takes no part in the past.
-	eventually(t, "the thawed replica serves the new model", func() bool {
+	gatewaytest.Eventually(t, "the thawed replica serves the new model", func() bool {
 		p, err := frozen.client.Predict(t.Context(), api.PredictionRequest{Features: map[string]any{"visits": 3, "plan": "pro"}})
 		return err == nil && p.Model == *end.Model
 	})

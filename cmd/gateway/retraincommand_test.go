@@ -130,7 +130,7 @@ func TestResumingOnTheCommandLine(t *testing.T) {
 			t.Errorf("%v ended with %d: %s", args, code, errs)
 		}
 	}
-	g := trained(t, 3000)
+	g := serveFilled(t, newConfig(t))
 	failed := g.renew(t, api.RetrainRequest{Overrides: modelswap.Overrides{
 		Training: modelswap.Training{Algorithm: "xgboost"}, Hyperparameters: modelswap.Hyperparameters{"num_round": "0"}}})
 	if failed.Status != modelswap.Failed {
@@ -204,8 +204,8 @@ func TestRetrainingDoesNotAskAgainInVain(t *testing.T) {
 // TestRetrainingUnderAKeyStartsOneRenewal asks a gateway twice, and once more
 // after it has restarted.
 func TestRetrainingUnderAKeyStartsOneRenewal(t *testing.T) {
-	cfg := config(t)
-	g := startPrepared(t, cfg, demonstrated)
+	cfg := newConfig(t)
+	g := serveFilled(t, cfg)
 	code, first, errs := command(t, "retrain", "--url", g.url, "--watch", "--idempotency-key", "nightly-2026-11-23")
 	if code != exitOK || !strings.Contains(first, "is succeeded") {
 		t.Fatalf("ended with %d: %s%s", code, first, errs)
@@ -213,7 +213,7 @@ func TestRetrainingUnderAKeyStartsOneRenewal(t *testing.T) {
 	if err := g.stop(); err != nil {
 		t.Fatal(err)
 	}
-	g = start(t, cfg)
+	g = serve(t, cfg)
 	code, again, errs := command(t, "retrain", "--url", g.url, "--watch", "--idempotency-key", "nightly-2026-11-23")
 	if code != exitOK || lastRenewal(again) != lastRenewal(first) {
 		t.Errorf("ended with %d: %s%s", code, again, errs)

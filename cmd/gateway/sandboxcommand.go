@@ -7,6 +7,8 @@ import (
 	"strings"
 	"syscall"
 
+	"gateway/internal/config"
+	"gateway/internal/logging"
 	"gateway/internal/sandbox"
 )
 
@@ -58,7 +60,7 @@ func (cmd sandboxCommand) Run(c *console) error {
 	}
 	// The stand-in must answer also while its output is not read, and after its reader has ended.
 	signal.Ignore(syscall.SIGPIPE)
-	log := newLogWriter(c.stderr, func(dropped int64) []byte {
+	log := logging.NewWriter(c.stderr, func(dropped int64) []byte {
 		return fmt.Appendf(nil, "gateway: %d lines were dropped because the output was not read or could not be written\n", dropped)
 	})
 	defer func() { _ = log.Close() }()
@@ -78,10 +80,10 @@ func (cmd sandboxCommand) Run(c *console) error {
 		return err
 	}
 	lines := append(s.Environment(),
-		sandbox.Variable{Name: envPrefix + "_PLATFORM", Value: "sagemaker"},
-		sandbox.Variable{Name: envPrefix + "_S3_BUCKET", Value: cmd.Bucket},
-		sandbox.Variable{Name: envPrefix + "_CUSTOMERS_TABLE", Value: cmd.Table},
-		sandbox.Variable{Name: envPrefix + "_EXECUTION_ROLE_ARN", Value: sandbox.Role})
+		sandbox.Variable{Name: config.Prefix + "_PLATFORM", Value: "sagemaker"},
+		sandbox.Variable{Name: config.Prefix + "_S3_BUCKET", Value: cmd.Bucket},
+		sandbox.Variable{Name: config.Prefix + "_CUSTOMERS_TABLE", Value: cmd.Table},
+		sandbox.Variable{Name: config.Prefix + "_EXECUTION_ROLE_ARN", Value: sandbox.Role})
 	for _, v := range lines {
 		if _, err := fmt.Fprintf(c.stdout, "export %s='%s'\n", v.Name, strings.ReplaceAll(v.Value, "'", `'\''`)); err != nil {
 			return err

@@ -18,6 +18,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sagemaker"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/smithy-go"
+
+	"gateway/internal/gatewaytest"
 )
 
 // runSandbox runs `gateway sandbox` and returns what it says to export, and how
@@ -32,7 +34,7 @@ func runSandbox(t *testing.T, args ...string) (env map[string]string, stop func(
 	}()
 	stop = sync.OnceValue(func() int { cancel(); return <-ended })
 	t.Cleanup(func() { stop() })
-	eventually(t, "the sandbox prints its lines", func() bool { return strings.Contains(out.String(), "GATEWAY_EXECUTION_ROLE_ARN") })
+	gatewaytest.Eventually(t, "the sandbox prints its lines", func() bool { return strings.Contains(out.String(), "GATEWAY_EXECUTION_ROLE_ARN") })
 	env = map[string]string{}
 	for _, m := range regexp.MustCompile(`(?m)^export ([A-Z0-9_]+)='(.*)'$`).FindAllStringSubmatch(out.String(), -1) {
 		env[m[1]] = m[2]
@@ -135,7 +137,7 @@ func TestTheSandboxsHelpSaysHowToMakeThingsGoWrong(t *testing.T) {
 func TestASandboxThatCannotListenOrReachItsMotoSaysSo(t *testing.T) {
 	for _, args := range [][]string{{"--addr", "nowhere"}, {"--moto", "127.0.0.1:1"}, {"--moto", "http://127.0.0.1:1"}, {"--speed", "0"}} {
 		code, out, errs := command(t, append([]string{"sandbox"}, args...)...)
-		if code == exitOK || out != "" || len(lines(errs)) != 1 {
+		if code == exitOK || out != "" || len(gatewaytest.Lines(errs)) != 1 {
 			t.Errorf("%v ended with %d: %q and %q, want one line", args, code, out, errs)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 
+	"gateway/internal/config"
 	"gateway/internal/schema"
 )
 
@@ -59,11 +60,11 @@ func (cmd schemaCheckCommand) load() (*schema.Schema, error) {
 	if cmd.File != "" {
 		return schema.Load(cmd.File)
 	}
-	cfg, err := loadConfig()
+	cfg, err := config.Load()
 	if err != nil {
 		return nil, err
 	}
-	return cfg.schema()
+	return cfg.LoadSchema()
 }
 
 type schemaShowCommand struct {
@@ -72,13 +73,13 @@ type schemaShowCommand struct {
 
 // Run prints the schema in use.
 func (cmd schemaShowCommand) Run(c *console) error {
-	cfg, err := loadConfig()
+	cfg, err := config.Load()
 	if err != nil {
 		return err
 	}
-	s, err := cfg.schema()
+	s, err := cfg.LoadSchema()
 	if err != nil {
-		return &settingError{err}
+		return &config.Error{Err: err}
 	}
 	switch {
 	case cmd.JSON:

@@ -1,0 +1,119 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/netip"
+
+	"gateway"
+	"gateway/api"
+	"gateway/internal/admission"
+	"gateway/internal/config"
+)
+
+// handlers makes the handlers of the public listener and, if it is separate, of
+// the operators'. The API has one model, the first.
+func (a *App) handlers(ctx context.Context, proxies []netip.Prefix) (public, admin http.Handler, err error) {
+	tokens, made, err := a.components.secretOpener.adminTokens(ctx, a.cfg, a.components.dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	keys, err := a.components.secretOpener.apiKeys(ctx, a.cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	if made != "" {
+		a.log.Info(fmt.Sprintf("admin token made in %s", made))
+	}
+	a.signIns = api.NewSignIns(a.components.store, proxies, a.log, a.components.registry)
+	a.limit = a.newLimit(a.models[0])
+	measureLog(a.components.registry, a.options.LogDropped)
+	public, admin = api.New(a.deps(a.models[0], tokens, keys), a.apiOptions())
+	return public, admin, nil
+}
+
+// newLimit makes the limit on requests. While it sheds load, calls of the
+// endpoint are not repeated.
+func (a *App) newLimit(m *Model) *admission.Limit {
+	limit := admission.NewLimit(admission.Options{
+		Floor:        a.cfg.Limit.Min,
+		Ceiling:      a.cfg.Limit.Max,
+		MaxQueueWait: a.cfg.PredictTimeout / 4,
+		Memory:       requestMemory(a.options.MemoryLimit),
+		Streams:      a.cfg.MaxStreams,
+		Queue:        m.queue(),
+	}, a.components.registry)
+	if m.noRetriesWhile != nil {
+		m.noRetriesWhile(func() bool { return limit.Shedding() || !m.remote.Breaker().Closed() })
+	}
+	return limit
+}
+
+// deps is what the API works with. keys is nil where apps need none.
+func (a *App) deps(m *Model, tokens, keys *credentials) api.Deps {
+	c := a.components
+	deps := api.Deps{
+		Limit:        a.limit,
+		Predict:      m.service,
+		Renewals:     m.engine,
+		Importer:     m.importer,
+		Exports:      exports{c.store, a.cfg.CustomersTable},
+		KeysKept:     a.cfg.IdempotencyTTL,
+		Acts:         c.store,
+		SignIns:      a.signIns,
+		Keys:         c.keys,
+		Tokens:       tokens.valid,
+		RenewTokens:  tokens.renew,
+		Dependencies: a.dependencies(m),
+		Status:       a.status,
+		OpenAPI:      gateway.OpenAPI,
+		Registry:     c.registry,
+		Log:          a.log,
+		SpoolDir:     c.dir.TempDir(),
+		SpoolSpare:   c.disk.spare,
+	}
+	if c.tracing != nil {
+		deps.Tracer = c.tracing
+	}
+	if keys != nil {
+		deps.APIKeys, deps.RenewAPIKeys = keys.valid, keys.renew
+	}
+	return deps
+}
+
+// dependencies are what /readyz looks at.
+func (a *App) dependencies(m *Model) []api.Dependency {
+	all := []api.Dependency{
+		{Name: "gateway", Required: true, Check: a.checkDraining},
+		{Name: "model", Required: true, Check: m.scorer.Ready},
+		{Name: "database", Check: a.components.store.Check},
+		{Name: "ledger", Check: a.components.outbox.Check},
+		{Name: "secrets", Check: a.components.secretOpener.Check},
+	}
+	if m.remote != nil {
+		all = append(all, api.Dependency{Name: "endpoint", Check: m.remote.Breaker().Check})
+	}
+	return all
+}
+
+func (a *App) apiOptions() api.Options {
+	return api.Options{
+		SeparateAdmin:    a.cfg.AdminAddr != "",
+		AdminOpenMetrics: metricsOpen(a.cfg),
+		Version:          a.options.Version,
+		EndpointName:     a.cfg.EndpointName,
+		MaxBody:          int64(a.cfg.MaxBody),
+		MaxSpool:         int64(a.cfg.SpoolMaxSize),
+		StreamRate:       int64(a.cfg.StreamMinRate),
+		PredictTimeout:   a.cfg.PredictTimeout,
+		KeyRate:          a.cfg.APIKeyRate,
+		CORSOrigins:      a.cfg.CORSOrigins,
+	}
+}
+
+// metricsOpen reports whether /metrics may be read without the token: on a
+// listener that only this machine reaches, or on one for operators alone.
+func metricsOpen(cfg config.Config) bool {
+	return cfg.AdminAddr != "" || onlyThisMachine(cfg.Addr)
+}

@@ -1,0 +1,185 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"gateway/internal/admission"
+	"gateway/internal/aws"
+	"gateway/internal/config"
+	"gateway/internal/local"
+	"gateway/internal/modelswap"
+	"gateway/internal/schema"
+	"gateway/internal/scoring"
+	"gateway/internal/store"
+)
+
+// followEndpoint is how often a gateway looks at an endpoint that is settled.
+// An answer that fits no known model makes it look at once, whatever this is.
+const followEndpoint = 10 * time.Second
+
+// openSageMaker is the back end on SageMaker, S3 and, if the settings name a
+// table, DynamoDB.
+func openSageMaker(ctx context.Context, c *components, s *schema.Schema) (b backEnd, err error) {
+	api, err := aws.Connect(ctx, c.log)
+	if err != nil {
+		return b, &config.Error{Err: err}
+	}
+	files, err := openBucket(ctx, c, api, s)
+	if err != nil {
+		return b, err
+	}
+	measureRetries(c.registry, api)
+	measureForeignAnswers(c.registry, api)
+	endpoint := aws.NewEndpoint(api, files, c.cfg.EndpointName, s, aws.Formats{ContentType: c.cfg.Model.ContentType, Accept: c.cfg.Model.Accept})
+	remote := openRemote(ctx, c, aws.NewScorer(endpoint, c.log))
+	b = backEnd{
+		scorer:         remote,
+		files:          files,
+		trainer:        aws.NewTrainer(api, files, trainingSettings(c.cfg)),
+		deployer:       aws.NewDeployer(endpoint, hostingSettings(c.cfg), aws.Timing{Poll: c.cfg.RenewalPoll}, c.log),
+		remote:         remote,
+		noRetriesWhile: api.NoRetriesWhile,
+		follow:         func(ctx context.Context, log *slog.Logger) { endpoint.Follow(ctx, followEndpoint, log) },
+		poll:           c.cfg.RenewalPoll,
+	}
+	if c.cfg.CustomersTable == "" {
+		b.customers, b.ledger, b.count = c.store, c.store, c.store.CountCustomers
+		b.exporter = local.NewExporter(files, c.store, s)
+		return b, nil
+	}
+	return b, b.openTable(ctx, c, api, files, s)
+}
+
+// openBucket opens the bucket of exports, training data and models.
+func openBucket(ctx context.Context, c *components, api *aws.Clients, s *schema.Schema) (*aws.Files, error) {
+	if err := aws.CheckImage(c.cfg.Training.Algorithm, api.Region(), c.cfg.Training.Image); err != nil {
+		return nil, &config.Error{Err: err}
+	}
+	files, err := aws.NewFiles(api, c.cfg.S3.Bucket, c.cfg.S3.Prefix, c.cfg.ExportFrom, s.Fingerprint())
+	if err != nil {
+		return nil, &config.Error{Err: fmt.Errorf("GATEWAY_EXPORT_FROM: %w", err)}
+	}
+	if err := startable(files.Check(ctx), c.log); err != nil {
+		return nil, &config.Error{Err: fmt.Errorf("GATEWAY_S3_BUCKET: %w", err)}
+	}
+	return files, nil
+}
+
+// openTable opens the DynamoDB table that has the customers.
+func (b *backEnd) openTable(ctx context.Context, c *components, api *aws.Clients, files *aws.Files, s *schema.Schema) error {
+	customers, err := aws.OpenCustomers(ctx, api, c.cfg.CustomersTable, s)
+	if err != nil {
+		return &config.Error{Err: fmt.Errorf("GATEWAY_CUSTOMERS_TABLE: %w", err)}
+	}
+	labels := aws.NewLabels(c.store, customers, c.log)
+	b.customers, b.ledger = customers, labels
+	b.count = func(ctx context.Context) (store.Counts, error) {
+		n, err := customers.Count(ctx)
+		return store.Counts{Customers: n, Labelled: unknownCount}, err
+	}
+	b.exporter = aws.NewExporter(api, files, c.cfg.CustomersTable, labels)
+	if c.cfg.ExportFrom != "" {
+		b.exporter = aws.NewExistingExporter(files)
+	}
+	return nil
+}
+
+func trainingSettings(cfg config.Config) aws.TrainingSettings {
+	return aws.TrainingSettings{
+		Algorithm:     cfg.Training.Algorithm,
+		Image:         cfg.Training.Image,
+		Role:          cfg.ExecutionRoleARN,
+		InstanceType:  cfg.Training.InstanceType,
+		InstanceCount: cfg.Training.InstanceCount,
+		VolumeGB:      cfg.Training.VolumeGB,
+		Spot:          cfg.Training.Spot,
+		SpotWait:      spotWait,
+	}
+}
+
+func hostingSettings(cfg config.Config) aws.HostingSettings {
+	return aws.HostingSettings{
+		Role:          cfg.ExecutionRoleARN,
+		InstanceType:  cfg.Hosting.InstanceType,
+		InstanceCount: cfg.Hosting.InstanceCount,
+		Strategy:      aws.Strategy(cfg.Deploy.Strategy),
+		Alarms:        cfg.Deploy.Alarms,
+	}
+}
+
+// openRemote makes the chain before the endpoint.
+func openRemote(ctx context.Context, c *components, endpoint scoring.Endpoint) *scoring.Chain {
+	cfg := c.cfg
+	o := scoring.Options{
+		Timeout: cfg.PredictTimeout,
+		Batch:   scoring.BatchOptions{MaxRows: cfg.Batch.MaxRows, MaxWait: cfg.Batch.MaxWait, MaxBytes: aws.CallBytes},
+		Breaker: scoring.BreakerOptions{Failures: cfg.Breaker.Failures, Open: cfg.Breaker.Open, Changed: func(state string) {
+			c.log.Warn("the circuit breaker before the endpoint is "+state, "endpoint", cfg.EndpointName)
+		}},
+	}
+	o.Hedge.On, o.Hedge.After, _ = cfg.HedgeAfter()
+	if c.tracing != nil {
+		o.Tracer = c.tracing
+	}
+	remote := scoring.Remote(endpoint, o, c.registry)
+	c.cleanups.add("batches", func() error {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.PredictTimeout)
+		defer cancel()
+		return remote.Stop(ctx)
+	})
+	return remote
+}
+
+// queue returns what tells the limit of the queue before the endpoint; nil where
+// the model is in this process.
+func (b *backEnd) queue() func() admission.Queue {
+	if b.remote == nil {
+		return nil
+	}
+	return func() admission.Queue {
+		s := b.remote.Status()
+		return admission.Queue{Rows: s.Queued, Wait: s.Wait, All: s.All, Call: s.Latency, StalledFor: s.Still, Trial: s.Trial}
+	}
+}
+
+// measureRetries tells what became of calls that could be repeated.
+func measureRetries(reg prometheus.Registerer, api *aws.Clients) {
+	for result, value := range map[string]func(aws.Retries) int64{
+		"made":        func(r aws.Retries) int64 { return r.Made },
+		"over_budget": func(r aws.Retries) int64 { return r.OverBudget },
+		"held":        func(r aws.Retries) int64 { return r.Held },
+	} {
+		reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "gateway_endpoint_retries_total", ConstLabels: prometheus.Labels{"result": result},
+			Help: "Calls of the endpoint that failed and could be repeated: made again; not, because a tenth of all calls were already; not, because load was being shed or the breaker was not closed.",
+		}, func() float64 { return float64(value(api.Retries())) }))
+	}
+}
+
+// measureForeignAnswers counts answers of the endpoint that were not their calls'.
+func measureForeignAnswers(reg prometheus.Registerer, api *aws.Clients) {
+	reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "gateway_endpoint_foreign_answers_total",
+		Help: "Answers of the endpoint that did not fit their call: another number of scores, or no score that a known model gives the call's probe. The answer is discarded, its connection closed, and the call made again if the retry budget allows.",
+	}, func() float64 { return float64(api.ForeignAnswers()) }))
+}
+
+// spotWait is how long a training job may wait for spare machines.
+const spotWait = time.Hour
+
+// startable lets a gateway start while a service does not answer: what serves
+// can serve. A setting or a permission that is wrong stops it.
+func startable(err error, log *slog.Logger) error {
+	var fault *modelswap.Fault
+	if errors.As(err, &fault) && fault.Class != modelswap.Input {
+		log.Warn("a service does not answer; the gateway starts nevertheless", "error", err)
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,50 @@
+package app
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"gateway/internal/config"
+	"gateway/internal/gatewaytest"
+)
+
+// TestSettingsOfSageMakerStopTheStart holds each wrong setting to one line that
+// names it.
+func TestSettingsOfSageMakerStopTheStart(t *testing.T) {
+	tests := []struct{ name, setting, value, want string }{
+		{"no bucket", "GATEWAY_S3_BUCKET", "", "GATEWAY_S3_BUCKET: must name a bucket"},
+		{"a bucket that is not there", "GATEWAY_S3_BUCKET", "nowhere", "GATEWAY_S3_BUCKET: bucket nowhere: NoSuchBucket"},
+		{"no role", "GATEWAY_EXECUTION_ROLE_ARN", "admin", `GATEWAY_EXECUTION_ROLE_ARN: "admin" is not the ARN of a role`},
+		{"no region", "AWS_REGION", "", "AWS_REGION is not set"},
+		{"a region without images", "AWS_REGION", "mars-1", `GATEWAY_TRAINING_IMAGE: the image of linear-learner in region "mars-1" is not known`},
+		{"a canary of one", "GATEWAY_DEPLOY_STRATEGY", "canary", "GATEWAY_DEPLOY_STRATEGY: canary moves a part of the instances"},
+		{"a strategy that is none", "GATEWAY_DEPLOY_STRATEGY", "yolo", "GATEWAY_DEPLOY_STRATEGY"},
+		{"a custom algorithm without an image", "GATEWAY_TRAINING_ALGORITHM", "custom", "GATEWAY_TRAINING_IMAGE: must name the image"},
+		{"a table that is not there", "GATEWAY_CUSTOMERS_TABLE", "nobody", `GATEWAY_CUSTOMERS_TABLE: there is no table "nobody"`},
+		{"a machine that is none", "GATEWAY_HOSTING_INSTANCE_TYPE", "m5.large", "GATEWAY_HOSTING_INSTANCE_TYPE"},
+		{"no machines", "GATEWAY_TRAINING_INSTANCE_COUNT", "0", "GATEWAY_TRAINING_INSTANCE_COUNT"},
+		{"another way to convert", "GATEWAY_TRANSFORM", "athena", "GATEWAY_TRANSFORM"},
+		{"exports of others without a table", "GATEWAY_EXPORT_FROM", "s3://bank/backups", "GATEWAY_EXPORT_FROM"},
+	}
+	s := gatewaytest.StartSandbox(t)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			gatewaytest.UseSandbox(t, s)
+			t.Setenv("GATEWAY_DATA_DIR", t.TempDir())
+			t.Setenv("GATEWAY_ADDR", "127.0.0.1:0")
+			t.Setenv(tt.setting, tt.value)
+			if tt.setting == "AWS_REGION" {
+				t.Setenv("AWS_DEFAULT_REGION", "")
+			}
+			cfg, err := config.Load()
+			if err == nil {
+				err = tryStart(t, cfg)
+			}
+			var wrong *config.Error
+			if !errors.As(err, &wrong) || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("it says %v, want one line with %s", err, tt.want)
+			}
+		})
+	}
+}

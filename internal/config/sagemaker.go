@@ -1,0 +1,129 @@
+package config
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"time"
+
+	"gateway/internal/aws"
+	"gateway/internal/modelswap"
+)
+
+// The platforms.
+const (
+	Local     = "local"
+	SageMaker = "sagemaker"
+)
+
+// SageMakerSettings are the settings of GATEWAY_PLATFORM=sagemaker alone.
+type SageMakerSettings struct {
+	S3               S3Config
+	CustomersTable   string        `split_words:"true" desc:"DynamoDB table of customers; its key is the schema's id; empty: customers are in the database"`
+	ExecutionRoleARN string        `split_words:"true" desc:"role that SageMaker assumes to train and serve"`
+	Transform        string        `default:"inline" desc:"how an export becomes training data: inline, by the gateway"`
+	ExportFrom       string        `split_words:"true" desc:"s3:// address below which others write DynamoDB exports or Data Pipeline backups; the newest complete one is read; empty: the gateway exports the table"`
+	RenewalPoll      time.Duration `split_words:"true" default:"10s" more:"0s" desc:"interval at which exports, training jobs and deployments are polled"`
+	Hosting          HostingConfig
+	Deploy           DeployConfig
+	Model            ModelConfig
+	Batch            BatchConfig
+	Breaker          BreakerConfig
+	Hedge            string `default:"off" desc:"when a second attempt of a slow endpoint call starts, for endpoints of several instances: off; p95, after the 95th percentile of recent calls; or a time such as 50ms. At most one call in ten has a second attempt"`
+}
+
+// S3Config is where files go.
+type S3Config struct {
+	Bucket string `desc:"bucket of exports, training data and models"`
+	Prefix string `desc:"prefix of the keys in the bucket; empty: none"`
+}
+
+// BatchConfig bounds how requests share calls of the endpoint.
+type BatchConfig struct {
+	MaxRows int           `split_words:"true" default:"256" min:"1" max:"3999" desc:"maximum number of rows in one call of the endpoint; concurrent requests share calls"`
+	MaxWait time.Duration `split_words:"true" default:"2ms" more:"0s" desc:"target queue wait; above it a higher concurrency is tried sooner"`
+}
+
+// BreakerConfig is when an endpoint that does not answer is left alone.
+type BreakerConfig struct {
+	Failures int           `default:"20" min:"1" desc:"consecutive failures of the endpoint that open the circuit breaker; a call without a response in time counts as a fifth of them"`
+	Open     time.Duration `default:"500ms" more:"0s" desc:"time after which an open circuit breaker lets two trial calls through"`
+}
+
+// HostingConfig is what models serve on.
+type HostingConfig struct {
+	InstanceType  string `split_words:"true" default:"ml.m5.large" desc:"instance type of the endpoint"`
+	InstanceCount int    `split_words:"true" default:"1" min:"1" max:"10000" desc:"initial number of instances of the endpoint; a deployment keeps what autoscaling has set"`
+}
+
+// DeployConfig is how a new model takes over.
+type DeployConfig struct {
+	Strategy string `default:"all-at-once" desc:"deployment strategy: all-at-once, canary, linear or rolling"`
+	Alarms   List   `desc:"CloudWatch alarms that make SageMaker roll a deployment back, separated by commas, at most ten"`
+}
+
+// ModelConfig is how a custom model is called.
+type ModelConfig struct {
+	ContentType string `split_words:"true" desc:"media type of the rows for a custom model; empty: text/csv"`
+	Accept      string `desc:"media type of a custom model's responses; empty: application/json, or text/csv for SageMaker's XGBoost"`
+}
+
+// HedgeAfter reads the setting: whether to hedge, and after how long; zero means p95.
+func (c *SageMakerSettings) HedgeAfter() (on bool, after time.Duration, err error) {
+	switch c.Hedge {
+	case "", "off":
+		return false, 0, nil
+	case "p95":
+		return true, 0, nil
+	}
+	after, err = time.ParseDuration(c.Hedge)
+	if err != nil || after <= 0 {
+		return false, 0, fmt.Errorf("%q must be off, p95 or a time such as 50ms", c.Hedge)
+	}
+	return true, after, nil
+}
+
+var (
+	roleARN      = regexp.MustCompile(`^arn:aws[a-z-]*:iam::\d{12}:role/[a-zA-Z_0-9+=,.@/-]+$`)
+	instanceType = regexp.MustCompile(`^ml\.[a-z0-9-]+\.[a-z0-9-]+$`)
+)
+
+// validateSageMaker checks what only this platform reads.
+func (c *Config) validateSageMaker(fault func(name, format string, args ...any)) {
+	if c.S3.Bucket == "" {
+		fault("S3_BUCKET", "must name a bucket where GATEWAY_PLATFORM is sagemaker")
+	}
+	if !roleARN.MatchString(c.ExecutionRoleARN) {
+		fault("EXECUTION_ROLE_ARN", "%q is not the ARN of a role, such as arn:aws:iam::123456789012:role/gateway-execution", c.ExecutionRoleARN)
+	}
+	for name, text := range map[string]string{"TRAINING_INSTANCE_TYPE": c.Training.InstanceType, "HOSTING_INSTANCE_TYPE": c.Hosting.InstanceType} {
+		if !instanceType.MatchString(text) {
+			fault(name, "%q is not a type of machine such as ml.m5.large", text)
+		}
+	}
+	if err := aws.Strategy(c.Deploy.Strategy).Check(c.Hosting.InstanceCount); err != nil {
+		fault("DEPLOY_STRATEGY", "%v", err)
+	}
+	if len(c.Deploy.Alarms) > 10 {
+		fault("DEPLOY_ALARMS", "names %d alarms; SageMaker takes ten", len(c.Deploy.Alarms))
+	}
+	if c.Training.Algorithm == modelswap.CustomAlgorithm && c.Training.Image == "" {
+		fault("TRAINING_IMAGE", "must name the image of the custom algorithm")
+	}
+	if c.Transform != "inline" {
+		fault("TRANSFORM", "%q must be inline", c.Transform)
+	}
+	if _, _, err := c.HedgeAfter(); err != nil {
+		fault("HEDGE", "%v", err)
+	}
+	// Models on SageMaker cost money, so the demo must be asked for.
+	if os.Getenv(Prefix+"_DEMO") == "" {
+		c.Demo = false
+	}
+	if c.Demo && c.CustomersTable != "" {
+		fault("DEMO", "generated customers do not go into the table that GATEWAY_CUSTOMERS_TABLE names")
+	}
+	if c.ExportFrom != "" && c.CustomersTable == "" {
+		fault("EXPORT_FROM", "is for customers in a table; GATEWAY_CUSTOMERS_TABLE names none")
+	}
+}
