@@ -27,6 +27,7 @@ type Customers struct {
 	api    *Clients
 	table  string
 	schema *schema.Schema
+	id     string // attribute of the customer id: its name in the schema or an alias
 }
 
 // observedAttribute is when the label's outcome was observed, in microseconds
@@ -44,16 +45,17 @@ func OpenCustomers(ctx context.Context, api *Clients, table string, schema *sche
 		return nil, fmt.Errorf("table %s: %w", table, plain(err))
 	}
 	t := out.Table
-	if len(t.KeySchema) != 1 || sdk.ToString(t.KeySchema[0].AttributeName) != schema.ID {
+	if len(t.KeySchema) != 1 || !schema.IsID(sdk.ToString(t.KeySchema[0].AttributeName)) {
 		var has []string
 		for _, k := range t.KeySchema {
 			has = append(has, sdk.ToString(k.AttributeName))
 		}
 		return nil, fmt.Errorf("table %s has the key (%s); it must be %s alone", table, strings.Join(has, ", "), schema.ID)
 	}
+	id := sdk.ToString(t.KeySchema[0].AttributeName)
 	for _, a := range t.AttributeDefinitions {
-		if sdk.ToString(a.AttributeName) == schema.ID && a.AttributeType != types.ScalarAttributeTypeS {
-			return nil, fmt.Errorf("table %s has %s of type %s; it must be S, a string", table, schema.ID, a.AttributeType)
+		if sdk.ToString(a.AttributeName) == id && a.AttributeType != types.ScalarAttributeTypeS {
+			return nil, fmt.Errorf("table %s has %s of type %s; it must be S, a string", table, id, a.AttributeType)
 		}
 	}
 	for _, f := range schema.Features {
@@ -63,7 +65,7 @@ func OpenCustomers(ctx context.Context, api *Clients, table string, schema *sche
 			}
 		}
 	}
-	return &Customers{api: api, table: table, schema: schema}, nil
+	return &Customers{api: api, table: table, schema: schema, id: id}, nil
 }
 
 // Count is the number of customers. DynamoDB counts some hours late.
@@ -76,14 +78,14 @@ func (c *Customers) Count(ctx context.Context) (int64, error) {
 }
 
 func (c *Customers) key(id string) map[string]types.AttributeValue {
-	return map[string]types.AttributeValue{c.schema.ID: &types.AttributeValueMemberS{Value: id}}
+	return map[string]types.AttributeValue{c.id: &types.AttributeValueMemberS{Value: id}}
 }
 
 // Features implements predict.Customers.
 func (c *Customers) Features(ctx context.Context, ids []string) (map[string][]byte, error) {
 	found := make(map[string][]byte, len(ids))
 	add := func(item map[string]types.AttributeValue) error {
-		id, ok := item[c.schema.ID].(*types.AttributeValueMemberS)
+		id, ok := item[c.id].(*types.AttributeValueMemberS)
 		if !ok {
 			return nil
 		}
@@ -173,7 +175,7 @@ func (c *Customers) PutCustomers(ctx context.Context, customers []predict.Custom
 	}
 	known := make(map[string]bool)
 	if err := c.getItems(ctx, ids, true, func(item map[string]types.AttributeValue) error {
-		if id, ok := item[c.schema.ID].(*types.AttributeValueMemberS); ok {
+		if id, ok := item[c.id].(*types.AttributeValueMemberS); ok {
 			known[id.Value] = true
 		}
 		return nil
@@ -237,9 +239,10 @@ func (c *Customers) update(ctx context.Context, p *predict.Customer) error {
 	if err != nil {
 		return err
 	}
-	delete(values, c.schema.ID)
+	delete(values, c.id)
 	u := update{set: values, remove: append(c.absent(values), export.OriginAttribute)}
 	if p.Label != nil {
+		u.remove = append(u.remove, c.schema.Label.Aliases...)
 		u.condition, u.conditionNames = "attribute_not_exists(#outcome)", map[string]string{"#outcome": export.OutcomeAttribute}
 		if _, err = c.apply(ctx, p.ID, u); codeOf(err) != conditionFailed {
 			return err

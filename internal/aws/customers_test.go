@@ -377,3 +377,55 @@ func TestALabelThatTheTableDidNotTakeComesBeforeTheNextExport(t *testing.T) {
 	}
 	s.logged("labels are written to the customers' table again", "failed_for=")
 }
+
+// A table made by another program may name the key, the label and the features by
+// aliases of any text. An import brings the schema's own names.
+func TestATableWithAliases(t *testing.T) {
+	s := start(t)
+	schema := parseSchema(t, `name: small
+id: {name: customer_id, alias: [Customer ID]}
+label: {name: y, alias: ["Churn?"], positive: ["yes"], negative: ["no"]}
+features:
+  - {name: x, type: number, alias: ["Доход, ₽"]}
+`)
+	s.createTable(table, "Customer ID", types.ScalarAttributeTypeS)
+	value := func(text string) types.AttributeValue { return &types.AttributeValueMemberS{Value: text} }
+	put := func(id, label string) {
+		t.Helper()
+		_, err := s.api.dynamodb.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: sdk.String(table), Item: map[string]types.AttributeValue{
+			"Customer ID": value(id), "Churn?": value(label), "Доход, ₽": &types.AttributeValueMemberN{Value: "7.5"}}})
+		s.must(err)
+	}
+	item := func(id string) map[string]types.AttributeValue {
+		t.Helper()
+		out, err := s.api.dynamodb.GetItem(t.Context(), &dynamodb.GetItemInput{TableName: sdk.String(table),
+			Key: map[string]types.AttributeValue{"Customer ID": value(id)}, ConsistentRead: sdk.Bool(true)})
+		s.must(err)
+		return out.Item
+	}
+	put("1", "no")
+	put("2", "no")
+	c := s.customers(schema)
+	found, err := c.Features(t.Context(), []string{"1", "2"})
+	s.must(err)
+	if got := string(found["1"]); len(found) != 2 || got != `{"x":7.5}` {
+		t.Errorf("got %s of %d customers", got, len(found))
+	}
+	// An outcome sets the label by its name and leaves the alias.
+	m, err := c.RecordOutcomes(t.Context(), []predict.Outcome{{CustomerID: "1", Label: 1, ObservedAt: time.Now()}})
+	s.must(err)
+	if got := item("1"); !m[0].Found || text(got, "y") != "'yes'" || text(got, "Churn?") != "'no'" {
+		t.Errorf("match %+v, item %v", m[0], got)
+	}
+	if label := c.importedLabel(item("1")); label == nil || *label != 0 {
+		t.Errorf("the imported label is %v, want 0", label)
+	}
+	// An import replaces features and label under their names.
+	one := 1
+	if _, updated, err := c.PutCustomers(t.Context(), []predict.Customer{{ID: "2", Features: []byte(`{"x":8}`), Label: &one}}); err != nil || updated != 1 {
+		t.Errorf("updated %d, %v", updated, err)
+	}
+	if got := item("2"); text(got, "y") != "'yes'" || got["Churn?"] != nil || text(got, "x") != "8" || got["Доход, ₽"] != nil {
+		t.Errorf("item %v", got)
+	}
+}

@@ -50,7 +50,7 @@ func (c *Customers) item(p *predict.Customer) (map[string]types.AttributeValue, 
 	if p.Label != nil {
 		item[c.schema.Label.Name] = c.label(*p.Label)
 	}
-	item[c.schema.ID] = &types.AttributeValueMemberS{Value: p.ID}
+	item[c.id] = &types.AttributeValueMemberS{Value: p.ID}
 	return item, nil
 }
 
@@ -64,13 +64,14 @@ func (c *Customers) label(label int) types.AttributeValue {
 }
 
 // importedLabel is the label of an item that was imported: the one moved aside,
-// or the one that no outcome has set; nil for none.
+// or the one that no outcome has set; nil for none. Outcomes leave the label's
+// aliases alone.
 func (c *Customers) importedLabel(item map[string]types.AttributeValue) *int {
 	name := export.ImportedAttribute
 	if item[export.OutcomeAttribute] == nil {
 		name = c.schema.Label.Name
 	}
-	text, ok := value(item, &schema.Feature{Name: name})
+	text, ok := value(item, &schema.Feature{Name: name, Aliases: c.schema.Label.Aliases})
 	if !ok {
 		return nil
 	}

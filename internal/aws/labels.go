@@ -190,7 +190,7 @@ func (l *Labels) push(ctx context.Context, labels []predict.LabelledCustomer) er
 // The first outcome for an imported label moves that aside. It returns the item as
 // it was.
 func (l *Labels) pushOne(ctx context.Context, p predict.LabelledCustomer) (old map[string]types.AttributeValue, err error) {
-	names := map[string]string{"#id": l.customers.schema.ID, "#label": l.customers.schema.Label.Name, "#outcome": export.OutcomeAttribute}
+	names := map[string]string{"#id": l.customers.id, "#label": l.customers.schema.Label.Name, "#outcome": export.OutcomeAttribute}
 	u := l.labelUpdate(p)
 	first := u
 	first.copy = map[string]string{export.ImportedAttribute: l.customers.schema.Label.Name}
@@ -248,7 +248,7 @@ func (l *Labels) makeCustomer(ctx context.Context, p predict.LabelledCustomer, u
 		return nil, fmt.Errorf("features of a customer: %w", err)
 	}
 	u.set[export.OriginAttribute] = &types.AttributeValueMemberS{Value: export.OriginApp}
-	u.condition, u.conditionNames = "attribute_not_exists(#id)", map[string]string{"#id": l.customers.schema.ID}
+	u.condition, u.conditionNames = "attribute_not_exists(#id)", map[string]string{"#id": l.customers.id}
 	_, err = l.customers.apply(ctx, p.ID, u)
 	if codeOf(err) == conditionFailed { // it exists meanwhile: once more, as an update
 		return l.pushOne(ctx, p)

@@ -276,3 +276,30 @@ func TestCallersInAReportAreBounded(t *testing.T) {
 		t.Errorf("%d contributions of %d rows, want all %d", len(report.Contributions), rows, report.Rows)
 	}
 }
+
+// What an alias of the label has beside an outcome's label is the imported one.
+func TestTheAliasOfALabelThatAnOutcomeSet(t *testing.T) {
+	attribute := func(name string, kind Kind, text string) Attribute {
+		return Attribute{Name: name, Kind: kind, Text: text}
+	}
+	sound := []Attribute{attribute("customer_id", String, "1"), attribute("age", Number, "34"), attribute("job", String, "admin."),
+		attribute("month", String, "jan"), attribute("rate", Number, "1.5"), attribute("yes, or no?", String, "no")}
+	for name, tt := range map[string]struct {
+		more     []Attribute
+		imported int
+		csv      byte
+	}{
+		"no outcome":                        {nil, -1, '0'},
+		"an outcome":                        {[]Attribute{attribute("y", Number, "1"), attribute(OutcomeAttribute, Number, "7")}, 0, '1'},
+		"an outcome before an imported one": {[]Attribute{attribute("y", Number, "0"), attribute(OutcomeAttribute, Number, "7"), attribute(ImportedAttribute, Number, "1")}, 1, '0'},
+	} {
+		m := &mapper{schema: tinySchema(t), ignored: func(string) {}}
+		row, bad := m.convert(&Item{Attributes: append(sound[:len(sound):len(sound)], tt.more...)})
+		if bad != nil {
+			t.Fatalf("%s: %v", name, bad)
+		}
+		if row.imported != tt.imported || row.csv[0] != tt.csv {
+			t.Errorf("%s: imported %d, row %s; want %d, %c", name, row.imported, row.csv, tt.imported, tt.csv)
+		}
+	}
+}

@@ -22,8 +22,8 @@ func tinySchema(t testing.TB) *schema.Schema {
 	t.Helper()
 	s, err := schema.Parse("tiny.yaml", []byte(`
 name: tiny
-id: customer_id
-label: {name: y, positive: [1, "yes"], negative: [0, "no"]}
+id: {name: customer_id, alias: [Customer No.]}
+label: {name: y, alias: ["yes, or no?"], positive: [1, "yes"], negative: [0, "no"]}
 features:
   - {name: age, type: integer, min: 17, max: 120}
   - {name: job, type: category, values: [admin., services, unknown], unknown: unknown, encode: ordinal}

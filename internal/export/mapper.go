@@ -111,6 +111,7 @@ func (m *mapper) find(it *Item) (duplicate int) {
 		m.at[i] = absent
 	}
 	duplicate = absent
+	aliased := Attribute{Kind: Null} // the label under an alias
 	m.id, m.label = Attribute{Kind: Null}, Attribute{Kind: Null}
 	m.evidence = evidence{imported: -1, caller: m.caller[:0]}
 	for i, a := range it.Attributes {
@@ -124,17 +125,41 @@ func (m *mapper) find(it *Item) (duplicate int) {
 				duplicate = f
 			}
 			m.at[f] = i
-		case a.Name == m.schema.ID:
-			m.id = a
+		case m.schema.IsID(a.Name):
+			if a.Name == m.schema.ID || isBlank(m.id) {
+				m.id = a
+			}
 		case a.Name == m.schema.Label.Name:
 			m.label = a
+		case m.schema.IsLabel(a.Name):
+			aliased = a
 		case Reserved(a.Name):
 			m.own(a)
 		default:
 			m.ignored(a.Name)
 		}
 	}
+	m.otherLabel(aliased)
 	return duplicate
+}
+
+// otherLabel takes the label that an alias has. An outcome is written under the
+// label's name, beside it, and takes precedence: then the alias has the imported one.
+func (m *mapper) otherLabel(a Attribute) {
+	switch l := &m.schema.Label; {
+	case isUnlabelled(m.label, l):
+		m.label = a
+	case m.outcome > 0 && m.imported < 0:
+		m.imported = m.labelOf(a)
+	}
+}
+
+// labelOf returns the label that an attribute spells, or -1.
+func (m *mapper) labelOf(a Attribute) int {
+	if label, ok := m.schema.Label.FromText(strings.TrimSpace(a.Text)); ok {
+		return label
+	}
+	return -1
 }
 
 // own reads an attribute of the gateway's own.
@@ -149,9 +174,7 @@ func (m *mapper) own(a Attribute) {
 	case LabelledAttribute:
 		m.labelledAt = positive(a.Text)
 	case ImportedAttribute:
-		if label, ok := m.schema.Label.FromText(strings.TrimSpace(a.Text)); ok {
-			m.imported = label
-		}
+		m.imported = m.labelOf(a)
 	}
 }
 

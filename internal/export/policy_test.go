@@ -34,6 +34,14 @@ func TestPolicy(t *testing.T) {
 		"id called null":       {change{"customer_id": `{"S":"null"}`}, base},
 		"id before everything": {change{"customer_id": "", "y": "", "age": ""}, "no_id"},
 
+		"id by its alias":       {change{"customer_id": "", "Customer No.": `{"N":"17"}`}, base},
+		"id blank beside alias": {change{"customer_id": `{"S":" "}`, "Customer No.": `{"S":"c1"}`}, base},
+
+		"label by its alias":            {change{"y": "", "yes, or no?": `{"S":"no"}`}, "0,34,1,2,3,1.5,0\n"},
+		"label empty beside alias":      {change{"y": `{"S":""}`, "yes, or no?": `{"S":"no"}`}, "0,34,1,2,3,1.5,0\n"},
+		"label before its alias":        {change{"yes, or no?": `{"S":"no"}`}, base},
+		"label wrong beside alias":      {change{"y": `{"S":"x"}`, "yes, or no?": `{"S":"no"}`}, "bad_label"},
+		"label nested by its alias":     {change{"y": "", "yes, or no?": `{"L":[]}`}, "bad_label"},
 		"label absent":                  {change{"y": ""}, "unlabelled"},
 		"label NULL":                    {change{"y": `{"NULL":true}`}, "unlabelled"},
 		"label nULLValue":               {change{"y": `{"nULLValue":true}`}, "unlabelled"},

@@ -97,7 +97,7 @@ func appendFeatures(dst []byte, s *schema.Schema, features []byte) ([]byte, erro
 		case '{', '[':
 			return dst, fmt.Errorf("%q is neither a number nor a string", shorten(feature))
 		}
-		if feature != s.ID && feature != s.Label.Name && !Reserved(feature) {
+		if !s.IsID(feature) && !s.IsLabel(feature) && !Reserved(feature) {
 			dst = appendAttribute(append(dst, ','), feature, kind, text)
 		}
 	}

@@ -72,7 +72,7 @@ func Parse(file string, text []byte) (*Schema, error) {
 // schemaParser walks the YAML tree and collects all faults.
 type schemaParser struct {
 	faults []Fault
-	names  map[string]string // lower-cased name → what it is used for
+	names  map[string]claim // lower-cased name or alias → what it is used for
 }
 
 func (p *schemaParser) fault(n *yaml.Node, format string, args ...any) {
@@ -110,11 +110,11 @@ func (p *schemaParser) parse(text []byte) *Schema {
 		return nil
 	}
 	s := &Schema{}
-	p.names = make(map[string]string)
+	p.names = make(map[string]claim)
 	root := doc.Content[0]
 	top := p.mapping(root, "the schema", "name", "id", "label", "features")
 	s.Name = p.name(p.need(root, top, "name"))
-	s.ID = p.column(p.need(root, top, "id"), "the id")
+	s.ID, s.IDAliases = p.id(p.need(root, top, "id"))
 	s.Label = p.label(p.need(root, top, "label"))
 	s.Features = p.features(p.need(root, top, "features"))
 	return s
@@ -217,8 +217,13 @@ func (p *schemaParser) name(n *yaml.Node) string {
 	return text
 }
 
-// column reads a column name and claims it. Names must differ in more than case,
-// because Athena does not distinguish the case of columns.
+// claim is the use of a name or an alias.
+type claim struct {
+	text, what string
+	owner      string // the name that an alias stands for; of a name, itself
+}
+
+// column reads a column name and claims it.
 func (p *schemaParser) column(n *yaml.Node, what string) string {
 	text, ok := p.scalar(n, what)
 	if !ok {
@@ -227,17 +232,44 @@ func (p *schemaParser) column(n *yaml.Node, what string) string {
 	if !columnName.MatchString(text) {
 		p.fault(n, "name %q: letters, digits, _ . and -, beginning with a letter or _, at most 64", text)
 	}
-	p.claim(n, text, what)
+	p.claim(n, claim{text, what, text})
 	return text
 }
 
-func (p *schemaParser) claim(n *yaml.Node, text, what string) {
-	key := strings.ToLower(text)
-	if owner, taken := p.names[key]; taken {
-		p.fault(n, "name %q is already taken by %s", text, owner)
-		return
+// aliases reads the other names of a column, which may be any text.
+func (p *schemaParser) aliases(n *yaml.Node, name string) []string {
+	var all []string
+	for _, item := range p.list(n, "alias") {
+		if alias, ok := p.scalar(item, "alias"); ok {
+			p.claim(item, claim{strings.TrimSpace(alias), fmt.Sprintf("an alias of %q", name), name})
+			all = append(all, alias)
+		}
 	}
-	p.names[key] = what
+	return all
+}
+
+// claim notes the use of a name. Names must differ in more than case, because
+// Athena does not distinguish the case of columns. Only an alias may repeat the
+// name that it stands for in another case.
+func (p *schemaParser) claim(n *yaml.Node, c claim) {
+	key := strings.ToLower(c.text)
+	taken, ok := p.names[key]
+	switch {
+	case !ok:
+		p.names[key] = c
+	case taken.owner != c.owner || taken.text == c.text || c.owner == c.text:
+		p.fault(n, "name %q is already taken by %s", c.text, taken.what)
+	}
+}
+
+// id reads the column of the customer id: its name, or a mapping with aliases.
+func (p *schemaParser) id(n *yaml.Node) (name string, aliases []string) {
+	if n == nil || n.Kind != yaml.MappingNode {
+		return p.column(n, "the id"), nil
+	}
+	m := p.mapping(n, "id", "name", "alias")
+	name = p.column(p.need(n, m, "name"), "the id")
+	return name, p.aliases(m["alias"], name)
 }
 
 func (p *schemaParser) label(n *yaml.Node) Label {
@@ -245,8 +277,9 @@ func (p *schemaParser) label(n *yaml.Node) Label {
 	if n == nil {
 		return l
 	}
-	m := p.mapping(n, "label", "name", "positive", "negative")
+	m := p.mapping(n, "label", "name", "alias", "positive", "negative")
 	l.Name = p.column(p.need(n, m, "name"), "the label")
+	l.Aliases = p.aliases(m["alias"], l.Name)
 	l.Positive = p.spellings(p.need(n, m, "positive"), "positive")
 	l.Negative = p.spellings(p.need(n, m, "negative"), "negative")
 	for _, s := range l.Negative {

@@ -157,19 +157,23 @@ func TestSchemaFileFaults(t *testing.T) {
 			"s.yaml:5: a category value must be a single value"}},
 	}
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			_, err := schema.Parse("s.yaml", []byte(tt.text))
-			if err == nil {
-				t.Fatal("the schema is accepted")
-			}
-			var faults *schema.Error
-			if !errors.As(err, &faults) || faults.File != "s.yaml" {
-				t.Errorf("the error is a %T, want a *SchemaError that names the file", err)
-			}
-			if diff := cmp.Diff(tt.want, strings.Split(err.Error(), "\n")); diff != "" {
-				t.Errorf("faults (-want +got):\n%s", diff)
-			}
-		})
+		t.Run(tt.name, func(t *testing.T) { wantFaults(t, tt.text, tt.want) })
+	}
+}
+
+// wantFaults parses a schema that must have exactly these faults.
+func wantFaults(t *testing.T, text string, want []string) {
+	t.Helper()
+	_, err := schema.Parse("s.yaml", []byte(text))
+	if err == nil {
+		t.Fatal("the schema is accepted")
+	}
+	var faults *schema.Error
+	if !errors.As(err, &faults) || faults.File != "s.yaml" {
+		t.Errorf("the error is a %T, want a *schema.Error that names the file", err)
+	}
+	if diff := cmp.Diff(want, strings.Split(err.Error(), "\n")); diff != "" {
+		t.Errorf("faults (-want +got):\n%s", diff)
 	}
 }
 

@@ -1,7 +1,6 @@
 package schema
 
 import (
-	"fmt"
 	"slices"
 
 	"go.yaml.in/yaml/v3"
@@ -37,12 +36,7 @@ func (p *schemaParser) feature(n *yaml.Node) Feature {
 	m := p.mapping(n, "a feature", "name", "type", "alias", "description", "min", "max",
 		"values", "unknown", "encode", "default", "personal", "exclude")
 	f.Name = p.column(p.need(n, m, "name"), "a feature")
-	for _, item := range p.list(m["alias"], "alias") {
-		if alias, ok := p.scalar(item, "alias"); ok {
-			p.claim(item, alias, fmt.Sprintf("an alias of %q", f.Name))
-			f.Aliases = append(f.Aliases, alias)
-		}
-	}
+	f.Aliases = p.aliases(m["alias"], f.Name)
 	f.Description, _ = p.scalar(m["description"], "description")
 	f.Personal = p.boolean(m["personal"], "personal")
 	f.Exclude = p.boolean(m["exclude"], "exclude")

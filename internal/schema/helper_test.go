@@ -78,6 +78,16 @@ func details(violations []failure.Violation) string {
 	return strings.Join(lines, "\n")
 }
 
+// violationsOf returns the violations of an error.
+func violationsOf(t testing.TB, err error) []failure.Violation {
+	t.Helper()
+	var e *failure.Error
+	if !errors.As(err, &e) {
+		t.Fatalf("got the error %v, want violations", err)
+	}
+	return e.Violations
+}
+
 var update = flag.Bool("update", false, "write the golden files anew")
 
 // golden compares got with a file of testdata.

@@ -38,8 +38,8 @@ func NewNDJSONTable(s *Schema, r io.Reader, maxRow int) Table {
 	t := &ndjsonTable{schema: s, lines: lines, plain: true}
 	for _, name := range []string{"customer_id", "features", "explain"} {
 		// A column of that name takes precedence over the member of a request.
-		id := name == s.ID && name != "customer_id"
-		t.plain = t.plain && !id && name != s.Label.Name && s.Feature(name) < 0
+		id := s.IsID(name) && name != "customer_id"
+		t.plain = t.plain && !id && !s.IsLabel(name) && s.Feature(name) < 0
 	}
 	return t
 }
@@ -102,7 +102,7 @@ func (t *ndjsonTable) read(row *Row, text []byte) error {
 			return err
 		}
 		name := token.String()
-		if name == "features" && s.Feature(name) < 0 {
+		if name == "features" && s.Feature(name) < 0 && !s.IsID(name) && !s.IsLabel(name) {
 			if err := s.DecodeFeatures(row.Features, dec, "/features/", &row.Violations); err != nil {
 				return err
 			}
@@ -133,16 +133,23 @@ func (t *ndjsonTable) setMember(row *Row, name string, raw jsontext.Value) {
 			v = &failure.Violation{Field: name, Code: failure.CodeType, Detail: "must be a string, not " + JSONKind(raw.Kind())}
 			break
 		}
+		before := row.CustomerID
 		row.CustomerID = unquote(raw)
-		v = CheckCustomerID(name, row.CustomerID)
-	case name == s.Label.Name:
+		if v = CheckCustomerID(name, row.CustomerID); v == nil && before != "" && before != row.CustomerID {
+			v = &failure.Violation{Field: name, Code: failure.CodeDuplicate, Detail: "is the customer id, which is given twice"}
+		}
+	case s.IsLabel(name):
 		if raw.Kind() == 'n' {
 			break // null: unlabelled
 		}
 		var label int
-		if label, v = s.Label.FromJSON(name, raw); v == nil {
-			row.Label = &label
+		if label, v = s.Label.FromJSON(name, raw); v != nil {
+			break
 		}
+		if row.Label != nil && *row.Label != label {
+			v = &failure.Violation{Field: name, Code: failure.CodeDuplicate, Detail: "is the label, which is given twice"}
+		}
+		row.Label = &label
 	case name == "explain" && s.Feature(name) < 0:
 		if k := raw.Kind(); k != 't' && k != 'f' {
 			v = &failure.Violation{Field: name, Code: failure.CodeType, Detail: "must be true or false, not " + JSONKind(k)}

@@ -30,7 +30,7 @@ const (
 // Feature describes one attribute of a customer.
 type Feature struct {
 	Name        string
-	Aliases     []string // other names accepted in requests and file headers
+	Aliases     []string // other names accepted in requests, file headers and items; any text
 	Type        Type
 	Description string
 	Min, Max    *float64 // inclusive; nil is unbounded
@@ -47,6 +47,7 @@ type Feature struct {
 // Label describes the column to be learned and the spellings of its two classes.
 type Label struct {
 	Name               string
+	Aliases            []string
 	Positive, Negative []Spelling
 }
 
@@ -60,13 +61,15 @@ type Spelling struct {
 // Schema describes the data of one model. It is immutable once made, and safe for
 // concurrent use.
 type Schema struct {
-	Name     string
-	ID       string // name of the customer id
-	Label    Label
-	Features []Feature
+	Name      string
+	ID        string // name of the customer id
+	IDAliases []string
+	Label     Label
+	Features  []Feature
 
-	lookup      map[string]int // feature name or alias → index into Features
-	columns     []string       // names of the encoded columns
+	lookup      map[string]int  // feature name or alias → index into Features
+	ids, labels map[string]bool // names and aliases of the id and of the label
+	columns     []string        // names of the encoded columns
 	fingerprint string
 }
 
@@ -123,6 +126,12 @@ func (s *Schema) ColumnFeatures() []int {
 	return features
 }
 
+// IsID reports whether name is the schema's name or an alias for the customer id.
+func (s *Schema) IsID(name string) bool { return s.ids[name] }
+
+// IsLabel reports whether name is the schema's name or an alias for the label.
+func (s *Schema) IsLabel(name string) bool { return s.labels[name] }
+
 // Feature finds a feature by its name or an alias; -1 if there is none.
 func (s *Schema) Feature(name string) int {
 	if i, ok := s.lookup[name]; ok {
@@ -134,11 +143,11 @@ func (s *Schema) Feature(name string) int {
 // finish derives the lookup tables, columns and fingerprint from the fields.
 func (s *Schema) finish() {
 	s.lookup = make(map[string]int)
+	s.ids, s.labels = namesOf(s.ID, s.IDAliases), namesOf(s.Label.Name, s.Label.Aliases)
 	for i := range s.Features {
 		f := &s.Features[i]
-		s.lookup[f.Name] = i
-		for _, alias := range f.Aliases {
-			s.lookup[alias] = i
+		for name := range namesOf(f.Name, f.Aliases) {
+			s.lookup[name] = i
 		}
 		f.index = make(map[string]int, len(f.Values))
 		for j, v := range f.Values {
@@ -156,6 +165,16 @@ func (s *Schema) finish() {
 	}
 	sum := sha256.Sum256(s.canonical())
 	s.fingerprint = hex.EncodeToString(sum[:])
+}
+
+// namesOf returns a name and its aliases, each as given and without the blanks
+// around it, because headers of files are read without them.
+func namesOf(name string, aliases []string) map[string]bool {
+	names := map[string]bool{name: true}
+	for _, alias := range aliases {
+		names[alias], names[strings.TrimSpace(alias)] = true, true
+	}
+	return names
 }
 
 // canonical is the JSON text that the fingerprint hashes.

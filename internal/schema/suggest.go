@@ -22,9 +22,12 @@ func (s *Schema) suggest(name string) string {
 	if len(name) > 64 {
 		return ""
 	}
-	known := make([]string, len(s.Features))
+	known := make([]string, 0, len(s.Features))
 	for i := range s.Features {
-		known[i] = s.Features[i].Name
+		known = append(known, s.Features[i].Name)
+	}
+	for i := range s.Features {
+		known = append(known, s.Features[i].Aliases...)
 	}
 	return suggest(name, known)
 }

@@ -67,7 +67,7 @@ func (t *csvTable) readHeader() (violations failure.Violations) {
 		switch {
 		case t.schema.isID(name):
 			column, t.hasID = columnID, true
-		case name == t.schema.Label.Name:
+		case t.schema.IsLabel(name):
 			column = columnLabel
 		case column < 0:
 			suggestion := ""
@@ -127,9 +127,9 @@ func (t *csvTable) set(row *Row, i int, text string) *failure.Violation {
 	switch column := t.columns[i]; column {
 	case columnID:
 		row.CustomerID = strings.TrimSpace(text)
-		return CheckCustomerID(t.schema.ID, row.CustomerID)
+		return CheckCustomerID(t.names[i], row.CustomerID)
 	case columnLabel:
-		return t.schema.setLabel(row, strings.TrimSpace(text))
+		return t.schema.setLabel(row, t.names[i], strings.TrimSpace(text))
 	default:
 		v := t.schema.SetText(row.Features, column, text)
 		if v != nil {
@@ -139,20 +139,21 @@ func (t *csvTable) set(row *Row, i int, text string) *failure.Violation {
 	}
 }
 
-// isID reports whether a column or member holds the customer id: it has the
-// schema's name for it, or the API's.
+// isID reports whether a column or member of a file holds the customer id: it has
+// one of the schema's names for it, or the API's.
 func (s *Schema) isID(name string) bool {
-	return name == s.ID || (name == "customer_id" && s.Feature(name) < 0)
+	return s.IsID(name) || (name == "customer_id" && s.Feature(name) < 0 && !s.IsLabel(name))
 }
 
-// setLabel sets a row's label from text; empty text leaves it unknown.
-func (s *Schema) setLabel(row *Row, text string) *failure.Violation {
+// setLabel sets a row's label from text; empty text leaves it unknown. field names
+// it in the violation.
+func (s *Schema) setLabel(row *Row, field, text string) *failure.Violation {
 	if text == "" {
 		return nil
 	}
 	label, ok := s.Label.FromText(text)
 	if !ok {
-		return &failure.Violation{Field: s.Label.Name, Code: failure.CodeCategory, Detail: "must be one of " + s.Label.spellings() + ", or empty"}
+		return &failure.Violation{Field: field, Code: failure.CodeCategory, Detail: "must be one of " + s.Label.spellings() + ", or empty"}
 	}
 	row.Label = &label
 	return nil
