@@ -22,6 +22,8 @@
 //	internal/callctx     what a context carries to a call of the model; its deadline
 //	internal/failure     kinds of errors, violations by field, ids
 //	internal/outage      a failure that lasts is logged when it begins and when it ends
+//	internal/budget      calls that earn additional calls: retries, hedges
+//	internal/suggest     the name that a misspelled one was meant to be
 //	internal/idempotency keys under which a request is handled once
 //	internal/modelswap   renewals: the steps, the engine that runs them, the gate
 //	internal/learn       models trained in Go: logistic regression, boosted trees
@@ -76,9 +78,10 @@
 //	schema      ──► failure
 //	wire        ──► callctx
 //	callctx     ──► failure
-//	failure, outage, learn, secrets, audit, datadir, http1, logging ──► none of these
+//	secrets     ──► datadir
+//	failure, learn, audit, datadir, http1, logging ──► none of these
 //
-// The list leaves out outage: every package that logs a lasting failure imports it.
+// The list leaves out three small mechanisms: outage, budget and suggest.
 //
 // # One request
 //

@@ -32,7 +32,7 @@ var mayImport = map[string][]string{
 	"api/client":       {"api", "internal/audit", "internal/modelswap", "internal/predict"},
 	"api":              {"internal/admission", "internal/audit", "internal/modelswap", "internal/idempotency", "internal/predict", "internal/schema", "internal/callctx", "internal/outage", "internal/failure"},
 
-	"internal/aws":       {"internal/aws/wire", "internal/modelswap", "internal/export", "internal/learn", "internal/secrets", "internal/predict", "internal/schema", "internal/callctx", "internal/outage", "internal/failure"},
+	"internal/aws":       {"internal/aws/wire", "internal/modelswap", "internal/export", "internal/learn", "internal/secrets", "internal/predict", "internal/schema", "internal/callctx", "internal/budget", "internal/outage", "internal/failure"},
 	"internal/audit":     {},
 	"internal/datadir":   {},
 	"internal/local":     {"internal/datadir", "internal/modelswap", "internal/export", "internal/learn", "internal/secrets", "internal/predict", "internal/schema", "internal/outage", "internal/failure"},
@@ -44,16 +44,18 @@ var mayImport = map[string][]string{
 	"internal/demo":      {"internal/predict", "internal/schema"},
 
 	"internal/admission":   {"internal/failure"},
-	"internal/scoring":     {"internal/predict", "internal/schema", "internal/callctx", "internal/failure"},
+	"internal/scoring":     {"internal/predict", "internal/schema", "internal/callctx", "internal/budget", "internal/failure"},
 	"internal/idempotency": {"internal/outage", "internal/failure"},
 
 	"internal/predict": {"internal/schema", "internal/callctx", "internal/outage", "internal/failure"},
-	"internal/schema":  {"internal/failure"},
+	"internal/schema":  {"internal/suggest", "internal/failure"},
 	"internal/callctx": {"internal/failure"},
 	"internal/failure": {},
 	"internal/outage":  {},
-	"internal/secrets": {"internal/outage"},
-	"internal/learn":   {},
+	"internal/secrets": {"internal/datadir", "internal/outage"},
+	"internal/learn":   {"internal/suggest"},
+	"internal/budget":  {},
+	"internal/suggest": {},
 
 	"internal/aws/wire": {"internal/callctx"}, // HTTP/1.1 and signatures by hand; no SDK
 

@@ -414,7 +414,7 @@ func TestRetriesAreATenth(t *testing.T) {
 				}
 				out.release()
 			}
-			if retries := attempts - calls; retries < calls/10 || retries > calls/10+maxRetryFor/retryCost || failed == 0 {
+			if retries := attempts - calls; retries < calls/10 || retries > calls/10+retryReserve || failed == 0 {
 				t.Errorf("by hand %v: %d calls, %d retries, %d failed", byHand, calls, retries, failed)
 			}
 		})

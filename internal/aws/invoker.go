@@ -124,7 +124,7 @@ const maxRequest = 256 << 10
 // invoke makes a call, with attempts as the retry layer allows. Its errors are
 // the SDK's, or the context's.
 func (i *invoker) invoke(ctx context.Context, in *invocation) (reply, error) {
-	i.budget.earn()
+	i.budget.Earn()
 	form, pool := i.form(ctx, in)
 	v := wire.Values{Time: time.Now().Add(time.Duration(i.skew.Load())), Invocation: newInvocationID(), Inference: in.id, Unsigned: traceFields(ctx)}
 	if form == nil || !v.Fits() || len(in.body) == 0 {

@@ -15,6 +15,8 @@ import (
 	runtimetypes "github.com/aws/aws-sdk-go-v2/service/sagemakerruntime/types"
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"gateway/internal/budget"
 )
 
 // Bounds of the retries of predictions.
@@ -98,37 +100,24 @@ func retryAfter(err error) time.Duration {
 	return min(max(0, wait), maxRetryAfter)
 }
 
-// Costs in tokens of the retry budget: a call earns one, a retry costs ten, so
-// of the traffic at most a tenth is added by retries. The reserve is for a
+// The budget of retries: they add at most a tenth to the calls. The reserve is for a
 // gateway with few calls; it is full at the start.
 const (
-	retryCost   = 10
-	maxRetryFor = 10 * retryCost
+	retryPrice   = 10 // calls that allow a retry
+	retryReserve = 10 // retries
 )
 
-// retryBudget bounds the retries of all predictions. Unlike the SDK's own, it
-// gives nothing back for a retry that succeeds: an endpoint that throttles
-// every other call would see half as many calls again, for ever.
+// retryBudget bounds the retries of all predictions. Unlike the SDK's own budget, it
+// returns nothing for a retry that succeeds: an endpoint that throttles every other
+// call would get half as many calls again for as long as it does.
 type retryBudget struct {
-	tokens   atomic.Int64
+	*budget.Budget
 	counts   struct{ made, overBudget, held atomic.Int64 }
 	shedding atomic.Pointer[func() bool]
 }
 
 func newRetryBudget() *retryBudget {
-	b := new(retryBudget)
-	b.tokens.Store(maxRetryFor)
-	return b
-}
-
-// earn notes a call.
-func (b *retryBudget) earn() {
-	for {
-		has := b.tokens.Load()
-		if has >= maxRetryFor || b.tokens.CompareAndSwap(has, has+1) {
-			return
-		}
-	}
+	return &retryBudget{Budget: budget.Full(retryPrice, retryReserve)}
 }
 
 // Why calls are made once.
@@ -143,17 +132,12 @@ func (b *retryBudget) GetToken(context.Context, uint) (func() error, error) {
 		b.counts.held.Add(1)
 		return nil, errShedding
 	}
-	for {
-		has := b.tokens.Load()
-		if has < retryCost {
-			b.counts.overBudget.Add(1)
-			return nil, errNoBudget
-		}
-		if b.tokens.CompareAndSwap(has, has-retryCost) {
-			b.counts.made.Add(1)
-			return func() error { return nil }, nil
-		}
+	if !b.Spend() {
+		b.counts.overBudget.Add(1)
+		return nil, errNoBudget
 	}
+	b.counts.made.Add(1)
+	return func() error { return nil }, nil
 }
 
 // AddTokens implements the SDK's retry.RateLimiter. Calls are what earns.

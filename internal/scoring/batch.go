@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"gateway/internal/budget"
 	"gateway/internal/failure"
 	"gateway/internal/predict"
 	"gateway/internal/schema"
@@ -99,6 +100,8 @@ type Batch struct {
 
 	waiters sync.Pool // *waiter, for reuse within this Batch
 
+	bisectBudget *budget.Budget // of the calls of a bisector
+
 	mu          sync.Mutex
 	queue       batchQueue
 	concurrency concurrencyLimiter
@@ -106,7 +109,6 @@ type Batch struct {
 	inFlight    int       // slots taken
 	asked       int       // rows of the calls in flight
 	moved       time.Time // when a slot was last taken or a call last ended
-	extra       bisectBudget
 	stopping    bool
 	idle        chan struct{} // closed when Batch is stopping, no call is in flight and the queue is empty
 }
@@ -115,7 +117,8 @@ type Batch struct {
 // several, wrap reg with a label that tells them apart.
 func NewBatch(scorer predict.Scorer, o BatchOptions, reg prometheus.Registerer) *Batch {
 	o = o.withDefaults()
-	b := &Batch{scorer: scorer, o: o, concurrency: newConcurrencyLimiter(o.MaxCalls, o.MaxWait), extra: bisectReserve, idle: make(chan struct{})}
+	b := &Batch{scorer: scorer, o: o, concurrency: newConcurrencyLimiter(o.MaxCalls, o.MaxWait),
+		bisectBudget: budget.Full(bisectPrice, bisectReserve), idle: make(chan struct{})}
 	b.base, b.cancel = context.WithCancel(context.Background())
 	b.queue.init(o.MaxRows, o.MaxBytes)
 	b.metrics = newBatchMetrics(reg, b)
@@ -247,12 +250,10 @@ func (b *Batch) learn(t *ticket) {
 	b.concurrency.done(t)
 	if t.outcome == scored {
 		b.cost.observe(t.rows, t.begun, t.took)
+		b.bisectBudget.Earn()
 	}
 	b.asked -= t.rows
 	b.moved = t.begun.Add(t.took)
-	if t.outcome == scored {
-		b.extra.earn()
-	}
 	b.open()
 }
 

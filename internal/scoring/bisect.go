@@ -17,7 +17,7 @@ import (
 //
 // Two bounds keep a broken model from being called for every row: a failed call may
 // cause at most as many calls as two bad rows need, and all calls share a budget
-// that successful calls refill (bisectBudget). When a bound is reached, the rows not
+// that successful calls refill (bisectPrice). When a bound is reached, the rows not
 // yet separated fail with the error of their last call.
 
 // splittable reports whether some of the rows alone may have caused an error.
@@ -26,21 +26,11 @@ func splittable(err error) bool {
 	return errors.As(err, &e) && !e.General && (e.Kind == failure.BadModel || e.Kind == failure.Invalid)
 }
 
-// bisectBudget is the budget of further calls of a Batch, in quarters of a call: a
-// successful call earns a quarter, a further call costs four quarters.
-type bisectBudget int
-
-const bisectReserve bisectBudget = 4 * 64 // the maximum: enough for two large calls with two bad rows each
-
-func (s *bisectBudget) earn() { *s = min(*s+1, bisectReserve) }
-
-func (s *bisectBudget) spend() bool {
-	if *s < 4 {
-		return false
-	}
-	*s -= 4
-	return true
-}
+// The budget of further calls of a Batch, which is full at the start.
+const (
+	bisectPrice   = 4  // successful calls that allow a further one
+	bisectReserve = 64 // further calls: enough for two large calls with two bad rows each
+)
 
 // bisector repeats one failed call in parts.
 type bisector struct {
@@ -66,10 +56,7 @@ func (s *bisector) ask(rows []schema.Vector, stands error) (predict.Scores, erro
 	if s.left == 0 || s.ctx.Err() != nil {
 		return predict.Scores{}, stands, false
 	}
-	s.b.mu.Lock()
-	allowed := s.b.extra.spend()
-	s.b.mu.Unlock()
-	if !allowed {
+	if !s.b.bisectBudget.Spend() {
 		return predict.Scores{}, stands, false
 	}
 	s.left--

@@ -6,10 +6,12 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"gateway/internal/budget"
 	"gateway/internal/predict"
 	"gateway/internal/schema"
 )
@@ -26,12 +28,12 @@ type Hedge struct {
 	spare  func() bool
 	fixed  bool // after is a setting
 	hedges *prometheus.CounterVec
+	budget *budget.Budget // of second calls
+	after  atomic.Int64   // nanoseconds; zero until it is learned
 
 	mu     sync.Mutex
-	after  time.Duration   // zero until it is learned
 	recent []time.Duration // durations of answered calls, a ring of recentCalls
 	calls  int             // answered calls
-	tokens int
 }
 
 // HedgeOptions set up a Hedge. A zero value means the default.
@@ -45,10 +47,11 @@ type HedgeOptions struct {
 	Spare func() bool
 }
 
-// The budget of hedges: each call earns one token, a hedge costs hedgeCost.
 const (
-	hedgeCost   = 10
-	maxSaved    = 5 // hedges that may be saved up
+	// The budget of hedges, which is empty at the start.
+	hedgePrice   = 10 // calls that allow a hedge
+	hedgeReserve = 5  // hedges
+
 	recentCalls = 256
 	learnEvery  = 32 // calls between two computations of the percentile
 )
@@ -58,9 +61,10 @@ func NewHedge(scorer predict.Scorer, o HedgeOptions, reg prometheus.Registerer) 
 	if o.Spare == nil {
 		o.Spare = func() bool { return true }
 	}
-	h := &Hedge{scorer: scorer, spare: o.Spare, after: o.After, fixed: o.After > 0, hedges: prometheus.NewCounterVec(prometheus.CounterOpts{
+	h := &Hedge{scorer: scorer, spare: o.Spare, fixed: o.After > 0, budget: budget.New(hedgePrice, hedgeReserve), hedges: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "gateway_hedges_total", Help: "Calls of the model that took long and were made again, or were not, by what came of it.",
 	}, []string{"result"})}
+	h.after.Store(int64(o.After))
 	reg.MustRegister(h.hedges)
 	return h
 }
@@ -75,7 +79,8 @@ type hedged struct {
 // Score implements predict.Scorer.
 func (h *Hedge) Score(ctx context.Context, rows []schema.Vector, explain bool) (predict.Scores, error) {
 	begun := time.Now()
-	after := h.begin()
+	h.budget.Earn()
+	after := time.Duration(h.after.Load())
 	if after == 0 {
 		scores, err := h.scorer.Score(ctx, rows, explain)
 		h.done(begun, err)
@@ -99,7 +104,7 @@ func (h *Hedge) Score(ctx context.Context, rows []schema.Vector, explain bool) (
 		return a.scores, a.err
 	case <-timer.C:
 	}
-	if !h.allowed() {
+	if !h.spare() || !h.budget.Spend() {
 		h.hedges.WithLabelValues("not_allowed").Inc()
 		a := <-answers
 		h.done(begun, a.err)
@@ -137,29 +142,6 @@ func (h *Hedge) ask(ctx context.Context, rows []schema.Vector, explain, second b
 	a.scores, a.err = h.scorer.Score(ctx, rows, explain)
 }
 
-// begin counts a call and returns how long it may take before it is hedged; 0:
-// unknown.
-func (h *Hedge) begin() time.Duration {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.tokens = min(h.tokens+1, maxSaved*hedgeCost)
-	return h.after
-}
-
-// allowed reports whether a second call may be made, and pays for it.
-func (h *Hedge) allowed() bool {
-	if !h.spare() {
-		return false
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.tokens < hedgeCost {
-		return false
-	}
-	h.tokens -= hedgeCost
-	return true
-}
-
 // done learns from how long a caller waited, with or without a hedge. Without
 // the hedged calls the percentile would sink with each hedge that helped.
 func (h *Hedge) done(begun time.Time, err error) {
@@ -177,6 +159,6 @@ func (h *Hedge) done(begun time.Time, err error) {
 	if h.calls++; h.calls%learnEvery == 0 && len(h.recent) >= 2*learnEvery {
 		sorted := slices.Clone(h.recent)
 		slices.Sort(sorted)
-		h.after = sorted[len(sorted)*95/100]
+		h.after.Store(int64(sorted[len(sorted)*95/100]))
 	}
 }

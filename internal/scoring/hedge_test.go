@@ -203,3 +203,22 @@ func TestACallerWhoLeavesEndsBothCalls(t *testing.T) {
 		}
 	})
 }
+
+// A call of a model that answers at once, which is hedged after the percentile that
+// was learned, and after a time that it never takes.
+func BenchmarkHedge(b *testing.B) {
+	for name, o := range map[string]scoring.HedgeOptions{"learned": {}, "fixed": {After: time.Hour}} {
+		b.Run(name, func(b *testing.B) {
+			hedge := scoring.NewHedge(answers{}, o, prometheus.NewRegistry())
+			b.ReportAllocs()
+			b.RunParallel(func(pb *testing.PB) {
+				rows := []schema.Vector{{1}}
+				for pb.Next() {
+					if _, err := hedge.Score(context.Background(), rows, false); err != nil {
+						b.Error(err)
+					}
+				}
+			})
+		})
+	}
+}
