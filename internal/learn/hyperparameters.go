@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"gateway/internal/suggest"
 )
 
 // CheckHyperparameters reports every fault in h that can be seen without data:
@@ -24,6 +26,14 @@ func CheckHyperparameters(a Algorithm, h map[string]string) error {
 		err = unknownAlgorithm(a)
 	}
 	return err
+}
+
+// unknownHyperparameter returns the error for a hyperparameter that does not exist.
+func unknownHyperparameter(name string, known []string) error {
+	if closest := suggest.Closest(name, known); closest != "" {
+		return inputErrorf("hyperparameter %q: unknown; did you mean %q?", clip(name), closest)
+	}
+	return inputErrorf("hyperparameter %q: unknown", clip(name))
 }
 
 func unknownAlgorithm(a Algorithm) error {
@@ -133,7 +143,7 @@ func parse[S any](s *S, parameters []parameter[S], given map[string]string) (ign
 		value := given[name]
 		p, ok := known[name]
 		if !ok {
-			faults = append(faults, unknownName(name, slices.Sorted(maps.Keys(known))))
+			faults = append(faults, unknownHyperparameter(name, slices.Sorted(maps.Keys(known))))
 			continue
 		}
 		if main := p.names[0]; main != name {

@@ -62,7 +62,7 @@ func (s *Schema) setMember(r Record, name string, raw jsontext.Value, prefix str
 func (s *Schema) SetMember(r Record, name string, raw jsontext.Value) *failure.Violation {
 	i := s.Feature(name)
 	if i < 0 {
-		return &failure.Violation{Field: shorten(name), Code: failure.CodeUnknown, Detail: "is not a feature of the schema" + s.suggest(name)}
+		return &failure.Violation{Field: shorten(name), Code: failure.CodeUnknown, Detail: "is not a feature of the schema" + s.didYouMean(name)}
 	}
 	if r.Has(i) {
 		return &failure.Violation{Field: name, Code: failure.CodeDuplicate, Detail: "is feature \"" + s.Features[i].Name + "\", which is given twice"}

@@ -131,7 +131,7 @@ func (p *schemaParser) mapping(n *yaml.Node, what string, known ...string) map[s
 		key, value := n.Content[i], n.Content[i+1]
 		switch {
 		case !slices.Contains(known, key.Value):
-			p.fault(key, "unknown key %q in %s%s", key.Value, what, suggest(key.Value, known))
+			p.fault(key, "unknown key %q in %s%s", key.Value, what, didYouMean(key.Value, known))
 		case members[key.Value] != nil:
 			p.fault(key, "key %q is given twice", key.Value)
 		case value.Kind == yaml.AliasNode || value.Anchor != "":

@@ -72,7 +72,7 @@ func (t *csvTable) readHeader() (violations failure.Violations) {
 		case column < 0:
 			suggestion := ""
 			if !violations.Full() {
-				suggestion = t.schema.suggest(name)
+				suggestion = t.schema.didYouMean(name)
 			}
 			violations.Add(failure.Violation{Field: nameOfColumn(t.names, i), Code: failure.CodeUnknown, Detail: "is not a column of the schema" + suggestion})
 			continue
