@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"slices"
@@ -99,19 +100,14 @@ func (d *Dir) RecordDatabase(record DatabaseRecord) error {
 	if err != nil {
 		return err
 	}
-	part := d.Path(databaseFile + ".part")
-	file, err := os.OpenFile(part, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
+	err = ReplaceFile(d.Path(databaseFile), func(w io.Writer) error {
+		_, err := w.Write(append(text, '\n'))
 		return err
-	}
-	_, err = file.Write(append(text, '\n'))
-	if err = errors.Join(err, file.Sync(), file.Close()); err == nil {
-		err = os.Rename(part, d.Path(databaseFile))
-	}
+	})
 	if err != nil {
-		return errors.Join(fmt.Errorf("%s: %w", d.Path(databaseFile), err), os.Remove(part))
+		return fmt.Errorf("%s: %w", d.Path(databaseFile), err)
 	}
-	return SyncDir(d.path)
+	return nil
 }
 
 // hasOutbox reports whether predictions were ever stored here. A gateway creates

@@ -3,11 +3,13 @@ package secrets
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
+
+	"gateway/internal/datadir"
 )
 
 // MakeFile makes a file with a secret of its own for this process, readable by
@@ -20,7 +22,10 @@ func MakeFile(path string, generate func() Secret) (made bool, err error) {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) || err == nil && info.Mode().IsRegular() && info.Size() == 0:
-		return true, writeFile(path, generate())
+		return true, datadir.ReplaceFile(path, func(w io.Writer) error {
+			_, err := io.WriteString(w, generate().Reveal()+"\n")
+			return err
+		})
 	case err != nil:
 		return false, err
 	case !info.Mode().IsRegular():
@@ -30,40 +35,6 @@ func MakeFile(path string, generate func() Secret) (made bool, err error) {
 			path, info.Mode().Perm())
 	}
 	return false, nil
-}
-
-// writeFile writes a secret into a file that appears whole or not at all, also
-// after a power cut. It follows no link.
-func writeFile(path string, secret Secret) error {
-	part := path + ".part"
-	if err := os.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	file, err := os.OpenFile(part, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = file.WriteString(secret.Reveal() + "\n")
-	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
-		return errors.Join(err, os.Remove(part))
-	}
-	if err := os.Rename(part, path); err != nil {
-		return errors.Join(err, os.Remove(part))
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-// syncDir makes a new name in a folder last through a power cut. Windows cannot
-// flush a folder, and needs not.
-func syncDir(path string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }
 
 // ReadableByOthers reports whether users besides the owner can read a secret's
