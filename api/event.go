@@ -208,7 +208,7 @@ type recorder struct {
 	http.ResponseWriter
 	status int
 	bytes  int64
-	place  *admission.Place // of the request, given back when the answer begins; nil: it needs none
+	place  *admission.Permit // of the request, given back when the answer begins; nil: it needs none
 }
 
 // WriteHeader notes the status. Interim answers (1xx) do not count.

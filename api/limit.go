@@ -13,7 +13,7 @@ import (
 type place struct {
 	limit *admission.Limit
 	class admission.Class
-	held  admission.Place
+	held  admission.Permit
 }
 
 // enter takes a place, unless the request has one or needs none.

@@ -101,18 +101,19 @@ func NewLimit(o Options, reg prometheus.Registerer) *Limit {
 	return l
 }
 
-// Place is what a request holds while it is handled. The zero Place is none.
-type Place struct {
+// Permit lets a request be handled, and holds one place or several until Leave. The
+// zero Permit holds none.
+type Permit struct {
 	limit  *Limit
-	permit adaptivelimiter.Permit
+	slot   adaptivelimiter.Permit
 	share  *share
 	class  Class
 	weight int
 	since  time.Time
 }
 
-// Held reports whether it is a place.
-func (p *Place) Held() bool { return p.limit != nil }
+// Held reports whether the permit holds places.
+func (p *Permit) Held() bool { return p.limit != nil }
 
 // placeBytes is how much of a body a place is for. What is made of a body takes
 // many times its size, some 50 MB for a list of 10,000, so a large one takes more
@@ -137,30 +138,30 @@ func (l *Limit) Check(key string, class Class) error {
 
 // Enter takes places for a request with a body of the given size, or returns why
 // there are none. Requests with the same key share one caller's part.
-func (l *Limit) Enter(key string, class Class, bytes int) (Place, error) {
+func (l *Limit) Enter(key string, class Class, bytes int) (Permit, error) {
 	weight := min(1+bytes/placeBytes, max(1, l.o.Floor/2)) // so that the largest body has its turn
 	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.shares.of(key, now)
 	if err := l.refuse(s, class, weight, now); err != nil {
-		return Place{}, err
+		return Permit{}, err
 	}
-	permit, ok := l.adaptive.TryAcquirePermit()
+	slot, ok := l.adaptive.TryAcquirePermit()
 	if !ok { // the limit has sunk since refuse looked
-		return Place{}, l.refused(noPlace, s, class, l.mean)
+		return Permit{}, l.refused(noPlace, s, class, l.mean)
 	}
 	l.taken += weight
 	s.taken += weight
-	return Place{limit: l, permit: permit, share: s, class: class, weight: weight, since: now}, nil
+	return Permit{limit: l, slot: slot, share: s, class: class, weight: weight, since: now}, nil
 }
 
-// Leave gives the place back. It may be called again.
+// Leave gives the places back. It may be called again.
 //
 // The limit learns from how long places are held, but not where rows wait for
 // the endpoint: that wait is the queue's to bound, and shows neither that the
 // gateway has too much to do nor that fewer requests would be better off.
-func (p *Place) Leave() {
+func (p *Permit) Leave() {
 	l := p.limit
 	if l == nil {
 		return
@@ -174,9 +175,9 @@ func (p *Place) Leave() {
 	l.mean += (took - l.mean) / 16
 	l.mu.Unlock()
 	if waited || p.class != Prediction || p.weight > 1 {
-		p.permit.Drop()
+		p.slot.Drop()
 	} else {
-		p.permit.Record()
+		p.slot.Record()
 	}
 }
 

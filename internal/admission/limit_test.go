@@ -21,7 +21,7 @@ func newLimit(o admission.Options) *admission.Limit {
 }
 
 // fill takes places until there is none for this caller.
-func fill(t *testing.T, l *admission.Limit, key string) (held []*admission.Place) {
+func fill(t *testing.T, l *admission.Limit, key string) (held []*admission.Permit) {
 	t.Helper()
 	for {
 		p, err := l.Enter(key, admission.Prediction, small)
@@ -57,7 +57,7 @@ func TestPlacesAreGivenOutAndBack(t *testing.T) {
 	if again := fill(t, l, ""); len(again) != 1 {
 		t.Errorf("%d places after one was given back", len(again))
 	}
-	var none admission.Place
+	var none admission.Permit
 	none.Leave()
 	if none.Held() || held[0].Held() || !held[1].Held() {
 		t.Error("who holds a place is mistaken")
