@@ -12,6 +12,7 @@ import (
 
 	"gateway/api"
 	"gateway/api/client"
+	"gateway/api/edge"
 	"gateway/internal/failure"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
@@ -44,12 +45,12 @@ func TestOperatorsNeedAToken(t *testing.T) {
 }
 
 func TestTokensMayChange(t *testing.T) {
-	tokens := []api.Token{{Name: "one", Value: "first"}, {Name: "two", Value: "second"}}
-	b := setup(t, func(b *bundle, _ *api.Options, _ *parts) { b.deps.Tokens = func() []api.Token { return tokens } })
+	tokens := []edge.Token{{Name: "one", Value: "first"}, {Name: "two", Value: "second"}}
+	b := setup(t, func(b *bundle, _ *api.Options, _ *parts) { b.edge.Tokens = func() []edge.Token { return tokens } })
 	b.do("GET", "/admin/models", "", "Authorization: Bearer first").want(200)
 	b.logs.await(t, `"token":"one"`)
 	b.do("GET", "/admin/models", "", "Authorization: Bearer second").want(200)
-	tokens = []api.Token{{Name: "three", Value: "third"}}
+	tokens = []edge.Token{{Name: "three", Value: "third"}}
 	b.do("GET", "/admin/models", "", "Authorization: Bearer second").problem(403)
 	b.do("GET", "/admin/models", "", "Authorization: Bearer third").want(200)
 	tokens = nil
@@ -360,7 +361,7 @@ func TestImport(t *testing.T) {
 			t.Errorf("got %s, %v", a.body, a.trailer)
 		}
 		report, err := b.client.Import(t.Context(), "text/csv", strings.NewReader(body), false, nil)
-		var p *api.Problem
+		var p *edge.Problem
 		if !errors.As(err, &p) || p.Status != 503 || report.Rows != 3 {
 			t.Errorf("the client got %+v, %v", report, err)
 		}

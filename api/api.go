@@ -5,9 +5,9 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"strings"
 	"time"
 
+	"gateway/api/edge"
 	"gateway/internal/admission"
 	"gateway/internal/audit"
 	"gateway/internal/idempotency"
@@ -15,13 +15,14 @@ import (
 	"gateway/internal/predict"
 
 	"github.com/go-chi/chi/v5"
-	"github.com/go-chi/chi/v5/middleware"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
 // Deps is what the handlers call. All of it is required unless said.
 type Deps struct {
+	// Edge surrounds the routes: credentials, limits, the log, errors.
+	Edge     *edge.Edge
 	Predict  *predict.Service
 	Renewals *modelswap.Engine
 	Importer *predict.Importer
@@ -31,20 +32,8 @@ type Deps struct {
 	KeysKept time.Duration
 	// Acts is the audit log.
 	Acts audit.Log
-	// SignIns counts failed sign-ins and tells the addresses of clients.
-	SignIns *SignIns
 	// Keys handles each request with an Idempotency-Key once.
 	Keys *idempotency.Guard
-	// Tokens returns the operators' tokens that are valid now. It is asked on
-	// every request, so it must be cheap. No tokens, no operators.
-	Tokens func() []Token
-	// APIKeys returns the apps' keys that are valid now, in the same way. Nil: the
-	// apps' routes are open to everyone.
-	APIKeys func() []Token
-	// RenewTokens and RenewAPIKeys look for newer ones, before one is refused that
-	// is not among the valid. They must bound how often they really look. May be
-	// nil.
-	RenewTokens, RenewAPIKeys func(context.Context)
 	// Dependencies are what /readyz looks at. None: it is always ready.
 	Dependencies []Dependency
 	// Status returns further entries of /admin/status. They win over the
@@ -52,14 +41,9 @@ type Deps struct {
 	Status func(context.Context) map[string]any
 	// OpenAPI is the text of openapi.yaml.
 	OpenAPI []byte
-	// Limit is how many requests of apps are handled at once. Nil: one with
-	// Options.MaxInFlight and no queue behind it.
-	Limit *admission.Limit
 	// Registry is where the metrics are registered and what /metrics shows.
 	Registry *prometheus.Registry
 	Log      *slog.Logger
-	// Tracer gives requests a span. Nil: they have none.
-	Tracer Tracer
 	// SpoolDir is where the backlog of streamed answers goes, in files without
 	// a name. Empty: the system's directory for temporary files.
 	SpoolDir string
@@ -100,15 +84,6 @@ type Options struct {
 	// StreamRate is how many bytes a second the body of a stream must bring in the
 	// long run. Zero: 256.
 	StreamRate int64
-	// MaxInFlight is how many requests of apps are handled at once, where there
-	// is no Deps.Limit; more are refused with 503. Zero: 1,024.
-	MaxInFlight int
-	// KeyRate is how many requests a second each key may make, and in one burst.
-	// Zero: any number.
-	KeyRate float64
-	// CORSOrigins are the web origins whose pages may call the apps' routes;
-	// "*" is every one. Zero: none.
-	CORSOrigins []string
 }
 
 func (o Options) withDefaults() Options {
@@ -135,68 +110,47 @@ const storeTimeout = 10 * time.Second
 type api struct {
 	d         Deps
 	o         Options
-	metrics   *metrics
-	limit     *admission.Limit
+	edge      *edge.Edge
 	rowCost   int64 // of a prediction of a list, in bytes of memory
-	spools    *spoolRoom
+	spills    *spillBudget
 	imports   *admission.Budget // of customers
-	exports   *admission.Budget // places
+	exports   *admission.Budget
 	readiness *readiness
 	known     lastKnown
 	documents documents
-	shutdowns shutdowns
 	watches   watches
 	started   time.Time
 }
 
-// New returns the handler of the public listener and that of the operators'.
-// Without SeparateAdmin the public one carries everything and admin is nil. It
-// registers the metrics, so a registry takes one New.
+// New returns the handler of the public listener and that of the operators' listener.
+// Without SeparateAdmin the public one has all routes and admin is nil. It registers
+// metrics, so a registry takes one New.
 func New(d Deps, o Options) (public, admin http.Handler) {
-	a := &api{d: d, o: o.withDefaults(), metrics: newMetrics(d.Registry),
+	a := &api{d: d, o: o.withDefaults(), edge: d.Edge,
 		readiness: newReadiness(d.Dependencies, d.Log), started: time.Now().UTC(),
 		imports: admission.NewBudget(maxImports), exports: admission.NewBudget(maxExports)}
-	a.spools = newSpoolRoom(a.o.MaxSpool, d.SpoolSpare)
+	a.spills = newSpillBudget(a.o.MaxSpool, d.SpoolSpare)
 	d.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "gateway_spool_bytes", Help: "Streamed answers in files of the data dir that callers have not read yet, in bytes.",
-	}, func() float64 { return float64(a.spools.budget.Held()) }))
-	if a.limit = d.Limit; a.limit == nil {
-		a.limit = admission.NewLimit(admission.Options{Ceiling: o.MaxInFlight}, d.Registry)
-	}
-	a.metrics.begin()
+	}, func() float64 { return float64(a.spills.budget.Held()) }))
+	a.edge.CountFromZero(map[string]int{"/predict": http.StatusOK, "/predict/batch": http.StatusOK,
+		edge.AWSPrefix + "{name}/invocations": http.StatusOK, "/outcomes": http.StatusAccepted})
 	a.watches.look, a.rowCost = a.look, rowCost(d.Predict.Schema())
 	d.Registry.MustRegister(dependencyUp{a.readiness})
 	if !o.SeparateAdmin {
-		return a.router(a.health, a.apps, a.operators), nil
+		return a.edge.Handler(a.health, a.apps, a.operators), nil
 	}
-	return a.router(a.health, a.apps), a.router(a.health, a.operators)
+	return a.edge.Handler(a.health, a.apps), a.edge.Handler(a.health, a.operators)
 }
 
-// router makes a handler of some groups of routes. What surrounds every
-// request is listed from the outside in.
-func (a *api) router(groups ...func(chi.Router)) http.Handler {
-	r := chi.NewRouter()
-	if a.d.Tracer != nil {
-		r.Use(a.traced)
-	}
-	r.Use(recovered) // panics become problems
-	r.Use(secured)   // headers
-	r.Use(cors(a.o.CORSOrigins))
-	r.Use(middleware.GetHead) // HEAD works wherever GET does
-	r.NotFound(handler(a.notFound).ServeHTTP)
-	r.MethodNotAllowed(handler(a.methodNotAllowed).ServeHTTP)
-	for _, group := range groups {
-		group(r)
-	}
-	return observed{r, a} // id, event, metrics: sees all that is answered
-}
-
+// health adds the routes of probes, which are on both listeners.
 func (a *api) health(r chi.Router) {
-	r.Method(http.MethodGet, "/livez", handler(a.live))
-	r.Method(http.MethodGet, "/readyz", handler(a.ready))
-	r.Method(http.MethodGet, "/healthz", handler(a.ready))
+	r.Method(http.MethodGet, "/livez", edge.Handler(a.live))
+	r.Method(http.MethodGet, "/readyz", edge.Handler(a.ready))
+	r.Method(http.MethodGet, "/healthz", edge.Handler(a.ready))
 }
 
+// apps adds the routes of apps, and the documentation.
 func (a *api) apps(r chi.Router) {
 	schema := newStatic("application/schema+json", a.d.Predict.Schema().JSONSchema())
 	schema.fingerprint = a.d.Predict.Schema().Fingerprint()
@@ -206,86 +160,51 @@ func (a *api) apps(r chi.Router) {
 	}
 	openAPI := newStatic("application/yaml", document)
 	r.Group(func(r chi.Router) {
-		r.Use(a.wantsKey())
-		predictions := r.With(a.limited(admission.Prediction))
+		r.Use(a.edge.RequireKey)
+		predictions := r.With(a.edge.Limited(admission.Prediction))
 		predictions.Method(http.MethodPost, "/predict", a.keyed(a.o.predictKeys(), a.predict))
-		predictions.Method(http.MethodPost, "/predict/batch", handler(a.predictBatch))
-		predictions.Method(http.MethodPost, invocationsPrefix+"{name}/invocations", handler(a.invocations))
-		r.With(a.limited(admission.Outcome)).Method(http.MethodPost, "/outcomes", a.keyed(outcomeKeys, a.outcomes))
-		r.Method(http.MethodGet, "/schema", handler(schema.serve))
+		predictions.Method(http.MethodPost, "/predict/batch", edge.Handler(a.predictBatch))
+		predictions.Method(http.MethodPost, edge.AWSPrefix+"{name}/invocations", edge.Handler(a.invocations))
+		r.With(a.edge.Limited(admission.Outcome)).Method(http.MethodPost, "/outcomes", a.keyed(outcomeKeys, a.outcomes))
+		r.Method(http.MethodGet, "/schema", edge.Handler(schema.serve))
 	})
-	// The same everywhere, and for browsers, which have no key.
-	r.Method(http.MethodGet, "/openapi.yaml", handler(openAPI.serve))
-	r.Method(http.MethodGet, "/", handler(a.toDocs))
-	r.Method(http.MethodGet, "/docs", handler(a.toDocs))
-	r.Method(http.MethodGet, docsPattern, a.docs())
+	// Browsers read these, and have no key.
+	r.Method(http.MethodGet, "/openapi.yaml", edge.Handler(openAPI.serve))
+	r.Method(http.MethodGet, "/", edge.Handler(a.toDocs))
+	r.Method(http.MethodGet, "/docs", edge.Handler(a.toDocs))
+	r.Method(http.MethodGet, edge.DocsPattern, a.docs())
 }
 
-// operators' routes are a router of their own, so that the token is wanted for
-// all that begins with /admin, also for what does not exist.
+// operators adds the operators' routes. Those below /admin and /debug/pprof are routers
+// of their own, so that the token is required for unknown paths there too.
 func (a *api) operators(r chi.Router) {
-	token := a.authorized(credentialSet{a.d.Tokens, a.d.RenewTokens})
 	r.Route("/admin", func(r chi.Router) {
-		r.Use(token)
+		r.Use(a.edge.RequireToken)
 		r.Group(func(r chi.Router) {
 			r.Use(a.audited)
 			r.Method(http.MethodPost, "/retrain", a.keyed(retrainKeys, a.retrain))
-			r.Method(http.MethodPost, "/renewals/{id}/resume", handler(a.resume))
-			r.Method(http.MethodPost, "/renewals/{id}/cancel", handler(a.cancel))
-			r.Method(http.MethodPost, "/rollback", handler(a.rollback))
-			r.Method(http.MethodPost, "/customers", handler(a.customers))
-			r.Method(http.MethodGet, "/customers", handler(a.exportCustomers))
-			r.Method(http.MethodGet, "/predictions", handler(a.exportPredictions))
-			r.Method(http.MethodGet, "/training-data", handler(a.exportTrainingData))
+			r.Method(http.MethodPost, "/renewals/{id}/resume", edge.Handler(a.resume))
+			r.Method(http.MethodPost, "/renewals/{id}/cancel", edge.Handler(a.cancel))
+			r.Method(http.MethodPost, "/rollback", edge.Handler(a.rollback))
+			r.Method(http.MethodPost, "/customers", edge.Handler(a.customers))
+			r.Method(http.MethodGet, "/customers", edge.Handler(a.exportCustomers))
+			r.Method(http.MethodGet, "/predictions", edge.Handler(a.exportPredictions))
+			r.Method(http.MethodGet, "/training-data", edge.Handler(a.exportTrainingData))
 		})
-		r.Method(http.MethodGet, "/renewals", handler(a.renewals))
-		r.Method(http.MethodGet, "/renewals/{id}", handler(a.renewal))
-		r.Method(http.MethodGet, "/renewals/{id}/events", handler(a.renewalEvents))
-		r.Method(http.MethodGet, "/models", handler(a.models))
-		r.Method(http.MethodGet, "/status", handler(a.status))
-		r.Method(http.MethodGet, "/audit", handler(a.audit))
+		r.Method(http.MethodGet, "/renewals", edge.Handler(a.renewals))
+		r.Method(http.MethodGet, "/renewals/{id}", edge.Handler(a.renewal))
+		r.Method(http.MethodGet, "/renewals/{id}/events", edge.Handler(a.renewalEvents))
+		r.Method(http.MethodGet, "/models", edge.Handler(a.models))
+		r.Method(http.MethodGet, "/status", edge.Handler(a.status))
+		r.Method(http.MethodGet, "/audit", edge.Handler(a.audit))
 	})
 	r.Route("/debug/pprof", func(r chi.Router) {
-		r.Use(token)
+		r.Use(a.edge.RequireToken)
 		a.profiles(r)
 	})
-	show := promhttp.HandlerFor(a.d.Registry, promhttp.HandlerOpts{ErrorHandling: promhttp.PanicOnError}) // so that a fault is a problem
+	show := promhttp.HandlerFor(a.d.Registry, promhttp.HandlerOpts{ErrorHandling: promhttp.PanicOnError}) // an error becomes a problem
 	if !a.o.AdminOpenMetrics {
-		show = token(show)
+		show = a.edge.RequireToken(show)
 	}
 	r.Method(http.MethodGet, "/metrics", show)
-}
-
-// handler either answers or returns an error, which becomes a problem.
-type handler func(http.ResponseWriter, *http.Request) error
-
-// ServeHTTP implements http.Handler.
-func (h handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if err := h(w, r); err != nil {
-		fail(w, r, err)
-	}
-}
-
-func (a *api) notFound(http.ResponseWriter, *http.Request) error {
-	return refuse(notFound, "there is no such route")
-}
-
-// methodNotAllowed finds the methods that the path does have.
-func (a *api) methodNotAllowed(_ http.ResponseWriter, r *http.Request) error {
-	routes := chi.RouteContext(r.Context()).Routes
-	var allowed []string
-	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
-		if routes.Find(chi.NewRouteContext(), method, r.URL.Path) == "" {
-			continue
-		}
-		allowed = append(allowed, method)
-		if method == http.MethodGet {
-			allowed = append(allowed, http.MethodHead)
-		}
-	}
-	if len(allowed) == 0 { // a method that the router does not know, on a path that it does not know either
-		return refuse(notFound, "there is no such route")
-	}
-	list := strings.Join(allowed, ", ")
-	return &refusal{reason: methodNotAllowed, allow: list, detail: "this route takes " + list}
 }

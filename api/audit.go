@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"gateway/api/edge"
 	"gateway/internal/audit"
 	"gateway/internal/failure"
 
@@ -30,11 +31,11 @@ const (
 // the process down, and what came of it. What cannot be recorded is not done.
 func (a *api) audited(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		e := eventOf(r.Context())
+		q := edge.Of(r.Context())
 		act := audit.Entry{
-			ID: failure.NewID(), At: time.Now().UTC().Truncate(time.Millisecond), Token: e.token, RequestID: e.id,
-			Address: a.d.SignIns.Address(r), Forwarded: printable(r.Header.Get("X-Forwarded-For"), auditHeader),
-			Action: r.Method + " " + routeOf(r), Target: printable(chi.URLParam(r, "id"), auditHeader),
+			ID: failure.NewID(), At: time.Now().UTC().Truncate(time.Millisecond), Token: q.Token, RequestID: q.ID,
+			Address: a.edge.Address(r), Forwarded: printable(r.Header.Get("X-Forwarded-For"), auditHeader),
+			Action: r.Method + " " + edge.RouteOf(r), Target: printable(chi.URLParam(r, "id"), auditHeader),
 		}
 		if act.Detail, r.Body = peek(r, auditDetail); r.Method == http.MethodGet {
 			act.Detail = printable(exportQuery(r), auditDetail)
@@ -42,7 +43,7 @@ func (a *api) audited(next http.Handler) http.Handler {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), storeTimeout)
 		defer cancel()
 		if err := a.d.Acts.BeginAct(ctx, act); err != nil {
-			fail(w, r, &failure.Error{Kind: failure.Unavailable, Detail: "nothing was done, because the audit log cannot be written",
+			edge.Fail(w, r, &failure.Error{Kind: failure.Unavailable, Detail: "nothing was done, because the audit log cannot be written",
 				RetryAfter: time.Second, Err: err})
 			return
 		}
@@ -51,19 +52,19 @@ func (a *api) audited(next http.Handler) http.Handler {
 			// The act may have taken longer than the time for one question.
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), storeTimeout)
 			defer cancel()
-			if err := a.d.Acts.EndAct(ctx, act.ID, status, e.target); err != nil {
+			if err := a.d.Acts.EndAct(ctx, act.ID, status, q.Target); err != nil {
 				a.d.Log.Error("the audit log has no end of an act", "act", act.ID, "action", act.Action, "status", status, "error", err)
 			}
 		}()
 		next.ServeHTTP(w, r)
-		status = e.status()
+		status = q.Status()
 	})
 }
 
 // peek returns the beginning of a body of JSON, and a body that still has it.
 // Of any other body, customers above all, it returns nothing.
 func peek(r *http.Request, most int) (string, io.ReadCloser) {
-	if mediaType(r, "application/json") != nil {
+	if _, err := edge.MediaType(r, edge.JSON); err != nil {
 		return "", r.Body
 	}
 	start, err := io.ReadAll(io.LimitReader(r.Body, int64(most)+1))
@@ -104,5 +105,5 @@ func (a *api) audit(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, ActList{acts})
+	return edge.WriteJSON(w, http.StatusOK, ActList{acts})
 }

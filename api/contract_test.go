@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"gateway/api"
+	"gateway/api/edge"
 	"gateway/internal/contracttest"
 	"gateway/internal/failure"
 	"gateway/internal/learn"
@@ -307,7 +308,7 @@ func (c *contract) renewals() {
 	c.try(b, 200, "GET /admin/renewals?before="+b.swap.renewals[0].ID, "")
 	c.try(b, 422, "GET /admin/renewals?limit=101", "")
 	c.good(b, "listActs", 200)
-	c.try(b, 200, "GET /admin/audit?limit=1&before="+b.acts.acts[0].ID, "")
+	c.try(b, 200, "GET /admin/audit?limit=1&before="+newestAct(c.t, b.acts).ID, "")
 	c.try(b, 404, "GET /admin/audit?before=none", "")
 	c.try(b, 422, "GET /admin/audit?limit=101", "")
 	b.swap.err = failure.Errorf(failure.NotFound, "there is no renewal with this id")
@@ -486,7 +487,7 @@ func (c *contract) faultsOfStores() {
 			b := c.setup()
 			b.swap.err = err
 			if operation == "listActs" {
-				b.acts.err = err
+				b.acts.Fail(err)
 			}
 			c.good(b, operation, status)
 		}
@@ -555,7 +556,7 @@ func TestACallerWhoOnlyListensGetsNoEmptyAnswer(t *testing.T) {
 // load sends to a gateway that is full already.
 func (c *contract) load() {
 	entered, release := make(chan struct{}), make(chan struct{})
-	b := c.setup(withOptions(func(o *api.Options) { o.MaxInFlight, o.PredictTimeout = 1, time.Minute }),
+	b := c.setup(withEdge(func(o *edge.Options) { o.MaxInFlight = 1 }), withOptions(func(o *api.Options) { o.PredictTimeout = time.Minute }),
 		withScorer(scorerFunc(func(_ context.Context, rows []schema.Vector) (predict.Scores, error) {
 			close(entered)
 			<-release
@@ -591,7 +592,7 @@ func (c *contract) tokens() {
 		}
 	}
 	b = c.setup()
-	b.deps.SignIns.LimitFailures(1)
+	b.edge.SignIns.LimitFailures(1, 0)
 	b.do("GET", "/admin/status", "", "Authorization: Bearer wrong").problem(403)
 	for operation, o := range c.Operations() {
 		if o.Secured() || operation == "metrics" {
@@ -602,10 +603,7 @@ func (c *contract) tokens() {
 
 // keys tries every operation of apps without a key, with a wrong one, and too often.
 func (c *contract) keys() {
-	b := c.setup(func(b *bundle, o *api.Options, _ *parts) {
-		o.KeyRate = 1e-9
-		b.deps.APIKeys = func() []api.Token { return []api.Token{{Name: "web", Value: "the-key"}} }
-	})
+	b := c.setup(withAPIKeys(1e-9, "web=the-key"))
 	b.store10042()
 	c.try(b, 200, "GET /schema", "", "Authorization: ", "X-Api-Key: the-key") // the last for years
 	for operation, o := range c.Operations() {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"gateway/api/edge"
 	"gateway/internal/failure"
 	"gateway/internal/predict"
 
@@ -21,27 +22,27 @@ type ImportLine struct {
 	// Omitted is how many further errors are not listed.
 	Omitted int `json:"errors_omitted,omitzero"`
 	*predict.ImportReport
-	Error *Problem `json:"error,omitzero"`
+	Error *edge.Problem `json:"error,omitzero"`
 }
 
 // customers imports a table. Bad rows are reported as they are met, through
 // the spool, because most clients listen only when all is sent.
 func (a *api) customers(w http.ResponseWriter, r *http.Request) error {
-	given, err := mediaTypeOf(r, csvType, ndjsonType)
+	given, err := edge.MediaType(r, csvType, ndjsonType)
 	if err != nil {
 		return err
 	}
-	if err := plainEncoding(r); err != nil {
+	if err := edge.PlainEncoding(r); err != nil {
 		return err
 	}
 	strict, err := queryBool(r, "strict")
 	if err != nil {
 		return err
 	}
-	caller := a.chargedTo(r)
+	caller := a.edge.ChargedTo(r)
 	if err := a.imports.Take(caller, 1); err != nil {
 		w.Header().Set("Connection", "close")
-		return tooMany(err, "imports")
+		return edge.TooMany(err, "imports")
 	}
 	defer a.imports.Give(caller, 1)
 	s := a.newStream(w, r, caller)
@@ -66,7 +67,7 @@ func (a *api) customers(w http.ResponseWriter, r *http.Request) error {
 			}
 		},
 	})
-	eventOf(r.Context()).rows = int(report.Rows)
+	edge.Of(r.Context()).Rows = int(report.Rows)
 	switch cause := context.Cause(ctx); {
 	case errors.Is(cause, errNotRead):
 		err = cause
@@ -80,8 +81,8 @@ func (a *api) customers(w http.ResponseWriter, r *http.Request) error {
 	last := ImportLine{ImportReport: &report}
 	state := Complete
 	if err != nil {
-		state, last.Error = failed, problemOf(r.Context(), err)
-		eventOf(r.Context()).failed(last.Error, err)
+		state, last.Error = failed, edge.ProblemOf(r.Context(), err)
+		edge.Of(r.Context()).Failed(last.Error, err)
 	}
 	text, err := lineOf(last)
 	if err == nil {

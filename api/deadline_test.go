@@ -1,14 +1,18 @@
 package api
 
 import (
-	"context"
+	"log/slog"
 	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"gateway/api/edge"
 	"gateway/internal/admission"
+	"gateway/internal/audit/audittest"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // deadlines is a connection that notes the deadlines that are set on it.
@@ -69,7 +73,7 @@ func TestAStreamMustKeepItsPace(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				a := &api{o: Options{}.withDefaults()}
 				w := &deadlines{ResponseRecorder: httptest.NewRecorder()}
-				a.spools = newSpoolRoom(1<<20, nil)
+				a.spills = newSpillBudget(1<<20, nil)
 				s := a.newStream(w, httptest.NewRequest("POST", "/predict/batch", trickle(test.bytes)), "caller")
 				for range 100 {
 					if _, err := s.Read(make([]byte, 1<<20)); err != nil {
@@ -112,10 +116,11 @@ func TestScoringCostsAStreamNoPace(t *testing.T) {
 // the request would look like that, and end an export that takes longer.
 func TestAnExportOutlivesTheDeadlinesOfARequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := &api{o: Options{StreamIdle: time.Minute}.withDefaults(), exports: admission.NewBudget(maxExports)}
+		signIns := edge.NewSignIns(&audittest.Log{}, nil, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+		a := &api{o: Options{StreamIdle: time.Minute}.withDefaults(), exports: admission.NewBudget(maxExports),
+			edge: edge.New(edge.Deps{SignIns: signIns, Registry: prometheus.NewRegistry()}, edge.Options{})}
 		w := &deadlines{ResponseRecorder: httptest.NewRecorder(), read: time.Now().Add(10 * time.Second), write: time.Now().Add(10 * time.Second)}
 		r := httptest.NewRequest("GET", "/admin/customers", nil)
-		r = r.WithContext(context.WithValue(r.Context(), eventKey{}, &event{token: "ops"}))
 		err := a.exporting(w, r, csvType, func(x *export) error {
 			for range 3 {
 				if due := time.Now().Add(time.Minute); !w.read.IsZero() || !w.write.Equal(due) {

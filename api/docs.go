@@ -7,10 +7,10 @@ import (
 	"strings"
 	"sync"
 
+	"gateway/api/edge"
+
 	"github.com/swaggest/swgui/v5emb"
 )
-
-const docsPattern = "/docs/*"
 
 // The page loads only what the gateway itself serves, by relative names, so
 // that it works without a network and behind a proxy's path. Its script is a
@@ -54,7 +54,7 @@ func (a *api) docs() http.Handler {
 	page := newStatic("text/html; charset=utf-8", []byte(docsPage))
 	script := newStatic("text/javascript; charset=utf-8", []byte(docsScript))
 	assets := sync.OnceValue(swaggerAssets)
-	return handler(func(w http.ResponseWriter, r *http.Request) error {
+	return edge.Handler(func(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("Content-Security-Policy", docsPolicy)
 		switch name := strings.TrimPrefix(r.URL.Path, "/docs/"); name {
 		case "":
@@ -66,7 +66,7 @@ func (a *api) docs() http.Handler {
 				return asset.serve(w, r)
 			}
 		}
-		return refuse(notFound, "there is no such page")
+		return edge.Refuse(edge.NotFound, "there is no such page")
 	})
 }
 

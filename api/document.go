@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"gateway/api/edge"
 	"gateway/internal/failure"
 	"gateway/internal/schema"
 )
@@ -48,7 +49,7 @@ func (d *document) array(at string, most int, element func(i int) error) error {
 	}
 	for i := 0; d.dec.PeekKind() != ']'; i++ {
 		if i == most {
-			return refuse(tooLarge, "%s may have at most %d elements", at, most)
+			return edge.Refuse(edge.TooLarge, "%s may have at most %d elements", at, most)
 		}
 		if err := element(i); err != nil {
 			return err

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"gateway/api"
+	"gateway/api/edge"
 )
 
 func TestInvocationsAnswerInTheFormThatIsAccepted(t *testing.T) {
@@ -130,7 +130,7 @@ func TestDocumentsAndAssetsCanBeKept(t *testing.T) {
 }
 
 func TestPagesOfOtherOriginsMaySendAndReadTheseHeaders(t *testing.T) {
-	b := setup(t, withOptions(func(o *api.Options) { o.CORSOrigins = []string{"https://shop.example"} }))
+	b := setup(t, withEdge(func(o *edge.Options) { o.CORSOrigins = []string{"https://shop.example"} }))
 	const origin = "Origin: https://shop.example"
 	a := b.do("OPTIONS", "/predict", "", origin, "Access-Control-Request-Method: POST").want(204)
 	for _, header := range []string{"traceparent", "tracestate", "baggage", "If-None-Match", "Idempotency-Key"} {

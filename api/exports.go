@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"time"
 
+	"gateway/api/edge"
 	"gateway/internal/failure"
 	"gateway/internal/predict"
 	"gateway/internal/schema"
@@ -50,9 +51,9 @@ type export struct {
 // exporting takes one of the places for exports and calls run with an empty
 // answer of the content type.
 func (a *api) exporting(w http.ResponseWriter, r *http.Request, contentType string, run func(*export) error) error {
-	caller := a.chargedTo(r)
+	caller := a.edge.ChargedTo(r)
 	if err := a.exports.Take(caller, 1); err != nil {
-		return tooMany(err, "exports")
+		return edge.TooMany(err, "exports")
 	}
 	defer a.exports.Give(caller, 1)
 	x := &export{w: w, rc: http.NewResponseController(w), idle: a.o.StreamIdle}
@@ -81,7 +82,7 @@ func (a *api) exporting(w http.ResponseWriter, r *http.Request, contentType stri
 		}
 		return err
 	case err != nil: // the caller must not take what it has for the whole
-		eventOf(r.Context()).failed(problemOf(r.Context(), err), err)
+		edge.Of(r.Context()).Failed(edge.ProblemOf(r.Context(), err), err)
 		panic(http.ErrAbortHandler)
 	}
 	h.Set(EndTrailer, Complete)
@@ -118,7 +119,7 @@ func (x *export) send() error {
 			err = x.rc.Flush()
 		}
 		if err != nil {
-			return &refusal{reason: callerGone, detail: "the answer could not be delivered", err: err}
+			return &edge.Refusal{Reason: edge.CallerGone, Detail: "the answer could not be delivered", Err: err}
 		}
 	}
 	_ = x.rc.SetWriteDeadline(time.Now().Add(x.idle))
@@ -183,7 +184,7 @@ func (a *api) exportCustomers(w http.ResponseWriter, r *http.Request) error {
 				}
 			}
 			after = page[len(page)-1].ID
-			eventOf(r.Context()).rows += len(page)
+			edge.Of(r.Context()).Rows += len(page)
 		}
 	})
 }
@@ -302,7 +303,7 @@ func (a *api) exportPredictions(w http.ResponseWriter, r *http.Request) error {
 				if err := x.prediction(p, format); err != nil {
 					return err
 				}
-				eventOf(r.Context()).rows++
+				edge.Of(r.Context()).Rows++
 			}
 			if len(page) < exportPage || madeAfter(after, to) {
 				return nil
@@ -375,7 +376,7 @@ func (a *api) exportTrainingData(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		defer data.Close()
-		eventOf(r.Context()).target = renewal
+		edge.Of(r.Context()).Target = renewal
 		if err := x.csv.Write(append([]string{schema.Label.Name}, schema.Columns()...)); err != nil {
 			return err
 		}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"gateway/api"
+	"gateway/api/edge"
 	"gateway/internal/failure"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
@@ -98,7 +99,7 @@ func TestExportedCustomersCanBeImported(t *testing.T) {
 		if got.trailer.Get("X-Stream-End") != "complete" || got.header.Get("Content-Type") != contentType {
 			t.Errorf("%s: trailer %v, content type %q", format, got.trailer, got.header.Get("Content-Type"))
 		}
-		if act := b.acts.newest(t); act.Action != "GET /admin/customers" || act.Token != "ops" || act.Detail != "format="+format || act.Status != 200 {
+		if act := newestAct(t, b.acts); act.Action != "GET /admin/customers" || act.Token != "ops" || act.Detail != "format="+format || act.Status != 200 {
 			t.Errorf("the audit log has %+v", act)
 		}
 		other := setup(t)
@@ -149,7 +150,7 @@ func TestTrainingDataIsExported(t *testing.T) {
 	if lines := got.lines(); len(lines) != 3 || !strings.HasPrefix(lines[0], "y,age,") || lines[2] != "0,3" {
 		t.Errorf("got %q", got.body)
 	}
-	if act := b.acts.newest(t); act.Target != "r1" || act.Action != "GET /admin/training-data" {
+	if act := newestAct(t, b.acts); act.Target != "r1" || act.Action != "GET /admin/training-data" {
 		t.Errorf("the audit log has %+v", act)
 	}
 }
@@ -176,7 +177,7 @@ func TestExportsAreBounded(t *testing.T) {
 		go func() { done <- b.client.Export(context.Background(), "/admin/customers", &bytes.Buffer{}) }()
 		<-stuck.entered
 	}
-	var problem *api.Problem
+	var problem *edge.Problem
 	if err := b.client.Export(t.Context(), "/admin/predictions", &bytes.Buffer{}); !errors.As(err, &problem) || problem.Status != http.StatusTooManyRequests {
 		t.Errorf("got %v, want 429", err)
 	}

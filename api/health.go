@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"gateway/api/edge"
 	"gateway/internal/failure"
 	"gateway/internal/outage"
 )
@@ -217,7 +218,7 @@ func (d *watched) check(ctx context.Context) error {
 
 // live answers that the process is alive. It touches nothing else.
 func (a *api) live(w http.ResponseWriter, _ *http.Request) error {
-	return writeJSON(w, http.StatusOK, map[string]string{"status": stateOK})
+	return edge.WriteJSON(w, http.StatusOK, map[string]string{"status": stateOK})
 }
 
 // ready answers whether the gateway can predict. The route is open to everyone:
@@ -238,5 +239,5 @@ func (a *api) ready(w http.ResponseWriter, r *http.Request) error {
 	if now.Status == stateUnavailable {
 		status = http.StatusServiceUnavailable
 	}
-	return writeJSON(w, status, now)
+	return edge.WriteJSON(w, status, now)
 }

@@ -18,6 +18,8 @@ import (
 
 	"gateway/api"
 	"gateway/api/client"
+	"gateway/api/edge"
+	"gateway/internal/audit/audittest"
 	"gateway/internal/failure"
 	"gateway/internal/idempotency"
 	"gateway/internal/modelswap"
@@ -50,7 +52,8 @@ type bundle struct {
 	scorer  *predicttest.Scorer
 	store   *predicttest.Store
 	swap    *swapStore
-	acts    *actLog
+	acts    *audittest.Log
+	edge    edge.Deps
 	deps    api.Deps
 	logs    *logBuffer
 	client  *client.Client
@@ -67,6 +70,7 @@ type parts struct {
 	ledger    predict.Ledger
 	ports     modelswap.Ports
 	keys      idempotency.Keys
+	edge      edge.Options
 }
 
 // setup serves an API on a port of its own.
@@ -87,20 +91,22 @@ const noDocument = "openapi: 3.1.0\n"
 func setupHandler(t testing.TB, options ...option) *bundle {
 	t.Helper()
 	s := schema.Bank()
-	b := &bundle{t: t, store: predicttest.NewStore(), swap: &swapStore{serving: "m1"}, acts: &actLog{}, logs: newLogBuffer()}
+	b := &bundle{t: t, store: predicttest.NewStore(), swap: &swapStore{serving: "m1"}, acts: &audittest.Log{}, logs: newLogBuffer()}
 	b.scorer = &predicttest.Scorer{Model: "m1", Schema: s.Fingerprint(), Func: func(row schema.Vector) float64 { return row[0] / 100 }}
 	p := &parts{schema: s, scorer: b.scorer, customers: b.store, ledger: b.store,
 		ports: modelswap.Ports{Renewals: b.swap, Models: b.swap, Schedules: b.swap, Deployer: b.swap}}
 	o := api.Options{}
+	b.edge = edge.Deps{Tokens: func() []edge.Token { return []edge.Token{{Name: "ops", Value: token}, {}} }}
 	b.deps = api.Deps{
-		Acts: b.acts, Registry: prometheus.NewRegistry(), OpenAPI: []byte(noDocument),
-		Tokens: func() []api.Token { return []api.Token{{Name: "ops", Value: token}, {}} }, SpoolDir: t.TempDir(),
+		Acts: b.acts, Registry: prometheus.NewRegistry(), OpenAPI: []byte(noDocument), SpoolDir: t.TempDir(),
 		Log: slog.New(slog.NewJSONHandler(b.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	for _, option := range options {
 		option(b, &o, p)
 	}
-	b.deps.SignIns = api.NewSignIns(b.acts, nil, b.deps.Log, b.deps.Registry)
+	b.edge.SignIns = edge.NewSignIns(b.acts, nil, b.deps.Log, b.deps.Registry)
+	b.edge.Log, b.edge.Registry = b.deps.Log, b.deps.Registry
+	b.deps.Edge = edge.New(b.edge, p.edge)
 	b.deps.Predict = predict.NewService(p.schema, p.scorer, p.customers, p.ledger, b.deps.Log, b.deps.Registry)
 	if p.schema != s && string(b.deps.OpenAPI) == noDocument {
 		b.deps.OpenAPI = gateway.OpenAPI // whose examples are replaced
@@ -117,6 +123,10 @@ func setupHandler(t testing.TB, options ...option) *bundle {
 
 func withOptions(change func(*api.Options)) option {
 	return func(_ *bundle, o *api.Options, _ *parts) { change(o) }
+}
+
+func withEdge(change func(*edge.Options)) option {
+	return func(_ *bundle, _ *api.Options, p *parts) { change(&p.edge) }
 }
 
 func withScorer(s predict.Scorer) option {
@@ -203,10 +213,10 @@ func (a answer) want(status int) answer {
 }
 
 // problem wants a problem and checks what all problems share.
-func (a answer) problem(status int) api.Problem {
+func (a answer) problem(status int) edge.Problem {
 	a.t.Helper()
 	a.want(status)
-	var p api.Problem
+	var p edge.Problem
 	if err := json.Unmarshal([]byte(a.body), &p, json.RejectUnknownMembers(true)); err != nil {
 		a.t.Fatalf("not a problem: %v: %s", err, a.body)
 	}
@@ -235,7 +245,7 @@ func (a answer) lines() []string {
 }
 
 // fields lists the violations as "field code", sorted.
-func fields(p api.Problem) string {
+func fields(p edge.Problem) string {
 	var all []string
 	for _, v := range p.Errors {
 		all = append(all, v.Field+" "+v.Code)

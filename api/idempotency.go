@@ -12,6 +12,7 @@ import (
 	"path"
 	"time"
 
+	"gateway/api/edge"
 	"gateway/internal/idempotency"
 )
 
@@ -40,7 +41,7 @@ var (
 
 // keyed lets a request with an Idempotency-Key be repeated: who sends the same
 // body again gets the same answer. A request without the header passes through.
-func (a *api) keyed(limits idempotency.Limits, next handler) handler {
+func (a *api) keyed(limits idempotency.Limits, next edge.Handler) edge.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		given := r.Header[IdempotencyKey]
 		if len(given) == 0 {
@@ -57,12 +58,12 @@ func (a *api) keyed(limits idempotency.Limits, next handler) handler {
 		deadline := time.Now().Add(limits.Handle)
 		ctx, cancel := context.WithDeadline(r.Context(), deadline)
 		defer cancel()
-		e := eventOf(ctx)
+		q := edge.Of(ctx)
 		var held *heldAnswer
 		answer, outcome, err := a.d.Keys.Do(ctx,
-			idempotency.Request{Scope: routeOf(r), Caller: callerOf(r), Owner: a.ownerOf(r), Key: key, Body: body}, limits,
+			idempotency.Request{Scope: edge.RouteOf(r), Caller: callerOf(r), Owner: a.ownerOf(r), Key: key, Body: body}, limits,
 			func(subject string) (idempotency.Answer, bool) {
-				e.subject = subject
+				q.Subject = subject
 				// A caller who leaves now will ask again, and wants to hear how it ended.
 				ctx, cancel := context.WithDeadline(context.WithoutCancel(r.Context()), deadline)
 				defer cancel()
@@ -70,11 +71,11 @@ func (a *api) keyed(limits idempotency.Limits, next handler) handler {
 				next.ServeHTTP(held, withBody(r.WithContext(ctx), body))
 				return held.answer()
 			})
-		e.idempotency = string(outcome)
+		q.Idempotency = string(outcome)
 		h := w.Header()
 		switch {
 		case limits.Optional && (errors.Is(err, idempotency.ErrUnavailable) || errors.Is(err, idempotency.ErrFull)):
-			e.idempotency = string(idempotency.Unstored)
+			q.Idempotency = string(idempotency.Unstored)
 			h.Set(unstoredHeader, "true")
 			err := next(w, withBody(r.WithContext(ctx), body))
 			if err != nil {
@@ -90,9 +91,9 @@ func (a *api) keyed(limits idempotency.Limits, next handler) handler {
 			h.Set(replayedHeader, "true")
 			if answer.Location != "" {
 				h.Set("Location", answer.Location)
-				e.target = path.Base(answer.Location)
+				q.Target = path.Base(answer.Location)
 			}
-			write(w, answer.Status, answer.ContentType, answer.Body)
+			edge.Write(w, answer.Status, answer.ContentType, answer.Body)
 			return nil
 		case outcome == idempotency.Unstored && held.status < http.StatusBadRequest:
 			h.Set(unstoredHeader, "true")
@@ -106,11 +107,11 @@ func (a *api) keyed(limits idempotency.Limits, next handler) handler {
 // forgot to set, must not mean the same as none.
 func parseKey(given []string) (string, error) {
 	if len(given) > 1 {
-		return "", refuse(malformed, "the header %s is there %d times", IdempotencyKey, len(given))
+		return "", edge.Refuse(edge.Malformed, "the header %s is there %d times", IdempotencyKey, len(given))
 	}
 	key, err := idempotency.ParseKey(given[0])
 	if err != nil {
-		return "", refuse(malformed, "the header %s: %v", IdempotencyKey, err)
+		return "", edge.Refuse(edge.Malformed, "the header %s: %v", IdempotencyKey, err)
 	}
 	return key, nil
 }
@@ -119,17 +120,17 @@ func parseKey(given []string) (string, error) {
 // app's API key, if one was valid, and "" if the route needs none. No route takes
 // both.
 func callerOf(r *http.Request) string {
-	e := eventOf(r.Context())
-	return cmp.Or(e.token, e.call.Caller)
+	q := edge.Of(r.Context())
+	return cmp.Or(q.Token, q.Call.Caller)
 }
 
 // ownerOf names who is charged for a key. It is stored, so it is no address:
 // networks are told apart by 16 bits of a hash, which also bounds their number.
 func (a *api) ownerOf(r *http.Request) string {
 	if callerOf(r) != "" {
-		return a.chargedTo(r)
+		return a.edge.ChargedTo(r)
 	}
-	sum := sha256.Sum256([]byte(a.chargedTo(r)))
+	sum := sha256.Sum256([]byte(a.edge.ChargedTo(r)))
 	return fmt.Sprintf("network %x", sum[:2])
 }
 
@@ -137,13 +138,13 @@ func (a *api) ownerOf(r *http.Request) string {
 func keyProblem(err error) error {
 	switch {
 	case errors.Is(err, idempotency.ErrReused):
-		return refuse(keyReused, "another request was sent with this %s; a new request needs a new key", IdempotencyKey)
+		return edge.Refuse(edge.KeyReused, "another request was sent with this %s; a new request needs a new key", IdempotencyKey)
 	case errors.Is(err, idempotency.ErrInProgress):
-		return &refusal{reason: inProgress, retryAfter: time.Second, err: err,
-			detail: "the first request with this " + IdempotencyKey + " is still being handled"}
+		return &edge.Refusal{Reason: edge.InProgress, RetryAfter: time.Second, Err: err,
+			Detail: "the first request with this " + IdempotencyKey + " is still being handled"}
 	case errors.Is(err, idempotency.ErrUnavailable):
-		return &refusal{reason: unavailable, retryAfter: time.Second, err: err,
-			detail: "the service cannot see at the moment whether this request was sent before"}
+		return &edge.Refusal{Reason: edge.Unavailable, RetryAfter: time.Second, Err: err,
+			Detail: "the service cannot see at the moment whether this request was sent before"}
 	}
 	return err
 }
@@ -151,7 +152,7 @@ func keyProblem(err error) error {
 // bufferBody reads the whole body, for a handler that will read it again.
 func (a *api) bufferBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	var body bytes.Buffer
-	if err := a.readBody(w, r, &body, a.o.MaxBody); err != nil {
+	if err := a.edge.ReadBody(w, r, &body, a.o.MaxBody); err != nil {
 		return nil, err
 	}
 	return body.Bytes(), nil

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"gateway/api"
+	"gateway/api/edge"
 	"gateway/internal/failure"
 	"gateway/internal/idempotency"
 	"gateway/internal/modelswap"
@@ -248,7 +249,7 @@ func TestWhichAnswersAreKept(t *testing.T) {
 
 func TestKeysOfTwoTokensAreTwo(t *testing.T) {
 	b := setup(t, withKeys(sqliteKeys(t)), func(b *bundle, _ *api.Options, _ *parts) {
-		b.deps.Tokens = func() []api.Token { return []api.Token{{Name: "ann", Value: "a"}, {Name: "bob", Value: "b"}} }
+		b.edge.Tokens = func() []edge.Token { return []edge.Token{{Name: "ann", Value: "a"}, {Name: "bob", Value: "b"}} }
 	})
 	bad := `{"reason":1}`
 	b.do("POST", "/admin/retrain", bad, asJSON, withKey("k"), "Authorization: Bearer a").problem(422)
@@ -361,7 +362,7 @@ func (busyKeys) ClaimKey(_ context.Context, c idempotency.Claim) (idempotency.Ke
 
 func TestARequestThatIsBeingHandledIsNotHandledTwice(t *testing.T) {
 	b := setup(t, withKeys(busyKeys{}), withOptions(func(o *api.Options) { o.PredictTimeout = 50 * time.Millisecond }))
-	if a := b.post("/predict", keyedRoutes[0].body, withKey("k")); a.problem(409).Type != api.TypeInProgress || a.header.Get("Retry-After") != "1" {
+	if a := b.post("/predict", keyedRoutes[0].body, withKey("k")); a.problem(409).Type != edge.TypeInProgress || a.header.Get("Retry-After") != "1" {
 		t.Errorf("%v %s", a.header, a.body)
 	}
 	if n := len(b.store.Predictions()); n > 0 {
@@ -467,7 +468,7 @@ func TestNeitherKeysNorFeaturesAreStored(t *testing.T) {
 }
 
 func TestPagesMaySeeWhatBecameOfTheirKey(t *testing.T) {
-	b := setup(t, withKeys(sqliteKeys(t)), withOptions(func(o *api.Options) { o.CORSOrigins = []string{"https://shop.example"} }))
+	b := setup(t, withKeys(sqliteKeys(t)), withEdge(func(o *edge.Options) { o.CORSOrigins = []string{"https://shop.example"} }))
 	b.post("/predict", keyedRoutes[0].body, withKey("k"), "Origin: https://shop.example").want(200)
 	again := b.post("/predict", keyedRoutes[0].body, withKey("k"), "Origin: https://shop.example").want(200)
 	if again.header.Get("Access-Control-Allow-Origin") != "https://shop.example" || again.header.Get("Idempotent-Replayed") != "true" {
@@ -500,7 +501,7 @@ func TestTheClientSendsAKey(t *testing.T) {
 			t.Error(diff)
 		}
 	}
-	var problem *api.Problem
+	var problem *edge.Problem
 	if _, err := client.Outcomes(t.Context(), []api.Outcome{{CustomerID: "10042", Outcome: 1}}); !errors.As(err, &problem) || problem.Status != 409 {
 		t.Errorf("got %v", err)
 	}

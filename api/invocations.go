@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"gateway/api/edge"
 	"gateway/internal/failure"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
@@ -17,16 +18,11 @@ import (
 // invocationsBody is SageMaker's limit on a request, in bytes.
 const invocationsBody = 6 << 20
 
-// noEndpoint is the answer to a name that is not ours. The name is for the
-// caller alone: anything may be in it, so it stays out of the log.
-type noEndpoint struct{ name string }
-
-func (e *noEndpoint) Error() string { return "there is no such endpoint" }
-func (e *noEndpoint) Unwrap() error { return refuse(notFound, "there is no such endpoint") }
-
-// message is the real service's.
-func (e *noEndpoint) message() string {
-	return fmt.Sprintf("Endpoint %s of account 000000000000 not found.", e.name)
+// noEndpoint refuses a name that is not the endpoint's. The caller may have sent
+// anything as the name, so it is in the message for AWS SDKs only.
+func noEndpoint(name string) error {
+	return &edge.AWSRefusal{Refusal: edge.Refuse(edge.NotFound, "there is no such endpoint"),
+		Message: fmt.Sprintf("Endpoint %s of account 000000000000 not found.", name)} // as SageMaker says it
 }
 
 // invocations speaks SageMaker's runtime: rows of numbers in the columns that
@@ -34,31 +30,31 @@ func (e *noEndpoint) message() string {
 // rows name no customer and no features, so they are not in the ledger.
 func (a *api) invocations(w http.ResponseWriter, r *http.Request) error {
 	if name := chi.URLParam(r, "name"); name != a.o.EndpointName {
-		return &noEndpoint{name}
+		return noEndpoint(name)
 	}
 	if err := targets(r); err != nil {
 		return err
 	}
-	form := acceptable(r, jsonType[0], jsonLinesType, csvType)
+	form := acceptable(r, edge.JSON, jsonLinesType, csvType)
 	if form == "" {
-		return refuse(notAcceptable, "Accept type %s is not supported", printable(r.Header.Get("Accept"), maxShown))
+		return edge.Refuse(edge.NotAcceptable, "Accept type %s is not supported", printable(r.Header.Get("Accept"), maxShown))
 	}
-	if err := plainEncoding(r); err != nil {
+	if err := edge.PlainEncoding(r); err != nil {
 		return err
 	}
-	if err := mediaType(r, csvType); err != nil {
+	if _, err := edge.MediaType(r, csvType); err != nil {
 		return err
 	}
 	doc := a.documents.get()
 	defer a.documents.release(doc)
-	if err := a.readBody(w, r, &doc.text, invocationsBody); err != nil {
+	if err := a.edge.ReadBody(w, r, &doc.text, invocationsBody); err != nil {
 		return err
 	}
 	rows, err := a.servingRows(r, &doc.text)
 	if err != nil {
 		return err
 	}
-	ctx, cancel, err := a.withPredictTimeout(r)
+	ctx, cancel, err := edge.WithTimeout(r, a.o.PredictTimeout)
 	if err != nil {
 		return err
 	}
@@ -67,19 +63,19 @@ func (a *api) invocations(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	e := eventOf(r.Context())
-	e.rows, e.model = len(rows), scores.Model
+	q := edge.Of(r.Context())
+	q.Rows, q.Model = len(rows), scores.Model
 	h := w.Header()
 	h.Set("X-Amzn-Invoked-Production-Variant", modelswap.Variant)
-	h.Set("X-Amzn-RequestId", e.id)
+	h.Set("X-Amzn-RequestId", q.ID)
 	h.Set("X-Amzn-SageMaker-Custom-Attributes", "model="+scores.Model)
 	switch form {
 	case csvType:
-		write(w, http.StatusOK, "text/csv; charset=utf-8", appendScoresCSV(nil, scores))
+		edge.Write(w, http.StatusOK, "text/csv; charset=utf-8", appendScoresCSV(nil, scores))
 	case jsonLinesType:
-		write(w, http.StatusOK, jsonLinesType, appendScoreLines(nil, scores))
+		edge.Write(w, http.StatusOK, jsonLinesType, appendScoreLines(nil, scores))
 	default:
-		write(w, http.StatusOK, form, appendScores(nil, scores))
+		edge.Write(w, http.StatusOK, form, appendScores(nil, scores))
 	}
 	return nil
 }
@@ -90,13 +86,6 @@ const (
 	maxShown = 100
 )
 
-// wrongTarget is the answer to a request for a variant, model or component that
-// the endpoint does not have.
-type wrongTarget struct{ detail string }
-
-func (e *wrongTarget) Error() string { return "the endpoint has no such target" }
-func (e *wrongTarget) Unwrap() error { return refuse(invalid, "the endpoint has no such target") }
-
 // targets checks the headers by which a caller chooses one of several models
 // behind an endpoint. This endpoint has one.
 func targets(r *http.Request) error {
@@ -106,7 +95,8 @@ func targets(r *http.Request) error {
 		{"X-Amzn-SageMaker-Inference-Component", "inference component", ""},
 	} {
 		if given := r.Header.Get(target.header); given != "" && given != target.has {
-			return &wrongTarget{fmt.Sprintf("The endpoint has no %s %q.", target.name, printable(given, maxShown))}
+			return &edge.AWSRefusal{Refusal: edge.Refuse(edge.Invalid, "the endpoint has no such target"),
+				Message: fmt.Sprintf("The endpoint has no %s %q.", target.name, printable(given, maxShown))}
 		}
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"gateway/api"
+	"gateway/api/edge"
 	"gateway/internal/callctx"
 	"gateway/internal/predict"
 	"gateway/internal/schema"
@@ -17,14 +18,14 @@ import (
 
 // withAPIKeys makes apps need one of some keys, given as name=key.
 func withAPIKeys(rate float64, keys ...string) option {
-	return func(b *bundle, o *api.Options, _ *parts) {
-		o.KeyRate = rate
-		var all []api.Token
+	return func(b *bundle, _ *api.Options, p *parts) {
+		p.edge.KeyRate = rate
+		var all []edge.Token
 		for _, text := range keys {
 			name, value, _ := strings.Cut(text, "=")
-			all = append(all, api.Token{Name: name, Value: value})
+			all = append(all, edge.Token{Name: name, Value: value})
 		}
-		b.deps.APIKeys = func() []api.Token { return all }
+		b.edge.APIKeys = func() []edge.Token { return all }
 	}
 }
 
@@ -69,7 +70,7 @@ func TestAppsNeedAKeyWhereThereAreKeys(t *testing.T) {
 }
 
 func TestAnAppsPreflightNeedsNoKey(t *testing.T) {
-	b := setup(t, withAPIKeys(0, "web=key-1"), withOptions(func(o *api.Options) { o.CORSOrigins = []string{"https://shop.example"} }))
+	b := setup(t, withAPIKeys(0, "web=key-1"), withEdge(func(o *edge.Options) { o.CORSOrigins = []string{"https://shop.example"} }))
 	a := b.do("OPTIONS", "/predict", "", "Origin: https://shop.example", "Access-Control-Request-Method: POST", "Access-Control-Request-Headers: x-api-key")
 	if a.want(204); !strings.Contains(a.header.Get("Access-Control-Allow-Headers"), "X-Api-Key") {
 		t.Errorf("allowed headers are %q", a.header.Get("Access-Control-Allow-Headers"))
@@ -127,7 +128,7 @@ func TestTheNameOfAKeyIsKnownInsideAndTheKeyNowhere(t *testing.T) {
 func TestTheNamesOfKeysInTheMetricsAreBounded(t *testing.T) {
 	name := ""
 	b := setup(t, func(b *bundle, _ *api.Options, _ *parts) {
-		b.deps.APIKeys = func() []api.Token { return []api.Token{{Name: name, Value: "k"}} }
+		b.edge.APIKeys = func() []edge.Token { return []edge.Token{{Name: name, Value: "k"}} }
 	})
 	for i := range 210 {
 		name = fmt.Sprint("key-", i)
@@ -169,19 +170,19 @@ func TestASecondsWorthMayComeAtOnce(t *testing.T) {
 // A new token works at once, although the secret has not been read again yet.
 func TestUnknownTokensAreLookedForBeforeTheyAreRefused(t *testing.T) {
 	var looks atomic.Int32
-	known := atomic.Pointer[[]api.Token]{}
-	known.Store(&[]api.Token{{Name: "ops", Value: "old"}})
-	list := func() []api.Token { return *known.Load() }
+	known := atomic.Pointer[[]edge.Token]{}
+	known.Store(&[]edge.Token{{Name: "ops", Value: "old"}})
+	list := func() []edge.Token { return *known.Load() }
 	look := func(ctx context.Context) {
 		if _, ok := ctx.Deadline(); !ok {
 			t.Error("the look has no deadline")
 		}
 		if looks.Add(1) == 2 {
-			known.Store(&[]api.Token{{Name: "ops", Value: "new"}, {Name: "ops", Value: "old"}})
+			known.Store(&[]edge.Token{{Name: "ops", Value: "new"}, {Name: "ops", Value: "old"}})
 		}
 	}
 	b := setup(t, func(b *bundle, _ *api.Options, _ *parts) {
-		b.deps.Tokens, b.deps.RenewTokens, b.deps.APIKeys, b.deps.RenewAPIKeys = list, look, list, look
+		b.edge.Tokens, b.edge.RenewTokens, b.edge.APIKeys, b.edge.RenewAPIKeys = list, look, list, look
 	})
 	b.do("GET", "/admin/models", "", "Authorization: Bearer old").want(200)
 	b.do("GET", "/admin/models", "", "Authorization: Bearer new").problem(403)

@@ -16,7 +16,7 @@ import (
 // withQueue puts a queue of some length behind the gateway.
 func withQueue(q admission.Queue) option {
 	return func(b *bundle, _ *api.Options, _ *parts) {
-		b.deps.Limit = admission.NewLimit(admission.Options{Queue: func() admission.Queue { return q }}, b.deps.Registry)
+		b.edge.Limit = admission.NewLimit(admission.Options{Queue: func() admission.Queue { return q }}, b.deps.Registry)
 	}
 }
 

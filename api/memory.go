@@ -4,17 +4,14 @@ import (
 	"bytes"
 	"net/http"
 
+	"gateway/api/edge"
 	"gateway/internal/schema"
 )
 
-// What large requests take of memory, in bytes. A request is charged before the
-// memory is allocated (admission.Limit.Hold), and keeps it until its answer has
-// been written. Up to smallBody of body and smallList rows are part of what a
-// place is reckoned with, so that a plain prediction charges nothing.
+// What large requests hold of the memory, in bytes; see edge.Hold. A list of up to
+// smallList rows is charged nothing: a permit is reckoned with as much.
 const (
 	smallList = 16
-	// bodyCost is what a byte of a body takes, with the spare room of its buffer.
-	bodyCost = 2
 	// jsonCost is what a byte of JSON takes that the strict decoder reads, which
 	// notes the names of all members of an object.
 	jsonCost = 8
@@ -23,7 +20,7 @@ const (
 	// repetition of the request.
 	outcomeCost = 2 << 10
 	// streamCost is what the buffers of a stream take, besides the rows of a chunk.
-	streamCost = spoolMemory + 256<<10
+	streamCost = spillMemory + 256<<10
 	// chargedAtOnce is how many rows are charged together.
 	chargedAtOnce = 64
 )
@@ -37,19 +34,13 @@ func rowCost(s *schema.Schema) int64 {
 // scoreCost is what a row of numbers takes: its vector, and the score in the answer.
 func scoreCost(s *schema.Schema) int64 { return 192 + 8*int64(s.Width()) }
 
-// hold raises what a request holds of the memory for large requests.
-func (a *api) hold(r *http.Request, bytes int64) error {
-	e := eventOf(r.Context())
-	return a.limit.Hold(&e.memory, a.chargedTo(r), e.call.Caller, e.place.class, bytes)
-}
-
 // holdRows raises what a request with a list holds, where the list has rows of
 // such a cost. Lists of few rows hold nothing.
 func (a *api) holdRows(r *http.Request, text *bytes.Buffer, rows int, cost int64) error {
 	if rows <= smallList {
 		return nil
 	}
-	return a.hold(r, bodyCost*int64(text.Len())+int64(rows)*cost)
+	return a.edge.Hold(r, edge.BodyCost*int64(text.Len())+int64(rows)*cost)
 }
 
 // holdRow does so for the row of a number, counted from 0, that is about to be
@@ -69,10 +60,10 @@ func (a *api) holdRow(r *http.Request, text *bytes.Buffer, i int, cost int64) er
 // holdReplay raises what a request holds by an answer that was kept, which is in
 // memory until the caller has read it. Small ones hold nothing.
 func (a *api) holdReplay(r *http.Request, body, answer []byte) error {
-	if len(answer) <= smallBody {
+	if len(answer) <= edge.SmallBody {
 		return nil
 	}
-	return a.hold(r, bodyCost*int64(len(body))+int64(len(answer)))
+	return a.edge.Hold(r, edge.BodyCost*int64(len(body))+int64(len(answer)))
 }
 
 // maxObjects is how many objects a list in an object has, or more.
@@ -85,22 +76,4 @@ func maxObjects(text []byte, most int) int {
 func maxInstances(text []byte, most int) int {
 	objects := bytes.Count(text, []byte("{")) - 1 - bytes.Count(text, []byte(`"features":`))
 	return max(1, min(objects, most))
-}
-
-// freed is a writer of answers that writes them after the handler has returned.
-type freed interface {
-	// AfterWrite has a function called when the answer has been written.
-	AfterWrite(func())
-}
-
-// freeMemory gives back what a request holds once its answer has been written.
-func (e *event) freeMemory(w http.ResponseWriter) {
-	if !e.memory.Held() {
-		return
-	}
-	if later, ok := w.(freed); ok {
-		later.AfterWrite(e.memory.Free)
-		return
-	}
-	e.memory.Free()
 }

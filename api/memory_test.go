@@ -15,7 +15,7 @@ import (
 // withMemory gives large requests so much memory.
 func withMemory(bytes int64) option {
 	return func(b *bundle, _ *api.Options, _ *parts) {
-		b.deps.Limit = admission.NewLimit(admission.Options{Memory: bytes}, b.deps.Registry)
+		b.edge.Limit = admission.NewLimit(admission.Options{Memory: bytes}, b.deps.Registry)
 	}
 }
 
@@ -80,7 +80,7 @@ func TestReplaysShareMemory(t *testing.T) {
 	}
 	var others [2]admission.Memory
 	for i := range others {
-		if err := b.deps.Limit.Hold(&others[i], string(rune('a'+i)), "", admission.Outcome, 1<<20); err != nil {
+		if err := b.edge.Limit.Hold(&others[i], string(rune('a'+i)), "", admission.Outcome, 1<<20); err != nil {
 			t.Fatal(err)
 		}
 	}

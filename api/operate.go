@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 
+	"gateway/api/edge"
 	"gateway/internal/modelswap"
 )
 
@@ -39,13 +40,13 @@ func (a *api) resume(w http.ResponseWriter, r *http.Request) error {
 	defer cancel()
 	renewal, err := a.d.Renewals.Resume(ctx, renewalID(r), req)
 	if errors.Is(err, modelswap.ErrStale) {
-		return &refusal{reason: conflict, detail: "the renewal was changed at the same time", err: err}
+		return &edge.Refusal{Reason: edge.Conflict, Detail: "the renewal was changed at the same time", Err: err}
 	}
 	if err != nil {
 		return err
 	}
 	w.Header().Set("Location", "/admin/renewals/"+renewal.ID)
-	return writeJSON(w, http.StatusAccepted, renewal)
+	return edge.WriteJSON(w, http.StatusAccepted, renewal)
 }
 
 func (d *document) resumeRequest() (req modelswap.ResumeRequest, err error) {
@@ -74,7 +75,7 @@ func (a *api) cancel(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusAccepted, renewal)
+	return edge.WriteJSON(w, http.StatusAccepted, renewal)
 }
 
 func (a *api) rollback(w http.ResponseWriter, r *http.Request) error {
@@ -97,8 +98,8 @@ func (a *api) rollback(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	eventOf(r.Context()).target = model.Name
-	return writeJSON(w, http.StatusOK, model)
+	edge.Of(r.Context()).Target = model.Name
+	return edge.WriteJSON(w, http.StatusOK, model)
 }
 
 func (d *document) rollbackRequest() (req RollbackRequest, err error) {

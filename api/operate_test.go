@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"gateway/api"
+	"gateway/api/edge"
 	"gateway/internal/failure"
 	"gateway/internal/modelswap"
 )
@@ -124,7 +125,7 @@ func TestCancel(t *testing.T) {
 	if p := b.asOperator("POST", "/admin/renewals/"+r.ID+"/cancel", "").problem(409); !strings.Contains(p.Detail, "cancelled") {
 		t.Errorf("detail %q", p.Detail)
 	}
-	var p *api.Problem
+	var p *edge.Problem
 	if _, err := b.client.Cancel(t.Context(), "none"); !errors.As(err, &p) || p.Status != 404 {
 		t.Errorf("got %v", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"gateway/api/edge"
 	"gateway/internal/failure"
 	"gateway/internal/predict"
 )
@@ -22,12 +23,12 @@ type Outcome struct {
 // Match is what an outcome was found to belong to. A customer who was never
 // predicted has neither PredictionID nor Model.
 type Match struct {
-	PredictionID *string  `json:"prediction_id"`
-	CustomerID   string   `json:"customer_id"`
-	Model        *string  `json:"model"`
-	Duplicate    bool     `json:"duplicate,omitzero"`
-	Superseded   bool     `json:"superseded,omitzero"`
-	Error        *Problem `json:"error,omitzero"` // in lists only
+	PredictionID *string       `json:"prediction_id"`
+	CustomerID   string        `json:"customer_id"`
+	Model        *string       `json:"model"`
+	Duplicate    bool          `json:"duplicate,omitzero"`
+	Superseded   bool          `json:"superseded,omitzero"`
+	Error        *edge.Problem `json:"error,omitzero"` // in lists only
 }
 
 // outcomes takes one outcome, or a list of them. The one is answered as a
@@ -50,15 +51,15 @@ func (a *api) outcomes(w http.ResponseWriter, r *http.Request) error {
 	if err := a.recordOutcomes(r, batch.items); err != nil {
 		return err
 	}
-	e := eventOf(r.Context())
-	e.rows = len(batch.items)
+	q := edge.Of(r.Context())
+	q.Rows = len(batch.items)
 	status := http.StatusAccepted
 	if !batch.list {
 		item := &batch.items[0]
 		if item.err != nil {
 			return item.err
 		}
-		write(w, status, "application/json", append(appendMatch(nil, item.match), '\n'))
+		edge.Write(w, status, edge.JSON, append(appendMatch(nil, item.match), '\n'))
 		return nil
 	}
 	failed, room := 0, failure.MaxViolations
@@ -75,7 +76,7 @@ func (a *api) outcomes(w http.ResponseWriter, r *http.Request) error {
 		body = appendMatch(body, batch.items[i].match)
 	}
 	body = strconv.AppendInt(append(body, `],"failed":`...), int64(failed), 10)
-	write(w, status, "application/json", append(body, '}', '\n'))
+	edge.Write(w, status, edge.JSON, append(body, '}', '\n'))
 	return nil
 }
 

@@ -7,6 +7,8 @@ import (
 	runtimepprof "runtime/pprof"
 	"time"
 
+	"gateway/api/edge"
+
 	"github.com/go-chi/chi/v5"
 )
 
@@ -14,8 +16,8 @@ import (
 // have a route of ours, because Go's default multiplexer, where they register
 // themselves, is served nowhere.
 func (a *api) profiles(r chi.Router) {
-	r.Method(http.MethodGet, "/", handler(a.profile))
-	r.Method(http.MethodGet, "/{profile}", handler(a.profile))
+	r.Method(http.MethodGet, "/", edge.Handler(a.profile))
+	r.Method(http.MethodGet, "/{profile}", edge.Handler(a.profile))
 	r.Method(http.MethodPost, "/symbol", http.HandlerFunc(pprof.Symbol))
 }
 
@@ -31,7 +33,7 @@ func (a *api) profile(w http.ResponseWriter, r *http.Request) error {
 	// It also ends when the server shuts down, which must not wait for it.
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	down, done := a.shutdowns.of(r), make(chan struct{})
+	down, done := a.edge.ShuttingDown(r), make(chan struct{})
 	defer close(done)
 	go func() {
 		select {
@@ -52,7 +54,7 @@ func (a *api) profile(w http.ResponseWriter, r *http.Request) error {
 		pprof.Symbol(w, r)
 	default:
 		if runtimepprof.Lookup(name) == nil {
-			return refuse(notFound, "there is no such profile")
+			return edge.Refuse(edge.NotFound, "there is no such profile")
 		}
 		pprof.Handler(name).ServeHTTP(w, r)
 	}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"gateway/api/edge"
 	"gateway/internal/failure"
 	"gateway/internal/predict"
 	"gateway/internal/schema"
@@ -34,8 +35,8 @@ type Prediction struct {
 // line of a stream after which no row was answered.
 type BatchItem struct {
 	Prediction
-	Error *Problem `json:"error,omitzero"`
-	End   bool     `json:"end,omitzero"`
+	Error *edge.Problem `json:"error,omitzero"`
+	End   bool          `json:"end,omitzero"`
 }
 
 func (a *api) predict(w http.ResponseWriter, r *http.Request) error {
@@ -48,34 +49,34 @@ func (a *api) predict(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel, err := a.withPredictTimeout(r)
+	ctx, cancel, err := edge.WithTimeout(r, a.o.PredictTimeout)
 	if err != nil {
 		return err
 	}
 	defer cancel()
-	e := eventOf(r.Context())
-	a.d.Predict.ObserveRead(e.start)
-	req.ID = e.predictionID()
-	e.call.CallID = req.ID
+	q := edge.Of(r.Context())
+	a.d.Predict.ObserveRead(q.Start)
+	req.ID = predictionID(q)
+	q.Call.CallID = req.ID
 	p, err := a.d.Predict.Predict(ctx, req)
 	if err != nil {
 		return err
 	}
-	e.rows, e.model = 1, p.Model
+	q.Rows, q.Model = 1, p.Model
 	doc.answer = append(appendPrediction(doc.answer[:0], &p), '\n')
-	write(w, http.StatusOK, "application/json", doc.answer)
+	edge.Write(w, http.StatusOK, edge.JSON, doc.answer)
 	return nil
 }
 
 // predictionID returns the id of a single prediction: the one that belongs to the
-// request's Idempotency-Key, else the request's id if the gateway generated it,
-// else a new one.
-func (e *event) predictionID() string {
+// request's Idempotency-Key, else the request's id if the gateway generated it, else a
+// new one.
+func predictionID(q *edge.Request) string {
 	switch {
-	case e.subject != "":
-		return e.subject
-	case e.fresh:
-		return e.id
+	case q.Subject != "":
+		return q.Subject
+	case q.GeneratedID:
+		return q.ID
 	}
 	return failure.NewID()
 }
@@ -112,11 +113,11 @@ func (d *document) record(schema *schema.Schema) schema.Record {
 }
 
 func (a *api) predictBatch(w http.ResponseWriter, r *http.Request) error {
-	given, err := mediaTypeOf(r, "application/json", csvType, ndjsonType)
+	given, err := edge.MediaType(r, edge.JSON, csvType, ndjsonType)
 	if err != nil {
 		return err
 	}
-	if given != "application/json" {
+	if given != edge.JSON {
 		return a.predictStream(w, r, given)
 	}
 	doc, _, err := a.readJSON(w, r, false)
@@ -128,12 +129,12 @@ func (a *api) predictBatch(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel, err := a.withPredictTimeout(r)
+	ctx, cancel, err := edge.WithTimeout(r, a.o.PredictTimeout)
 	if err != nil {
 		return err
 	}
 	defer cancel()
-	a.d.Predict.ObserveRead(eventOf(r.Context()).start)
+	a.d.Predict.ObserveRead(edge.Of(r.Context()).Start)
 	a.answer(ctx, reqs, results)
 	return a.writeBatch(w, r, results)
 }
@@ -158,8 +159,8 @@ func (a *api) answer(ctx context.Context, reqs []predict.Request, results []pred
 // writeBatch answers 200 if any instance has a prediction. Where none has, it
 // is 422, unless it was our fault: then it is the problem of the first.
 func (a *api) writeBatch(w http.ResponseWriter, r *http.Request, results []predict.Result) error {
-	e := eventOf(r.Context())
-	e.rows = len(results)
+	q := edge.Of(r.Context())
+	q.Rows = len(results)
 	failed, room := 0, failure.MaxViolations
 	var ours error
 	body := append(make([]byte, 0, 256*len(results)), `{"predictions":[`...)
@@ -175,7 +176,7 @@ func (a *api) writeBatch(w http.ResponseWriter, r *http.Request, results []predi
 			body = appendItemError(body, r.Context(), err, &room)
 			continue
 		}
-		e.model = results[i].Prediction.Model
+		q.Model = results[i].Prediction.Model
 		body = appendPrediction(body, &results[i].Prediction)
 	}
 	status := http.StatusOK
@@ -183,10 +184,10 @@ func (a *api) writeBatch(w http.ResponseWriter, r *http.Request, results []predi
 		if ours != nil {
 			return ours
 		}
-		status, _ = invalid.describe()
+		status = http.StatusUnprocessableEntity
 	}
 	body = strconv.AppendInt(append(body, `],"failed":`...), int64(failed), 10)
-	write(w, status, "application/json", append(body, '}', '\n'))
+	edge.Write(w, status, edge.JSON, append(body, '}', '\n'))
 	return nil
 }
 
@@ -199,13 +200,13 @@ func callersFault(err error) bool {
 // appendItemError writes {"error": problem}. The items of a list share room for
 // violations to be listed; those beyond it are counted.
 func appendItemError(dst []byte, ctx context.Context, err error, room *int) []byte {
-	p := problemOf(ctx, err)
+	p := edge.ProblemOf(ctx, err)
 	if surplus := len(p.Errors) - *room; surplus > 0 {
 		p.Errors = p.Errors[:*room]
 		p.ErrorsOmitted += surplus
 	}
 	*room -= len(p.Errors)
-	return append(p.append(append(dst, `{"error":`...)), '}')
+	return append(p.Append(append(dst, `{"error":`...)), '}')
 }
 
 // instances reads {"instances": [...]}: by the fast path if it takes it, else by

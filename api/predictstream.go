@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 
+	"gateway/api/edge"
 	"gateway/internal/admission"
 	"gateway/internal/failure"
 	"gateway/internal/predict"
@@ -30,25 +31,25 @@ var newline = []byte("\n")
 // rest cannot be read or scored, the last line is {"error": problem, "end": true},
 // and the trailer X-Stream-End is "failed".
 func (a *api) predictStream(w http.ResponseWriter, r *http.Request, given string) error {
-	if err := plainEncoding(r); err != nil {
+	if err := edge.PlainEncoding(r); err != nil {
 		return err
 	}
-	// A stream takes as long as it takes, but a wrong header is refused as elsewhere.
-	if _, err := a.predictTimeout(r); err != nil {
+	// The header does not bound a stream, but a wrong one is refused as elsewhere.
+	if _, err := edge.Timeout(r, a.o.PredictTimeout); err != nil {
 		return err
 	}
-	e := eventOf(r.Context())
-	caller := a.chargedTo(r)
-	turns, err := a.limit.Open(e.call.Caller, caller)
+	q := edge.Of(r.Context())
+	caller := a.edge.ChargedTo(r)
+	turns, err := a.edge.Limit().Open(q.Call.Caller, caller)
 	if err != nil {
 		w.Header().Set("Connection", "close")
 		if errors.Is(err, admission.ErrShare) {
-			return tooMany(err, "streams")
+			return edge.TooMany(err, "streams")
 		}
 		return err
 	}
 	defer turns.Close()
-	if err := a.hold(r, streamCost+chunkRows*a.rowCost); err != nil {
+	if err := a.edge.Hold(r, streamCost+chunkRows*a.rowCost); err != nil {
 		w.Header().Set("Connection", "close")
 		return err
 	}
@@ -92,10 +93,10 @@ func (a *api) predictStream(w http.ResponseWriter, r *http.Request, given string
 				stop = &lineError{line: numbers[i], rest: true, err: err}
 				break
 			}
-			e.rows++
+			q.Rows++
 			lines = append(a.appendRow(lines, ctx, results[i], numbers[i]), '\n')
 			if results[i].Err == nil {
-				e.model = results[i].Prediction.Model
+				q.Model = results[i].Prediction.Model
 			}
 		}
 		if n, err := s.Write(lines); errors.Is(err, errNotRead) {
@@ -167,9 +168,9 @@ func (a *api) endStream(r *http.Request, s *stream, stop error) error {
 		s.discard()
 		return stop // nothing is out yet, so this can be a problem of its own
 	}
-	p := problemOf(r.Context(), stop)
-	eventOf(r.Context()).failed(p, stop)
-	line := p.append([]byte(`{"error":`))
+	p := edge.ProblemOf(r.Context(), stop)
+	edge.Of(r.Context()).Failed(p, stop)
+	line := p.Append([]byte(`{"error":`))
 	if err := s.last(append(line, `,"end":true}`+"\n"...)); err != nil {
 		return a.broken(r, s, err)
 	}
@@ -183,24 +184,25 @@ func (a *api) broken(r *http.Request, s *stream, err error) error {
 		return nil
 	}
 	s.cancel()
-	err = &refusal{reason: callerGone, detail: "the answer could not be delivered", err: err}
-	eventOf(r.Context()).failed(problemOf(r.Context(), err), err)
+	err = &edge.Refusal{Reason: edge.CallerGone, Detail: "the answer could not be delivered", Err: err}
+	edge.Of(r.Context()).Failed(edge.ProblemOf(r.Context(), err), err)
 	panic(http.ErrAbortHandler)
 }
 
-// lineError says at which line of a stream an error was met.
+// lineError is an error at a line of a stream.
 type lineError struct {
 	line int
-	rest bool // the lines after it share its fate
+	rest bool // the lines after it were not answered either
 	err  error
 }
 
-func (e *lineError) prefix() string {
+// Place begins the detail of the problem.
+func (e *lineError) Place() string {
 	if e.rest {
 		return fmt.Sprintf("line %d and those after it were not answered: ", e.line)
 	}
 	return fmt.Sprintf("line %d: ", e.line)
 }
 
-func (e *lineError) Error() string { return e.prefix() + e.err.Error() }
+func (e *lineError) Error() string { return e.Place() + e.err.Error() }
 func (e *lineError) Unwrap() error { return e.err }

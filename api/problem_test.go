@@ -1,91 +1,53 @@
 package api
 
 import (
-	"context"
 	"errors"
 	"flag"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
-	"time"
 
+	"gateway/api/edge"
 	"gateway/internal/failure"
 	"gateway/internal/idempotency"
 
+	"github.com/go-chi/chi/v5"
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// TestProblems holds every kind of error to testdata/problems.txt: what
-// callers see, as a problem and in the envelope for AWS SDKs.
+// TestProblems compares what callers see of the errors of this package with
+// testdata/problems.txt, as problems and as errors for AWS SDKs. Package edge does the
+// same for all other errors.
 func TestProblems(t *testing.T) {
-	gone, cancel := context.WithCancel(t.Context())
-	cancel()
 	cause := errors.New("dial tcp 10.0.0.7:5432: password=secret refused")
 	var text strings.Builder
 	for _, test := range []struct {
 		name string
 		err  error
-		ctx  context.Context
 	}{
-		{"JSON that is broken", refuse(malformed, "the body is not JSON"), nil},
-		{"no token", refuse(unauthenticated, "send a token"), nil},
-		{"a wrong token", refuse(forbidden, "not this one"), nil},
-		{"no such route", refuse(notFound, "there is no such route"), nil},
-		{"no such method", &refusal{reason: methodNotAllowed, allow: "GET, HEAD", detail: "this route takes GET, HEAD"}, nil},
-		{"a slow body", &refusal{reason: slowBody, detail: "the body did not arrive in time", err: cause}, nil},
-		{"a large body", fmt.Errorf("reading: %w", &http.MaxBytesError{Limit: 10}), nil},
-		{"another media type", refuse(unsupportedMedia, "this route takes application/json"), nil},
-		{"too many requests", &refusal{reason: tooManyRequests, retryAfter: 90 * time.Second, detail: "slower, please"}, nil},
-		{"invalid", &failure.Error{Kind: failure.Invalid, Detail: "1 field broke the schema", Err: cause,
-			Violations: []failure.Violation{{Field: "/features/age", Code: failure.CodeType, Detail: "must be an integer"}}}, nil},
-		{"bytes that are not UTF-8", &failure.Error{Kind: failure.Invalid, Detail: "the column gr\xf6\xdfe is unknown",
-			Violations: []failure.Violation{{Field: "caf\xe9", Code: failure.CodeUnknown, Detail: "is not \xe9 or ü"}}}, nil},
-		{"not found", fmt.Errorf("looking: %w", failure.Errorf(failure.NotFound, "no customer has this customer_id")), nil},
-		{"a conflict", failure.Errorf(failure.Conflict, "renewal 7 is not finished"), nil},
-		{"a key that is another request's", keyProblem(idempotency.ErrReused), nil},
-		{"a request that is being handled", keyProblem(idempotency.ErrInProgress), nil},
-		{"keys that cannot be seen", keyProblem(errors.Join(idempotency.ErrUnavailable, cause)), nil},
-		{"unavailable, no one knows for how long", &failure.Error{Kind: failure.Unavailable, Detail: "no model serves yet", Err: cause}, nil},
-		{"unavailable for a while", &failure.Error{Kind: failure.Unavailable, Detail: "throttled", RetryAfter: 1500 * time.Millisecond}, nil},
-		{"a model that fails", &failure.Error{Kind: failure.BadModel, Detail: "the model failed", Err: cause}, nil},
-		{"the model's deadline", &failure.Error{Kind: failure.Deadline, Detail: "the model did not answer in time", Err: cause}, nil},
-		{"the context's deadline", fmt.Errorf("asking: %w", context.DeadlineExceeded), nil},
-		{"the service is stopping", fmt.Errorf("asking: %w", context.Canceled), nil},
-		{"an internal error with a kind", &failure.Error{Kind: failure.Internal, Detail: "an internal detail", Err: cause}, nil},
-		{"any other error", cause, nil},
-		{"a line of a stream", &lineError{line: 7, err: failure.Errorf(failure.NotFound, "no customer has this customer_id")}, nil},
-		{"a caller who has gone", fmt.Errorf("asking: %w", context.Canceled), gone},
-		{"no such endpoint", &noEndpoint{"Other"}, nil},
+		{"a key that is another request's", keyProblem(idempotency.ErrReused)},
+		{"a request that is being handled", keyProblem(idempotency.ErrInProgress)},
+		{"keys that cannot be seen", keyProblem(errors.Join(idempotency.ErrUnavailable, cause))},
+		{"a line of a stream", &lineError{line: 7, err: failure.Errorf(failure.NotFound, "no customer has this customer_id")}},
+		{"no such endpoint", noEndpoint("Other")},
 	} {
 		fmt.Fprintf(&text, "# %s\n", test.name)
+		e := edge.New(edge.Deps{Registry: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler)}, edge.Options{})
+		handler := e.Handler(func(r chi.Router) {
+			r.Method("POST", "/*", edge.Handler(func(http.ResponseWriter, *http.Request) error { return test.err }))
+		})
 		for _, path := range []string{"/predict", "/endpoints/ServiceEndpoint/invocations"} {
-			ctx := t.Context()
-			if test.ctx != nil {
-				ctx = test.ctx
-			}
 			w := httptest.NewRecorder()
-			e := &event{id: "request-1", out: recorder{ResponseWriter: w}}
-			r := httptest.NewRequestWithContext(context.WithValue(ctx, eventKey{}, e), "POST", path, nil)
-			func() {
-				defer func() {
-					if cause := recover(); cause != nil && cause != http.ErrAbortHandler {
-						panic(cause)
-					}
-				}()
-				fail(&e.out, r, test.err)
-			}()
-			if e.err == nil || e.problem == nil {
-				t.Errorf("%s: the event knows nothing of it", test.name)
-			}
-			if w.Body.Len() == 0 {
-				fmt.Fprintf(&text, "no answer, logged as %d\n", e.status())
-				continue
-			}
+			r := httptest.NewRequestWithContext(t.Context(), "POST", path, nil)
+			r.Header.Set("X-Request-Id", "request-1")
+			handler.ServeHTTP(w, r)
 			fmt.Fprintf(&text, "%d", w.Code)
 			for _, name := range []string{"Content-Type", "X-Amzn-Errortype", "X-Amzn-Requestid", "Retry-After", "Allow", "WWW-Authenticate"} {
 				if value := w.Header().Get(name); value != "" {
@@ -111,14 +73,5 @@ func TestProblems(t *testing.T) {
 	}
 	if diff := cmp.Diff(string(want), text.String()); diff != "" {
 		t.Errorf("other problems than in %s (-update writes it anew):\n%s", golden, diff)
-	}
-}
-
-func TestAProblemAsAnErrorIsForPeople(t *testing.T) {
-	p := &Problem{Title: "Invalid", Status: 422, Detail: "2 fields", Errors: []failure.Violation{
-		{Field: "/features/age", Detail: "must be an integer"}, {Field: "explain", Detail: "must be true or false"}}}
-	want := "Invalid (422): 2 fields\n  /features/age: must be an integer\n  explain: must be true or false"
-	if p.Error() != want {
-		t.Errorf("got %q", p.Error())
 	}
 }

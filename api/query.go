@@ -61,22 +61,3 @@ func invalidQuery(name, rule string) error {
 	return &failure.Error{Kind: failure.Invalid, Detail: "a parameter of the query is wrong",
 		Violations: []failure.Violation{{Field: name, Code: failure.CodeFormat, Detail: rule}}}
 }
-
-// seconds reads a time in seconds: digits, with a point among them or before
-// them, above zero. What is beyond a float's range is +Inf.
-func seconds(text string) (float64, bool) {
-	points := 0
-	for i := range len(text) {
-		switch c := text[i]; {
-		case c == '.' && i < len(text)-1:
-			points++
-		case c < '0' || c > '9':
-			return 0, false
-		}
-	}
-	if text == "" || points > 1 {
-		return 0, false
-	}
-	x, _ := strconv.ParseFloat(text, 64) // an error only where it is beyond the range
-	return x, x > 0
-}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"net/http"
 	"strconv"
-	"sync"
 	"time"
 
 	"gateway/internal/modelswap"
@@ -51,7 +50,7 @@ func (a *api) renewalEvents(w http.ResponseWriter, r *http.Request) error {
 		}
 		s.told = seen.data
 	}
-	down := a.shutdowns.of(r)
+	down := a.edge.ShuttingDown(r)
 	beat := time.NewTicker(EventBeat)
 	defer beat.Stop()
 	s.begin()
@@ -128,31 +127,4 @@ func (s *eventStream) write(text []byte) error {
 		return err
 	}
 	return s.rc.Flush()
-}
-
-// shutdowns tells streams that have no end of their own when their server
-// shuts down: it waits for all requests, and does not cancel their contexts.
-type shutdowns struct {
-	mu    sync.Mutex
-	begun map[*http.Server]chan struct{}
-}
-
-// of returns what is closed once the server of a request begins to shut down.
-func (s *shutdowns) of(r *http.Request) <-chan struct{} {
-	server, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
-	if !ok {
-		return nil
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if begun, ok := s.begun[server]; ok {
-		return begun
-	}
-	if s.begun == nil {
-		s.begun = make(map[*http.Server]chan struct{})
-	}
-	begun := make(chan struct{})
-	s.begun[server] = begun
-	server.RegisterOnShutdown(sync.OnceFunc(func() { close(begun) })) // Shutdown may be called again
-	return begun
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"gateway/api"
+	"gateway/api/edge"
 	"gateway/internal/modelswap"
 	"gateway/internal/modelswap/modelswaptest"
 	"gateway/internal/predict"
@@ -76,7 +77,7 @@ func TestEvents(t *testing.T) {
 	}
 	b.asOperator("GET", "/admin/renewals/none/events", "").problem(404)
 	b.do("GET", path, "").problem(401)
-	var p *api.Problem
+	var p *edge.Problem
 	for _, err := range b.client.Events(t.Context(), "none") {
 		if !errors.As(err, &p) || p.Status != 404 {
 			t.Errorf("got %v", err)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"gateway/api/edge"
 	"gateway/internal/failure"
 	"gateway/internal/modelswap"
 
@@ -74,16 +75,16 @@ func (a *api) retrain(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	req.Trigger, req.ID = modelswap.TriggerManual, eventOf(r.Context()).subject
+	req.Trigger, req.ID = modelswap.TriggerManual, edge.Of(r.Context()).Subject
 	ctx, cancel := context.WithTimeout(r.Context(), storeTimeout)
 	defer cancel()
 	renewal, err := a.d.Renewals.Trigger(ctx, req)
 	if err != nil {
 		return err
 	}
-	eventOf(r.Context()).target = renewal.ID
+	edge.Of(r.Context()).Target = renewal.ID
 	w.Header().Set("Location", "/admin/renewals/"+renewal.ID)
-	return writeJSON(w, http.StatusAccepted, renewal)
+	return edge.WriteJSON(w, http.StatusAccepted, renewal)
 }
 
 func (a *api) retrainRequest(doc *document) (req modelswap.TriggerRequest, err error) {
@@ -188,7 +189,7 @@ func (a *api) renewals(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, RenewalList{list})
+	return edge.WriteJSON(w, http.StatusOK, RenewalList{list})
 }
 
 func (a *api) renewal(w http.ResponseWriter, r *http.Request) error {
@@ -203,7 +204,7 @@ func (a *api) renewal(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, RenewalInFull{renewal, attempts})
+	return edge.WriteJSON(w, http.StatusOK, RenewalInFull{renewal, attempts})
 }
 
 func (a *api) models(w http.ResponseWriter, r *http.Request) error {
@@ -213,5 +214,5 @@ func (a *api) models(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, ModelList{list})
+	return edge.WriteJSON(w, http.StatusOK, ModelList{list})
 }

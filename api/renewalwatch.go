@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"gateway/api/edge"
 	"gateway/internal/modelswap"
 )
 
@@ -46,7 +47,7 @@ func (s *watches) join(id string) (*watch, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.watchers == watchersMax {
-		return nil, &refusal{reason: unavailable, retryAfter: EventBeat, detail: "as many callers watch renewals as may"}
+		return nil, &edge.Refusal{Reason: edge.Unavailable, RetryAfter: EventBeat, Detail: "as many callers watch renewals as may"}
 	}
 	s.watchers++
 	w := s.byID[id]

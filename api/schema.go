@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"gateway/api/edge"
 )
 
 // static is a document that does not change while the process runs.
@@ -35,7 +37,7 @@ func (s *static) serve(w http.ResponseWriter, r *http.Request) error {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
-	write(w, http.StatusOK, s.contentType, s.body)
+	edge.Write(w, http.StatusOK, s.contentType, s.body)
 	return nil
 }
 

@@ -3,6 +3,8 @@ package api
 import (
 	"net/http"
 	"time"
+
+	"gateway/api/edge"
 )
 
 // Starting answers for a gateway that waits for something it needs: it is alive,
@@ -12,15 +14,16 @@ import (
 func Starting() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Connection", "close")
-		w.Header().Set("X-Request-Id", requestID(r))
+		id, _ := edge.RequestID(r)
+		w.Header().Set("X-Request-Id", id)
 		switch r.URL.Path {
 		case "/livez":
-			_ = writeJSON(w, http.StatusOK, map[string]string{"status": stateOK})
+			_ = edge.WriteJSON(w, http.StatusOK, map[string]string{"status": stateOK})
 		case "/readyz", "/healthz":
-			_ = writeJSON(w, http.StatusServiceUnavailable, Readiness{Status: stateUnavailable,
+			_ = edge.WriteJSON(w, http.StatusServiceUnavailable, Readiness{Status: stateUnavailable,
 				Dependencies: map[string]Condition{"gateway": {State: stateUnavailable}}})
 		default:
-			fail(w, r, &refusal{reason: unavailable, retryAfter: 5 * time.Second, detail: "the service is starting"})
+			edge.Fail(w, r, &edge.Refusal{Reason: edge.Unavailable, RetryAfter: 5 * time.Second, Detail: "the service is starting"})
 		}
 	})
 }

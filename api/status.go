@@ -5,6 +5,8 @@ import (
 	"maps"
 	"net/http"
 	"time"
+
+	"gateway/api/edge"
 )
 
 // status is the whole service on one page. It answers even where parts of the
@@ -25,7 +27,7 @@ func (a *api) status(w http.ResponseWriter, r *http.Request) error {
 		"renewal":        nil,
 		"last_renewal":   nil,
 		"schedule":       nil,
-		"limit":          a.limit.Status(),
+		"limit":          a.edge.Limit().Status(),
 	}
 	unknown, stale := []string{}, map[string]time.Time{}
 	failed := func(part string, since time.Time) {
@@ -72,5 +74,5 @@ func (a *api) status(w http.ResponseWriter, r *http.Request) error {
 	if a.d.Status != nil {
 		maps.Copy(page, a.d.Status(ctx))
 	}
-	return writeJSON(w, http.StatusOK, page)
+	return edge.WriteJSON(w, http.StatusOK, page)
 }

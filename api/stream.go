@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"os"
 	"time"
+
+	"gateway/api/edge"
 )
 
 // Media types of bodies that are read and answered row by row.
@@ -17,7 +19,7 @@ const (
 )
 
 const (
-	spoolMemory = 256 << 10 // of answers held in memory for one caller
+	spillMemory = 256 << 10 // of answers held in memory for one caller
 	copyBuffer  = 32 << 10
 
 	// EndTrailer tells, after the last line, whether the stream is whole.
@@ -46,7 +48,7 @@ type stream struct {
 	idle time.Duration
 	pace pace
 
-	spool   *spool
+	buffer  *spillBuffer
 	begun   bool
 	cut     error         // why the body cannot be read any further
 	stopped error         // why no more of it is wanted
@@ -58,7 +60,7 @@ type stream struct {
 func (a *api) newStream(w http.ResponseWriter, r *http.Request, caller string) *stream {
 	s := &stream{w: w, body: r.Body, rc: http.NewResponseController(w), idle: a.o.StreamIdle,
 		pace:   newPace(a.o.StreamRate, a.o.StreamIdle),
-		spool:  newSpool(a.d.SpoolDir, spoolMemory, a.spools, caller, a.o.StreamIdle/2),
+		buffer: newSpillBuffer(a.d.SpoolDir, spillMemory, a.spills, caller, a.o.StreamIdle/2),
 		copied: make(chan struct{})}
 	// A server of HTTP/1 reads the whole body before it answers, unless full duplex
 	// is enabled. HTTP/2 is always full duplex, and the call fails there.
@@ -93,10 +95,10 @@ func (s *stream) Read(p []byte) (int, error) {
 
 func (s *stream) readError(err error) error {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return &refusal{reason: slowBody, err: err, detail: fmt.Sprintf(
+		return &edge.Refusal{Reason: edge.SlowBody, Err: err, Detail: fmt.Sprintf(
 			"the body comes too slowly: a stream must bring %d bytes a second, with pauses of up to %s", s.pace.rate, s.pace.most)}
 	}
-	return bodyError(err)
+	return edge.BodyError(err)
 }
 
 // Write queues whole lines for the caller, and returns the length of those that
@@ -109,15 +111,15 @@ func (s *stream) Write(lines []byte) (int, error) {
 	if !s.begun {
 		s.begin()
 	}
-	n, err := s.spool.Write(lines)
+	n, err := s.buffer.Write(lines)
 	if !errors.Is(err, errNotRead) {
 		return n, err
 	}
-	s.stopped = &refusal{reason: unavailable, retryAfter: time.Second, err: err,
-		detail: "the answers are not read, and there is no room to keep more of them; read while you send"}
+	s.stopped = &edge.Refusal{Reason: edge.Unavailable, RetryAfter: time.Second, Err: err,
+		Detail: "the answers are not read, and there is no room to keep more of them; read while you send"}
 	if n > 0 && lines[n-1] != '\n' { // a line was cut
 		rest := lines[n : n+bytes.IndexByte(lines[n:], '\n')+1]
-		if err := s.spool.WriteLast(rest); err != nil {
+		if err := s.buffer.WriteLast(rest); err != nil {
 			return n, err
 		}
 		n += len(rest)
@@ -130,7 +132,7 @@ func (s *stream) last(line []byte) error {
 	if !s.begun {
 		s.begin()
 	}
-	return s.spool.WriteLast(line)
+	return s.buffer.WriteLast(line)
 }
 
 func (s *stream) begin() {
@@ -150,14 +152,14 @@ func (s *stream) copy() {
 	defer close(s.copied)
 	buffer := make([]byte, copyBuffer)
 	for {
-		n, err := s.spool.Read(buffer)
+		n, err := s.buffer.Read(buffer)
 		if n > 0 {
 			_ = s.rc.SetWriteDeadline(time.Now().Add(s.idle))
 			if _, err := s.w.Write(buffer[:n]); err != nil {
-				s.spool.abandon(err)
+				s.buffer.abandon(err)
 				return
 			}
-			if s.spool.drained() {
+			if s.buffer.drained() {
 				err = errors.Join(err, s.rc.Flush())
 			}
 		}
@@ -165,7 +167,7 @@ func (s *stream) copy() {
 		case errors.Is(err, io.EOF):
 			return
 		case err != nil:
-			s.spool.abandon(err)
+			s.buffer.abandon(err)
 			return
 		}
 	}
@@ -180,19 +182,19 @@ func (s *stream) end(state string) error {
 	if !s.begun {
 		s.begin()
 	}
-	s.spool.finish()
+	s.buffer.finish()
 	<-s.copied
 	s.w.Header().Set(EndTrailer, state)
-	defer s.spool.Close()
-	s.spool.mu.Lock()
-	defer s.spool.mu.Unlock()
-	return s.spool.err
+	defer s.buffer.Close()
+	s.buffer.mu.Lock()
+	defer s.buffer.mu.Unlock()
+	return s.buffer.err
 }
 
 // cancel ends a stream in whatever state it is. It does nothing after end.
 func (s *stream) cancel() {
 	if s.begun {
-		s.spool.abandon(errors.New("the stream was given up"))
+		s.buffer.abandon(errors.New("the stream was given up"))
 		select {
 		case <-s.copied:
 			// It was over, or waited in the spool.
@@ -201,7 +203,7 @@ func (s *stream) cancel() {
 			<-s.copied
 		}
 	}
-	_ = s.spool.Close()
+	_ = s.buffer.Close()
 }
 
 // discard reads on for a while after an early end: a client that reads the

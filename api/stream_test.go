@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"gateway/api"
+	"gateway/api/edge"
 	"gateway/internal/failure"
 	"gateway/internal/predict"
 	"gateway/internal/schema"
@@ -191,10 +192,10 @@ func TestAStreamThatFailsOnTheWaySaysSo(t *testing.T) {
 				t.Errorf("trailer %q", got)
 			}
 			n := 0
-			var problem *api.Problem
+			var problem *edge.Problem
 			for _, err := range b.client.PredictBatch(t.Context(), "text/csv", strings.NewReader(test.body)) {
 				if err != nil {
-					problem = new(api.Problem)
+					problem = new(edge.Problem)
 					_ = errors.As(err, &problem)
 					break
 				}

@@ -12,6 +12,7 @@ import (
 
 	"gateway/api"
 	"gateway/api/client"
+	"gateway/api/edge"
 	"gateway/internal/failure"
 	"gateway/internal/predict"
 	"gateway/internal/schema"
@@ -148,7 +149,7 @@ func TestAPanicIsAProblem(t *testing.T) {
 
 func TestLoadIsShed(t *testing.T) {
 	entered, release := make(chan struct{}), make(chan struct{})
-	b := setup(t, withOptions(func(o *api.Options) { o.MaxInFlight = 1 }),
+	b := setup(t, withEdge(func(o *edge.Options) { o.MaxInFlight = 1 }),
 		withScorer(scorerFunc(func(_ context.Context, rows []schema.Vector) (predict.Scores, error) {
 			entered <- struct{}{}
 			<-release
@@ -205,7 +206,7 @@ func TestACallerWhoGoesAwayIsNoError(t *testing.T) {
 }
 
 func TestCORS(t *testing.T) {
-	b := setup(t, withOptions(func(o *api.Options) { o.CORSOrigins = []string{"https://shop.example"} }))
+	b := setup(t, withEdge(func(o *edge.Options) { o.CORSOrigins = []string{"https://shop.example"} }))
 	preflight := b.do("OPTIONS", "/predict", "", "Origin: https://shop.example", "Access-Control-Request-Method: POST").want(204)
 	for name, want := range map[string]string{"Access-Control-Allow-Origin": "https://shop.example",
 		"Access-Control-Allow-Methods": "GET, HEAD, POST", "Vary": "Origin"} {
@@ -375,7 +376,7 @@ func TestTheClientUnderstandsWhatIsNoProblem(t *testing.T) {
 		return &http.Response{StatusCode: 502, Header: http.Header{"X-Request-Id": {"7"}}, Body: io.NopCloser(strings.NewReader("<html>"))}
 	})}}
 	_, err := c.Models(t.Context())
-	var p *api.Problem
+	var p *edge.Problem
 	if !errors.As(err, &p) || p.Status != 502 || p.Title != "Bad Gateway" || p.RequestID != "7" {
 		t.Errorf("got %v", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"gateway/api"
+	"gateway/api/edge"
 	"gateway/internal/predict"
 	"gateway/internal/predict/predicttest"
 	"gateway/internal/schema"
@@ -33,13 +34,13 @@ type ended struct {
 
 type traceKey struct{}
 
-// Begin implements api.Tracer.
+// Begin implements edge.Tracer.
 func (*tracer) Begin(r *http.Request) (context.Context, string) {
 	id := "trace-of-" + r.Header.Get("Traceparent")
 	return context.WithValue(r.Context(), traceKey{}, id), id
 }
 
-// End implements api.Tracer.
+// End implements edge.Tracer.
 func (t *tracer) End(ctx context.Context, method, route string, status, rows int, model string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -54,7 +55,7 @@ func (t *tracer) all() []ended {
 
 func TestEachRequestButProbesHasASpanAndItsTraceIsInTheLog(t *testing.T) {
 	spans := &tracer{}
-	b := setup(t, func(b *bundle, _ *api.Options, _ *parts) { b.deps.Tracer = spans })
+	b := setup(t, func(b *bundle, _ *api.Options, _ *parts) { b.edge.Tracer = spans })
 	b.do(http.MethodPost, "/predict", `{"features":`+technician+`}`, "Content-Type: application/json", "Traceparent: a")
 	b.do(http.MethodPost, "/predict", `{`, "Content-Type: application/json", "Traceparent: b")
 	b.do(http.MethodGet, "/admin/renewals/anna?x=anna", "", "Authorization: Bearer "+token, "Traceparent: c")
@@ -86,11 +87,13 @@ func TestWithoutATracerRequestsPassNothingMore(t *testing.T) {
 	b := setup(t)
 	installed := func() int {
 		b.deps.Registry = prometheus.NewRegistry()
+		b.edge.Registry = b.deps.Registry
+		b.deps.Edge = edge.New(b.edge, edge.Options{})
 		h, _ := api.New(b.deps, api.Options{})
 		return len(h.(chi.Routes).Middlewares())
 	}
 	without := installed()
-	b.deps.Tracer = &tracer{}
+	b.edge.Tracer = &tracer{}
 	if with := installed(); with != without+1 {
 		t.Errorf("a tracer makes %d pieces of middleware %d, want one more", without, with)
 	}
@@ -99,10 +102,11 @@ func TestWithoutATracerRequestsPassNothingMore(t *testing.T) {
 // BenchmarkTraced is a request without a tracer, and with one that does
 // nothing: what the seam costs. What OpenTelemetry costs is measured beside it.
 func BenchmarkTraced(b *testing.B) {
-	for name, t := range map[string]api.Tracer{"off": nil, "on": idleTracer{}} {
+	for name, t := range map[string]edge.Tracer{"off": nil, "on": idleTracer{}} {
 		b.Run(name, func(b *testing.B) {
-			h, _ := api.New(api.Deps{Predict: benchService(), Registry: prometheus.NewRegistry(), OpenAPI: []byte("openapi: 3.1.0\n"),
-				Log: slog.New(slog.DiscardHandler), Tracer: t, Tokens: func() []api.Token { return nil }}, api.Options{})
+			reg, log := prometheus.NewRegistry(), slog.New(slog.DiscardHandler)
+			h, _ := api.New(api.Deps{Edge: edge.New(edge.Deps{Registry: reg, Log: log, Tracer: t}, edge.Options{}),
+				Predict: benchService(), Registry: reg, OpenAPI: []byte(noDocument), Log: log}, api.Options{})
 			r, w := httptest.NewRequest(http.MethodGet, "/schema", nil), httptest.NewRecorder()
 			b.ReportAllocs()
 			for b.Loop() {

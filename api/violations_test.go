@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"gateway/api"
+	"gateway/api/edge"
 	"gateway/internal/failure"
 
 	"github.com/go-json-experiment/json"
@@ -80,7 +81,7 @@ func TestTheItemsOfAListShareTheViolationsThatAreListed(t *testing.T) {
 		a := b.post(path, `{"`+list+`":[`+listOf(tt.item, items)+`]}`)
 		var answer struct {
 			Outcomes, Predictions []struct {
-				Error *api.Problem `json:"error"`
+				Error *edge.Problem `json:"error"`
 			}
 			Failed int
 		}
@@ -135,7 +136,7 @@ func TestARowOfAStreamListsTheFirstViolations(t *testing.T) {
 // give are named.
 func TestMissingFeaturesAreNamedBesideWrongOnes(t *testing.T) {
 	b := setup(t)
-	item := func(a answer) api.Problem {
+	item := func(a answer) edge.Problem {
 		t.Helper()
 		items := a.want(200).items()
 		if len(items) != 1 || items[0].Error == nil {
@@ -145,7 +146,7 @@ func TestMissingFeaturesAreNamedBesideWrongOnes(t *testing.T) {
 	}
 	full := strings.TrimSuffix(csvHeader, "\n")
 	wrong := full + "\nx" + strings.Repeat(",", strings.Count(full, ",")) + "\n"
-	for name, p := range map[string]api.Problem{
+	for name, p := range map[string]edge.Problem{
 		"one request":          b.post("/predict", `{"features":{"age":"x"}}`).problem(422),
 		"a flat one":           b.post("/predict", `{"age":"x"}`).problem(422),
 		"a row of CSV":         item(b.stream("text/csv", wrong)),

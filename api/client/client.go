@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"gateway/api"
+	"gateway/api/edge"
 	"gateway/internal/audit"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
@@ -356,9 +357,9 @@ func (c *Client) send(ctx context.Context, method, path, contentType string, bod
 func problemFrom(res *http.Response) error {
 	const most = 1 << 20
 	text, _ := io.ReadAll(io.LimitReader(res.Body, most))
-	p := new(api.Problem)
+	p := new(edge.Problem)
 	if err := json.Unmarshal(text, p); err != nil || p.Title == "" {
-		p = &api.Problem{Title: http.StatusText(res.StatusCode), RequestID: res.Header.Get("X-Request-Id")}
+		p = &edge.Problem{Title: http.StatusText(res.StatusCode), RequestID: res.Header.Get("X-Request-Id")}
 	}
 	p.Status = res.StatusCode
 	return p

@@ -18,6 +18,7 @@ import (
 
 	"gateway/api"
 	"gateway/api/client"
+	"gateway/api/edge"
 	"gateway/internal/gatewaytest"
 	"gateway/internal/modelswap"
 	"gateway/internal/modelswap/modelswaptest"
@@ -128,7 +129,7 @@ func (v *victim) start() {
 func (v *victim) retrain() string {
 	v.t.Helper()
 	r, err := v.client.Retrain(v.t.Context(), api.RetrainRequest{})
-	var refused *api.Problem
+	var refused *edge.Problem
 	if errors.As(err, &refused) {
 		v.t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"gateway/api"
 	"gateway/api/client"
+	"gateway/api/edge"
 	"gateway/internal/failure"
 	"gateway/internal/predict"
 	"gateway/internal/schema"
@@ -166,7 +167,7 @@ func count(b bool) int64 {
 
 // problemText puts the problem of one outcome on one line. Its fields are pointers
 // into the list that was sent, and are named here as the columns are.
-func problemText(p *api.Problem) string {
+func problemText(p *edge.Problem) string {
 	if len(p.Errors) > 0 {
 		errors := slices.Clone(p.Errors)
 		for i := range errors {

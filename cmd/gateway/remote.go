@@ -12,8 +12,8 @@ import (
 	"os"
 	"strings"
 
-	"gateway/api"
 	"gateway/api/client"
+	"gateway/api/edge"
 	"gateway/internal/app"
 	"gateway/internal/config"
 )
@@ -69,7 +69,7 @@ func (r remote) onExisting(c *console, do func(ctx context.Context, client *clie
 
 // explain adds to an error of a gateway that serves which flag or setting helps.
 func (r remote) explain(err error) error {
-	var problem *api.Problem
+	var problem *edge.Problem
 	switch {
 	case err == nil:
 		return nil

@@ -15,6 +15,7 @@ import (
 
 	"gateway/api"
 	"gateway/api/client"
+	"gateway/api/edge"
 	"gateway/internal/gatewaytest"
 	"gateway/internal/modelswap"
 )
@@ -124,7 +125,7 @@ func TestReplicasShareOneRenewal(t *testing.T) {
 			made, err := r.client.Retrain(t.Context(), api.RetrainRequest{})
 			mu.Lock()
 			defer mu.Unlock()
-			var problem *api.Problem
+			var problem *edge.Problem
 			switch {
 			case err == nil && id == "":
 				id = made.ID

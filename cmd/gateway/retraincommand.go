@@ -15,6 +15,7 @@ import (
 
 	"gateway/api"
 	"gateway/api/client"
+	"gateway/api/edge"
 	"gateway/internal/failure"
 	"gateway/internal/idempotency"
 	"gateway/internal/modelswap"
@@ -93,7 +94,7 @@ func unreachable(err error) bool {
 
 // passing reports whether asking again, with the same idempotency key, may help.
 func passing(err error) bool {
-	var problem *api.Problem
+	var problem *edge.Problem
 	if !errors.As(err, &problem) {
 		return true // no answer
 	}
@@ -101,7 +102,7 @@ func passing(err error) bool {
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return true
 	}
-	return problem.Type == api.TypeInProgress
+	return problem.Type == edge.TypeInProgress
 }
 
 // progress is where the steps are shown as they end.
@@ -199,7 +200,7 @@ func watch(ctx context.Context, out io.Writer, client *client.Client, r *modelsw
 
 // hopeless reports whether asking again makes no sense.
 func hopeless(err error) bool {
-	var problem *api.Problem
+	var problem *edge.Problem
 	return errors.As(err, &problem) && problem.Status < 500 && problem.Status != http.StatusTooManyRequests
 }
 

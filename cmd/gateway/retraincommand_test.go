@@ -17,6 +17,7 @@ import (
 
 	"gateway/api"
 	"gateway/api/client"
+	"gateway/api/edge"
 	"gateway/internal/modelswap"
 )
 
@@ -161,7 +162,7 @@ func TestRetrainingAsksAgain(t *testing.T) {
 			http.Error(w, "bad gateway", http.StatusBadGateway)
 		case 3:
 			w.WriteHeader(http.StatusConflict)
-			fmt.Fprintf(w, `{"type":%q,"title":"In progress","status":409}`, api.TypeInProgress)
+			fmt.Fprintf(w, `{"type":%q,"title":"In progress","status":409}`, edge.TypeInProgress)
 		default:
 			w.WriteHeader(http.StatusAccepted)
 			_ = json.NewEncoder(w).Encode(renewalAt(modelswap.Queued, nil))
@@ -255,7 +256,7 @@ func TestRetrainAsksAGatewayWithoutDatabaseLessAndLessOften(t *testing.T) {
 				})
 				start := time.Now()
 				err := ask(t.Context(), &client.Client{BaseURL: "http://gateway.test", HTTP: &http.Client{Transport: down}})
-				var problem *api.Problem
+				var problem *edge.Problem
 				if !errors.As(err, &problem) || problem.Status != http.StatusServiceUnavailable {
 					t.Errorf("got %v, want the gateway's answer", err)
 				}

@@ -8,6 +8,7 @@ import (
 
 	"gateway"
 	"gateway/api"
+	"gateway/api/edge"
 	"gateway/internal/admission"
 	"gateway/internal/config"
 )
@@ -26,10 +27,10 @@ func (a *App) handlers(ctx context.Context, proxies []netip.Prefix) (public, adm
 	if made != "" {
 		a.log.Info(fmt.Sprintf("admin token made in %s", made))
 	}
-	a.signIns = api.NewSignIns(a.components.store, proxies, a.log, a.components.registry)
+	a.signIns = edge.NewSignIns(a.components.store, proxies, a.log, a.components.registry)
 	a.limit = a.newLimit(a.models[0])
 	measureLog(a.components.registry, a.options.LogDropped)
-	public, admin = api.New(a.deps(a.models[0], tokens, keys), a.apiOptions())
+	public, admin = api.New(a.deps(a.models[0], a.newEdge(tokens, keys)), a.apiOptions())
 	return public, admin, nil
 }
 
@@ -50,21 +51,38 @@ func (a *App) newLimit(m *Model) *admission.Limit {
 	return limit
 }
 
-// deps is what the API works with. keys is nil where apps need none.
-func (a *App) deps(m *Model, tokens, keys *credentials) api.Deps {
+// newEdge makes what surrounds the routes of all listeners. keys is nil if apps need no
+// API key.
+func (a *App) newEdge(tokens, keys *credentials) *edge.Edge {
+	deps := edge.Deps{
+		Tokens:      tokens.valid,
+		RenewTokens: tokens.renew,
+		SignIns:     a.signIns,
+		Limit:       a.limit,
+		Registry:    a.components.registry,
+		Log:         a.log,
+	}
+	if keys != nil {
+		deps.APIKeys, deps.RenewAPIKeys = keys.valid, keys.renew
+	}
+	if a.components.tracing != nil {
+		deps.Tracer = a.components.tracing
+	}
+	return edge.New(deps, edge.Options{KeyRate: a.cfg.APIKeyRate, CORSOrigins: a.cfg.CORSOrigins})
+}
+
+// deps are what the handlers of the API call.
+func (a *App) deps(m *Model, front *edge.Edge) api.Deps {
 	c := a.components
-	deps := api.Deps{
-		Limit:        a.limit,
+	return api.Deps{
+		Edge:         front,
 		Predict:      m.service,
 		Renewals:     m.engine,
 		Importer:     m.importer,
 		Exports:      exports{c.store, a.cfg.CustomersTable},
 		KeysKept:     a.cfg.IdempotencyTTL,
 		Acts:         c.store,
-		SignIns:      a.signIns,
 		Keys:         c.keys,
-		Tokens:       tokens.valid,
-		RenewTokens:  tokens.renew,
 		Dependencies: a.dependencies(m),
 		Status:       a.status,
 		OpenAPI:      gateway.OpenAPI,
@@ -73,13 +91,6 @@ func (a *App) deps(m *Model, tokens, keys *credentials) api.Deps {
 		SpoolDir:     c.dir.TempDir(),
 		SpoolSpare:   c.disk.spare,
 	}
-	if c.tracing != nil {
-		deps.Tracer = c.tracing
-	}
-	if keys != nil {
-		deps.APIKeys, deps.RenewAPIKeys = keys.valid, keys.renew
-	}
-	return deps
 }
 
 // dependencies are what /readyz looks at.
@@ -107,8 +118,6 @@ func (a *App) apiOptions() api.Options {
 		MaxSpool:         int64(a.cfg.SpoolMaxSize),
 		StreamRate:       int64(a.cfg.StreamMinRate),
 		PredictTimeout:   a.cfg.PredictTimeout,
-		KeyRate:          a.cfg.APIKeyRate,
-		CORSOrigins:      a.cfg.CORSOrigins,
 	}
 }
 

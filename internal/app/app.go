@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"gateway/api"
+	"gateway/api/edge"
 	"gateway/internal/admission"
 	"gateway/internal/config"
 	"gateway/internal/httpserver"
@@ -23,7 +24,7 @@ type App struct {
 	components *components
 	models     []*Model             // has one element
 	servers    []*httpserver.Server // the public one, and the operators' if it is separate
-	signIns    *api.SignIns
+	signIns    *edge.SignIns
 	limit      *admission.Limit
 	draining   atomic.Bool // set when the service is about to stop
 }

@@ -17,6 +17,7 @@ import (
 
 	"gateway"
 	"gateway/api"
+	"gateway/api/edge"
 	"gateway/internal/config"
 	"gateway/internal/demo"
 	"gateway/internal/gatewaytest"
@@ -122,8 +123,9 @@ func benchHandler(b *testing.B, ledger string) http.Handler {
 	if ledger == "without a ledger" {
 		service = predict.NewService(schema.Bank(), m.scorer, c.store, noLedger{c.store}, log, prometheus.NewRegistry())
 	}
-	handler, _ := api.New(api.Deps{Predict: service, Renewals: m.engine, Importer: m.importer, Tokens: func() []api.Token { return nil },
-		OpenAPI: gateway.OpenAPI, Registry: c.registry, Log: log}, api.Options{MaxInFlight: 10_000})
+	front := edge.New(edge.Deps{Registry: c.registry, Log: log}, edge.Options{MaxInFlight: 10_000})
+	handler, _ := api.New(api.Deps{Edge: front, Predict: service, Renewals: m.engine, Importer: m.importer,
+		OpenAPI: gateway.OpenAPI, Registry: c.registry, Log: log}, api.Options{})
 	return handler
 }
 

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"gateway/api"
+	"gateway/api/edge"
 	"gateway/internal/config"
 	"gateway/internal/failure"
 	"gateway/internal/gatewaytest"
@@ -102,7 +103,7 @@ func TestOutcomesFindPredictionsAtOnce(t *testing.T) {
 		}
 	}
 	_, err := g.client.Outcome(t.Context(), api.Outcome{PredictionID: failure.NewID(), Outcome: 1})
-	var problem *api.Problem
+	var problem *edge.Problem
 	if !errors.As(err, &problem) || problem.Status != http.StatusNotFound {
 		t.Errorf("an unknown prediction: %v, want 404", err)
 	}

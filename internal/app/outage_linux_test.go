@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"gateway/api"
+	"gateway/api/edge"
 	"gateway/internal/gatewaytest"
 	"gateway/internal/pgtest"
 )
@@ -171,7 +172,7 @@ func TestTheDatabaseFailsUnderLoad(t *testing.T) {
 	m.outage("stopped", func() {
 		m.server.Stop()
 		_, err := m.client.Outcome(t.Context(), outcome)
-		var problem *api.Problem
+		var problem *edge.Problem
 		if !errors.As(err, &problem) || problem.Status != http.StatusServiceUnavailable {
 			t.Errorf("an outcome while the database is down: %v, want 503", err)
 		}

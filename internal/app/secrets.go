@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"gateway/api"
+	"gateway/api/edge"
 	"gateway/internal/aws"
 	"gateway/internal/config"
 	"gateway/internal/datadir"
@@ -119,12 +119,12 @@ type credentials struct {
 
 // valid lists those of the current version and, in its grace, of the previous
 // one. Of a value that is in both the current name counts.
-func (c *credentials) valid() []api.Token {
-	var all []api.Token
+func (c *credentials) valid() []edge.Token {
+	var all []edge.Token
 	versions := c.secret.Valid()
 	for i := len(versions) - 1; i >= 0; i-- {
 		for _, n := range versions[i].Data {
-			all = append(all, api.Token{Name: n.Name, Value: n.Value.Reveal()})
+			all = append(all, edge.Token{Name: n.Name, Value: n.Value.Reveal()})
 		}
 	}
 	return all

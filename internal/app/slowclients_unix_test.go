@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"gateway/api"
+	"gateway/api/edge"
 	"gateway/internal/config"
 	"gateway/internal/gatewaytest"
 )
@@ -292,7 +293,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 func wantProblem(t *testing.T, res *http.Response, status int, kind string) {
 	t.Helper()
 	defer res.Body.Close()
-	var p api.Problem
+	var p edge.Problem
 	if err := json.NewDecoder(res.Body).Decode(&p); err != nil || res.StatusCode != status || p.Status != status || p.Type != kind {
 		t.Fatalf("status %d, %+v, %v; want %d %s", res.StatusCode, p, err, status, kind)
 	}

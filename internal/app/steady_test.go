@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"gateway/api"
+	"gateway/api/edge"
 	"gateway/internal/config"
 	"gateway/internal/gatewaytest"
 	"gateway/internal/sandbox"
@@ -51,9 +52,9 @@ func TestAnEndpointThatFailsIsLeftAlone(t *testing.T) {
 	if state := g.breakerState(t); state != "closed" {
 		t.Fatalf("the breaker is %s", state)
 	}
-	ask := func() *api.Problem {
+	ask := func() *edge.Problem {
 		_, err := g.client.Predict(t.Context(), api.PredictionRequest{Features: gatewaytest.Sample()})
-		var p *api.Problem
+		var p *edge.Problem
 		if err != nil && !errors.As(err, &p) {
 			t.Errorf("got %v", err)
 		}

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"gateway/api"
+	"gateway/api/edge"
 	"gateway/internal/gatewaytest"
 )
 
@@ -76,7 +76,7 @@ func TestTextThatNoDatabaseKeepsIsRefusedAlike(t *testing.T) {
 				if test.field != "" && !strings.Contains(string(body), `"field":`+string(quoted)) {
 					t.Errorf("%s: %s does not name %s", test.name, body, quoted)
 				}
-				var p api.Problem
+				var p edge.Problem
 				if test.status >= 400 && (json.Unmarshal(body, &p) != nil || p.Detail == "") {
 					t.Errorf("%s: %s has no detail", test.name, body)
 				}

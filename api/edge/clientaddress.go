@@ -1,4 +1,4 @@
-package api
+package edge
 
 import (
 	"net"
@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// clientAddress returns the IP address of the client that sent a request: the
-// peer of the connection or, where that peer is a trusted proxy, the rightmost
-// address of X-Forwarded-For that is not one. Addresses further left are the
-// client's own claim and are ignored.
+// clientAddress returns the IP address of the client that sent a request: the peer of
+// the connection or, if the peer is a trusted proxy, the rightmost address of
+// X-Forwarded-For that is not a trusted proxy. Addresses further left come from the
+// client and are ignored.
 func clientAddress(r *http.Request, trusted []netip.Prefix) string {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
@@ -44,8 +44,7 @@ func contains(prefixes []netip.Prefix, address netip.Addr) bool {
 	return false
 }
 
-// parseHop reads an element of X-Forwarded-For: an address, with a port where
-// the proxy adds one.
+// parseHop reads an element of X-Forwarded-For: an address, with or without a port.
 func parseHop(text string) (netip.Addr, bool) {
 	text = strings.TrimSpace(text)
 	if address, err := netip.ParseAddr(strings.Trim(text, "[]")); err == nil {

@@ -1,4 +1,4 @@
-package api
+package edge
 
 import (
 	"errors"
@@ -10,32 +10,36 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// invocationsPrefix begins the routes that speak SageMaker's wire form, errors
-// included: an AWS SDK finds its own exceptions there, not problems.
-const invocationsPrefix = "/endpoints/"
+// AWSRefusal is a Refusal that AWS SDKs get as a ValidationError. Message is that of
+// SageMaker's runtime and may repeat what the caller sent, so it is not logged.
+type AWSRefusal struct {
+	Refusal *Refusal
+	Message string
+}
 
-// awsError is an error in the envelope of SageMaker's runtime. The name of the
-// error is what SDKs look at; status and fields are those of the real service.
+func (e *AWSRefusal) Error() string { return e.Refusal.Error() }
+
+// Unwrap returns the Refusal.
+func (e *AWSRefusal) Unwrap() error { return e.Refusal }
+
+// awsError is the body of an error of SageMaker's runtime. SDKs choose their type of
+// error by Code.
 type awsError struct {
 	status          int
 	Code            string  `json:"__type"`
 	Message         string  `json:"message"`
-	Capital         string  `json:"Message"`                     // where the SDKs' typed errors look
+	Capital         string  `json:"Message"`                     // read by the SDKs' typed errors
 	OriginalStatus  *int    `json:"OriginalStatusCode,omitzero"` // of a ModelError
 	OriginalMessage *string `json:"OriginalMessage,omitzero"`
 }
 
-// awsErrorOf is the counterpart of problem.go for AWS. A row that the model
-// cannot take, or a model that fails, is a ModelError with the status that a
-// model container would have answered.
+// awsErrorOf returns what SageMaker's runtime would answer in place of a problem. A
+// row that the model refuses, and a model that fails, is a ModelError with the status
+// that a model container would have answered.
 func awsErrorOf(p *Problem, err error) *awsError {
-	var missing *noEndpoint
-	if errors.As(err, &missing) {
-		return &awsError{status: http.StatusBadRequest, Code: "ValidationError", Message: missing.message()}
-	}
-	var target *wrongTarget
-	if errors.As(err, &target) {
-		return &awsError{status: http.StatusBadRequest, Code: "ValidationError", Message: target.detail}
+	var refused *AWSRefusal
+	if errors.As(err, &refused) {
+		return &awsError{status: http.StatusBadRequest, Code: "ValidationError", Message: refused.Message}
 	}
 	switch p.Status {
 	case http.StatusUnauthorized:
@@ -64,8 +68,8 @@ func awsErrorOf(p *Problem, err error) *awsError {
 	return &awsError{status: http.StatusInternalServerError, Code: "InternalFailure", Message: "an internal error"}
 }
 
-// modelError words the container's answer as SageMaker does. A status of 0
-// means that it gave none in time.
+// modelError returns the error for the response of a model container, with the
+// message that SageMaker gives it. Status 0: the container did not answer in time.
 func modelError(original int, text string) *awsError {
 	text = escapeBytes(text)
 	side := "server"
@@ -91,10 +95,10 @@ func writeAWSError(w http.ResponseWriter, p *Problem, err error) {
 	case http.StatusMethodNotAllowed, http.StatusUnauthorized:
 		p.setHeaders(h, err)
 	}
-	// An endpoint's name may be text that is not UTF-8, the only way to fail.
+	// The name of an endpoint may be text that is not UTF-8.
 	body, err := json.Marshal(e, jsontext.AllowInvalidUTF8(true))
 	if err != nil {
 		body = []byte(`{"__type":"` + e.Code + `","message":"","Message":""}`)
 	}
-	write(w, e.status, "application/json", body)
+	Write(w, e.status, "application/json", body)
 }

@@ -1,4 +1,4 @@
-package api
+package edge
 
 import (
 	"fmt"
@@ -6,9 +6,9 @@ import (
 	"runtime/debug"
 )
 
-// recovered turns a panic into a problem and keeps its stack for the log. An
-// answer that has begun is broken off instead, so that no caller takes half of
-// one for the whole.
+// recovered answers a panic with a problem, and keeps the stack for the log. If part
+// of the response has been sent, the connection is closed, because the response is
+// incomplete.
 func recovered(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
@@ -19,8 +19,8 @@ func recovered(next http.Handler) http.Handler {
 			if cause == http.ErrAbortHandler {
 				panic(cause) // a handler aborted the response; net/http closes the connection
 			}
-			eventOf(r.Context()).stack = debug.Stack()
-			fail(w, r, fmt.Errorf("panic: %v", cause))
+			Of(r.Context()).stack = debug.Stack()
+			Fail(w, r, fmt.Errorf("panic: %v", cause))
 		}()
 		next.ServeHTTP(w, r)
 	})

@@ -11,8 +11,8 @@ import (
 )
 
 // testSpool is a spool alone, with so much room for its file.
-func testSpool(dir string, memoryMax int, fileMax int64) *spool {
-	return newSpool(dir, memoryMax, newSpoolRoom(2*fileMax, nil), "caller", time.Minute)
+func testSpool(dir string, memoryMax int, fileMax int64) *spillBuffer {
+	return newSpillBuffer(dir, memoryMax, newSpillBudget(2*fileMax, nil), "caller", time.Minute)
 }
 
 func TestSpoolGivesBackWhatWasWritten(t *testing.T) {
@@ -42,8 +42,8 @@ func TestSpoolGivesBackWhatWasWritten(t *testing.T) {
 				t.Fatal(err)
 			}
 			sent.Write(p)
-			if len(s.memory) > s.memoryMax || cap(s.memory) > 4*s.memoryMax {
-				t.Fatalf("%d bytes in memory, room for %d, where %d are allowed", len(s.memory), cap(s.memory), s.memoryMax)
+			if len(s.memory) > s.maxMemory || cap(s.memory) > 4*s.maxMemory {
+				t.Fatalf("%d bytes in memory, room for %d, where %d are allowed", len(s.memory), cap(s.memory), s.maxMemory)
 			}
 			for random.IntN(3) == 0 && !s.drained() {
 				read()
@@ -136,7 +136,7 @@ func TestASpoolWithoutADirectoryFails(t *testing.T) {
 }
 
 // fillSpool writes to a spool until it has no more room, and returns how much it took.
-func fillSpool(t *testing.T, s *spool) (taken int) {
+func fillSpool(t *testing.T, s *spillBuffer) (taken int) {
 	t.Helper()
 	for {
 		n, err := s.Write(make([]byte, 100))
@@ -151,9 +151,9 @@ func fillSpool(t *testing.T, s *spool) (taken int) {
 }
 
 func TestSpoolsShareTheirRoom(t *testing.T) {
-	room := newSpoolRoom(10_000, nil)
-	spoolOf := func(caller string) *spool {
-		s := newSpool(t.TempDir(), 100, room, caller, time.Millisecond)
+	room := newSpillBudget(10_000, nil)
+	spoolOf := func(caller string) *spillBuffer {
+		s := newSpillBuffer(t.TempDir(), 100, room, caller, time.Millisecond)
 		t.Cleanup(func() { _ = s.Close() })
 		return s
 	}
@@ -168,7 +168,7 @@ func TestSpoolsShareTheirRoom(t *testing.T) {
 	if n := fillSpool(t, other); n != 100 {
 		t.Errorf("a third has %d bytes, and only memory is left", n)
 	}
-	other.patience = time.Minute
+	other.maxWait = time.Minute
 	wrote := make(chan error)
 	go func() {
 		_, err := other.Write(make([]byte, 100))
@@ -184,8 +184,8 @@ func TestSpoolsShareTheirRoom(t *testing.T) {
 
 func TestASpoolLeavesTheDiskWhatItMust(t *testing.T) {
 	spare := int64(1050)
-	room := newSpoolRoom(1<<20, func() int64 { return spare })
-	s := newSpool(t.TempDir(), 100, room, "a", time.Millisecond)
+	room := newSpillBudget(1<<20, func() int64 { return spare })
+	s := newSpillBuffer(t.TempDir(), 100, room, "a", time.Millisecond)
 	defer s.Close()
 	for n := range 11 {
 		if _, err := s.Write(make([]byte, 100)); err != nil {
@@ -210,8 +210,8 @@ func TestASpoolLeavesTheDiskWhatItMust(t *testing.T) {
 }
 
 func TestAClosedSpoolGivesItsRoomBack(t *testing.T) {
-	room := newSpoolRoom(10_000, nil)
-	s := newSpool(t.TempDir(), 100, room, "a", time.Millisecond)
+	room := newSpillBudget(10_000, nil)
+	s := newSpillBuffer(t.TempDir(), 100, room, "a", time.Millisecond)
 	fillSpool(t, s)
 	if err := s.Close(); err != nil || room.budget.Held() != 0 {
 		t.Errorf("%v; %d bytes are still held", err, room.budget.Held())

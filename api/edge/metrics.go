@@ -1,4 +1,4 @@
-package api
+package edge
 
 import (
 	"maps"
@@ -18,30 +18,30 @@ type metrics struct {
 
 	keys     *prometheus.CounterVec
 	mu       sync.Mutex
-	keyNames map[string]bool // that have a label of their own
+	keyNames map[string]bool // names of keys that are labels
 
-	// counted is what the two vectors have, so that a request need not hash
-	// its labels. It is replaced, never changed.
-	counted atomic.Pointer[map[answerKind]answerCount]
+	// counted holds the counters of the two vectors, so that a request does not hash
+	// its labels. The map is replaced, never changed.
+	counted atomic.Pointer[map[responseKind]responseCount]
 }
 
-// answerKind is what the labels of an answer are made of: a closed set.
-type answerKind struct {
+// responseKind determines the labels of a response. All its values are from closed sets.
+type responseKind struct {
 	route, method string
 	status        int
 }
 
-type answerCount struct {
+type responseCount struct {
 	requests prometheus.Counter
 	seconds  prometheus.Observer
 }
 
-// maxKeyNames bounds the names of keys that are labels. Names come and go with
-// the secret, and series stay.
+// maxKeyNames bounds the names of keys that are labels: names change with the secret,
+// and a series stays as long as the process.
 const maxKeyNames = 200
 
-// newMetrics registers the metrics of all listeners. Labels come from closed
-// sets: route patterns, known methods, statuses.
+// newMetrics registers the metrics of all listeners. Labels are from closed sets: route
+// patterns, known methods, statuses.
 func newMetrics(reg prometheus.Registerer) *metrics {
 	m := &metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -59,7 +59,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}),
 	}
 	m.keyNames = make(map[string]bool)
-	m.counted.Store(&map[answerKind]answerCount{})
+	m.counted.Store(&map[responseKind]responseCount{})
 	m.keys = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "gateway_api_key_requests_total",
 		Help: "Requests of apps, by the name of their key and by status; \"other\" are names beyond the first 200.",
@@ -68,21 +68,19 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	return m
 }
 
-// begin shows the routes that alerts are about from 0 on, so that their first
-// failure is an increase.
-func (m *metrics) begin() {
-	for route, success := range map[string]int{
-		"/predict": http.StatusOK, "/predict/batch": http.StatusOK, invocationsPrefix + "{name}/invocations": http.StatusOK,
-		"/outcomes": http.StatusAccepted,
-	} {
+// CountFromZero adds the counts of some POST routes with value 0, given the status of
+// success of each. Otherwise the first failure of a route would not be an increase, and
+// no alert would notice it.
+func (e *Edge) CountFromZero(successes map[string]int) {
+	for route, success := range successes {
 		for _, status := range []int{success, http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout} {
-			m.add(answerKind{route, http.MethodPost, status})
+			e.metrics.add(responseKind{route, http.MethodPost, status})
 		}
 	}
 }
 
 func (m *metrics) count(route, method string, status int, took time.Duration) {
-	kind := answerKind{route, method, status}
+	kind := responseKind{route, method, status}
 	c, known := (*m.counted.Load())[kind]
 	if !known {
 		c = m.add(kind)
@@ -91,11 +89,11 @@ func (m *metrics) count(route, method string, status int, took time.Duration) {
 	c.seconds.Observe(took.Seconds())
 }
 
-func (m *metrics) add(kind answerKind) answerCount {
+func (m *metrics) add(kind responseKind) responseCount {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	code := strconv.Itoa(kind.status)
-	c := answerCount{m.requests.WithLabelValues(kind.route, kind.method, code),
+	c := responseCount{m.requests.WithLabelValues(kind.route, kind.method, code),
 		m.seconds.WithLabelValues(kind.route, kind.method, code[:1]+"xx")}
 	counted := maps.Clone(*m.counted.Load())
 	counted[kind] = c

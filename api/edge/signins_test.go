@@ -1,7 +1,9 @@
-package api_test
+package edge_test
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -13,10 +15,16 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/go-chi/chi/v5"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"gateway/api"
+	"gateway/api/edge"
+	"gateway/internal/audit/audittest"
 )
+
+const token = "an-operators-token"
+
+var errTest = errors.New("a fault of a test")
 
 func TestFailedSignInsAreInTheAuditLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -60,13 +68,13 @@ func TestFailedSignInsAreInTheAuditLog(t *testing.T) {
 		if got := len(h.acts()); got != 5 {
 			t.Errorf("got %d entries after an hour, want 5", got)
 		}
-		h.log.doubtClock(errTest)
+		h.log.DoubtClock(errTest)
 		time.Sleep(91 * 24 * time.Hour)
 		synctest.Wait()
 		if got := h.acts(); len(got) != 5 {
 			t.Errorf("got %d entries after 91 days of a clock in doubt, want 5", len(got))
 		}
-		h.log.doubtClock(nil)
+		h.log.DoubtClock(nil)
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		if got := h.acts(); len(got) != 0 {
@@ -81,7 +89,7 @@ func TestFailedSignInsSurviveAnOutageOfTheDatabase(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() { defer close(done); h.signIns.Run(ctx) }()
-		h.log.fail(errTest)
+		h.log.Fail(errTest)
 		for range 2 {
 			h.get("/admin/status", "203.0.113.9:4000", "Bearer guess")
 		}
@@ -89,7 +97,7 @@ func TestFailedSignInsSurviveAnOutageOfTheDatabase(t *testing.T) {
 		synctest.Wait()
 		time.Sleep(2 * time.Hour) // the window of the entry is over
 		h.get("/admin/status", "203.0.113.9:4000", "Bearer guess")
-		h.log.fail(nil)
+		h.log.Fail(nil)
 		stop()
 		<-done // the last counts are written at the end
 		h.want(
@@ -170,7 +178,7 @@ func TestAddressOfTheClient(t *testing.T) {
 		"an empty element ends the way back as well": {"10.0.0.1:80", []string{"203.0.113.7,"}, trusted, "10.0.0.1"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			signIns := api.NewSignIns(&actLog{}, test.trusted, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+			signIns := edge.NewSignIns(&audittest.Log{}, test.trusted, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 			r := httptest.NewRequest("GET", "/", nil)
 			r.RemoteAddr = test.peer
 			for _, value := range test.forwarded {
@@ -185,19 +193,28 @@ func TestAddressOfTheClient(t *testing.T) {
 
 // signInHarness is a handler whose requests come from any address.
 type signInHarness struct {
-	*bundle
 	t       *testing.T
-	log     *actLog
-	signIns *api.SignIns
+	log     *audittest.Log
+	logs    bytes.Buffer
+	signIns *edge.SignIns
+	handler http.Handler
 }
 
 func newSignInHarness(t *testing.T) *signInHarness {
 	t.Helper()
-	h := &signInHarness{t: t}
-	h.bundle = setupHandler(t, func(b *bundle, _ *api.Options, _ *parts) {
-		b.deps.APIKeys = func() []api.Token { return []api.Token{{Name: "web", Value: "web-key"}} }
+	h := &signInHarness{t: t, log: &audittest.Log{}}
+	reg, log := prometheus.NewRegistry(), slog.New(slog.NewTextHandler(&h.logs, nil))
+	h.signIns = edge.NewSignIns(h.log, nil, log, reg)
+	list := func(name, value string) func() []edge.Token {
+		return func() []edge.Token { return []edge.Token{{Name: name, Value: value}} }
+	}
+	e := edge.New(edge.Deps{SignIns: h.signIns, Tokens: list("ops", token), APIKeys: list("web", "web-key"), Registry: reg, Log: log}, edge.Options{})
+	fine := edge.Handler(func(w http.ResponseWriter, _ *http.Request) error { return edge.WriteJSON(w, http.StatusOK, nil) })
+	h.handler = e.Handler(func(r chi.Router) {
+		r.With(e.RequireToken).Method("GET", "/admin/status", fine)
+		r.With(e.RequireToken).Method("GET", "/admin/models", fine)
+		r.With(e.RequireKey).Method("POST", "/predict", fine)
 	})
-	h.log, h.signIns = h.bundle.acts, h.bundle.deps.SignIns
 	return h
 }
 

@@ -1,4 +1,4 @@
-package api
+package edge
 
 import (
 	"context"
@@ -14,7 +14,6 @@ import (
 	"gateway/internal/failure"
 	"gateway/internal/outage"
 
-	"github.com/go-chi/chi/v5"
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
 )
@@ -34,8 +33,10 @@ const (
 	// An address may send maxFailures wrong tokens at once, and failuresPerSecond
 	// after that, before the answer is 429.
 	maxFailures, failuresPerSecond = 60, 1
-	// maxLimiters bounds the addresses whose rates are known at one time.
+	// maxLimiters bounds the addresses whose rates are held at one time.
 	maxLimiters = 4096
+	// auditTimeout bounds one call of the audit log.
+	auditTimeout = 10 * time.Second
 )
 
 // Credentials that a sign-in can fail with.
@@ -91,6 +92,13 @@ func NewSignIns(acts audit.Log, trusted []netip.Prefix, log *slog.Logger, reg pr
 	return s
 }
 
+// LimitFailures sets how many wrong tokens an address may send at once, and how many a
+// second after that. It must be called before the first request; the defaults are 60
+// and 1.
+func (s *SignIns) LimitFailures(atOnce int, perSecond float64) {
+	s.atOnce, s.perSecond = atOnce, rate.Limit(perSecond)
+}
+
 func (s *SignIns) newLimiter() *rate.Limiter { return rate.NewLimiter(s.perSecond, s.atOnce) }
 
 // Address returns the IP address of the client that sent a request.
@@ -100,7 +108,7 @@ func (s *SignIns) Address(r *http.Request) string { return clientAddress(r, s.tr
 // address is to wait before its next try, zero while it is within its rate.
 func (s *SignIns) fail(r *http.Request, credential string) (wait time.Duration) {
 	s.total.WithLabelValues(credential).Inc()
-	e := eventOf(r.Context())
+	q := Of(r.Context())
 	key := signInKey{s.Address(r), knownMethod(r.Method) + " " + requestedRoute(r), credential}
 	now := time.Now()
 	s.mu.Lock()
@@ -109,26 +117,18 @@ func (s *SignIns) fail(r *http.Request, credential string) (wait time.Duration) 
 		s.began = now
 		s.startWindow()
 	}
-	entry, isNew := s.entry(key, e.id, now)
+	entry, isNew := s.entry(key, q.ID, now)
 	entry.act.Count++
 	entry.act.Detail = fmt.Sprintf("wrong %s; the last at %s", credential, now.UTC().Format(time.RFC3339))
 	if isNew {
 		s.log.Warn("a sign-in failed; more from this address and route are counted in the audit log",
-			"credential", credential, "address", entry.act.Address, "action", entry.act.Action, "request_id", e.id)
+			"credential", credential, "address", entry.act.Address, "action", entry.act.Action, "request_id", q.ID)
 	}
 	select {
 	case s.grown <- struct{}{}:
 	default:
 	}
 	return s.limit(key.address, now)
-}
-
-// requestedRoute returns the pattern of the route that a request is for. Where
-// credentials are checked, the router has not come to it yet.
-func requestedRoute(r *http.Request) string {
-	route := chi.NewRouteContext()
-	chi.RouteContext(r.Context()).Routes.Match(route, r.Method, r.URL.Path)
-	return patternOf(route)
 }
 
 // startWindow forgets the entries of the last window that are written. It is
@@ -197,13 +197,13 @@ func (s *SignIns) forgetIdle(now time.Time) {
 // refuse answers a request with a wrong operator token: 403, or 429 where its
 // address has sent too many. A valid token is never refused, so that an
 // attacker cannot lock operators out who share its address.
-func (s *SignIns) refuse(r *http.Request) *refusal {
+func (s *SignIns) refuse(r *http.Request) *Refusal {
 	wait := s.fail(r, operatorToken)
 	if wait == 0 {
-		return refuse(forbidden, "this token is not among the valid ones")
+		return Refuse(Forbidden, "this token is not among the valid ones")
 	}
-	return &refusal{reason: tooManyRequests, retryAfter: time.Duration(math.Ceil(wait.Seconds())) * time.Second,
-		detail: "this address has sent too many wrong tokens"}
+	return &Refusal{Reason: TooManyRequests, RetryAfter: time.Duration(math.Ceil(wait.Seconds())) * time.Second,
+		Detail: "this address has sent too many wrong tokens"}
 }
 
 // Run writes the entries of the audit log until ctx ends, and once more then.
@@ -237,7 +237,7 @@ func (s *SignIns) Run(ctx context.Context) {
 }
 
 func (s *SignIns) removeOld(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, auditTimeout)
 	defer cancel()
 	now := time.Now()
 	err := s.acts.CheckClock(ctx, now)
@@ -252,7 +252,7 @@ func (s *SignIns) removeOld(ctx context.Context) {
 // flush writes the entries whose counts have grown. What cannot be written
 // stays for the next time.
 func (s *SignIns) flush(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, auditTimeout)
 	defer cancel()
 	for entry, act := range s.unwritten() {
 		if err := s.acts.CountAct(ctx, act); err != nil {
