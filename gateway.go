@@ -13,7 +13,8 @@
 //	internal/app         a whole gateway: wiring, start and stop, the recipe of each platform
 //	internal/config      the settings: read, checked, listed
 //	internal/logging     the log, written in the background
-//	api                  HTTP: routes, wire types, problems
+//	api                  HTTP: routes, handlers, wire types
+//	api/edge             what every request meets: credentials, limits, log, metrics, errors
 //	api/client           the typed client
 //	internal/predict     predictions and outcomes: the Service and its ports
 //	internal/schema      the feature schema: validation, encoding, readers of CSV and JSON
@@ -57,8 +58,9 @@
 //
 //	cmd/gateway ──► app, config, logging, client, aws, sandbox, export, modelswap, …
 //	app         ──► config, and everything below but client, sandbox and logging
-//	client      ──► api, audit, modelswap, predict
-//	api         ──► admission, audit, modelswap, idempotency, predict, schema, callctx, failure
+//	client      ──► api, edge, audit, modelswap, predict
+//	api         ──► edge, admission, audit, modelswap, idempotency, predict, schema, failure
+//	edge        ──► admission, audit, callctx, failure
 //	config      ──► aws, store, outbox, modelswap, learn, secrets, schema
 //	httpserver  ──► http1, admission
 //	local       ──► datadir, modelswap, export, learn, secrets, predict, schema, failure
@@ -85,12 +87,12 @@
 //
 // # One request
 //
-// http1 or, if it is not plain, net/http reads it. api gives it an id, bounds it
-// and decodes it strictly against the schema. predict.Service lays it over the
-// stored customer, names every fault at once, and encodes it as a schema.Vector.
-// The Scorer answers with a score and the name of the model that made it. The
-// Ledger has the prediction before the caller does: on local disk, from where the
-// outbox drains it to the database. api encodes the answer and logs one line.
+// http1 or, if it is not plain, net/http reads it. edge gives it an id, checks its
+// key and limits it. api decodes it strictly against the schema. predict.Service lays
+// it over the stored customer, names every fault at once, and encodes it as a
+// schema.Vector. The Scorer answers with a score and the name of the model that made
+// it. The Ledger has the prediction before the caller does: on local disk, from where
+// the outbox drains it to the database. api encodes the answer, and edge logs one line.
 //
 // # One renewal
 //

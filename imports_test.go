@@ -23,14 +23,15 @@ const module = "gateway"
 var mayImport = map[string][]string{
 	".": {}, // the overview and openapi.yaml
 
-	"cmd/gateway": {"internal/app", "internal/config", "internal/logging", "api", "api/client", "internal/aws", "internal/sandbox", "internal/datadir",
+	"cmd/gateway": {"internal/app", "internal/config", "internal/logging", "api", "api/client", "api/edge", "internal/aws", "internal/sandbox", "internal/datadir",
 		"internal/modelswap", "internal/idempotency", "internal/export", "internal/predict", "internal/schema", "internal/failure"},
-	"internal/app": {".", "internal/config", "api", "internal/httpserver", "internal/aws", "internal/local", "internal/store", "internal/outbox", "internal/datadir", "internal/demo",
+	"internal/app": {".", "internal/config", "api", "api/edge", "internal/httpserver", "internal/aws", "internal/local", "internal/store", "internal/outbox", "internal/datadir", "internal/demo",
 		"internal/admission", "internal/scoring", "internal/modelswap", "internal/idempotency", "internal/secrets", "internal/tracing", "internal/predict", "internal/schema", "internal/outage", "internal/failure"},
 	"internal/config":  {"internal/aws", "internal/store", "internal/outbox", "internal/modelswap", "internal/learn", "internal/secrets", "internal/schema"},
 	"internal/logging": {},
-	"api/client":       {"api", "internal/audit", "internal/modelswap", "internal/predict"},
-	"api":              {"internal/admission", "internal/audit", "internal/modelswap", "internal/idempotency", "internal/predict", "internal/schema", "internal/callctx", "internal/outage", "internal/failure"},
+	"api/client":       {"api", "api/edge", "internal/audit", "internal/modelswap", "internal/predict"},
+	"api":              {"api/edge", "internal/admission", "internal/audit", "internal/modelswap", "internal/idempotency", "internal/predict", "internal/schema", "internal/outage", "internal/failure"},
+	"api/edge":         {"internal/admission", "internal/audit", "internal/callctx", "internal/outage", "internal/failure"}, // nothing of predictions or renewals
 
 	"internal/aws":       {"internal/aws/wire", "internal/modelswap", "internal/export", "internal/learn", "internal/secrets", "internal/predict", "internal/schema", "internal/callctx", "internal/budget", "internal/outage", "internal/failure"},
 	"internal/audit":     {},
@@ -70,6 +71,7 @@ var mayImport = map[string][]string{
 
 	// Conformance suites, fakes and stand-ins, for tests alone.
 	"internal/sandbox":                 {"internal/learn"},
+	"internal/audit/audittest":         {"internal/audit", "internal/failure"},
 	"internal/contracttest":            {},
 	"internal/disktest":                {},
 	"internal/gatewaytest":             {"api", "internal/sandbox", "internal/pgtest", "internal/schema"},
@@ -84,7 +86,7 @@ var mayImport = map[string][]string{
 // mayUse says which packages may import each module of others, subpackages
 // included. One that is not here may be imported by tests only.
 var mayUse = map[string][]string{
-	"github.com/go-chi/chi/v5":  {"api", "cmd/loadtest"},
+	"github.com/go-chi/chi/v5":  {"api", "api/edge", "cmd/loadtest"},
 	"github.com/swaggest/swgui": {"api"},
 
 	"github.com/alecthomas/kong":           {"cmd/gateway"},
@@ -95,7 +97,7 @@ var mayUse = map[string][]string{
 
 	"github.com/aws/aws-sdk-go-v2": {"internal/aws", "internal/sandbox"},
 	"github.com/aws/smithy-go":     {"internal/aws"},
-	"golang.org/x/time":            {"api", "internal/gatewaytest"},
+	"golang.org/x/time":            {"api/edge", "internal/gatewaytest"},
 
 	"github.com/failsafe-go/failsafe-go": {"internal/admission", "internal/audit", "internal/scoring"},
 
@@ -107,8 +109,8 @@ var mayUse = map[string][]string{
 	"github.com/google/uuid":              {"internal/failure", "internal/sandbox"},
 	"github.com/robfig/cron":              {"internal/modelswap"},
 	"golang.org/x/sync":                   {"api", "internal/local", "internal/store", "internal/modelswap"},
-	"github.com/go-json-experiment/json":  {"cmd/gateway", "api", "api/client", "internal/aws", "internal/sandbox", "internal/contracttest", "internal/export", "internal/schema"},
-	"github.com/prometheus/client_golang": {"internal/app", "internal/httpserver", "api", "internal/outbox", "internal/modelswap", "internal/idempotency", "internal/admission", "internal/audit", "internal/scoring", "internal/secrets", "internal/tracing", "internal/predict"},
+	"github.com/go-json-experiment/json":  {"cmd/gateway", "api", "api/client", "api/edge", "internal/aws", "internal/sandbox", "internal/contracttest", "internal/export", "internal/schema"},
+	"github.com/prometheus/client_golang": {"internal/app", "internal/httpserver", "api", "api/edge", "internal/outbox", "internal/modelswap", "internal/idempotency", "internal/admission", "internal/audit", "internal/scoring", "internal/secrets", "internal/tracing", "internal/predict"},
 	"go.opentelemetry.io/otel":            {"internal/tracing"},
 	"go.opentelemetry.io/proto/otlp":      {"internal/tracing/tracetest"},
 	"google.golang.org/protobuf":          {"internal/tracing/tracetest"},

@@ -1,55 +1,47 @@
-// Package api is the gateway's HTTP interface, and only that. [New] makes the
-// handlers from the services below; [Client] calls them from the other side.
+// Package api is the gateway's HTTP interface, and only that. [New] makes the handlers
+// from the services below; package api/client calls them from the other side.
 //
-//	public, admin := api.New(api.Deps{Predict: service, Renewals: engine, …}, api.Options{})
+//	front := edge.New(edge.Deps{Log: log, Registry: registry, …}, edge.Options{})
+//	public, admin := api.New(api.Deps{Edge: front, Predict: service, Renewals: engine, …}, api.Options{})
 //	server := &http.Server{Handler: public, ReadHeaderTimeout: 10 * time.Second}
 //
-// All routes are in api.go. A handler decodes, calls one service, encodes, and
-// returns an error if it fails. It contains no rule of the domain and no status
-// code of an error. What an error looks like is decided in one place:
-//
-//   - problem.go turns every error into a [Problem] (RFC 9457). Its types are
-//     urn:gateway:problem: followed by malformed (400), unauthenticated (401),
-//     forbidden (403), not-found (404), method-not-allowed (405), slow-body
-//     (408), conflict, idempotency-key-reused and in-progress (409), too-large
-//     (413), unsupported-media-type (415), invalid (422), too-many-requests
-//     (429), internal (500), bad-model (502), unavailable (503) or deadline (504);
-//   - awserror.go does the same, below /endpoints/, for AWS SDKs.
+// All routes are in api.go. A handler decodes the request, calls one service, encodes
+// the result, and returns an error if it fails. It contains no rule of the domain and no
+// status code of an error. Package edge does what is the same for all routes: it gives a
+// request its id, its log line and its count in the metrics, checks credentials, limits
+// load, and turns errors into problems (RFC 9457). The types of problems are
+// urn:gateway:problem: followed by malformed (400), unauthenticated (401), forbidden
+// (403), not-found (404), method-not-allowed (405), not-acceptable (406), slow-body (408),
+// conflict, idempotency-key-reused and in-progress (409), too-large (413),
+// unsupported-media-type (415), invalid (422), too-many-requests (429), internal (500),
+// bad-model (502), unavailable (503) and deadline (504).
 //
 // # Bodies
 //
-// A JSON body is read whole, up to a bound, and strictly: what is not JSON
-// (names given twice and text after the value included) is malformed, and what
-// is JSON but wrong is invalid, with a violation for every fault. See json.go
-// and document.go.
+// A JSON body is read whole, up to a bound, and strictly. Text that is not JSON is
+// malformed; a name given twice and text after the value count as such. JSON that breaks
+// the schema or a rule is invalid, with a violation for every fault. See json.go and
+// document.go.
 //
-// CSV and NDJSON are streams in both directions; see stream.go. Their answer
-// is NDJSON, one line for each row of /predict/batch, and one for each bad row
-// and a last one with the counts of /admin/customers. Once it has begun the
-// status cannot change, so an early end is told twice: by a last line with an
-// error (and "end": true, or the counts), and by the trailer X-Stream-End,
-// which is "complete" only where everything was answered. A connection that
-// breaks off without the trailer is an answer that breaks off.
+// CSV and NDJSON are streams in both directions; see stream.go. The response is NDJSON:
+// for /predict/batch a line for each row, for /admin/customers a line for each bad row
+// and a last line with the counts. The status of a response cannot change once it has
+// begun. An early end is reported by a last line with an error, and by the trailer
+// X-Stream-End, which is "complete" only if everything was answered. A connection that is
+// closed without the trailer means an incomplete response.
 //
-// A renewal is followed by server-sent events (renewalevents.go), which are read
-// off its row, so that it does not matter which process works on it.
+// A renewal is followed by server-sent events (renewalevents.go). They are read from its
+// row in the database, so it does not matter which process works on the renewal.
 //
-// # Requests that are repeated
+// # Repeated requests
 //
-// POST /predict, /outcomes and /admin/retrain take an Idempotency-Key
-// (idempotency.go). An answer that follows from the request alone, 2xx, 400 and
-// 422, is kept before it is sent, and given to all who repeat the request; all
-// other requests may be tried again under the same key, and what they make
-// bears the same id as before.
+// POST /predict, /outcomes and /admin/retrain take an Idempotency-Key (idempotency.go).
+// A response that follows from the request alone (2xx, 400 and 422) is stored before it
+// is sent, and a repetition of the request gets it again. All other requests may be
+// repeated under the same key, and what they create gets the same id as before.
 //
-// # What surrounds a request
+// # Deadlines
 //
-// Each request has an id, one event in the log and one count in the metrics
-// (event.go). Neither holds a feature value, a path, a query or a token.
-// Answers to health probes are logged at debug level only; what they find
-// is logged when it changes. Panics become problems; beyond a number of
-// requests at once the rest is refused.
-//
-// The package sets deadlines of its own on streams only. For the others the
-// server's timeouts apply, so a server must have them.
+// The package sets deadlines of the connection on streams only. All other requests have
+// the timeouts of the server, so a server must set them.
 package api
