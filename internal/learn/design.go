@@ -24,7 +24,8 @@ type design struct {
 	value []float64 // z of an entry
 
 	label  []float64 // 0 or 1
-	weight []float64 // of each row; they sum to 1
+	weight []float64 // of each row, divided by total; they sum to 1
+	total  float64   // what the weights summed to before
 }
 
 const (
@@ -96,16 +97,15 @@ func (d *design) fill(data *Table, perRow float64) {
 
 func (d *design) weigh(positiveWeight float64) {
 	d.weight = make([]float64, len(d.label))
-	total := 0.0
 	for i, y := range d.label {
 		d.weight[i] = 1
 		if y == 1 {
 			d.weight[i] = positiveWeight
 		}
-		total += d.weight[i]
+		d.total += d.weight[i]
 	}
 	for i := range d.weight {
-		d.weight[i] /= total
+		d.weight[i] /= d.total
 	}
 }
 
@@ -131,6 +131,7 @@ type summary struct {
 	deviation float64 // standard deviation, of the population
 	largest   float64 // largest magnitude
 	zeros     float64 // share of values that are 0
+	indicator bool    // all values are 0 or 1
 }
 
 // summarise describes each column of data.
@@ -143,11 +144,15 @@ func summarise(data *Table) []summary {
 // summariseColumn describes values in two passes, after dividing them by the
 // largest, so that neither sums nor squares can overflow.
 func summariseColumn(values []float64) summary {
-	var s summary
+	s := summary{indicator: true}
 	for _, x := range values {
 		s.largest = max(s.largest, math.Abs(x))
-		if x == 0 {
+		switch x {
+		case 0:
 			s.zeros++
+		case 1:
+		default:
+			s.indicator = false
 		}
 	}
 	n := float64(len(values))

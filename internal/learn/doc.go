@@ -26,7 +26,7 @@
 // LinearLearner is logistic regression, solved exactly by Newton's method, in
 // logistic.go and newton.go. In effect, with their defaults:
 //
-//	wd=1e-4 l1=0                     penalties; linearSettings has the formula
+//	wd=auto l1=0                     penalties; linearSettings has the formula
 //	positive_example_weight_mult=1   or balanced
 //	use_bias=true normalize_data=true
 //	epochs=100                       most Newton iterations; about 7 are needed

@@ -30,9 +30,9 @@ func Example() {
 	}
 	fmt.Println("ignored:", model.Ignored())
 	// Output:
-	// P(yes) = 0.52
+	// P(yes) = 0.55
 	// age: +0.32
-	// student: -0.25
+	// student: -0.12
 	// ignored: [mini_batch_size]
 }
 

@@ -40,18 +40,22 @@ func trainLinear(ctx context.Context, data *Table, s linearSettings, progress fu
 	}
 	summaries := summarise(data)
 	d := newDesign(data, summaries, s.bias, positiveWeight)
+	wd := s.wd
+	if wd == autoPenalty {
+		wd = 1 / d.total
+	}
 	l1, l2 := make([]float64, d.width()), make([]float64, d.width())
 	beta := make([]float64, d.width())
 	for k, j := range d.column {
 		switch {
 		case j < 0: // the intercept: free, and started at the base rate
 			beta[k] = logit(weightedRate(d))
-		case s.normalize:
-			l1[k], l2[k] = s.l1, s.wd
+		case s.normalize && !summaries[j].indicator:
+			l1[k], l2[k] = s.l1, wd
 		default:
 			// The same penalty on the coefficient of the raw column, which is
 			// beta / scale.
-			l1[k], l2[k] = s.l1/d.scale[k], s.wd/d.scale[k]/d.scale[k]
+			l1[k], l2[k] = s.l1/d.scale[k], wd/d.scale[k]/d.scale[k]
 		}
 	}
 	if err := minimise(ctx, newLogisticLoss(d, l1, l2), beta, s.epochs, progress); err != nil {

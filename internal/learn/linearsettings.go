@@ -8,17 +8,21 @@ import (
 )
 
 // linearSettings are the hyperparameters of linear-learner that are in effect.
-// The model minimises, over coefficients β of the columns divided by their
-// standard deviations and a free intercept,
+// The model minimises, over coefficients β and a free intercept,
 //
 //	Σᵢ wᵢ·logloss(i) / Σᵢ wᵢ  +  wd/2·Σⱼ βⱼ²  +  l1·Σⱼ |βⱼ|
 //
 // where wᵢ is positive_example_weight_mult for positive rows and 1 for others.
-// In scikit-learn's terms wd is 1 / (C·Σᵢ wᵢ) on columns put through
-// StandardScaler. With normalize_data=false, β are the coefficients of the raw
-// columns instead.
+// β multiply the columns divided by their standard deviations, but for columns
+// of 0 and 1 the columns as they are: dividing would lift the penalty off a rare
+// category, of which the data knows least. With normalize_data=false they
+// multiply all columns as they are.
+//
+// In scikit-learn's terms wd is 1 / (C·Σᵢ wᵢ) on numbers put through
+// StandardScaler beside one-hot columns. Without wd it is C=1: the fewer the
+// rows, the larger the penalty.
 type linearSettings struct {
-	wd             float64 // wd: L2 penalty
+	wd             float64 // wd: L2 penalty; negative is auto, 1 / Σᵢ wᵢ
 	l1             float64 // l1: L1 penalty; above 0 some coefficients become exactly 0
 	positiveWeight float64 // positive_example_weight_mult
 	balanced       bool    // positive_example_weight_mult=balanced: classes weigh the same
@@ -28,9 +32,12 @@ type linearSettings struct {
 	width          int     // feature_dim: number of columns; 0 is auto
 }
 
+// autoPenalty is a wd of auto.
+const autoPenalty = -1
+
 func defaultLinearSettings() linearSettings {
 	return linearSettings{
-		wd:             1e-4,
+		wd:             autoPenalty,
 		positiveWeight: 1,
 		bias:           true,
 		normalize:      true,
@@ -42,7 +49,7 @@ func linearParameters() []parameter[linearSettings] {
 	type s = linearSettings
 	return slices.Concat(
 		[]parameter[s]{
-			orAuto(number(func(s *s) *float64 { return &s.wd }, "wd")),
+			{names: []string{"wd"}, parse: parsePenalty},
 			orAuto(number(func(s *s) *float64 { return &s.l1 }, "l1")),
 			{names: []string{"positive_example_weight_mult"}, parse: parsePositiveWeight},
 			truth(func(s *s) *bool { return &s.bias }, "use_bias"),
@@ -61,6 +68,21 @@ func linearParameters() []parameter[linearSettings] {
 		ignoredWords[s]("balance_multiclass_weights", "binary_classifier_model_selection_criteria",
 			"init_method", "normalize_label", "optimizer", "unbias_data", "unbias_label", "use_lr_scheduler"),
 	)
+}
+
+func parsePenalty(s *linearSettings, value string) error {
+	if value == "auto" {
+		return nil
+	}
+	x, err := strconv.ParseFloat(value, 64)
+	switch {
+	case err != nil || !finite(x):
+		return errors.New(`want a number or "auto"`)
+	case x < 0:
+		return errors.New("must be at least 0")
+	}
+	s.wd = x
+	return nil
 }
 
 func parsePositiveWeight(s *linearSettings, value string) error {
@@ -92,7 +114,6 @@ func (s linearSettings) check(width int) error {
 	}
 	inf := math.Inf(1)
 	return checkLimits(
-		limit{name: "wd", value: s.wd, most: inf},
 		limit{name: "l1", value: s.l1, most: inf},
 		limit{name: "positive_example_weight_mult", value: s.positiveWeight, most: inf, above: true},
 		limit{name: "epochs", value: float64(s.epochs), least: 1, most: inf},
