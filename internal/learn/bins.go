@@ -14,10 +14,11 @@ import (
 // and not one per indicator (the exclusive feature bundling of Ke et al.,
 // LightGBM, NIPS 2017, without its tolerance for conflicts).
 type binned struct {
-	rows   int
-	groups []group
-	bin    []uint16 // row-major, rows × len(groups)
-	cells  int      // length of a histogram: bins of all groups, with padding
+	rows    int
+	columns int // of the data
+	groups  []group
+	bin     []uint16 // row-major, rows × len(groups)
+	cells   int      // length of a histogram: bins of all groups, with padding
 }
 
 // group is one or more columns that share a number per row.
@@ -47,7 +48,7 @@ func newBinned(data *Table, most int) *binned {
 	columns := make([]column, len(data.columns))
 	data.eachColumn(func(j int, values []float64) { columns[j] = cutColumn(values, most) })
 
-	b := &binned{rows: data.Rows()}
+	b := &binned{rows: data.Rows(), columns: len(columns)}
 	var bundles []*bundle
 	for j, c := range columns {
 		switch len(c.cuts) {

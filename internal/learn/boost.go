@@ -12,34 +12,62 @@ import (
 type booster struct {
 	settings boostSettings
 	labels   []float64
+	held     []bool    // rows that are not learned from and only get margins; nil for none
 	against  []float64 // odds against each row so far, e^−margin
 	grower   *grower
+	forest   *forest
+}
+
+// newBooster returns a booster that has grown no tree yet.
+func newBooster(data *binned, labels []float64, held []bool, s boostSettings) *booster {
+	b := &booster{
+		settings: s,
+		labels:   labels,
+		held:     held,
+		against:  make([]float64, len(labels)),
+		grower:   newGrower(data, s),
+		forest:   &forest{base: s.base(learnedFrom(labels, held))},
+	}
+	for i := range b.against {
+		b.against[i] = math.Exp(-b.forest.base)
+	}
+	return b
 }
 
 // trainForest fits boosted trees to data. Only ctx can make it fail.
-func trainForest(ctx context.Context, data *Table, s boostSettings, progress func(done, total int)) (*forest, error) {
-	f := &forest{base: s.base(data.labels)}
-	b := &booster{
-		settings: s,
-		labels:   data.labels,
-		against:  make([]float64, data.Rows()),
-		grower:   newGrower(newBinned(data, s.bins), s, len(data.columns)),
-	}
-	for i := range b.against {
-		b.against[i] = math.Exp(-f.base)
-	}
+func trainForest(ctx context.Context, data *binned, labels []float64, s boostSettings, progress func(done, total int)) (*forest, error) {
+	b := newBooster(data, labels, nil, s)
 	for round := range s.rounds {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		b.differentiate()
-		b.sample(uint64(round))
-		f.add(b.grower.grow(b.update))
+		b.addTree(round)
 		if progress != nil {
 			progress(round+1, s.rounds)
 		}
 	}
-	return f, nil
+	return b.forest, nil
+}
+
+// addTree grows the tree of one round.
+func (b *booster) addTree(round int) {
+	b.differentiate()
+	b.sample(uint64(round))
+	b.forest.add(b.grower.grow(b.update))
+}
+
+// learnedFrom returns the labels of the rows that are not held.
+func learnedFrom(labels []float64, held []bool) []float64 {
+	if held == nil {
+		return labels
+	}
+	var out []float64
+	for i, y := range labels {
+		if !held[i] {
+			out = append(out, y)
+		}
+	}
+	return out
 }
 
 // base returns the log-odds to start from: those of base_score, or of the
@@ -59,6 +87,10 @@ func (b *booster) differentiate() {
 	parallel(shards, func(k int) {
 		begin, end := shard(k, len(b.labels))
 		for i := begin; i < end; i++ {
+			if b.held != nil && b.held[i] {
+				b.grower.derivatives[i] = sums{}
+				continue
+			}
 			y, p, w := b.labels[i], 1/(1+b.against[i]), 1.0
 			if y == 1 {
 				w = b.settings.positiveWeight

@@ -296,7 +296,7 @@ func TestBoostingWithoutAColumnToSplit(t *testing.T) {
 func TestSampleIsAFairShareAndDiffersByRound(t *testing.T) {
 	const rows, columns = 2000, 40
 	settings := boostSettings{subsample: 0.3, columnSample: 0.6, seed: 9}
-	b := &booster{settings: settings, grower: newGrower(&binned{rows: rows}, settings, columns)}
+	b := &booster{settings: settings, grower: newGrower(&binned{rows: rows, columns: columns}, settings)}
 	draw := func(round uint64) (rows []int, columns []bool) {
 		for i := range b.grower.derivatives {
 			b.grower.derivatives[i] = sums{1, 1}

@@ -23,12 +23,12 @@ type openNode struct {
 	best       split     // the best of all; gain 0 if there is none
 }
 
-func newGrower(b *binned, s boostSettings, columns int) *grower {
+func newGrower(b *binned, s boostSettings) *grower {
 	return &grower{
 		settings:    s,
 		data:        b,
 		derivatives: make([]sums, b.rows),
-		sampled:     make([]bool, columns),
+		sampled:     make([]bool, b.columns),
 		rows:        make([]int32, b.rows),
 		scratch:     make([]int32, b.rows),
 	}

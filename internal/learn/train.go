@@ -64,7 +64,7 @@ func train(ctx context.Context, columns []string, take func() (*Table, error), o
 		}
 		m.ignored = ignored
 		fit = func(data *Table) (err error) {
-			m.forest, err = trainForest(ctx, data, s, o.Progress)
+			m.forest, err = trainForest(ctx, newBinned(data, s.bins), data.labels, s, o.Progress)
 			return err
 		}
 	default:
