@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"os"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -72,6 +73,36 @@ func TestArtifactRoundTripIsExact(t *testing.T) {
 				t.Error("encoding again gives other bytes")
 			}
 		})
+	}
+}
+
+// testdata has artifacts that were written before there were calibrations, records
+// of a search, missing numbers and the cover of trees.
+func TestEarlierArtifactsAreReadAsBefore(t *testing.T) {
+	data := synthetic(300, 3, []int{3}, 81)
+	for algorithm, want := range map[Algorithm][]float64{
+		LinearLearner: {0.08005384894208493, 0.12005560365877171, 0.0527013603838085},
+		XGBoost:       {0.09679505070813937, 0.10937858518517438, 0.0919310354760654},
+	} {
+		text, err := os.ReadFile("testdata/v1-" + string(algorithm) + ".model")
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := Decode(bytes.NewReader(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, want := range want {
+			if got := a.Model.Score(data.Row(i)); !near(got, want, 1e-15) {
+				t.Errorf("%s, row %d: got score %v, want %v", algorithm, i, got, want)
+			}
+		}
+		if !bytes.Equal(encode(t, a), text) {
+			t.Errorf("%s: encoding again gives other bytes", algorithm)
+		}
+		if got := a.Model.Contributions(data.Row(0)); (got == nil) != (algorithm == XGBoost) {
+			t.Errorf("%s: got contributions %v", algorithm, got)
+		}
 	}
 }
 
@@ -156,6 +187,18 @@ func TestDecodeSaysWhatIsWrong(t *testing.T) {
 			"tree has 1 columns, 1 children and 0 numbers"},
 		"a column beyond the row": {replace(trees, `"trees":[`, `"trees":[{"column":[6,-1,-1],"left":[1,0,0],"number":[0,0,0]},`),
 			"tree node 0 compares column 6 of 6"},
+		"a column of a flag": {replace(trees, `"trees":[`, `"trees":[{"column":[1073741825,-1,-1],"left":[1,0,0],"number":[0,0,0]},`),
+			"tree node 0 compares column 1073741825 of 6"},
+		"a cover too short": {replace(trees, `"trees":[`, `"trees":[{"column":[-1],"left":[0],"number":[0],"cover":[1,2]},`),
+			"tree has 1 nodes and the cover of 2"},
+		"a negative cover": {replace(trees, `"trees":[`, `"trees":[{"column":[-1],"left":[0],"number":[0],"cover":[-1]},`),
+			"tree node 0 has cover -1"},
+		"a leaf for missing numbers": {replace(trees, `"trees":[`, `"trees":[{"column":[-1],"left":[0],"number":[0],"missing":[0]},`),
+			"tree sends missing numbers left at node 0, which is no decision"},
+		"a calibration that falls": {replace(payload, `"base_rate"`, `"calibration":{"from":[0,1],"to":[1,0]},"base_rate"`),
+			"calibration does not rise at point 1"},
+		"a blend of one": {replace(payload, `"algorithm":"linear-learner"`, `"algorithm":"blend"`),
+			`artifact has no model of the algorithm "blend"`},
 		"a tree that goes round": {replace(trees, `"trees":[`, `"trees":[{"column":[0,-1,-1],"left":[0,0,0],"number":[0,0,0]},`),
 			"tree node 0 leads to node 0 of 3"},
 		"a tree with a loose end": {replace(trees, `"trees":[`, `"trees":[{"column":[0,-1],"left":[1,0],"number":[0,0]},`),

@@ -27,6 +27,14 @@ type modelJSON struct {
 	BaseRate float64     `json:"base_rate"`
 	Linear   *linearJSON `json:"linear,omitempty"`
 	Forest   *forestJSON `json:"forest,omitempty"`
+	// Calibration is in force for log-odds of linear and forest together.
+	Calibration *calibrationJSON `json:"calibration,omitempty"`
+	Search      *Search          `json:"search,omitempty"`
+}
+
+type calibrationJSON struct {
+	From []float64 `json:"from"`
+	To   []float64 `json:"to"`
 }
 
 type linearJSON struct {
@@ -45,19 +53,32 @@ type treeJSON struct {
 	Column []int32   `json:"column"`
 	Left   []int32   `json:"left"`
 	Number []float64 `json:"number"`
+	// Missing are the nodes at which a missing number goes left.
+	Missing []int32   `json:"missing,omitempty"`
+	Cover   []float32 `json:"cover,omitempty"` // of each node; artifacts of earlier versions have none
 }
 
 func (a *Artifact) toJSON() artifactJSON {
 	m := a.Model
-	wire := modelJSON{Columns: m.columns, Ignored: m.ignored, BaseRate: m.base}
+	wire := modelJSON{Columns: m.columns, Ignored: m.ignored, BaseRate: m.base, Search: m.search}
+	if c := m.calibration; c != nil {
+		wire.Calibration = &calibrationJSON{c.from, c.to}
+	}
 	if m.linear != nil {
 		wire.Linear = &linearJSON{m.linear.intercept, m.linear.coef, m.linear.mean}
 	}
 	if m.forest != nil {
 		wire.Forest = &forestJSON{Base: m.forest.base}
-		for _, t := range m.forest.trees() {
+		for k, t := range m.forest.trees() {
 			var tj treeJSON
-			for _, n := range t {
+			if m.forest.explains() {
+				tj.Cover = m.forest.cover[m.forest.roots[k]:][:len(t)]
+			}
+			for i, n := range t {
+				if n.column != leafMark && n.column&missingLeft != 0 {
+					tj.Missing = append(tj.Missing, int32(i))
+					n.column &^= missingLeft
+				}
 				tj.Column = append(tj.Column, n.column)
 				tj.Left = append(tj.Left, n.left)
 				tj.Number = append(tj.Number, n.number)
@@ -77,6 +98,10 @@ func (w *artifactJSON) artifact() (*Artifact, error) {
 		columns:   w.Model.Columns,
 		ignored:   w.Model.Ignored,
 		base:      w.Model.BaseRate,
+		search:    w.Model.Search,
+	}
+	if c := w.Model.Calibration; c != nil {
+		m.calibration = &calibration{c.From, c.To}
 	}
 	if l := w.Model.Linear; l != nil {
 		m.linear = &linear{l.Intercept, l.Coefficients, l.Means}
@@ -91,15 +116,41 @@ func (w *artifactJSON) artifact() (*Artifact, error) {
 			t := make(tree, len(tj.Column))
 			for i := range t {
 				t[i] = node{tj.Number[i], tj.Column[i], tj.Left[i]}
+				if t[i].column&missingLeft != 0 && t[i].column != leafMark {
+					return nil, artifactErrorf("tree node %d compares column %d of %d", i, t[i].column, len(m.columns))
+				}
 			}
 			if err := t.check(len(m.columns)); err != nil {
 				return nil, err
 			}
-			m.forest.add(t)
+			if err := tj.complete(t); err != nil {
+				return nil, err
+			}
+			m.forest.add(t, tj.Cover)
 		}
 	}
 	return &Artifact{w.Name, w.Schema, w.Data, w.Rows, w.CreatedAt.UTC(), w.Algorithm,
 		w.Hyperparameters, w.Seed, w.Metrics, m}, nil
+}
+
+// complete checks what a tree may have besides nodes, and marks those at which a
+// missing number goes left.
+func (tj *treeJSON) complete(t tree) error {
+	if len(tj.Cover) != 0 && len(tj.Cover) != len(t) {
+		return artifactErrorf("tree has %d nodes and the cover of %d", len(t), len(tj.Cover))
+	}
+	for i, c := range tj.Cover {
+		if !(c >= 0) || !finite(float64(c)) {
+			return artifactErrorf("tree node %d has cover %v", i, c)
+		}
+	}
+	for _, i := range tj.Missing {
+		if i < 0 || int(i) >= len(t) || t[i].column == leafMark {
+			return artifactErrorf("tree sends missing numbers left at node %d, which is no decision", i)
+		}
+		t[i].column |= missingLeft
+	}
+	return nil
 }
 
 // check reports why a is not an artifact that can be kept and served.
@@ -112,7 +163,7 @@ func (a *Artifact) check() error {
 		return artifactErrorf("artifact is for %q but its model is %q", a.Algorithm, m.algorithm)
 	}
 	linear, boosted := m.linear != nil, m.forest != nil
-	if linear == boosted || linear != (a.Algorithm == LinearLearner) || boosted != (a.Algorithm == XGBoost) {
+	if linear != (a.Algorithm == LinearLearner || a.Algorithm == Blend) || boosted != (a.Algorithm == XGBoost || a.Algorithm == Blend) || !linear && !boosted {
 		return artifactErrorf("artifact has no model of the algorithm %q", a.Algorithm)
 	}
 	if !(m.base >= 0 && m.base <= 1) {
@@ -121,6 +172,11 @@ func (a *Artifact) check() error {
 	if l := m.linear; l != nil && (len(l.coef) != len(m.columns) || len(l.mean) != len(m.columns)) {
 		return artifactErrorf("model has %d columns, %d coefficients and %d means",
 			len(m.columns), len(l.coef), len(l.mean))
+	}
+	if m.calibration != nil {
+		if err := m.calibration.check(); err != nil {
+			return err
+		}
 	}
 	return a.checkText()
 }

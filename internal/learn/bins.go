@@ -1,6 +1,7 @@
 package learn
 
 import (
+	"math"
 	"slices"
 	"sort"
 )
@@ -24,13 +25,15 @@ type binned struct {
 // group is one or more columns that share a number per row.
 //
 // A plain group holds one column of len(cuts)+1 bins; bin b holds the values x
-// with cuts[b-1] ≤ x < cuts[b]. An indicator group holds columns of two
+// with cuts[b-1] ≤ x < cuts[b]. Where values are missing, the bin after the last
+// holds their rows. An indicator group holds columns of two
 // values; in bin 0 all are at their lower value, in bin b columns[b-1] alone
 // is at its upper one, which is ≥ cuts[b-1].
 type group struct {
 	columns   []int
 	cuts      []float64
 	indicator bool
+	missing   bool
 	at        int // position among the groups
 	first     int // position of bin 0 in a histogram
 }
@@ -40,7 +43,12 @@ type group struct {
 // would wait for the other.
 const lineCells = 8
 
-func (g *group) size() int { return len(g.cuts) + 1 }
+func (g *group) size() int {
+	if g.missing {
+		return len(g.cuts) + 2
+	}
+	return len(g.cuts) + 1
+}
 
 // newBinned cuts each column of data into at most most bins and groups the
 // indicators. Constant columns are left out: nothing can be split on them.
@@ -51,12 +59,11 @@ func newBinned(data *Table, most int) *binned {
 	b := &binned{rows: data.Rows(), columns: len(columns)}
 	var bundles []*bundle
 	for j, c := range columns {
-		switch len(c.cuts) {
-		case 0:
-		case 1:
+		switch {
+		case len(c.cuts) > 1 || c.missing:
+			b.groups = append(b.groups, group{columns: []int{j}, cuts: c.cuts, missing: c.missing})
+		case len(c.cuts) == 1:
 			bundles = place(bundles, j, c, b.rows)
-		default:
-			b.groups = append(b.groups, group{columns: []int{j}, cuts: c.cuts})
 		}
 	}
 	for _, u := range bundles {
@@ -92,15 +99,19 @@ func (b *binned) fill(columns []column) {
 
 // column is one column cut into bins.
 type column struct {
-	cuts []float64 // ascending; none for a constant column
-	bin  []uint16  // of each row, if there are two cuts or more
-	on   []int32   // the rows in the upper bin, if there is one cut
+	cuts    []float64 // ascending; none for a constant column
+	missing bool      // some values are missing
+	bin     []uint16  // of each row, if values are missing or there are two cuts or more
+	on      []int32   // otherwise, the rows in the upper bin, if there is one cut
 }
 
 // cutColumn cuts values into at most most bins, holding about the same number
 // of rows each. Where there are no more than most distinct values, each gets a
-// bin.
+// bin. Missing values, which are NaN, have one besides.
 func cutColumn(values []float64, most int) column {
+	if slices.ContainsFunc(values, math.IsNaN) {
+		return cutKnown(values, most)
+	}
 	if cut, on, ok := indicator(values); ok {
 		return column{cuts: cut, on: on}
 	}
@@ -115,12 +126,33 @@ func cutColumn(values []float64, most int) column {
 		}
 		return c
 	}
+	c.assign(values)
+	return c
+}
+
+// cutKnown cuts those of values that are not missing.
+func cutKnown(values []float64, most int) column {
+	known := slices.DeleteFunc(slices.Clone(values), math.IsNaN)
+	slices.Sort(known)
+	c := column{missing: true}
+	if len(known) > 0 {
+		c.cuts = quantileCuts(known, most)
+	}
+	c.assign(values)
+	return c
+}
+
+// assign sets the bin of each value: the number of cuts at or below it, and one
+// more than there are cuts for NaN.
+func (c *column) assign(values []float64) {
 	c.bin = make([]uint16, len(values))
 	for i, x := range values {
-		// The number of cuts at or below x.
+		if math.IsNaN(x) {
+			c.bin[i] = uint16(len(c.cuts) + 1)
+			continue
+		}
 		c.bin[i] = uint16(sort.Search(len(c.cuts), func(k int) bool { return c.cuts[k] > x }))
 	}
-	return c
 }
 
 // indicator reports whether values are at most two different numbers, and if

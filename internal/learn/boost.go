@@ -53,7 +53,8 @@ func trainForest(ctx context.Context, data *binned, labels []float64, s boostSet
 func (b *booster) addTree(round int) {
 	b.differentiate()
 	b.sample(uint64(round))
-	b.forest.add(b.grower.grow(b.update))
+	t, cover := b.grower.grow(b.update)
+	b.forest.add(t, cover)
 }
 
 // learnedFrom returns the labels of the rows that are not held.

@@ -28,9 +28,6 @@ func TestOneSplitByHand(t *testing.T) {
 	if got, want := m.Score([]float64{2.5}), 1/(1+math.Exp(-1./3)); !near(got, want, 1e-15) {
 		t.Errorf("on the cut: got %v, want %v", got, want)
 	}
-	if m.Contributions([]float64{1}) != nil {
-		t.Error("boosted trees have contributions")
-	}
 	if _, _, ok := m.Coefficients(); ok {
 		t.Error("boosted trees have coefficients")
 	}

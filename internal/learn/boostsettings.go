@@ -48,8 +48,9 @@ func defaultBoostSettings() boostSettings {
 const (
 	// deepest bounds max_depth, and with it the memory of a level.
 	deepest = 16
-	// maxBins bounds max_bin: bins are stored in 16 bits.
-	maxBins = math.MaxUint16
+	// maxBins bounds max_bin: bins are stored in 16 bits, and missing numbers
+	// have one of their own.
+	maxBins = math.MaxUint16 - 1
 )
 
 func boostParameters() []parameter[boostSettings] {

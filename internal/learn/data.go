@@ -5,7 +5,7 @@ import "math"
 // Dataset is a table of numbers with a yes-or-no label for every row.
 type Dataset struct {
 	Columns []string  // what each column is called, in order
-	X       []float64 // the numbers, row after row: Rows() × len(Columns)
+	X       []float64 // the numbers, row after row: Rows() × len(Columns); NaN is missing
 	Y       []float64 // the label of each row: 1 for yes, 0 for no
 }
 
@@ -45,7 +45,7 @@ func (d Dataset) check() error {
 		return err
 	}
 	for k, x := range d.X {
-		if !finite(x) {
+		if math.IsInf(x, 0) {
 			return inputErrorf("training data, row %d, column %q: %v is not a finite number",
 				k/len(d.Columns)+1, d.Columns[k%len(d.Columns)], x)
 		}

@@ -23,6 +23,12 @@
 // built-in algorithms, so that one configuration serves both; the solvers are
 // our own.
 //
+// Auto compares both by cross-validation and makes the better one, or the
+// weighted sum of both, a Blend; Model.Search has what it tried. It is in
+// search.go, with boosting that stops where held-out rows no longer gain
+// (crossvalidate.go), the weights (blend.go), and the calibration of scores
+// (calibrate.go). Hyperparameters hold for the algorithm that has them.
+//
 // LinearLearner is logistic regression, solved exactly by Newton's method, in
 // logistic.go and newton.go. In effect, with their defaults:
 //
@@ -43,6 +49,12 @@
 // Other names that SageMaker documents are accepted and listed by
 // Model.Ignored; a value that would ask for another kind of model, such as
 // predictor_type=regressor, and an unknown name are errors.
+//
+// # Missing numbers
+//
+// NaN is a missing number. Trees learn at every decision where rows without the
+// number go. LinearLearner refuses to learn from columns with missing numbers, and
+// scores a row with one as the share of positives.
 //
 // # Reproducible to the bit
 //

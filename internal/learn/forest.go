@@ -8,6 +8,9 @@ type forest struct {
 	base  float64 // log-odds before the first tree
 	nodes tree    // all trees, one after another
 	roots []int32 // where each tree begins in nodes
+	// cover is, for each node, how much of the training data came there: the sum
+	// of the second derivatives. It is empty where that is not known.
+	cover []float32
 }
 
 // tree is a binary decision tree as a flat list. The root is first; the two
@@ -17,14 +20,27 @@ type tree []node
 // node is a decision or a leaf, in sixteen bytes.
 type node struct {
 	number float64 // a decision's cut; a leaf's value
-	column int32   // column to compare; leafMark for a leaf
+	column int32   // column to compare, and missingLeft; leafMark for a leaf
 	left   int32   // position of the left child; the right one is next
 }
 
-const leafMark = -1
+const (
+	leafMark = -1
+	// missingLeft is set in the column of a decision at which a missing number
+	// goes left. At the others it goes right.
+	missingLeft = 1 << 30
+)
 
-// add appends a tree.
-func (f *forest) add(t tree) {
+// goesLeft reports whether a number goes left at a decision; NaN is missing.
+func (n *node) goesLeft(x float64) bool {
+	return x < n.number || x != x && n.column&missingLeft != 0
+}
+
+// add appends a tree, and the cover of its nodes where that is known.
+func (f *forest) add(t tree, cover []float32) {
+	if len(f.cover) == len(f.nodes) {
+		f.cover = append(f.cover, cover...)
+	}
 	offset := int32(len(f.nodes))
 	f.roots = append(f.roots, offset)
 	for _, n := range t {
@@ -53,8 +69,7 @@ func (f *forest) trees() []tree {
 	return out
 }
 
-// margin returns the log-odds of row. A number that is NaN goes right at every
-// decision.
+// margin returns the log-odds of row. NaN is a missing number.
 func (f *forest) margin(row []float64) float64 {
 	m := f.base
 	nodes := f.nodes
@@ -62,7 +77,7 @@ func (f *forest) margin(row []float64) float64 {
 		n := &nodes[at]
 		for n.column != leafMark {
 			next := n.left + 1
-			if row[n.column] < n.number {
+			if n.goesLeft(row[n.column&^missingLeft]) {
 				next = n.left
 			}
 			n = &nodes[next]
@@ -84,7 +99,7 @@ func (t tree) check(width int) error {
 		case !finite(n.number):
 			return artifactErrorf("tree node %d holds %v", i, n.number)
 		case n.column == leafMark:
-		case n.column < 0 || int(n.column) >= width:
+		case n.column < 0 || int(n.column&^missingLeft) >= width:
 			return artifactErrorf("tree node %d compares column %d of %d", i, n.column, width)
 		case int(n.left) <= i || n.left > math.MaxInt32-1 || int(n.left)+1 >= len(t):
 			return artifactErrorf("tree node %d leads to node %d of %d", i, n.left, len(t))

@@ -34,11 +34,13 @@ func newGrower(b *binned, s boostSettings) *grower {
 	}
 }
 
-// grow returns a tree for the derivatives, grown level by level, and reports
-// every leaf with the rows in it. Leaf values are scaled by eta.
-func (w *grower) grow(leaf func(rows []int32, value float64)) tree {
+// grow returns a tree for the derivatives, grown level by level, with the cover of
+// its nodes, and reports every leaf with the rows in it. Leaf values are scaled by
+// eta.
+func (w *grower) grow(leaf func(rows []int32, value float64)) (tree, []float32) {
 	t := tree{{}}
 	level := []*openNode{w.root()}
+	cover := []float32{float32(level[0].total.h)}
 	for depth := 0; len(level) > 0; depth++ {
 		if depth < w.settings.depth {
 			w.search(level)
@@ -46,8 +48,9 @@ func (w *grower) grow(leaf func(rows []int32, value float64)) tree {
 		var parents []*openNode
 		for _, n := range level {
 			if n.best.gain > 0 {
-				t[n.at] = node{column: int32(n.best.column), left: int32(len(t)), number: n.best.cut}
+				t[n.at] = n.best.decision(int32(len(t)))
 				t = append(t, node{}, node{})
+				cover = append(cover, float32(n.best.left.h), float32(n.best.right.h))
 				parents = append(parents, n)
 				continue
 			}
@@ -65,7 +68,7 @@ func (w *grower) grow(leaf func(rows []int32, value float64)) tree {
 			}
 		}
 	}
-	return t
+	return t, cover
 }
 
 // root returns the node of all rows.

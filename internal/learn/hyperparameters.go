@@ -22,6 +22,8 @@ func CheckHyperparameters(a Algorithm, h map[string]string) error {
 		_, _, err = parseLinear(h)
 	case XGBoost:
 		_, _, err = parseBoosting(h, 0)
+	case Auto:
+		_, _, err = parseAuto(h, 0)
 	default:
 		err = unknownAlgorithm(a)
 	}
@@ -37,7 +39,7 @@ func unknownHyperparameter(name string, known []string) error {
 }
 
 func unknownAlgorithm(a Algorithm) error {
-	return inputErrorf("unknown algorithm %q: want %q or %q", a, LinearLearner, XGBoost)
+	return inputErrorf("unknown algorithm %q: want %q, %q or %q", a, Auto, LinearLearner, XGBoost)
 }
 
 // parameter is one hyperparameter of an algorithm whose settings are an S.

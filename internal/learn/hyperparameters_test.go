@@ -23,6 +23,7 @@ func TestCheckHyperparametersAccepts(t *testing.T) {
 		"SageMaker's boosting example": {XGBoost, map[string]string{
 			"num_round": "50", "max_depth": "5", "eta": "0.2", "gamma": "4", "min_child_weight": "6",
 			"subsample": "0.7", "objective": "binary:logistic", "verbosity": "1", "tree_method": "hist"}},
+		"names of both algorithms":  {Auto, map[string]string{"wd": "0.1", "max_depth": "4"}},
 		"other names of XGBoost's":  {XGBoost, map[string]string{"learning_rate": "0.2", "reg_lambda": "1", "reg_alpha": "0"}},
 		"what only Train can judge": {XGBoost, map[string]string{"num_round": "0", "eta": "7", "seed": "-1"}},
 	} {
@@ -40,9 +41,11 @@ func TestCheckHyperparametersRefuses(t *testing.T) {
 		given     map[string]string
 		want      string
 	}{
-		"an unknown algorithm":     {"knn", nil, `unknown algorithm "knn": want "linear-learner" or "xgboost"`},
+		"an unknown algorithm":     {"knn", nil, `unknown algorithm "knn": want "auto", "linear-learner" or "xgboost"`},
 		"a misspelled name":        {XGBoost, map[string]string{"num_rounds": "9"}, `hyperparameter "num_rounds": unknown; did you mean "num_round"?`},
 		"a name like no other":     {XGBoost, map[string]string{"temperature_k": "9"}, `hyperparameter "temperature_k": unknown`},
+		"a name of neither":        {Auto, map[string]string{"max_dept": "9"}, `hyperparameter "max_dept": unknown; did you mean "max_depth"?`},
+		"a word for either":        {Auto, map[string]string{"wd": "none", "eta": "x"}, "hyperparameter \"wd\": none: want a number or \"auto\"\nhyperparameter \"eta\": x: want a number"},
 		"a name of the other":      {LinearLearner, map[string]string{"max_depth": "9"}, `hyperparameter "max_depth": unknown`},
 		"a word for a number":      {XGBoost, map[string]string{"eta": "fast"}, `hyperparameter "eta": fast: want a number`},
 		"no number":                {XGBoost, map[string]string{"eta": "NaN"}, `hyperparameter "eta": NaN: want a number`},
@@ -88,7 +91,7 @@ func TestTrainJudgesValues(t *testing.T) {
 		`hyperparameter "positive_example_weight_mult": 0: must be above 0`:       {LinearLearner, "positive_example_weight_mult", "0"},
 		`hyperparameter "feature_dim": 3: the data has 2 columns`:                 {LinearLearner, "feature_dim", "3"},
 		`hyperparameter "num_rond": unknown; did you mean "num_round"?`:           {XGBoost, "num_rond", "1"},
-		`unknown algorithm "": want "linear-learner" or "xgboost"`:                {"", "", ""},
+		`unknown algorithm "": want "auto", "linear-learner" or "xgboost"`:        {"", "", ""},
 		`hyperparameter "predictor_type": x: only binary_classifier is supported`: {LinearLearner, "predictor_type", "x"},
 	} {
 		_, err := Train(context.Background(), data, Options{

@@ -31,8 +31,13 @@ func (l *linear) contributions(row []float64) []float64 {
 }
 
 // trainLinear fits a logistic regression by Newton's method on standardised
-// columns. See linearSettings for what is minimised.
+// columns. See linearSettings for what is minimised. Missing numbers are an error
+// that matches ErrInput.
 func trainLinear(ctx context.Context, data *Table, s linearSettings, progress func(done, total int)) (*linear, error) {
+	if j := data.missing(); j >= 0 {
+		return nil, inputErrorf("training data, column %q: numbers are missing, which linear-learner cannot learn from; fill them in and mark them in a column of their own, or use xgboost",
+			data.columns[j])
+	}
 	positiveWeight := s.positiveWeight
 	if s.balanced {
 		rate := positiveRate(data.labels)
@@ -42,7 +47,7 @@ func trainLinear(ctx context.Context, data *Table, s linearSettings, progress fu
 	d := newDesign(data, summaries, s.bias, positiveWeight)
 	wd := s.wd
 	if wd == autoPenalty {
-		wd = 1 / d.total
+		wd = s.shrink / d.total
 	}
 	l1, l2 := make([]float64, d.width()), make([]float64, d.width())
 	beta := make([]float64, d.width())

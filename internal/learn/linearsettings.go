@@ -22,7 +22,8 @@ import (
 // StandardScaler beside one-hot columns. Without wd it is C=1: the fewer the
 // rows, the larger the penalty.
 type linearSettings struct {
-	wd             float64 // wd: L2 penalty; negative is auto, 1 / Σᵢ wᵢ
+	wd             float64 // wd: L2 penalty; autoPenalty is shrink / Σᵢ wᵢ
+	shrink         float64 // factor of the penalty of auto: 1 / C
 	l1             float64 // l1: L1 penalty; above 0 some coefficients become exactly 0
 	positiveWeight float64 // positive_example_weight_mult
 	balanced       bool    // positive_example_weight_mult=balanced: classes weigh the same
@@ -38,6 +39,7 @@ const autoPenalty = -1
 func defaultLinearSettings() linearSettings {
 	return linearSettings{
 		wd:             autoPenalty,
+		shrink:         1,
 		positiveWeight: 1,
 		bias:           true,
 		normalize:      true,

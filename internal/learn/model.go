@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// Algorithm names a way to learn, spelled as on SageMaker.
+// Algorithm names a way to learn. Those of SageMaker are spelled as there.
 type Algorithm string
 
 const (
@@ -13,6 +13,11 @@ const (
 	LinearLearner Algorithm = "linear-learner"
 	// XGBoost is gradient-boosted decision trees.
 	XGBoost Algorithm = "xgboost"
+	// Auto is the one of the two that is better on the data, or their blend. It
+	// is asked for; a model has the algorithm that was chosen.
+	Auto Algorithm = "auto"
+	// Blend is the weighted sum of the log-odds of both. Only Auto makes it.
+	Blend Algorithm = "blend"
 )
 
 // Model gives rows of numbers the probability that their label is 1. It never
@@ -22,8 +27,12 @@ type Model struct {
 	columns   []string
 	ignored   []string
 	base      float64 // share of training labels that were 1
-	linear    *linear // exactly one of the two is set
-	forest    *forest
+
+	// The log-odds are the sum of those of linear and forest, then calibrated.
+	linear      *linear      // may be nil
+	forest      *forest      // may be nil where linear is not
+	calibration *calibration // may be nil
+	search      *Search      // what Auto tried; else nil
 }
 
 // Algorithm returns how the model was learned.
@@ -49,34 +58,77 @@ func (m *Model) Score(row []float64) float64 {
 	if len(row) != len(m.columns) {
 		return m.base
 	}
-	var margin float64
-	if m.linear != nil {
-		margin = m.linear.margin(row)
-	} else {
-		margin = m.forest.margin(row)
-	}
+	margin := m.calibration.at(m.margin(row))
 	if math.IsNaN(margin) {
 		return m.base
 	}
 	return sigmoid(margin)
 }
 
-// Contributions returns what each column of row adds to the log-odds of a row
-// of average columns, in the order of Columns: coefficient × (value − mean).
-// It returns nil for boosted trees, which have no such sum, and for a row of
-// another width.
+// margin returns the log-odds of row before they are calibrated, NaN if they are
+// undefined.
+func (m *Model) margin(row []float64) float64 {
+	margin := 0.0
+	if m.linear != nil {
+		margin = m.linear.margin(row)
+	}
+	if m.forest != nil {
+		margin += m.forest.margin(row)
+	}
+	return margin
+}
+
+// Search returns what Auto tried to make the model, or nil if it did not make it.
+func (m *Model) Search() *Search { return m.search }
+
+// Contributions returns what each column of row adds to the log-odds, in the order
+// of Columns. With Base they sum to the log-odds of Score(row), calibration
+// included: that multiplies all of them by its mean slope from Base to the score.
+//
+// Of a linear model they are coefficient × (value − mean), of boosted trees SHAP
+// values, of a blend the sums of both. It returns nil for a row of another width,
+// and where the model was made by an earlier version, which did not store what SHAP
+// values of trees need.
 func (m *Model) Contributions(row []float64) []float64 {
-	if m.linear == nil || len(row) != len(m.columns) {
+	if len(row) != len(m.columns) || m.forest != nil && !m.forest.explains() {
 		return nil
 	}
-	return m.linear.contributions(row)
+	out := make([]float64, len(m.columns))
+	if m.linear != nil {
+		out = m.linear.contributions(row)
+	}
+	if m.forest != nil {
+		m.forest.contributions(row, out)
+	}
+	if m.calibration != nil {
+		slope := m.calibration.slope(m.uncalibratedBase(), m.margin(row))
+		for j := range out {
+			out[j] *= slope
+		}
+	}
+	return out
+}
+
+// Base returns the log-odds that contributions are counted from: those of a row of
+// which nothing is known.
+func (m *Model) Base() float64 { return m.calibration.at(m.uncalibratedBase()) }
+
+func (m *Model) uncalibratedBase() float64 {
+	base := 0.0
+	if m.linear != nil {
+		base = m.linear.margin(m.linear.mean)
+	}
+	if m.forest != nil && m.forest.explains() {
+		base += m.forest.expected()
+	}
+	return base
 }
 
 // Coefficients returns the intercept and the coefficient of each raw column,
 // in log-odds and log-odds per unit of the column; ok is false for boosted
 // trees.
 func (m *Model) Coefficients() (intercept float64, coef []float64, ok bool) {
-	if m.linear == nil {
+	if m.linear == nil || m.forest != nil {
 		return 0, nil, false
 	}
 	return m.linear.intercept, slices.Clone(m.linear.coef), true

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"io"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,8 +16,9 @@ const maxLine = 1 << 19
 
 // ReadCSV reads training data as SageMaker's built-in algorithms take it: one
 // row per line, the label (0 or 1) first, then one plain decimal number for
-// each of columns; no header, no quotes, no blank lines. Lines end in LF or
-// CRLF and the last may go without.
+// each of columns; no header, no quotes, no blank lines. Nothing between two
+// commas is a missing number, which becomes NaN. Lines end in LF or CRLF and the
+// last may go without.
 //
 // An error names the line and the column and matches ErrInput; an error of r
 // is returned as it is. An empty input is no error here: it gives a Dataset of
@@ -87,7 +89,10 @@ func parseLine(line string, number int, columns []string, row []float64) (y floa
 			end = len(rest)
 		}
 		x, ok := parseNumber(rest[:end])
-		if !ok {
+		switch {
+		case end == 0:
+			x = math.NaN()
+		case !ok:
 			return 0, inputErrorf("line %d, column %d (%s): %q is not a finite number", number, i+2, name, clip(rest[:end]))
 		}
 		row[i] = x

@@ -1,5 +1,7 @@
 package learn
 
+import "math"
+
 // sums are the first and second derivatives of the loss by the margin, of one
 // row or added up over many.
 type sums struct{ g, h float64 }
@@ -36,14 +38,25 @@ func (s boostSettings) quality(t sums) float64 {
 const minCurvature = 1e-10
 
 // split is a way to part the rows of a node: those whose bin of a group is in
-// lo … hi go right. In terms of the data, those with x[column] ≥ cut do.
+// lo … hi go right. In terms of the data, those with x[column] ≥ cut do, and those
+// of which x[column] is missing unless missingLeft.
 type split struct {
 	gain        float64 // 0 if there is no split
 	group       int
 	lo, hi      uint16
 	column      int
 	cut         float64
+	missingLeft bool
 	left, right sums
+}
+
+// decision returns the node that decides by p, with children from left on.
+func (p *split) decision(left int32) node {
+	n := node{column: int32(p.column), left: left, number: p.cut}
+	if p.missingLeft {
+		n.column |= missingLeft
+	}
+	return n
 }
 
 // goesRight reports whether a row in the given bin goes right.
@@ -56,12 +69,12 @@ func (s boostSettings) bestSplit(groups []group, sampled []bool, n *openNode) sp
 	found := false
 	base := s.quality(n.total)
 	minH := max(s.minChildWeight, minCurvature)
-	consider := func(g *group, column int, cut float64, lo, hi int, left, right sums) {
+	consider := func(g *group, column int, cut float64, lo, hi int, missingLeft bool, left, right sums) {
 		if left.h < minH || right.h < minH {
 			return
 		}
 		if gain := s.quality(left) + s.quality(right) - base; gain > best.gain {
-			best = split{gain, g.at, uint16(lo), uint16(hi), column, cut, left, right}
+			best = split{gain, g.at, uint16(lo), uint16(hi), column, cut, missingLeft, left, right}
 			found = true
 		}
 	}
@@ -72,7 +85,7 @@ func (s boostSettings) bestSplit(groups []group, sampled []bool, n *openNode) sp
 			for i, j := range g.columns {
 				if sampled[j] {
 					right := cells[i+1]
-					consider(g, j, g.cuts[i], i+1, i+1, n.total.minus(right), right)
+					consider(g, j, g.cuts[i], i+1, i+1, false, n.total.minus(right), right)
 				}
 			}
 			continue
@@ -81,7 +94,10 @@ func (s boostSettings) bestSplit(groups []group, sampled []bool, n *openNode) sp
 			var left sums
 			for i, cut := range g.cuts {
 				left = left.plus(cells[i])
-				consider(g, j, cut, i+1, len(cells)-1, left, n.total.minus(left))
+				consider(g, j, cut, i+1, len(cells)-1, false, left, n.total.minus(left))
+			}
+			if g.missing {
+				s.missingSplits(g, n.total, cells, consider)
 			}
 		}
 	}
@@ -89,4 +105,17 @@ func (s boostSettings) bestSplit(groups []group, sampled []bool, n *openNode) sp
 		return split{}
 	}
 	return best
+}
+
+// missingSplits considers the splits of a group at which missing numbers go left.
+// The last one parts them from all others.
+func (s boostSettings) missingSplits(g *group, total sums, cells []sums,
+	consider func(g *group, column int, cut float64, lo, hi int, missingLeft bool, left, right sums)) {
+	last := len(g.cuts)
+	left := cells[last+1]
+	consider(g, g.columns[0], -math.MaxFloat64, 0, last, true, left, total.minus(left))
+	for i, cut := range g.cuts {
+		left = left.plus(cells[i])
+		consider(g, g.columns[0], cut, i+1, last, true, left, total.minus(left))
+	}
 }

@@ -2,6 +2,7 @@ package learn
 
 import (
 	"math"
+	"slices"
 	"sync"
 )
 
@@ -40,6 +41,18 @@ func (t *Table) append(row []float64, label float64) {
 	t.labels = append(t.labels, label)
 }
 
+// subset returns the given rows of t as a table of their own.
+func (t *Table) subset(rows []int32) *Table {
+	out := newTable(t.columns)
+	row := make([]float64, len(t.columns))
+	for _, i := range rows {
+		t.ReadRow(int(i), row)
+		out.append(row, t.labels[i])
+	}
+	out.seal()
+	return out
+}
+
 // eachColumn calls do with each column's numbers, from several goroutines. The
 // numbers are do's until it returns.
 func (t *Table) eachColumn(do func(j int, values []float64)) {
@@ -55,8 +68,15 @@ func (t *Table) eachColumn(do func(j int, values []float64)) {
 	})
 }
 
+// missing returns the first column in which numbers are missing, or -1.
+func (t *Table) missing() int {
+	return slices.IndexFunc(t.packed, func(p packed) bool {
+		return slices.ContainsFunc(p.distinct, math.IsNaN) || slices.ContainsFunc(p.wide, math.IsNaN)
+	})
+}
+
 // check reports the first reason why t cannot be learned from. Its numbers are
-// finite.
+// finite or missing.
 func (t *Table) check() error {
 	if err := checkSize(t.columns, t.Rows()); err != nil {
 		return err

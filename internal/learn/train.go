@@ -67,6 +67,16 @@ func train(ctx context.Context, columns []string, take func() (*Table, error), o
 			m.forest, err = trainForest(ctx, newBinned(data, s.bins), data.labels, s, o.Progress)
 			return err
 		}
+	case Auto:
+		s, ignored, err := parseAuto(o.Hyperparameters, o.Seed)
+		if err == nil {
+			err = s.check(len(columns))
+		}
+		if err != nil {
+			return nil, err
+		}
+		m.ignored = ignored
+		fit = func(data *Table) error { return trainAuto(ctx, m, data, s, o.Progress) }
 	default:
 		return nil, unknownAlgorithm(o.Algorithm)
 	}
