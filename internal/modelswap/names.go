@@ -3,6 +3,7 @@ package modelswap
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -27,11 +28,32 @@ const maxSchemaPart = MaxModelName - 17 - 8 - 4
 // if it is long, the time and the renewal. again is the number of a further model
 // of the same renewal, zero for the first.
 func modelName(schema, renewal string, at time.Time, again int) string {
-	part := strings.ReplaceAll(cmp.Or(schema, "model"), "_", "-")
-	part = strings.TrimRight(part[:min(len(part), maxSchemaPart)], "-")
-	name := fmt.Sprintf("%s-%s-%s", part, at.Format("20060102-150405"), renewal[len(renewal)-8:])
+	name := fmt.Sprintf("%s-%s-%s", schemaPart(schema), at.Format(timePart), renewal[len(renewal)-8:])
 	if again > 0 {
 		name += fmt.Sprintf("-%d", again)
 	}
 	return name
+}
+
+const timePart = "20060102-150405"
+
+func schemaPart(schema string) string {
+	part := dashed(schema)
+	return strings.TrimRight(part[:min(len(part), maxSchemaPart)], "-")
+}
+
+func dashed(schema string) string { return strings.ReplaceAll(cmp.Or(schema, "model"), "_", "-") }
+
+// afterSchema is what follows the schema's part in the name of a model.
+var afterSchema = regexp.MustCompile(`-[0-9]{8}-[0-9]{6}-[0-9a-f]{8}(-[0-9]+)?$`)
+
+// MayBeNamedAfter reports whether a renewal of a schema may have made a model of
+// that name. It is false only for a name that modelName makes for other schemas.
+func MayBeNamedAfter(model, schema string) bool {
+	after := afterSchema.FindStringIndex(model)
+	if after == nil {
+		return true
+	}
+	part := model[:after[0]]
+	return part == schemaPart(schema) || part == strings.TrimRight(dashed(schema), "-") // earlier versions did not cut it
 }
