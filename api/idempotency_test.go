@@ -68,9 +68,13 @@ func (d *database) replica(options ...option) *bundle {
 		d.t.Fatal(err)
 	}
 	d.t.Cleanup(func() { s.Close() })
+	line, err := s.OpenLine(d.t.Context(), "bank")
+	if err != nil {
+		d.t.Fatal(err)
+	}
 	return setup(d.t, append([]option{func(b *bundle, _ *api.Options, p *parts) {
-		p.customers, p.ledger, p.keys = s, s, s
-		p.ports = modelswap.Ports{Renewals: s, Models: s, Deployer: b.swap}
+		p.customers, p.ledger, p.keys = s, line, s
+		p.ports = modelswap.Ports{Renewals: line, Models: line, Deployer: b.swap}
 	}}, options...)...)
 }
 

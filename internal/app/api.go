@@ -79,7 +79,7 @@ func (a *App) deps(m *Model, front *edge.Edge) api.Deps {
 		Predict:      m.service,
 		Renewals:     m.engine,
 		Importer:     m.importer,
-		Exports:      exports{c.store, a.cfg.CustomersTable},
+		Exports:      exports{m.line, a.cfg.CustomersTable},
 		KeysKept:     a.cfg.IdempotencyTTL,
 		Acts:         c.store,
 		Keys:         c.keys,

@@ -121,7 +121,7 @@ func benchHandler(b *testing.B, ledger string) http.Handler {
 	}
 	service := m.service
 	if ledger == "without a ledger" {
-		service = predict.NewService(schema.Bank(), m.scorer, c.store, noLedger{c.store}, log, prometheus.NewRegistry())
+		service = predict.NewService(schema.Bank(), m.scorer, c.store, noLedger{m.line}, log, prometheus.NewRegistry())
 	}
 	front := edge.New(edge.Deps{Registry: c.registry, Log: log}, edge.Options{MaxInFlight: 10_000})
 	handler, _ := api.New(api.Deps{Edge: front, Predict: service, Renewals: m.engine, Importer: m.importer,

@@ -130,7 +130,7 @@ func TestALargeChangeIsLearnedAfterTheProbation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := g.components.store.RecordOutcomes(t.Context(), outcomes); err != nil {
+	if _, err := g.models[0].line.RecordOutcomes(t.Context(), outcomes); err != nil {
 		t.Fatal(err)
 	}
 	r := g.renew(t, api.RetrainRequest{})

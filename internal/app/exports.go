@@ -10,7 +10,7 @@ import (
 
 // exports are what operators may take out of the database.
 type exports struct {
-	*store.Store
+	*store.Line
 	customersTable string // DynamoDB table that has the customers; empty: the database has them
 }
 
@@ -19,5 +19,5 @@ func (e exports) CustomersAfter(ctx context.Context, after string, limit int) ([
 	if e.customersTable != "" {
 		return nil, failure.Errorf(failure.Conflict, "the customers are in the DynamoDB table %q (GATEWAY_CUSTOMERS_TABLE): export that table", e.customersTable)
 	}
-	return e.Store.CustomersAfter(ctx, after, limit)
+	return e.Line.CustomersAfter(ctx, after, limit)
 }

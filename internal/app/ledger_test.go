@@ -153,7 +153,7 @@ func TestOldPredictionsLeaveTheLedger(t *testing.T) {
 		}
 		rows = append(rows, predict.Prediction{ID: fmt.Sprint(i), CustomerID: "c", CreatedAt: now.Add(-age), Features: []byte(`{}`), Model: "m", Schema: "s"})
 	}
-	if err := g.components.store.Append(t.Context(), rows); err != nil {
+	if err := g.models[0].line.Append(t.Context(), rows); err != nil {
 		t.Fatal(err)
 	}
 	// A clock a day and an hour ahead of the last check removes nothing.

@@ -8,16 +8,17 @@ import (
 	"gateway/internal/datadir"
 	"gateway/internal/local"
 	"gateway/internal/schema"
+	"gateway/internal/store"
 )
 
 // trainingSeed makes training repeatable: the same data gives the same model.
 const trainingSeed = 1
 
 // openLocal is the back end in this process and in the data dir.
-func openLocal(ctx context.Context, c *components, s *schema.Schema) (backEnd, error) {
+func openLocal(ctx context.Context, c *components, s *schema.Schema, line *store.Line) (backEnd, error) {
 	files := datadir.NewFiles(c.dir.Path("."))
 	scorer := &local.Scorer{}
-	deployer := local.NewDeployer(c.store, files.FS(ctx), c.cfg.EndpointName, s, scorer)
+	deployer := local.NewDeployer(line, files.FS(ctx), c.cfg.EndpointName, s, scorer)
 	trainer := local.NewTrainer(files, trainingSeed)
 	c.cleanups.add("trainer", trainer.Close)
 
@@ -31,7 +32,7 @@ func openLocal(ctx context.Context, c *components, s *schema.Schema) (backEnd, e
 	case name != "":
 		c.log.Info("model restored", "model", name)
 	default:
-		warnOfSchemas(ctx, c, s)
+		warnOfSchemas(ctx, c.log, s, line)
 	}
 	return backEnd{
 		scorer:    scorer,
@@ -40,7 +41,7 @@ func openLocal(ctx context.Context, c *components, s *schema.Schema) (backEnd, e
 		trainer:   trainer,
 		deployer:  deployer,
 		customers: c.store,
-		ledger:    c.store,
+		ledger:    line,
 		count:     c.store.CountCustomers,
 		follow: func(ctx context.Context, log *slog.Logger) {
 			deployer.Follow(ctx, followEvery, log)
@@ -49,12 +50,12 @@ func openLocal(ctx context.Context, c *components, s *schema.Schema) (backEnd, e
 }
 
 // warnOfSchemas says so where all models were made for other schemas.
-func warnOfSchemas(ctx context.Context, c *components, s *schema.Schema) {
-	models, err := c.store.Models(ctx)
+func warnOfSchemas(ctx context.Context, log *slog.Logger, s *schema.Schema, line *store.Line) {
+	models, err := line.Models(ctx)
 	if err != nil || len(models) == 0 {
 		return // the first start, or a database that fails, which is reported elsewhere
 	}
-	c.log.Warn("no model serves for this schema: the models of this database were made for another schema, or none has served yet; renew the model",
+	log.Warn("no model serves for this schema: the models of this database were made for another schema, or none has served yet; renew the model",
 		"schema", s.Fingerprint(), "newest_model", models[0].Name, "its_schema", models[0].Schema)
 }
 

@@ -10,15 +10,17 @@ import (
 	"gateway/internal/outbox"
 	"gateway/internal/predict"
 	"gateway/internal/schema"
+	"gateway/internal/store"
 )
 
 // Model is one served model, with all that works for it: the schema of its
-// customers, the back end that trains and serves it, the service that predicts
-// with it, the importer of its customers, and the engine that renews it, by a
-// schedule too. The process holds a list of models.
+// customers, its rows in the database, the back end that trains and serves it, the
+// service that predicts with it, the importer of its customers, and the engine that
+// renews it, by a schedule too. The process holds a list of models.
 type Model struct {
 	backEnd
 	schema   *schema.Schema
+	line     *store.Line
 	service  *predict.Service
 	importer *predict.Importer
 	engine   *modelswap.Engine
@@ -32,6 +34,9 @@ func openModels(ctx context.Context, c *components, schemas ...*schema.Schema) (
 	models := make([]*Model, len(schemas))
 	for i, s := range schemas {
 		m := &Model{schema: s}
+		if err := m.openLine(ctx, c); err != nil {
+			return nil, err
+		}
 		if err := m.openBackEnd(ctx, c); err != nil {
 			return nil, err
 		}
@@ -55,7 +60,7 @@ func (m *Model) openBackEnd(ctx context.Context, c *components) (err error) {
 	if c.cfg.Platform == config.SageMaker {
 		open = openSageMaker
 	}
-	m.backEnd, err = open(ctx, c, m.schema)
+	m.backEnd, err = open(ctx, c, m.schema, m.line)
 	return err
 }
 
@@ -77,10 +82,10 @@ func (m *Model) open(ctx context.Context, c *components) error {
 // ports are what the engine renews the model with.
 func (m *Model) ports(c *components) modelswap.Ports {
 	ports := modelswap.Ports{
-		Renewals:  c.store,
-		Models:    c.store,
-		Schedules: c.store,
-		Traffic:   recentTraffic{c.outbox, c.store},
+		Renewals:  m.line,
+		Models:    m.line,
+		Schedules: m.line,
+		Traffic:   recentTraffic{c.outbox, m.line},
 		Exporter:  m.exporter,
 		Files:     m.files,
 		Trainer:   m.trainer,

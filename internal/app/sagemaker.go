@@ -25,7 +25,7 @@ const followEndpoint = 10 * time.Second
 
 // openSageMaker is the back end on SageMaker, S3 and, if the settings name a
 // table, DynamoDB.
-func openSageMaker(ctx context.Context, c *components, s *schema.Schema) (b backEnd, err error) {
+func openSageMaker(ctx context.Context, c *components, s *schema.Schema, line *store.Line) (b backEnd, err error) {
 	api, err := aws.Connect(ctx, c.log)
 	if err != nil {
 		return b, &config.Error{Err: err}
@@ -49,11 +49,11 @@ func openSageMaker(ctx context.Context, c *components, s *schema.Schema) (b back
 		poll:           c.cfg.RenewalPoll,
 	}
 	if c.cfg.CustomersTable == "" {
-		b.customers, b.ledger, b.count = c.store, c.store, c.store.CountCustomers
+		b.customers, b.ledger, b.count = c.store, line, c.store.CountCustomers
 		b.exporter = local.NewExporter(files, c.store, s)
 		return b, nil
 	}
-	return b, b.openTable(ctx, c, api, files, s)
+	return b, b.openTable(ctx, c, api, files, s, line)
 }
 
 // openBucket opens the bucket of exports, training data and models.
@@ -72,12 +72,12 @@ func openBucket(ctx context.Context, c *components, api *aws.Clients, s *schema.
 }
 
 // openTable opens the DynamoDB table that has the customers.
-func (b *backEnd) openTable(ctx context.Context, c *components, api *aws.Clients, files *aws.Files, s *schema.Schema) error {
+func (b *backEnd) openTable(ctx context.Context, c *components, api *aws.Clients, files *aws.Files, s *schema.Schema, line *store.Line) error {
 	customers, err := aws.OpenCustomers(ctx, api, c.cfg.CustomersTable, s)
 	if err != nil {
 		return &config.Error{Err: fmt.Errorf("GATEWAY_CUSTOMERS_TABLE: %w", err)}
 	}
-	labels := aws.NewLabels(c.store, customers, c.log)
+	labels := aws.NewLabels(line, customers, c.log)
 	b.customers, b.ledger = customers, labels
 	b.count = func(ctx context.Context) (store.Counts, error) {
 		n, err := customers.Count(ctx)

@@ -41,14 +41,18 @@ func (s *stand) pointInTime(on bool) {
 }
 
 // openStore is the ledger.
-func openStore(t *testing.T) *store.Store {
+func openStore(t *testing.T) *store.Line {
 	t.Helper()
 	db, err := store.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "ledger.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
-	return db
+	line, err := db.OpenLine(t.Context(), "bank")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return line
 }
 
 // tableAndLedger is the customer store and the ledger as the wiring puts them

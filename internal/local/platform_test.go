@@ -31,10 +31,14 @@ func TestTheEmbeddedBackEndKeepsTheContractOfPlatforms(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = db.Close() })
+		line, err := db.OpenLine(t.Context(), schema.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
 		files, scorer := datadir.NewFiles(t.TempDir()), &local.Scorer{}
 		trainer := local.NewTrainer(files, 1)
 		t.Cleanup(func() { _ = trainer.Close() })
 		return modelswaptest.Platform{Files: files, Trainer: trainer, Scorer: scorer, Schema: schema,
-			Deployer: local.NewDeployer(db, files.FS(t.Context()), "endpoint", schema, scorer)}
+			Deployer: local.NewDeployer(line, files.FS(t.Context()), "endpoint", schema, scorer)}
 	})
 }

@@ -95,7 +95,9 @@ func BenchmarkDrain(b *testing.B) {
 					b.Fatal(err)
 				}
 				b.Cleanup(func() { _ = db.Close() })
-				box.ledger = db
+				if box.ledger, err = db.OpenLine(b.Context(), "bank"); err != nil {
+					b.Fatal(err)
+				}
 			}
 			rows := slices.Repeat([]predict.Prediction{benchPrediction()}, maxBatch)
 			b.ReportAllocs()

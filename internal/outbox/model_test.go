@@ -158,7 +158,7 @@ func (m *memoryLedger) losePower() {
 
 // storeLedger is a real database.
 type storeLedger struct {
-	*store.Store
+	*store.Line
 	inside bool
 }
 
@@ -168,7 +168,7 @@ func openSQLiteLedger(t *testing.T) *storeLedger {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { closeStore(t, s) })
-	return &storeLedger{s, true}
+	return &storeLedger{openBank(t, s), true}
 }
 
 func openPostgresLedger(t *testing.T) *storeLedger {
@@ -181,7 +181,15 @@ func openPostgresLedger(t *testing.T) *storeLedger {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { closeStore(t, s) })
-	return &storeLedger{s, false}
+	return &storeLedger{openBank(t, s), false}
+}
+
+func openBank(t *testing.T, s *store.Store) *store.Line {
+	line, err := s.OpenLine(t.Context(), "bank")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return line
 }
 
 func closeStore(t *testing.T, s *store.Store) {

@@ -12,28 +12,29 @@ import (
 
 const (
 	putArtifactSQL = `
-INSERT INTO artifacts (name, body, created_at) VALUES ($1, $2, $3)
-ON CONFLICT (name) DO UPDATE SET created_at = artifacts.created_at WHERE artifacts.body = excluded.body`
+INSERT INTO artifacts (name, body, created_at, line) VALUES ($1, $2, $3, $4)
+ON CONFLICT (name) DO UPDATE SET created_at = artifacts.created_at
+WHERE artifacts.body = excluded.body AND artifacts.line = excluded.line`
 
-	artifactSQL = `SELECT body FROM artifacts WHERE name = $1`
+	artifactSQL = `SELECT body FROM artifacts WHERE name = $1 AND line = $2`
 
 	// A transaction that makes a model serve, and one that removes it, lock this
 	// row first, so that the artifact of a serving model is never removed.
-	holdArtifactSQL   = `UPDATE artifacts SET created_at = created_at WHERE name = $1`
+	holdArtifactSQL   = `UPDATE artifacts SET created_at = created_at WHERE name = $1 AND line = $2`
 	servesSQL         = `SELECT count(*) FROM serving WHERE model = $1`
-	removeArtifactSQL = `DELETE FROM artifacts WHERE name = $1`
+	removeArtifactSQL = `DELETE FROM artifacts WHERE name = $1 AND line = $2`
 )
 
 // PutArtifact stores what a training job made. Storing the same again is no
 // error; another artifact of the name is kept: kind Conflict. The body must be
 // UTF-8 without NUL: the column is text, and not every engine keeps any other
 // bytes as they are.
-func (s *Store) PutArtifact(ctx context.Context, name string, body []byte) error {
+func (l *Line) PutArtifact(ctx context.Context, name string, body []byte) error {
 	if len(body) == 0 || !utf8.Valid(body) || bytes.IndexByte(body, 0) >= 0 {
 		return failed("put artifact", errors.New("the artifact is not text"))
 	}
-	return s.inTurn(ctx, writing{operation: "put artifact", class: classOfValue(body)}, func(tx *sql.Tx) error {
-		result, err := tx.ExecContext(ctx, putArtifactSQL, name, string(body), micros(s.now()))
+	return l.inTurn(ctx, writing{operation: "put artifact", class: classOfValue(body)}, func(tx *sql.Tx) error {
+		result, err := tx.ExecContext(ctx, putArtifactSQL, name, string(body), micros(l.now()), l.id)
 		if err != nil {
 			return err
 		}
@@ -46,9 +47,9 @@ func (s *Store) PutArtifact(ctx context.Context, name string, body []byte) error
 
 // Artifact returns an artifact, which is the caller's to keep; kind NotFound if
 // there is none of that name.
-func (s *Store) Artifact(ctx context.Context, name string) ([]byte, error) {
+func (l *Line) Artifact(ctx context.Context, name string) ([]byte, error) {
 	var body []byte
-	err := s.read.QueryRowContext(ctx, artifactSQL, name).Scan(&body)
+	err := l.read.QueryRowContext(ctx, artifactSQL, name, l.id).Scan(&body)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, noArtifact(name)
 	}
@@ -57,9 +58,9 @@ func (s *Store) Artifact(ctx context.Context, name string) ([]byte, error) {
 
 // RemoveArtifact removes an artifact. Removing it again is no error. The artifact
 // of a model that serves at an endpoint is kept: kind Conflict.
-func (s *Store) RemoveArtifact(ctx context.Context, name string) error {
-	return s.inWrite(ctx, "remove artifact", func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, holdArtifactSQL, name); err != nil {
+func (l *Line) RemoveArtifact(ctx context.Context, name string) error {
+	return l.inWrite(ctx, "remove artifact", func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, holdArtifactSQL, name, l.id); err != nil {
 			return err
 		}
 		var endpoints int
@@ -69,7 +70,7 @@ func (s *Store) RemoveArtifact(ctx context.Context, name string) error {
 		if endpoints > 0 {
 			return failure.Errorf(failure.Conflict, "model %s serves", name)
 		}
-		_, err := tx.ExecContext(ctx, removeArtifactSQL, name)
+		_, err := tx.ExecContext(ctx, removeArtifactSQL, name, l.id)
 		return err
 	})
 }

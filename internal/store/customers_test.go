@@ -11,7 +11,7 @@ import (
 	"gateway/internal/predict"
 )
 
-func put(t testing.TB, s *Store, customers ...predict.Customer) {
+func put(t testing.TB, s *Line, customers ...predict.Customer) {
 	t.Helper()
 	_, _, err := s.PutCustomers(context.Background(), customers)
 	must(t, err)

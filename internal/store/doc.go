@@ -2,17 +2,22 @@
 // customers, the ledger of predictions and outcomes, renewals and their steps,
 // the record of models, the artifacts of local models and what serves.
 //
-// Its one type is [Store]. It implements the ports that other packages
-// declare: predict.Customers and predict.Ledger, modelswap.Renewals and
-// modelswap.Models. [OpenSQLite] opens a file, or makes it, [OpenPostgres] a
-// database that several processes share; both bring its tables up to date.
+// A [Store] is a database, and a [Line] the rows in it that belong to the model of
+// one schema. They implement the ports that other packages declare, such as
+// predict.Customers and modelswap.Renewals. [OpenSQLite] opens a file, or makes it,
+// [OpenPostgres] a database that several processes share; both bring its tables up
+// to date.
 //
 //	s, err := store.OpenSQLite(ctx, "gateway-data/gateway.db")
 //	if err != nil {
 //		return err
 //	}
 //	defer s.Close()
-//	err = s.Append(ctx, predictions) // on disk when it returns
+//	line, err := s.OpenLine(ctx, "bank")
+//	if err != nil {
+//		return err
+//	}
+//	err = line.Append(ctx, predictions)
 //
 // # What it refuses to know
 //

@@ -8,7 +8,7 @@ import (
 	"gateway/internal/predict"
 )
 
-func evidenceOf(t testing.TB, s *Store) map[string]predict.Evidence {
+func evidenceOf(t testing.TB, s *Line) map[string]predict.Evidence {
 	t.Helper()
 	all := make(map[string]predict.Evidence)
 	must(t, s.EachCustomer(t.Context(), func(c predict.Customer) error {
@@ -27,7 +27,7 @@ func by(caller string, o predict.Outcome) predict.Outcome {
 func testEvidence(t *testing.T, open opener) {
 	ctx := context.Background()
 	noon := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
-	openAtNoon := func(t *testing.T) *Store {
+	openAtNoon := func(t *testing.T) *Line {
 		s := open(t)
 		s.now = func() time.Time { return noon }
 		return s

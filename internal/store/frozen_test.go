@@ -13,8 +13,8 @@ import (
 func TestAFrozenReplicaLetsItsRowsGo(t *testing.T) {
 	t.Parallel()
 	r := newRole(t)
-	open := func() *Store {
-		s, err := OpenPostgres(t.Context(), NewConnector(fixed(r.login("one"))), PostgresOptions{})
+	open := func() *Line {
+		s, err := onLine(OpenPostgres(t.Context(), NewConnector(fixed(r.login("one"))), PostgresOptions{}))
 		must(t, err)
 		t.Cleanup(func() { _ = s.Close() }) // its connection may be broken
 		return s

@@ -31,7 +31,7 @@ func wantFault(t testing.TB, err error, reason string, named ...string) {
 }
 
 // clock sets the time of a store by hand.
-func clock(s *Store) func(time.Duration) {
+func clock(s *Line) func(time.Duration) {
 	now := epoch
 	s.now = func() time.Time { return now }
 	return func(d time.Duration) { now = now.Add(d) }
@@ -68,7 +68,7 @@ func testHealth(t *testing.T, open opener) {
 func TestPostgresThatTakesNoWrites(t *testing.T) {
 	t.Parallel()
 	r := newRole(t)
-	s, err := OpenPostgres(t.Context(), NewConnector(fixed(r.login("one"))), PostgresOptions{})
+	s, err := onLine(OpenPostgres(t.Context(), NewConnector(fixed(r.login("one"))), PostgresOptions{}))
 	must(t, err)
 	t.Cleanup(func() { must(t, s.Close()) })
 	pass := clock(s)
@@ -109,7 +109,7 @@ func TestPostgresUsersWhoCannotWrite(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			r := newRole(t)
-			s, err := OpenPostgres(t.Context(), NewConnector(fixed(r.login("one"))), PostgresOptions{})
+			s, err := onLine(OpenPostgres(t.Context(), NewConnector(fixed(r.login("one"))), PostgresOptions{}))
 			must(t, err)
 			must(t, s.Close())
 			r.exec(`CREATE ROLE %[1]s_reader LOGIN PASSWORD 'reader'`, r.name)
@@ -120,7 +120,7 @@ func TestPostgresUsersWhoCannotWrite(t *testing.T) {
 			r.exec(c.grant, r.name)
 			reader := r.login("reader")
 			reader.Server.Username += "_reader"
-			s, err = OpenPostgres(t.Context(), NewConnector(fixed(reader)), PostgresOptions{})
+			s, err = onLine(OpenPostgres(t.Context(), NewConnector(fixed(reader)), PostgresOptions{}))
 			must(t, err)
 			defer func() { must(t, s.Close()) }()
 			wantFault(t, s.Check(t.Context()), c.reason)
@@ -175,7 +175,7 @@ func TestSQLiteFullDiskShowsInTheCheck(t *testing.T) {
 func damagedDatabase(t *testing.T, from, to int) (path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "gateway.db")
-	s, err := OpenSQLite(t.Context(), path)
+	s, err := onLine(OpenSQLite(t.Context(), path))
 	must(t, err)
 	putMany(t, s, strings.Repeat("customer", 10), 2000)
 	must(t, s.QuickCheck(t.Context()))

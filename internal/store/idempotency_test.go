@@ -17,14 +17,14 @@ func claimOf(token string) idempotency.Claim {
 	return idempotency.Claim{ID: "k", Fingerprint: "f", Subject: "subject of " + token, Token: token, Lease: time.Minute, TTL: time.Hour}
 }
 
-func claimKey(t *testing.T, s *Store, c idempotency.Claim) idempotency.Key {
+func claimKey(t *testing.T, s *Line, c idempotency.Claim) idempotency.Key {
 	t.Helper()
 	k, err := s.ClaimKey(t.Context(), c)
 	must(t, err)
 	return k
 }
 
-func answerKey(t *testing.T, s *Store, token string, a idempotency.Answer) bool {
+func answerKey(t *testing.T, s *Line, token string, a idempotency.Answer) bool {
 	t.Helper()
 	stored, err := s.AnswerKey(t.Context(), "k", token, a)
 	must(t, err)
@@ -176,7 +176,7 @@ func testIdempotencyKeys(t *testing.T, open opener) {
 	})
 	t.Run("of many claims at once one has the key", func(t *testing.T) {
 		t.Parallel()
-		claimAtOnce(t, []*Store{open(t)})
+		claimAtOnce(t, []*Line{open(t)})
 	})
 }
 
@@ -225,7 +225,7 @@ func TestPostgresReplicasShareIdempotencyKeys(t *testing.T) {
 // claimAtOnce has many claim one key, some of them for another request, while
 // the one that has it answers. It ends at the first error: without an answer the
 // others would claim for ever.
-func claimAtOnce(t *testing.T, stores []*Store) {
+func claimAtOnce(t *testing.T, stores []*Line) {
 	t.Helper()
 	const claims = 60
 	claimed, answers := make(chan string, claims), make(chan string, claims)

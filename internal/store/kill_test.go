@@ -70,7 +70,7 @@ func appendUntilKilled(path string) {
 			os.Exit(1)
 		}
 	}
-	s, err := OpenSQLite(context.Background(), path)
+	s, err := onLine(OpenSQLite(context.Background(), path))
 	fail(err)
 	for range 8 {
 		go func() {

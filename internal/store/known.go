@@ -11,7 +11,8 @@ import (
 
 // Outcomes that match nothing are found before the write lock is taken, by
 // queries for many ids at a time. One that may match something is looked up
-// again by the transaction that records it.
+// again by the transaction that records it, which also sees whether a prediction is
+// of its line.
 
 const (
 	knownPredictionsSQL = `

@@ -11,7 +11,7 @@ import (
 )
 
 // plan is how the engine would run a query if the tables were large.
-func plan(t *testing.T, s *Store, query string) string {
+func plan(t *testing.T, s *Line, query string) string {
 	t.Helper()
 	tx, err := s.read.BeginTx(t.Context(), nil)
 	must(t, err)

@@ -39,16 +39,17 @@ RETURNING id`
 	claimableSQL = `status IN ('queued', 'running') AND (wake_at <= $3 OR wake_at > $4)
       AND (lease_owner IS NULL OR lease_owner = $1 OR lease_until <= $3 OR lease_until > $4)
       AND (schema IN ($5, '') OR (wake_at <= $6 OR wake_at > $4)
-          AND (COALESCE(lease_until, created_at) <= $6 OR lease_until > $4))`
+          AND (COALESCE(lease_until, created_at) <= $6 OR lease_until > $4))
+      AND line = $7`
 
 	extendLeaseSQL = `
 UPDATE renewals SET lease_until = $1
-WHERE id = $2 AND lease_owner = $3 AND status IN ('queued', 'running')
+WHERE id = $2 AND lease_owner = $3 AND status IN ('queued', 'running') AND line = $4
 RETURNING cancel`
 
 	requestCancelSQL = `
 UPDATE renewals SET cancel = 1, wake_at = 0
-WHERE id = $1 AND status IN ('queued', 'running')`
+WHERE id = $1 AND status IN ('queued', 'running') AND line = $2`
 )
 
 // ClaimRenewal takes, for owner and for as long as lease, the unfinished
@@ -56,20 +57,20 @@ WHERE id = $1 AND status IN ('queued', 'running')`
 // expired or is the owner's own. It is one of the schema, or one that no gateway
 // has worked on for modelswap.Stranded. It returns nil if there is none, and
 // increments the revision, the owner's own claim included.
-func (s *Store) ClaimRenewal(ctx context.Context, owner, schema string, lease time.Duration) (*modelswap.Renewal, error) {
+func (l *Line) ClaimRenewal(ctx context.Context, owner, schema string, lease time.Duration) (*modelswap.Renewal, error) {
 	var claimed *modelswap.Renewal
-	err := s.inWrite(ctx, "claim renewal", func(tx *sql.Tx) error {
-		now := s.now()
+	err := l.inWrite(ctx, "claim renewal", func(tx *sql.Tx) error {
+		now := l.now()
 		var id string
 		err := tx.QueryRowContext(ctx, claimRenewalSQL, owner, micros(now.Add(lease)), micros(now), micros(now.Add(farAhead)),
-			schema, micros(now.Add(-modelswap.Stranded))).Scan(&id)
+			schema, micros(now.Add(-modelswap.Stranded)), l.id).Scan(&id)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		found, err := queryRenewals(ctx, tx, renewalSQL, id)
+		found, err := queryRenewals(ctx, tx, renewalSQL, id, l.id)
 		if err != nil {
 			return err
 		}
@@ -86,10 +87,10 @@ func (s *Store) ClaimRenewal(ctx context.Context, owner, schema string, lease ti
 // has expired and no other gateway has claimed the renewal. It reports whether the
 // renewal is to be cancelled. It returns modelswap.ErrStale if owner does not hold
 // the renewal or the renewal has ended.
-func (s *Store) ExtendLease(ctx context.Context, id, owner string, lease time.Duration) (cancel bool, err error) {
-	err = s.inWrite(ctx, "extend lease", func(tx *sql.Tx) error {
-		until := micros(s.now().Add(lease))
-		err := tx.QueryRowContext(ctx, extendLeaseSQL, until, id, owner).Scan(&cancel)
+func (l *Line) ExtendLease(ctx context.Context, id, owner string, lease time.Duration) (cancel bool, err error) {
+	err = l.inWrite(ctx, "extend lease", func(tx *sql.Tx) error {
+		until := micros(l.now().Add(lease))
+		err := tx.QueryRowContext(ctx, extendLeaseSQL, until, id, owner, l.id).Scan(&cancel)
 		if errors.Is(err, sql.ErrNoRows) {
 			return modelswap.ErrStale
 		}
@@ -105,10 +106,10 @@ func (s *Store) ExtendLease(ctx context.Context, id, owner string, lease time.Du
 // once. It leaves the revision alone, so that its owner can still save; a save
 // that does not know of the request leaves that in force. Kind NotFound if there
 // is none, Conflict if it has ended.
-func (s *Store) RequestCancel(ctx context.Context, id string) error {
+func (l *Line) RequestCancel(ctx context.Context, id string) error {
 	var noted bool
-	err := s.inWrite(ctx, "cancel renewal", func(tx *sql.Tx) error {
-		result, err := tx.ExecContext(ctx, requestCancelSQL, id)
+	err := l.inWrite(ctx, "cancel renewal", func(tx *sql.Tx) error {
+		result, err := tx.ExecContext(ctx, requestCancelSQL, id, l.id)
 		if err != nil {
 			return err
 		}
@@ -119,7 +120,7 @@ func (s *Store) RequestCancel(ctx context.Context, id string) error {
 	if noted || err != nil {
 		return err
 	}
-	r, err := s.Renewal(ctx, id)
+	r, err := l.Renewal(ctx, id)
 	if err != nil {
 		return err
 	}

@@ -13,12 +13,12 @@ import (
 )
 
 // setClock stops the store's clock.
-func setClock(s *Store, seconds int) {
+func setClock(s *Line, seconds int) {
 	s.now = func() time.Time { return at(seconds) }
 }
 
 // claim claims for ten seconds.
-func claim(t testing.TB, s *Store, owner string) *modelswap.Renewal {
+func claim(t testing.TB, s *Line, owner string) *modelswap.Renewal {
 	t.Helper()
 	r, err := s.ClaimRenewal(context.Background(), owner, "", 10*time.Second)
 	must(t, err)
@@ -26,7 +26,7 @@ func claim(t testing.TB, s *Store, owner string) *modelswap.Renewal {
 }
 
 // extend extends by ten seconds.
-func extend(s *Store, owner string) (cancel bool, err error) {
+func extend(s *Line, owner string) (cancel bool, err error) {
 	return s.ExtendLease(context.Background(), "r", owner, 10*time.Second)
 }
 
@@ -46,7 +46,7 @@ func wantNone(t testing.TB, what string, r *modelswap.Renewal) {
 
 func testLeases(t *testing.T, open opener) {
 	ctx := context.Background()
-	setup := func(t *testing.T) *Store {
+	setup := func(t *testing.T) *Line {
 		s := open(t)
 		setClock(s, 0)
 		must(t, s.InsertRenewal(ctx, newRenewal("r", modelswap.Queued, 0)))
@@ -248,7 +248,7 @@ func testLeases(t *testing.T, open opener) {
 
 func testCancelling(t *testing.T, open opener) {
 	ctx := context.Background()
-	setup := func(t *testing.T) (*Store, *modelswap.Renewal) {
+	setup := func(t *testing.T) (*Line, *modelswap.Renewal) {
 		s := open(t)
 		setClock(s, 0)
 		must(t, s.InsertRenewal(ctx, newRenewal("r", modelswap.Queued, 0)))
@@ -332,7 +332,7 @@ func testCancelling(t *testing.T, open opener) {
 
 func testAttempts(t *testing.T, open opener) {
 	ctx := context.Background()
-	attempts := func(t *testing.T, s *Store) []modelswap.Step {
+	attempts := func(t *testing.T, s *Line) []modelswap.Step {
 		t.Helper()
 		steps, err := s.Attempts(ctx, "r")
 		must(t, err)

@@ -11,7 +11,8 @@ import (
 	"gateway/internal/predict"
 )
 
-// predictionColumns is how many values a row of the ledger has when it is made.
+// predictionColumns is how many parameters a row of the ledger has when it is made.
+// Its line is a part of the statement.
 const predictionColumns = 11
 
 // inserts is how rows are inserted into an engine.
@@ -55,19 +56,20 @@ var (
 	postgresInserts = inserts{sizes: []int{32, 8, 1}, atOnce: 256, numbered: true, ordered: true}
 )
 
-// insertPredictionsSQL inserts a number of rows.
-func insertPredictionsSQL(rows int, numbered bool) string {
+// insertPredictionsSQL inserts a number of rows of a line.
+func insertPredictionsSQL(rows int, numbered bool, line int64) string {
 	var b strings.Builder
 	b.WriteString(`
 INSERT INTO predictions
-    (id, customer_id, created_at, caller, features, personal, score, label, model, schema, latency_us)
+    (line, id, customer_id, created_at, caller, features, personal, score, label, model, schema, latency_us)
 VALUES `)
 	for r := range rows {
 		if r > 0 {
 			b.WriteString(", ")
 		}
+		fmt.Fprintf(&b, "(%d", line)
 		for c := range predictionColumns {
-			b.WriteByte("(,"[min(c, 1)])
+			b.WriteByte(',')
 			if numbered {
 				fmt.Fprintf(&b, "$%d", r*predictionColumns+c+1)
 			} else {
@@ -85,18 +87,18 @@ VALUES `)
 // after Flush. An error may leave some of them recorded. A prediction whose id
 // is known is ignored, so that a call may be repeated. Reasons are not recorded.
 // Where the tables refuse a row the error is of kind Invalid.
-func (s *Store) Append(ctx context.Context, predictions []predict.Prediction) error {
+func (l *Line) Append(ctx context.Context, predictions []predict.Prediction) error {
 	if len(predictions) == 0 {
 		return nil
 	}
-	if s.inserts.ordered && !slices.IsSortedFunc(predictions, byID) {
+	if l.inserts.ordered && !slices.IsSortedFunc(predictions, byID) {
 		predictions = slices.SortedStableFunc(slices.Values(predictions), byID)
 	}
 	w := writing{operation: "append predictions", class: classOf(len(predictions), bulk), unflushed: true}
-	gentle := s.inserts.gentle && len(predictions) <= GentleRows
-	for some := range slices.Chunk(predictions, s.inserts.atOnce) {
-		if err := s.inTurn(ctx, w, func(tx *sql.Tx) error {
-			return s.insertPredictions(ctx, tx, some, gentle)
+	gentle := l.inserts.gentle && len(predictions) <= GentleRows
+	for some := range slices.Chunk(predictions, l.inserts.atOnce) {
+		if err := l.inTurn(ctx, w, func(tx *sql.Tx) error {
+			return l.insertPredictions(ctx, tx, some, gentle)
 		}); err != nil {
 			return err
 		}
@@ -106,21 +108,21 @@ func (s *Store) Append(ctx context.Context, predictions []predict.Prediction) er
 
 func byID(a, b predict.Prediction) int { return strings.Compare(a.ID, b.ID) }
 
-func (s *Store) insertPredictions(ctx context.Context, tx *sql.Tx, predictions []predict.Prediction, gentle bool) error {
-	args := make([]any, 0, predictionColumns*min(len(predictions), s.inserts.sizes[0]))
+func (l *Line) insertPredictions(ctx context.Context, tx *sql.Tx, predictions []predict.Prediction, gentle bool) error {
+	args := make([]any, 0, predictionColumns*min(len(predictions), l.inserts.sizes[0]))
 	for done := 0; done < len(predictions); {
 		left := predictions[done:]
 		if gentle && done > 0 && done%restAfter == 0 {
 			time.Sleep(restTime)
 		}
-		size := s.inserts.sizes[slices.IndexFunc(s.inserts.sizes, func(n int) bool { return n <= len(left) })]
+		size := l.inserts.sizes[slices.IndexFunc(l.inserts.sizes, func(n int) bool { return n <= len(left) })]
 		args = args[:0]
 		for i := range left[:size] {
 			p := &left[i]
 			args = append(args, p.ID, textOrNull(p.CustomerID), micros(p.CreatedAt), textOrNull(p.Caller), string(p.Features),
 				textOrNull(string(p.Personal)), p.Score, int64(p.Label), p.Model, p.Schema, p.Latency.Microseconds())
 		}
-		insert := tx.StmtContext(ctx, s.insertPredictionRows[size]) //nolint:sqlclosecheck // it is closed with the transaction
+		insert := tx.StmtContext(ctx, l.insertPredictionRows[size]) //nolint:sqlclosecheck // it is closed with the transaction
 		if _, err := insert.ExecContext(ctx, args...); err != nil {
 			return err
 		}
@@ -143,10 +145,10 @@ func (s *Store) Flush(ctx context.Context) error {
 }
 
 // prepareInserts prepares a statement for each of these numbers of rows.
-func prepareInserts(ctx context.Context, db *sql.DB, how inserts) (map[int]*sql.Stmt, error) {
+func prepareInserts(ctx context.Context, db *sql.DB, how inserts, line int64) (map[int]*sql.Stmt, error) {
 	statements := make(map[int]*sql.Stmt)
 	for _, rows := range how.sizes {
-		statement, err := db.PrepareContext(ctx, insertPredictionsSQL(rows, how.numbered)) //nolint:sqlclosecheck // the store keeps it for as long as it lives
+		statement, err := db.PrepareContext(ctx, insertPredictionsSQL(rows, how.numbered, line)) //nolint:sqlclosecheck // the store keeps it for as long as it lives
 		if err != nil {
 			return nil, err
 		}
@@ -198,19 +200,20 @@ func (s *Store) removeSome(ctx context.Context, operation, query string, args ..
 	return removed, nil
 }
 
-// recentSQL looks among the newest predictions only, whose ids are the highest.
+// recentSQL looks among the newest predictions of the line only, whose ids are the
+// highest.
 const recentSQL = `
 SELECT id, coalesce(customer_id, ''), created_at, coalesce(caller, ''), features, score, label, model, schema, latency_us
-FROM (SELECT * FROM predictions ORDER BY id DESC LIMIT $1) newest
-WHERE model = $2 ORDER BY id DESC LIMIT $3`
+FROM (SELECT * FROM predictions WHERE line = $1 ORDER BY id DESC LIMIT $2) newest
+WHERE model = $3 ORDER BY id DESC LIMIT $4`
 
 // recentLook is how many of the newest predictions count as recent ones.
 const recentLook = 10_000
 
 // RecentPredictions returns the newest predictions of a model, at most limit,
-// out of those that were made last, by whichever model.
-func (s *Store) RecentPredictions(ctx context.Context, model string, limit int) ([]predict.Prediction, error) {
-	rows, err := s.read.QueryContext(ctx, recentSQL, recentLook, model, limit)
+// out of those of the line that were made last, by whichever model.
+func (l *Line) RecentPredictions(ctx context.Context, model string, limit int) ([]predict.Prediction, error) {
+	rows, err := l.read.QueryContext(ctx, recentSQL, l.id, recentLook, model, limit)
 	if err != nil {
 		return nil, failed("recent predictions", err)
 	}

@@ -20,24 +20,24 @@ import (
 
 // fromVersion makes a database of each engine as the migration of that number
 // left it, lets fill write into it, and hands it to check, opened by this version.
-func fromVersion(t *testing.T, version int64, fill func(t *testing.T, old *sql.DB), check func(t *testing.T, s *Store)) {
+func fromVersion(t *testing.T, version int64, fill func(t *testing.T, old *sql.DB), check func(t *testing.T, s *Line)) {
 	engines := []struct {
 		name     string
 		migrator migrator
-		open     func(t *testing.T) (old *sql.DB, reopen func() (*Store, error))
+		open     func(t *testing.T) (old *sql.DB, reopen func() (*Line, error))
 	}{
-		{"SQLite", sqliteMigrator, func(t *testing.T) (*sql.DB, func() (*Store, error)) {
+		{"SQLite", sqliteMigrator, func(t *testing.T) (*sql.DB, func() (*Line, error)) {
 			path := filepath.Join(t.TempDir(), "gateway.db")
 			must(t, os.WriteFile(path, nil, 0o600)) // the writer makes no file
 			old, err := sql.Open("sqlite", writerDSN(path))
 			must(t, err)
-			return old, func() (*Store, error) { return openAt(t, path), nil }
+			return old, func() (*Line, error) { return openAt(t, path), nil }
 		}},
-		{"Postgres", postgresMigrator, func(t *testing.T) (*sql.DB, func() (*Store, error)) {
+		{"Postgres", postgresMigrator, func(t *testing.T) (*sql.DB, func() (*Line, error)) {
 			url := pgtest.Database(t)
 			config, err := pgx.ParseConfig(url)
 			must(t, err)
-			return stdlib.OpenDB(*config), func() (*Store, error) { return openURL(t, url) }
+			return stdlib.OpenDB(*config), func() (*Line, error) { return openURL(t, url) }
 		}},
 	}
 	for _, engine := range engines {
@@ -71,7 +71,7 @@ VALUES ('r', 7, 'running', 'manual', '', '{}', 0, 0, '{}', '{}', '')`)
 INSERT INTO renewal_steps (renewal_id, name, attempt, latest, position, status, started_at)
 VALUES ('r', 'export', 1, 1, 0, 'running', 5), ('r', 'convert', 0, 1, 1, 'pending', NULL)`)
 		must(t, err)
-	}, func(t *testing.T, s *Store) {
+	}, func(t *testing.T, s *Line) {
 		wanted := newRenewal("r", modelswap.Running, 0)
 		wanted.CreatedAt, wanted.Revision = fromMicros(0), 8
 		wanted.Steps[0] = modelswap.Step{
@@ -102,7 +102,7 @@ VALUES ('r', 7, 'running', 'manual', '', '{}', 0, 0, '{}', '{"champion":"m1","mo
 			_, err := old.Exec(statement)
 			must(t, err)
 		}
-	}, func(t *testing.T, s *Store) {
+	}, func(t *testing.T, s *Line) {
 		at := func(endpoint, schema string) modelswap.Serving {
 			now, err := s.Serving(ctx, endpoint, schema)
 			must(t, err)
@@ -145,7 +145,7 @@ VALUES (1, 'reported', NULL, 0, 5, 50, 'm'), (2, 'p', 'p', 1, 6, 60, 'm')`} {
 			_, err := old.Exec(statement)
 			must(t, err)
 		}
-	}, func(t *testing.T, s *Store) {
+	}, func(t *testing.T, s *Line) {
 		want(t, "evidence", evidenceOf(t, s), map[string]predict.Evidence{
 			"imported": {}, "q": {}, "reported": {LabelledAt: fromMicros(50)}, "p": {Made: true, LabelledAt: fromMicros(60)},
 		})

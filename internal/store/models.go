@@ -14,49 +14,50 @@ import (
 const (
 	insertModelSQL = `
 INSERT INTO models
-    (name, renewal, algorithm, schema, data, row_count, parameters, metrics, created_at, deployed_at, retired_at, removed_at, watermark)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+    (name, renewal, algorithm, schema, data, row_count, parameters, metrics, created_at, deployed_at, retired_at, removed_at, watermark, line)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 ON CONFLICT (name) DO UPDATE
 SET renewal = excluded.renewal, algorithm = excluded.algorithm, schema = excluded.schema, data = excluded.data,
     row_count = excluded.row_count, parameters = excluded.parameters, metrics = excluded.metrics,
-    created_at = excluded.created_at, removed_at = excluded.removed_at, watermark = excluded.watermark`
+    created_at = excluded.created_at, removed_at = excluded.removed_at, watermark = excluded.watermark
+WHERE models.line = excluded.line`
 
 	// The renewal's row is held until the record is written: a claim comes before
 	// or after both.
-	holdRenewalSQL = `UPDATE renewals SET revision = revision WHERE id = $1 AND revision = $2`
+	holdRenewalSQL = `UPDATE renewals SET revision = revision WHERE id = $1 AND revision = $2 AND line = $3`
 
 	selectModelsSQL = `
 SELECT name, renewal, algorithm, schema, data, row_count, parameters, metrics, created_at, deployed_at, retired_at,
     removed_at, watermark
 FROM models `
 
-	modelSQL  = selectModelsSQL + `WHERE name = $1`
-	modelsSQL = selectModelsSQL + `ORDER BY created_at DESC, name DESC`
+	modelSQL  = selectModelsSQL + `WHERE name = $1 AND line = $2`
+	modelsSQL = selectModelsSQL + `WHERE line = $1 ORDER BY created_at DESC, name DESC`
 
 	// A model is marked as the one that serves from deployed_at to retired_at.
-	isMarkedSQL = `SELECT CASE WHEN deployed_at IS NOT NULL AND retired_at IS NULL THEN 1 ELSE 0 END FROM models WHERE name = $1`
+	isMarkedSQL = `SELECT CASE WHEN deployed_at IS NOT NULL AND retired_at IS NULL THEN 1 ELSE 0 END FROM models WHERE name = $1 AND line = $2`
 	laterSQL    = `
-SELECT count(*) FROM models WHERE deployed_at > $1 AND name <> $2 AND schema = (SELECT schema FROM models WHERE name = $2)`
+SELECT count(*) FROM models WHERE deployed_at > $1 AND name <> $2 AND line = $3 AND schema = (SELECT schema FROM models WHERE name = $2)`
 	retireSQL = `
 UPDATE models SET retired_at = $1
-WHERE deployed_at IS NOT NULL AND retired_at IS NULL AND name <> $2 AND schema = (SELECT schema FROM models WHERE name = $2)`
+WHERE deployed_at IS NOT NULL AND retired_at IS NULL AND name <> $2 AND line = $3 AND schema = (SELECT schema FROM models WHERE name = $2)`
 	markSQL    = `UPDATE models SET deployed_at = $1, retired_at = NULL WHERE name = $2`
-	removedSQL = `UPDATE models SET removed_at = $1 WHERE name = $2`
+	removedSQL = `UPDATE models SET removed_at = $1 WHERE name = $2 AND line = $3`
 )
 
 // InsertModel records a model that a renewal made, where by.Revision is the
 // renewal's stored revision; else it returns modelswap.ErrStale. The zero Fence
 // is not checked. One of the same name is replaced, but for its times of serving.
 // Serving is not recorded: the platform has it.
-func (s *Store) InsertModel(ctx context.Context, m modelswap.Model, by modelswap.Fence) error {
+func (l *Line) InsertModel(ctx context.Context, m modelswap.Model, by modelswap.Fence) error {
 	parameters, err1 := encodeOptional(m.Parameters, m.Parameters == nil)
 	metrics, err2 := encodeOptional(m.Metrics, m.Metrics == nil)
 	if err := errors.Join(err1, err2); err != nil {
 		return failed("insert model", err)
 	}
-	return s.inWrite(ctx, "insert model", func(tx *sql.Tx) error {
+	return l.inWrite(ctx, "insert model", func(tx *sql.Tx) error {
 		if by != (modelswap.Fence{}) {
-			result, err := tx.ExecContext(ctx, holdRenewalSQL, by.Renewal, by.Revision)
+			result, err := tx.ExecContext(ctx, holdRenewalSQL, by.Renewal, by.Revision, l.id)
 			if err != nil {
 				return err
 			}
@@ -66,16 +67,22 @@ func (s *Store) InsertModel(ctx context.Context, m modelswap.Model, by modelswap
 				return modelswap.ErrStale
 			}
 		}
-		_, err := tx.ExecContext(ctx, insertModelSQL, m.Name, m.Renewal, m.Algorithm, m.Schema, m.Data, int64(m.Rows),
+		result, err := tx.ExecContext(ctx, insertModelSQL, m.Name, m.Renewal, m.Algorithm, m.Schema, m.Data, int64(m.Rows),
 			parameters, metrics, micros(m.CreatedAt), optionalMicros(m.DeployedAt), optionalMicros(m.RetiredAt),
-			optionalMicros(m.RemovedAt), m.Watermark)
-		return err
+			optionalMicros(m.RemovedAt), m.Watermark, l.id)
+		if err != nil {
+			return err
+		}
+		if n, err := result.RowsAffected(); n == 0 && err == nil {
+			return failure.Errorf(failure.Conflict, "there is a model %s of another schema", m.Name)
+		}
+		return nil
 	})
 }
 
 // Model returns one; kind NotFound if there is none.
-func (s *Store) Model(ctx context.Context, name string) (*modelswap.Model, error) {
-	m, err := scanModel(s.read.QueryRowContext(ctx, modelSQL, name))
+func (l *Line) Model(ctx context.Context, name string) (*modelswap.Model, error) {
+	m, err := scanModel(l.read.QueryRowContext(ctx, modelSQL, name, l.id))
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, noModel(name)
 	}
@@ -90,8 +97,8 @@ func noModel(name string) error {
 }
 
 // Models returns all, newest first.
-func (s *Store) Models(ctx context.Context) ([]modelswap.Model, error) {
-	rows, err := s.read.QueryContext(ctx, modelsSQL)
+func (l *Line) Models(ctx context.Context) ([]modelswap.Model, error) {
+	rows, err := l.read.QueryContext(ctx, modelsSQL, l.id)
 	if err != nil {
 		return nil, failed("models", err)
 	}
@@ -111,27 +118,27 @@ func (s *Store) Models(ctx context.Context) ([]modelswap.Model, error) {
 // its schema that was marked; kind NotFound if there is no such model. Marking
 // the one that is marked changes nothing. Where another model of the schema was
 // marked as serving from a later time on, it returns modelswap.ErrStale.
-func (s *Store) MarkServing(ctx context.Context, name string, at time.Time) error {
-	return s.inWrite(ctx, "mark the serving model", func(tx *sql.Tx) error {
+func (l *Line) MarkServing(ctx context.Context, name string, at time.Time) error {
+	return l.inWrite(ctx, "mark the serving model", func(tx *sql.Tx) error {
 		// Two that mark different models at once would leave both marked.
 		if _, err := holdSequence(ctx, tx); err != nil {
 			return err
 		}
 		var marked bool
-		switch err := tx.QueryRowContext(ctx, isMarkedSQL, name).Scan(&marked); {
+		switch err := tx.QueryRowContext(ctx, isMarkedSQL, name, l.id).Scan(&marked); {
 		case errors.Is(err, sql.ErrNoRows):
 			return noModel(name)
 		case err != nil || marked:
 			return err
 		}
 		var later int
-		if err := tx.QueryRowContext(ctx, laterSQL, micros(at), name).Scan(&later); err != nil {
+		if err := tx.QueryRowContext(ctx, laterSQL, micros(at), name, l.id).Scan(&later); err != nil {
 			return err
 		}
 		if later > 0 {
 			return modelswap.ErrStale
 		}
-		if _, err := tx.ExecContext(ctx, retireSQL, micros(at), name); err != nil {
+		if _, err := tx.ExecContext(ctx, retireSQL, micros(at), name, l.id); err != nil {
 			return err
 		}
 		_, err := tx.ExecContext(ctx, markSQL, micros(at), name)
@@ -141,9 +148,9 @@ func (s *Store) MarkServing(ctx context.Context, name string, at time.Time) erro
 
 // MarkRemoved notes that the platform has the model no longer; kind NotFound if
 // there is no such model.
-func (s *Store) MarkRemoved(ctx context.Context, name string, at time.Time) error {
-	return s.inWrite(ctx, "mark a removed model", func(tx *sql.Tx) error {
-		result, err := tx.ExecContext(ctx, removedSQL, micros(at), name)
+func (l *Line) MarkRemoved(ctx context.Context, name string, at time.Time) error {
+	return l.inWrite(ctx, "mark a removed model", func(tx *sql.Tx) error {
+		result, err := tx.ExecContext(ctx, removedSQL, micros(at), name, l.id)
 		if err != nil {
 			return err
 		}

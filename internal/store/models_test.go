@@ -12,7 +12,7 @@ import (
 	"gateway/internal/modelswap"
 )
 
-func readModel(t testing.TB, s *Store, name string) modelswap.Model {
+func readModel(t testing.TB, s *Line, name string) modelswap.Model {
 	t.Helper()
 	m, err := s.Model(context.Background(), name)
 	must(t, err)

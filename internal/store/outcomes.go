@@ -63,11 +63,11 @@ const (
 
 	predictionSQL = `
 SELECT id, coalesce(customer_id, ''), features, model, outcome, outcome_at, created_at
-FROM predictions WHERE id = $1`
+FROM predictions WHERE id = $1 AND line = $2`
 
 	newestPredictionSQL = `
 SELECT id, coalesce(customer_id, ''), features, model, outcome, outcome_at, created_at
-FROM predictions WHERE customer_id = $1
+FROM predictions WHERE customer_id = $1 AND line = $2
 ORDER BY created_at DESC, id DESC LIMIT 1`
 
 	customerLabelSQL = `SELECT label, coalesce(label_at, 0), outcome, ` + receivedSQL + ` FROM customers WHERE id = $1`
@@ -99,7 +99,7 @@ const outcomesAtOnce = 32
 //
 // A list is recorded in several transactions. An error may leave its first
 // outcomes recorded; sent again, they count once.
-func (s *Store) RecordOutcomes(ctx context.Context, outcomes []predict.Outcome) ([]predict.Match, error) {
+func (l *Line) RecordOutcomes(ctx context.Context, outcomes []predict.Outcome) ([]predict.Match, error) {
 	if len(outcomes) == 0 {
 		return nil, nil
 	}
@@ -108,7 +108,7 @@ func (s *Store) RecordOutcomes(ctx context.Context, outcomes []predict.Outcome) 
 			return nil, failure.Errorf(failure.Invalid, "an outcome must be 0 or 1")
 		}
 	}
-	may, err := s.mayMatch(ctx, outcomes)
+	may, err := l.mayMatch(ctx, outcomes)
 	if err != nil {
 		return nil, failed("look up outcomes", err)
 	}
@@ -116,7 +116,7 @@ func (s *Store) RecordOutcomes(ctx context.Context, outcomes []predict.Outcome) 
 	for start := 0; start < len(may); start += outcomesAtOnce {
 		end := min(start+outcomesAtOnce, len(may))
 		w := writing{operation: "record outcomes", class: classOf(len(outcomes), lists), unflushed: end < len(may)}
-		if err := s.recordOutcomes(ctx, w, outcomes, may[start:end], matches); err != nil {
+		if err := l.recordOutcomes(ctx, w, outcomes, may[start:end], matches); err != nil {
 			return nil, err
 		}
 	}
@@ -143,13 +143,13 @@ func markSuperseded(outcomes []predict.Outcome, matches []predict.Match) {
 
 // recordOutcomes records those outcomes whose indexes are given, in one
 // transaction.
-func (s *Store) recordOutcomes(ctx context.Context, w writing, outcomes []predict.Outcome, at []int, matches []predict.Match) error {
-	return s.inTurn(ctx, w, func(tx *sql.Tx) error {
+func (l *Line) recordOutcomes(ctx context.Context, w writing, outcomes []predict.Outcome, at []int, matches []predict.Match) error {
+	return l.inTurn(ctx, w, func(tx *sql.Tx) error {
 		sequence, err := holdSequence(ctx, tx)
 		if err != nil {
 			return err
 		}
-		r := outcomeRecorder{tx: tx, now: s.now(), sequence: sequence}
+		r := outcomeRecorder{tx: tx, line: l.id, now: l.now(), sequence: sequence}
 		for _, i := range at {
 			if matches[i], err = r.record(ctx, outcomes[i]); err != nil {
 				return err
@@ -170,6 +170,7 @@ func holdSequence(ctx context.Context, tx *sql.Tx) (sequence int64, err error) {
 // outcomeRecorder records outcomes within one transaction.
 type outcomeRecorder struct {
 	tx       *sql.Tx
+	line     int64
 	now      time.Time
 	sequence int64 // the last number given out
 }
@@ -242,7 +243,7 @@ func (r *outcomeRecorder) prediction(ctx context.Context, o predict.Outcome) (*j
 
 func (r *outcomeRecorder) onePrediction(ctx context.Context, query, id string) (*joined, error) {
 	var p joined
-	err := r.tx.QueryRowContext(ctx, query, id).
+	err := r.tx.QueryRowContext(ctx, query, id, r.line).
 		Scan(&p.id, &p.customer, &p.features, &p.model, &p.outcome, &p.outcomeAt, &p.createdAt)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil

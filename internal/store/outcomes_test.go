@@ -9,7 +9,7 @@ import (
 	"gateway/internal/predict"
 )
 
-func record(t testing.TB, s *Store, outcomes ...predict.Outcome) []predict.Match {
+func record(t testing.TB, s *Line, outcomes ...predict.Outcome) []predict.Match {
 	t.Helper()
 	matches, err := s.RecordOutcomes(context.Background(), outcomes)
 	must(t, err)
@@ -33,7 +33,7 @@ func ofPrediction(id string, label, seconds int) predict.Outcome {
 // testOutcomes is about whose an outcome is.
 func testOutcomes(t *testing.T, open opener) {
 	ctx := context.Background()
-	setup := func(t *testing.T, predictions ...predict.Prediction) *Store {
+	setup := func(t *testing.T, predictions ...predict.Prediction) *Line {
 		s := open(t)
 		put(t, s, predict.Customer{ID: "c", Features: []byte(`{"stored":1}`)})
 		must(t, s.Append(ctx, predictions))

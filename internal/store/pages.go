@@ -18,7 +18,7 @@ const (
 	predictionsAfterSQL = `
 SELECT id, coalesce(customer_id, ''), created_at, coalesce(caller, ''), features, personal, score, label, model, schema,
     latency_us, outcome, outcome_at
-FROM predictions WHERE id > $1 ORDER BY id LIMIT $2`
+FROM predictions WHERE id > $1 AND line = $2 ORDER BY id LIMIT $3`
 )
 
 // CustomersAfter returns the customers whose ids come after one, in the order of
@@ -43,10 +43,10 @@ func (s *Store) CustomersAfter(ctx context.Context, after string, limit int) ([]
 	return page, failed("customers after", rows.Err())
 }
 
-// PredictionsAfter returns the predictions whose ids come after one, in the order
+// PredictionsAfter returns the line's predictions whose ids come after one, in the order
 // of their ids, at most limit. Ids ascend with time.
-func (s *Store) PredictionsAfter(ctx context.Context, after string, limit int) ([]predict.Recorded, error) {
-	rows, err := s.read.QueryContext(ctx, predictionsAfterSQL, after, limit)
+func (l *Line) PredictionsAfter(ctx context.Context, after string, limit int) ([]predict.Recorded, error) {
+	rows, err := l.read.QueryContext(ctx, predictionsAfterSQL, after, l.id, limit)
 	if err != nil {
 		return nil, failed("predictions after", err)
 	}

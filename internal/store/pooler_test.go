@@ -187,7 +187,7 @@ func (p *pooler) takeIdle() []*pgconn.HijackedConn {
 func TestAPoolerOfSessionsIsAsGoodAsAServer(t *testing.T) {
 	t.Parallel()
 	p := &pooler{t: t}
-	s, err := OpenPostgres(t.Context(), NewConnector(fixed{Server: p.listen()}), PostgresOptions{})
+	s, err := onLine(OpenPostgres(t.Context(), NewConnector(fixed{Server: p.listen()}), PostgresOptions{}))
 	must(t, err)
 	defer func() { must(t, s.Close()) }()
 	must(t, s.Append(t.Context(), []predict.Prediction{newPrediction("p")}))

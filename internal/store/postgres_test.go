@@ -22,7 +22,7 @@ import (
 
 // openTestPostgres opens a database that has its tables already, like a replica
 // that is not the first.
-func openTestPostgres(t testing.TB) *Store {
+func openTestPostgres(t testing.TB) *Line {
 	t.Helper()
 	s, err := openURL(t, pgtest.Prepared(t, func(url string) error {
 		s, err := connect(url)
@@ -35,16 +35,16 @@ func openTestPostgres(t testing.TB) *Store {
 	return s
 }
 
-func connect(url string) (*Store, error) {
+func connect(url string) (*Line, error) {
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
 		return nil, err
 	}
-	return OpenPostgres(context.Background(), stdlib.GetConnector(*config), PostgresOptions{})
+	return onLine(OpenPostgres(context.Background(), stdlib.GetConnector(*config), PostgresOptions{}))
 }
 
 // openURL may be called from any goroutine.
-func openURL(t testing.TB, url string) (*Store, error) {
+func openURL(t testing.TB, url string) (*Line, error) {
 	s, err := connect(url)
 	if err != nil {
 		return nil, err
@@ -58,10 +58,10 @@ func openURL(t testing.TB, url string) (*Store, error) {
 }
 
 // replicas opens one database several times, at the same moment.
-func replicas(t *testing.T, n int) []*Store {
+func replicas(t *testing.T, n int) []*Line {
 	t.Helper()
 	url := pgtest.Database(t)
-	stores, errs := make([]*Store, n), make([]error, n)
+	stores, errs := make([]*Line, n), make([]error, n)
 	var all sync.WaitGroup
 	for i := range n {
 		all.Go(func() { stores[i], errs[i] = openURL(t, url) })

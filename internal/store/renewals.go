@@ -16,8 +16,8 @@ const (
 	insertRenewalSQL = `
 INSERT INTO renewals
     (id, revision, status, cause, reason, overrides, force, created_at, finished_at, model, metrics, state, error,
-     cancel, wake_at, schema)
-VALUES ($1, 1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`
+     cancel, wake_at, schema, line)
+VALUES ($1, 1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`
 
 	// To the right of "=" is the stored value. The process that saves an
 	// unfinished renewal may not have read a request to cancel it: the request
@@ -31,7 +31,7 @@ SET revision = revision + 1, status = $1, cause = $2, reason = $3, overrides = $
     wake_at = CASE WHEN cancel > $12 AND status IN ('queued', 'running') THEN 0 ELSE CAST($13 AS BIGINT) END,
     lease_owner = CASE WHEN $14 = 1 THEN NULL ELSE lease_owner END,
     lease_until = CASE WHEN $14 = 1 THEN CAST($15 AS BIGINT) ELSE lease_until END
-WHERE id = $16 AND revision = $17`
+WHERE id = $16 AND revision = $17 AND line = $18`
 
 	// A renewal and its steps come in one statement, hence from one snapshot:
 	// a row for each step, repeating the renewal. A step that was never saved
@@ -42,38 +42,38 @@ SELECT r.id, r.revision, r.status, r.cause, r.reason, r.overrides, r.force, r.cr
     s.name, s.attempt + s.earlier, s.status, s.started_at, s.finished_at, s.detail, s.error
 FROM renewals r LEFT JOIN renewal_steps s ON s.renewal_id = r.id AND s.latest = 1 `
 
-	renewalSQL    = selectRenewalsSQL + `WHERE r.id = $1 ORDER BY s.position`
-	unfinishedSQL = selectRenewalsSQL + `WHERE r.status IN ('queued', 'running') ORDER BY s.position`
+	renewalSQL    = selectRenewalsSQL + `WHERE r.id = $1 AND r.line = $2 ORDER BY s.position`
+	unfinishedSQL = selectRenewalsSQL + `WHERE r.status IN ('queued', 'running') AND r.line = $1 ORDER BY s.position`
 
 	newestRenewalsSQL = selectRenewalsSQL + `
-WHERE r.id IN (SELECT id FROM renewals ORDER BY created_at DESC, id DESC LIMIT $1)
+WHERE r.id IN (SELECT id FROM renewals WHERE line = $1 ORDER BY created_at DESC, id DESC LIMIT $2)
 ORDER BY r.created_at DESC, r.id DESC, s.position`
 
 	olderRenewalsSQL = selectRenewalsSQL + `
 WHERE r.id IN (
     SELECT id FROM renewals
-    WHERE (created_at, id) < (SELECT created_at, id FROM renewals WHERE id = $1)
-    ORDER BY created_at DESC, id DESC LIMIT $2)
+    WHERE line = $1 AND (created_at, id) < (SELECT created_at, id FROM renewals WHERE id = $2 AND line = $1)
+    ORDER BY created_at DESC, id DESC LIMIT $3)
 ORDER BY r.created_at DESC, r.id DESC, s.position`
 )
 
 // InsertRenewal stores a new renewal and sets its Revision to 1. While another
 // one is unfinished it returns a conflict that names that one.
-func (s *Store) InsertRenewal(ctx context.Context, r *modelswap.Renewal) error {
-	err := s.inWrite(ctx, "insert renewal", func(tx *sql.Tx) error { return insertRenewal(ctx, tx, r) })
+func (l *Line) InsertRenewal(ctx context.Context, r *modelswap.Renewal) error {
+	err := l.inWrite(ctx, "insert renewal", func(tx *sql.Tx) error { return l.insertRenewal(ctx, tx, r) })
 	if err != nil {
-		return s.renewalConflict(ctx, r.ID, err)
+		return l.renewalConflict(ctx, r.ID, err)
 	}
 	r.Revision = 1
 	return nil
 }
 
-func insertRenewal(ctx context.Context, tx *sql.Tx, r *modelswap.Renewal) error {
+func (l *Line) insertRenewal(ctx context.Context, tx *sql.Tx, r *modelswap.Renewal) error {
 	values, err := renewalValues(r)
 	if err != nil {
 		return err
 	}
-	if _, err := tx.ExecContext(ctx, insertRenewalSQL, append(append([]any{r.ID}, values...), r.State.Schema)...); err != nil {
+	if _, err := tx.ExecContext(ctx, insertRenewalSQL, append(append([]any{r.ID}, values...), r.State.Schema, l.id)...); err != nil {
 		return err
 	}
 	return saveSteps(ctx, tx, r)
@@ -84,13 +84,13 @@ func insertRenewal(ctx context.Context, tx *sql.Tx, r *modelswap.Renewal) error 
 // modelswap.ErrStale. It lets the lease go where the renewal is final or
 // Released. Where it would make a finished renewal run while another
 // one is unfinished, it returns a conflict that names that one.
-func (s *Store) UpdateRenewal(ctx context.Context, r *modelswap.Renewal) error {
+func (l *Line) UpdateRenewal(ctx context.Context, r *modelswap.Renewal) error {
 	values, err := renewalValues(r)
 	if err != nil {
 		return failed("update renewal", err)
 	}
-	values = append(values, flag(r.Released || r.Status.Final()), micros(s.now()), r.ID, r.Revision)
-	err = s.inWrite(ctx, "update renewal", func(tx *sql.Tx) error {
+	values = append(values, flag(r.Released || r.Status.Final()), micros(l.now()), r.ID, r.Revision, l.id)
+	err = l.inWrite(ctx, "update renewal", func(tx *sql.Tx) error {
 		result, err := tx.ExecContext(ctx, updateRenewalSQL, values...)
 		if err != nil {
 			return err
@@ -103,7 +103,7 @@ func (s *Store) UpdateRenewal(ctx context.Context, r *modelswap.Renewal) error {
 		return saveSteps(ctx, tx, r)
 	})
 	if err != nil {
-		return s.renewalConflict(ctx, r.ID, err)
+		return l.renewalConflict(ctx, r.ID, err)
 	}
 	r.Revision++
 	return nil
@@ -121,12 +121,12 @@ func renewalValues(r *modelswap.Renewal) ([]any, error) {
 
 // renewalConflict lets a conflict name the renewal that is in the way. Should
 // that one have ended by now, the conflict stays as it is.
-func (s *Store) renewalConflict(ctx context.Context, id string, err error) error {
+func (l *Line) renewalConflict(ctx context.Context, id string, err error) error {
 	var conflict *failure.Error
 	if !errors.As(err, &conflict) || conflict.Kind != failure.Conflict {
 		return err
 	}
-	other, err2 := s.unfinished(ctx)
+	other, err2 := l.unfinished(ctx)
 	if err2 != nil || other == nil || other.ID == id {
 		return err
 	}
@@ -138,8 +138,8 @@ func (s *Store) renewalConflict(ctx context.Context, id string, err error) error
 }
 
 // Renewal returns one; kind NotFound if there is none.
-func (s *Store) Renewal(ctx context.Context, id string) (*modelswap.Renewal, error) {
-	found, err := queryRenewals(ctx, s.read, renewalSQL, id)
+func (l *Line) Renewal(ctx context.Context, id string) (*modelswap.Renewal, error) {
+	found, err := queryRenewals(ctx, l.read, renewalSQL, id, l.id)
 	if err != nil {
 		return nil, failed("renewal", err)
 	}
@@ -155,25 +155,25 @@ func noRenewal(id string) error {
 
 // Renewals returns the newest, newest first, at most limit, older than the one
 // named before; kind NotFound if there is no such one.
-func (s *Store) Renewals(ctx context.Context, limit int, before string) ([]*modelswap.Renewal, error) {
+func (l *Line) Renewals(ctx context.Context, limit int, before string) ([]*modelswap.Renewal, error) {
 	if limit <= 0 {
 		return nil, nil
 	}
 	if before == "" {
-		found, err := queryRenewals(ctx, s.read, newestRenewalsSQL, limit)
+		found, err := queryRenewals(ctx, l.read, newestRenewalsSQL, l.id, limit)
 		return found, failed("renewals", err)
 	}
-	found, err := queryRenewals(ctx, s.read, olderRenewalsSQL, before, limit)
+	found, err := queryRenewals(ctx, l.read, olderRenewalsSQL, l.id, before, limit)
 	if err == nil && len(found) == 0 {
 		// It is the oldest one or there is none such.
-		_, err = s.Renewal(ctx, before)
+		_, err = l.Renewal(ctx, before)
 	}
 	return found, failed("renewals", err)
 }
 
 // unfinished returns the renewal that is queued or running, or nil.
-func (s *Store) unfinished(ctx context.Context) (*modelswap.Renewal, error) {
-	found, err := queryRenewals(ctx, s.read, unfinishedSQL)
+func (l *Line) unfinished(ctx context.Context) (*modelswap.Renewal, error) {
+	found, err := queryRenewals(ctx, l.read, unfinishedSQL, l.id)
 	if len(found) == 0 || err != nil {
 		return nil, err
 	}

@@ -65,7 +65,7 @@ func fullRenewal() *modelswap.Renewal {
 	return r
 }
 
-func readRenewal(t testing.TB, s *Store, id string) *modelswap.Renewal {
+func readRenewal(t testing.TB, s *Line, id string) *modelswap.Renewal {
 	t.Helper()
 	r, err := s.Renewal(context.Background(), id)
 	must(t, err)

@@ -9,21 +9,24 @@ import (
 	"gateway/internal/modelswap"
 )
 
+// scheduleKind is the kind of all renewals, and the key of the first line's schedule.
+const scheduleKind = "model"
+
 const (
-	scheduleSQL       = `SELECT revision, state FROM schedules WHERE kind = 'model'`
-	insertScheduleSQL = `INSERT INTO schedules (kind, revision, state) VALUES ('model', 1, $1) ON CONFLICT (kind) DO NOTHING`
-	updateScheduleSQL = `UPDATE schedules SET revision = revision + 1, state = $1 WHERE kind = 'model' AND revision = $2`
+	scheduleSQL       = `SELECT revision, state FROM schedules WHERE kind = $1`
+	insertScheduleSQL = `INSERT INTO schedules (kind, revision, state, line) VALUES ($1, 1, $2, $3) ON CONFLICT (kind) DO NOTHING`
+	updateScheduleSQL = `UPDATE schedules SET revision = revision + 1, state = $1 WHERE kind = $2 AND revision = $3`
 	raiseOutcomesSQL  = `UPDATE counters SET value = $1 WHERE name = 'outcomes' AND value < $1`
 	newestOutcomeSQL  = `SELECT value FROM counters WHERE name = 'outcomes'`
 )
 
 // Schedule returns what starts renewals by itself; the zero Schedule before
 // the first save.
-func (s *Store) Schedule(ctx context.Context) (modelswap.Schedule, error) {
+func (l *Line) Schedule(ctx context.Context) (modelswap.Schedule, error) {
 	var schedule modelswap.Schedule
 	var state []byte
 	var revision int64
-	err := s.read.QueryRowContext(ctx, scheduleSQL).Scan(&revision, &state)
+	err := l.read.QueryRowContext(ctx, scheduleSQL, l.key(scheduleKind)).Scan(&revision, &state)
 	if errors.Is(err, sql.ErrNoRows) {
 		return schedule, nil
 	}
@@ -38,15 +41,15 @@ func (s *Store) Schedule(ctx context.Context) (modelswap.Schedule, error) {
 // and inserts the renewal, unless that is nil: both or nothing. It returns
 // modelswap.ErrStale if another process saved in the meantime, and a conflict
 // as InsertRenewal does.
-func (s *Store) SaveSchedule(ctx context.Context, schedule modelswap.Schedule, r *modelswap.Renewal) error {
+func (l *Line) SaveSchedule(ctx context.Context, schedule modelswap.Schedule, r *modelswap.Renewal) error {
 	state, err := encode(schedule)
 	if err != nil {
 		return failed("save schedule", err)
 	}
-	err = s.inWrite(ctx, "save schedule", func(tx *sql.Tx) error {
-		query, args := updateScheduleSQL, []any{state, schedule.Revision}
+	err = l.inWrite(ctx, "save schedule", func(tx *sql.Tx) error {
+		query, args := updateScheduleSQL, []any{state, l.key(scheduleKind), schedule.Revision}
 		if schedule.Revision == 0 {
-			query, args = insertScheduleSQL, args[:1]
+			query, args = insertScheduleSQL, []any{l.key(scheduleKind), state, l.id}
 		}
 		result, err := tx.ExecContext(ctx, query, args...)
 		if err != nil {
@@ -60,10 +63,10 @@ func (s *Store) SaveSchedule(ctx context.Context, schedule modelswap.Schedule, r
 		if r == nil {
 			return nil
 		}
-		return insertRenewal(ctx, tx, r)
+		return l.insertRenewal(ctx, tx, r)
 	})
 	if err != nil && r != nil {
-		return s.renewalConflict(ctx, r.ID, err)
+		return l.renewalConflict(ctx, r.ID, err)
 	}
 	if err == nil && r != nil {
 		r.Revision = 1

@@ -16,7 +16,7 @@ import (
 
 func testSchedules(t *testing.T, open opener) {
 	ctx := context.Background()
-	read := func(t *testing.T, s *Store) modelswap.Schedule {
+	read := func(t *testing.T, s *Line) modelswap.Schedule {
 		t.Helper()
 		schedule, err := s.Schedule(ctx)
 		must(t, err)

@@ -13,7 +13,7 @@ import (
 )
 
 // serve makes a model serve in the place of what serves.
-func serve(t testing.TB, s *Store, endpoint, schema, model string) modelswap.Serving {
+func serve(t testing.TB, s *Line, endpoint, schema, model string) modelswap.Serving {
 	t.Helper()
 	now, err := s.Serving(context.Background(), endpoint, schema)
 	must(t, err)
@@ -38,14 +38,14 @@ func wantChanged(t *testing.T, err error, detail string) {
 
 func testServing(t *testing.T, open opener) {
 	ctx := context.Background()
-	with := func(t *testing.T, models ...string) *Store {
+	with := func(t *testing.T, models ...string) *Line {
 		s := open(t)
 		for _, name := range models {
 			must(t, s.PutArtifact(ctx, name, []byte(`{}`)))
 		}
 		return s
 	}
-	set := func(s *Store, c modelswap.Change) error {
+	set := func(s *Line, c modelswap.Change) error {
 		_, err := s.SetServing(ctx, "e", "s", c)
 		return err
 	}

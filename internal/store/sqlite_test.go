@@ -243,7 +243,7 @@ func TestOnlyAppendIsNotFlushed(t *testing.T) {
 }
 
 // flushedAt is what Flush leaves.
-func flushedAt(t *testing.T, s *Store) int64 {
+func flushedAt(t *testing.T, s *Line) int64 {
 	t.Helper()
 	value, err := s.Mark(t.Context(), flushedMark)
 	must(t, err)

@@ -29,24 +29,24 @@ SET latest = 1, earlier = excluded.earlier, position = excluded.position, status
 	// The engines differ in where NULL sorts; what has no start goes last.
 	attemptsSQL = `
 SELECT name, attempt, status, started_at, finished_at, detail, error
-FROM renewal_steps WHERE renewal_id = $1 AND attempt > 0
+FROM renewal_steps WHERE renewal_id = (SELECT id FROM renewals WHERE id = $1 AND line = $2) AND attempt > 0
 ORDER BY CASE WHEN started_at IS NULL THEN 1 ELSE 0 END, started_at, position, attempt`
 )
 
 // Attempts returns every attempt of every step, in the order of their start;
 // kind NotFound if there is no such renewal. A step that has not begun, or was
 // skipped, has none.
-func (s *Store) Attempts(ctx context.Context, id string) ([]modelswap.Step, error) {
-	attempts, err := s.attempts(ctx, id)
+func (l *Line) Attempts(ctx context.Context, id string) ([]modelswap.Step, error) {
+	attempts, err := l.attempts(ctx, id)
 	if err == nil && len(attempts) == 0 {
 		// None has begun or there is no such renewal.
-		_, err = s.Renewal(ctx, id)
+		_, err = l.Renewal(ctx, id)
 	}
 	return attempts, failed("attempts", err)
 }
 
-func (s *Store) attempts(ctx context.Context, id string) ([]modelswap.Step, error) {
-	rows, err := s.read.QueryContext(ctx, attemptsSQL, id)
+func (l *Line) attempts(ctx context.Context, id string) ([]modelswap.Step, error) {
+	rows, err := l.read.QueryContext(ctx, attemptsSQL, id, l.id)
 	if err != nil {
 		return nil, err
 	}

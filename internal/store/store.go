@@ -10,23 +10,17 @@ import (
 
 	"gateway/internal/audit"
 	"gateway/internal/idempotency"
-	"gateway/internal/modelswap"
 	"gateway/internal/predict"
 )
 
 var (
-	_ predict.Customers  = (*Store)(nil)
-	_ predict.Ledger     = (*Store)(nil)
-	_ modelswap.Renewals = (*Store)(nil)
-	_ modelswap.Models   = (*Store)(nil)
-
-	_ modelswap.Schedules = (*Store)(nil)
-	_ modelswap.Traffic   = (*Store)(nil)
-	_ audit.Log           = (*Store)(nil)
-	_ idempotency.Keys    = (*Store)(nil)
+	_ predict.Customers = (*Store)(nil)
+	_ audit.Log         = (*Store)(nil)
+	_ idempotency.Keys  = (*Store)(nil)
 )
 
-// Store is an open database. It is safe for concurrent use.
+// Store is an open database, which holds one model line or several: see OpenLine.
+// It is safe for concurrent use.
 //
 // Errors that a caller can act on are *failure.Error; all others name the
 // operation that failed and are for the operator.
@@ -37,10 +31,9 @@ type Store struct {
 	write, read *sql.DB
 	turns       *turns // of those who write
 
-	inserts              inserts
-	insertPredictionRows map[int]*sql.Stmt // on write, by the number of rows
-	featuresOfOne        *sql.Stmt         // on read
-	known                knownQueries      // on read
+	inserts       inserts
+	featuresOfOne *sql.Stmt    // on read
+	known         knownQueries // on read
 
 	streams chan struct{} // a token for each EachCustomer under way
 	lookups chan struct{} // a token for the query under way of a list's ids
@@ -60,10 +53,7 @@ func newStore(ctx context.Context, write, read *sql.DB, turns *turns, how insert
 	s := &Store{write: write, read: read, turns: turns, inserts: how,
 		streams: make(chan struct{}, maxStreams), lookups: make(chan struct{}, 1), now: time.Now}
 	var err error
-	if s.insertPredictionRows, err = prepareInserts(ctx, write, how); err == nil {
-		s.featuresOfOne, err = read.PrepareContext(ctx, featuresOfOneSQL)
-	}
-	if err == nil {
+	if s.featuresOfOne, err = read.PrepareContext(ctx, featuresOfOneSQL); err == nil {
 		s.known, err = prepareKnown(ctx, read)
 	}
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 )
 
 // opener makes a new, empty store that is closed when the test ends.
-type opener func(t testing.TB) *Store
+type opener func(t testing.TB) *Line
 
 // conformance is what every engine must pass.
 var conformance = []struct {
@@ -56,6 +56,8 @@ var conformance = []struct {
 	{"lists in pieces", testListsInPieces},
 	{"bulk in pieces", testBulkInPieces},
 	{"urgent beside lists", testUrgentBesideLists},
+	{"lines", testLines},
+	{"plans of a line's queries", testPlansOfLines},
 }
 
 func TestMain(m *testing.M) { os.Exit(pgtest.Run(m)) }
@@ -79,14 +81,32 @@ func testEngine(t *testing.T, open opener) {
 	}
 }
 
-func openTestSQLite(t testing.TB) *Store {
-	t.Helper()
-	return openAt(t, filepath.Join(t.TempDir(), "gateway.db"))
+// onLine opens the line that most tests use.
+func onLine(s *Store, err error) (*Line, error) {
+	if err != nil {
+		return nil, err
+	}
+	l, err := s.OpenLine(context.Background(), "bank")
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return l, nil
 }
 
-func openAt(t testing.TB, path string) *Store {
+// openTestSQLite opens a database that has its tables and its line already, as at
+// a second start.
+func openTestSQLite(t testing.TB) *Line {
 	t.Helper()
-	s, err := OpenSQLite(context.Background(), path)
+	path := filepath.Join(t.TempDir(), "gateway.db")
+	first, err := onLine(OpenSQLite(t.Context(), path))
+	must(t, err)
+	must(t, first.Close())
+	return openAt(t, path)
+}
+
+func openAt(t testing.TB, path string) *Line {
+	t.Helper()
+	s, err := onLine(OpenSQLite(context.Background(), path))
 	if err != nil {
 		t.Fatalf("OpenSQLite: %v", err)
 	}
@@ -155,7 +175,7 @@ func testStore(t *testing.T, open opener) {
 }
 
 // holdWriter writes something until the transaction ends.
-func holdWriter(t testing.TB, s *Store) *sql.Tx {
+func holdWriter(t testing.TB, s *Line) *sql.Tx {
 	t.Helper()
 	tx, err := s.write.BeginTx(context.Background(), nil)
 	must(t, err)
@@ -213,7 +233,7 @@ type ledgerRow struct {
 	OutcomeAt  *time.Time
 }
 
-func readLedger(t testing.TB, s *Store, id string) (ledgerRow, bool) {
+func readLedger(t testing.TB, s *Line, id string) (ledgerRow, bool) {
 	t.Helper()
 	var r ledgerRow
 	p := &r.Prediction
@@ -233,14 +253,14 @@ FROM predictions WHERE id = $1`, id).Scan(&p.ID, &p.CustomerID, &created, &p.Cal
 	return r, true
 }
 
-func countRows(t testing.TB, s *Store, table string) (n int) {
+func countRows(t testing.TB, s *Line, table string) (n int) {
 	t.Helper()
 	must(t, s.read.QueryRow(`SELECT count(*) FROM `+table).Scan(&n))
 	return n
 }
 
 // allCustomers leaves out the evidence, which evidence_test.go is about.
-func allCustomers(t testing.TB, s *Store) map[string]predict.Customer {
+func allCustomers(t testing.TB, s *Line) map[string]predict.Customer {
 	t.Helper()
 	all := make(map[string]predict.Customer)
 	must(t, s.EachCustomer(t.Context(), func(c predict.Customer) error {

@@ -18,7 +18,7 @@ func testSuperseded(t *testing.T, open opener) {
 	}
 	outcomes := []predict.Outcome{ofCustomer("c", 1, 5), ofCustomer("c", 0, 4), ofCustomer("c", 1, 6), ofCustomer("c", 0, 7),
 		ofCustomer("d", 1, 1), ofCustomer("c", 0, 7)}
-	setup := func(t *testing.T) *Store {
+	setup := func(t *testing.T) *Line {
 		s := open(t)
 		put(t, s, predict.Customer{ID: "c"}, predict.Customer{ID: "d"})
 		return s

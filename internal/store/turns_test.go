@@ -127,7 +127,7 @@ func manyOutcomes(prefix string, n, seconds int) []predict.Outcome {
 	return all
 }
 
-func putMany(t testing.TB, s *Store, prefix string, n int) {
+func putMany(t testing.TB, s *Line, prefix string, n int) {
 	t.Helper()
 	customers := make([]predict.Customer, n)
 	for i := range customers {
@@ -190,14 +190,14 @@ func testListsInPieces(t *testing.T, open opener) {
 	want(t, "newest outcome", newest(t, s), int64(2*rows))
 }
 
-func newest(t testing.TB, s *Store) int64 {
+func newest(t testing.TB, s *Line) int64 {
 	t.Helper()
 	n, err := s.NewestOutcome(t.Context())
 	must(t, err)
 	return n
 }
 
-func begunOf(s *Store, c class) int64 { return s.Writes()[c].Begun }
+func begunOf(s *Line, c class) int64 { return s.Writes()[c].Begun }
 
 // testBulkInPieces: imports, the outbox and removals take small transactions.
 func testBulkInPieces(t *testing.T, open opener) {
