@@ -12,7 +12,7 @@ import (
 )
 
 func TestTheTableSaysWhereLabelsComeFrom(t *testing.T) {
-	noon := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
+	noon := time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
 	s := start(t)
 	s.createTable(table, "customer_id", types.ScalarAttributeTypeS)
 	c := s.customers(s.schema)
