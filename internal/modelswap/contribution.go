@@ -26,15 +26,15 @@ func (x *stepRun) policy() *export.Policy {
 	}
 }
 
-// judgedBy says which held-out rows champion and challenger were compared on,
-// where apps contributed to them. It is empty where they did not.
+// judgedBy says why champion and challenger were compared on all held-out rows.
+// It is empty where they were compared on imported ones alone.
 func (x *stepRun) judgedBy() string {
 	switch {
 	case x.r.State.Open:
-		return fmt.Sprintf("judged by rows that apps contributed: fewer than %d held-out customers, or than %d of either label, were imported",
+		return fmt.Sprintf("judged by all held-out rows, those of apps included: fewer than %d imported customers, or than %d of either label, are held out",
 			export.MinJudged, export.MinOfLabel)
 	case x.r.Overrides.JudgeBy == JudgeByAll:
-		return "judged by rows that apps contributed, as the override judge_by says"
+		return "judged by all held-out rows, those of apps included, as the override judge_by says"
 	}
 	return ""
 }

@@ -31,8 +31,8 @@ func TestTheVerdictSaysWhereAppsContributedToTheHeldOutRows(t *testing.T) {
 		says     string
 	}{
 		"enough imported ones": {400, "", ""},
-		"too few":              {100, "", "judged by rows that apps contributed: fewer than 30"},
-		"an override":          {400, modelswap.JudgeByAll, "judged by rows that apps contributed, as the override judge_by says"},
+		"too few":              {100, "", "judged by all held-out rows, those of apps included: fewer than 30"},
+		"an override":          {400, modelswap.JudgeByAll, "judged by all held-out rows, those of apps included, as the override judge_by says"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := setup(t)
@@ -40,7 +40,7 @@ func TestTheVerdictSaysWhereAppsContributedToTheHeldOutRows(t *testing.T) {
 			b.start(t)
 			r := b.renew(t, modelswap.TriggerRequest{Overrides: modelswap.Overrides{JudgeBy: tc.judgeBy}})
 			verdict := fmt.Sprint(r.Step(modelswap.Evaluate).Detail["verdict"])
-			if r.Status != modelswap.Succeeded || strings.Contains(verdict, "contributed") != (tc.says != "") || !strings.Contains(verdict, tc.says) {
+			if r.Status != modelswap.Succeeded || strings.Contains(verdict, "judged by") != (tc.says != "") || !strings.Contains(verdict, tc.says) {
 				t.Errorf("the renewal is %s (%s), the verdict %q, want %q", r.Status, r.Error, verdict, tc.says)
 			}
 			convert := r.Step(modelswap.Convert).Detail
