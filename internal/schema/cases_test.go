@@ -111,6 +111,52 @@ func TestCases(t *testing.T) {
 	}
 }
 
+// TestCasesAsNumbers reads columns of numbers that are written in other ways, or
+// have markers where there is none, as numbers: each such row is refused with its
+// line and reason, and no other.
+func TestCasesAsNumbers(t *testing.T) {
+	for _, tt := range []struct {
+		file, column, label string
+		refused, line       int
+		detail              string
+	}{
+		{"07_NA.csv", "income", "subscribed", 10, 5, `must be a number, not "NA"`},
+		{"07_NULL.csv", "income", "subscribed", 10, 5, `must be a number, not "NULL"`},
+		{"07_dash.csv", "income", "subscribed", 10, 5, `must be a number, not "-"`},
+		{"07_hiveN.csv", "income", "subscribed", 10, 5, `must be a number, not "\\N"`},
+		{"07_nan.csv", "income", "subscribed", 10, 5, `must be a number, not "nan"`},
+		{"07_question.csv", "income", "subscribed", 10, 5, `must be a number, not "?"`},
+		{"08a_decimal_comma.csv", "balance", "y", 200, 2, `must be a number, not "57912,81"`},
+		{"08b_thousands.csv", "balance", "y", 200, 2, `must be a number, not "45,117.18"`},
+		{"08c_percent.csv", "fee", "y", 200, 2, `must be a number, not "37.5%"`},
+	} {
+		t.Run(tt.file, func(t *testing.T) {
+			text, err := os.ReadFile(filepath.Join(filepath.FromSlash("../../../shared/cases"), tt.file))
+			if err != nil {
+				t.Skip("no shared/cases beside the checkout, so nothing was read")
+			}
+			s := parse(t, fmt.Sprintf(start, tt.label, `"yes"`, `"no"`, "age")+"  - {name: "+tt.column+", type: number}\n")
+			table, err := schema.NewCSVTable(s, bytes.NewReader(text), 1<<16)
+			if err != nil {
+				t.Fatal(err)
+			}
+			refused, first := 0, schema.Row{}
+			rows := readAll(t, table, func(row schema.Row) {
+				if row.Violations.Count() == 0 {
+					return
+				}
+				if refused++; refused == 1 {
+					first = row
+				}
+			})
+			v := first.Violations
+			if rows != 200 || refused != tt.refused || first.Line != tt.line || v.Count() != 1 || v.Listed[0].Field != tt.column || v.Listed[0].Detail != tt.detail {
+				t.Errorf("%d of %d rows are refused, the first on line %d: %+v", refused, rows, first.Line, v)
+			}
+		})
+	}
+}
+
 // read holds what the reader makes of a file against what is in it.
 func (c aCase) read(t *testing.T, text []byte) {
 	t.Helper()
