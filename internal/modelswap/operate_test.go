@@ -309,6 +309,31 @@ func TestOnlyTheNewestRenewalsKeepTheirFiles(t *testing.T) {
 	}
 }
 
+func TestFailedRenewalsLeaveTheNewestTrainingData(t *testing.T) {
+	b := setup(t)
+	b.start(t)
+	r := b.renew(t, modelswap.TriggerRequest{})
+	customers := b.Customers
+	b.Customers = nil // nothing to convert
+	for range 8 {
+		if failed := b.renew(t, modelswap.TriggerRequest{}); failed.Status != modelswap.Failed {
+			t.Fatalf("a renewal without customers is %s", failed.Status)
+		}
+	}
+	data, renewal, err := b.engine.TrainingData(t.Context())
+	if err != nil || renewal != r.ID {
+		t.Fatalf("the training data is of %q (%v), want %s", renewal, err, r.ID)
+	}
+	_ = data.Close()
+	b.Customers = customers
+	for range 7 {
+		b.renew(t, modelswap.TriggerRequest{})
+	}
+	if _, err := fs.Stat(b.FS(t.Context()), r.State.Train); err == nil {
+		t.Error("the first training data is kept beside newer ones")
+	}
+}
+
 func TestRollback(t *testing.T) {
 	b := setup(t)
 	b.start(t)

@@ -8,7 +8,8 @@ import (
 )
 
 // keepFiles is the number of renewals, the newest, that keep their intermediate
-// files, so that they can be resumed and examined.
+// files, so that they can be resumed and examined. So does the one that made the
+// newest training data.
 const keepFiles = 5
 
 // tidy removes the files of older renewals and the models that are too old for a
@@ -22,10 +23,16 @@ func (e *Engine) tidy(ctx context.Context) {
 	newest, err2 := e.ports.Renewals.Renewals(ctx, look, "")
 	err = errors.Join(err, err2)
 	keep := make(map[string]bool) // renewals that may continue
+	data := false                 // one so far has training data
 	for i, r := range newest {
+		newestData := !data && r.hasTrainingData(e.opts.Schema.Fingerprint())
+		data = data || newestData
 		if i < keepFiles || !r.Status.Final() {
 			keep[r.ID] = true
 			continue
+		}
+		if newestData {
+			continue // TrainingData opens it, although the newer renewals have failed
 		}
 		err = errors.Join(err, e.ports.Files.RemoveAll(ctx, r.folder()))
 		if r.State.Export != "" {

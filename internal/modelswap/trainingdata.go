@@ -9,6 +9,11 @@ import (
 	"gateway/internal/failure"
 )
 
+// hasTrainingData reports whether the renewal made training data for a schema.
+func (r *Renewal) hasTrainingData(fingerprint string) bool {
+	return r.State.Train != "" && r.Step(Convert).Status == StepSucceeded && r.State.Schema == fingerprint
+}
+
 // TrainingData opens the newest training CSV of the engine's schema: rows without
 // a header, the label first, then the schema's columns. renewal is the id of the
 // renewal that made it. Kind NotFound if there is none.
@@ -18,7 +23,7 @@ func (e *Engine) TrainingData(ctx context.Context) (data io.ReadCloser, renewal 
 		return nil, "", err
 	}
 	for _, r := range newest {
-		if r.State.Train == "" || r.Step(Convert).Status != StepSucceeded || r.State.Schema != e.opts.Schema.Fingerprint() {
+		if !r.hasTrainingData(e.opts.Schema.Fingerprint()) {
 			continue
 		}
 		file, err := e.ports.Files.FS(ctx).Open(r.State.Train)
