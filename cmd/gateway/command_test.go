@@ -134,12 +134,12 @@ func TestImportReportsBadRowsByLine(t *testing.T) {
 	code, out, _ = command(t, "import", "--json", file)
 	var report struct {
 		Rows, Failed int
-		Problems     []importProblem
+		Problems     []rowProblem
 	}
 	if err := json.Unmarshal([]byte(out), &report); err != nil || code != exitOK || report.Rows != 4 || report.Failed != 2 {
 		t.Fatalf("import --json ended with %d (%v): %s", code, err, out)
 	}
-	for i, want := range []importProblem{{3, "contact", "must be one of cellular, telephone"}, {5, "row", "has 2 columns"}} {
+	for i, want := range []rowProblem{{3, "contact", "must be one of cellular, telephone"}, {5, "row", "has 2 columns"}} {
 		if len(report.Problems) != 2 || report.Problems[i].Line != want.Line || report.Problems[i].Field != want.Field ||
 			!strings.Contains(report.Problems[i].Detail, want.Detail) {
 			t.Errorf("the problems are %+v, want %+v among them", report.Problems, want)
@@ -160,7 +160,7 @@ func TestImportReportsBadRowsByLine(t *testing.T) {
 }
 
 func TestProblemsOfAnImportAreBounded(t *testing.T) {
-	var problems []importProblem
+	var problems []rowProblem
 	for i := range maxProblems {
 		problems = appendProblems(problems, predict.BadRow{Line: i, Errors: make([]failure.Violation, 3)})
 	}

@@ -28,7 +28,7 @@ func (cmd importCommand) Run(c *console) error {
 		mediaType = "application/x-ndjson"
 	}
 	bad := &badRows{out: c.stderr}
-	problems := []importProblem{} // an empty list in JSON, not null
+	problems := []rowProblem{} // an empty list in JSON, not null
 	var report predict.ImportReport
 	bar := newProgress(c.stderr, "rows", size)
 	err = cmd.with(c, func(ctx context.Context, client *client.Client) (err error) {
@@ -55,11 +55,11 @@ func (cmd importCommand) Run(c *console) error {
 	return nil
 }
 
-func (cmd importCommand) report(c *console, r predict.ImportReport, problems []importProblem, took string) error {
+func (cmd importCommand) report(c *console, r predict.ImportReport, problems []rowProblem, took string) error {
 	if cmd.JSON {
 		return printJSON(c, struct {
 			predict.ImportReport
-			Problems []importProblem `json:"problems"`
+			Problems []rowProblem `json:"problems"`
 		}{r, problems})
 	}
 	fmt.Fprintf(c.stdout, "imported %d of %d rows in %s: %d new customers, %d known, %d labelled, %d bad rows\n",
@@ -70,8 +70,8 @@ func (cmd importCommand) report(c *console, r predict.ImportReport, problems []i
 	return nil
 }
 
-// importProblem is one fault of a row, for machines.
-type importProblem struct {
+// rowProblem is one fault of a row of a file, for machines.
+type rowProblem struct {
 	Line   int    `json:"line"`
 	Field  string `json:"field"` // "row" where the row as a whole is wrong
 	Detail string `json:"detail"`
@@ -81,12 +81,12 @@ type importProblem struct {
 const maxProblems = 100
 
 // appendProblems adds the faults of a row, as far as there is room.
-func appendProblems(problems []importProblem, row predict.BadRow) []importProblem {
+func appendProblems(problems []rowProblem, row predict.BadRow) []rowProblem {
 	for _, v := range row.Errors {
 		if len(problems) == maxProblems {
 			break
 		}
-		problems = append(problems, importProblem{row.Line, v.Field, v.Detail})
+		problems = append(problems, rowProblem{row.Line, v.Field, v.Detail})
 	}
 	return problems
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -165,12 +166,25 @@ func TestOutcomesOfAFile(t *testing.T) {
 	}
 	// Sent again, each counts once.
 	code, out, _ = command(t, "outcomes", path, "--json")
-	var report outcomeReport
+	var report struct {
+		outcomeReport
+		Problems []rowProblem
+	}
 	if err := json.Unmarshal([]byte(out), &report); err != nil || code != exitFailed {
 		t.Fatalf("outcomes --json ended with %d: %s", code, out)
 	}
-	if want := (outcomeReport{Rows: 1111, Matched: 1102, Duplicates: 1102, Superseded: 1, Unknown: 2, Failed: 7}); report != want {
-		t.Errorf("%+v, want %+v", report, want)
+	if want := (outcomeReport{Rows: 1111, Matched: 1102, Duplicates: 1102, Superseded: 1, Unknown: 2, Failed: 7}); report.outcomeReport != want {
+		t.Errorf("%+v, want %+v", report.outcomeReport, want)
+	}
+	for _, want := range []rowProblem{{1102, "row", "no customer has"}, {1104, "outcome", "must be one of"}, {1110, "row", "has 2 columns"}} {
+		if !slices.ContainsFunc(report.Problems, func(p rowProblem) bool {
+			return p.Line == want.Line && p.Field == want.Field && strings.HasPrefix(p.Detail, want.Detail)
+		}) {
+			t.Errorf("no %+v among the problems %+v", want, report.Problems)
+		}
+	}
+	if len(report.Problems) != 9 {
+		t.Errorf("%d problems, want one a row", len(report.Problems))
 	}
 	g := serve(t, withoutDemo(cfg))
 	good := gatewaytest.WriteFile(t, "good.csv", "customer_id,outcome\nc1,yes\n")

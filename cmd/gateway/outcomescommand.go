@@ -57,12 +57,12 @@ func (cmd outcomesCommand) Run(c *console) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", cmd.File, err)
 	}
-	s := &outcomeSending{rows: rows, bad: &badRows{out: c.stderr}, out: c.stderr, bar: bar}
+	s := &outcomeSending{rows: rows, bad: &badRows{out: c.stderr}, problems: []rowProblem{}, out: c.stderr, bar: bar}
 	err = cmd.onExisting(c, s.run)
 	took := bar.done()
 	report := s.report
 	if report.Rows > 0 || err == nil {
-		if err := cmd.show(c, report, took); err != nil {
+		if err := cmd.show(c, report, s.problems, took); err != nil {
 			return err
 		}
 	}
@@ -77,9 +77,12 @@ func (cmd outcomesCommand) Run(c *console) error {
 	return nil
 }
 
-func (cmd outcomesCommand) show(c *console, r outcomeReport, took time.Duration) error {
+func (cmd outcomesCommand) show(c *console, r outcomeReport, problems []rowProblem, took time.Duration) error {
 	if cmd.JSON {
-		return printJSON(c, r)
+		return printJSON(c, struct {
+			outcomeReport
+			Problems []rowProblem `json:"problems"`
+		}{r, problems})
 	}
 	_, err := fmt.Fprintf(c.stdout, "%d rows in %s: %d matched (%d known already, %d superseded by later outcomes), %d unknown, %d bad rows\n",
 		r.Rows, took, r.Matched, r.Duplicates, r.Superseded, r.Unknown, r.Failed)
@@ -88,11 +91,21 @@ func (cmd outcomesCommand) show(c *console, r outcomeReport, took time.Duration)
 
 // outcomeSending is one file on its way to the gateway.
 type outcomeSending struct {
-	rows   *outcomeRows
-	bad    *badRows
-	out    io.Writer
-	bar    *progress
-	report outcomeReport
+	rows     *outcomeRows
+	bad      *badRows
+	problems []rowProblem
+	out      io.Writer
+	bar      *progress
+	report   outcomeReport
+}
+
+// refuse notes why the row on a line was not recorded.
+func (s *outcomeSending) refuse(line int, text string, errors ...failure.Violation) {
+	s.bad.add(line, text)
+	if len(errors) == 0 {
+		errors = []failure.Violation{{Field: "row", Detail: text}}
+	}
+	s.problems = appendProblems(s.problems, predict.BadRow{Line: line, Errors: errors})
 }
 
 func (s *outcomeSending) run(ctx context.Context, client *client.Client) error {
@@ -106,7 +119,7 @@ func (s *outcomeSending) run(ctx context.Context, client *client.Client) error {
 		case errors.As(err, &wrong):
 			s.report.Rows++
 			s.report.Failed++
-			s.bad.add(line, "the row "+wrong.Detail)
+			s.refuse(line, "the row "+wrong.Detail, failure.Violation{Field: "row", Detail: wrong.Detail})
 			continue
 		case err != nil:
 			return err
@@ -153,7 +166,12 @@ func (s *outcomeSending) send(ctx context.Context, client *client.Client, list [
 		default:
 			s.report.Failed++
 		}
-		s.bad.add(lines[i], problemText(m.Error))
+		errors := columnErrors(m.Error)
+		if len(errors) == 0 {
+			s.refuse(lines[i], cmp.Or(m.Error.Detail, m.Error.Title))
+			continue
+		}
+		s.refuse(lines[i], describe(predict.BadRow{Errors: errors, Omitted: m.Error.ErrorsOmitted}), errors...)
 	}
 	return nil
 }
@@ -165,17 +183,14 @@ func count(b bool) int64 {
 	return 0
 }
 
-// problemText puts the problem of one outcome on one line. Its fields are pointers
+// columnErrors returns the errors of one outcome, if any. Their fields are pointers
 // into the list that was sent, and are named here as the columns are.
-func problemText(p *edge.Problem) string {
-	if len(p.Errors) > 0 {
-		errors := slices.Clone(p.Errors)
-		for i := range errors {
-			errors[i].Field = path.Base(errors[i].Field)
-		}
-		return describe(predict.BadRow{Errors: errors, Omitted: p.ErrorsOmitted})
+func columnErrors(p *edge.Problem) []failure.Violation {
+	errors := slices.Clone(p.Errors)
+	for i := range errors {
+		errors[i].Field = path.Base(errors[i].Field)
 	}
-	return cmp.Or(p.Detail, p.Title)
+	return errors
 }
 
 // askAgain calls ask until an answer comes: while the gateway does not answer or
