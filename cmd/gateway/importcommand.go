@@ -16,6 +16,12 @@ type importCommand struct {
 	remote
 }
 
+// Help is shown by gateway import --help.
+func (importCommand) Help() string {
+	return "A bad row is reported with its line and left out; the others are imported, and the exit code is 0 if any was. " +
+		"With --strict the first bad row ends the import with exit code 1; the rows before it stay.\n\n" + exitCodesHelp
+}
+
 // Run imports a file and reports the rows that were not taken.
 func (cmd importCommand) Run(c *console) error {
 	in, size, err := openInput(cmd.File)

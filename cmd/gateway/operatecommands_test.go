@@ -99,6 +99,8 @@ func TestOperatorsCommandsWithoutADataDir(t *testing.T) {
 		if code != exitFailed || out != "" || len(gatewaytest.Lines(errs)) != 1 || !strings.Contains(errs, "GATEWAY_DATA_DIR") || !strings.Contains(errs, "--url") {
 			t.Errorf("%s ended with %d: %q %q", name, code, out, errs)
 		}
+	}
+	for _, name := range []string{"import", "retrain", "predict", "status", "renewals", "models", "rollback", "outcomes", "export"} {
 		if code, out, _ := command(t, name, "--help"); code != exitOK || !strings.Contains(out, "Exit codes: 0 success") {
 			t.Errorf("%s --help ended with %d: %s", name, code, out)
 		}

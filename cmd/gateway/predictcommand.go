@@ -33,6 +33,11 @@ const maxPredictRow = 1 << 20
 // must exceed what the gateway scores at once, or both would wait for ever.
 const waitingRows = 16 << 10
 
+// Help is shown by gateway predict --help.
+func (predictCommand) Help() string {
+	return "Exit code 1 also means that a row could not be scored. Such a row keeps its place, with the reason in the column error.\n\n" + exitCodesHelp
+}
+
 // Run scores a file row by row in constant memory and writes it out again with
 // the answer behind each row. It fails if any row did.
 func (cmd predictCommand) Run(c *console) error {

@@ -32,6 +32,11 @@ type retrainCommand struct {
 	remote
 }
 
+// Help is shown by gateway retrain --help.
+func (retrainCommand) Help() string {
+	return "With --watch, and without --url, the command ends with the renewal: exit code 1 also means that it failed, was rejected or was cancelled.\n\n" + exitCodesHelp
+}
+
 // Run starts or resumes a renewal. Without --url the command sees it through.
 func (cmd retrainCommand) Run(c *console) error {
 	switch {
