@@ -70,6 +70,10 @@ func setExamples(root *yaml.Node, s *schema.Schema) error {
 	recorded := object{"prediction_id": prediction, "customer_id": id, "created_at": "2026-11-23T09:58:41.207Z", "caller": "web",
 		"score": 0.7528, "predicted_label": 1, "model": s.Name + "-20261123-094412-c07b1f58", "schema": s.Fingerprint(), "latency_us": 1500,
 		"outcome": 1, "observed_at": "2026-11-24T10:00:00Z", "features": first}
+	training := object{s.Label.Name: 1}
+	for i, x := range s.Encode(record)[:min(s.Width(), 3)] {
+		training[s.Columns()[i]] = x
+	}
 	reasons := []object{{"feature": s.Features[0].Name, "contribution": 1.2207}}
 	const (
 		predictBody  = "paths /predict post requestBody content application/json examples "
@@ -99,6 +103,7 @@ func setExamples(root *yaml.Node, s *schema.Schema) error {
 		{customers + "post requestBody content application/x-ndjson examples flat value", line(customer)},
 		{customers + "get responses 200 content application/x-ndjson examples one value", line(customer)},
 		{"paths /admin/predictions get responses 200 content application/x-ndjson examples one value", line(recorded)},
+		{"paths /admin/training-data get responses 200 content application/x-ndjson examples one value", line(training)},
 		{"paths /admin/status get responses 200 content application/json example schema name", s.Name},
 		{"components responses Invalid content application/problem+json example errors", []object{violation}},
 		{"components responses Invalid content application/problem+json example detail", "1 field of the request broke the schema"},

@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/csv"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"time"
@@ -365,34 +363,4 @@ func queryTime(r *http.Request, name string) (time.Time, error) {
 		return time.Time{}, invalidQuery(name, "must be a time such as 2026-11-23T10:00:00Z")
 	}
 	return t, nil
-}
-
-// exportTrainingData answers the newest training data below a header.
-func (a *api) exportTrainingData(w http.ResponseWriter, r *http.Request) error {
-	schema := a.d.Predict.Schema()
-	return a.exporting(w, r, csvType, func(x *export) error {
-		data, renewal, err := a.d.Renewals.TrainingData(r.Context())
-		if err != nil {
-			return err
-		}
-		defer data.Close()
-		edge.Of(r.Context()).Target = renewal
-		if err := x.csv.Write(append([]string{schema.Label.Name}, schema.Columns()...)); err != nil {
-			return err
-		}
-		x.csv.Flush()
-		buffer := make([]byte, copyBuffer)
-		for {
-			n, err := data.Read(buffer)
-			if _, err := x.Write(buffer[:n]); err != nil {
-				return err
-			}
-			if errors.Is(err, io.EOF) {
-				return nil
-			}
-			if err != nil {
-				return err
-			}
-		}
-	})
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/csv"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -152,6 +153,20 @@ func TestTrainingDataIsExported(t *testing.T) {
 	}
 	if act := newestAct(t, b.acts); act.Target != "r1" || act.Action != "GET /admin/training-data" {
 		t.Errorf("the audit log has %+v", act)
+	}
+	width := b.deps.Predict.Schema().Width()
+	b = setup(t, withTrainingData("1,34"+strings.Repeat(",0.5", width-1)+"\n0,35"+strings.Repeat(",-1e-07", width-1)+"\n"))
+	got = b.asOperator("GET", "/admin/training-data?format=ndjson", "").want(200)
+	lines := got.lines()
+	if len(lines) != 2 || !strings.HasPrefix(lines[0], `{"y":1,"age":34,"job=admin.":0.5,`) || got.trailer.Get("X-Stream-End") != "complete" {
+		t.Fatalf("got %q", got.body)
+	}
+	var row map[string]float64
+	if err := json.Unmarshal([]byte(lines[1]), &row); err != nil || len(row) != width+1 || row["y"] != 0 || row["nr_employed"] != -1e-07 {
+		t.Errorf("got %v, %v of %s", row, err, lines[1])
+	}
+	if p := b.asOperator("GET", "/admin/training-data?format=xml", "").problem(422); fields(p) != "format format" {
+		t.Errorf("got %+v", p)
 	}
 }
 

@@ -69,8 +69,5 @@ func (cmd exportCommand) path() (string, error) {
 	case "ledger":
 		return "/admin/predictions?" + query.Encode(), nil
 	}
-	if format == "ndjson" {
-		return "", errors.New("training data is exported as csv alone")
-	}
-	return "/admin/training-data", nil
+	return "/admin/training-data?" + query.Encode(), nil
 }

@@ -60,6 +60,9 @@ func TestExport(t *testing.T) {
 		if err != nil || len(rows) < 4000 || rows[0][0] != "y" || len(rows[0]) != len(rows[1]) {
 			t.Errorf("training data: %d rows, %v", len(rows), err)
 		}
+		if lines := gatewaytest.Lines(export("training-data", "--json")); len(lines) != len(rows)-1 || !strings.HasPrefix(lines[0], `{"y":`+rows[1][0]+`,"age":`+rows[1][1]+",") {
+			t.Errorf("training data as NDJSON: %d lines, the first %s", len(lines), lines[0])
+		}
 	}
 	ask("--url", g.url)
 	if err := g.stop(); err != nil {
@@ -88,7 +91,7 @@ func TestExport(t *testing.T) {
 	}
 	for args, text := range map[string]string{
 		"everything": "must be one of", "customers --from 2020-01-01T00:00:00Z": "--from is for", "ledger --to yesterday": "--to: must be a time",
-		"training-data --json": "csv alone", "ledger --json --format csv": "--json does not go",
+		"ledger --json --format csv": "--json does not go",
 	} {
 		code, _, errs := command(t, append([]string{"export"}, strings.Fields(args)...)...)
 		if code != exitUsage || len(gatewaytest.Lines(errs)) != 1 || !strings.Contains(errs, text) {
