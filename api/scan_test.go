@@ -23,6 +23,8 @@ features:
   - {name: month, type: category, values: [mar, apr, "mai \"x\""], encode: ordinal, default: apr}
   - {name: rate, type: number, alias: [emp.rate], default: 2}
   - {name: note, type: number, exclude: true, min: -1e3}
+  - {name: gap, type: number, missing: allow, fill: 3}
+  - {name: hole, type: category, values: [a], missing: allow}
 `
 
 // requests are what Scan should take, and what it must leave to the decoder or
@@ -49,6 +51,9 @@ var requests = []struct {
 	{`{"features":{"age":16}}`, false},
 	{`{"features":{"age":99}}`, false},
 	{`{"features":{"age":null}}`, false},
+	{`{"features":{"gap":1,"hole":"a"}}`, true},
+	{`{"features":{"gap":null,"hole":null}}`, false},
+	{`{"gap":null,"age":34}`, false},
 	{`{"features":{"age":34,"age":34}}`, false},
 	{`{"features":{"rate":1,"emp.rate":1}}`, false},
 	{`{"features":{"rate":1},"rate":1}`, false},

@@ -382,6 +382,37 @@ func TestALabelThatTheTableDidNotTakeComesBeforeTheNextExport(t *testing.T) {
 	s.logged("labels are written to the customers' table again", "failed_for=")
 }
 
+// Null is a value of a feature that may be missing: it is written and read as one. A
+// marker is as good as no attribute.
+func TestATableKeepsNull(t *testing.T) {
+	s := start(t)
+	schema := parseSchema(t, `name: small
+id: customer_id
+label: {name: y, positive: [1], negative: [0]}
+features:
+  - {name: x, type: number, alias: [ex], missing: allow}
+  - {name: month, type: category, values: [may], missing: allow}
+  - {name: size, type: number, missing: allow}
+`)
+	s.createTable(table, "customer_id", types.ScalarAttributeTypeS)
+	c := s.customers(schema)
+	_, _, err := c.PutCustomers(t.Context(), []predict.Customer{{ID: "1", Features: []byte(`{"x":null,"month":"may"}`)}, {ID: "2", Features: []byte(`{"x":2}`)}})
+	s.must(err)
+	_, _, err = c.PutCustomers(t.Context(), []predict.Customer{{ID: "2", Features: []byte(`{"x":null,"month":null}`)}})
+	s.must(err)
+	_, err = s.api.dynamodb.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: sdk.String(table), Item: map[string]types.AttributeValue{
+		"customer_id": &types.AttributeValueMemberS{Value: "3"}, "x": &types.AttributeValueMemberS{Value: "N/A"},
+		"ex": &types.AttributeValueMemberN{Value: "3"}, "month": &types.AttributeValueMemberS{Value: "?"}}})
+	s.must(err)
+	found, err := c.Features(t.Context(), []string{"1", "2", "3"})
+	s.must(err)
+	for id, want := range map[string]string{"1": `{"x":null,"month":"may"}`, "2": `{"x":null,"month":null}`, "3": `{"x":3}`} {
+		if got := string(found[id]); got != want {
+			t.Errorf("customer %s: got %s, want %s", id, got, want)
+		}
+	}
+}
+
 // A table made by another program may name the key, the label and the features by
 // aliases of any text. An import brings the schema's own names.
 func TestATableWithAliases(t *testing.T) {

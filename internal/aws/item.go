@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
@@ -19,11 +20,22 @@ import (
 func (c *Customers) features(item map[string]types.AttributeValue) []byte {
 	record := c.schema.NewRecord()
 	for i := range c.schema.Features {
-		if text, ok := value(item, &c.schema.Features[i]); ok {
+		f := &c.schema.Features[i]
+		if text, ok := value(item, f); ok {
 			_ = c.schema.SetText(record, i, text)
+		} else if isNull(item, f) {
+			c.schema.SetNull(record, i)
 		}
 	}
 	return c.schema.AppendFeatures(nil, record, true)
+}
+
+// isNull reports whether a feature's attribute, by its name or an alias, is null.
+func isNull(item map[string]types.AttributeValue, f *schema.Feature) bool {
+	return slices.ContainsFunc(append([]string{f.Name}, f.Aliases...), func(name string) bool {
+		_, null := item[name].(*types.AttributeValueMemberNULL)
+		return null
+	})
 }
 
 // value finds the text of a feature's attribute, by its name or an alias.
@@ -31,6 +43,9 @@ func value(item map[string]types.AttributeValue, f *schema.Feature) (text string
 	for _, name := range append([]string{f.Name}, f.Aliases...) {
 		switch v := item[name].(type) {
 		case *types.AttributeValueMemberS:
+			if f.IsMissing(v.Value) {
+				continue // another name may have the value
+			}
 			return v.Value, true
 		case *types.AttributeValueMemberN:
 			return v.Value, true
@@ -118,8 +133,10 @@ func addFeatures(item map[string]types.AttributeValue, features []byte) error {
 			item[name] = &types.AttributeValueMemberS{Value: token.String()}
 		case '0':
 			item[name] = &types.AttributeValueMemberN{Value: token.String()}
+		case 'n':
+			item[name] = &types.AttributeValueMemberNULL{Value: true}
 		default:
-			return fmt.Errorf("%q is neither a number nor a string", name)
+			return fmt.Errorf("%q is neither a number, a string nor null", name)
 		}
 	}
 	return nil

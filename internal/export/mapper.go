@@ -42,7 +42,8 @@ type mapper struct {
 	schema  *schema.Schema
 	ignored func(name string) // called with attributes that the schema does not have
 
-	at      []int // by feature: index of its attribute, or absent
+	at      []int  // by feature: index of its attribute, or absent
+	missing []bool // by feature: the attribute has no value
 	id      Attribute
 	label   Attribute
 	outcome int64
@@ -106,6 +107,7 @@ func (m *mapper) convert(it *Item) (*row, *skip) {
 func (m *mapper) find(it *Item) (duplicate int) {
 	if m.at == nil {
 		m.at = make([]int, len(m.schema.Features))
+		m.missing = make([]bool, len(m.schema.Features))
 	}
 	for i := range m.at {
 		m.at[i] = absent
@@ -118,15 +120,15 @@ func (m *mapper) find(it *Item) (duplicate int) {
 		f := m.schema.Feature(a.Name)
 		switch {
 		case f >= 0:
-			if isMissing(a, &m.schema.Features[f]) {
-				continue
-			}
-			if m.at[f] != absent && (duplicate == absent || f < duplicate) {
+			missing := isMissing(a, &m.schema.Features[f])
+			switch {
+			case m.at[f] == absent || m.missing[f]:
+				m.at[f], m.missing[f] = i, missing
+			case !missing && (duplicate == absent || f < duplicate):
 				duplicate = f
 			}
-			m.at[f] = i
 		case m.schema.IsID(a.Name):
-			if a.Name == m.schema.ID || isBlank(m.id) {
+			if isBlank(m.id) || a.Name == m.schema.ID && !isBlank(a) {
 				m.id = a
 			}
 		case a.Name == m.schema.Label.Name:
@@ -201,10 +203,10 @@ func (m *mapper) features(it *Item, duplicate int) (schema.Record, *failure.Viol
 		if f.Exclude {
 			continue
 		}
+		if f.Default != nil && (m.at[i] == absent || m.missing[i]) {
+			m.row.defaulted = append(m.row.defaulted, i)
+		}
 		if m.at[i] == absent {
-			if f.Default != nil {
-				m.row.defaulted = append(m.row.defaulted, i)
-			}
 			continue
 		}
 		a := it.Attributes[m.at[i]]

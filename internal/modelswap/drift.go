@@ -98,8 +98,9 @@ func (x *stepRun) shift(ctx context.Context, s sample) (float64, error) {
 
 // samples groups recent predictions by caller and keeps callers with at least
 // minTraffic different rows. If there is no such caller, all rows together form
-// one sample, if they are that many. Predictions without all features, because
-// personal ones are not stored, are left out.
+// one sample, if they are that many. The ledger has the defaults and nulls that
+// a row was scored with. Predictions without all features, because personal ones
+// are not stored, are left out.
 func (x *stepRun) samples(recent []predict.Prediction) (samples []sample, different int) {
 	all := sample{}
 	byCaller, looked := make(map[string]*sample), make(map[string]int)
@@ -113,7 +114,7 @@ func (x *stepRun) samples(recent []predict.Prediction) (samples []sample, differ
 		}
 		seenOf[key] = true
 		record, err := x.opts.Schema.DecodeStored(p.Features, nil)
-		if err != nil || len(x.opts.Schema.Complete(record, "")) > 0 {
+		if err != nil || x.opts.Schema.Incomplete(record) {
 			continue
 		}
 		row := x.opts.Schema.Encode(record)

@@ -110,6 +110,53 @@ func kindOf(err error) failure.Kind {
 	return failure.Internal
 }
 
+// A request's null takes precedence over a stored value, and stays null in the
+// ledger; the indicator's contribution is part of its feature's.
+func TestPredictWithMissingValues(t *testing.T) {
+	const optional = `name: optional
+id: customer_id
+label: {name: y, positive: [1], negative: [0]}
+features:
+  - {name: age, type: integer, missing: allow, fill: 2}
+  - {name: job, type: category, values: [a, b], missing: allow}
+`
+	tests := []struct{ name, customer, features, row, ledger string }{
+		{"absent", "", `{"job":"b"}`, "2,1,0,1,0", `{"age":null,"job":"b"}`},
+		{"null", "", `{"age":null,"job":"b"}`, "2,1,0,1,0", `{"age":null,"job":"b"}`},
+		{"stored", "7", `{}`, "40,0,0,0,1", `{"age":40,"job":null}`},
+		{"null over a stored value", "7", `{"age":null}`, "2,1,0,0,1", `{"age":null,"job":null}`},
+		{"a value over a stored null", "7", `{"job":"a"}`, "40,0,1,0,0", `{"age":40,"job":"a"}`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := setup(t, optional)
+			b.put(t, "7", `{"age":40,"job":null}`)
+			b.scorer.Weights = []float64{1, 10, 100, 1000, 10000}
+			req := b.request(t, tt.customer, tt.features)
+			req.Explain = true
+			got, err := b.Predict(t.Context(), req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			row := b.scorer.Calls()[0][0]
+			if text := string(schema.AppendCSV(nil, row)); text != tt.row {
+				t.Errorf("the model got %s, want %s", text, tt.row)
+			}
+			reasons := map[string]float64{}
+			for _, r := range got.Reasons {
+				reasons[r.Feature] = r.Contribution
+			}
+			want := map[string]float64{"age": row[0] + 10*row[1], "job": 100*row[2] + 1000*row[3] + 10000*row[4]}
+			if diff := cmp.Diff(want, reasons); diff != "" {
+				t.Errorf("reasons (-want +got):\n%s", diff)
+			}
+			if recorded := string(b.store.Predictions()[0].Features); recorded != tt.ledger {
+				t.Errorf("the ledger has %s, want %s", recorded, tt.ledger)
+			}
+		})
+	}
+}
+
 func TestPredict(t *testing.T) {
 	tests := []struct {
 		name, customer, features string

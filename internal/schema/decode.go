@@ -123,7 +123,11 @@ func (s *Schema) AppendFeatures(dst []byte, r Record, personal bool) []byte {
 // AppendValue appends the value of the feature of index i as JSON. The record
 // must have one.
 func (s *Schema) AppendValue(dst []byte, r Record, i int) []byte {
-	if f := &s.Features[i]; f.Type == Category {
+	f := &s.Features[i]
+	switch {
+	case r.origin[i] == null:
+		return append(dst, "null"...)
+	case f.Type == Category:
 		dst, _ = jsontext.AppendQuote(dst, f.Values[int(r.values[i])])
 		return dst
 	}

@@ -318,7 +318,9 @@ func FuzzDecodeFeatures(f *testing.F) {
 	f.Add(strings.Replace(sample, `"jun"`, `"\u006aun"`, 1))
 	f.Add(`{"age":null,"age ":1,"features":{}}`)
 	f.Add(`[{"age":34}]`)
-	schemas := []*schema.Schema{schema.Bank(), ordinalBank(f)}
+	f.Add(`{"age":34,"rate":null,"job":null,"must":1,"kind":"?"}`)
+	f.Add(`{"age":null,"size":"s","plan":"q","note":null,"must":1,"kind":"?"}`)
+	schemas := []*schema.Schema{schema.Bank(), ordinalBank(f), parse(f, optional)}
 	f.Fuzz(func(t *testing.T, text string) {
 		for _, s := range schemas {
 			r, violations, err := decode(s, text)

@@ -34,12 +34,13 @@ func (p *schemaParser) features(n *yaml.Node) []Feature {
 func (p *schemaParser) feature(n *yaml.Node) Feature {
 	var f Feature
 	m := p.mapping(n, "a feature", "name", "type", "alias", "description", "min", "max",
-		"values", "unknown", "encode", "default", "personal", "exclude")
+		"values", "unknown", "encode", "default", "missing", "fill", "personal", "exclude")
 	f.Name = p.column(p.need(n, m, "name"), "a feature")
 	f.Aliases = p.aliases(m["alias"], f.Name)
 	f.Description, _ = p.scalar(m["description"], "description")
 	f.Personal = p.boolean(m["personal"], "personal")
 	f.Exclude = p.boolean(m["exclude"], "exclude")
+	f.Missing = p.missing(m, f.Name)
 
 	typeNode := p.need(n, m, "type")
 	text, ok := p.scalar(typeNode, "type")
@@ -57,6 +58,22 @@ func (p *schemaParser) feature(n *yaml.Node) Feature {
 	return f
 }
 
+// missing reads whether a value may be missing.
+func (p *schemaParser) missing(m map[string]*yaml.Node, name string) bool {
+	n := m["missing"]
+	text, ok := p.scalar(n, "missing")
+	if ok && text != "allow" {
+		p.fault(n, "feature %q: missing %q: must be allow; without it a value that is missing is refused or takes the default", name, text)
+	}
+	switch {
+	case n == nil && m["fill"] != nil:
+		p.fault(m["fill"], "feature %q: fill is for a feature with missing: allow", name)
+	case n != nil && m["default"] != nil:
+		p.fault(m["default"], "feature %q: give default or missing: allow, not both; a default replaces what is missing", name)
+	}
+	return n != nil
+}
+
 func (p *schemaParser) numeric(f *Feature, m map[string]*yaml.Node) {
 	for _, key := range []string{"values", "unknown", "encode"} {
 		if m[key] != nil {
@@ -65,6 +82,9 @@ func (p *schemaParser) numeric(f *Feature, m map[string]*yaml.Node) {
 	}
 	f.Min, f.Max = p.number(m["min"], "min"), p.number(m["max"], "max")
 	f.Default = p.number(m["default"], "default")
+	if fill := p.number(m["fill"], "fill"); fill != nil {
+		f.Fill = *fill
+	}
 	if f.Min != nil && f.Max != nil && *f.Min > *f.Max {
 		p.fault(m["min"], "feature %q: min %s is above max %s", f.Name, formatNumber(*f.Min), formatNumber(*f.Max))
 	}
@@ -79,6 +99,9 @@ func (p *schemaParser) numeric(f *Feature, m map[string]*yaml.Node) {
 }
 
 func (p *schemaParser) category(n *yaml.Node, f *Feature, m map[string]*yaml.Node) {
+	if m["fill"] != nil && m["missing"] != nil {
+		p.fault(m["fill"], "feature %q: fill is for numbers; a category that is missing has no value", f.Name)
+	}
 	for _, key := range []string{"min", "max"} {
 		if m[key] != nil {
 			p.fault(m[key], "feature %q: %s is for numbers, not for a category", f.Name, key)

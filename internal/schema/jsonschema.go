@@ -15,7 +15,7 @@ func (s *Schema) JSONSchema() []byte {
 	for i := range s.Features {
 		f := &s.Features[i]
 		properties = append(properties, member{f.Name, f.jsonSchema()})
-		if f.Default == nil && !f.Exclude {
+		if f.Required() {
 			required = append(required, f.Name)
 		}
 	}
@@ -40,16 +40,28 @@ func (s *Schema) JSONSchema() []byte {
 func (f *Feature) jsonSchema() orderedObject {
 	var o orderedObject
 	add := func(name string, value any) { o = append(o, member{name, value}) }
+	kind := string(f.Type)
 	if f.Type == Category {
-		add("type", "string")
-		if f.Unknown == "" {
-			add("enum", f.Values)
-		} else {
-			add("examples", f.Values)
-			add("x-unknown", f.Unknown)
-		}
+		kind = "string"
+	}
+	if f.Missing {
+		add("type", []string{kind, "null"})
 	} else {
-		add("type", string(f.Type))
+		add("type", kind)
+	}
+	switch {
+	case f.Type != Category:
+	case f.Unknown != "":
+		add("examples", f.Values)
+		add("x-unknown", f.Unknown)
+	case f.Missing:
+		values := make([]any, 0, len(f.Values)+1)
+		for _, v := range f.Values {
+			values = append(values, v)
+		}
+		add("enum", append(values, nil))
+	default:
+		add("enum", f.Values)
 	}
 	if f.Type == Integer {
 		low, high := float64(-maxInteger), float64(maxInteger)

@@ -27,8 +27,8 @@ type document struct {
 }
 
 type property struct {
-	Type        string          `json:"type"`
-	Enum        []string        `json:"enum"`
+	Type        types           `json:"type"`
+	Enum        []any           `json:"enum"`
 	Examples    []string        `json:"examples"`
 	Minimum     *json.Number    `json:"minimum"`
 	Maximum     *json.Number    `json:"maximum"`
@@ -38,6 +38,17 @@ type property struct {
 	Aliases     []string        `json:"x-aliases"`
 	Personal    bool            `json:"x-personal"`
 	Excluded    bool            `json:"x-excluded"`
+}
+
+// types are those that an instance may have: a name or a list of names.
+type types []string
+
+func (ts *types) UnmarshalJSON(text []byte) error {
+	if text[0] == '[' {
+		return json.Unmarshal(text, (*[]string)(ts))
+	}
+	*ts = types{""}
+	return json.Unmarshal(text, &(*ts)[0])
 }
 
 func readDocument(t testing.TB, s *schema.Schema) document {
@@ -60,13 +71,17 @@ func (p property) accepts(value string) bool {
 	if err := decoder.Decode(&x); err != nil {
 		return false
 	}
+	has := func(name string) bool { return slices.Contains(p.Type, name) }
+	listed := p.Enum == nil || slices.Contains(p.Enum, x)
 	switch x := x.(type) {
+	case nil:
+		return has("null") && listed
 	case string:
-		return p.Type == "string" && (p.Enum == nil || slices.Contains(p.Enum, x))
+		return has("string") && listed
 	case json.Number:
 		n, ok := new(big.Rat).SetString(x.String())
 		switch {
-		case !ok, p.Type == "string", p.Type == "integer" && !n.IsInt():
+		case !ok, has("string"), has("integer") && !n.IsInt():
 			return false
 		case p.Minimum != nil && n.Cmp(rat(*p.Minimum)) < 0:
 			return false
@@ -98,6 +113,9 @@ features:
   - {name: open, type: category, values: [a, other], unknown: other, default: a}
   - {name: coded, type: category, values: ["1", "2"], encode: ordinal, default: "2"}
   - {name: left, type: number, exclude: true}
+  - {name: gap, type: integer, min: 0, missing: allow}
+  - {name: hole, type: category, values: [a, b], missing: allow}
+  - {name: void, type: category, values: [a, other], unknown: other, missing: allow}
 `
 
 func TestJSONSchemaAcceptsWhatTheGatewayAccepts(t *testing.T) {

@@ -23,11 +23,13 @@ type Record struct {
 type origin uint8
 
 const (
-	absent  origin = iota
-	refused        // it was given, and its value broke the schema
-	given
-	mapped    // an unlisted category, replaced with the feature's Unknown
-	defaulted // absent in the input, taken from the schema
+	absent    origin = iota
+	marked           // a text was taken as a missing value; values has its index in missingMarkers
+	refused          // it was given, and its value broke the schema
+	given            // this one and all below: the feature has a value
+	mapped           // an unlisted category, replaced with the feature's Unknown
+	defaulted        // absent in the input, taken from the schema
+	null             // missing; values has 0
 )
 
 // NewRecord returns an empty record.
@@ -52,8 +54,8 @@ func (r Record) IsEmpty() bool {
 	return true
 }
 
-// Over merges r over base: where both have a value, r's is taken. Either may be
-// the zero Record. The result may share memory with both.
+// Over merges r over base: where both have a value, r's is taken, a null too. Either
+// may be the zero Record. The result may share memory with both.
 func (r Record) Over(base Record) Record {
 	switch {
 	case len(base.origin) == 0:
@@ -62,21 +64,21 @@ func (r Record) Over(base Record) Record {
 		return base
 	}
 	for i, o := range r.origin {
-		if o == absent && base.Has(i) {
+		if o <= marked && base.Has(i) {
 			r.values[i], r.origin[i] = base.values[i], base.origin[i]
 		}
 	}
 	return r
 }
 
-// Complete sets absent features to the schema's defaults and returns one
-// violation for each that has none. prefix is put before the names of the fields,
-// such as "/features/". Excluded features may stay absent.
+// Complete sets absent features to the schema's defaults, or to null if they may be
+// missing, and returns one violation for each that is required. prefix is put before
+// the names of the fields, such as "/features/". Excluded features may stay absent.
 func (s *Schema) Complete(r Record, prefix string) []failure.Violation {
 	return s.complete(r, prefix, refused)
 }
 
-// complete is Complete for features of an origin up to most: absent or refused.
+// complete is Complete for features of an origin up to most: marked or refused.
 func (s *Schema) complete(r Record, prefix string, most origin) []failure.Violation {
 	var missing []failure.Violation
 	for i := range s.Features {
@@ -85,9 +87,11 @@ func (s *Schema) complete(r Record, prefix string, most origin) []failure.Violat
 		case r.origin[i] > most:
 		case f.Default != nil:
 			r.values[i], r.origin[i] = *f.Default, defaulted
-		case !f.Exclude:
-			missing = append(missing, failure.Violation{Field: failure.Pointer(prefix, f.Name), Code: failure.CodeMissing,
-				Detail: "is required and has no default"})
+		case f.Exclude:
+		case f.Missing:
+			s.SetNull(r, i)
+		default:
+			missing = append(missing, failure.Violation{Field: failure.Pointer(prefix, f.Name), Code: failure.CodeMissing, Detail: r.absence(i)})
 		}
 	}
 	return missing
@@ -97,30 +101,32 @@ func (s *Schema) complete(r Record, prefix string, most origin) []failure.Violat
 // default, so that a caller gets all faults at once. A feature that is present
 // but wrong is not reported as missing.
 func (s *Schema) AddMissing(violations *failure.Violations, r Record, prefix string) {
-	for _, v := range s.complete(r, prefix, absent) {
+	for _, v := range s.complete(r, prefix, marked) {
 		violations.Add(v)
 	}
 }
 
-// Has reports whether the feature of index i has a value.
-func (r Record) Has(i int) bool { return r.origin[i] > refused }
+// Has reports whether the feature of index i has a value, which may be null.
+func (r Record) Has(i int) bool { return r.origin[i] >= given }
+
+// Missing reports whether the feature of index i has no value, or null.
+func (r Record) Missing(i int) bool { return !r.Has(i) || r.origin[i] == null }
 
 // Incomplete reports whether a feature that is not excluded has no value in r. A
 // default does not count as a value.
 func (s *Schema) Incomplete(r Record) bool {
-	for i, o := range r.origin {
-		if o <= refused && !s.Features[i].Exclude {
+	for i := range r.origin {
+		if !r.Has(i) && !s.Features[i].Exclude {
 			return true
 		}
 	}
 	return false
 }
 
-// LacksRequired reports whether a feature that is not excluded has neither a
-// value in r nor a default.
+// LacksRequired reports whether a required feature has no value in r.
 func (s *Schema) LacksRequired(r Record) bool {
-	for i, o := range r.origin {
-		if f := &s.Features[i]; o <= refused && f.Default == nil && !f.Exclude {
+	for i := range r.origin {
+		if !r.Has(i) && s.Features[i].Required() {
 			return true
 		}
 	}
@@ -137,8 +143,8 @@ func (r Record) Mapped(fn func(feature int)) {
 	}
 }
 
-// SetText sets a feature from text in the form of files and exports; empty text
-// leaves the feature absent. It returns the violation, if any.
+// SetText sets a feature from text in the form of files and exports; a missing
+// value leaves the feature absent. It returns the violation, if any.
 func (s *Schema) SetText(r Record, i int, text string) *failure.Violation {
 	text = strings.TrimSpace(text)
 	if text == "" {
@@ -154,10 +160,17 @@ func (s *Schema) SetText(r Record, i int, text string) *failure.Violation {
 func (s *Schema) setText(r Record, i int, text string) *failure.Violation {
 	f := &s.Features[i]
 	if f.Type == Category {
+		if marker := f.marker(text); marker >= 0 {
+			r.setMarked(i, marker)
+			return nil
+		}
 		return f.setCategory(r, i, text)
 	}
 	x, ok, finite := parseNumber(text)
 	switch {
+	case !ok && f.marker(text) >= 0:
+		r.setMarked(i, f.marker(text))
+		return nil
 	case !ok:
 		return f.violation(failure.CodeType, "must be "+f.kind(), text)
 	case !finite:
@@ -170,6 +183,8 @@ func (s *Schema) setText(r Record, i int, text string) *failure.Violation {
 func (s *Schema) setJSON(r Record, i int, raw jsontext.Value) *failure.Violation {
 	f := &s.Features[i]
 	switch kind := raw.Kind(); {
+	case kind == 'n' && s.SetNull(r, i):
+		return nil
 	case kind == '0' && f.Type != Category:
 		text := string(raw)
 		x, err := strconv.ParseFloat(text, 64)

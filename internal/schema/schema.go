@@ -38,6 +38,8 @@ type Feature struct {
 	Unknown     string   // replaces unlisted categories; empty: they are refused
 	Encode      Encoding // of a category
 	Default     *float64 // replaces an absent value: the number, or the index into Values
+	Missing     bool     // a value may be missing: absent or null
+	Fill        float64  // of a number that may be missing: what a missing one is encoded as
 	Personal    bool     // its values never appear in errors, logs or the ledger
 	Exclude     bool     // accepted and stored, but not used by the model
 
@@ -96,8 +98,8 @@ func BankYAML() []byte { return bankYAML }
 func (s *Schema) Fingerprint() string { return s.fingerprint }
 
 // Columns names the encoded columns, in order: "age" for a number or an
-// ordinal category, "job=admin." for a one-hot category. Callers must not
-// change the slice.
+// ordinal category, "job=admin." for a one-hot category, and "age=" for the
+// indicator that a value is missing. Callers must not change the slice.
 func (s *Schema) Columns() []string { return s.columns }
 
 // Width returns the number of encoded columns of the schema.
@@ -106,13 +108,35 @@ func (s *Schema) Width() int { return len(s.columns) }
 // Width returns the number of columns that the feature is encoded in: 0 if it
 // is excluded.
 func (f *Feature) Width() int {
+	if f.Exclude {
+		return 0
+	}
+	width := 1
+	if f.Type == Category && f.Encode == OneHot {
+		width = len(f.Values)
+	}
+	if f.Missing {
+		width++
+	}
+	return width
+}
+
+// appendColumns appends the names of the feature's encoded columns.
+func (f *Feature) appendColumns(dst []string) []string {
 	switch {
 	case f.Exclude:
-		return 0
+		return dst
 	case f.Type == Category && f.Encode == OneHot:
-		return len(f.Values)
+		for _, v := range f.Values {
+			dst = append(dst, f.Name+"="+v)
+		}
+	default:
+		dst = append(dst, f.Name)
 	}
-	return 1
+	if f.Missing {
+		dst = append(dst, f.Name+"=")
+	}
+	return dst
 }
 
 // ColumnFeatures returns, for each encoded column, the index of its feature.
@@ -153,15 +177,7 @@ func (s *Schema) finish() {
 		for j, v := range f.Values {
 			f.index[v] = j
 		}
-		switch {
-		case f.Exclude:
-		case f.Type == Category && f.Encode == OneHot:
-			for _, v := range f.Values {
-				s.columns = append(s.columns, f.Name+"="+v)
-			}
-		default:
-			s.columns = append(s.columns, f.Name)
-		}
+		s.columns = f.appendColumns(s.columns)
 	}
 	sum := sha256.Sum256(s.canonical())
 	s.fingerprint = hex.EncodeToString(sum[:])
@@ -186,6 +202,8 @@ func (s *Schema) canonical() []byte {
 		Unknown string   `json:"unknown,omitempty"`
 		Encode  Encoding `json:"encode,omitempty"`
 		Default string   `json:"default,omitempty"`
+		Missing bool     `json:"missing,omitempty"`
+		Fill    string   `json:"fill,omitempty"`
 	}
 	form := struct {
 		Version  int       `json:"version"`
@@ -201,11 +219,14 @@ func (s *Schema) canonical() []byte {
 		if f.Default != nil {
 			c.Default = f.format(*f.Default)
 		}
+		if c.Missing = f.Missing; f.Fill != 0 {
+			c.Fill = f.format(f.Fill)
+		}
 		form.Features = append(form.Features, c)
 	}
 	text, err := json.Marshal(form)
 	if err != nil {
-		panic(err) // strings and ints only
+		panic(err) // strings, ints and booleans only
 	}
 	return text
 }

@@ -87,7 +87,7 @@ func (t *csvTable) readHeader() (violations failure.Violations) {
 		return violations // the missing features may be in the customer store
 	}
 	for i := range t.schema.Features {
-		if f := &t.schema.Features[i]; !seen[i] && f.Default == nil && !f.Exclude {
+		if f := &t.schema.Features[i]; !seen[i] && f.Required() {
 			violations.Add(failure.Violation{Field: f.Name, Code: failure.CodeMissing, Detail: "is required and has no default"})
 		}
 	}
@@ -145,14 +145,15 @@ func (s *Schema) isID(name string) bool {
 	return s.IsID(name) || (name == "customer_id" && s.Feature(name) < 0 && !s.IsLabel(name))
 }
 
-// setLabel sets a row's label from text; empty text leaves it unknown. field names
+// setLabel sets a row's label from text; a missing value leaves it unknown. field names
 // it in the violation.
 func (s *Schema) setLabel(row *Row, field, text string) *failure.Violation {
-	if text == "" {
-		return nil
-	}
 	label, ok := s.Label.FromText(text)
-	if !ok {
+	switch {
+	case ok:
+	case IsMissingMarker(text):
+		return nil
+	default:
 		return &failure.Violation{Field: field, Code: failure.CodeCategory, Detail: "must be one of " + s.Label.spellings() + ", or empty"}
 	}
 	row.Label = &label

@@ -67,12 +67,12 @@ func TestCSVTable(t *testing.T) {
 			"2 [] {} - !row format: has 2 columns where the header has 3\n" +
 				"3 [] {} - !row format: has 4 columns where the header has 3\n" +
 				"4 [] {\"age\":35,\"job\":\"services\"} 0\n"},
-		{"every violation of a row", "age,job,y,rate,month,customer_id\nx,admin.,maybe,1e999,jun,\n34.5,admin.,2,NaN,Mar,\x01\n",
+		{"every violation of a row", "age,job,y,rate,month,customer_id\nx,admin.,maybe,1e999,jun,\n34.5,admin.,2,x,Mar,\x01\n",
 			"2 [] {\"job\":\"admin.\"} - !age type: must be an integer, not \"x\" !y unknown_category: must be one of 1, \"yes\", 0, \"no\", or empty" +
 				" !rate out_of_range: is larger than a number can be, not \"1e999\" !month unknown_category: must be one of mar, apr, may, not \"jun\"" +
 				" !customer_id missing: is empty\n" +
 				"3 [\x01] {\"job\":\"admin.\"} - !age not_integer: must be an integer, not \"34.5\" !y unknown_category: must be one of 1, \"yes\", 0, \"no\", or empty" +
-				" !rate type: must be a number, not \"NaN\" !month unknown_category: must be one of mar, apr, may, not \"Mar\"" +
+				" !rate type: must be a number, not \"x\" !month unknown_category: must be one of mar, apr, may, not \"Mar\"" +
 				" !customer_id format: must be printable UTF-8\n"},
 		{"a field named as the header names it", "customer_id, emp.rate \n1,x\n", "2 [1] {} - !emp.rate type: must be a number, not \"x\"\n"},
 		{"text that is not UTF-8", "age,job\n34,caf\xe9\n", "2 [] {\"age\":34} - !job format: is not valid UTF-8; save the file as UTF-8\n"},

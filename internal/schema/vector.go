@@ -21,6 +21,8 @@ func (s *Schema) AppendVector(dst Vector, r Record) Vector {
 		f := &s.Features[i]
 		switch {
 		case f.Exclude:
+		case f.Missing:
+			dst = f.appendOptional(dst, r.values[i], r.Missing(i))
 		case f.Type != Category:
 			dst = append(dst, r.values[i])
 		case f.Encode == Ordinal:
@@ -34,6 +36,36 @@ func (s *Schema) AppendVector(dst Vector, r Record) Vector {
 		}
 	}
 	return dst
+}
+
+// appendOptional appends the columns of a feature that may be missing, the last of
+// which is 1 if it is, else 0. A missing number is encoded as Fill, a missing category
+// as no value. An indicator and a number, not NaN: every algorithm and every form of
+// training data takes them, and linear models can learn from both.
+func (f *Feature) appendOptional(dst Vector, value float64, missing bool) Vector {
+	indicator := 0.0
+	if missing {
+		indicator = 1
+	}
+	switch {
+	case f.Type != Category && missing:
+		dst = append(dst, f.Fill)
+	case f.Type != Category:
+		dst = append(dst, value)
+	case f.Encode == Ordinal && missing:
+		dst = append(dst, 0)
+	case f.Encode == Ordinal:
+		dst = append(dst, value+1)
+	default:
+		at := len(dst) + int(value)
+		for range f.Values {
+			dst = append(dst, 0)
+		}
+		if !missing {
+			dst[at] = 1
+		}
+	}
+	return append(dst, indicator)
 }
 
 // AppendCSV appends a vector as a row of serving CSV: no label, no line end.
