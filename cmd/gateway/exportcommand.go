@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/url"
 	"time"
@@ -31,9 +32,27 @@ func (cmd exportCommand) Run(c *console) error {
 	if err != nil {
 		return &usageError{err}
 	}
+	if cmd.toTerminal(c) { // which shows the lines themselves
+		return cmd.export(c, path, func(w io.Writer) io.Writer { return w })
+	}
+	bar := newProgress(c.stderr, "lines", -1)
+	err = cmd.export(c, path, bar.writer)
+	took := bar.done()
+	if err == nil && cmd.Output != "" && cmd.Output != "-" {
+		fmt.Fprintf(c.stderr, "wrote %d lines to %s in %s\n", bar.rows, cmd.Output, took)
+	}
+	return err
+}
+
+func (cmd exportCommand) toTerminal(c *console) bool {
+	return (cmd.Output == "" || cmd.Output == "-") && isTerminal(c.stdout)
+}
+
+// export writes what the gateway answers, through the given writer.
+func (cmd exportCommand) export(c *console, path string, through func(io.Writer) io.Writer) error {
 	return cmd.onExisting(c, func(ctx context.Context, client *client.Client) error {
 		return writeOutput(c, cmd.Output, func(out io.Writer) error {
-			return client.Export(ctx, path, out)
+			return client.Export(ctx, path, through(out))
 		})
 	})
 }

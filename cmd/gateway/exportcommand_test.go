@@ -2,8 +2,10 @@ package main
 
 import (
 	"encoding/csv"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -22,10 +24,12 @@ func TestExport(t *testing.T) {
 	first := ""
 	ask := func(where ...string) {
 		t.Helper()
+		said := ""
 		export := func(args ...string) string {
 			t.Helper()
 			code, out, errs := command(t, append(append([]string{"export"}, args...), where...)...)
-			if code != exitOK || errs != "" {
+			said = errs
+			if code != exitOK || (errs != "") != slices.Contains(args, "-o") {
 				t.Fatalf("export %v ended with %d: %s", args, code, errs)
 			}
 			return out
@@ -59,6 +63,9 @@ func TestExport(t *testing.T) {
 		rows, err := csv.NewReader(strings.NewReader(string(text))).ReadAll()
 		if err != nil || len(rows) < 4000 || rows[0][0] != "y" || len(rows[0]) != len(rows[1]) {
 			t.Errorf("training data: %d rows, %v", len(rows), err)
+		}
+		if want := fmt.Sprintf("wrote %d lines to %s in ", len(rows), file); !strings.HasPrefix(said, want) {
+			t.Errorf("export says %q, want %q", said, want)
 		}
 		if lines := gatewaytest.Lines(export("training-data", "--json")); len(lines) != len(rows)-1 || !strings.HasPrefix(lines[0], `{"y":`+rows[1][0]+`,"age":`+rows[1][1]+",") {
 			t.Errorf("training data as NDJSON: %d lines, the first %s", len(lines), lines[0])

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -29,13 +30,13 @@ type progress struct {
 // plainEvery is how often work that is not watched on a terminal says a line.
 const plainEvery = 5 * time.Second
 
-// newProgress counts rows of work. bytes is the size of the input, which the
+// newProgress counts rows of work. size is that of the input in bytes, which the
 // bar measures by; 0 or less if unknown.
-func newProgress(out io.Writer, noun string, bytes int64) *progress {
+func newProgress(out io.Writer, noun string, size int64) *progress {
 	now := time.Now()
 	p := &progress{out: out, noun: noun, start: now, last: now}
 	if isTerminal(out) {
-		p.bar = progressbar.NewOptions64(max(bytes, -1), progressbar.OptionSetWriter(out),
+		p.bar = progressbar.NewOptions64(max(size, -1), progressbar.OptionSetWriter(out),
 			progressbar.OptionShowBytes(true), progressbar.OptionThrottle(100*time.Millisecond),
 			progressbar.OptionSetDescription(noun), progressbar.OptionClearOnFinish())
 	}
@@ -49,6 +50,24 @@ func (p *progress) reader(r io.Reader) io.Reader {
 	}
 	reader := progressbar.NewReader(r, p.bar)
 	return &reader
+}
+
+// writer counts the lines written to w.
+func (p *progress) writer(w io.Writer) io.Writer { return &countedWriter{w, p} }
+
+type countedWriter struct {
+	to io.Writer
+	p  *progress
+}
+
+// Write implements io.Writer.
+func (c *countedWriter) Write(text []byte) (int, error) {
+	n, err := c.to.Write(text)
+	c.p.set(c.p.rows + int64(bytes.Count(text[:n], []byte{'\n'})))
+	if c.p.bar != nil {
+		_ = c.p.bar.Add(n)
+	}
+	return n, err
 }
 
 // set says how many rows are done.
