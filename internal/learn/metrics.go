@@ -1,10 +1,6 @@
 package learn
 
-import (
-	"cmp"
-	"math"
-	"slices"
-)
+import "math"
 
 // Metrics says how good scores were against labels that became known.
 type Metrics struct {
@@ -15,6 +11,10 @@ type Metrics struct {
 	// AUC is the area under the ROC curve: the probability that a positive
 	// row scores above a negative one, a tie counting half.
 	AUC float64 `json:"auc"`
+	// AUCLow and AUCHigh bound the AUC on rows like these with a confidence of
+	// 95 %. They are 0 in metrics of earlier versions.
+	AUCLow  float64 `json:"auc_low,omitempty"`
+	AUCHigh float64 `json:"auc_high,omitempty"`
 	// LogLoss is the mean negative log likelihood, in nats.
 	LogLoss float64 `json:"log_loss"`
 	// Accuracy is the share of rows on the right side of the threshold.
@@ -75,10 +75,12 @@ func Evaluate(scores, labels []float64, threshold float64) (Metrics, error) {
 	m := Metrics{
 		Rows:         len(scores),
 		PositiveRate: positives / n,
-		AUC:          rankAUC(scores, labels, positives),
 		LogLoss:      loss / n,
 		Accuracy:     1 - (falsePositives+falseNegatives)/n,
 	}
+	r := rank(scores, labels)
+	m.AUC = r.auc
+	m.AUCLow, m.AUCHigh = r.interval()
 	if truePositives > 0 {
 		m.F1 = 2 * truePositives / (2*truePositives + falsePositives + falseNegatives)
 	}
@@ -112,31 +114,4 @@ func checkScores(scores, labels []float64) error {
 			len(labels), labels[0])
 	}
 	return nil
-}
-
-// rankAUC computes the area under the ROC curve from the Mann-Whitney
-// statistic (Hanley and McNeil, Radiology 143, 1982):
-//
-//	AUC = (R − P(P+1)/2) / (P·N)
-//
-// for P positives and N negatives, where R sums the positives' ranks by score
-// and tied scores share the mean of their ranks.
-func rankAUC(scores, labels []float64, positives float64) float64 {
-	order := make([]int, len(scores))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(scores[a], scores[b]) })
-	var rankSum float64
-	for begin := 0; begin < len(order); {
-		end, tied := begin, 0.0
-		for ; end < len(order) && scores[order[end]] == scores[order[begin]]; end++ {
-			tied += labels[order[end]]
-		}
-		midrank := float64(begin+1+end) / 2
-		rankSum += tied * midrank
-		begin = end
-	}
-	negatives := float64(len(scores)) - positives
-	return (rankSum - positives*(positives+1)/2) / (positives * negatives)
 }

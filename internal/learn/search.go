@@ -294,7 +294,7 @@ func (t *tuner) affordableRounds() int {
 func (t *tuner) judge(c *Candidate, margins []float64) {
 	labels := t.data.labels
 	c.LogLoss = marginLoss(margins, labels)
-	c.AUC = rankAUC(margins, labels, positiveRate(labels)*float64(len(labels)))
+	c.AUC = rank(margins, labels).auc
 }
 
 func (t *tuner) step() {

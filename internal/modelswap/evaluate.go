@@ -40,16 +40,25 @@ func (x *stepRun) evaluate(ctx context.Context) error {
 	if one := onlyLabel(labels); one != "" {
 		comparison.Why = strings.TrimPrefix(why+"; "+one, "; ")
 	} else {
-		if comparison.Challenger, err = x.measure(ctx, state.Model, rows, labels); err != nil {
+		var ours, theirs []float64
+		if comparison.Challenger, ours, err = x.measure(ctx, state.Model, rows, labels); err != nil {
 			return err
 		}
 		if why == "" {
-			comparison.Champion, err = x.measure(ctx, champion.Name, rows, labels)
+			comparison.Champion, theirs, err = x.measure(ctx, champion.Name, rows, labels)
 			if comparison.Why = notComparable(champion, err); comparison.Why != "" {
 				comparison.Alone, err = true, nil
 			}
 			if err != nil {
 				return fmt.Errorf("the champion: %w", err)
+			}
+			if !comparison.Alone {
+				difference, err := learn.CompareAUC(ours, theirs, labels)
+				if err != nil {
+					return fmt.Errorf("the champion: %w", err)
+				}
+				comparison.Difference = &difference
+				x.note("auc_difference", difference)
 			}
 		}
 	}
@@ -138,16 +147,16 @@ func onlyLabel(labels []float64) string {
 
 // measure scores the rows with a model and computes its metrics. All rows go in
 // one call, because on some back ends a call is a job.
-func (x *stepRun) measure(ctx context.Context, model string, rows []schema.Vector, labels []float64) (*learn.Metrics, error) {
+func (x *stepRun) measure(ctx context.Context, model string, rows []schema.Vector, labels []float64) (*learn.Metrics, []float64, error) {
 	scores, err := x.ports.Deployer.ScoreWith(ctx, model, rows)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	metrics, err := learn.Evaluate(scores, labels, threshold)
 	if err != nil {
-		return nil, &Fault{Input, fmt.Errorf("the held-out rows cannot be evaluated: %w", err)}
+		return nil, nil, &Fault{Input, fmt.Errorf("the held-out rows cannot be evaluated: %w", err)}
 	}
-	return &metrics, nil
+	return &metrics, scores, nil
 }
 
 // holdout reads at most limit held-out rows; zero reads all.

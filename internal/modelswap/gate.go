@@ -66,8 +66,11 @@ type Verdict struct {
 type Comparison struct {
 	Challenger *learn.Metrics // nil where the rows do not allow an evaluation
 	Champion   *learn.Metrics // nil there too, and where Alone
-	Alone      bool           // there is no champion, or none that can be compared
-	Why        string         // why something is missing, for the operator
+	// Difference is how much larger the challenger's AUC is; nil where there is no
+	// champion to compare with.
+	Difference *learn.Difference
+	Alone      bool   // there is no champion, or none that can be compared
+	Why        string // why something is missing, for the operator
 }
 
 // Minimum held-out rows for a comparison of two models.
@@ -84,7 +87,7 @@ func (g Gate) Judge(c Comparison) Verdict {
 	case g.metric == "":
 		return Verdict{true, "the gate is off"}
 	case c.Alone:
-		return Verdict{true, "there is no champion to compare with" + because(c.Why) + fewRows(c.Challenger)}
+		return Verdict{true, "there is no champion to compare with" + because(c.Why) + fewRows(c.Challenger) + confidence(c)}
 	case c.Challenger == nil || c.Champion == nil:
 		return Verdict{false, "the challenger cannot be compared with the champion" + because(c.Why)}
 	}
@@ -107,7 +110,21 @@ func (g Gate) Judge(c Comparison) Verdict {
 		verb = "fails"
 	}
 	return Verdict{pass, fmt.Sprintf("the challenger's %s is %.6g, the champion's %.6g: that %s the gate %s",
-		g.metric, ours, theirs, verb, g)}
+		g.metric, ours, theirs, verb, g) + confidence(c)}
+}
+
+// confidence says between what bounds the rows leave the challenger's AUC, and how
+// much larger it is than the champion's.
+func confidence(c Comparison) string {
+	m := c.Challenger
+	if m == nil || m.AUCHigh == 0 {
+		return ""
+	}
+	text := fmt.Sprintf("; with 95 %% confidence the challenger's auc is between %.4f and %.4f", m.AUCLow, m.AUCHigh)
+	if d := c.Difference; d != nil {
+		text += fmt.Sprintf(", and its difference from the champion's between %+.4f and %+.4f", d.Low, d.High)
+	}
+	return text
 }
 
 // counts returns the number of rows that a model was evaluated on, the number of

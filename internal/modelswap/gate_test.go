@@ -82,6 +82,30 @@ func TestTheGateWantsEvidence(t *testing.T) {
 	}
 }
 
+// A verdict says how sure it can be, of a first model too.
+func TestTheVerdictSaysHowSureItIs(t *testing.T) {
+	gate, err := modelswap.ParseGate("auc:-0.005")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &learn.Metrics{AUC: 0.9, AUCLow: 0.8123, AUCHigh: 0.9512, Rows: 200, PositiveRate: 0.2}
+	bounds := "; with 95 % confidence the challenger's auc is between 0.8123 and 0.9512"
+	both := modelswap.Comparison{Challenger: m, Champion: m, Difference: &learn.Difference{AUC: 0, Low: -0.03, High: 0.0312}}
+	for name, tc := range map[string]struct {
+		c    modelswap.Comparison
+		want string
+	}{
+		"a champion":  {both, bounds + ", and its difference from the champion's between -0.0300 and +0.0312"},
+		"a first one": {modelswap.Comparison{Challenger: m, Alone: true, Why: "no model serves yet"}, "no model serves yet" + bounds},
+		"metrics of an earlier version": {modelswap.Comparison{Challenger: &learn.Metrics{AUC: 0.9, Rows: 200, PositiveRate: 0.2}, Alone: true, Why: "no model serves yet"},
+			"no model serves yet"},
+	} {
+		if got := gate.Judge(tc.c); !got.Pass || !strings.HasSuffix(got.Reason, tc.want) {
+			t.Errorf("%s: got %+v, want a reason that ends in %q", name, got, tc.want)
+		}
+	}
+}
+
 func TestParseGateRefuses(t *testing.T) {
 	for _, text := range []string{"", "auc", "auc:", "auc:x", "auc:NaN", "auc:2", "rmse:0.1", "AUC:0", "off:1"} {
 		if _, err := modelswap.ParseGate(text); err == nil || !strings.Contains(err.Error(), "gate") {
