@@ -24,6 +24,7 @@ type Artifact struct {
 	Hyperparameters map[string]string // as given to Train
 	Seed            uint64            // as given to Train
 	Metrics         *Metrics          // on rows not trained on; may be nil
+	Figures         *Figures          // on the same rows; may be nil
 	Model           *Model
 }
 

@@ -18,6 +18,7 @@ type artifactJSON struct {
 	Hyperparameters map[string]string `json:"hyperparameters"`
 	Seed            uint64            `json:"seed"`
 	Metrics         *Metrics          `json:"metrics"`
+	Figures         *Figures          `json:"figures,omitempty"`
 	Model           modelJSON         `json:"model"`
 }
 
@@ -87,7 +88,7 @@ func (a *Artifact) toJSON() artifactJSON {
 		}
 	}
 	return artifactJSON{a.Name, a.Schema, a.Data, a.Rows, a.CreatedAt.UTC(), a.Algorithm,
-		a.Hyperparameters, a.Seed, a.Metrics, wire}
+		a.Hyperparameters, a.Seed, a.Metrics, a.Figures, wire}
 }
 
 // artifact rebuilds what toJSON took apart. Trees are checked here, before
@@ -130,7 +131,7 @@ func (w *artifactJSON) artifact() (*Artifact, error) {
 		}
 	}
 	return &Artifact{w.Name, w.Schema, w.Data, w.Rows, w.CreatedAt.UTC(), w.Algorithm,
-		w.Hyperparameters, w.Seed, w.Metrics, m}, nil
+		w.Hyperparameters, w.Seed, w.Metrics, w.Figures, m}, nil
 }
 
 // complete checks what a tree may have besides nodes, and marks those at which a

@@ -125,9 +125,13 @@ func training(t *testing.T, files *datadir.Files, name string) modelswap.Trainin
 			t.Fatal(err)
 		}
 	}
+	var features []string
+	for _, i := range s.ColumnFeatures() {
+		features = append(features, s.Features[i].Name)
+	}
 	return modelswap.TrainingJob{Name: name, Model: "model-" + name, Algorithm: string(learn.XGBoost),
 		Hyperparameters: map[string]string{"num_round": "5"}, MaxRuntime: time.Minute,
-		Train: "r/train.csv", Holdout: "r/holdout.csv", Columns: s.Columns(), Schema: s.Fingerprint(), Data: "digest"}
+		Train: "r/train.csv", Holdout: "r/holdout.csv", Columns: s.Columns(), Features: features, Schema: s.Fingerprint(), Data: "digest"}
 }
 
 // trained runs a job to its end.
@@ -168,8 +172,24 @@ func TestTraining(t *testing.T) {
 		t.Fatal(err)
 	}
 	artifact, err := learn.Decode(bytes.NewReader(text))
-	if err != nil || artifact.Name != job.Model || artifact.Schema != job.Schema || artifact.Data != "digest" || artifact.Rows != 300 || artifact.Metrics == nil {
+	if err != nil || artifact.Name != job.Model || artifact.Schema != job.Schema || artifact.Data != "digest" || artifact.Rows != 300 || artifact.Metrics == nil || len(artifact.Figures.Importance) != 20 {
 		t.Errorf("the artifact says %+v (%v)", artifact, err)
+	}
+
+	auto := job
+	auto.Name, auto.Algorithm, auto.Hyperparameters = "auto", string(learn.Auto), nil
+	status = trained(t, trainer, auto)
+	candidates, _ := status.Detail["candidates"].([]learn.Candidate)
+	if status.State != modelswap.TrainingSucceeded || len(candidates) == 0 || status.Detail["chosen"] != learn.Algorithm(status.Algorithm) ||
+		status.Detail["folds"] != 5 || status.Detail["compared_rows"] != 300 || status.Detail["calibration"] == "" {
+		t.Errorf("got %+v, want what was tried and chosen", status)
+	}
+	text, err = fs.ReadFile(files.FS(t.Context()), status.Artifact)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if artifact, err := learn.Decode(bytes.NewReader(text)); err != nil || string(artifact.Algorithm) != status.Algorithm || artifact.Model.Search() == nil {
+		t.Errorf("the artifact says %+v (%v), want the algorithm that was chosen", artifact, err)
 	}
 
 	bad := job

@@ -88,7 +88,7 @@ func (t *Trainer) StartTraining(ctx context.Context, spec modelswap.TrainingJob)
 
 func (t *Trainer) train(ctx context.Context, spec modelswap.TrainingJob, j *job) modelswap.TrainingStatus {
 	start := time.Now()
-	artifact, ignored, err := t.make(ctx, spec, func(done, total int) {
+	made, err := t.make(ctx, spec, func(done, total int) {
 		t.mu.Lock()
 		j.status.Detail = map[string]any{"progress": float64(done) / float64(max(1, total))}
 		t.mu.Unlock()
@@ -96,10 +96,16 @@ func (t *Trainer) train(ctx context.Context, spec modelswap.TrainingJob, j *job)
 	switch {
 	case err == nil:
 		detail := map[string]any{"progress": 1.0, "training_seconds": time.Since(start).Seconds()}
-		if ignored = append(ignored, spec.Ignored...); len(ignored) > 0 {
+		if ignored := append(made.model.Ignored(), spec.Ignored...); len(ignored) > 0 {
 			detail["ignored"] = ignored
 		}
-		return modelswap.TrainingStatus{State: modelswap.TrainingSucceeded, Artifact: artifact, Detail: detail}
+		status := modelswap.TrainingStatus{State: modelswap.TrainingSucceeded, Artifact: made.file, Detail: detail}
+		if tried := made.model.Search(); tried != nil {
+			status.Algorithm = string(tried.Chosen)
+			detail["chosen"], detail["calibration"] = tried.Chosen, tried.Calibration
+			detail["compared_rows"], detail["folds"], detail["candidates"] = tried.Rows, tried.Folds, tried.Candidates
+		}
+		return status
 	case t.ctx.Err() != nil:
 		return modelswap.TrainingStatus{State: modelswap.TrainingLost}
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
@@ -111,16 +117,22 @@ func (t *Trainer) train(ctx context.Context, spec modelswap.TrainingJob, j *job)
 	return modelswap.TrainingStatus{State: modelswap.TrainingFailed, Reason: err.Error()}
 }
 
+// trained is what a job made.
+type trained struct {
+	model *learn.Model
+	file  string // of its artifact
+}
+
 // make trains the model, evaluates it on the held-out part and writes the artifact.
-func (t *Trainer) make(ctx context.Context, spec modelswap.TrainingJob, progress func(done, total int)) (name string, ignored []string, err error) {
+func (t *Trainer) make(ctx context.Context, spec modelswap.TrainingJob, progress func(done, total int)) (trained, error) {
 	data, err := t.read(ctx, spec.Train, spec.Columns)
 	if err != nil {
-		return "", nil, err
+		return trained{}, err
 	}
 	model, err := learn.TrainTable(ctx, data, learn.Options{Algorithm: learn.Algorithm(spec.Algorithm),
 		Hyperparameters: spec.Hyperparameters, Seed: t.seed, Progress: progress})
 	if err != nil {
-		return "", nil, err
+		return trained{}, err
 	}
 	artifact := &learn.Artifact{
 		Name: spec.Model, Schema: spec.Schema, Data: spec.Data, Rows: data.Rows(),
@@ -129,7 +141,7 @@ func (t *Trainer) make(ctx context.Context, spec modelswap.TrainingJob, progress
 	}
 	held, err := t.read(ctx, spec.Holdout, spec.Columns)
 	if err != nil {
-		return "", nil, err
+		return trained{}, err
 	}
 	scores := make([]float64, held.Rows())
 	row := make([]float64, len(spec.Columns))
@@ -141,9 +153,13 @@ func (t *Trainer) make(ctx context.Context, spec modelswap.TrainingJob, progress
 	// `evaluate` step to judge; the artifact then bears no metrics.
 	if metrics, err := learn.Evaluate(scores, held.Labels(), model.Threshold()); err == nil {
 		artifact.Metrics = &metrics
+		artifact.Figures, err = learn.Describe(ctx, model, held, spec.Features, model.Threshold(), t.seed)
+		if err != nil {
+			return trained{}, err
+		}
 	}
-	name = artifactOf(spec)
-	return name, model.Ignored(), t.files.WriteFile(ctx, name, func(w io.Writer) error { return artifact.Encode(w) })
+	name := artifactOf(spec)
+	return trained{model, name}, t.files.WriteFile(ctx, name, func(w io.Writer) error { return artifact.Encode(w) })
 }
 
 func (t *Trainer) read(ctx context.Context, name string, columns []string) (*learn.Table, error) {

@@ -35,6 +35,7 @@ type Options struct {
 	Schema          *schema.Schema
 	Algorithm       string            // empty: linear-learner
 	Custom          bool              // the platform has a container image for the algorithm "custom"
+	Auto            bool              // the platform can choose the algorithm, which is then "auto"
 	Hyperparameters map[string]string // for Algorithm
 	MaxRuntime      time.Duration     // maximum time of a training job; zero: an hour
 	Gate            Gate              // the zero Gate lets every challenger pass
@@ -169,6 +170,12 @@ func (e *Engine) check(req TriggerRequest) []failure.Violation {
 	}
 	algorithm, parameters := e.training(req.Overrides)
 	switch learn.Algorithm(algorithm) {
+	case learn.Auto:
+		if !e.opts.Auto {
+			add("/overrides/training/algorithm", "auto is for GATEWAY_PLATFORM=local: must be linear-learner or xgboost")
+			break
+		}
+		fallthrough
 	case learn.LinearLearner, learn.XGBoost:
 		if err := learn.CheckHyperparameters(learn.Algorithm(algorithm), parameters); err != nil {
 			add("/overrides/hyperparameters", "%v", err)
@@ -178,7 +185,7 @@ func (e *Engine) check(req TriggerRequest) []failure.Violation {
 			add("/overrides/training/algorithm", "there is no image for %q", algorithm)
 		}
 	default:
-		add("/overrides/training/algorithm", "must be linear-learner or xgboost, not %q", algorithm)
+		add("/overrides/training/algorithm", "must be %s, not %q", e.algorithms(), algorithm)
 	}
 	if text := req.Overrides.Training.MaxRuntime; text != "" {
 		if d, err := time.ParseDuration(text); err != nil || d <= 0 {
@@ -209,6 +216,14 @@ func (e *Engine) training(o Overrides) (algorithm string, parameters map[string]
 	}
 	maps.Copy(parameters, o.Hyperparameters)
 	return algorithm, parameters
+}
+
+// algorithms lists those that a renewal may ask for.
+func (e *Engine) algorithms() string {
+	if e.opts.Auto {
+		return "auto, linear-learner or xgboost"
+	}
+	return "linear-learner or xgboost"
 }
 
 // Renewal returns one renewal.

@@ -60,7 +60,7 @@ func (b *bundle) start(t *testing.T) (stop func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.engine = modelswap.New(b.Ports(), modelswap.Options{Schema: b.Schema, Gate: gate, TempDir: t.TempDir(),
+	b.engine = modelswap.New(b.Ports(), modelswap.Options{Schema: b.Schema, Gate: gate, TempDir: t.TempDir(), Auto: true,
 		Poll: time.Millisecond, Heartbeat: time.Millisecond, MaxPause: time.Millisecond},
 		slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	ctx, cancel := context.WithCancel(context.Background())
@@ -120,6 +120,9 @@ func TestARenewalGoesThroughAllStepsAndItsModelServes(t *testing.T) {
 	if m := r.Metrics.Challenger; m == nil || m.AUC != 1 || r.Metrics.Champion != nil {
 		t.Errorf("metrics are %+v, want a perfect challenger without a champion", r.Metrics)
 	}
+	if verdict := fmt.Sprint(r.Step(modelswap.Evaluate).Detail["verdict"]); !strings.Contains(verdict, "with 95 % confidence the challenger's auc is between 0.") {
+		t.Errorf("the verdict is %q, want bounds of the AUC", verdict)
+	}
 	detail := r.Step(modelswap.Convert).Detail
 	if got := fmt.Sprint(detail["rows"]); got != "500" {
 		t.Errorf("convert says %v rows, want 500", got)
@@ -130,6 +133,16 @@ func TestARenewalGoesThroughAllStepsAndItsModelServes(t *testing.T) {
 	models, err := b.engine.Models(t.Context())
 	if err != nil || len(models) != 1 || !models[0].Serving || models[0].DeployedAt == nil || models[0].Watermark != 499 {
 		t.Errorf("models are %+v (%v), want the one that serves, with the newest outcome noted", models, err)
+	}
+}
+
+func TestTheRecordOfAModelNamesTheAlgorithmThatWasChosen(t *testing.T) {
+	b := setup(t)
+	b.start(t)
+	r := b.renew(t, modelswap.TriggerRequest{Overrides: modelswap.Overrides{Training: modelswap.Training{Algorithm: "auto"}}})
+	models, err := b.engine.Models(t.Context())
+	if err != nil || len(models) != 1 || models[0].Algorithm != "blend" || r.Step(modelswap.Train).Detail["algorithm"] != "auto" {
+		t.Errorf("models are %+v (%v) by the step %+v, want a blend by auto", models, err, r.Step(modelswap.Train))
 	}
 }
 
@@ -390,6 +403,26 @@ func TestAnotherAlgorithmDoesNotInheritHyperparameters(t *testing.T) {
 	if _, err := engine.Trigger(t.Context(), modelswap.TriggerRequest{Overrides: modelswap.Overrides{
 		Training: modelswap.Training{Algorithm: "xgboost"}}}); err != nil {
 		t.Errorf("wd of linear-learner was held against xgboost: %v", err)
+	}
+}
+
+// Only a platform that can choose takes auto, by a setting or by an override.
+func TestAutoIsForPlatformsThatChoose(t *testing.T) {
+	b := setup(t)
+	gate, _ := modelswap.ParseGate("off")
+	auto := modelswap.TriggerRequest{Overrides: modelswap.Overrides{Training: modelswap.Training{Algorithm: "auto"},
+		Hyperparameters: modelswap.Hyperparameters{"wd": "0.1", "max_depth": "3"}}}
+	for can, want := range map[bool]string{false: "auto is for GATEWAY_PLATFORM=local: must be linear-learner or xgboost", true: ""} {
+		engine := modelswap.New(b.Ports(), modelswap.Options{Schema: b.Schema, Gate: gate, Auto: can},
+			slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+		_, err := engine.Trigger(t.Context(), auto)
+		var invalid *failure.Error
+		switch errors.As(err, &invalid); {
+		case want == "" && err != nil:
+			t.Errorf("a platform that can choose refused it: %v", err)
+		case want != "" && (invalid == nil || len(invalid.Violations) != 1 || invalid.Violations[0].Detail != want):
+			t.Errorf("got %v, want %q", err, want)
+		}
 	}
 }
 

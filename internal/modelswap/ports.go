@@ -134,6 +134,7 @@ type TrainingJob struct {
 	Train, Holdout  string   // readable through Files: CSV, label first
 	Rows            int      // of Train
 	Columns         []string // of the CSV, without the label
+	Features        []string // of each column, the feature that it is of
 	Schema          string   // fingerprint
 	Data            string   // SHA-256 of Train, hexadecimal
 	Ignored         []string // settings that this platform does not use, for the record
@@ -153,9 +154,12 @@ const (
 // TrainingStatus describes a training job.
 type TrainingStatus struct {
 	State    TrainingState
-	Artifact string         // once succeeded
-	Reason   string         // once failed: the reason, for the operator
-	Detail   map[string]any // progress and figures, for the renewal's record
+	Artifact string // once succeeded
+	// Algorithm is that of the model, once succeeded, where the job left the choice
+	// to the trainer; else empty.
+	Algorithm string
+	Reason    string         // once failed: the reason, for the operator
+	Detail    map[string]any // progress and figures, for the renewal's record
 }
 
 // Trainer trains models.

@@ -117,6 +117,7 @@ type State struct {
 	Open      bool   `json:"open,omitempty"`      // too few imported customers for a comparison on them alone
 	Watermark int64  `json:"watermark,omitempty"` // number of the newest outcome in the data
 	Artifact  string `json:"artifact,omitempty"`  // result of the training job
+	Algorithm string `json:"algorithm,omitempty"` // of the model, where the trainer chose it
 	Model     string `json:"model,omitempty"`     // name of the model, chosen before training
 	Champion  string `json:"champion,omitempty"`  // what served when the challenger was evaluated
 	Version   int64  `json:"version,omitempty"`   // Serving.Version then

@@ -12,6 +12,7 @@ import (
 	"gateway/internal/export"
 	"gateway/internal/failure"
 	"gateway/internal/learn"
+	"gateway/internal/schema"
 )
 
 // stepRun is one call of one step.
@@ -173,7 +174,7 @@ func (x *stepRun) train(ctx context.Context) (time.Duration, error) {
 		Name: jobName(x.r, x.step), Model: state.Model,
 		Algorithm: algorithm, Hyperparameters: parameters, MaxRuntime: x.maxRuntime(x.r),
 		InstanceType: x.r.Overrides.Training.InstanceType, InstanceCount: x.r.Overrides.Training.InstanceCount,
-		Train: state.Train, Holdout: state.Holdout, Rows: state.Rows, Columns: x.opts.Schema.Columns(),
+		Train: state.Train, Holdout: state.Holdout, Rows: state.Rows, Columns: x.opts.Schema.Columns(), Features: features(x.opts.Schema),
 		Schema: x.opts.Schema.Fingerprint(), Data: state.Data,
 	}
 	status, err := x.ports.Trainer.TrainingStatus(ctx, job.Name)
@@ -193,12 +194,21 @@ func (x *stepRun) train(ctx context.Context) (time.Duration, error) {
 	}
 	switch status.State {
 	case TrainingSucceeded:
-		state.Artifact = status.Artifact
+		state.Artifact, state.Algorithm = status.Artifact, status.Algorithm
 		return 0, nil
 	case TrainingFailed:
 		return 0, failure.Errorf(failure.Invalid, "%s", status.Reason)
 	}
 	return x.opts.Poll, nil
+}
+
+// features returns, for each column, the name of its feature.
+func features(s *schema.Schema) []string {
+	var out []string
+	for _, i := range s.ColumnFeatures() {
+		out = append(out, s.Features[i].Name)
+	}
+	return out
 }
 
 // jobName returns the name of the training job of an attempt.
@@ -228,7 +238,7 @@ func (x *stepRun) register(ctx context.Context) error {
 func (x *stepRun) recordModel(ctx context.Context, metrics *learn.Metrics) error {
 	algorithm, parameters := x.training(x.r.Overrides)
 	return x.ports.Models.InsertModel(ctx, Model{
-		Name: x.r.State.Model, Renewal: x.r.ID, Algorithm: algorithm, Schema: x.opts.Schema.Fingerprint(),
+		Name: x.r.State.Model, Renewal: x.r.ID, Algorithm: cmp.Or(x.r.State.Algorithm, algorithm), Schema: x.opts.Schema.Fingerprint(),
 		Data: x.r.State.Data, Rows: x.r.State.Rows, Parameters: parameters, Metrics: metrics,
 		CreatedAt: time.Now().UTC().Truncate(time.Millisecond), Watermark: x.r.State.Watermark,
 	}, Fence{x.r.ID, x.r.Revision})

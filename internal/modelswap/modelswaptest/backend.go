@@ -195,7 +195,7 @@ func (p Platform) job(t *testing.T, model string, n int) modelswap.TrainingJob {
 		}
 	}
 	return modelswap.TrainingJob{Name: model + "-1", Model: model, Algorithm: "linear-learner", MaxRuntime: 24 * time.Hour,
-		Train: folder + "/train.csv", Holdout: folder + "/holdout.csv", Rows: n, Columns: p.Schema.Columns(),
+		Train: folder + "/train.csv", Holdout: folder + "/holdout.csv", Rows: n, Columns: p.Schema.Columns(), Features: p.Schema.Columns(),
 		Schema: p.Schema.Fingerprint(), Data: fmt.Sprintf("data of %d rows", n)}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"gateway/internal/export"
 	"gateway/internal/failure"
+	"gateway/internal/learn"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
 	"gateway/internal/schema"
@@ -74,6 +75,9 @@ func (b *Backend) StartTraining(_ context.Context, job modelswap.TrainingJob) er
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	status := modelswap.TrainingStatus{State: modelswap.TrainingSucceeded, Artifact: job.Name + ".model"}
+	if job.Algorithm == string(learn.Auto) {
+		status.Algorithm = string(learn.Blend)
+	}
 	if job.Hyperparameters["num_round"] == "0" {
 		status = modelswap.TrainingStatus{State: modelswap.TrainingFailed, Reason: "num_round must be at least 1"}
 	}
