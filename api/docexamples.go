@@ -61,7 +61,7 @@ func setExamples(root *yaml.Node, s *schema.Schema) error {
 	row := string(schema.AppendCSV(nil, s.Encode(record)))
 	header, cells := make([]string, len(values)), make([]string, len(values))
 	for i, v := range values {
-		header[i], cells[i] = s.Features[i].Name, schema.CellText(v)
+		header[i], cells[i] = s.Features[i].Name, s.Cell(i, v)
 	}
 	const observed, prediction = "2026-11-23T10:00:00Z", "019ab0d3-6a5e-7c41-9f0e-5d2b8c1a7e34"
 	violation := object{"field": failure.Pointer("/features/", s.Features[0].Name), "code": failure.CodeMissing,

@@ -204,8 +204,8 @@ func (x *export) customer(s *schema.Schema, format string, c *predict.Customer) 
 	}
 	if format == csvType {
 		cells := append(make([]string, 0, len(values)+2), c.ID)
-		for _, v := range values {
-			cells = append(cells, schema.CellText(v))
+		for i, v := range values {
+			cells = append(cells, s.Cell(i, v))
 		}
 		label := ""
 		if c.Label != nil {

@@ -383,7 +383,7 @@ func TestALabelThatTheTableDidNotTakeComesBeforeTheNextExport(t *testing.T) {
 }
 
 // Null is a value of a feature that may be missing: it is written and read as one. A
-// marker is as good as no attribute.
+// marker is as good as no attribute. A format is that of strings, not of numbers.
 func TestATableKeepsNull(t *testing.T) {
 	s := start(t)
 	schema := parseSchema(t, `name: small
@@ -392,7 +392,7 @@ label: {name: y, positive: [1], negative: [0]}
 features:
   - {name: x, type: number, alias: [ex], missing: allow}
   - {name: month, type: category, values: [may], missing: allow}
-  - {name: size, type: number, missing: allow}
+  - {name: size, type: number, missing: allow, format: "1.234,5"}
 `)
 	s.createTable(table, "customer_id", types.ScalarAttributeTypeS)
 	c := s.customers(schema)
@@ -402,11 +402,14 @@ features:
 	s.must(err)
 	_, err = s.api.dynamodb.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: sdk.String(table), Item: map[string]types.AttributeValue{
 		"customer_id": &types.AttributeValueMemberS{Value: "3"}, "x": &types.AttributeValueMemberS{Value: "N/A"},
-		"ex": &types.AttributeValueMemberN{Value: "3"}, "month": &types.AttributeValueMemberS{Value: "?"}}})
+		"ex": &types.AttributeValueMemberN{Value: "3"}, "month": &types.AttributeValueMemberS{Value: "?"},
+		"size": &types.AttributeValueMemberS{Value: "1.234"}}})
 	s.must(err)
-	found, err := c.Features(t.Context(), []string{"1", "2", "3"})
+	_, _, err = c.PutCustomers(t.Context(), []predict.Customer{{ID: "4", Features: []byte(`{"size":1.234}`)}})
 	s.must(err)
-	for id, want := range map[string]string{"1": `{"x":null,"month":"may"}`, "2": `{"x":null,"month":null}`, "3": `{"x":3}`} {
+	found, err := c.Features(t.Context(), []string{"1", "2", "3", "4"})
+	s.must(err)
+	for id, want := range map[string]string{"1": `{"x":null,"month":"may"}`, "2": `{"x":null,"month":null}`, "3": `{"x":3,"size":1234}`, "4": `{"size":1.234}`} {
 		if got := string(found[id]); got != want {
 			t.Errorf("customer %s: got %s, want %s", id, got, want)
 		}

@@ -21,9 +21,13 @@ func (c *Customers) features(item map[string]types.AttributeValue) []byte {
 	record := c.schema.NewRecord()
 	for i := range c.schema.Features {
 		f := &c.schema.Features[i]
-		if text, ok := value(item, f); ok {
+		text, ok, isNumber := value(item, f)
+		switch {
+		case isNumber:
+			_ = c.schema.SetNumber(record, i, text)
+		case ok:
 			_ = c.schema.SetText(record, i, text)
-		} else if isNull(item, f) {
+		case isNull(item, f):
 			c.schema.SetNull(record, i)
 		}
 	}
@@ -38,22 +42,23 @@ func isNull(item map[string]types.AttributeValue, f *schema.Feature) bool {
 	})
 }
 
-// value finds the text of a feature's attribute, by its name or an alias.
-func value(item map[string]types.AttributeValue, f *schema.Feature) (text string, ok bool) {
+// value finds the text of a feature's attribute, by its name or an alias. isNumber
+// reports that it is of the type N.
+func value(item map[string]types.AttributeValue, f *schema.Feature) (text string, ok, isNumber bool) {
 	for _, name := range append([]string{f.Name}, f.Aliases...) {
 		switch v := item[name].(type) {
 		case *types.AttributeValueMemberS:
 			if f.IsMissing(v.Value) {
 				continue // another name may have the value
 			}
-			return v.Value, true
+			return v.Value, true, false
 		case *types.AttributeValueMemberN:
-			return v.Value, true
+			return v.Value, true, true
 		case *types.AttributeValueMemberBOOL:
-			return strconv.FormatBool(v.Value), true
+			return strconv.FormatBool(v.Value), true, false
 		}
 	}
-	return "", false
+	return "", false, false
 }
 
 // item returns the attributes of a customer: the id, features and label.
@@ -86,7 +91,7 @@ func (c *Customers) importedLabel(item map[string]types.AttributeValue) *int {
 	if item[export.OutcomeAttribute] == nil {
 		name = c.schema.Label.Name
 	}
-	text, ok := value(item, &schema.Feature{Name: name, Aliases: c.schema.Label.Aliases})
+	text, ok, _ := value(item, &schema.Feature{Name: name, Aliases: c.schema.Label.Aliases})
 	if !ok {
 		return nil
 	}

@@ -53,7 +53,7 @@ func Each(schema *schema.Schema, n int, seed uint64, do func(predict.Customer) e
 
 		record := schema.NewRecord()
 		for i, write := range writers {
-			if v := schema.SetText(record, i, write(&p)); v != nil {
+			if v := schema.SetNumber(record, i, write(&p)); v != nil {
 				return errors.New(v.Field + " " + v.Detail) // Fits excludes this.
 			}
 		}

@@ -189,6 +189,15 @@ func positive(text string) int64 {
 	return n
 }
 
+// setAttribute sets a feature from an attribute. Numbers of DynamoDB's are not
+// written as the feature's format says.
+func setAttribute(s *schema.Schema, r schema.Record, i int, a Attribute) *failure.Violation {
+	if a.Kind == Number {
+		return s.SetNumber(r, i, a.Text)
+	}
+	return s.SetText(r, i, a.Text)
+}
+
 // features reads the features in the schema's order and returns a complete record
 // or the first violation. Excluded features are not read: a fault in them does
 // not affect the model.
@@ -216,7 +225,7 @@ func (m *mapper) features(it *Item, duplicate int) (schema.Record, *failure.Viol
 		case a.Kind.Nested():
 			bad = &failure.Violation{Field: f.Name, Code: failure.CodeType, Detail: "is of the DynamoDB type " + string(a.Kind)}
 		default:
-			bad = s.SetText(r, i, a.Text)
+			bad = setAttribute(s, r, i, a)
 		}
 		if bad != nil {
 			badAt = i

@@ -34,7 +34,7 @@ func (p *schemaParser) features(n *yaml.Node) []Feature {
 func (p *schemaParser) feature(n *yaml.Node) Feature {
 	var f Feature
 	m := p.mapping(n, "a feature", "name", "type", "alias", "description", "min", "max",
-		"values", "unknown", "encode", "default", "missing", "fill", "personal", "exclude")
+		"values", "unknown", "encode", "default", "missing", "fill", "format", "personal", "exclude")
 	f.Name = p.column(p.need(n, m, "name"), "a feature")
 	f.Aliases = p.aliases(m["alias"], f.Name)
 	f.Description, _ = p.scalar(m["description"], "description")
@@ -80,6 +80,13 @@ func (p *schemaParser) numeric(f *Feature, m map[string]*yaml.Node) {
 			p.fault(m[key], "feature %q: %s is for categories, not for type %s", f.Name, key, f.Type)
 		}
 	}
+	if text, ok := p.scalar(m["format"], "format"); ok {
+		var fault string
+		f.Format = text
+		if f.numbers, fault = parseNumberFormat(text, f.Type == Integer); fault != "" {
+			p.fault(m["format"], "feature %q: format %q %s", f.Name, text, fault)
+		}
+	}
 	f.Min, f.Max = p.number(m["min"], "min"), p.number(m["max"], "max")
 	f.Default = p.number(m["default"], "default")
 	if fill := p.number(m["fill"], "fill"); fill != nil {
@@ -102,7 +109,7 @@ func (p *schemaParser) category(n *yaml.Node, f *Feature, m map[string]*yaml.Nod
 	if m["fill"] != nil && m["missing"] != nil {
 		p.fault(m["fill"], "feature %q: fill is for numbers; a category that is missing has no value", f.Name)
 	}
-	for _, key := range []string{"min", "max"} {
+	for _, key := range []string{"min", "max", "format"} {
 		if m[key] != nil {
 			p.fault(m[key], "feature %q: %s is for numbers, not for a category", f.Name, key)
 		}

@@ -91,6 +91,9 @@ func (f *Feature) jsonSchema() orderedObject {
 	if f.Description != "" {
 		add("description", f.Description)
 	}
+	if f.Format != "" {
+		add("x-format", f.Format)
+	}
 	if len(f.Aliases) > 0 {
 		add("x-aliases", f.Aliases)
 	}

@@ -146,19 +146,27 @@ func (r Record) Mapped(fn func(feature int)) {
 // SetText sets a feature from text in the form of files and exports; a missing
 // value leaves the feature absent. It returns the violation, if any.
 func (s *Schema) SetText(r Record, i int, text string) *failure.Violation {
-	text = strings.TrimSpace(text)
+	return s.setText(r, i, strings.TrimSpace(text), s.Features[i].numbers)
+}
+
+// SetNumber is SetText for a number that is written as in JSON, whatever the
+// feature's format is: an attribute of DynamoDB's type N.
+func (s *Schema) SetNumber(r Record, i int, text string) *failure.Violation {
+	return s.setText(r, i, strings.TrimSpace(text), nil)
+}
+
+func (s *Schema) setText(r Record, i int, text string, format *numberFormat) *failure.Violation {
 	if text == "" {
 		return nil
 	}
-	v := s.setText(r, i, text)
+	v := s.Features[i].setText(r, i, text, format)
 	if v != nil {
 		r.origin[i] = refused
 	}
 	return v
 }
 
-func (s *Schema) setText(r Record, i int, text string) *failure.Violation {
-	f := &s.Features[i]
+func (f *Feature) setText(r Record, i int, text string, format *numberFormat) *failure.Violation {
 	if f.Type == Category {
 		if marker := f.marker(text); marker >= 0 {
 			r.setMarked(i, marker)
@@ -166,17 +174,23 @@ func (s *Schema) setText(r Record, i int, text string) *failure.Violation {
 		}
 		return f.setCategory(r, i, text)
 	}
-	x, ok, finite := parseNumber(text)
-	switch {
+	number, ok := text, true
+	if format != nil {
+		number, ok = format.read(text)
+	}
+	x, isNumber, finite := parseNumber(number)
+	switch ok = ok && isNumber; {
 	case !ok && f.marker(text) >= 0:
 		r.setMarked(i, f.marker(text))
 		return nil
+	case !ok && format != nil:
+		return f.violation(failure.CodeType, "must be "+f.kind()+` as in "`+f.Format+`"`, text)
 	case !ok:
 		return f.violation(failure.CodeType, "must be "+f.kind(), text)
 	case !finite:
 		return f.violation(failure.CodeRange, "is larger than a number can be", text)
 	}
-	return f.setNumber(r, i, x, text)
+	return f.setNumber(r, i, x, number, text)
 }
 
 // setJSON sets a feature from one JSON value.
@@ -191,7 +205,7 @@ func (s *Schema) setJSON(r Record, i int, raw jsontext.Value) *failure.Violation
 		if err != nil {
 			return f.violation(failure.CodeRange, "is larger than a number can be", text)
 		}
-		return f.setNumber(r, i, x+0, text) // -0 + 0 is +0
+		return f.setNumber(r, i, x+0, text, text) // -0 + 0 is +0
 	case kind == '"' && f.Type == Category:
 		text, err := jsontext.AppendUnquote(nil, raw)
 		if err != nil {
@@ -203,8 +217,9 @@ func (s *Schema) setJSON(r Record, i int, raw jsontext.Value) *failure.Violation
 	}
 }
 
-func (f *Feature) setNumber(r Record, i int, x float64, text string) *failure.Violation {
-	if f.Type == Integer && !isInteger(text, x) {
+// setNumber sets x, which is the value of number; text is how it was written.
+func (f *Feature) setNumber(r Record, i int, x float64, number, text string) *failure.Violation {
+	if f.Type == Integer && !isInteger(number, x) {
 		return f.violation(failure.CodeInteger, "must be an integer", text)
 	}
 	if v := f.check(x, text); v != nil {

@@ -40,10 +40,12 @@ type Feature struct {
 	Default     *float64 // replaces an absent value: the number, or the index into Values
 	Missing     bool     // a value may be missing: absent or null
 	Fill        float64  // of a number that may be missing: what a missing one is encoded as
+	Format      string   // how files write a number, by an example; empty: as JSON does
 	Personal    bool     // its values never appear in errors, logs or the ledger
 	Exclude     bool     // accepted and stored, but not used by the model
 
-	index map[string]int // category value → index into Values
+	index   map[string]int // category value → index into Values
+	numbers *numberFormat  // of Format; nil without one
 }
 
 // Label describes the column to be learned and the spellings of its two classes.

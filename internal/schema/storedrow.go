@@ -39,6 +39,15 @@ func (s *Schema) StoredValues(features []byte) ([]jsontext.Value, error) {
 // errStored does not repeat the text, which may be personal.
 var errStored = errors.New("the features of a stored customer are not a JSON object")
 
+// Cell returns a stored value of the feature of index i as a cell of a file that
+// SetText reads.
+func (s *Schema) Cell(i int, value jsontext.Value) string {
+	if format := s.Features[i].numbers; format != nil && value.Kind() == '0' {
+		return format.write(string(value))
+	}
+	return CellText(value)
+}
+
 // CellText returns a JSON value as a cell of CSV: a string without its quotes, an
 // empty cell for null, and the text of any other value.
 func CellText(value jsontext.Value) string {
