@@ -5,10 +5,16 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/pressly/goose/v3"
 
 	"gateway/internal/failure"
 	"gateway/internal/modelswap"
@@ -302,6 +308,58 @@ VALUES ('%s', 1, '%s', 'manual', '', '{}', 0, 0, '{}', '{}', '')`
 		want(t, "serving beside the other line", now.Model, "m2")
 		want(t, "claimed", claim(t, bank, "a").ID, "r1")
 	})
+}
+
+// TestTheWayBackFromLines runs the statements that docs/operations.md has for going
+// back: they leave the tables of version 12 with all rows, and a later upgrade has
+// them again.
+func TestTheWayBackFromLines(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../docs/operations.md")
+	must(t, err)
+	statements := regexp.MustCompile(`(?s)    BEGIN;\n.*?version_id = 13;\n    COMMIT;\n`).Find(text)
+	if statements == nil {
+		t.Fatal("docs/operations.md has no statements for going back from version 13")
+	}
+	fromMigrated(t, 12, func(t *testing.T, db *sql.DB, migrations *goose.Provider) {
+		before := tables(t, db)
+		_, err := db.Exec(`INSERT INTO models (name, renewal, algorithm, schema, data, row_count, created_at, watermark) VALUES ('m', 'r', 'xgboost', 's', '', 1, 5, 0)`)
+		must(t, err)
+		_, err = migrations.UpTo(t.Context(), 13)
+		must(t, err)
+		if diff := cmp.Diff(before, tables(t, db)); diff == "" {
+			t.Fatal("version 13 has the tables of version 12")
+		}
+		_, err = db.Exec(string(statements))
+		must(t, err)
+		want(t, "tables", tables(t, db), before)
+		version, err := migrations.GetDBVersion(t.Context())
+		must(t, err)
+		want(t, "version", version, int64(12))
+	}, func(t *testing.T, bank *Line) {
+		want(t, "model", readModel(t, bank, "m").Name, "m")
+	})
+}
+
+// tables describes the columns and indexes of a database, without their order.
+func tables(t *testing.T, db *sql.DB) (all []string) {
+	t.Helper()
+	rows, err := db.Query(`SELECT sql FROM sqlite_master WHERE sql IS NOT NULL`)
+	if err != nil { // PostgreSQL
+		rows, err = db.Query(`
+SELECT concat_ws(' ', table_name, column_name, data_type, is_nullable, column_default) FROM information_schema.columns WHERE table_schema = 'public'
+UNION ALL SELECT indexdef FROM pg_indexes WHERE schemaname = 'public'`)
+	}
+	must(t, err)
+	defer rows.Close()
+	for rows.Next() {
+		var text string
+		must(t, rows.Scan(&text))
+		all = append(all, strings.Join(strings.Fields(text), " "))
+	}
+	must(t, rows.Err())
+	slices.Sort(all)
+	return all
 }
 
 // The rows of earlier versions are left to the line that their newest model is

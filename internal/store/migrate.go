@@ -11,8 +11,9 @@ import (
 	"github.com/pressly/goose/v3"
 )
 
-// migrations holds numbered files. They only ever add; there is no way down,
-// since a column that was dropped takes its contents with it.
+// migrations holds numbered files. They only add, and the gateway does not take
+// them back, since a column that is dropped takes its contents with it. Where an
+// operator can, docs/operations.md says how.
 //
 //go:embed migrations/*.sql
 var migrations embed.FS

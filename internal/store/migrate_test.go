@@ -21,6 +21,11 @@ import (
 // fromVersion makes a database of each engine as the migration of that number
 // left it, lets fill write into it, and hands it to check, opened by this version.
 func fromVersion(t *testing.T, version int64, fill func(t *testing.T, old *sql.DB), check func(t *testing.T, s *Line)) {
+	fromMigrated(t, version, func(t *testing.T, old *sql.DB, _ *goose.Provider) { fill(t, old) }, check)
+}
+
+// fromMigrated is like fromVersion. It hands over the migrations as well.
+func fromMigrated(t *testing.T, version int64, fill func(t *testing.T, old *sql.DB, p *goose.Provider), check func(t *testing.T, s *Line)) {
 	engines := []struct {
 		name     string
 		migrator migrator
@@ -50,7 +55,7 @@ func fromVersion(t *testing.T, version int64, fill func(t *testing.T, old *sql.D
 			must(t, err)
 			_, err = provider.UpTo(t.Context(), version)
 			must(t, err)
-			fill(t, old)
+			fill(t, old, provider)
 			must(t, old.Close())
 			s, err := reopen()
 			must(t, err)

@@ -1,5 +1,7 @@
 -- +goose Up
 
+-- docs/operations.md has the way back.
+
 -- A model line is everything that belongs to the model of one schema. It is named
 -- after the schema, and its rows carry its number.
 CREATE TABLE model_lines (
