@@ -25,6 +25,7 @@ features:
   - {name: note, type: number, exclude: true, min: -1e3}
   - {name: gap, type: number, missing: allow, fill: 3}
   - {name: hole, type: category, values: [a], missing: allow}
+  - {name: since, type: date, min: 1970-01-01, missing: allow}
 `
 
 // requests are what Scan should take, and what it must leave to the decoder or
@@ -54,6 +55,9 @@ var requests = []struct {
 	{`{"features":{"gap":1,"hole":"a"}}`, true},
 	{`{"features":{"gap":null,"hole":null}}`, false},
 	{`{"gap":null,"age":34}`, false},
+	{`{"age":34,"since":"2026-11-30"}`, false},
+	{`{"age":34,"since":20000}`, false},
+	{`{"age":34,"since":"1969-12-31"}`, false},
 	{`{"features":{"age":34,"age":34}}`, false},
 	{`{"features":{"rate":1,"emp.rate":1}}`, false},
 	{`{"features":{"rate":1},"rate":1}`, false},

@@ -132,7 +132,7 @@ func (a *attribute) fits(f *schema.Feature) bool {
 		}
 		return a.values != nil
 	}
-	return a.values == nil &&
+	return a.values == nil && f.Type != schema.Date &&
 		(f.Type == schema.Number || !a.fraction) &&
 		(f.Min == nil || *f.Min <= a.low) && (f.Max == nil || *f.Max >= a.high)
 }

@@ -29,7 +29,7 @@ type Report struct {
 	Rows  int64 `json:"rows"`  // customers in the training data, both parts together
 	// Skipped counts the items that gave no row, each under one reason:
 	// broken_line, no_id, unlabelled, bad_label, duplicate_id, or one of
-	// missing, type, not_integer, out_of_range, unknown_category and duplicate
+	// missing, type, not_integer, out_of_range, unknown_category, format and duplicate
 	// with ":" and the feature's name. A Policy adds made_by_apps, caller_cap and
 	// moment_cap.
 	Skipped map[string]int64 `json:"skipped"`

@@ -127,6 +127,8 @@ func (s *Schema) AppendValue(dst []byte, r Record, i int) []byte {
 	switch {
 	case r.origin[i] == null:
 		return append(dst, "null"...)
+	case f.Type == Date:
+		return append(append(append(dst, '"'), formatDay(r.values[i])...), '"')
 	case f.Type == Category:
 		dst, _ = jsontext.AppendQuote(dst, f.Values[int(r.values[i])])
 		return dst

@@ -15,8 +15,14 @@ func (s *Schema) Example() Record {
 	return r
 }
 
+// exampleDay is 2026-01-01.
+const exampleDay = 20454
+
 func (f *Feature) example() float64 {
 	var x float64
+	if f.Type == Date {
+		x = exampleDay
+	}
 	switch {
 	case f.Default != nil:
 		return *f.Default
@@ -24,12 +30,14 @@ func (f *Feature) example() float64 {
 		return 0 // the index of the first value
 	case f.Min != nil && f.Max != nil:
 		x = *f.Min + (*f.Max-*f.Min)/2
+	case f.Min != nil && f.Type == Date:
+		x = max(*f.Min, x)
 	case f.Min != nil:
 		x = *f.Min
 	case f.Max != nil:
-		x = min(*f.Max, 0)
+		x = min(*f.Max, x)
 	}
-	if f.Type != Integer {
+	if f.Type == Number {
 		return x
 	}
 	// With a fractional bound, the integer within the range.

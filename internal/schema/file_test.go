@@ -95,7 +95,7 @@ func TestSchemaFileFaults(t *testing.T) {
 		{"a feature without name and type", withFeatures("  - {min: 3}", sound), []string{
 			`s.yaml:5: "name" is missing`, `s.yaml:5: "type" is missing`}},
 		{"an unknown type", withFeatures("  - {name: a, type: int}"), []string{
-			`s.yaml:5: type "int" of feature "a": must be integer, number or category`}},
+			`s.yaml:5: type "int" of feature "a": must be integer, number, category or date`}},
 		{"an unknown key of a feature", withFeatures("  - {name: a, type: integer, defualt: 3}"), []string{
 			`s.yaml:5: unknown key "defualt" in a feature; did you mean "default"?`}},
 		{"two features of one name but for case", withFeatures(sound, "  - {name: Age, type: number}"), []string{
@@ -130,8 +130,8 @@ func TestSchemaFileFaults(t *testing.T) {
 			`s.yaml:5: feature "a": encode is for categories, not for type number`}},
 
 		{"a range of a category", withFeatures("  - {name: a, type: category, values: [x], min: 1, max: 2}"), []string{
-			`s.yaml:5: feature "a": min is for numbers, not for a category`,
-			`s.yaml:5: feature "a": max is for numbers, not for a category`}},
+			`s.yaml:5: feature "a": min is for numbers and dates, not for a category`,
+			`s.yaml:5: feature "a": max is for numbers and dates, not for a category`}},
 		{"a category without values", withFeatures("  - {name: a, type: category}"), []string{`s.yaml:5: "values" is missing`}},
 		{"a category with no value", withFeatures("  - {name: a, type: category, values: []}"), []string{
 			`s.yaml:5: feature "a": values must list at least one value`}},
@@ -309,4 +309,20 @@ func FuzzParseSchema(f *testing.F) {
 		}
 		s.JSONSchema()
 	})
+}
+
+// The page about the schema file has examples that are schemas.
+func TestExamplesOfThePage(t *testing.T) {
+	page, err := os.ReadFile("../../docs/schema.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := strings.Split(string(page), "```yaml\n")[1:]
+	if len(blocks) == 0 {
+		t.Fatal("docs/schema.md has no example")
+	}
+	for _, block := range blocks {
+		text, _, _ := strings.Cut(block, "```")
+		parse(t, text)
+	}
 }

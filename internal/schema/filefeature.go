@@ -50,9 +50,11 @@ func (p *schemaParser) feature(n *yaml.Node) Feature {
 		p.numeric(&f, m)
 	case Category:
 		p.category(n, &f, m)
+	case Date:
+		p.date(&f, m)
 	default:
 		if ok {
-			p.fault(typeNode, "type %q of feature %q: must be integer, number or category", text, f.Name)
+			p.fault(typeNode, "type %q of feature %q: must be integer, number, category or date", text, f.Name)
 		}
 	}
 	return f
@@ -75,11 +77,7 @@ func (p *schemaParser) missing(m map[string]*yaml.Node, name string) bool {
 }
 
 func (p *schemaParser) numeric(f *Feature, m map[string]*yaml.Node) {
-	for _, key := range []string{"values", "unknown", "encode"} {
-		if m[key] != nil {
-			p.fault(m[key], "feature %q: %s is for categories, not for type %s", f.Name, key, f.Type)
-		}
-	}
+	p.noCategory(f, m)
 	if text, ok := p.scalar(m["format"], "format"); ok {
 		var fault string
 		f.Format = text
@@ -89,8 +87,8 @@ func (p *schemaParser) numeric(f *Feature, m map[string]*yaml.Node) {
 	}
 	f.Min, f.Max = p.number(m["min"], "min"), p.number(m["max"], "max")
 	f.Default = p.number(m["default"], "default")
-	if fill := p.number(m["fill"], "fill"); fill != nil {
-		f.Fill = *fill
+	if f.Fill = p.number(m["fill"], "fill"); f.Fill != nil && *f.Fill == 0 {
+		f.Fill = nil // as without it
 	}
 	if f.Min != nil && f.Max != nil && *f.Min > *f.Max {
 		p.fault(m["min"], "feature %q: min %s is above max %s", f.Name, formatNumber(*f.Min), formatNumber(*f.Max))
@@ -105,13 +103,56 @@ func (p *schemaParser) numeric(f *Feature, m map[string]*yaml.Node) {
 	}
 }
 
+// noCategory refuses the keys of categories.
+func (p *schemaParser) noCategory(f *Feature, m map[string]*yaml.Node) {
+	for _, key := range []string{"values", "unknown", "encode"} {
+		if m[key] != nil {
+			p.fault(m[key], "feature %q: %s is for categories, not for type %s", f.Name, key, f.Type)
+		}
+	}
+}
+
+func (p *schemaParser) date(f *Feature, m map[string]*yaml.Node) {
+	p.noCategory(f, m)
+	if text, ok := p.scalar(m["format"], "format"); ok {
+		var fault string
+		f.Format = text
+		if f.dates, fault = parseDateFormat(text); fault != "" {
+			p.fault(m["format"], "feature %q: format %q %s", f.Name, text, fault)
+		}
+	}
+	f.Min, f.Max = p.day(m["min"], "min"), p.day(m["max"], "max")
+	f.Default, f.Fill = p.day(m["default"], "default"), p.day(m["fill"], "fill")
+	if f.Min != nil && f.Max != nil && *f.Min > *f.Max {
+		p.fault(m["min"], "feature %q: min %s is after max %s", f.Name, f.format(*f.Min), f.format(*f.Max))
+	}
+	if f.Default != nil {
+		if v := f.check(*f.Default, m["default"].Value); v != nil {
+			p.fault(m["default"], "feature %q: the default %s", f.Name, v.Detail)
+		}
+	}
+}
+
+func (p *schemaParser) day(n *yaml.Node, what string) *float64 {
+	text, ok := p.scalar(n, what)
+	if !ok {
+		return nil
+	}
+	day, ok := parseISODate(text)
+	if !ok {
+		p.fault(n, "%s must be a date such as 2026-11-30, not %q", what, text)
+		return nil
+	}
+	return &day
+}
+
 func (p *schemaParser) category(n *yaml.Node, f *Feature, m map[string]*yaml.Node) {
 	if m["fill"] != nil && m["missing"] != nil {
-		p.fault(m["fill"], "feature %q: fill is for numbers; a category that is missing has no value", f.Name)
+		p.fault(m["fill"], "feature %q: fill is for numbers and dates; a category that is missing has no value", f.Name)
 	}
 	for _, key := range []string{"min", "max", "format"} {
 		if m[key] != nil {
-			p.fault(m[key], "feature %q: %s is for numbers, not for a category", f.Name, key)
+			p.fault(m[key], "feature %q: %s is for numbers and dates, not for a category", f.Name, key)
 		}
 	}
 	seen := make(map[string]bool)

@@ -41,7 +41,7 @@ func (f *Feature) jsonSchema() orderedObject {
 	var o orderedObject
 	add := func(name string, value any) { o = append(o, member{name, value}) }
 	kind := string(f.Type)
-	if f.Type == Category {
+	if f.Type == Category || f.Type == Date {
 		kind = "string"
 	}
 	if f.Missing {
@@ -63,7 +63,16 @@ func (f *Feature) jsonSchema() orderedObject {
 	default:
 		add("enum", f.Values)
 	}
-	if f.Type == Integer {
+	switch f.Type {
+	case Date:
+		add("format", "date")
+		if f.Min != nil {
+			add("formatMinimum", f.format(*f.Min))
+		}
+		if f.Max != nil {
+			add("formatMaximum", f.format(*f.Max))
+		}
+	case Integer:
 		low, high := float64(-maxInteger), float64(maxInteger)
 		if f.Min != nil {
 			low = max(low, *f.Min)
@@ -73,7 +82,7 @@ func (f *Feature) jsonSchema() orderedObject {
 		}
 		add("minimum", json.Number(formatNumber(low)))
 		add("maximum", json.Number(formatNumber(high)))
-	} else {
+	default:
 		if f.Min != nil {
 			add("minimum", json.Number(formatNumber(*f.Min)))
 		}
@@ -82,7 +91,7 @@ func (f *Feature) jsonSchema() orderedObject {
 		}
 	}
 	if f.Default != nil {
-		if f.Type == Category {
+		if f.Type == Category || f.Type == Date {
 			add("default", f.format(*f.Default))
 		} else {
 			add("default", json.Number(f.format(*f.Default)))

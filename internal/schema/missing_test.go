@@ -169,7 +169,7 @@ func TestMissingFaults(t *testing.T) {
 		{"a fill alone", "{name: a, type: number, fill: 3}", []string{`s.yaml:5: feature "a": fill is for a feature with missing: allow`}},
 		{"a fill of a category alone", "{name: a, type: category, values: [x], fill: x}", []string{`s.yaml:5: feature "a": fill is for a feature with missing: allow`}},
 		{"a fill of a category", "{name: a, type: category, values: [x], missing: allow, fill: x}", []string{
-			`s.yaml:5: feature "a": fill is for numbers; a category that is missing has no value`}},
+			`s.yaml:5: feature "a": fill is for numbers and dates; a category that is missing has no value`}},
 		{"a fill that is no number", "{name: a, type: number, missing: allow, fill: .nan}", []string{`s.yaml:5: fill must be a finite number, not ".nan"`}},
 	}
 	for _, tt := range tests {

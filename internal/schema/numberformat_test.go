@@ -82,7 +82,7 @@ func TestNumberFormatFaults(t *testing.T) {
 	} {
 		wantFaults(t, formatted("number", example), []string{fmt.Sprintf("s.yaml:5: feature \"a\": format %q %s", example, fault)})
 	}
-	wantFaults(t, withFeatures(`  - {name: a, type: category, values: [x], format: "1"}`), []string{`s.yaml:5: feature "a": format is for numbers, not for a category`})
+	wantFaults(t, withFeatures(`  - {name: a, type: category, values: [x], format: "1"}`), []string{`s.yaml:5: feature "a": format is for numbers and dates, not for a category`})
 }
 
 // A format is how files write a number. Requests, stored features and numbers of

@@ -16,7 +16,7 @@ import (
 // Schema and must not be used with another. The zero Record is empty. A Record
 // must not be used by two goroutines at once.
 type Record struct {
-	values []float64 // by feature: the number, or the index into Values
+	values []float64 // by feature: the number, the day, or the index into Values
 	origin []origin  // by feature: where the value came from
 }
 
@@ -174,6 +174,9 @@ func (f *Feature) setText(r Record, i int, text string, format *numberFormat) *f
 		}
 		return f.setCategory(r, i, text)
 	}
+	if f.Type == Date {
+		return f.setDateText(r, i, text)
+	}
 	number, ok := text, true
 	if format != nil {
 		number, ok = format.read(text)
@@ -199,22 +202,55 @@ func (s *Schema) setJSON(r Record, i int, raw jsontext.Value) *failure.Violation
 	switch kind := raw.Kind(); {
 	case kind == 'n' && s.SetNull(r, i):
 		return nil
-	case kind == '0' && f.Type != Category:
+	case kind == '0' && f.Type != Category && f.Type != Date:
 		text := string(raw)
 		x, err := strconv.ParseFloat(text, 64)
 		if err != nil {
 			return f.violation(failure.CodeRange, "is larger than a number can be", text)
 		}
 		return f.setNumber(r, i, x+0, text, text) // -0 + 0 is +0
-	case kind == '"' && f.Type == Category:
+	case kind == '"' && (f.Type == Category || f.Type == Date):
 		text, err := jsontext.AppendUnquote(nil, raw)
 		if err != nil {
 			return f.violation(failure.CodeType, "is not a valid JSON string", "")
 		}
-		return f.setCategory(r, i, string(text))
+		if f.Type == Category {
+			return f.setCategory(r, i, string(text))
+		}
+		day, ok := parseDate(string(text))
+		if !ok {
+			return f.violation(failure.CodeFormat, "must be a date such as 2026-11-30", string(text))
+		}
+		return f.setDay(r, i, day, string(text))
 	default:
 		return f.violation(failure.CodeType, "must be "+f.kind()+", not "+JSONKind(kind), "")
 	}
+}
+
+// setDateText sets a date from text in the feature's format.
+func (f *Feature) setDateText(r Record, i int, text string) *failure.Violation {
+	read, form := parseDate, "such as 2026-11-30"
+	if f.dates != nil {
+		read, form = f.dates.read, "in the form "+f.Format
+	}
+	day, ok := read(text)
+	marker := f.marker(text)
+	switch {
+	case ok:
+		return f.setDay(r, i, day, text)
+	case marker >= 0:
+		r.setMarked(i, marker)
+		return nil
+	}
+	return f.violation(failure.CodeFormat, "must be a date "+form, text)
+}
+
+func (f *Feature) setDay(r Record, i int, day float64, text string) *failure.Violation {
+	if v := f.check(day, text); v != nil {
+		return v
+	}
+	r.values[i], r.origin[i] = day, given
+	return nil
 }
 
 // setNumber sets x, which is the value of number; text is how it was written.
@@ -229,15 +265,15 @@ func (f *Feature) setNumber(r Record, i int, x float64, number, text string) *fa
 	return nil
 }
 
-// check compares a number with the feature's range; text is how it was written.
+// check compares a number or a day with the feature's range; text is how it was written.
 func (f *Feature) check(x float64, text string) *failure.Violation {
 	switch {
 	case f.Type == Integer && math.Abs(x) > maxInteger:
 		return f.violation(failure.CodeRange, "is beyond the integers that are exact (magnitude below 2^53)", text)
 	case f.Min != nil && x < *f.Min:
-		return f.violation(failure.CodeRange, "must be at least "+formatNumber(*f.Min), text)
+		return f.violation(failure.CodeRange, "must be at least "+f.format(*f.Min), text)
 	case f.Max != nil && x > *f.Max:
-		return f.violation(failure.CodeRange, "must be at most "+formatNumber(*f.Max), text)
+		return f.violation(failure.CodeRange, "must be at most "+f.format(*f.Max), text)
 	}
 	return nil
 }
@@ -295,6 +331,8 @@ func (f *Feature) kind() string {
 		return "an integer"
 	case Number:
 		return "a number"
+	case Date:
+		return "a date in a string"
 	}
 	return "a string"
 }

@@ -152,7 +152,7 @@ func (s *Schema) scanFeature(p *scanner, r Record, name []byte, likely int) (nex
 		return i + 1, true
 	}
 	x, whole, ok := p.number()
-	if !ok || (f.Type == Integer && !whole) || (f.Min != nil && x < *f.Min) || (f.Max != nil && x > *f.Max) {
+	if !ok || f.Type == Date || (f.Type == Integer && !whole) || (f.Min != nil && x < *f.Min) || (f.Max != nil && x > *f.Max) {
 		return 0, false
 	}
 	r.values[i], r.origin[i] = x, given

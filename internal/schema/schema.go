@@ -16,12 +16,14 @@ const (
 	Integer  Type = "integer"  // whole numbers of magnitude below 2^53
 	Number   Type = "number"   // finite float64
 	Category Type = "category" // one of a closed list of strings
+	Date     Type = "date"     // a day: the number of days since 1970-01-01
 )
 
 // Encoding is the way in which a category becomes columns of numbers.
 type Encoding string
 
-// The encodings. A numeric feature is always one column.
+// The encodings. A numeric feature is always one column, a date always three: day,
+// month and weekday.
 const (
 	OneHot  Encoding = "onehot"  // one 0/1 column per value, in the order of Values
 	Ordinal Encoding = "ordinal" // one column: the position in Values, counted from 1
@@ -33,19 +35,20 @@ type Feature struct {
 	Aliases     []string // other names accepted in requests, file headers and items; any text
 	Type        Type
 	Description string
-	Min, Max    *float64 // inclusive; nil is unbounded
+	Min, Max    *float64 // inclusive; nil is unbounded; of a date, days
 	Values      []string // of a category; their order fixes columns and codes
 	Unknown     string   // replaces unlisted categories; empty: they are refused
 	Encode      Encoding // of a category
-	Default     *float64 // replaces an absent value: the number, or the index into Values
+	Default     *float64 // replaces an absent value: the number, the day, or the index into Values
 	Missing     bool     // a value may be missing: absent or null
-	Fill        float64  // of a number that may be missing: what a missing one is encoded as
-	Format      string   // how files write a number, by an example; empty: as JSON does
+	Fill        *float64 // of a number or date that may be missing: what a missing one is encoded as; nil: zeros
+	Format      string   // how files write a number, by an example, or a date; empty: as JSON does
 	Personal    bool     // its values never appear in errors, logs or the ledger
 	Exclude     bool     // accepted and stored, but not used by the model
 
 	index   map[string]int // category value → index into Values
 	numbers *numberFormat  // of Format; nil without one
+	dates   *dateFormat
 }
 
 // Label describes the column to be learned and the spellings of its two classes.
@@ -101,7 +104,8 @@ func (s *Schema) Fingerprint() string { return s.fingerprint }
 
 // Columns names the encoded columns, in order: "age" for a number or an
 // ordinal category, "job=admin." for a one-hot category, and "age=" for the
-// indicator that a value is missing. Callers must not change the slice.
+// indicator that a value is missing; a date has "since=day", "since=month" and
+// "since=weekday". Callers must not change the slice.
 func (s *Schema) Columns() []string { return s.columns }
 
 // Width returns the number of encoded columns of the schema.
@@ -114,8 +118,11 @@ func (f *Feature) Width() int {
 		return 0
 	}
 	width := 1
-	if f.Type == Category && f.Encode == OneHot {
+	switch {
+	case f.Type == Category && f.Encode == OneHot:
 		width = len(f.Values)
+	case f.Type == Date:
+		width = 3
 	}
 	if f.Missing {
 		width++
@@ -132,6 +139,8 @@ func (f *Feature) appendColumns(dst []string) []string {
 		for _, v := range f.Values {
 			dst = append(dst, f.Name+"="+v)
 		}
+	case f.Type == Date:
+		dst = append(dst, f.Name+"=day", f.Name+"=month", f.Name+"=weekday")
 	default:
 		dst = append(dst, f.Name)
 	}
@@ -221,8 +230,8 @@ func (s *Schema) canonical() []byte {
 		if f.Default != nil {
 			c.Default = f.format(*f.Default)
 		}
-		if c.Missing = f.Missing; f.Fill != 0 {
-			c.Fill = f.format(f.Fill)
+		if c.Missing = f.Missing; f.Fill != nil {
+			c.Fill = f.format(*f.Fill)
 		}
 		form.Features = append(form.Features, c)
 	}
@@ -235,8 +244,11 @@ func (s *Schema) canonical() []byte {
 
 // format writes a value of the feature in its usual spelling.
 func (f *Feature) format(value float64) string {
-	if f.Type == Category {
+	switch f.Type {
+	case Category:
 		return f.Values[int(value)]
+	case Date:
+		return formatDay(value)
 	}
 	return formatNumber(value)
 }

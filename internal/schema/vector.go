@@ -23,6 +23,8 @@ func (s *Schema) AppendVector(dst Vector, r Record) Vector {
 		case f.Exclude:
 		case f.Missing:
 			dst = f.appendOptional(dst, r.values[i], r.Missing(i))
+		case f.Type == Date:
+			dst = appendDay(dst, r.values[i])
 		case f.Type != Category:
 			dst = append(dst, r.values[i])
 		case f.Encode == Ordinal:
@@ -39,17 +41,25 @@ func (s *Schema) AppendVector(dst Vector, r Record) Vector {
 }
 
 // appendOptional appends the columns of a feature that may be missing, the last of
-// which is 1 if it is, else 0. A missing number is encoded as Fill, a missing category
-// as no value. An indicator and a number, not NaN: every algorithm and every form of
+// which is 1 if it is, else 0. A missing number or date is encoded as Fill, or as
+// zeros, a missing category as no value. An indicator and a number, not NaN: every algorithm and every form of
 // training data takes them, and linear models can learn from both.
 func (f *Feature) appendOptional(dst Vector, value float64, missing bool) Vector {
 	indicator := 0.0
 	if missing {
 		indicator = 1
 	}
+	known := !missing || f.Fill != nil
+	if missing && f.Fill != nil {
+		value = *f.Fill
+	}
 	switch {
-	case f.Type != Category && missing:
-		dst = append(dst, f.Fill)
+	case f.Type == Date && known:
+		dst = appendDay(dst, value)
+	case f.Type == Date:
+		dst = append(dst, 0, 0, 0)
+	case f.Type != Category && !known:
+		dst = append(dst, 0)
 	case f.Type != Category:
 		dst = append(dst, value)
 	case f.Encode == Ordinal && missing:

@@ -1,0 +1,220 @@
+package schema
+
+import (
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// # Dates
+//
+// A date is a number of days since 1970-01-01, in UTC. It is counted from a fixed day
+// and not to today, so that a row has the same code whenever it is encoded: in
+// training, and in every request after it.
+
+const isoDate = "2006-01-02"
+
+// dayOf returns the day of a time; ok is false beyond the years 1 to 9999.
+func dayOf(t time.Time) (day float64, ok bool) {
+	t = t.UTC()
+	midnight := time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, time.UTC)
+	return float64(midnight.Unix() / secondsOfDay), t.Year() >= 1 && t.Year() <= 9999
+}
+
+const secondsOfDay = 24 * 60 * 60
+
+func timeOf(day float64) time.Time { return time.Unix(int64(day)*secondsOfDay, 0).UTC() }
+
+func formatDay(day float64) string { return timeOf(day).Format(isoDate) }
+
+// parseISODate reads a full-date of RFC 3339.
+func parseISODate(text string) (day float64, ok bool) {
+	t, err := time.Parse(isoDate, text)
+	if err != nil {
+		return 0, false
+	}
+	return dayOf(t)
+}
+
+// parseDate reads a full-date or a date-time of RFC 3339. Of a date-time it takes
+// the day in UTC.
+func parseDate(text string) (day float64, ok bool) {
+	if day, ok = parseISODate(text); ok {
+		return day, true
+	}
+	// time.Parse accepts an hour of one digit and a comma before a fraction.
+	const hour = "2006-01-02T15"
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil || text[len(hour)] != ':' || strings.Contains(text, ",") {
+		return 0, false
+	}
+	return dayOf(t)
+}
+
+// appendDay appends the three columns of a date: the day, the month from 1, and the
+// day of the week from Monday, 1, to Sunday, 7.
+func appendDay(dst Vector, day float64) Vector {
+	t := timeOf(day)
+	weekday := (int(t.Weekday())+6)%7 + 1
+	return append(dst, day, float64(t.Month()), float64(weekday))
+}
+
+// dateFormat is the way in which the dates of a column are written, as the
+// feature's format: names it: "DD.MM.YYYY", "M/D/YY", "YYYY-MM-DD HH:mm[:ss]".
+type dateFormat struct {
+	parts []datePart
+	tail  []datePart // what is in brackets: a cell may end before it
+}
+
+// datePart is a field of digits or a literal text.
+type datePart struct {
+	field    dateField
+	min, max int // digits
+	literal  string
+}
+
+type dateField uint8
+
+const (
+	fieldNone dateField = iota // a literal text
+	fieldYear
+	fieldMonth
+	fieldDay
+	fieldHour
+	fieldMinute
+	fieldSecond
+	dateFields
+)
+
+// dateTokens are the names of fields in a format, longer ones first.
+var dateTokens = []struct {
+	name string
+	part datePart
+}{
+	{"YYYY", datePart{field: fieldYear, min: 4, max: 4}}, {"YY", datePart{field: fieldYear, min: 2, max: 2}},
+	{"MM", datePart{field: fieldMonth, min: 2, max: 2}}, {"M", datePart{field: fieldMonth, min: 1, max: 2}},
+	{"DD", datePart{field: fieldDay, min: 2, max: 2}}, {"D", datePart{field: fieldDay, min: 1, max: 2}},
+	{"HH", datePart{field: fieldHour, min: 2, max: 2}}, {"H", datePart{field: fieldHour, min: 1, max: 2}},
+	{"mm", datePart{field: fieldMinute, min: 2, max: 2}}, {"ss", datePart{field: fieldSecond, min: 2, max: 2}},
+}
+
+// parseDateFormat reads a format. fault says why it is none.
+func parseDateFormat(text string) (d *dateFormat, fault string) {
+	d = &dateFormat{}
+	parts := &d.parts
+	var seen [dateFields]bool
+	for rest := text; rest != ""; {
+		part, size := nextPart(rest)
+		c := rest[:size]
+		rest = rest[size:]
+		switch {
+		case c == "[" && parts == &d.parts:
+			parts = &d.tail
+			continue
+		case c == "]" && parts == &d.tail && rest == "":
+			continue
+		case c == "[" || c == "]":
+			return nil, "may have brackets only around its end"
+		case part.field == fieldNone && isTokenRune(c):
+			return nil, "has " + c + "; its fields are YYYY, YY, MM, M, DD, D, HH, H, mm and ss"
+		case part.field != fieldNone && seen[part.field]:
+			return nil, "has a field twice: " + c
+		}
+		if n := len(*parts); n > 0 && part.field != fieldNone && (*parts)[n-1].min < (*parts)[n-1].max {
+			return nil, "needs a separator before " + c
+		}
+		seen[part.field] = true
+		*parts = append(*parts, part)
+	}
+	if !seen[fieldYear] || !seen[fieldMonth] || !seen[fieldDay] {
+		return nil, "must have a year, a month and a day, as in DD.MM.YYYY"
+	}
+	for _, part := range d.tail {
+		if part.field == fieldYear || part.field == fieldMonth || part.field == fieldDay {
+			return nil, "must have year, month and day outside of brackets"
+		}
+	}
+	// The gateway writes dates of stored customers as YYYY-MM-DD.
+	const sample = "2001-02-03"
+	want, _ := parseISODate(sample)
+	if got, ok := d.match(sample); ok && got != want {
+		return nil, "reads 2001-02-03 as " + formatDay(got)
+	}
+	return d, ""
+}
+
+// nextPart returns the field or the character at the beginning of a format.
+func nextPart(text string) (part datePart, size int) {
+	for _, token := range dateTokens {
+		if strings.HasPrefix(text, token.name) {
+			return token.part, len(token.name)
+		}
+	}
+	_, size = utf8.DecodeRuneInString(text)
+	return datePart{literal: text[:size]}, size
+}
+
+// isTokenRune reports whether a character may not be a literal: a digit, or a letter
+// other than the T and Z of RFC 3339.
+func isTokenRune(c string) bool {
+	r, _ := utf8.DecodeRuneInString(c)
+	return unicode.IsDigit(r) || unicode.IsLetter(r) && r != 'T' && r != 'Z'
+}
+
+// read returns the day that a cell has, in the format or as YYYY-MM-DD.
+func (d *dateFormat) read(text string) (day float64, ok bool) {
+	if day, ok = d.match(text); ok {
+		return day, true
+	}
+	return parseISODate(text)
+}
+
+func (d *dateFormat) match(text string) (float64, bool) {
+	fields := [dateFields]int{}
+	rest, ok := take(d.parts, text, &fields)
+	if ok && rest != "" {
+		rest, ok = take(d.tail, rest, &fields)
+	}
+	if !ok || rest != "" || fields[fieldHour] > 23 || fields[fieldMinute] > 59 || fields[fieldSecond] > 60 {
+		return 0, false
+	}
+	t := time.Date(fields[fieldYear], time.Month(fields[fieldMonth]), fields[fieldDay], 0, 0, 0, 0, time.UTC)
+	if t.Month() != time.Month(fields[fieldMonth]) || t.Day() != fields[fieldDay] {
+		return 0, false // such as February 30
+	}
+	return dayOf(t)
+}
+
+// take reads the parts from the beginning of a text and returns what is left.
+func take(parts []datePart, text string, fields *[dateFields]int) (rest string, ok bool) {
+	for _, part := range parts {
+		if part.field == fieldNone {
+			if text, ok = strings.CutPrefix(text, part.literal); !ok {
+				return "", false
+			}
+			continue
+		}
+		n, value := 0, 0
+		for n < part.max && n < len(text) && text[n] >= '0' && text[n] <= '9' {
+			value, n = 10*value+int(text[n]-'0'), n+1
+		}
+		if n < part.min {
+			return "", false
+		}
+		if part.field == fieldYear && part.max == 2 {
+			value = century(value)
+		}
+		text, fields[part.field] = text[n:], value
+	}
+	return text, true
+}
+
+// century completes a year of two digits as POSIX does: 69 to 99 are of the
+// twentieth century, 0 to 68 of the twenty-first.
+func century(year int) int {
+	if year >= 69 {
+		return 1900 + year
+	}
+	return 2000 + year
+}
