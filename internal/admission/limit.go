@@ -77,17 +77,17 @@ type Limit struct {
 	streams  *Budget
 	turns    chan struct{} // holds a token for each stream that scores rows
 
-	mu     sync.Mutex
-	shares shares
-	queue  standingQueue
-	taken  int
-	mean   time.Duration // that a request holds its place
+	mu         sync.Mutex
+	fairShares fairShares
+	queue      standingQueue
+	taken      int
+	mean       time.Duration // that a request holds its place
 }
 
 // NewLimit makes a Limit whose metrics are registered with reg.
 func NewLimit(o Options, reg prometheus.Registerer) *Limit {
 	o = o.withDefaults()
-	l := &Limit{o: o, memory: NewBudget(o.Memory), shares: newShares(), queue: standingQueue{look: o.Queue, maxQueueWait: o.MaxQueueWait},
+	l := &Limit{o: o, memory: NewBudget(o.Memory), fairShares: newFairShares(), queue: standingQueue{look: o.Queue, maxQueueWait: o.MaxQueueWait},
 		streams: NewBudget(int64(o.Streams)), turns: make(chan struct{}, max(1, o.Floor/2/turnPlaces))}
 	l.adaptive = adaptivelimiter.NewBuilder[any]().
 		WithLimits(uint(o.Floor), uint(o.Ceiling), uint(o.Ceiling)).
@@ -106,7 +106,7 @@ func NewLimit(o Options, reg prometheus.Registerer) *Limit {
 type Permit struct {
 	limit  *Limit
 	slot   adaptivelimiter.Permit
-	share  *share
+	share  *fairShare
 	class  Class
 	weight int
 	since  time.Time
@@ -129,7 +129,7 @@ func (l *Limit) Check(key string, class Class) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
-	s := l.shares.of(key, now)
+	s := l.fairShares.of(key, now)
 	if err := l.refuse(s, class, 1, now); err != nil {
 		return err
 	}
@@ -143,7 +143,7 @@ func (l *Limit) Enter(key string, class Class, bytes int) (Permit, error) {
 	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	s := l.shares.of(key, now)
+	s := l.fairShares.of(key, now)
 	if err := l.refuse(s, class, weight, now); err != nil {
 		return Permit{}, err
 	}
@@ -214,11 +214,11 @@ var details = [reasons]string{
 }
 
 // refuse says why a request cannot be let in, or nil. l.mu is held.
-func (l *Limit) refuse(s *share, class Class, weight int, now time.Time) error {
+func (l *Limit) refuse(s *fairShare, class Class, weight int, now time.Time) error {
 	l.queue.refresh(now)
 	limit := l.adaptive.Limit()
-	reserve, callers := 0, l.shares.count()
-	several := l.shares.several()
+	reserve, callers := 0, l.fairShares.count()
+	several := l.fairShares.several()
 	if several {
 		reserve, callers = limit/8, max(2, callers) // for those who have little, and may come yet
 	}
@@ -244,9 +244,9 @@ func (l *Limit) refuse(s *share, class Class, weight int, now time.Time) error {
 
 // refused counts a refusal and returns its error. RetryAfter is the time in which
 // what is queued now will have been handled.
-func (l *Limit) refused(why reason, s *share, class Class, wait time.Duration) error {
+func (l *Limit) refused(why reason, s *fairShare, class Class, wait time.Duration) error {
 	l.shed.Store(time.Now().UnixNano())
-	l.metrics.shed(why, class, l.shares.kindOf(s, l.taken))
+	l.metrics.shed(why, class, l.fairShares.kindOf(s, l.taken))
 	return &failure.Error{Kind: failure.Unavailable, Detail: details[why], RetryAfter: max(wait, time.Millisecond)}
 }
 
@@ -275,9 +275,9 @@ func (l *Limit) Status() LimitStatus {
 	defer l.mu.Unlock()
 	now := time.Now()
 	l.queue.refresh(now)
-	l.shares.sweep(now)
+	l.fairShares.sweep(now)
 	return LimitStatus{Places: l.adaptive.Limit(), Floor: l.o.Floor, Ceiling: l.o.Ceiling, InUse: l.taken,
-		Callers: len(l.shares.all), QueueFull: l.queue.full || l.queue.stuck,
+		Callers: len(l.fairShares.all), QueueFull: l.queue.full || l.queue.stuck,
 		Memory: l.memory.Held(), MemoryMax: l.memory.Max(),
 		Streams: int(l.streams.Held()), Scoring: len(l.turns)}
 }

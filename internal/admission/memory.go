@@ -36,7 +36,7 @@ func (l *Limit) Hold(m *Memory, caller, key string, class Class, bytes int64) er
 		if errors.Is(err, ErrShare) {
 			why = memoryShare
 		}
-		return l.refused(why, l.shares.of(key, time.Now()), class, max(l.mean, time.Second))
+		return l.refused(why, l.fairShares.of(key, time.Now()), class, max(l.mean, time.Second))
 	}
 	m.limit, m.caller, m.bytes = l, caller, bytes
 	return nil

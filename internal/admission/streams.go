@@ -31,13 +31,13 @@ func (l *Limit) Open(key, caller string) (*OpenStream, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
-	s := l.shares.of(key, now)
+	s := l.fairShares.of(key, now)
 	if err := l.refuse(s, Stream, 1, now); err != nil {
 		return nil, err
 	}
 	switch err := l.streams.Take(caller, 1); {
 	case errors.Is(err, ErrShare):
-		l.metrics.shed(streamsOpen, Stream, l.shares.kindOf(s, l.taken))
+		l.metrics.shed(streamsOpen, Stream, l.fairShares.kindOf(s, l.taken))
 		return nil, err
 	case err != nil:
 		return nil, l.refused(streamsOpen, s, Stream, time.Second)

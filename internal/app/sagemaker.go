@@ -77,7 +77,7 @@ func (b *backEnd) openTable(ctx context.Context, c *components, api *aws.Clients
 	if err != nil {
 		return &config.Error{Err: fmt.Errorf("GATEWAY_CUSTOMERS_TABLE: %w", err)}
 	}
-	labels := aws.NewLabels(line, customers, c.log)
+	labels := aws.NewLabelSync(line, customers, c.log)
 	b.customers, b.ledger = customers, labels
 	b.count = func(ctx context.Context) (store.Counts, error) {
 		n, err := customers.Count(ctx)

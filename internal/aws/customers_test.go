@@ -59,14 +59,14 @@ func openStore(t *testing.T) *store.Line {
 // together.
 type tableAndLedger struct {
 	*Customers
-	*Labels
+	*LabelSync
 }
 
 func (s *stand) customers(schema *schema.Schema) tableAndLedger {
 	s.t.Helper()
 	c, err := OpenCustomers(s.t.Context(), s.api, table, schema)
 	s.must(err)
-	return tableAndLedger{c, NewLabels(openStore(s.t), c, s.log())}
+	return tableAndLedger{c, NewLabelSync(openStore(s.t), c, s.log())}
 }
 
 func (s *stand) item(id string) map[string]types.AttributeValue {
@@ -346,7 +346,7 @@ func TestALabelThatTheTableDidNotTakeComesBeforeTheNextExport(t *testing.T) {
 		}
 	}
 	s.logged(`level=WARN msg="cannot write labels`, "AccessDeniedException")
-	exporter := NewExporter(s.api, s.files, table, c.Labels)
+	exporter := NewExporter(s.api, s.files, table, c.LabelSync)
 	if err := exporter.StartExport(t.Context(), "renewal-1"); err == nil || s.Count("ExportTableToPointInTime") != 0 {
 		t.Errorf("an export began without the labels (%v)", err)
 	}

@@ -51,8 +51,8 @@ type Deployer struct {
 	timing   Timing
 	log      *slog.Logger
 
-	orders chan struct{} // holds a token while a goroutine makes an order
-	begun  begun
+	orders         chan struct{} // holds a token while a goroutine makes an order
+	lastDeployment lastDeployment
 }
 
 // NewDeployer makes a deployer for an endpoint.

@@ -139,10 +139,10 @@ func TestTheFirstLookAfterAnOrderMayBeOld(t *testing.T) {
 	old.status, old.pending, old.coming, old.at = types.EndpointStatusInService, "", nil, time.Now()
 	for _, another := range []bool{false, true} {
 		if another { // process: all it knows is the note
-			s.deployer.begun = begun{}
+			s.deployer.lastDeployment = lastDeployment{}
 			last, err := s.deployer.readDeployment(t.Context())
 			s.must(err)
-			s.deployer.begun.set(last)
+			s.deployer.lastDeployment.set(last)
 		}
 		if changing, err := s.deployer.settle(t.Context(), &old); err != nil || !changing {
 			t.Errorf("changing is %v (%v) right after the order", changing, err)

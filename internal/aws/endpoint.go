@@ -47,7 +47,7 @@ type Endpoint struct {
 	view  atomic.Pointer[view]
 	turns turns
 
-	turn chan struct{} // held during a look
+	refreshLock chan struct{} // held during a look
 
 	// Written during a look.
 	configs map[string]*types.ProductionVariant // by name; they never change
@@ -86,7 +86,7 @@ type view struct {
 
 // NewEndpoint makes the knowledge of an endpoint; it is empty at first.
 func NewEndpoint(api *Clients, files *Files, name string, schema *schema.Schema, formats Formats) *Endpoint {
-	return &Endpoint{api: api, files: files, name: name, schema: schema, formats: formats, turn: make(chan struct{}, 1),
+	return &Endpoint{api: api, files: files, name: name, schema: schema, formats: formats, refreshLock: make(chan struct{}, 1),
 		configs: make(map[string]*types.ProductionVariant), models: make(map[string]*model)}
 }
 
@@ -133,8 +133,8 @@ func (v *view) usable() error {
 // Those who want one at the same time share it.
 func (e *Endpoint) look(ctx context.Context, since time.Time) (*view, error) {
 	select {
-	case e.turn <- struct{}{}:
-		defer func() { <-e.turn }()
+	case e.refreshLock <- struct{}{}:
+		defer func() { <-e.refreshLock }()
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}

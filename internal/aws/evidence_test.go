@@ -55,7 +55,7 @@ func TestTheTableSaysWhereLabelsComeFrom(t *testing.T) {
 		t.Errorf("a prediction changed the features of a known customer: %v", item)
 	}
 	// The ledger, which took the predicted one for a new customer, knows better now.
-	ledger := c.Labels.outcomes.(*store.Line)
+	ledger := c.LabelSync.outcomes.(*store.Line)
 	made := map[string]bool{}
 	s.must(ledger.EachCustomer(t.Context(), func(p predict.Customer) error { made[p.ID] = p.Made; return nil }))
 	if !made["invented"] || made["predicted"] || made["labelled"] {

@@ -26,11 +26,11 @@ type Exporter struct {
 	api    *Clients
 	files  *Files
 	table  string
-	labels *Labels // brings the table up to date first
+	labels *LabelSync // brings the table up to date first
 }
 
 // NewExporter makes an exporter of a table.
-func NewExporter(api *Clients, files *Files, table string, labels *Labels) *Exporter {
+func NewExporter(api *Clients, files *Files, table string, labels *LabelSync) *Exporter {
 	return &Exporter{api: api, files: files, table: table, labels: labels}
 }
 

@@ -31,7 +31,7 @@ func (s *stand) exported(n int) *Exporter {
 	}
 	_, _, err := c.PutCustomers(s.t.Context(), all)
 	s.must(err)
-	return NewExporter(s.api, s.files, table, c.Labels)
+	return NewExporter(s.api, s.files, table, c.LabelSync)
 }
 
 // converted is the training CSV of an export.

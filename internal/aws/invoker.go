@@ -44,7 +44,7 @@ type invoker struct {
 	dialer      *dialer // nil: the SDK makes all calls
 
 	skew            atomic.Int64 // nanoseconds that the service's clock is ahead, where it matters
-	forms           forms
+	templates       templates
 	fallbackReasons sync.Map // reasons to use the SDK that have been logged
 
 	foreign foreignAnswers
@@ -125,7 +125,7 @@ const maxRequest = 256 << 10
 // the SDK's, or the context's.
 func (i *invoker) invoke(ctx context.Context, in *invocation) (reply, error) {
 	i.budget.Earn()
-	form, pool := i.form(ctx, in)
+	form, pool := i.template(ctx, in)
 	v := wire.Values{Time: time.Now().Add(time.Duration(i.skew.Load())), Invocation: newInvocationID(), Inference: in.id, Unsigned: traceFields(ctx)}
 	if form == nil || !v.Fits() || len(in.body) == 0 {
 		return i.full(ctx, in, v.Invocation, nil)

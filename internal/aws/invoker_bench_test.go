@@ -155,7 +155,7 @@ func BenchmarkSign(b *testing.B) {
 			b.Fatal(err)
 		}
 		b.Run(fmt.Sprintf("wire/%d", n), func(b *testing.B) {
-			form, err := wire.Cut(c.request, body, "secret")
+			form, err := wire.NewTemplate(c.request, body, "secret")
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -104,7 +104,7 @@ func (s *stand) outcome(r *invoker, fault sandbox.Fault) outcomeOf {
 	s.api.runtime = r
 	_, err := s.score(1)
 	s.must(err)
-	if (r.dialer != nil) != (r.forms.all.Load() != nil) {
+	if (r.dialer != nil) != (r.templates.all.Load() != nil) {
 		s.t.Fatal("the call took the wrong path")
 	}
 	s.ForgetCalls()

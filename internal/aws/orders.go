@@ -109,20 +109,20 @@ func (d *Deployer) order(ctx context.Context, do func() error) error {
 }
 
 // begun is the newest order, as far as this process has seen.
-type begun struct {
+type lastDeployment struct {
 	mu   sync.Mutex
 	last deployment
 	seen bool // it has been seen under way
 }
 
-func (b *begun) set(last deployment) {
+func (b *lastDeployment) set(last deployment) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.seen = b.seen && b.last.same(last)
 	b.last = last
 }
 
-func (b *begun) get() deployment {
+func (b *lastDeployment) get() deployment {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.last
@@ -135,7 +135,7 @@ const unsentGrace = 10 * time.Second
 // judge reports whether a change is under way, and returns the order that the
 // endpoint is now seen to have carried out, to be noted. The first look after
 // an update was ordered may still show the endpoint as it was.
-func (b *begun) judge(v *view, grace time.Duration) (changing bool, done *deployment) {
+func (b *lastDeployment) judge(v *view, grace time.Duration) (changing bool, done *deployment) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
@@ -161,7 +161,7 @@ func (d deployment) fresh(v *view, grace time.Duration) bool {
 // settle reports whether a change is under way, and notes an order that was
 // carried out.
 func (d *Deployer) settle(ctx context.Context, v *view) (changing bool, err error) {
-	changing, done := d.begun.judge(v, d.timing.Grace)
+	changing, done := d.lastDeployment.judge(v, d.timing.Grace)
 	if done == nil {
 		return changing, nil
 	}
@@ -186,7 +186,7 @@ func (d *Deployer) Serving(ctx context.Context) (modelswap.Serving, error) {
 	if err != nil {
 		// What serves is to be seen while S3 does not answer. A change that is based
 		// on an old version is refused.
-		if last = d.begun.get(); last.etag == "" {
+		if last = d.lastDeployment.get(); last.etag == "" {
 			return modelswap.Serving{}, err
 		}
 	}
@@ -271,7 +271,7 @@ func (d *Deployer) readDeployment(ctx context.Context) (last deployment, err err
 		return last, fmt.Errorf("%s: %w", d.deploymentFile(), err)
 	}
 	last.etag = etag
-	d.begun.set(last)
+	d.lastDeployment.set(last)
 	return last, nil
 }
 
@@ -286,7 +286,7 @@ func (d *Deployer) writeDeployment(ctx context.Context, last *deployment) error 
 	if err != nil {
 		return err
 	}
-	d.begun.set(*last)
+	d.lastDeployment.set(*last)
 	return nil
 }
 

@@ -15,5 +15,5 @@ var (
 	_ predict.Scorer        = (*Scorer)(nil)
 	_ predict.Customers     = (*Customers)(nil)
 	_ predict.CustomerStore = (*Customers)(nil)
-	_ predict.Ledger        = (*Labels)(nil)
+	_ predict.Ledger        = (*LabelSync)(nil)
 )

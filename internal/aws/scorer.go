@@ -71,8 +71,8 @@ func (s *Scorer) Score(ctx context.Context, rows []schema.Vector, _ bool) (predi
 	return a.scored(), nil
 }
 
-// longestNumber is longer than any number in CSV, its comma included.
-const longestNumber = 32
+// maxNumberBytes is longer than any number in CSV, its comma included.
+const maxNumberBytes = 32
 
 // checkSize returns an error unless one call takes all rows together with a probe.
 // Nearly always that is certain without encoding them.
@@ -84,7 +84,7 @@ func checkSize(rows []schema.Vector, maxRows, maxBytes int) error {
 	for _, row := range rows {
 		width = max(width, len(row))
 	}
-	if len(rows) < maxRows && (len(rows)+1)*width*longestNumber <= maxBytes {
+	if len(rows) < maxRows && (len(rows)+1)*width*maxNumberBytes <= maxBytes {
 		return nil
 	}
 	n := fitting(rows, maxRows, maxBytes)

@@ -22,34 +22,34 @@ import (
 // kindOfCall is what calls have in common that share a form.
 type kindOfCall struct{ endpoint, contentType, accept string }
 
-// formOf is the form of a kind of calls with some credentials. It never changes.
-type formOf struct {
+// requestTemplate is the form of a kind of calls with some credentials. It never changes.
+type requestTemplate struct {
 	kindOfCall
 	id, token string // of the credentials
-	form      *wire.Form
+	template  *wire.RequestTemplate
 	pool      *wire.Pool
 }
 
-// maxForms bounds the forms that are kept: an endpoint has one, or two while
+// maxTemplates bounds the forms that are kept: an endpoint has one, or two while
 // models of two algorithms take turns.
-const maxForms = 8
+const maxTemplates = 8
 
 // forms are the forms in use, the newest first.
-type forms struct {
-	all   atomic.Pointer[[]*formOf]
+type templates struct {
+	all   atomic.Pointer[[]*requestTemplate]
 	mu    sync.Mutex
 	pools map[string]*wire.Pool // by scheme and host
 }
 
 // form returns how a call is written and where it goes; nil where the SDK must
 // make it.
-func (i *invoker) form(ctx context.Context, in *invocation) (*wire.Form, *wire.Pool) {
+func (i *invoker) template(ctx context.Context, in *invocation) (*wire.RequestTemplate, *wire.Pool) {
 	if i.dialer == nil {
-		i.stepAside(errors.New("its HTTP client is given"))
+		i.noteFallback(errors.New("its HTTP client is given"))
 		return nil, nil
 	}
 	if i.credentials == nil {
-		i.stepAside(errors.New("there are no credentials"))
+		i.noteFallback(errors.New("there are no credentials"))
 		return nil, nil
 	}
 	c, err := i.credentials.Retrieve(ctx)
@@ -57,31 +57,31 @@ func (i *invoker) form(ctx context.Context, in *invocation) (*wire.Form, *wire.P
 		return nil, nil // the SDK will say it better
 	}
 	kind := kindOfCall{in.endpoint, in.contentType, in.accept}
-	if all := i.forms.all.Load(); all != nil {
+	if all := i.templates.all.Load(); all != nil {
 		for _, f := range *all {
 			if f.kindOfCall == kind && f.id == c.AccessKeyID && f.token == c.SessionToken {
-				return f.form, f.pool
+				return f.template, f.pool
 			}
 		}
 	}
-	f := &formOf{kindOfCall: kind, id: c.AccessKeyID, token: c.SessionToken}
-	if f.form, f.pool, err = i.captureTemplate(ctx, in, c); err != nil {
+	f := &requestTemplate{kindOfCall: kind, id: c.AccessKeyID, token: c.SessionToken}
+	if f.template, f.pool, err = i.captureTemplate(ctx, in, c); err != nil {
 		if errors.Is(err, errNotNow) {
 			return nil, nil
 		}
-		i.stepAside(err) // until the credentials change
+		i.noteFallback(err) // until the credentials change
 	}
-	i.forms.add(f)
-	return f.form, f.pool
+	i.templates.add(f)
+	return f.template, f.pool
 }
 
-func (f *forms) add(one *formOf) {
+func (f *templates) add(one *requestTemplate) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	kept := []*formOf{one}
+	kept := []*requestTemplate{one}
 	if all := f.all.Load(); all != nil {
 		for _, other := range *all {
-			if other.kindOfCall != one.kindOfCall && len(kept) < maxForms {
+			if other.kindOfCall != one.kindOfCall && len(kept) < maxTemplates {
 				kept = append(kept, other)
 			}
 		}
@@ -89,8 +89,8 @@ func (f *forms) add(one *formOf) {
 	f.all.Store(&kept)
 }
 
-// stepAside notes, once for each reason, that the SDK makes the calls.
-func (i *invoker) stepAside(why error) {
+// noteFallback notes, once for each reason, that the SDK makes the calls.
+func (i *invoker) noteFallback(why error) {
 	if _, known := i.fallbackReasons.LoadOrStore(why.Error(), true); !known {
 		i.log.Info("predictions call the endpoint with the AWS SDK's own client, which costs more", "reason", why)
 	}
@@ -107,7 +107,7 @@ var errNotNow = errors.New("no request to learn from")
 // captureTemplate lets the SDK build and sign a call, which is not sent, and cuts the
 // form of all like it from that. So the address, the headers and the scope of
 // the signature are the SDK's, whatever settings they come from.
-func (i *invoker) captureTemplate(ctx context.Context, in *invocation, c sdk.Credentials) (*wire.Form, *wire.Pool, error) {
+func (i *invoker) captureTemplate(ctx context.Context, in *invocation, c sdk.Credentials) (*wire.RequestTemplate, *wire.Pool, error) {
 	body := []byte("0")
 	model := *in
 	model.body = body
@@ -132,11 +132,11 @@ func (i *invoker) captureTemplate(ctx context.Context, in *invocation, c sdk.Cre
 			return nil, nil, fmt.Errorf("it is to be sent a header %s, which may differ from call to call", name)
 		}
 	}
-	form, err := wire.Cut(signed, body, c.SecretAccessKey)
+	form, err := wire.NewTemplate(signed, body, c.SecretAccessKey)
 	if err != nil {
 		return nil, nil, err
 	}
-	return form, i.forms.poolOf(signed.URL, i.dialer), nil
+	return form, i.templates.poolOf(signed.URL, i.dialer), nil
 }
 
 // singleAttempt is a retryer that makes no second attempt, and says of the
@@ -161,7 +161,7 @@ const (
 	maxAnswer       = 8 << 20
 )
 
-func (f *forms) poolOf(u *url.URL, d *dialer) *wire.Pool {
+func (f *templates) poolOf(u *url.URL, d *dialer) *wire.Pool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	key := u.Scheme + "://" + u.Host

@@ -71,7 +71,7 @@ const (
 	// the answer.
 	leaseMargin = 5 * time.Second
 	// Between looks at a request that another one handles.
-	firstPause, longestPause = 10 * time.Millisecond, 200 * time.Millisecond
+	firstPause, maxPause = 10 * time.Millisecond, 200 * time.Millisecond
 	// After skipAfter faults in a row, those who can do without the store do not
 	// ask it for skipTime, so that not each of them waits for it anew.
 	skipAfter, skipTime = 3, time.Second
@@ -161,7 +161,7 @@ func (g *Guard) claim(ctx context.Context, r *Request, limits Limits) (token str
 	}()
 	c := Claim{ID: r.id(), Owner: r.Owner, Fingerprint: r.fingerprint(), Subject: failure.NewID(), Token: failure.NewID(),
 		Lease: limits.Handle + leaseMargin, TTL: max(g.opts.TTL, limits.Handle+leaseMargin)}
-	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+	for pause := firstPause; ; pause = min(2*pause, maxPause) {
 		// Not under ctx: after an interrupted claim the owner of the key is unknown.
 		err := g.ask(context.WithoutCancel(ctx), limits.Store, "claim a key", func(ctx context.Context) (err error) {
 			key, err = g.keys.ClaimKey(ctx, c)

@@ -58,9 +58,9 @@ const (
 	firstSlots = 4
 	roundTime  = 10 * time.Millisecond
 	roundCalls = 8
-	longestGap = 32
+	maxGap     = 32
 	urgentGap  = 4
-	longestFew = 256 // rounds, after a try of fewer slots that failed
+	maxFew     = 256 // rounds, after a try of fewer slots that failed
 	// fewCalls is how many calls such a try lasts where requests take a quarter
 	// more time with it.
 	fewCalls  = 3
@@ -208,7 +208,7 @@ func (s *concurrencyLimiter) judge(r round, now time.Time) {
 		s.up = try{}
 	case s.trial > 0:
 		s.doubling = false
-		longest := longestGap
+		longest := maxGap
 		if r.waited/time.Duration(r.requests) > s.maxWait {
 			longest = urgentGap
 		}
@@ -218,7 +218,7 @@ func (s *concurrencyLimiter) judge(r round, now time.Time) {
 		s.settle(took)
 		s.up, s.down = try{}, try{}
 	case s.trial < 0:
-		s.down.failed(longestFew)
+		s.down.failed(maxFew)
 		s.change(s.limit-s.trial, now)
 	case s.time == 0:
 		s.time = took

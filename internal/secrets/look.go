@@ -45,7 +45,7 @@ func (r *Rotating[T]) keep() {
 		next := shorten(r.store.o.TTL)
 		r.mu.Lock()
 		if r.reads.Lasts() {
-			next, wait = shorten(wait), min(2*wait, longestWait, r.store.o.TTL)
+			next, wait = shorten(wait), min(2*wait, maxWait, r.store.o.TTL)
 		} else {
 			wait = firstWait
 		}

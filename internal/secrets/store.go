@@ -32,8 +32,8 @@ type Options struct {
 }
 
 const (
-	firstWait   = time.Second // how long after a failed look the next one is; it doubles
-	longestWait = 30 * time.Second
+	firstWait = time.Second // how long after a failed look the next one is; it doubles
+	maxWait   = 30 * time.Second
 )
 
 // Store keeps secrets up to date. It is safe for concurrent use.
@@ -132,7 +132,7 @@ func Open[T any](ctx context.Context, s *Store, d Declared, parse func(Secret) (
 	}
 	var last error // that was not for want of time
 	var reads outage.Outage
-	for wait := firstWait; ; wait = min(2*wait, longestWait, s.o.TTL) {
+	for wait := firstWait; ; wait = min(2*wait, maxWait, s.o.TTL) {
 		err := withoutID(d.ID, r.firstLook(ctx))
 		switch {
 		case err == nil:

@@ -19,9 +19,9 @@ const (
 	// the caller's own deadline is later.
 	loginTime = 10 * time.Second
 	// loginWait is how long after a round of refusals the next one begins; it
-	// doubles up to longestLoginWait.
-	loginWait        = 10 * time.Millisecond
-	longestLoginWait = 200 * time.Millisecond
+	// doubles up to maxLoginWait.
+	loginWait    = 10 * time.Millisecond
+	maxLoginWait = 200 * time.Millisecond
 )
 
 // Logins knows what to log in with. It is safe for concurrent use.
@@ -106,7 +106,7 @@ func (c *Connector) Connect(ctx context.Context) (driver.Conn, error) {
 		}
 		select {
 		case <-time.After(wait):
-			refused, wait = nil, min(2*wait, longestLoginWait)
+			refused, wait = nil, min(2*wait, maxLoginWait)
 		case <-ctx.Done():
 			if refusal == nil {
 				return nil, ctx.Err()

@@ -6,7 +6,7 @@
 // signature. A Pool keeps connections; Do writes a request and reads its answer
 // in the caller's goroutine: one write, and mostly one read that waits.
 //
-//	form, err := wire.Cut(signed, body, secret)
+//	form, err := wire.NewTemplate(signed, body, secret)
 //	request := form.Append(nil, &wire.Values{Time: now, …}, body)
 //	answer, err := pool.Do(ctx, request)
 //	defer answer.Release()

@@ -24,35 +24,35 @@ type signer struct {
 }
 
 // keysOf returns the keys of a day.
-func (f *Form) keysOf(day [8]byte) *keys {
-	if k := f.keys.Load(); k != nil && k.day == day {
+func (tmpl *RequestTemplate) keysOf(day [8]byte) *keys {
+	if k := tmpl.keys.Load(); k != nil && k.day == day {
 		return k
 	}
-	key := []byte("AWS4" + f.secret)
+	key := []byte("AWS4" + tmpl.secret)
 	mac := func(text string) {
 		h := hmac.New(sha256.New, key)
 		h.Write([]byte(text))
 		key = h.Sum(nil)
 	}
 	mac(string(day[:]))
-	for part := range strings.SplitSeq(f.scope[1:], "/") {
+	for part := range strings.SplitSeq(tmpl.scope[1:], "/") {
 		mac(part)
 	}
 	k := &keys{day: day}
 	k.signers.New = func() any { return &signer{mac: hmac.New(sha256.New, key)} }
-	f.keys.Store(k)
+	tmpl.keys.Store(k)
 	return k
 }
 
 // sign makes the signature of a request, in hexadecimal, and its date.
-func (f *Form) sign(v *Values, body []byte) (at stamped, signed [2 * sha256.Size]byte) {
+func (tmpl *RequestTemplate) sign(v *Values, body []byte) (at stamped, signed [2 * sha256.Size]byte) {
 	v.Time.UTC().AppendFormat(at[:0], timeFormat)
-	k := f.keysOf([8]byte(at[:8]))
+	k := tmpl.keysOf([8]byte(at[:8]))
 	s := k.signers.Get().(*signer)
 	defer k.signers.Put(s)
 
 	s.sum = sha256.Sum256(body)
-	b := fill(s.buf[:0], f.canonical, v, len(body), &at, nil)
+	b := fill(s.buf[:0], tmpl.canonical, v, len(body), &at, nil)
 	b = hex.AppendEncode(b, s.sum[:])
 	s.sum = sha256.Sum256(b)
 
@@ -60,7 +60,7 @@ func (f *Form) sign(v *Values, body []byte) (at stamped, signed [2 * sha256.Size
 	b = append(b, at[:]...)
 	b = append(b, '\n')
 	b = append(b, at[:8]...)
-	b = append(b, f.scope...)
+	b = append(b, tmpl.scope...)
 	b = append(b, '\n')
 	b = hex.AppendEncode(b, s.sum[:])
 	s.buf = b

@@ -26,7 +26,7 @@ func published(change func(*http.Request)) (*http.Request, []byte, string) {
 }
 
 func TestAPublishedRequestIsSignedAsPublished(t *testing.T) {
-	f, err := Cut(published(nil))
+	f, err := NewTemplate(published(nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +77,7 @@ func TestWhatIsNotUnderstoodIsNoForm(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if _, err := Cut(published(tt.change)); err == nil || !strings.Contains(err.Error(), tt.want) {
+			if _, err := NewTemplate(published(tt.change)); err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want an error that says %q", err, tt.want)
 			}
 		})

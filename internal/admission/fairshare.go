@@ -4,32 +4,32 @@ import "time"
 
 // share is what one caller holds. Callers without a key are one caller: their
 // addresses are those of proxies and load balancers, and prove nothing.
-type share struct {
+type fairShare struct {
 	anonymous bool
 	taken     int // places
 	seen      time.Time
 }
 
-// shares are those of all callers that are here: who hold a place, or have
+// fairShares are those of all callers that are here: who hold a place, or have
 // asked for one within a second. A caller who is refused is here too, or one
 // that holds everything would be alone in the division.
-type shares struct {
-	all   map[string]*share
+type fairShares struct {
+	all   map[string]*fairShare
 	swept time.Time
 }
 
 const callerHere = time.Second
 
-func newShares() shares { return shares{all: make(map[string]*share)} }
+func newFairShares() fairShares { return fairShares{all: make(map[string]*fairShare)} }
 
 // of returns the share of a key, and notes that it has asked.
-func (s *shares) of(key string, now time.Time) *share {
+func (s *fairShares) of(key string, now time.Time) *fairShare {
 	if now.Sub(s.swept) >= callerHere {
 		s.sweep(now)
 	}
 	one := s.all[key]
 	if one == nil {
-		one = &share{anonymous: key == ""}
+		one = &fairShare{anonymous: key == ""}
 		s.all[key] = one
 	}
 	one.seen = now
@@ -37,7 +37,7 @@ func (s *shares) of(key string, now time.Time) *share {
 }
 
 // sweep forgets who has left, so that names of old keys do not gather.
-func (s *shares) sweep(now time.Time) {
+func (s *fairShares) sweep(now time.Time) {
 	s.swept = now
 	for key, one := range s.all {
 		if one.taken == 0 && now.Sub(one.seen) >= callerHere {
@@ -46,11 +46,11 @@ func (s *shares) sweep(now time.Time) {
 	}
 }
 
-func (s *shares) count() int { return max(1, len(s.all)) }
+func (s *fairShares) count() int { return max(1, len(s.all)) }
 
 // several reports whether callers are distinguished: there is more than one, or the
 // only one has a key.
-func (s *shares) several() bool {
+func (s *fairShares) several() bool {
 	_, anonymous := s.all[""]
 	return len(s.all) > 1 || (len(s.all) == 1 && !anonymous)
 }
@@ -63,7 +63,7 @@ const (
 )
 
 // kindOf returns the kind of a caller, while taken places are in use.
-func (s *shares) kindOf(one *share, taken int) string {
+func (s *fairShares) kindOf(one *fairShare, taken int) string {
 	switch {
 	case one.anonymous:
 		return withoutKey

@@ -41,25 +41,25 @@ type Outcomes interface {
 // The ledger comes first and is the truth. The table follows at once if it
 // can, and in any case before the next export, which is what reads it: each
 // label at least once, and twice does no harm.
-type Labels struct {
+type LabelSync struct {
 	outcomes  Outcomes
 	customers *Customers
 	log       *slog.Logger
 	writes    outage.Outage // of labels to the table
 }
 
-// NewLabels puts the ledger and the table together.
-func NewLabels(outcomes Outcomes, customers *Customers, log *slog.Logger) *Labels {
-	return &Labels{outcomes: outcomes, customers: customers, log: log}
+// NewLabelSync puts the ledger and the table together.
+func NewLabelSync(outcomes Outcomes, customers *Customers, log *slog.Logger) *LabelSync {
+	return &LabelSync{outcomes: outcomes, customers: customers, log: log}
 }
 
 // Append implements predict.Ledger.
-func (l *Labels) Append(ctx context.Context, predictions []predict.Prediction) error {
+func (l *LabelSync) Append(ctx context.Context, predictions []predict.Prediction) error {
 	return l.outcomes.Append(ctx, predictions)
 }
 
 // RecordOutcomes implements predict.Ledger.
-func (l *Labels) RecordOutcomes(ctx context.Context, outcomes []predict.Outcome) ([]predict.Match, error) {
+func (l *LabelSync) RecordOutcomes(ctx context.Context, outcomes []predict.Outcome) ([]predict.Match, error) {
 	matches, err := l.outcomes.RecordOutcomes(ctx, outcomes)
 	if err != nil {
 		return nil, err
@@ -91,7 +91,7 @@ func (l *Labels) RecordOutcomes(ctx context.Context, outcomes []predict.Outcome)
 
 // unpredicted makes known to the ledger the customers who are in the table,
 // were never predicted for, and now have an outcome; and records that.
-func (l *Labels) unpredicted(ctx context.Context, outcomes []predict.Outcome, matches []predict.Match) error {
+func (l *LabelSync) unpredicted(ctx context.Context, outcomes []predict.Outcome, matches []predict.Match) error {
 	var ids []string
 	for i, m := range matches {
 		if !m.Found && outcomes[i].PredictionID == "" {
@@ -141,7 +141,7 @@ func pushedMark(tableID string) string { return "labels in table " + tableID }
 const syncPage = 500
 
 // Sync brings the table, which has this id, up to date with the ledger.
-func (l *Labels) Sync(ctx context.Context, tableID string) error {
+func (l *LabelSync) Sync(ctx context.Context, tableID string) error {
 	mark := pushedMark(tableID)
 	after, err := l.outcomes.Mark(ctx, mark)
 	for err == nil {
@@ -162,7 +162,7 @@ func (l *Labels) Sync(ctx context.Context, tableID string) error {
 
 // push sets labels in the table, and tells the ledger which of the customers whom
 // it takes for made from predictions the table had before.
-func (l *Labels) push(ctx context.Context, labels []predict.LabelledCustomer) error {
+func (l *LabelSync) push(ctx context.Context, labels []predict.LabelledCustomer) error {
 	var mu sync.Mutex
 	var imported []predict.Customer
 	err := inParallel(ctx, labels, func(ctx context.Context, p predict.LabelledCustomer) error {
@@ -189,7 +189,7 @@ func (l *Labels) push(ctx context.Context, labels []predict.LabelledCustomer) er
 // features that were predicted with, and marked.
 // The first outcome for an imported label moves that aside. It returns the item as
 // it was.
-func (l *Labels) pushOne(ctx context.Context, p predict.LabelledCustomer) (old map[string]types.AttributeValue, err error) {
+func (l *LabelSync) pushOne(ctx context.Context, p predict.LabelledCustomer) (old map[string]types.AttributeValue, err error) {
 	names := map[string]string{"#id": l.customers.id, "#label": l.customers.schema.Label.Name, "#outcome": export.OutcomeAttribute}
 	u := l.labelUpdate(p)
 	first := u
@@ -219,7 +219,7 @@ func (l *Labels) pushOne(ctx context.Context, p predict.LabelledCustomer) (old m
 }
 
 // labelUpdate is the label that an outcome set, and what is known of that.
-func (l *Labels) labelUpdate(p predict.LabelledCustomer) update {
+func (l *LabelSync) labelUpdate(p predict.LabelledCustomer) update {
 	u := update{set: map[string]types.AttributeValue{
 		l.customers.schema.Label.Name: l.customers.label(*p.Label),
 		observedAttribute:             number(p.ObservedAt.UnixMicro()),
@@ -243,7 +243,7 @@ func number(n int64) types.AttributeValue {
 }
 
 // makeCustomer makes the customer whom the table lacks.
-func (l *Labels) makeCustomer(ctx context.Context, p predict.LabelledCustomer, u update) (old map[string]types.AttributeValue, err error) {
+func (l *LabelSync) makeCustomer(ctx context.Context, p predict.LabelledCustomer, u update) (old map[string]types.AttributeValue, err error) {
 	if err := addFeatures(u.set, p.Features); err != nil {
 		return nil, fmt.Errorf("features of a customer: %w", err)
 	}

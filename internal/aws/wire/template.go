@@ -52,7 +52,7 @@ type text struct {
 
 // Form is a request of which only Values and body change. It is safe for
 // concurrent use.
-type Form struct {
+type RequestTemplate struct {
 	head      []text // of the request, to the blank line
 	canonical []text // request to the payload's hash
 	scope     string // /region/service/aws4_request
@@ -68,7 +68,7 @@ const timeFormat = "20060102T150405Z"
 // Cut makes the form of a request that was signed with secret for the time in
 // its header. It signs that request itself, and refuses the form if the
 // signatures differ: what it does not understand it cannot get wrong.
-func Cut(signed *http.Request, body []byte, secret string) (*Form, error) {
+func NewTemplate(signed *http.Request, body []byte, secret string) (*RequestTemplate, error) {
 	credential, names, theirs, err := authorization(signed.Header.Get("Authorization"))
 	if err != nil {
 		return nil, err
@@ -87,7 +87,7 @@ func Cut(signed *http.Request, body []byte, secret string) (*Form, error) {
 	case len(body) == 0 || signed.ContentLength != int64(len(body)):
 		return nil, fmt.Errorf("the request's body has %d bytes, its length says %d", len(body), signed.ContentLength)
 	}
-	f := &Form{scope: "/" + scope, secret: secret}
+	tmpl := &RequestTemplate{scope: "/" + scope, secret: secret}
 	var canonical, head writer
 	canonical.fix("POST\n" + canonicalPath(signed.URL) + "\n\n")
 	// In the order of net/http, whose requests these were.
@@ -137,12 +137,12 @@ func Cut(signed *http.Request, body []byte, secret string) (*Form, error) {
 		canonical.fix("\n")
 	}
 	canonical.fix("\n" + names + "\n")
-	f.head, f.canonical = head.texts, canonical.texts
+	tmpl.head, tmpl.canonical = head.texts, canonical.texts
 
-	if _, ours := f.sign(v, body); string(ours[:]) != theirs {
+	if _, ours := tmpl.sign(v, body); string(ours[:]) != theirs {
 		return nil, fmt.Errorf("the signature made by hand differs from the one that was to be")
 	}
-	return f, nil
+	return tmpl, nil
 }
 
 // authorization takes an Authorization header apart.
@@ -247,9 +247,9 @@ func word(s string) bool {
 }
 
 // Append appends the signed request to dst.
-func (f *Form) Append(dst []byte, v *Values, body []byte) []byte {
-	at, signed := f.sign(v, body)
-	dst = fill(dst, f.head, v, len(body), &at, &signed)
+func (tmpl *RequestTemplate) Append(dst []byte, v *Values, body []byte) []byte {
+	at, signed := tmpl.sign(v, body)
+	dst = fill(dst, tmpl.head, v, len(body), &at, &signed)
 	return append(dst, body...)
 }
 

@@ -257,7 +257,7 @@ func TestNewCredentialsMakeANewForm(t *testing.T) {
 		if got := strings.Join(seen, ","); got != "AKIAONE token-one,AKIAONE token-two,AKIATWO ,AKIATWO " {
 			t.Errorf("calls were signed by %s", got)
 		}
-		if n := len(*r.forms.all.Load()); n != 1 {
+		if n := len(*r.templates.all.Load()); n != 1 {
 			t.Errorf("%d forms are kept", n)
 		}
 	})
