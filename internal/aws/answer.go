@@ -19,25 +19,26 @@ const (
 	typeJSONLines = "application/jsonlines"
 )
 
-// answer is what a model said, by row.
+// answer is the scores and labels of a model, by row.
 type answer struct {
 	scores []float64
 	labels []int // or noLabel
 }
 
-// noLabel is the label where a model says none: XGBoost gives scores alone.
+// noLabel is the label of a row that the model gave none: XGBoost answers with scores
+// alone.
 const noLabel = -1
 
-// anyRows lets parseAnswer take any number of scores.
+// anyRows makes parseAnswer accept any number of scores.
 const anyRows = -1
 
-// parseAnswer reads the body of an answer to rows rows. Anything but one
-// probability for each row is an error, so that no score is given to the wrong
-// row. Errors contain nothing of the body.
+// parseAnswer parses the body of an answer to a call of the given number of rows.
+// Anything but one probability for each row is an error, so that no row gets the score
+// of another. Errors contain nothing of the body, which may repeat the rows.
 func parseAnswer(mediaType string, body []byte, rows int) (a answer, err error) {
 	base := mediaType
 	if base != typeJSON && base != typeCSV {
-		base, _, _ = mime.ParseMediaType(mediaType) // what it cannot read, the first byte tells
+		base, _, _ = mime.ParseMediaType(mediaType) // empty if malformed: the first byte of the body decides then
 	}
 	text := bytes.TrimSpace(body)
 	if len(text) == 0 {
@@ -55,7 +56,7 @@ func parseAnswer(mediaType string, body []byte, rows int) (a answer, err error) 
 	case base == typeCSV || text[0] == '-' || (text[0] >= '0' && text[0] <= '9'):
 		err = a.fromCSV(text)
 	default:
-		err = fmt.Errorf("an answer of type %.100q cannot be read", base)
+		err = fmt.Errorf("the media type %.100q of the answer is not supported", base)
 	}
 	if err != nil {
 		return answer{}, err
@@ -74,7 +75,7 @@ func parseAnswer(mediaType string, body []byte, rows int) (a answer, err error) 
 // prediction is an element of an answer in JSON.
 type prediction struct {
 	Score *float64 `json:"score"`
-	// Containers have written it as 0 and as 0.0.
+	// Containers write it as 0 or as 0.0.
 	Label *float64 `json:"predicted_label"`
 }
 
@@ -83,7 +84,7 @@ func (a *answer) fromJSON(text []byte) error {
 		Predictions []jsontext.Value `json:"predictions"`
 	}
 	if err := json.Unmarshal(text, &all); err != nil {
-		return errors.New("the answer is not the JSON that it should be")
+		return errors.New("the answer is not a JSON object with a list of predictions")
 	}
 	for i, value := range all.Predictions {
 		if err := a.add(value); err != nil {
@@ -105,7 +106,7 @@ func (a *answer) fromJSONLines(text []byte) error {
 	return nil
 }
 
-// add takes {"score":0.4,"predicted_label":0} or a bare number.
+// add parses one prediction: {"score":0.4,"predicted_label":0} or a bare number.
 func (a *answer) add(value jsontext.Value) error {
 	var p prediction
 	var err error
@@ -129,8 +130,8 @@ func (a *answer) add(value jsontext.Value) error {
 	return nil
 }
 
-// fromCSV reads both shapes of XGBoost: scores joined by commas on one line
-// (images up to 0.90), or one on each line.
+// fromCSV parses both layouts of XGBoost: scores joined by commas on one line (images up
+// to 0.90), or one score on each line.
 func (a *answer) fromCSV(text []byte) error {
 	for cell := range bytes.FieldsFuncSeq(text, func(r rune) bool { return r == ',' || r == '\n' || r == '\r' }) {
 		x, err := strconv.ParseFloat(string(bytes.TrimSpace(cell)), 64)
@@ -143,8 +144,8 @@ func (a *answer) fromCSV(text []byte) error {
 	return nil
 }
 
-// label is the predicted label of a row: the model's own, which knows its
-// threshold, else by one half.
+// label returns the predicted label of a row: the model's own if it gave one, because it
+// depends on the model's threshold; else the score rounded at 0.5.
 func (a *answer) label(row int) int {
 	if a.labels[row] != noLabel {
 		return a.labels[row]

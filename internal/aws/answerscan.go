@@ -2,13 +2,13 @@ package aws
 
 import "strconv"
 
-// scan reads an answer in the form in which linear-learner and XGBoost give it,
+// scan parses an answer in the layout of linear-learner and XGBoost,
 //
 //	{"predictions": [{"score": 0.25, "predicted_label": 1.0}, …]}
 //
-// with the two members in any order, the second or not, or bare numbers. It
-// takes it all or nothing: false means that the text is of another form, or
-// broken, and that the JSON library shall decide.
+// with the two members in any order, predicted_label optional, or bare numbers in place
+// of the objects. It returns false, and leaves a empty, if the text has another layout
+// or is malformed; the JSON library decides then.
 func (a *answer) scan(text []byte) bool {
 	s := scanner{rest: text}
 	if !s.is('{') || !s.literal(`"predictions"`) || !s.is(':') || !s.is('[') {
@@ -43,7 +43,7 @@ func (a *answer) scan(text []byte) bool {
 	}
 }
 
-// scanner takes tokens of JSON off the front of a text.
+// scanner consumes the tokens of a JSON text.
 type scanner struct{ rest []byte }
 
 func (s *scanner) blanks() {
@@ -54,7 +54,7 @@ func (s *scanner) blanks() {
 	s.rest = s.rest[i:]
 }
 
-// is takes a byte if it is next.
+// is consumes b if it is the next token.
 func (s *scanner) is(b byte) bool {
 	s.blanks()
 	if len(s.rest) == 0 || s.rest[0] != b {
@@ -78,7 +78,7 @@ func (s *scanner) atEnd() bool {
 	return len(s.rest) == 0
 }
 
-// prediction takes the members of a prediction, its { being taken.
+// prediction consumes the members of a prediction and its closing brace.
 func (s *scanner) prediction() (score, label float64, labelled, ok bool) {
 	scored := false
 	for {
@@ -103,7 +103,8 @@ func (s *scanner) prediction() (score, label float64, labelled, ok bool) {
 	}
 }
 
-// number takes a number as JSON has it: no plus, no leading zero, no bare point.
+// number consumes a number in the syntax of JSON: no plus sign, no leading zero, digits
+// on both sides of a point.
 func (s *scanner) number() (float64, bool) {
 	s.blanks()
 	t, i := s.rest, 0

@@ -9,11 +9,11 @@ import (
 	"gateway/internal/modelswap"
 )
 
-// backOff waits between calls that DynamoDB did in part. That is no error, so
-// the SDK's retries do not see it.
+// backOff waits between calls of which DynamoDB processed only a part of the items. Such
+// a call is no error, so the SDK does not retry it.
 type backOff struct {
 	wait  time.Duration
-	empty int // calls in a row that did nothing
+	empty int // consecutive calls that processed no item
 }
 
 // Bounds of backOff.
@@ -23,12 +23,12 @@ const (
 	maxEmpty   = 12
 )
 
-// after waits after a call that handled done items.
+// after waits after a call that processed done items.
 func (b *backOff) after(ctx context.Context, done int) error {
 	if done > 0 {
 		b.empty = 0
 	} else if b.empty++; b.empty > maxEmpty {
-		return &modelswap.Fault{Class: modelswap.Throttled, Err: fmt.Errorf("the table's capacity does not suffice: %d calls in a row did nothing", b.empty)}
+		return &modelswap.Fault{Class: modelswap.Throttled, Err: fmt.Errorf("the capacity of the table is too low: %d consecutive calls processed no item", b.empty)}
 	}
 	b.wait = min(max(firstPause, 2*b.wait), maxPause)
 	if done > 0 {

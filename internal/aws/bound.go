@@ -13,25 +13,26 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
-// Bounds of what is read whole, decoded, in bytes.
+// Maximum sizes, in bytes, of what is read into memory, after decompression.
 const (
-	// maxServiceAnswer bounds an answer of a service. The largest is DynamoDB's, of
-	// items that have 16 MiB together.
+	// maxServiceAnswer is for an answer of a service. DynamoDB has the largest, with
+	// up to 16 MiB of items.
 	maxServiceAnswer = 32 << 20
-	// maxSecretAnswer bounds an answer of Secrets Manager, whose secrets have 64 KiB.
+	// maxSecretAnswer is for an answer of Secrets Manager, whose secrets have up to
+	// 64 KiB.
 	maxSecretAnswer = 1 << 20
-	// maxNote bounds a file in which the gateway remembers something.
+	// maxNote is for a file in which the gateway records its own state.
 	maxNote = 4 << 20
-	// maxScores bounds the scores that a batch transform job wrote: of about a
-	// million rows.
+	// maxScores is for the scores that a batch transform job wrote, of about a million
+	// rows.
 	maxScores = 64 << 20
 )
 
 // errTooLarge is the error of an answer or a file that exceeds its bound.
 var errTooLarge = errors.New("larger than the limit")
 
-// boundAnswers bounds the answers of a client's calls. The objects of S3 are not
-// answers: they are read piece by piece.
+// boundAnswers limits the answers of a client's calls to limit bytes. It does not limit
+// the objects of S3, which are streamed.
 func boundAnswers(limit int64) func(*middleware.Stack) error {
 	const id = "BoundAnswers"
 	bound := middleware.DeserializeMiddlewareFunc(id, func(ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler) (middleware.DeserializeOutput, middleware.Metadata, error) {
@@ -46,18 +47,18 @@ func boundAnswers(limit int64) func(*middleware.Stack) error {
 		if _, ok := stack.Deserialize.Get(id); ok {
 			return nil
 		}
-		return stack.Deserialize.Add(bound, middleware.After) // next to the HTTP client
+		return stack.Deserialize.Add(bound, middleware.After) // the innermost middleware, next to the HTTP client
 	}
 }
 
-// bounded is a body that fails beyond a number of bytes.
+// bounded returns a body whose Read fails after limit bytes.
 func bounded(body io.ReadCloser, limit int64) io.ReadCloser {
 	return &boundedBody{ReadCloser: body, left: limit, limit: limit}
 }
 
 type boundedBody struct {
 	io.ReadCloser
-	left, limit int64 // left is below zero once more has come
+	left, limit int64 // left is negative once the limit is exceeded
 }
 
 // Read implements io.Reader.
@@ -75,7 +76,7 @@ func (b *boundedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// readFile reads a file whole, if it is not larger than the limit.
+// readFile reads a whole file of at most limit bytes.
 func readFile(fsys fs.FS, name string, limit int64) ([]byte, error) {
 	f, err := fsys.Open(name)
 	if err != nil {

@@ -15,8 +15,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
-// bucketFS reads a bucket as a file system: slashes in keys make folders. It
-// lives as long as the context that FS was given.
+// bucketFS is a file system over a bucket: slashes in keys separate folders. It can be
+// used until the context that FS was given ends.
 type bucketFS struct {
 	ctx   context.Context
 	files *Files
@@ -27,9 +27,8 @@ var (
 	_ fs.ReadDirFS = (*bucketFS)(nil)
 )
 
-// Open implements fs.FS. A file is read as it is asked for, and a connection
-// that breaks is made again where it broke, for as long as the object is the
-// same.
+// Open implements fs.FS. Reads stream the object. After a broken connection they
+// continue at the same offset, unless the object has changed.
 func (b *bucketFS) Open(name string) (fs.File, error) {
 	if !fs.ValidPath(name) {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrInvalid}
@@ -81,9 +80,9 @@ func (b *bucketFS) ReadDir(name string) ([]fs.DirEntry, error) {
 	return b.list(name, 0)
 }
 
-// list returns the entries of a folder by name, at most most of them, or all if
-// that is zero. A folder without entries does not exist.
-func (b *bucketFS) list(name string, most int32) ([]fs.DirEntry, error) {
+// list returns the entries of a folder, sorted by name: at most limit of them, or all if
+// limit is zero. A folder without entries does not exist.
+func (b *bucketFS) list(name string, limit int32) ([]fs.DirEntry, error) {
 	at, key := b.files.at(name)
 	prefix := key + "/"
 	if name == "." {
@@ -94,8 +93,8 @@ func (b *bucketFS) list(name string, most int32) ([]fs.DirEntry, error) {
 	}
 	var entries []fs.DirEntry
 	input := &s3.ListObjectsV2Input{Bucket: &at.bucket, Prefix: &prefix, Delimiter: sdk.String("/")}
-	if most > 0 {
-		input.MaxKeys = &most
+	if limit > 0 {
+		input.MaxKeys = &limit
 	}
 	found := false
 	pages := s3.NewListObjectsV2Paginator(b.files.api.s3, input)
@@ -114,11 +113,11 @@ func (b *bucketFS) list(name string, most int32) ([]fs.DirEntry, error) {
 		for _, o := range page.Contents {
 			found = true
 			file := strings.TrimPrefix(sdk.ToString(o.Key), prefix)
-			if fs.ValidPath(file) { // not the mark that some tools make for an empty folder
+			if fs.ValidPath(file) { // some tools make an object for an empty folder
 				entries = append(entries, info{name: file, size: sdk.ToInt64(o.Size), time: sdk.ToTime(o.LastModified)})
 			}
 		}
-		if most > 0 {
+		if limit > 0 {
 			break
 		}
 	}
@@ -129,8 +128,7 @@ func (b *bucketFS) list(name string, most int32) ([]fs.DirEntry, error) {
 	return entries, nil
 }
 
-// maxReconnects is how often a file's connection is made again without a byte
-// in between.
+// maxReconnects is the maximum number of consecutive reconnects without a byte read.
 const maxReconnects = 5
 
 // objectReader reads an object.
@@ -141,12 +139,12 @@ type objectReader struct {
 
 	body   io.ReadCloser
 	offset int64
-	failed int // times in a row
+	failed int // consecutive failures
 	etag   *string
 	info   info
 }
 
-// connect asks for the object from where reading stands.
+// connect requests the object from r.offset on.
 func (r *objectReader) connect() error {
 	in := &s3.GetObjectInput{Bucket: &r.bucket, Key: &r.key}
 	if r.offset > 0 {
@@ -179,11 +177,11 @@ func (r *objectReader) Read(p []byte) (int, error) {
 		case err == nil, err == io.EOF && r.offset >= r.info.size:
 			return n, err
 		case n > 0:
-			return n, nil // the next call meets the failure again
+			return n, nil // the next call gets the error again
 		case r.ctx.Err() != nil:
 			return 0, r.ctx.Err()
 		case r.failed == maxReconnects:
-			return 0, fault("read "+r.name, fmt.Errorf("broken off at byte %d of %d: %w", r.offset, r.info.size, err))
+			return 0, fault("read "+r.name, fmt.Errorf("the connection broke at byte %d of %d: %w", r.offset, r.info.size, err))
 		}
 		r.failed++
 		_ = r.body.Close() // it failed

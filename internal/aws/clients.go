@@ -20,9 +20,9 @@ import (
 	"github.com/aws/smithy-go/middleware"
 )
 
-// Clients are the clients of the services. Predictions have a connection pool
-// and a retry budget of their own, so that a renewal, whose calls are slow and
-// may be throttled, takes nothing from them.
+// Clients are the clients of the services. Predictions have a connection pool and a
+// retry budget of their own. The calls of a renewal, which are slow and may be
+// throttled, use neither.
 type Clients struct {
 	sagemaker *sagemaker.Client
 	runtime   *invoker
@@ -39,9 +39,9 @@ func Connect(ctx context.Context, log *slog.Logger) (*Clients, error) {
 		t.ResponseHeaderTimeout = time.Minute
 	})
 	cfg, err := config.LoadDefaultConfig(ctx, config.WithHTTPClient(control), config.WithLogger(sdkLog{log}),
-		config.WithAPIOptions([]func(*middleware.Stack) error{boundAnswers(maxServiceAnswer)}), // of credentials, too
-		// Given here, it wins over AWS_RETRY_MODE: the adaptive mode makes
-		// callers wait for a quota that it guesses.
+		config.WithAPIOptions([]func(*middleware.Stack) error{boundAnswers(maxServiceAnswer)}), // including answers of credential providers
+		// This overrides AWS_RETRY_MODE. The adaptive mode would delay calls by a
+		// quota that it estimates.
 		config.WithRetryer(controlRetryer))
 	if err != nil {
 		return nil, fmt.Errorf("settings of the AWS SDK: %w", err)
@@ -68,15 +68,15 @@ func newClients(cfg sdk.Config, log *slog.Logger) (*Clients, error) {
 		runtime:   runtime,
 		dynamodb:  dynamodb.NewFromConfig(cfg),
 		s3: s3.NewFromConfig(cfg, func(o *s3.Options) {
-			// A host of its own per bucket needs DNS that a stand-in lacks.
+			// A custom endpoint has no DNS names for buckets.
 			o.UsePathStyle = cfg.BaseEndpoint != nil || o.BaseEndpoint != nil
-			o.DisableLogOutputChecksumValidationSkipped = true // objects of others have none
+			o.DisableLogOutputChecksumValidationSkipped = true // objects that other programs wrote have no checksum
 		}),
 		region: cfg.Region,
 	}, nil
 }
 
-// sdkLog takes what the SDK has to say.
+// sdkLog writes the messages of the SDK to a log.
 type sdkLog struct{ log *slog.Logger }
 
 // Logf implements logging.Logger.
@@ -88,11 +88,11 @@ func (l sdkLog) Logf(class logging.Classification, format string, args ...any) {
 	l.log.Log(context.Background(), level, "AWS SDK: "+fmt.Sprintf(format, args...))
 }
 
-// Region is where the services are.
+// Region returns the AWS region of the services.
 func (c *Clients) Region() string { return c.region }
 
-// controlRetryer is the retry layer of everything but predictions: the SDK's
-// standard one. What outlasts it is tried again by the renewal, minutes apart.
+// controlRetryer is the retry layer of all calls but predictions: the standard one of
+// the SDK. The engine of renewals retries longer failures, minutes apart.
 func controlRetryer() sdk.Retryer {
 	return retry.NewStandard(func(o *retry.StandardOptions) {
 		o.MaxAttempts = 5

@@ -20,9 +20,9 @@ import (
 	"gateway/internal/schema"
 )
 
-// Customers implements predict.Customers and predict.CustomerStore with a
-// DynamoDB table: one item a customer, an attribute for each feature. The table
-// may be shared with others: attributes that are not the schema's stay.
+// Customers implements predict.Customers and predict.CustomerStore with a DynamoDB table
+// that has one item for each customer and one attribute for each feature. Other programs
+// may use the table too: attributes that are not in the schema are kept.
 type Customers struct {
 	api    *Clients
 	table  string
@@ -30,16 +30,17 @@ type Customers struct {
 	id     string // attribute of the customer id: its name in the schema or an alias
 }
 
-// observedAttribute is when the label's outcome was observed, in microseconds
-// since 1970. With export.OutcomeAttribute it says which outcome counts.
+// observedAttribute is the time at which the outcome that set the label was observed, in
+// microseconds since 1970. Of two outcomes the later one sets the label; of the same time,
+// the one with the higher export.OutcomeAttribute.
 const observedAttribute = "_observed"
 
-// OpenCustomers makes the store and holds the table against what it needs: a
-// key of one attribute, the schema's id, a string.
+// OpenCustomers makes the store. It returns an error unless the table exists and its key
+// is one string attribute, the id of the schema.
 func OpenCustomers(ctx context.Context, api *Clients, table string, schema *schema.Schema) (*Customers, error) {
 	out, err := api.dynamodb.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: &table})
 	if isMissing(err) {
-		return nil, fmt.Errorf("there is no table %q in %s", table, api.region)
+		return nil, fmt.Errorf("table %q does not exist in %s", table, api.region)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("table %s: %w", table, plain(err))
@@ -50,25 +51,25 @@ func OpenCustomers(ctx context.Context, api *Clients, table string, schema *sche
 		for _, k := range t.KeySchema {
 			has = append(has, sdk.ToString(k.AttributeName))
 		}
-		return nil, fmt.Errorf("table %s has the key (%s); it must be %s alone", table, strings.Join(has, ", "), schema.ID)
+		return nil, fmt.Errorf("table %s has the key (%s), want %s alone", table, strings.Join(has, ", "), schema.ID)
 	}
 	id := sdk.ToString(t.KeySchema[0].AttributeName)
 	for _, a := range t.AttributeDefinitions {
 		if sdk.ToString(a.AttributeName) == id && a.AttributeType != types.ScalarAttributeTypeS {
-			return nil, fmt.Errorf("table %s has %s of type %s; it must be S, a string", table, id, a.AttributeType)
+			return nil, fmt.Errorf("table %s has the key %s of type %s, want S (string)", table, id, a.AttributeType)
 		}
 	}
 	for _, f := range schema.Features {
 		for _, name := range append([]string{f.Name}, f.Aliases...) {
 			if name == observedAttribute || export.Reserved(name) {
-				return nil, fmt.Errorf("the schema has a feature %q, in which the gateway keeps what it knows of outcomes", name)
+				return nil, fmt.Errorf("the schema has a feature %q, which is the name of an attribute that the gateway writes for outcomes", name)
 			}
 		}
 	}
 	return &Customers{api: api, table: table, schema: schema, id: id}, nil
 }
 
-// Count is the number of customers. DynamoDB counts some hours late.
+// Count returns the number of customers. DynamoDB updates it about every six hours.
 func (c *Customers) Count(ctx context.Context) (int64, error) {
 	out, err := c.api.dynamodb.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: &c.table})
 	if err != nil {
@@ -109,15 +110,15 @@ func (c *Customers) Features(ctx context.Context, ids []string) (map[string][]by
 	return found, err
 }
 
-// Bounds of the batch calls.
+// Limits of batch calls.
 const (
-	getAtOnce   = 100
-	writeAtOnce = 25
-	parallel    = 8 // calls at once, of an import
+	getAtOnce   = 100 // items of BatchGetItem
+	writeAtOnce = 25  // items of BatchWriteItem
+	parallel    = 8   // concurrent calls of an import
 )
 
-// getItems reads items, in no order, each once. What DynamoDB leaves undone is
-// asked for again, more slowly.
+// getItems calls each for every item that exists, once and in no order. It requests the
+// keys that DynamoDB did not process again, after a pause.
 func (c *Customers) getItems(ctx context.Context, ids []string, consistent bool, each func(map[string]types.AttributeValue) error) error {
 	seen := make(map[string]bool, len(ids))
 	var keys []map[string]types.AttributeValue
@@ -152,18 +153,18 @@ func (c *Customers) getItems(ctx context.Context, ids []string, consistent bool,
 	return nil
 }
 
-// PutCustomers implements predict.CustomerStore. Customers that are known are
-// updated one by one, so that a label that an outcome sets at this moment
-// stays; new ones are written twenty-five at a time. An error may leave some
-// of them written; writing them again does no harm.
+// PutCustomers implements predict.CustomerStore. It updates existing customers one by one
+// with a condition, so that it does not overwrite a label that an outcome sets meanwhile.
+// It writes new ones in batches of 25. After an error some customers may be written;
+// PutCustomers can be repeated.
 func (c *Customers) PutCustomers(ctx context.Context, customers []predict.Customer) (inserted, updated int, err error) {
-	last := make(map[string]*predict.Customer, len(customers)) // of a repeated id the last row counts
+	last := make(map[string]*predict.Customer, len(customers)) // the last row of a repeated id counts
 	ids := make([]string, 0, len(customers))
 	for i := range customers {
 		p := &customers[i]
 		switch {
 		case p.Demo:
-			return 0, 0, failure.Errorf(failure.Invalid, "generated customers do not go into table %s", c.table)
+			return 0, 0, failure.Errorf(failure.Invalid, "generated customers cannot be written to table %s", c.table)
 		case p.ID == "":
 			return 0, 0, failure.Errorf(failure.Invalid, "a customer has no id")
 		case last[p.ID] == nil:
@@ -231,9 +232,10 @@ func (c *Customers) write(ctx context.Context, writes []types.WriteRequest) erro
 	})
 }
 
-// update replaces a known customer's features. Its label gives way to one that
-// the import has, unless an outcome set it: then the imported one is kept beside it.
-// A customer that was made from a prediction is an imported one from now on.
+// update replaces the features of an existing customer. It replaces the label if the
+// import has one, unless an outcome set the label; the imported label then goes to
+// export.ImportedAttribute. A customer that was made from a prediction counts as imported
+// afterwards.
 func (c *Customers) update(ctx context.Context, p *predict.Customer) error {
 	values, err := c.item(p)
 	if err != nil {
@@ -261,16 +263,17 @@ const conditionFailed = "ConditionalCheckFailedException"
 // update is a change of one item.
 type update struct {
 	set             map[string]types.AttributeValue
-	copy            map[string]string // to an attribute, from one that set changes: its value before that, or else the new one
+	copy            map[string]string // target → source: the source's value before set changes it, or the new one if it had none
 	remove          []string
 	condition       string
 	conditionNames  map[string]string
 	conditionValues map[string]types.AttributeValue
 }
 
-// apply changes an item. Names are always aliases: half of the bank's columns
-// are reserved words, and some have dots. old is the item before the change, nil
-// if there was none. Where the condition is not met, the error has code conditionFailed.
+// apply changes an item and returns the item before the change, nil if it did not exist.
+// If the condition is not met, the error has the code conditionFailed, and old is the item
+// as it is. All names in the expression are placeholders, because attributes may have
+// reserved words or dots in their names.
 func (c *Customers) apply(ctx context.Context, id string, u update) (old map[string]types.AttributeValue, err error) {
 	names, values := make(map[string]string), make(map[string]types.AttributeValue)
 	maps.Copy(names, u.conditionNames)
@@ -323,21 +326,22 @@ func (c *Customers) apply(ctx context.Context, id string, u update) (old map[str
 	return out.Attributes, nil
 }
 
-// RemoveDemo implements predict.CustomerStore: there are no generated
-// customers in a table.
+// RemoveDemo implements predict.CustomerStore. It does nothing: a table has no generated
+// customers.
 func (c *Customers) RemoveDemo(context.Context) (int64, error) { return 0, nil }
 
-// tableError classifies an error of DynamoDB: a renewal gets its class, a
-// prediction an Unavailable.
+// tableError translates an error of DynamoDB: into a modelswap.Fault with its class for a
+// renewal, and for a throttled prediction also into an error of kind Unavailable.
 func tableError(operation string, err error) error {
 	if isThrottle(err) {
 		return &modelswap.Fault{Class: modelswap.Throttled, Err: &failure.Error{Kind: failure.Unavailable, RetryAfter: waitThrottled,
-			Detail: "the customer store takes no more calls at the moment", Err: fmt.Errorf("%s: %w", operation, plain(err))}}
+			Detail: "the customer store throttles calls", Err: fmt.Errorf("%s: %w", operation, plain(err))}}
 	}
 	return fault(operation, err)
 }
 
-// inParallel calls do for each element, a few at once, and ends with the first error.
+// inParallel calls do for each element, with at most parallel concurrent calls. It stops
+// at the first error and returns it.
 func inParallel[T any](ctx context.Context, all []T, do func(context.Context, T) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

@@ -109,8 +109,8 @@ func TestATableThatDoesNotFitIsRefusedAtStart(t *testing.T) {
 		kind      types.ScalarAttributeType
 		want      string
 	}{
-		{"another key", "id", types.ScalarAttributeTypeS, "has the key (id); it must be customer_id alone"},
-		{"a number for a key", "customer_id", types.ScalarAttributeTypeN, "has customer_id of type N; it must be S"},
+		{"another key", "id", types.ScalarAttributeTypeS, "has the key (id), want customer_id alone"},
+		{"a number for a key", "customer_id", types.ScalarAttributeTypeN, "has the key customer_id of type N, want S"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -122,7 +122,7 @@ func TestATableThatDoesNotFitIsRefusedAtStart(t *testing.T) {
 		})
 	}
 	s := start(t)
-	if _, err := OpenCustomers(t.Context(), s.api, table, s.schema); err == nil || !strings.Contains(err.Error(), `there is no table "customers" in eu-central-1`) {
+	if _, err := OpenCustomers(t.Context(), s.api, table, s.schema); err == nil || !strings.Contains(err.Error(), `table "customers" does not exist in eu-central-1`) {
 		t.Errorf("got %v", err)
 	}
 	s.createTable(table, "customer_id", types.ScalarAttributeTypeS)

@@ -18,11 +18,12 @@ import (
 	"gateway/internal/modelswap"
 )
 
-// DeployModel implements modelswap.Deployer: a configuration for the model,
-// and the endpoint created with it or updated to it, as its state demands.
+// DeployModel implements modelswap.Deployer. It creates an endpoint configuration for the
+// model, and creates the endpoint with it or updates the endpoint to it.
 //
-// Called again for a model whose deployment has ended without it, it says so:
-// that is how a rollback by SageMaker, silent or not, becomes an error.
+// It does not wait for the end. Called again for the same model, it returns an error if
+// the deployment has ended and the endpoint has another configuration, as after a
+// rollback by SageMaker.
 func (d *Deployer) DeployModel(ctx context.Context, c modelswap.Change) (version int64, err error) {
 	err = d.order(ctx, func() error { version, err = d.deploy(ctx, c); return err })
 	return version, err
@@ -75,25 +76,24 @@ func (d *Deployer) deploy(ctx context.Context, c modelswap.Change) (version int6
 	return next.version(), d.apply(ctx, v, m, &next)
 }
 
-// settledOn reports whether the endpoint serves the model and is not changing.
+// settledOn reports whether the endpoint serves the model and does not change.
 func (v *view) settledOn(m *model) bool {
 	return v.serving != nil && v.serving.name == m.name && v.status == types.EndpointStatusInService && !v.changing()
 }
 
 func beingRemoved(m *model) error {
-	return failure.Errorf(failure.Conflict, "model %s is being removed: it was too old to go back to", m.name)
+	return failure.Errorf(failure.Conflict, "model %s is being removed, because newer models are kept for a rollback", m.name)
 }
 
-// busy says that the endpoint takes no orders now. To a renewal it is a reason
-// to try again, to an operator a conflict.
+// busy is the error for an endpoint that cannot be updated while it changes. A renewal
+// tries again; an operator gets a conflict.
 func busy(v *view) error {
 	return &modelswap.Fault{Class: modelswap.Transient, Err: failure.Errorf(failure.Conflict,
-		"endpoint %s is %s; try again when it has settled", v.endpoint, v.status)}
+		"endpoint %s is %s; try again when the change has ended", v.endpoint, v.status)}
 }
 
-// mayReplace refuses a swap between models that read their columns
-// differently. While it lasts both answer, and a request cannot be encoded for
-// the one that will get it.
+// mayReplace refuses to replace a model of another schema. During the update both models
+// answer, and a request cannot be encoded for the model that will get it.
 func (d *Deployer) mayReplace(v *view, m *model) error {
 	fingerprint := d.schema.Fingerprint()
 	switch {
@@ -102,17 +102,17 @@ func (d *Deployer) mayReplace(v *view, m *model) error {
 	case v.serving == nil || v.status == types.EndpointStatusFailed || v.serving.schema == fingerprint:
 		return nil
 	}
-	has := "no schema that is known"
+	has := "an unknown schema"
 	if v.serving.schema != "" {
 		has = fmt.Sprintf("schema %.12s", v.serving.schema)
 	}
 	return &modelswap.Fault{Class: modelswap.Input, Err: failure.Errorf(failure.Conflict,
-		"endpoint %s serves model %s of %s, this gateway has schema %.12s; both would answer while one replaces the other, and rows for one are wrong for the other: "+
+		"endpoint %s serves model %s of %s, this gateway has schema %.12s; during the update both would answer, and rows of one schema are wrong for the other: "+
 			"give this gateway an endpoint of its own with GATEWAY_ENDPOINT_NAME and move the apps to it", v.endpoint, v.serving.name, has, fingerprint)}
 }
 
-// lastOrder looks at the deployment that was ordered last. It reports that one
-// of this model is still to be waited for, or the error of one that has failed.
+// lastOrder examines the newest order if it is one of model m. It reports whether the
+// order is still under way, and returns an error if it has failed.
 func (d *Deployer) lastOrder(ctx context.Context, v *view, m *model, last *deployment) (waiting bool, err error) {
 	if last.Model != m.name || !last.open() || last.Unsent && !v.has(last.Config) {
 		return false, nil
@@ -126,12 +126,12 @@ func (d *Deployer) lastOrder(ctx context.Context, v *view, m *model, last *deplo
 	case v.config == last.Config && v.status == types.EndpointStatusInService:
 		return false, nil
 	}
-	// It is over, and the endpoint has not what was asked for.
+	// The change has ended, and the endpoint does not have the ordered configuration.
 	reason := strings.TrimSpace(v.failure)
 	if reason == "" {
 		reason = "SageMaker gave no reason"
 	}
-	state := fmt.Sprintf("SageMaker went back to %s", v.config)
+	state := fmt.Sprintf("SageMaker rolled back to %s", v.config)
 	if v.config == "" || v.status != types.EndpointStatusInService {
 		state = fmt.Sprintf("the endpoint is %s", orNone(string(v.status)))
 	}
@@ -144,15 +144,15 @@ func (d *Deployer) lastOrder(ctx context.Context, v *view, m *model, last *deplo
 
 func orNone(text string) string {
 	if text == "" {
-		return "not there"
+		return "missing"
 	}
 	return text
 }
 
-// configFor makes the endpoint configuration of a model. What the live one has
-// of data capture, encryption and instances is kept. Its name follows from what
-// it says and from the time of the order: each order has a configuration of its
-// own, whose removal revokes the order.
+// configFor makes the endpoint configuration of a model. It keeps data capture, encryption
+// and scaling of the present configuration. Its name contains a hash of its content and of
+// the time of the order: each order has a configuration of its own, and deleting that
+// revokes the order.
 func (d *Deployer) configFor(ctx context.Context, v *view, m *model, ordered time.Time) (*sagemaker.CreateEndpointConfigInput, error) {
 	variant := types.ProductionVariant{
 		VariantName:          sdk.String(modelswap.Variant),
@@ -173,7 +173,7 @@ func (d *Deployer) configFor(ctx context.Context, v *view, m *model, ordered tim
 		want.KmsKeyId = live.KmsKeyId
 		if len(live.ProductionVariants) == 1 {
 			p := live.ProductionVariants[0]
-			variant.VariantName = p.VariantName // whatever it was called first, it keeps
+			variant.VariantName = p.VariantName // the name of a variant cannot change
 			variant.RoutingConfig, variant.ManagedInstanceScaling = p.RoutingConfig, p.ManagedInstanceScaling
 			variant.ModelDataDownloadTimeoutInSeconds = p.ModelDataDownloadTimeoutInSeconds
 			variant.ContainerStartupHealthCheckTimeoutInSeconds = p.ContainerStartupHealthCheckTimeoutInSeconds
@@ -194,16 +194,17 @@ func (d *Deployer) configFor(ctx context.Context, v *view, m *model, ordered tim
 	return want, nil
 }
 
-// configSum is how many characters of a configuration's name tell its content.
+// configSum is the number of hexadecimal digits of the hash in a configuration's name.
 const configSum = 8
 
-// maxName bounds the names of SageMaker's models and endpoint configurations.
+// maxName is the maximum length of the names of models and endpoint configurations in
+// SageMaker.
 const maxName = 63
 
-// The names of configurations fit, by the compiler's word.
+// It does not compile if the name of a configuration could be longer than maxName.
 const _ = uint(maxName - len("-") - configSum - modelswap.MaxModelName)
 
-// isConfigOf reports whether the configuration is one that configFor named.
+// isConfigOf reports whether configFor made the name of the configuration for the model.
 func isConfigOf(config, model string) bool {
 	rest, ok := strings.CutPrefix(config, model+"-")
 	_, err := hex.DecodeString(rest)
@@ -220,17 +221,18 @@ func (d *Deployer) createConfig(ctx context.Context, want *sagemaker.CreateEndpo
 		return fault("DescribeEndpointConfig", err)
 	}
 	if len(live.ProductionVariants) != 1 || sdk.ToString(live.ProductionVariants[0].ModelName) != m.name {
-		return &modelswap.Fault{Class: modelswap.Bug, Err: fmt.Errorf("endpoint configuration %s exists and is another one", *want.EndpointConfigName)}
+		return &modelswap.Fault{Class: modelswap.Bug, Err: fmt.Errorf("endpoint configuration %s exists and has another model", *want.EndpointConfigName)}
 	}
 	return nil
 }
 
-// removeFailed deletes an endpoint that never came to serve, which can only be
-// deleted; the next call creates it. SageMaker takes no condition for that, so a
-// process that was stopped since it looked does not delete what is there by now.
+// removeFailed deletes an endpoint whose creation failed, because SageMaker cannot update
+// it. The next call creates it again. SageMaker deletes without a condition, so
+// removeFailed refuses if the description of the endpoint is older than maxLookAge: a
+// process that was suspended must not delete an endpoint that was created meanwhile.
 func (d *Deployer) removeFailed(ctx context.Context, v *view) error {
 	if age := time.Since(v.at); age > maxLookAge || time.Now().Round(0).Sub(v.at.Round(0)) > maxLookAge {
-		return &modelswap.Fault{Class: modelswap.Transient, Err: fmt.Errorf("endpoint %s was looked at %s ago, too long to delete it", v.endpoint, age.Round(time.Second))}
+		return &modelswap.Fault{Class: modelswap.Transient, Err: fmt.Errorf("the description of endpoint %s is %s old, too old to delete the endpoint", v.endpoint, age.Round(time.Second))}
 	}
 	if _, err := d.api.sagemaker.DeleteEndpoint(ctx, &sagemaker.DeleteEndpointInput{EndpointName: &d.endpoint.name}); err != nil && !isMissing(err) {
 		return fault("DeleteEndpoint", err)
@@ -240,9 +242,9 @@ func (d *Deployer) removeFailed(ctx context.Context, v *view) error {
 
 const maxLookAge = 10 * time.Second
 
-// apply gives the order that is noted to SageMaker, and notes that it did.
+// apply sends the recorded order to SageMaker and records that it was sent.
 func (d *Deployer) apply(ctx context.Context, v *view, m *model, next *deployment) error {
-	// A model that is marked after this look finds the order that was noted.
+	// If the model is marked after this read, markRemoved finds the recorded order.
 	if removed, err := d.isRemoved(ctx, m); err != nil {
 		return err
 	} else if removed {
@@ -253,8 +255,8 @@ func (d *Deployer) apply(ctx context.Context, v *view, m *model, next *deploymen
 	order := func() error {
 		_, err := d.api.sagemaker.UpdateEndpoint(ctx, &sagemaker.UpdateEndpointInput{
 			EndpointName: &d.endpoint.name, EndpointConfigName: &next.Config,
-			// Else the number of instances falls back to the configuration's, and
-			// what autoscaling has made of it is lost.
+			// Else SageMaker would reset the number of instances from the one that
+			// autoscaling has set to the one of the configuration.
 			RetainAllVariantProperties: sdk.Bool(true),
 			DeploymentConfig:           d.settings.Strategy.config(d.settings.Alarms),
 		})
@@ -270,8 +272,8 @@ func (d *Deployer) apply(ctx context.Context, v *view, m *model, next *deploymen
 	}
 	err := retryFresh(ctx, order)
 	if isTaken(err) || isInProgress(err) {
-		// Another process ordered a change just now, or this one did and the answer
-		// was lost.
+		// Another process has just sent an order, or this one has and the answer was
+		// lost.
 		now, lookErr := d.endpoint.look(ctx, time.Now())
 		if lookErr != nil {
 			return lookErr
@@ -284,7 +286,7 @@ func (d *Deployer) apply(ctx context.Context, v *view, m *model, next *deploymen
 	if err != nil {
 		return fault(operation, err)
 	}
-	d.log.Info("deployment ordered", "endpoint", d.endpoint.name, "model", m.name, "config", next.Config, "replaces", v.config, "operation", operation)
+	d.log.Info("sent the deployment of a model to SageMaker; it is under way", "endpoint", d.endpoint.name, "model", m.name, "config", next.Config, "replaces", v.config, "operation", operation)
 	if err := d.revoke(ctx, next.Revoked); err != nil {
 		return err
 	}
@@ -292,8 +294,8 @@ func (d *Deployer) apply(ctx context.Context, v *view, m *model, next *deploymen
 	return d.writeDeployment(ctx, next)
 }
 
-// retryFresh repeats a call for the few seconds in which SageMaker may not know
-// yet what it was told the moment before.
+// retryFresh repeats a call that fails because a resource is missing, for about six
+// seconds. SageMaker may not see a resource that was created just before.
 func retryFresh(ctx context.Context, call func() error) error {
 	wait := 200 * time.Millisecond
 	for tries := 0; ; tries++ {

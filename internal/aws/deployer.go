@@ -19,20 +19,23 @@ import (
 	"gateway/internal/schema"
 )
 
-// HostingSettings say how models serve.
+// HostingSettings are the settings of the endpoint.
 type HostingSettings struct {
 	Role          string
 	InstanceType  string
 	InstanceCount int
 	Strategy      Strategy
-	Alarms        []string // CloudWatch alarms that make SageMaker roll a deployment back
+	Alarms        []string // names of CloudWatch alarms; SageMaker rolls a deployment back if one goes off
 }
 
-// Timing is how long the deployer waits for the services. The zero Timing is
-// right for the real ones.
+// Timing sets how long the deployer waits for SageMaker. The zero value has defaults for
+// the real service.
 type Timing struct {
-	Grace time.Duration // after an update was ordered, until its not having begun means that it was rolled back; zero: a minute
-	Poll  time.Duration // between looks at a batch transform job; zero: five seconds
+	// Grace is how long after an order the endpoint may still show the state before. An
+	// order that it does not show after Grace has failed. Zero: 1 min.
+	Grace time.Duration
+	// Poll is the time between two descriptions of a batch transform job. Zero: 5 s.
+	Poll time.Duration
 }
 
 const (
@@ -67,15 +70,15 @@ func NewDeployer(endpoint *Endpoint, settings HostingSettings, timing Timing, lo
 		settings: settings, timing: timing, log: log, orders: make(chan struct{}, 1)}
 }
 
-// modelName is what SageMaker takes as the name of a model, up to its length.
+// modelName matches the names of models that SageMaker accepts, except for their length.
 var modelName = regexp.MustCompile(`^[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?$`)
 
-// RegisterModel implements modelswap.Deployer. The artifact is the name of the
-// training job; the model's image and file are the job's.
+// RegisterModel implements modelswap.Deployer. The artifact is the name of a training job;
+// the model has its image and its artifact.
 func (d *Deployer) RegisterModel(ctx context.Context, name, artifact, schema string) error {
 	if len(name) > modelswap.MaxModelName || !modelName.MatchString(name) {
 		return &modelswap.Fault{Class: modelswap.Input, Err: fmt.Errorf(
-			"%q cannot be the name of a model: at most %d letters, digits and dashes", name, modelswap.MaxModelName)}
+			"%q is not a valid name of a model: want at most %d letters, digits and dashes", name, modelswap.MaxModelName)}
 	}
 	job, err := d.api.sagemaker.DescribeTrainingJob(ctx, &sagemaker.DescribeTrainingJobInput{TrainingJobName: &artifact})
 	if err != nil {
@@ -91,11 +94,11 @@ func (d *Deployer) RegisterModel(ctx context.Context, name, artifact, schema str
 	case has[tagSchema] != schema:
 		return fmt.Errorf("training job %s was for schema %.12s, the gateway has %.12s: %w", artifact, has[tagSchema], schema, learn.ErrSchema)
 	case has[tagModel] != name:
-		return &modelswap.Fault{Class: modelswap.Bug, Err: fmt.Errorf("training job %s is that of model %q", artifact, has[tagModel])}
+		return &modelswap.Fault{Class: modelswap.Bug, Err: fmt.Errorf("training job %s belongs to model %q", artifact, has[tagModel])}
 	}
 	values := map[string]string{tagJob: artifact, tagSchema: schema, tagAlgorithm: has[tagAlgorithm], tagData: has[tagData]}
 	for _, m := range job.FinalMetricDataList {
-		// The metrics of the held-out rows, as the training job itself found them.
+		// The metrics that the training job computed on the held-out rows.
 		if metric, ok := strings.CutPrefix(sdk.ToString(m.MetricName), "test:"); ok && m.Value != nil && len(values) < 20 {
 			values["gateway-test-"+metric] = fmt.Sprint(*m.Value)
 		}
@@ -114,7 +117,7 @@ func (d *Deployer) RegisterModel(ctx context.Context, name, artifact, schema str
 	return fault("CreateModel", err)
 }
 
-// sameModel accepts a model that exists if it is the one that was to be made.
+// sameModel returns an error unless the existing model has the wanted job and schema.
 func (d *Deployer) sameModel(ctx context.Context, name string, want map[string]string) error {
 	out, err := d.api.sagemaker.DescribeModel(ctx, &sagemaker.DescribeModelInput{ModelName: &name})
 	if err != nil {
@@ -126,7 +129,7 @@ func (d *Deployer) sameModel(ctx context.Context, name string, want map[string]s
 	}
 	for _, key := range []string{tagJob, tagSchema} {
 		if has[key] != want[key] {
-			return &modelswap.Fault{Class: modelswap.Bug, Err: fmt.Errorf("model %s exists and is another one: its tag %s is %q instead of %q",
+			return &modelswap.Fault{Class: modelswap.Bug, Err: fmt.Errorf("another model %s exists: its tag %s is %q, want %q",
 				name, key, has[key], want[key])}
 		}
 	}
@@ -150,10 +153,10 @@ func (d *Deployer) DescribeModel(ctx context.Context, name string) (modelswap.Mo
 		CreatedAt: sdk.ToTime(out.CreationTime).UTC().Truncate(time.Millisecond)}, nil
 }
 
-// RemoveModel implements modelswap.Deployer: the model, its endpoint
-// configurations, what its training job left, and its evaluations.
+// RemoveModel implements modelswap.Deployer. It removes the model, its endpoint
+// configurations, the artifact of its training job, and its evaluations.
 func (d *Deployer) RemoveModel(ctx context.Context, name string) error {
-	return d.order(ctx, func() error { return d.removeModel(ctx, name) }) // not while this process makes it serve
+	return d.order(ctx, func() error { return d.removeModel(ctx, name) }) // not while this process deploys a model
 }
 
 func (d *Deployer) removeModel(ctx context.Context, name string) error {
@@ -176,7 +179,7 @@ func (d *Deployer) removeModel(ctx context.Context, name string) error {
 		return err
 	}
 	if has[tagJob] == "" {
-		return failure.Errorf(failure.Conflict, "model %s was not made by a gateway, which leaves it alone", name)
+		return failure.Errorf(failure.Conflict, "model %s was not made by a gateway, so the gateway does not remove it", name)
 	}
 	used, v, err := d.markRemoved(ctx, name, sdk.ToString(m.ModelArn))
 	if err != nil {
@@ -192,7 +195,7 @@ func (d *Deployer) removeModel(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	// The model goes last: it is what the next try finds.
+	// The model is deleted last, so that a next attempt finds what is left.
 	if _, err := d.api.sagemaker.DeleteModel(ctx, &sagemaker.DeleteModelInput{ModelName: &name}); err != nil && !isMissing(err) {
 		return fault("DeleteModel", err)
 	}
@@ -200,11 +203,11 @@ func (d *Deployer) removeModel(ctx context.Context, name string) error {
 }
 
 func inUse(name string) error {
-	return failure.Errorf(failure.Conflict, "model %s serves, or is about to", name)
+	return failure.Errorf(failure.Conflict, "model %s serves or is being deployed", name)
 }
 
-// removeConfigs removes a model's endpoint configurations, but none that the
-// endpoint names: without them SageMaker could neither update nor patch it.
+// removeConfigs deletes the endpoint configurations of a model, except those that the
+// endpoint uses: SageMaker needs them to update and to patch the endpoint.
 func (d *Deployer) removeConfigs(ctx context.Context, model string, v *view) error {
 	pages := sagemaker.NewListEndpointConfigsPaginator(d.api.sagemaker, &sagemaker.ListEndpointConfigsInput{NameContains: &model})
 	for pages.HasMorePages() {

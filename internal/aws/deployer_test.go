@@ -54,7 +54,7 @@ func TestRegisteringTwiceMakesOneModel(t *testing.T) {
 	job := s.job("other", "linear-learner", 200)
 	s.must(s.trainer.StartTraining(t.Context(), job))
 	s.Advance(time.Hour)
-	isFault(t, s.deployer.RegisterModel(t.Context(), "first", job.Name, s.schema.Fingerprint()), modelswap.Bug, "is that of model")
+	isFault(t, s.deployer.RegisterModel(t.Context(), "first", job.Name, s.schema.Fingerprint()), modelswap.Bug, "belongs to model")
 	if err := s.deployer.RegisterModel(t.Context(), "other", job.Name, "another schema"); err == nil || !strings.Contains(err.Error(), "for schema") {
 		t.Errorf("a model of another schema: %v", err)
 	}
@@ -120,7 +120,7 @@ func TestARollbackBySageMakerIsAFailure(t *testing.T) {
 				s.serves("first", false)
 				err := s.order("second")
 				isFault(t, err, modelswap.Unfit, tt.reason)
-				isFault(t, err, modelswap.Unfit, "went back to first-")
+				isFault(t, err, modelswap.Unfit, "rolled back to first-")
 				// The operator knows, and may try again.
 				s.deploy("second")
 			})
@@ -252,7 +252,7 @@ func TestAnEndpointThatNoGatewayMadeIsLeftAlone(t *testing.T) {
 	if _, err := s.score(1); err == nil || !strings.Contains(err.Error(), "give it the tag gateway-schema="+s.schema.Fingerprint()) {
 		t.Errorf("got %v, want how to adopt it", err)
 	}
-	isFault(t, s.order("first"), modelswap.Input, "no schema that is known")
+	isFault(t, s.order("first"), modelswap.Input, "an unknown schema")
 	if err := s.deployer.RemoveModel(t.Context(), "theirs"); !isKind(err, failure.Conflict) {
 		t.Errorf("removing it: %v", err)
 	}

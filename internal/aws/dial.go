@@ -9,8 +9,8 @@ import (
 	"net/url"
 )
 
-// dialer opens connections as the SDK's HTTP client does: with its time-outs,
-// its roots (AWS_CA_BUNDLE) and its least version of TLS.
+// dialer opens connections with the settings of the SDK's HTTP client: its time-outs, its
+// root certificates (AWS_CA_BUNDLE) and its minimum version of TLS.
 type dialer struct {
 	transport *http.Transport
 	sessions  tls.ClientSessionCache

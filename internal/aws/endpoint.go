@@ -19,8 +19,8 @@ import (
 	"gateway/internal/schema"
 )
 
-// Tags of what the gateway makes. On a model they are its memory: what it was
-// trained for, and how it scores the probes.
+// Tags of the resources that the gateway creates. Those of a model record what it was
+// trained for and its scores of the probes.
 const (
 	tagSchema    = "gateway-schema"
 	tagAlgorithm = "gateway-algorithm"
@@ -31,12 +31,12 @@ const (
 	tagRemoved   = "gateway-removed"
 )
 
-// Endpoint is what a gateway knows of the endpoint: which model serves, and
-// which is coming. Scorer and Deployer share one.
+// Endpoint caches the state of the endpoint: which model serves and which one is being
+// deployed. Scorer and Deployer share one Endpoint.
 //
-// The knowledge may be old. That does no harm: an answer is named by its
-// probe, and where that fits no model that is known, the endpoint is looked at
-// again before the answer counts.
+// The state may be out of date. A score is still never attributed to the wrong model: its
+// probe identifies the model, and if no cached model matches, the endpoint is described
+// again before the score is used.
 type Endpoint struct {
 	api     *Clients
 	files   *Files
@@ -47,44 +47,44 @@ type Endpoint struct {
 	view  atomic.Pointer[view]
 	turns turns
 
-	refreshLock chan struct{} // held during a look
+	refreshLock chan struct{} // holds a token while a goroutine describes the endpoint
 
-	// Written during a look.
+	// Guarded by refreshLock.
 	configs map[string]*types.ProductionVariant // by name; they never change
 	models  map[string]*model
 	probes  []schema.Vector
 }
 
-// model is what is known of a model. It never changes.
+// model is a model and its tags. It never changes.
 type model struct {
 	name      string
 	arn       string
 	schema    string // fingerprint; empty for a model that no gateway made
 	algorithm string
-	scores    []float64 // by probe; nil: not known
-	removed   bool      // it is being removed
+	scores    []float64 // of the probes; nil: not known
+	removed   bool      // marked as being removed
 }
 
-// view is the endpoint at one moment. It never changes.
+// view is the state of the endpoint at one moment. It never changes.
 type view struct {
-	at       time.Time // before it was looked at
+	at       time.Time // before the endpoint was described
 	status   types.EndpointStatus
-	config   string // that serves; empty for no endpoint
-	pending  string // that is being deployed
+	config   string // name of the serving configuration; empty for no endpoint
+	pending  string // name of the configuration that is being deployed
 	failure  string // FailureReason
 	modified time.Time
 	variant  *types.ProductionVariantSummary
 	serving  *model   // nil: none
-	coming   *model   // nil: none
-	models   []*model // that may answer, the one that serves first
+	coming   *model   // the one that is being deployed; nil: none
+	models   []*model // that may answer, the serving one first
 	probes   []schema.Vector
 	lines    [][]byte // probes as CSV
-	rotation []int    // probes that calls bear
+	rotation []int    // probes that calls carry
 	endpoint string
 	schema   string // of the gateway
 }
 
-// NewEndpoint makes the knowledge of an endpoint; it is empty at first.
+// NewEndpoint returns an Endpoint without a state. It calls no service.
 func NewEndpoint(api *Clients, files *Files, name string, schema *schema.Schema, formats Formats) *Endpoint {
 	return &Endpoint{api: api, files: files, name: name, schema: schema, formats: formats, refreshLock: make(chan struct{}, 1),
 		configs: make(map[string]*types.ProductionVariant), models: make(map[string]*model)}
@@ -97,7 +97,7 @@ func (v *view) setProbes(probes []schema.Vector) {
 	}
 }
 
-// changing reports whether the endpoint is on its way to another state.
+// changing reports whether the endpoint is being changed.
 func (v *view) changing() bool {
 	switch v.status {
 	case types.EndpointStatusCreating, types.EndpointStatusUpdating, types.EndpointStatusSystemUpdating,
@@ -107,7 +107,7 @@ func (v *view) changing() bool {
 	return v.pending != ""
 }
 
-// usable returns why the endpoint cannot be asked, or nil.
+// usable returns an error if the endpoint cannot score rows of the schema.
 func (v *view) usable() error {
 	unavailable := func(format string, args ...any) error {
 		return &failure.Error{Kind: failure.Unavailable, Detail: fmt.Sprintf(format, args...), RetryAfter: waitNoModel}
@@ -129,8 +129,8 @@ func (v *view) usable() error {
 	return nil
 }
 
-// look returns a view that is no older than since, by looking if need be.
-// Those who want one at the same time share it.
+// look returns a view that is no older than since. It describes the endpoint if the cached
+// view is older. Concurrent callers share one description.
 func (e *Endpoint) look(ctx context.Context, since time.Time) (*view, error) {
 	select {
 	case e.refreshLock <- struct{}{}:
@@ -154,7 +154,7 @@ func (e *Endpoint) look(ctx context.Context, since time.Time) (*view, error) {
 	return v, nil
 }
 
-// describe asks the control plane.
+// describe reads the state of the endpoint from the control plane.
 func (e *Endpoint) describe(ctx context.Context) (*view, error) {
 	v := &view{at: time.Now(), endpoint: e.name, schema: e.schema.Fingerprint()}
 	out, err := e.api.sagemaker.DescribeEndpoint(ctx, &sagemaker.DescribeEndpointInput{EndpointName: &e.name})
@@ -188,8 +188,8 @@ func (e *Endpoint) describe(ctx context.Context) (*view, error) {
 	return v, nil
 }
 
-// maxCandidates bounds the models that an answer may come from: two, and
-// those of the views before, for answers that were on their way.
+// maxCandidates is the maximum number of models that an answer may come from: two, and
+// those of earlier views for calls that were in flight.
 const maxCandidates = 4
 
 func (e *Endpoint) candidates(v *view) {
@@ -208,7 +208,7 @@ func (e *Endpoint) candidates(v *view) {
 	v.rotation = rotationOf(v.models)
 }
 
-// variantOf returns the production variant of a configuration.
+// variantOf returns the production variant of a configuration, of which there must be one.
 func (e *Endpoint) variantOf(ctx context.Context, config string) (*types.ProductionVariant, error) {
 	if p := e.configs[config]; p != nil {
 		return p, nil
@@ -218,7 +218,7 @@ func (e *Endpoint) variantOf(ctx context.Context, config string) (*types.Product
 		return nil, fault("DescribeEndpointConfig", err)
 	}
 	if len(out.ProductionVariants) != 1 {
-		return nil, fault("DescribeEndpointConfig", fmt.Errorf("configuration %s has %d variants; the gateway serves with one", config, len(out.ProductionVariants)))
+		return nil, fault("DescribeEndpointConfig", fmt.Errorf("configuration %s has %d variants, want 1", config, len(out.ProductionVariants)))
 	}
 	e.configs[config] = &out.ProductionVariants[0]
 	return e.configs[config], nil
@@ -236,8 +236,8 @@ func (e *Endpoint) modelOf(ctx context.Context, config string) (*model, error) {
 	return e.readModel(ctx, sdk.ToString(p.ModelName))
 }
 
-// readModel returns what a model's tags say. A model whose scores are not
-// known yet is read again: its evaluation may be under way.
+// readModel returns a model with its tags. It caches a model whose scores are known. A
+// model without scores is read again, because its evaluation may be under way.
 func (e *Endpoint) readModel(ctx context.Context, name string) (*model, error) {
 	m := e.models[name]
 	if m != nil && m.scores != nil {
@@ -245,7 +245,7 @@ func (e *Endpoint) readModel(ctx context.Context, name string) (*model, error) {
 	}
 	m, err := describeModel(ctx, e.api, name)
 	switch {
-	case isMissing(err): // the model was deleted; its endpoint goes on serving
+	case isMissing(err): // a deleted model still serves on its endpoint
 		return &model{name: name}, nil
 	case err != nil:
 		return nil, err
@@ -254,8 +254,8 @@ func (e *Endpoint) readModel(ctx context.Context, name string) (*model, error) {
 	return m, nil
 }
 
-// describeModel reads a model and its tags. A missing one is an error that
-// isMissing knows.
+// describeModel reads a model and its tags. If the model does not exist, the error
+// satisfies isMissing.
 func describeModel(ctx context.Context, api *Clients, name string) (*model, error) {
 	out, err := api.sagemaker.DescribeModel(ctx, &sagemaker.DescribeModelInput{ModelName: &name})
 	if err != nil {
@@ -286,13 +286,13 @@ func readTags(ctx context.Context, api *Clients, arn string) (map[string]string,
 	return tags, nil
 }
 
-// calibrate learns how the model that serves scores the probes, where its tag
-// does not say so: no gateway evaluated it. It asks the endpoint, and holds
-// the answer to be that model's only if nothing changed meanwhile.
+// calibrate finds the serving model's scores of the probes if the model has no tag with
+// them, because no gateway has evaluated it. It calls the endpoint, and takes the answer
+// as that model's only if the endpoint did not change meanwhile.
 func (e *Endpoint) calibrate(ctx context.Context, v *view) (*view, error) {
 	a, err := e.invoke(ctx, v, twice(v.probes), noProbe)
 	if err != nil || !mirrored(a.scores) {
-		return v, nil //nolint:nilerr // it may be the model that fails; the next look tries again
+		return v, nil //nolint:nilerr // the model may fail; the next call of look tries again
 	}
 	a.scores = a.scores[:len(v.probes)]
 	after, err := e.describe(ctx)
@@ -313,15 +313,15 @@ func (e *Endpoint) calibrate(ctx context.Context, v *view) (*view, error) {
 	return after, nil
 }
 
-// twice returns the probes, and once more backwards: an answer to other rows does
-// not look like one to these.
+// twice returns the probes followed by the probes in reverse order. The scores of any
+// other rows are unlikely to be symmetric.
 func twice(probes []schema.Vector) []schema.Vector {
 	back := slices.Clone(probes)
 	slices.Reverse(back)
 	return slices.Concat(probes, back)
 }
 
-// mirrored reports whether scores can be those of twice.
+// mirrored reports whether the scores are symmetric, as those of twice are.
 func mirrored(scores []float64) bool {
 	for i, x := range scores[:len(scores)/2] {
 		if distance(x, scores[len(scores)-1-i]) > sameScore {
@@ -336,7 +336,7 @@ func tag(ctx context.Context, api *Clients, arn string, values map[string]string
 	return fault("AddTags", err)
 }
 
-// tags returns tags in the order of their keys.
+// tags returns values as tags, sorted by key.
 func tags(values map[string]string) []types.Tag {
 	var out []types.Tag
 	for _, key := range slices.Sorted(maps.Keys(values)) {
@@ -370,10 +370,9 @@ func (e *Endpoint) Follow(ctx context.Context, every time.Duration, log *slog.Lo
 	}
 }
 
-// Bounds of looking.
 const (
-	lookTime     = 30 * time.Second
-	lookChanging = time.Second
+	lookTime     = 30 * time.Second // for one description of the endpoint
+	lookChanging = time.Second      // between two while the endpoint changes
 )
 
 // Updating reports whether two models may answer, because a deployment is under
@@ -383,8 +382,8 @@ func (s *Scorer) Updating() bool {
 	return v != nil && v.changing()
 }
 
-// accept is what answers are to be written in: linear-learner knows no CSV, and
-// XGBoost knows JSON too, so JSON is for both.
+// accept returns the media type of answers that all models support: linear-learner has no
+// CSV, XGBoost has both JSON and CSV.
 func (v *view) accept() string {
 	for _, m := range v.models {
 		if m.algorithm != string(learn.XGBoost) {

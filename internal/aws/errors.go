@@ -18,7 +18,7 @@ import (
 	"gateway/internal/modelswap"
 )
 
-// codeOf is the service's code of an error; empty where there is none.
+// codeOf returns the error code of the service, or "" if err has none.
 func codeOf(err error) string {
 	var api smithy.APIError
 	if errors.As(err, &api) && api.ErrorCode() != unknownCode {
@@ -27,10 +27,10 @@ func codeOf(err error) string {
 	return ""
 }
 
-// unknownCode is what the SDK says where an answer has no code.
+// unknownCode is the code that the SDK gives an answer without one.
 const unknownCode = "UnknownError"
 
-// statusOf is the HTTP status of an error; 0 where there was no answer.
+// statusOf returns the HTTP status of an error, or 0 if there was no answer.
 func statusOf(err error) int {
 	var response *smithyhttp.ResponseError
 	if errors.As(err, &response) {
@@ -39,8 +39,8 @@ func statusOf(err error) int {
 	return 0
 }
 
-// isThrottle reports whether a service asks for fewer calls. SageMaker's
-// runtime also says so with status 400, no code and a null message.
+// isThrottle reports whether a service throttled the call. The runtime of SageMaker also
+// throttles with status 400, no code and a null message.
 func isThrottle(err error) bool {
 	if _, ok := retry.DefaultThrottleErrorCodes[codeOf(err)]; ok {
 		return true
@@ -51,8 +51,8 @@ func isThrottle(err error) bool {
 		(status == http.StatusBadRequest && errors.As(err, &api) && api.ErrorCode() == unknownCode)
 }
 
-// isMissing reports whether the service says that the thing named does not
-// exist. SageMaker says so in the text of a ValidationException.
+// isMissing reports whether the named resource does not exist. SageMaker reports that
+// in the text of a ValidationException.
 func isMissing(err error) bool {
 	var api smithy.APIError
 	if !errors.As(err, &api) {
@@ -68,24 +68,24 @@ func isMissing(err error) bool {
 	return false
 }
 
-// isTaken reports whether the name is in use already, possibly by an earlier
-// attempt of the same call whose answer was lost.
+// isTaken reports whether the name is already in use. An earlier attempt of the same
+// call may have used it and lost its answer.
 func isTaken(err error) bool {
 	var api smithy.APIError
 	return errors.As(err, &api) && (api.ErrorCode() == "ResourceInUse" ||
 		api.ErrorCode() == "ValidationException" && strings.HasPrefix(api.ErrorMessage(), "Cannot create already existing "))
 }
 
-// isInProgress reports whether the endpoint is changing and takes no orders.
+// isInProgress reports whether the endpoint is changing and cannot be updated.
 func isInProgress(err error) bool {
 	var api smithy.APIError
 	return errors.As(err, &api) && api.ErrorCode() == "ValidationException" &&
 		strings.HasPrefix(api.ErrorMessage(), "Cannot update in-progress endpoint")
 }
 
-// fault says what a service's error means to a renewal. The text names the
-// operation and keeps what the service said: operators need it, and control
-// planes are told no customer's values.
+// fault classifies an error of a service for a renewal. The text names the operation and
+// keeps the message of the service. That message contains no personal values, because
+// calls of the control plane send none.
 func fault(operation string, err error) error {
 	if err == nil {
 		return nil
@@ -105,14 +105,14 @@ func classOf(err error) modelswap.Class {
 		return modelswap.Transient
 	case status >= 500, status == 0:
 		return modelswap.Transient
-	case code == "", status < 400: // no error of the service: a proxy's page, a broken answer
+	case code == "", status < 400: // not from the service: an error page of a proxy, a malformed answer
 		return modelswap.Transient
 	}
-	// Refused: a setting, a permission or the request is wrong.
+	// The service refused the call: a setting, a permission or the request is wrong.
 	return modelswap.Input
 }
 
-// plain shortens an error of the SDK to what the service said.
+// plain shortens an error of the SDK to the code and the message of the service.
 func plain(err error) error {
 	var api smithy.APIError
 	if errors.As(err, &api) && api.ErrorCode() != unknownCode {
@@ -121,7 +121,7 @@ func plain(err error) error {
 	return err
 }
 
-// serviceError reads as what the service said, and is the SDK's error.
+// serviceError wraps an error of the SDK with a shorter text.
 type serviceError struct {
 	text string
 	err  error
@@ -132,7 +132,7 @@ func (e *serviceError) Error() string { return e.text }
 // Unwrap returns the SDK's error.
 func (e *serviceError) Unwrap() error { return e.err }
 
-// fileError gives an error of S3 the meaning that io/fs gives it.
+// fileError translates an error of S3: a missing object matches fs.ErrNotExist.
 func fileError(operation, name string, err error) error {
 	if isMissing(err) {
 		return &fs.PathError{Op: operation, Path: name, Err: fs.ErrNotExist}
@@ -140,7 +140,7 @@ func fileError(operation, name string, err error) error {
 	return fault(operation+" "+name, err)
 }
 
-// originalStatus is what the container answered; 0 where it did not.
+// originalStatus returns the HTTP status of the container, or 0 if it did not answer.
 func originalStatus(e *runtimetypes.ModelError) int {
 	if e.OriginalStatusCode == nil {
 		return 0
@@ -148,17 +148,16 @@ func originalStatus(e *runtimetypes.ModelError) int {
 	return int(*e.OriginalStatusCode)
 }
 
-// How long a caller is asked to wait.
+// Values of Retry-After in answers to callers.
 const (
 	waitThrottled = time.Second
 	waitNotReady  = 5 * time.Second
 	waitNoModel   = 15 * time.Second
 )
 
-// scoringError says what an error of InvokeEndpoint means to the caller of a
-// prediction. Where there is use in waiting, it is for as long as the service
-// asks at least. Its cause is for the log. What the container said is left out of
-// both: it may repeat the rows.
+// scoringError translates an error of InvokeEndpoint for the caller of a prediction. If a
+// retry may help, RetryAfter is at least the time that the service asks for. The cause is
+// for the log. The text of the container is in neither, because it may repeat the rows.
 func scoringError(err error) error {
 	failed := func(kind failure.Kind, wait time.Duration, detail string) *failure.Error {
 		if wait > 0 {
@@ -166,7 +165,7 @@ func scoringError(err error) error {
 		}
 		return &failure.Error{Kind: kind, RetryAfter: wait, Detail: detail, Err: quiet(err)}
 	}
-	// No row is to blame: asking about fewer of them would not help.
+	// No row caused the error, so a call with fewer rows would fail as well.
 	general := func(detail string) error {
 		e := failed(failure.BadModel, 0, detail)
 		e.General = true
@@ -194,29 +193,29 @@ func scoringError(err error) error {
 	case code == "ModelNotReadyException":
 		return failed(failure.Unavailable, waitNotReady, "the model is being loaded")
 	case isThrottle(err):
-		e := failed(failure.Unavailable, waitThrottled, "the endpoint takes no more calls at the moment")
+		e := failed(failure.Unavailable, waitThrottled, "the endpoint throttles calls")
 		e.Throttled = true
 		return e
 	case isNoEndpoint(err):
 		return failed(failure.Unavailable, waitNoModel, "no model serves yet; gateway retrain makes one")
 	case statusOf(err) == http.StatusForbidden:
-		return general("the endpoint refused the gateway")
+		return general("the endpoint denied the gateway access")
 	case statusOf(err) >= 400:
 		return general(fmt.Sprintf("the endpoint failed (%d)", statusOf(err)))
 	case statusOf(err) != 0:
-		return failed(failure.BadModel, 0, "the endpoint's answer cannot be read")
+		return failed(failure.BadModel, 0, "the answer of the endpoint is malformed")
 	}
 	return general("the endpoint cannot be reached")
 }
 
-// isNoEndpoint reports whether the runtime knows no such endpoint.
+// isNoEndpoint reports whether the endpoint does not exist.
 func isNoEndpoint(err error) bool {
 	var api smithy.APIError
 	return errors.As(err, &api) && strings.HasPrefix(api.ErrorCode(), "Validation") &&
 		strings.HasPrefix(api.ErrorMessage(), "Endpoint ") && strings.HasSuffix(strings.TrimSuffix(api.ErrorMessage(), "."), " not found")
 }
 
-// quiet is an error of the runtime without the text of the container.
+// quiet returns an error of the runtime without the text of the container.
 func quiet(err error) error {
 	var model *runtimetypes.ModelError
 	if !errors.As(err, &model) {

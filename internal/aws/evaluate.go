@@ -27,16 +27,15 @@ import (
 // Files of an evaluation.
 const (
 	rowsFile   = "rows.csv"
-	scoresFile = rowsFile + ".out" // as batch transform names it
+	scoresFile = rowsFile + ".out" // the name that batch transform gives it
 )
 
-// evaluationFolder holds the evaluations of a model.
+// evaluationFolder returns the folder of a model's evaluations.
 func evaluationFolder(model string) string { return path.Join("evaluations", model) }
 
-// ScoreWith implements modelswap.Deployer. It takes the scores from where they
-// cost least: from an evaluation of the same rows that was made before; from
-// the endpoint, if the model is the one that serves; else from a batch
-// transform job, which runs the model in the container in which it will serve.
+// ScoreWith implements modelswap.Deployer. It uses the first source that has the scores:
+// an earlier evaluation of the same rows; the endpoint, if it serves the model; a batch
+// transform job, which runs the model in the same container as the endpoint.
 func (d *Deployer) ScoreWith(ctx context.Context, name string, rows []schema.Vector) ([]float64, error) {
 	m, err := describeModel(ctx, d.api, name)
 	if isMissing(err) {
@@ -62,8 +61,8 @@ func (d *Deployer) ScoreWith(ctx context.Context, name string, rows []schema.Vec
 	return scores, err
 }
 
-// probesFrom returns the schema's probes, which are made of the rows if these
-// are the first that are evaluated.
+// probesFrom returns the probes of the schema. If there are none yet, it makes them of the
+// rows.
 func (d *Deployer) probesFrom(ctx context.Context, rows []schema.Vector) ([]schema.Vector, error) {
 	probes, err := readProbes(ctx, d.files, d.schema)
 	if probes != nil || err != nil {
@@ -72,21 +71,21 @@ func (d *Deployer) probesFrom(ctx context.Context, rows []schema.Vector) ([]sche
 	return writeProbes(ctx, d.files, d.schema, makeProbes(d.schema, rows))
 }
 
-// ensureProbeScores sees to it that the model to come and the one that serves can be
-// told apart by their probes before both of them answer.
+// ensureProbeScores ensures that the scores of the probes are known for the new model and
+// for the serving one, before both of them answer.
 func (d *Deployer) ensureProbeScores(ctx context.Context, v *view, m *model) error {
 	if v.serving == nil || v.status == types.EndpointStatusFailed {
 		return nil // nothing answers yet
 	}
 	unknown := func(why string) error {
 		return &modelswap.Fault{Class: modelswap.Input, Err: fmt.Errorf(
-			"model %s cannot replace %s: %s, so their answers could not be distinguished", m.name, v.serving.name, why)}
+			"model %s cannot replace %s: %s, so it would be unknown which of them made a score", m.name, v.serving.name, why)}
 	}
 	if v.probes == nil {
 		return unknown("no model has been evaluated for this schema yet")
 	}
 	if v.serving.scores == nil {
-		return unknown("it is not known how the model that serves scores the probes")
+		return unknown("the scores of the probes by the serving model are unknown")
 	}
 	if m.scores == nil {
 		_, err := d.transform(ctx, m, nil, v.probes)
@@ -95,9 +94,9 @@ func (d *Deployer) ensureProbeScores(ctx context.Context, v *view, m *model) err
 	return nil
 }
 
-// evaluated finds an evaluation of the model that begins with the rows; nil if
-// there is none. `verify` asks again about the first of those that `evaluate`
-// asked about.
+// evaluated returns the scores of an earlier evaluation of the model whose first rows are
+// these, or nil if there is none. The step verify scores the first of the rows that the
+// step evaluate has scored.
 func (d *Deployer) evaluated(ctx context.Context, m *model, rows []schema.Vector) ([]float64, error) {
 	fsys, folder := d.files.FS(ctx), evaluationFolder(m.name)
 	entries, err := fs.ReadDir(fsys, folder)
@@ -119,7 +118,7 @@ func (d *Deployer) evaluated(ctx context.Context, m *model, rows []schema.Vector
 		}
 		a, err := d.readScores(ctx, m, path.Join(at, scoresFile))
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // it is not done
+			continue // this evaluation is not finished
 		}
 		if err != nil {
 			return nil, err
@@ -152,12 +151,12 @@ func beginsWith(fsys fs.FS, name string, text []byte) (bool, error) {
 	return true, nil
 }
 
-// liveRows bounds the rows of one call of an evaluation, the probe included, so
-// that predictions do not wait long behind it.
+// liveRows is the maximum number of rows in one call of an evaluation, the probe included,
+// so that predictions do not wait long behind it.
 const liveRows = 500
 
-// scoreLive asks the endpoint; nil if another model answers, or the endpoint
-// is changing.
+// scoreLive scores rows with the endpoint. It returns nil if the endpoint serves another
+// model or is changing.
 func (d *Deployer) scoreLive(ctx context.Context, m *model, rows []schema.Vector) ([]float64, error) {
 	v, err := d.endpoint.look(ctx, time.Now())
 	if err != nil {
@@ -170,7 +169,7 @@ func (d *Deployer) scoreLive(ctx context.Context, m *model, rows []schema.Vector
 	live := NewScorer(d.endpoint, d.log)
 	scores := make([]float64, 0, len(rows))
 	for len(rows) > 0 {
-		n := max(1, fitting(rows, liveRows, maxCallBytes)) // of a row that is too large Score tells
+		n := max(1, fitting(rows, liveRows, maxCallBytes)) // Score returns the error of a row that is too large
 		out, err := live.Score(ctx, rows[:n], false)
 		if err != nil {
 			return nil, err
@@ -183,13 +182,13 @@ func (d *Deployer) scoreLive(ctx context.Context, m *model, rows []schema.Vector
 	return scores, nil
 }
 
-// maxTransforms bounds the jobs of one evaluation: a job that failed keeps its
-// name for ever, and a new try is a new job.
+// maxTransforms is the maximum number of jobs of one evaluation. The name of a failed job
+// cannot be used again, so each attempt has a job of its own.
 const maxTransforms = 3
 
-// transform runs a batch transform job on the rows and the probes, or finds
-// the one that an earlier call started, and tags the model with its scores of
-// the probes.
+// transform scores the rows and the probes with a batch transform job, or with the one
+// that an earlier call has started. It writes the scores of the probes to a tag of the
+// model.
 func (d *Deployer) transform(ctx context.Context, m *model, rows, probes []schema.Vector) ([]float64, error) {
 	all := append(rows[:len(rows):len(rows)], probes...)
 	text := append(appendRows(nil, all), '\n')
@@ -215,7 +214,7 @@ func (d *Deployer) transform(ctx context.Context, m *model, rows, probes []schem
 	return a.scores[:len(rows)], nil
 }
 
-// runTransform runs the job of a folder to its end.
+// runTransform starts the job of a folder and waits for its end.
 func (d *Deployer) runTransform(ctx context.Context, m *model, folder string) error {
 	reason := ""
 	for try := range maxTransforms {
@@ -228,7 +227,7 @@ func (d *Deployer) runTransform(ctx context.Context, m *model, folder string) er
 		for err == nil && (status == types.TransformJobStatusInProgress || status == types.TransformJobStatusStopping) {
 			select {
 			case <-ctx.Done():
-				return ctx.Err() // the job goes on, and is found by its name
+				return ctx.Err() // the job continues; the next call finds it by its name
 			case <-time.After(d.timing.Poll):
 			}
 			status, why, err = d.transformStatus(ctx, name)
@@ -241,14 +240,14 @@ func (d *Deployer) runTransform(ctx context.Context, m *model, folder string) er
 		}
 		reason = fmt.Sprintf("batch transform job %s is %s: %s", name, status, why)
 		if status != types.TransformJobStatusStopped && !strings.HasPrefix(why, "InternalServerError") {
-			break // the same would come of it again
+			break // another attempt would fail in the same way
 		}
 	}
 	return &modelswap.Fault{Class: modelswap.Unfit, Err: fmt.Errorf("model %s could not be evaluated: %s", m.name, reason)}
 }
 
-// StopScoring implements modelswap.Deployer: it stops the batch transform jobs
-// of the model's evaluations, and does not wait for their end.
+// StopScoring implements modelswap.Deployer. It stops the batch transform jobs of the
+// model's evaluations and does not wait for their end.
 func (d *Deployer) StopScoring(ctx context.Context, name string) error {
 	folder := evaluationFolder(name)
 	entries, err := fs.ReadDir(d.files.FS(ctx), folder)
@@ -272,13 +271,15 @@ func (d *Deployer) StopScoring(ctx context.Context, name string) error {
 	return nil
 }
 
-// transformName names the job of a folder, which holds the model and the rows.
+// transformName returns the name of a job for a folder, whose name identifies the model and
+// the rows.
 func transformName(folder string, try int) string {
 	sum := sha256.Sum256([]byte(folder))
 	return fmt.Sprintf("evaluation-%s-%d", hex.EncodeToString(sum[:12]), try)
 }
 
-// transformStatus returns the state of a job; empty if there is none.
+// transformStatus returns the status of a job and its failure reason. The status is empty
+// if there is no such job.
 func (d *Deployer) transformStatus(ctx context.Context, name string) (types.TransformJobStatus, string, error) {
 	out, err := d.api.sagemaker.DescribeTransformJob(ctx, &sagemaker.DescribeTransformJobInput{TransformJobName: &name})
 	if isMissing(err) {
@@ -315,7 +316,8 @@ func (d *Deployer) startTransform(ctx context.Context, m *model, folder, name st
 	return fault("CreateTransformJob", err)
 }
 
-// lineType is the type of answers in lines, which can be put together.
+// lineType returns the media type of answers with one line for each row, which batch
+// transform can concatenate.
 func (d *Deployer) lineType(m *model) string {
 	switch m.algorithm {
 	case string(learn.XGBoost):

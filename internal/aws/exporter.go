@@ -20,13 +20,13 @@ import (
 	"gateway/internal/modelswap"
 )
 
-// Exporter implements modelswap.Exporter with DynamoDB's export to S3. It
-// reads a backup, so it takes nothing from the table's capacity.
+// Exporter implements modelswap.Exporter with DynamoDB's export to S3. The export reads a
+// backup and uses no read capacity of the table.
 type Exporter struct {
 	api    *Clients
 	files  *Files
 	table  string
-	labels *LabelSync // brings the table up to date first
+	labels *LabelSync // writes missing labels to the table first
 }
 
 // NewExporter makes an exporter of a table.
@@ -34,11 +34,11 @@ func NewExporter(api *Clients, files *Files, table string, labels *LabelSync) *E
 	return &Exporter{api: api, files: files, table: table, labels: labels}
 }
 
-// exportsFolder is where exports go, each in a folder of its name.
+// exportsFolder has a folder for each export.
 const exportsFolder = "exports"
 
-// exportNote remembers the ARN of an export. Asking for it again by its token
-// would tell it as well, but only for some hours.
+// exportNote is a file that records the ARN of an export. A repeated request with the same
+// client token would return the ARN as well, but only for eight hours.
 type exportNote struct {
 	Arn string `json:"export_arn"`
 }
@@ -58,15 +58,15 @@ func (e *Exporter) StartExport(ctx context.Context, name string) error {
 		return err
 	}
 	_, prefix := e.files.at(path.Join(exportsFolder, name))
-	// No time is named: one that is computed here would differ at the next try,
-	// and the same token with another request is refused.
+	// ExportTime is not set: a next attempt would set another one, and DynamoDB
+	// refuses another request with the same client token.
 	out, err := e.api.dynamodb.ExportTableToPointInTime(ctx, &dynamodb.ExportTableToPointInTimeInput{
 		TableArn: table.Table.TableArn, S3Bucket: &e.files.root.bucket, S3Prefix: &prefix,
 		ExportFormat: types.ExportFormatDynamodbJson, ClientToken: &name,
 	})
 	if code := codeOf(err); code == "PointInTimeRecoveryUnavailableException" {
 		return &modelswap.Fault{Class: modelswap.Input, Err: fmt.Errorf(
-			"table %s cannot be exported: its point-in-time recovery is off; turn it on (aws dynamodb update-continuous-backups --table-name %s "+
+			"cannot export table %s: its point-in-time recovery is off; turn it on (aws dynamodb update-continuous-backups --table-name %s "+
 				"--point-in-time-recovery-specification PointInTimeRecoveryEnabled=true)", e.table, e.table)}
 	}
 	if err != nil {
@@ -112,37 +112,36 @@ func (e *Exporter) ExportStatus(ctx context.Context, name string) (modelswap.Exp
 	return modelswap.ExportStatus{}, nil
 }
 
-// folder is the export's own, for Files. The manifest's key tells it, where
-// the service names one; else the id, the last part of the ARN.
+// folder returns the folder of the export as a name of Files: the folder of the manifest if
+// the service names one, else one that ends with the id, the last part of the ARN.
 func (e *Exporter) folder(name string, d *types.ExportDescription) (string, error) {
 	if key := sdk.ToString(d.ExportManifest); key != "" {
 		if within, ok := e.files.relative(path.Dir(key)); ok {
 			return within, nil
 		}
-		return "", fmt.Errorf("the export's manifest %q does not lie where it was to go", key)
+		return "", fmt.Errorf("the manifest %q of the export is not below the requested prefix", key)
 	}
 	id := path.Base(sdk.ToString(d.ExportArn))
 	return path.Join(exportsFolder, name, "AWSDynamoDB", id), nil
 }
 
-// ExistingExporter implements modelswap.Exporter for exports that others make:
-// DynamoDB's own, or the backups of AWS Data Pipeline. It takes the newest.
+// ExistingExporter implements modelswap.Exporter with exports that another program makes:
+// exports of DynamoDB or backups of AWS Data Pipeline. It uses the newest one.
 type ExistingExporter struct {
 	files *Files
 }
 
-// NewExistingExporter makes one for the place that files was told of.
+// NewExistingExporter makes an exporter for the existing exports of files.
 func NewExistingExporter(files *Files) *ExistingExporter { return &ExistingExporter{files} }
 
-// StartExport implements modelswap.Exporter: there is nothing to start.
+// StartExport implements modelswap.Exporter. It does nothing.
 func (e *ExistingExporter) StartExport(context.Context, string) error { return nil }
 
-// ExportStatus implements modelswap.Exporter: the newest complete export below the
-// place named.
+// ExportStatus implements modelswap.Exporter. It returns the newest complete export.
 func (e *ExistingExporter) ExportStatus(ctx context.Context, _ string) (modelswap.ExportStatus, error) {
 	folder, passed, err := export.Newest(ctx, e.files.FS(ctx), existingFolder)
 	if errors.Is(err, fs.ErrNotExist) {
-		err = failure.Errorf(failure.NotFound, "there is no export in %s", e.files.uri(existingFolder))
+		err = failure.Errorf(failure.NotFound, "%s contains no export", e.files.uri(existingFolder))
 	}
 	if err != nil {
 		return modelswap.ExportStatus{}, e.addressed(err)
@@ -153,7 +152,7 @@ func (e *ExistingExporter) ExportStatus(ctx context.Context, _ string) (modelswa
 	return modelswap.ExportStatus{Done: true, Folder: folder, Source: e.files.uri(folder), PassedOver: passed}, nil
 }
 
-// addressed names places in an error by their addresses.
+// addressed replaces names of Files in an error by their s3:// addresses.
 func (e *ExistingExporter) addressed(err error) error {
 	var said *failure.Error
 	if !errors.As(err, &said) {
@@ -162,7 +161,7 @@ func (e *ExistingExporter) addressed(err error) error {
 	return &failure.Error{Kind: said.Kind, Detail: e.addresses(said.Detail), Err: said.Err}
 }
 
-// existingName is a name of Files at or below existingFolder, in a sentence.
+// existingName matches a name of Files at or below existingFolder in a sentence.
 var existingName = regexp.MustCompile(`(^|[ :])` + existingFolder + `(/| |$)`)
 
 func (e *ExistingExporter) addresses(text string) string {

@@ -86,7 +86,7 @@ func TestAnExportIsMadeOnceAndConverted(t *testing.T) {
 func TestExportsThatFail(t *testing.T) {
 	s := start(t)
 	e := s.exported(3)
-	isFault(t, e.StartExport(t.Context(), "renewal-1"), modelswap.Input, "table customers cannot be exported: its point-in-time recovery is off; turn it on")
+	isFault(t, e.StartExport(t.Context(), "renewal-1"), modelswap.Input, "cannot export table customers: its point-in-time recovery is off; turn it on")
 	s.pointInTime(true)
 	s.Order("ExportTableToPointInTime", sandbox.Fault{Kind: sandbox.Fail, Code: "S3AccessDenied", Reason: "Access denied to bucket"})
 	s.must(e.StartExport(t.Context(), "renewal-2"))

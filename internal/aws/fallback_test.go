@@ -111,7 +111,7 @@ func TestTheSDKMakesWhatIsUnusual(t *testing.T) {
 		{"a client that is given", func(c *sdk.Config) {
 			inner := c.HTTPClient
 			c.HTTPClient = given{inner}
-		}, nil, "is given"},
+		}, nil, "custom HTTP client"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -133,7 +133,7 @@ func TestTheSDKMakesWhatIsUnusual(t *testing.T) {
 						t.Fatalf("got %+v, %v", out, err)
 					}
 				}
-				if n := strings.Count(log.String(), "own client"); n != 1 || !strings.Contains(log.String(), tt.says) {
+				if n := strings.Count(log.String(), "cannot use the fast path"); n != 1 || !strings.Contains(log.String(), tt.says) {
 					t.Errorf("the log says %q, want %q once", log, tt.says)
 				}
 			})

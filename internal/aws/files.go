@@ -20,25 +20,24 @@ import (
 
 // Files implements modelswap.Files in a bucket, below a prefix.
 //
-// Names below "existing/" are those of exports that others made. They may lie
-// in another bucket, and are read only: what the gateway did not write it does
-// not remove.
+// Names below "existing/" are exports that another program made. They may be in another
+// bucket. They are read-only: the gateway does not remove what it has not written.
 type Files struct {
 	api      *Clients
 	root     location
 	existing *location
-	metadata map[string]string // of every object written
+	metadata map[string]string // of every object that is written
 }
 
 // location is a place in S3. The prefix ends with a slash, or is empty.
 type location struct{ bucket, prefix string }
 
-// existingFolder is the folder below which exports of others appear.
+// existingFolder is the folder of exports that another program made.
 const existingFolder = "existing"
 
-// NewFiles keeps files in a bucket below a prefix. Every object is marked with
-// the schema's fingerprint. existing, an s3:// address, is where exports of
-// others lie; empty: nowhere.
+// NewFiles returns the files of a bucket below a prefix. Every written object has the
+// fingerprint of the schema in its metadata. existing is the s3:// address of exports that
+// another program made, or empty.
 func NewFiles(api *Clients, bucket, prefix, existing, fingerprint string) (*Files, error) {
 	f := &Files{api: api, root: location{bucket, folderPrefix(prefix)}, metadata: map[string]string{tagSchema: fingerprint}}
 	if existing != "" {
@@ -58,7 +57,7 @@ func folderPrefix(prefix string) string {
 	return prefix
 }
 
-// parseLocation reads s3://bucket/prefix.
+// parseLocation parses an address such as s3://bucket/prefix.
 func parseLocation(address string) (location, error) {
 	rest, ok := strings.CutPrefix(address, "s3://")
 	bucket, prefix, _ := strings.Cut(rest, "/")
@@ -68,7 +67,7 @@ func parseLocation(address string) (location, error) {
 	return location{bucket, folderPrefix(prefix)}, nil
 }
 
-// at finds the place of a name.
+// at returns the location of a name and its key.
 func (f *Files) at(name string) (location, string) {
 	if f.existing != nil {
 		if name == existingFolder {
@@ -81,12 +80,12 @@ func (f *Files) at(name string) (location, string) {
 	return f.root, f.root.prefix + name
 }
 
-// isExisting reports whether the name is one that others wrote.
+// isExisting reports whether the name is existingFolder or below it.
 func isExisting(name string) bool {
 	return name == existingFolder || strings.HasPrefix(name, existingFolder+"/")
 }
 
-// uri is the s3:// address of a name.
+// uri returns the s3:// address of a name.
 func (f *Files) uri(name string) string {
 	at, key := f.at(name)
 	return "s3://" + at.bucket + "/" + key
@@ -95,8 +94,8 @@ func (f *Files) uri(name string) string {
 // FS implements modelswap.Files.
 func (f *Files) FS(ctx context.Context) fs.FS { return &bucketFS{ctx, f} }
 
-// WriteFile implements modelswap.Files. S3 shows an object only once it has
-// all of it; parts of one that failed are taken back.
+// WriteFile implements modelswap.Files. The object appears once it is complete. The parts
+// of a failed upload are removed.
 func (f *Files) WriteFile(ctx context.Context, name string, write func(io.Writer) error) error {
 	if err := f.own(name); err != nil {
 		return err
@@ -113,7 +112,7 @@ func (f *Files) WriteFile(ctx context.Context, name string, write func(io.Writer
 	return nil
 }
 
-// own refuses names that are none, or that others write.
+// own returns an error unless name is a valid name outside of existingFolder.
 func (f *Files) own(name string) error {
 	if !fs.ValidPath(name) || name == "." || isExisting(name) {
 		return fmt.Errorf("file name %q is not valid", name)
@@ -121,7 +120,7 @@ func (f *Files) own(name string) error {
 	return nil
 }
 
-// writeNew writes a small file unless there is one: fs.ErrExist then.
+// writeNew writes a small file. If the file exists, the error matches fs.ErrExist.
 func (f *Files) writeNew(ctx context.Context, name string, text []byte) error {
 	_, key := f.at(name)
 	_, err := f.api.s3.PutObject(ctx, &s3.PutObjectInput{Bucket: &f.root.bucket, Key: &key, Body: bytes.NewReader(text),
@@ -135,7 +134,7 @@ func (f *Files) writeNew(ctx context.Context, name string, text []byte) error {
 	return nil
 }
 
-// maxTagged bounds files that readTagged reads.
+// maxTagged is the maximum size of files for readTagged, in bytes.
 const maxTagged = 1 << 20
 
 // readTagged reads a small file and its ETag.
@@ -156,8 +155,8 @@ func (f *Files) readTagged(ctx context.Context, name string) (text []byte, etag 
 	return text, sdk.ToString(out.ETag), nil
 }
 
-// replaceTagged writes a small file where it still has the ETag, or does not
-// exist where etag is empty; else it returns modelswap.ErrStale.
+// replaceTagged writes a small file if its ETag is still etag, or, with an empty etag, if
+// it does not exist. Else it returns modelswap.ErrStale.
 func (f *Files) replaceTagged(ctx context.Context, name string, text []byte, etag string) (newTag string, err error) {
 	_, key := f.at(name)
 	input := &s3.PutObjectInput{Bucket: &f.root.bucket, Key: &key, Body: bytes.NewReader(text), Metadata: f.metadata}
@@ -173,7 +172,8 @@ func (f *Files) replaceTagged(ctx context.Context, name string, text []byte, eta
 	if status := statusOf(err); status != http.StatusPreconditionFailed && status != http.StatusConflict && codeOf(err) != "NoSuchKey" {
 		return "", fileError("write", name, err)
 	}
-	// A write whose answer was lost is repeated by the client, and then refused.
+	// If the answer to a write was lost, the client has repeated the write, and S3 has
+	// refused the repetition.
 	now, newTag, err := f.readTagged(ctx, name)
 	switch {
 	case err == nil && bytes.Equal(now, text):
@@ -184,8 +184,8 @@ func (f *Files) replaceTagged(ctx context.Context, name string, text []byte, eta
 	return "", err
 }
 
-// RemoveAll implements modelswap.Files. What others wrote stays, without an
-// error: a renewal that read it may be tidied away like any other.
+// RemoveAll implements modelswap.Files. It does nothing for names of existingFolder, and
+// returns no error, so that the files of any renewal can be removed in the same way.
 func (f *Files) RemoveAll(ctx context.Context, name string) error {
 	if isExisting(name) {
 		return nil
@@ -196,7 +196,7 @@ func (f *Files) RemoveAll(ctx context.Context, name string) error {
 	_, key := f.at(name)
 	prefix := key + "/"
 	for {
-		// What has been deleted is not listed again, so no token is needed.
+		// Deleted objects are not listed again, so each listing starts anew.
 		page, err := f.api.s3.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: &f.root.bucket, Prefix: &prefix})
 		if err != nil {
 			return fileError("list", name, err)
@@ -220,7 +220,7 @@ func (f *Files) RemoveAll(ctx context.Context, name string) error {
 	}
 }
 
-// Check sees whether the bucket is there and may be read and written.
+// Check returns an error unless the buckets can be listed.
 func (f *Files) Check(ctx context.Context) error {
 	for _, at := range []*location{&f.root, f.existing} {
 		if at == nil {
@@ -233,7 +233,7 @@ func (f *Files) Check(ctx context.Context) error {
 	return nil
 }
 
-// relative returns the name of a key below the root.
+// relative returns the name of a key. ok is false if the key is not below the root.
 func (f *Files) relative(key string) (string, bool) {
 	name, ok := strings.CutPrefix(key, f.root.prefix)
 	return path.Clean(name), ok

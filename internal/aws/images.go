@@ -10,13 +10,12 @@ import (
 // Images of the built-in algorithms.
 const (
 	linearLearnerImage = "linear-learner:1"
-	// A version, never "latest": the tag is what the model's file is made for.
+	// A fixed version, because the format of the model's file depends on it.
 	xgboostImage = "sagemaker-xgboost:1.7-1"
 )
 
-// registries are the accounts that hold the images in each region: of
-// linear-learner and of XGBoost. Source: image_uri_config of the SageMaker
-// Python SDK, November 2026.
+// registries are the AWS accounts that have the images in each region, of linear-learner
+// and of XGBoost. Source: image_uri_config of the SageMaker Python SDK, November 2026.
 var registries = map[string][2]string{
 	"af-south-1":     {"455444449433", "510948584623"},
 	"ap-east-1":      {"286214385809", "651117190479"},
@@ -53,8 +52,8 @@ var registries = map[string][2]string{
 	"us-west-2":      {"174872318107", "246618743249"},
 }
 
-// imageOf names the image of an algorithm in a region. custom is the setting
-// that goes before the table.
+// imageOf returns the address of an algorithm's image in a region. custom, if not empty,
+// is used instead.
 func imageOf(algorithm, region, custom string) (string, error) {
 	if custom != "" {
 		return custom, nil
@@ -71,7 +70,7 @@ func imageOf(algorithm, region, custom string) (string, error) {
 	}
 	accounts, ok := registries[region]
 	if !ok {
-		return "", fmt.Errorf("GATEWAY_TRAINING_IMAGE: the image of %s in region %q is not known; set it", algorithm, region)
+		return "", fmt.Errorf("GATEWAY_TRAINING_IMAGE: the address of the image of %s in region %q is unknown; set it", algorithm, region)
 	}
 	domain := "amazonaws.com"
 	if strings.HasPrefix(region, "cn-") {
@@ -80,7 +79,8 @@ func imageOf(algorithm, region, custom string) (string, error) {
 	return fmt.Sprintf("%s.dkr.ecr.%s.%s/%s", accounts[account], region, domain, repository), nil
 }
 
-// CheckImage returns why no image is to be had for an algorithm in a region, or nil.
+// CheckImage returns an error if the image of an algorithm in a region is unknown and
+// custom, the setting, is empty.
 func CheckImage(algorithm, region, custom string) error {
 	_, err := imageOf(algorithm, region, custom)
 	return err

@@ -22,20 +22,19 @@ import (
 	"gateway/internal/aws/wire"
 )
 
-// invoker calls InvokeEndpoint: the fast path of a prediction.
+// invoker calls InvokeEndpoint. It has a fast path for predictions.
 //
-// The SDK's client costs 46 µs and 321 allocations a call, and net/http's wakes
-// two goroutines for it. That is more than all the rest of the gateway. But
-// nearly all calls are the same call, and nearly all go well. So the first
-// attempt of a call is made by package wire, with a request cut from one that
-// the SDK built and signed (template.go). If it succeeds, that was all.
+// The client of the SDK costs 46 µs and 321 allocations for each call, and the one of
+// net/http wakes two goroutines. That is more than the rest of the gateway. Nearly all
+// calls differ in their rows alone, and nearly all succeed. So package wire makes the
+// first attempt of a call, with a template of a request that the SDK has built and signed
+// (template.go).
 //
-// Whatever else comes of it, an error of the service, half an answer, no
-// connection, is given to the SDK as the outcome of its own first attempt
-// (replay.go). The SDK reads it, decides about another attempt, corrects the
-// clock, makes that attempt by itself, and its errors are what the caller gets.
-// So there is one reading of errors and one retry layer, and this path knows
-// nothing but success. Decision 0017.
+// If that attempt fails, with an error of the service, an incomplete answer or no
+// connection, its result is replayed to the SDK as the result of the SDK's first attempt
+// (replay.go). The SDK then interprets the error, corrects the clock and makes the further
+// attempts, and the caller gets its error. So there is one interpretation of errors and one
+// retry layer. Decision 0017.
 type invoker struct {
 	runtime     *sagemakerruntime.Client
 	credentials sdk.CredentialsProvider // of runtime
@@ -43,14 +42,14 @@ type invoker struct {
 	log         *slog.Logger
 	dialer      *dialer // nil: the SDK makes all calls
 
-	skew            atomic.Int64 // nanoseconds that the service's clock is ahead, where it matters
+	skew            atomic.Int64 // nanoseconds that the clock of the service is ahead; 0 if less than minSkew
 	templates       templates
 	fallbackReasons sync.Map // reasons to use the SDK that have been logged
 
 	foreign foreignAnswers
 }
 
-// Connections to the runtime.
+// Limits of idle connections to the runtime.
 const (
 	maxIdle  = 512
 	idleTime = 5 * time.Minute
@@ -58,9 +57,9 @@ const (
 
 func newInvoker(cfg sdk.Config, log *slog.Logger) *invoker {
 	i := &invoker{budget: newRetryBudget(), log: log}
-	// A pool of its own: a renewal, whose calls are slow, takes no connection
-	// from predictions. By default ten are kept, and a gateway with more calls
-	// in flight would open new ones all the time.
+	// Predictions have a pool of their own, so that the slow calls of a renewal use
+	// none of its connections. The default of 10 idle connections would make a gateway
+	// with more calls in flight open new ones continuously.
 	connections := cfg.HTTPClient
 	if connections == nil {
 		connections = awshttp.NewBuildableClient()
@@ -69,7 +68,7 @@ func newInvoker(cfg sdk.Config, log *slog.Logger) *invoker {
 		b = b.WithTransportOptions(func(t *http.Transport) {
 			t.MaxIdleConns, t.MaxIdleConnsPerHost = 0, maxIdle
 			t.IdleConnTimeout = idleTime
-			t.ResponseHeaderTimeout = 0 // the caller's deadline
+			t.ResponseHeaderTimeout = 0 // the deadline of the caller applies
 			t.MaxResponseHeaderBytes = maxAnswerHeader
 		})
 		i.dialer = newDialer(b.GetTransport())
@@ -91,15 +90,15 @@ type invocation struct {
 	mark                          wire.Mark
 }
 
-// reply is the body of an answer; its memory is in use until release.
+// reply is the body of an answer. It is valid until release.
 type reply struct {
 	contentType []byte
 	body        []byte
-	conn        *wire.Conn // nil: it came through the SDK
-	call        *sdkCall   // nil: it did not
+	conn        *wire.Conn // of the fast path; else nil
+	call        *sdkCall   // of the SDK; else nil
 }
 
-// discard gives up the connection, of which the answer is not the call's.
+// discard closes the connection, because the answer may belong to another call.
 func (r *reply) discard() {
 	if r.conn != nil {
 		r.conn.Discard()
@@ -115,23 +114,23 @@ func (r *reply) release() {
 	}
 }
 
-// requests are buffers of requests.
+// requests is a pool of buffers for requests.
 var requests = sync.Pool{New: func() any { return new([]byte) }}
 
-// maxRequest is the largest buffer that is kept.
+// maxRequest is the capacity, in bytes, of the largest buffer that is kept in a pool.
 const maxRequest = 256 << 10
 
-// invoke makes a call, with attempts as the retry layer allows. Its errors are
-// the SDK's, or the context's.
+// invoke makes a call, with as many attempts as the retry layer allows. It returns an
+// error of the SDK or of the context.
 func (i *invoker) invoke(ctx context.Context, in *invocation) (reply, error) {
 	i.budget.Earn()
-	form, pool := i.template(ctx, in)
+	template, pool := i.template(ctx, in)
 	v := wire.Values{Time: time.Now().Add(time.Duration(i.skew.Load())), Invocation: newInvocationID(), Inference: in.id, Unsigned: traceFields(ctx)}
-	if form == nil || !v.Fits() || len(in.body) == 0 {
+	if template == nil || !v.Fits() || len(in.body) == 0 {
 		return i.full(ctx, in, v.Invocation, nil)
 	}
 	buffer := requests.Get().(*[]byte)
-	*buffer = form.Append((*buffer)[:0], &v, in.body)
+	*buffer = template.Append((*buffer)[:0], &v, in.body)
 	conn, err := pool.Do(ctx, *buffer, in.mark)
 	if cap(*buffer) <= maxRequest {
 		requests.Put(buffer)
@@ -142,19 +141,19 @@ func (i *invoker) invoke(ctx context.Context, in *invocation) (reply, error) {
 	case err != nil:
 		return i.full(ctx, in, v.Invocation, &outcome{err: err})
 	case conn.Header.Get("Content-Encoding") != "":
-		// Packed without being asked: net/http's client unpacks.
+		// Compressed without being requested: the client of net/http decompresses.
 		conn.Release()
 		return i.full(ctx, in, v.Invocation, nil)
 	case conn.Err == nil && conn.Status < http.StatusMultipleChoices:
 		return reply{contentType: conn.ContentType, body: conn.Body, conn: conn}, nil
 	}
-	answer := conn.Answer // which does not lie in the connection's buffer, or that is not used again
+	answer := conn.Answer // its body is not in a buffer that is used again
 	conn.Release()
 	return i.full(ctx, in, v.Invocation, &outcome{answer: &answer})
 }
 
-// full makes a call with the SDK's client. A first attempt that was made
-// already is not made again.
+// full makes a call with the client of the SDK. first is the result of a first attempt
+// that package wire has made; nil: none was made.
 func (i *invoker) full(ctx context.Context, in *invocation, invocation string, first *outcome) (reply, error) {
 	call := &sdkCall{mark: in.mark}
 	out, err := i.runtime.InvokeEndpoint(withSDKCall(ctx, call), in.input(), sameCall(invocation), func(o *sagemakerruntime.Options) {
@@ -169,19 +168,18 @@ func (i *invoker) full(ctx context.Context, in *invocation, invocation string, f
 	return reply{contentType: []byte(sdk.ToString(out.ContentType)), body: out.Body, call: call}, nil
 }
 
-// input is the call as the SDK takes it. Its HTTP client may still read the body
-// when the call has returned, so the body is a copy: the buffer it was in will
-// hold other rows.
+// input returns the call for the SDK. The body is a copy, because the HTTP client may still
+// read it when the call has returned and the buffer has other rows.
 func (in *invocation) input() *sagemakerruntime.InvokeEndpointInput {
 	return &sagemakerruntime.InvokeEndpointInput{EndpointName: &in.endpoint, Body: bytes.Clone(in.body),
 		ContentType: &in.contentType, Accept: &in.accept, InferenceId: &in.id}
 }
 
-// minSkew is how far clocks must be apart for it to matter: signatures are
-// good for five minutes.
+// minSkew is the smallest difference of the clocks that is corrected. Signatures are valid
+// for five minutes.
 const minSkew = time.Minute
 
-// learnSkew takes over what the SDK has found out about the service's clock.
+// learnSkew takes over the difference of the clocks that the SDK has measured.
 func (i *invoker) learnSkew(m middleware.Metadata) {
 	skew, ok := awsmiddleware.GetAttemptSkew(m)
 	if !ok {
@@ -191,11 +189,11 @@ func (i *invoker) learnSkew(m middleware.Metadata) {
 		skew = 0
 	}
 	if before := time.Duration(i.skew.Swap(int64(skew))); (before - skew).Abs() >= minSkew {
-		i.log.Warn("requests are signed for the time of the service's clock", "ahead", skew.Round(time.Second))
+		i.log.Warn("the clock of this machine differs from the clock of SageMaker; requests are signed with SageMaker's time", "ahead", skew.Round(time.Second))
 	}
 }
 
-// newInvocationID makes a UUID (version 4), as the SDK names its calls.
+// newInvocationID returns a UUID (version 4), in the format of the SDK's invocation ids.
 func newInvocationID() string {
 	var id [16]byte
 	binary.NativeEndian.PutUint64(id[:8], rand.Uint64())
@@ -211,7 +209,7 @@ func newInvocationID() string {
 	return string(text)
 }
 
-// sameCall gives the SDK's call a name that was used already.
+// sameCall gives a call of the SDK the invocation id of the first attempt.
 func sameCall(invocation string) func(*sagemakerruntime.Options) {
 	name := middleware.BuildMiddlewareFunc("NameOfTheCall", func(ctx context.Context, in middleware.BuildInput, next middleware.BuildHandler) (middleware.BuildOutput, middleware.Metadata, error) {
 		if r, ok := in.Request.(*smithyhttp.Request); ok {

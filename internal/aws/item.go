@@ -15,8 +15,8 @@ import (
 	"gateway/internal/schema"
 )
 
-// features returns an item's features as predict.AppendFeatures writes them. A
-// value that is none of its feature's counts as absent, as it does in any store.
+// features returns the features of an item in the format of schema.AppendFeatures. A value
+// that is not valid for its feature counts as absent, as in any store of customers.
 func (c *Customers) features(item map[string]types.AttributeValue) []byte {
 	record := c.schema.NewRecord()
 	for i := range c.schema.Features {
@@ -34,7 +34,7 @@ func (c *Customers) features(item map[string]types.AttributeValue) []byte {
 	return c.schema.AppendFeatures(nil, record, true)
 }
 
-// isNull reports whether a feature's attribute, by its name or an alias, is null.
+// isNull reports whether an attribute of a feature, by its name or an alias, is null.
 func isNull(item map[string]types.AttributeValue, f *schema.Feature) bool {
 	return slices.ContainsFunc(append([]string{f.Name}, f.Aliases...), func(name string) bool {
 		_, null := item[name].(*types.AttributeValueMemberNULL)
@@ -42,8 +42,8 @@ func isNull(item map[string]types.AttributeValue, f *schema.Feature) bool {
 	})
 }
 
-// value finds the text of a feature's attribute, by its name or an alias. isNumber
-// reports that it is of the type N.
+// value returns the text of a feature's attribute. It looks for the name and the aliases.
+// isNumber reports that the attribute has the type N.
 func value(item map[string]types.AttributeValue, f *schema.Feature) (text string, ok, isNumber bool) {
 	for _, name := range append([]string{f.Name}, f.Aliases...) {
 		switch v := item[name].(type) {
@@ -61,7 +61,7 @@ func value(item map[string]types.AttributeValue, f *schema.Feature) (text string
 	return "", false, false
 }
 
-// item returns the attributes of a customer: the id, features and label.
+// item returns the attributes of a customer: the id, the features and the label.
 func (c *Customers) item(p *predict.Customer) (map[string]types.AttributeValue, error) {
 	item := make(map[string]types.AttributeValue, len(c.schema.Features)+2)
 	if err := addFeatures(item, p.Features); err != nil {
@@ -74,7 +74,7 @@ func (c *Customers) item(p *predict.Customer) (map[string]types.AttributeValue, 
 	return item, nil
 }
 
-// label is the label as an attribute: a number where the schema has one.
+// label returns a label as an attribute: a number if the schema spells it as one.
 func (c *Customers) label(label int) types.AttributeValue {
 	if s := c.schema.Label.Spell(label); s.IsText {
 		return &types.AttributeValueMemberS{Value: s.Value}
@@ -83,9 +83,9 @@ func (c *Customers) label(label int) types.AttributeValue {
 	}
 }
 
-// importedLabel is the label of an item that was imported: the one moved aside,
-// or the one that no outcome has set; nil for none. Outcomes leave the label's
-// aliases alone.
+// importedLabel returns the imported label of an item, or nil. If an outcome has set the
+// label, the imported one is in export.ImportedAttribute. Outcomes do not change the
+// aliases of the label.
 func (c *Customers) importedLabel(item map[string]types.AttributeValue) *int {
 	name := export.ImportedAttribute
 	if item[export.OutcomeAttribute] == nil {
@@ -102,7 +102,7 @@ func (c *Customers) importedLabel(item map[string]types.AttributeValue) *int {
 	return &label
 }
 
-// absent lists the attributes of the schema's features that the item has not.
+// absent lists the attributes of features, aliases included, that the item does not have.
 func (c *Customers) absent(item map[string]types.AttributeValue) []string {
 	var out []string
 	for _, f := range c.schema.Features {
@@ -115,7 +115,7 @@ func (c *Customers) absent(item map[string]types.AttributeValue) []string {
 	return out
 }
 
-// addFeatures reads a JSON object of features into an item.
+// addFeatures parses a JSON object of features and adds them to an item.
 func addFeatures(item map[string]types.AttributeValue, features []byte) error {
 	if len(features) == 0 {
 		return nil

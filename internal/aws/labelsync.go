@@ -16,8 +16,8 @@ import (
 	"gateway/internal/predict"
 )
 
-// Outcomes is the ledger, which decides what an outcome means, and its record
-// of the labels that outcomes set. Package store has it.
+// Outcomes is the ledger with its record of the labels that outcomes set. Package store
+// implements it.
 type Outcomes interface {
 	predict.Ledger
 	// PutCustomers makes customers known to the ledger.
@@ -27,20 +27,21 @@ type Outcomes interface {
 	// LabelsAfter returns those whose label was set by an outcome with a number
 	// above after, lowest number first, at most limit.
 	LabelsAfter(ctx context.Context, after int64, limit int) ([]predict.LabelledCustomer, error)
-	// MarkImported notes that customers whom a prediction made known to the ledger
-	// are imported ones, each with its imported label, if any.
+	// MarkImported records that customers which the ledger knows from predictions are
+	// imported ones, each with its imported label, if any.
 	MarkImported(ctx context.Context, customers []predict.Customer) error
-	// Mark and SetMark keep a number under a name.
+	// Mark and SetMark read and write a number under a name. A name that was not
+	// written has 0.
 	Mark(ctx context.Context, name string) (int64, error)
 	SetMark(ctx context.Context, name string, value int64) error
 }
 
-// Labels implements predict.Ledger where the customers live in a table: what
-// the ledger decides about a label goes to the table as well.
+// LabelSync implements predict.Ledger for customers in a DynamoDB table. It writes the
+// labels that outcomes set to the ledger and then to the table.
 //
-// The ledger comes first and is the truth. The table follows at once if it
-// can, and in any case before the next export, which is what reads it: each
-// label at least once, and twice does no harm.
+// The ledger is authoritative. The table is written right after it if possible, and in any
+// case before the next export, which reads the table. Each label is written at least once;
+// writing it twice has no effect.
 type LabelSync struct {
 	outcomes  Outcomes
 	customers *Customers
@@ -48,7 +49,7 @@ type LabelSync struct {
 	writes    outage.Outage // of labels to the table
 }
 
-// NewLabelSync puts the ledger and the table together.
+// NewLabelSync makes a ledger that writes labels to the table of customers too.
 func NewLabelSync(outcomes Outcomes, customers *Customers, log *slog.Logger) *LabelSync {
 	return &LabelSync{outcomes: outcomes, customers: customers, log: log}
 }
@@ -75,7 +76,8 @@ func (l *LabelSync) RecordOutcomes(ctx context.Context, outcomes []predict.Outco
 			ids = append(ids, m.CustomerID)
 		}
 	}
-	// From here on nothing is lost, so nothing fails the caller.
+	// The ledger has the outcomes. An error of the table is not an error of the call,
+	// because Sync writes the labels later.
 	labels, err := l.outcomes.LabelsOf(ctx, ids)
 	if err == nil {
 		err = l.push(ctx, labels)
@@ -89,8 +91,8 @@ func (l *LabelSync) RecordOutcomes(ctx context.Context, outcomes []predict.Outco
 	return matches, nil
 }
 
-// unpredicted makes known to the ledger the customers who are in the table,
-// were never predicted for, and now have an outcome; and records that.
+// unpredicted records outcomes of customers that are in the table and unknown to the
+// ledger, because no prediction was made for them. It adds them to the ledger first.
 func (l *LabelSync) unpredicted(ctx context.Context, outcomes []predict.Outcome, matches []predict.Match) error {
 	var ids []string
 	for i, m := range matches {
@@ -132,15 +134,15 @@ func (l *LabelSync) unpredicted(ctx context.Context, outcomes []predict.Outcome,
 	return nil
 }
 
-// pushedMark names the number of the newest outcome of which it is certain that
-// a table has it and all before it. A table that was restored, or made anew, has
-// another id, and so gets all labels.
+// pushedMark returns the name of a mark: the number of an outcome such that the table has
+// the labels of this outcome and of all before it. A table that was restored or created
+// again has another id, so it gets all labels.
 func pushedMark(tableID string) string { return "labels in table " + tableID }
 
-// syncPage is how many labels are read at a time.
+// syncPage is the number of labels that Sync reads at a time.
 const syncPage = 500
 
-// Sync brings the table, which has this id, up to date with the ledger.
+// Sync writes the labels to the table that it may not have yet.
 func (l *LabelSync) Sync(ctx context.Context, tableID string) error {
 	mark := pushedMark(tableID)
 	after, err := l.outcomes.Mark(ctx, mark)
@@ -155,13 +157,13 @@ func (l *LabelSync) Sync(ctx context.Context, tableID string) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("bring the labels into the customers' table: %w", err)
+		return fmt.Errorf("write labels to the customers' table: %w", err)
 	}
 	return nil
 }
 
-// push sets labels in the table, and tells the ledger which of the customers whom
-// it takes for made from predictions the table had before.
+// push sets labels in the table. It marks customers in the ledger as imported which the
+// ledger knows from predictions alone and which the table had already.
 func (l *LabelSync) push(ctx context.Context, labels []predict.LabelledCustomer) error {
 	var mu sync.Mutex
 	var imported []predict.Customer
@@ -183,12 +185,11 @@ func (l *LabelSync) push(ctx context.Context, labels []predict.LabelledCustomer)
 	return err
 }
 
-// pushOne sets a label unless the table has one that was observed later. A time
-// in the table further ahead than an outcome may be does not count: it was stored
-// before that was checked. A customer whom the table lacks is made from the
-// features that were predicted with, and marked.
-// The first outcome for an imported label moves that aside. It returns the item as
-// it was.
+// pushOne sets the label of a customer unless the table has one that was observed later.
+// It ignores a time in the table that is further in the future than an outcome may be:
+// older versions did not check that. It makes a customer that the table does not have from
+// the features of its prediction, and marks it. It keeps an imported label in
+// export.ImportedAttribute. It returns the item as it was before.
 func (l *LabelSync) pushOne(ctx context.Context, p predict.LabelledCustomer) (old map[string]types.AttributeValue, err error) {
 	names := map[string]string{"#id": l.customers.id, "#label": l.customers.schema.Label.Name, "#outcome": export.OutcomeAttribute}
 	u := l.labelUpdate(p)
@@ -212,13 +213,14 @@ func (l *LabelSync) pushOne(ctx context.Context, p predict.LabelledCustomer) (ol
 	if codeOf(err) != conditionFailed {
 		return old, err
 	}
-	if old[export.OutcomeAttribute] == nil { // imported or removed just now: once more
+	if old[export.OutcomeAttribute] == nil { // imported or removed meanwhile: try again
 		return l.pushOne(ctx, p)
 	}
 	return old, nil // the table has this one, or a later one
 }
 
-// labelUpdate is the label that an outcome set, and what is known of that.
+// labelUpdate returns the update of an item with the label that an outcome set, its time,
+// its number and its caller.
 func (l *LabelSync) labelUpdate(p predict.LabelledCustomer) update {
 	u := update{set: map[string]types.AttributeValue{
 		l.customers.schema.Label.Name: l.customers.label(*p.Label),
@@ -242,7 +244,7 @@ func number(n int64) types.AttributeValue {
 	return &types.AttributeValueMemberN{Value: strconv.FormatInt(n, 10)}
 }
 
-// makeCustomer makes the customer whom the table lacks.
+// makeCustomer adds a customer to the table.
 func (l *LabelSync) makeCustomer(ctx context.Context, p predict.LabelledCustomer, u update) (old map[string]types.AttributeValue, err error) {
 	if err := addFeatures(u.set, p.Features); err != nil {
 		return nil, fmt.Errorf("features of a customer: %w", err)
@@ -250,7 +252,7 @@ func (l *LabelSync) makeCustomer(ctx context.Context, p predict.LabelledCustomer
 	u.set[export.OriginAttribute] = &types.AttributeValueMemberS{Value: export.OriginApp}
 	u.condition, u.conditionNames = "attribute_not_exists(#id)", map[string]string{"#id": l.customers.id}
 	_, err = l.customers.apply(ctx, p.ID, u)
-	if codeOf(err) == conditionFailed { // it exists meanwhile: once more, as an update
+	if codeOf(err) == conditionFailed { // it exists meanwhile: update it
 		return l.pushOne(ctx, p)
 	}
 	return nil, err

@@ -227,7 +227,7 @@ func TestAnEndpointThatWasLookedAtLongAgoIsNotDeleted(t *testing.T) {
 	s.deploy("first")
 	old := *s.endpoint.view.Load()
 	old.at = old.at.Add(-time.Minute)
-	isFault(t, s.deployer.removeFailed(t.Context(), &old), modelswap.Transient, "too long to delete it")
+	isFault(t, s.deployer.removeFailed(t.Context(), &old), modelswap.Transient, "too old to delete the endpoint")
 	if n := s.Count("DeleteEndpoint"); n != 0 {
 		t.Errorf("the endpoint was deleted %d times", n)
 	}

@@ -19,35 +19,35 @@ import (
 
 // Orders
 //
-// SageMaker takes an order for an endpoint without a condition, so a process that
-// was stopped for a while could order late what another process has undone. A
-// file in S3 records the newest order, and each write of it states the ETag that
-// was read (compare and swap). An order is noted before it is given, and has an
-// endpoint configuration of its own. A process that makes a newer order removes
-// the configuration of an older one that may not have been given yet: SageMaker
-// then refuses the older one.
+// An order is a call that creates or updates the endpoint. SageMaker accepts an order
+// without a condition. A process that was suspended could therefore send an order after
+// another process has undone it. To prevent that, a file in S3 records the newest order,
+// and each write of the file requires the ETag that was read (compare and swap). An order
+// is recorded before it is sent, and has an endpoint configuration of its own. A process
+// that makes a newer order deletes the configuration of an older order that may not have
+// been sent yet. SageMaker then refuses the older one.
 
-// deployment is the file that records the newest order. The service itself
-// forgets: an update that failed ends with the endpoint in service on its old
-// configuration, at times without a reason.
+// deployment is the file that records the newest order. SageMaker keeps no such record:
+// after a failed update the endpoint is in service with its old configuration, sometimes
+// without a failure reason.
 type deployment struct {
 	Model   string    `json:"model"`
 	Config  string    `json:"config"`
 	Ordered time.Time `json:"ordered"` // later than that of the order before
-	// Unsent is set until SageMaker has taken the order.
+	// Unsent is set until SageMaker has accepted the order.
 	Unsent bool `json:"unsent,omitempty"`
-	// Failed says why it failed, once it was reported. The model may then be
-	// ordered again.
+	// Failed is why the order failed, once a caller has got the error. The same model
+	// may then be ordered again.
 	Failed string `json:"failed,omitempty"`
-	// Done is set once the endpoint was seen in service with it.
+	// Done is set once the endpoint is in service with the configuration.
 	Done bool `json:"done,omitempty"`
-	// Revoked are the configurations of earlier orders that are to be removed.
+	// Revoked are configurations of earlier orders that must be deleted.
 	Revoked []string `json:"revoked,omitempty"`
-	// Renewal and Revision are the fence of the newest order or hold.
+	// Renewal and Revision are the fence of the newest order or HoldServing.
 	Renewal  string `json:"renewal,omitempty"`
 	Revision int64  `json:"revision,omitempty"`
 
-	etag string // of the file; empty: there is none
+	etag string // of the file; empty: the file does not exist
 }
 
 // same reports whether both are the same order.
@@ -55,10 +55,10 @@ func (d deployment) same(other deployment) bool {
 	return d.Config == other.Config && d.Ordered.Equal(other.Ordered)
 }
 
-// open reports whether it is not known yet what came of the order.
+// open reports whether the result of the order is not known yet.
 func (d deployment) open() bool { return d.Config != "" && d.Failed == "" && !d.Done }
 
-// version is the order's modelswap.Serving.Version.
+// version returns the modelswap.Serving.Version of the order.
 func (d deployment) version() int64 {
 	if d.Ordered.IsZero() {
 		return 0
@@ -70,7 +70,7 @@ func (d deployment) fence() modelswap.Fence {
 	return modelswap.Fence{Renewal: d.Renewal, Revision: d.Revision}
 }
 
-// next is the order that follows on d. Its configuration is to be filled in.
+// next returns the order that follows d. The caller sets its Config.
 func (d deployment) next(c modelswap.Change, v *view) deployment {
 	at := time.UnixMicro(c.NextVersion(time.Now(), d.version())).UTC()
 	out := deployment{Model: c.Model, Ordered: at, Unsent: true, Revoked: d.Revoked,
@@ -81,16 +81,16 @@ func (d deployment) next(c modelswap.Change, v *view) deployment {
 	return out
 }
 
-// has reports whether the endpoint serves with the configuration or is on its way to it.
+// has reports whether the endpoint serves with the configuration or changes to it.
 func (v *view) has(config string) bool {
 	return config != "" && (v.config == config || v.pending == config)
 }
 
 func (d *Deployer) deploymentFile() string { return path.Join("deployments", d.endpoint.name+".json") }
 
-// order calls do while no other goroutine makes orders. Where another process has
-// written the file since do read it, which may have been to note an end alone, do
-// is called again and looks again.
+// order calls do while no other goroutine makes orders. If another process has written
+// the file since do read it, order calls do again. That process may have only recorded
+// the end of an order.
 func (d *Deployer) order(ctx context.Context, do func() error) error {
 	select {
 	case d.orders <- struct{}{}:
@@ -108,11 +108,11 @@ func (d *Deployer) order(ctx context.Context, do func() error) error {
 	return err
 }
 
-// begun is the newest order, as far as this process has seen.
+// lastDeployment is the newest order that this process has seen.
 type lastDeployment struct {
 	mu   sync.Mutex
 	last deployment
-	seen bool // it has been seen under way
+	seen bool // the endpoint was seen changing since the order
 }
 
 func (b *lastDeployment) set(last deployment) {
@@ -128,13 +128,13 @@ func (b *lastDeployment) get() deployment {
 	return b.last
 }
 
-// unsentGrace bounds how long an order counts as under way that SageMaker may
-// not have got.
+// unsentGrace is how long an order counts as under way although SageMaker may not have
+// received it.
 const unsentGrace = 10 * time.Second
 
-// judge reports whether a change is under way, and returns the order that the
-// endpoint is now seen to have carried out, to be noted. The first look after
-// an update was ordered may still show the endpoint as it was.
+// judge reports whether a change is under way. It returns the newest order if v shows that
+// it is done, for the caller to record. A description of the endpoint right after an
+// order may still show the state before.
 func (b *lastDeployment) judge(v *view, grace time.Duration) (changing bool, done *deployment) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -150,7 +150,7 @@ func (b *lastDeployment) judge(v *view, grace time.Duration) (changing bool, don
 	return b.last.open() && !b.seen && b.last.fresh(v, grace), nil
 }
 
-// fresh reports whether the order is so new that the endpoint may not show it yet.
+// fresh reports whether the order is so new that v may not show it yet.
 func (d deployment) fresh(v *view, grace time.Duration) bool {
 	if d.Unsent {
 		grace = min(grace, unsentGrace)
@@ -158,8 +158,8 @@ func (d deployment) fresh(v *view, grace time.Duration) bool {
 	return v.at.Sub(d.Ordered) < grace && v.status != types.EndpointStatusFailed
 }
 
-// settle reports whether a change is under way, and notes an order that was
-// carried out.
+// settle reports whether a change is under way, and records that the newest order is
+// done.
 func (d *Deployer) settle(ctx context.Context, v *view) (changing bool, err error) {
 	changing, done := d.lastDeployment.judge(v, d.timing.Grace)
 	if done == nil {
@@ -171,7 +171,7 @@ func (d *Deployer) settle(ctx context.Context, v *view) (changing bool, err erro
 	done.Revoked = nil
 	err = d.writeDeployment(ctx, done)
 	if errors.Is(err, modelswap.ErrStale) {
-		return changing, nil // another process has noted it, or a newer order
+		return changing, nil // another process has recorded the same, or a newer order
 	}
 	return changing, err
 }
@@ -184,8 +184,8 @@ func (d *Deployer) Serving(ctx context.Context) (modelswap.Serving, error) {
 	}
 	last, err := d.readDeployment(ctx)
 	if err != nil {
-		// What serves is to be seen while S3 does not answer. A change that is based
-		// on an old version is refused.
+		// The serving model is reported also while S3 does not answer. Its version may
+		// be old; a change that is based on an old version is refused.
 		if last = d.lastDeployment.get(); last.etag == "" {
 			return modelswap.Serving{}, err
 		}
@@ -195,7 +195,7 @@ func (d *Deployer) Serving(ctx context.Context) (modelswap.Serving, error) {
 	return now, err
 }
 
-// now is what serves, without whether that is changing.
+// now returns the serving model and its version. It does not set Changing.
 func (v *view) now(last deployment) modelswap.Serving {
 	now := modelswap.Serving{Version: last.version()}
 	if v.serving != nil && v.status != types.EndpointStatusCreating && v.status != types.EndpointStatusFailed {
@@ -204,8 +204,8 @@ func (v *view) now(last deployment) modelswap.Serving {
 	return now
 }
 
-// lookAtOrders looks at the endpoint and at the newest order, and checks that the
-// change may be made.
+// lookAtOrders reads the newest order and the state of the endpoint, and checks that the
+// change is allowed.
 func (d *Deployer) lookAtOrders(ctx context.Context, c modelswap.Change) (*view, deployment, error) {
 	last, err := d.readDeployment(ctx)
 	if err != nil {
@@ -218,8 +218,8 @@ func (d *Deployer) lookAtOrders(ctx context.Context, c modelswap.Change) (*view,
 	return v, last, c.Check(v.now(last), last.fence())
 }
 
-// HoldServing implements modelswap.Deployer. It revokes an order of an earlier
-// claim that never reached SageMaker.
+// HoldServing implements modelswap.Deployer. It revokes an order that an earlier claim
+// recorded and that SageMaker has not received.
 func (d *Deployer) HoldServing(ctx context.Context, c modelswap.Change) error {
 	return d.order(ctx, func() error { return d.holdServing(ctx, c) })
 }
@@ -243,11 +243,11 @@ func (d *Deployer) holdServing(ctx context.Context, c modelswap.Change) error {
 	if err := d.revoke(ctx, last.Revoked); err != nil {
 		return err
 	}
-	last.Unsent, last.Revoked, last.Failed = false, nil, "the order never reached SageMaker"
+	last.Unsent, last.Revoked, last.Failed = false, nil, "SageMaker did not receive the order"
 	return d.writeDeployment(ctx, &last)
 }
 
-// revoke removes the configurations of orders that may not have been given yet.
+// revoke deletes the configurations of orders that may not have been sent yet.
 func (d *Deployer) revoke(ctx context.Context, configs []string) error {
 	for _, name := range configs {
 		_, err := d.api.sagemaker.DeleteEndpointConfig(ctx, &sagemaker.DeleteEndpointConfigInput{EndpointConfigName: &name})
@@ -258,7 +258,7 @@ func (d *Deployer) revoke(ctx context.Context, configs []string) error {
 	return nil
 }
 
-// readDeployment reads the newest order; the zero deployment if there was none.
+// readDeployment reads the newest order. It returns the zero deployment if there is none.
 func (d *Deployer) readDeployment(ctx context.Context) (last deployment, err error) {
 	text, etag, err := d.files.readTagged(ctx, d.deploymentFile())
 	if errors.Is(err, fs.ErrNotExist) {
@@ -275,8 +275,8 @@ func (d *Deployer) readDeployment(ctx context.Context) (last deployment, err err
 	return last, nil
 }
 
-// writeDeployment writes the newest order where the file is still the one that
-// it was read from; else it returns modelswap.ErrStale.
+// writeDeployment writes the newest order. It returns modelswap.ErrStale if the file has
+// changed since it was read.
 func (d *Deployer) writeDeployment(ctx context.Context, last *deployment) error {
 	text, err := json.Marshal(last)
 	if err != nil {
@@ -290,16 +290,16 @@ func (d *Deployer) writeDeployment(ctx context.Context, last *deployment) error 
 	return nil
 }
 
-// isRemoved reads whether a model is marked to be removed.
+// isRemoved reports whether a model is marked as being removed.
 func (d *Deployer) isRemoved(ctx context.Context, m *model) (bool, error) {
 	has, err := readTags(ctx, d.api, m.arn)
 	return has[tagRemoved] == removedYes, err
 }
 
-// markRemoved marks a model as one that is to be removed, so that no process
-// begins to deploy it, and looks whether one has. The mark comes before the look
-// here, and the order comes before the look at the mark in apply: one of the two
-// sees the other.
+// markRemoved marks a model as being removed, so that no process starts to deploy it, and
+// reports whether it is in use. markRemoved sets the mark and then reads the newest order;
+// apply records its order and then reads the mark. So at least one of two concurrent calls
+// notices the other.
 func (d *Deployer) markRemoved(ctx context.Context, name, arn string) (inUse bool, v *view, err error) {
 	if err := tag(ctx, d.api, arn, map[string]string{tagRemoved: removedYes}); err != nil {
 		return false, nil, err
@@ -318,12 +318,12 @@ func (d *Deployer) markRemoved(ctx context.Context, name, arn string) (inUse boo
 	return inUse, v, err
 }
 
-// uses reports whether the model serves or is about to.
+// uses reports whether the model serves or is being deployed.
 func (v *view) uses(name string) bool {
 	return slices.ContainsFunc([]*model{v.serving, v.coming}, func(m *model) bool { return m != nil && m.name == name })
 }
 
-// Values of tagRemoved. A tag is not taken away: that needs another permission.
+// Values of tagRemoved. The tag is not deleted because that needs another permission.
 const (
 	removedYes = "yes"
 	removedNo  = "no"

@@ -5,7 +5,7 @@ import (
 	"gateway/internal/predict"
 )
 
-// The ports that this back end fills.
+// The ports that this back end implements.
 var (
 	_ modelswap.Files       = (*Files)(nil)
 	_ modelswap.Exporter    = (*Exporter)(nil)

@@ -15,24 +15,23 @@ import (
 	"gateway/internal/schema"
 )
 
-// Which model answered?
+// # Which model answered a call
 //
-// The variant's name stays the same through all swaps, because autoscaling and
-// alarms hang on it, and while a swap is under way old and new model both
-// answer under it. So every call carries one row more than it was asked for,
-// the probe, whose score under each model is known from its evaluation; the
-// score that comes back for it names the model that answered that very call.
+// The variant keeps its name when a model replaces another one, because autoscaling and
+// alarms refer to it. During the update both models answer under that name. So every call
+// has one more row than the caller sent, the probe. The score of the probe by each model is
+// known from the evaluation of the model. The score in the answer therefore identifies the
+// model that answered the call.
 //
-// The probes are sixteen rows, made once for each schema and kept in S3. None
-// is a customer: each feature's value comes from another row of the held-out
-// data, so that the rows lie where the models' scores differ. The scores of a
-// model are a tag of it, so every gateway knows them, and they go when it goes.
+// A schema has 16 probes, which are made once and stored in S3. They are no customers: the
+// values of a probe come from different rows of the held-out data, one for each feature. So
+// they are in the range in which the scores of models differ. The scores of a model are in
+// a tag of the model. So every gateway can read them, and they are deleted with the model.
 
-// probeCount is bounded by the value of a tag: 256 characters, sixteen for
-// each score.
+// probeCount is limited by the value of a tag: 256 characters, 16 for each score.
 const probeCount = 16
 
-// makeProbes mixes held-out rows. The same rows give the same probes.
+// makeProbes makes probes of held-out rows. It is deterministic.
 func makeProbes(s *schema.Schema, rows []schema.Vector) []schema.Vector {
 	if len(rows) == 0 {
 		return nil
@@ -44,7 +43,7 @@ func makeProbes(s *schema.Schema, rows []schema.Vector) []schema.Vector {
 		for f := range s.Features {
 			width := s.Features[f].Width()
 			if width == 0 {
-				continue // takes no random number
+				continue // and draw no random number
 			}
 			at := len(probes[i])
 			probes[i] = append(probes[i], rows[random.IntN(len(rows))][at:at+width]...)
@@ -53,12 +52,12 @@ func makeProbes(s *schema.Schema, rows []schema.Vector) []schema.Vector {
 	return probes
 }
 
-// probesFile names the file of the probes.
+// probesFile returns the name of the file with the probes.
 func probesFile(schema *schema.Schema) string {
 	return path.Join("probes", schema.Fingerprint()+".json")
 }
 
-// readProbes returns the schema's probes, nil if there are none yet.
+// readProbes returns the probes of the schema, or nil if there are none yet.
 func readProbes(ctx context.Context, files *Files, s *schema.Schema) ([]schema.Vector, error) {
 	name := probesFile(s)
 	text, err := readFile(files.FS(ctx), name, maxNote)
@@ -73,7 +72,7 @@ func readProbes(ctx context.Context, files *Files, s *schema.Schema) ([]schema.V
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	if len(probes) != probeCount {
-		return nil, fmt.Errorf("%s has %d probes, %d are due", name, len(probes), probeCount)
+		return nil, fmt.Errorf("%s has %d probes, want %d", name, len(probes), probeCount)
 	}
 	for _, p := range probes {
 		if len(p) != s.Width() {
@@ -83,8 +82,8 @@ func readProbes(ctx context.Context, files *Files, s *schema.Schema) ([]schema.V
 	return probes, nil
 }
 
-// writeProbes keeps probes unless there are some already, and returns those
-// that count: two gateways may write at once.
+// writeProbes stores probes unless another gateway has stored some, and returns the stored
+// ones.
 func writeProbes(ctx context.Context, files *Files, schema *schema.Schema, probes []schema.Vector) ([]schema.Vector, error) {
 	text, err := json.Marshal(probes)
 	if err != nil {
@@ -97,7 +96,7 @@ func writeProbes(ctx context.Context, files *Files, schema *schema.Schema, probe
 	return readProbes(ctx, files, schema)
 }
 
-// encodeScores writes scores as the value of a tag.
+// encodeScores returns the value of a tag with the scores.
 func encodeScores(scores []float64) string {
 	var b bytes.Buffer
 	for _, x := range scores {
@@ -106,7 +105,7 @@ func encodeScores(scores []float64) string {
 	return b.String()
 }
 
-// decodeScores reads a tag's value; nil where it is none of ours.
+// decodeScores parses the value of a tag. It returns nil if the value is not valid.
 func decodeScores(text string) []float64 {
 	raw, err := hex.DecodeString(text)
 	if err != nil || len(raw) != 8*probeCount {
@@ -126,15 +125,16 @@ func decodeScores(text string) []float64 {
 	return scores
 }
 
-// Bounds on the distance of two scores of the same model for the same row.
-// Containers compute in float32, and not always in the same order.
+// Bounds on the distance of two scores of the same model for the same row, which may
+// differ because containers compute in float32 and in varying order.
 const (
-	sameScore = 1e-4 // the same model, if no other is closer
-	exact     = 1e-9
-	clearly   = 4 // how many times as far away any other model must be
+	sameScore = 1e-4 // the maximum
+	exact     = 1e-9 // scores within it count as equal
+	clearly   = 4    // any other model must be this many times as far away
 )
 
-// distance is relative: models that saturate still differ in small scores.
+// distance returns the relative distance of two scores, because saturated models still
+// differ relatively in their small scores.
 func distance(a, b float64) float64 {
 	if a == b {
 		return 0
@@ -142,9 +142,9 @@ func distance(a, b float64) float64 {
 	return math.Abs(a-b) / math.Max(math.Abs(a), math.Abs(b))
 }
 
-// identify returns the model whose score for a probe is closest to the one
-// that came back, or nil if none is close. Where several are equally close,
-// those models answer alike, and the first of them is as true as any.
+// identify returns the model whose score for a probe is closest to score, or nil if no
+// model is within sameScore. If several models are about equally close, it returns the
+// first of them: they score the probe alike.
 func identify(models []*model, probe int, score float64) *model {
 	least, found := math.Inf(1), (*model)(nil)
 	for _, m := range models {
@@ -166,9 +166,9 @@ func identify(models []*model, probe int, score float64) *model {
 	return found
 }
 
-// bestProbe chooses the probe by which the models differ most; for a single
-// one, the probe whose score is farthest from the ends, where any other model
-// is likely to differ.
+// bestProbe returns the probe whose scores differ most between the models. For a single
+// model it returns the probe whose score is closest to 0.5, where another model is most
+// likely to differ.
 func bestProbe(models []*model) int {
 	best, most := 0, -1.0
 	for i := range probeCount {

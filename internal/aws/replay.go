@@ -10,11 +10,11 @@ import (
 	"gateway/internal/aws/wire"
 )
 
-// outcome is what came of a first attempt that was not made by the SDK: an
-// HTTP client for one call of the SDK, which plays it back where the SDK makes
-// its first attempt. The next attempts are real.
+// outcome is the result of a first attempt that package wire made. It is an HTTP client for
+// one call of the SDK: it answers the SDK's first attempt with that result, and makes the
+// further attempts with next.
 type outcome struct {
-	answer *wire.Answer // nil: err says why there is none
+	answer *wire.Answer // nil: err is set
 	err    error
 	next   sdk.HTTPClient
 	played bool
@@ -39,7 +39,7 @@ func (o *outcome) Do(r *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// broken is the end of a body that was cut off.
+// broken is a reader that returns an error, as the end of an incomplete body.
 type broken struct{ err error }
 
 // Read implements io.Reader.

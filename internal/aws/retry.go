@@ -19,14 +19,14 @@ import (
 	"gateway/internal/budget"
 )
 
-// Bounds of the retries of predictions.
+// Limits of the retries of a prediction.
 const (
 	invokeAttempts  = 3
 	firstInvokeWait = 25 * time.Millisecond
 )
 
-// predictionRetryer is the one retry layer of predictions: the SDK's standard
-// one with shorter waits, within the caller's deadline and a budget.
+// predictionRetryer is the only retry layer of predictions: the standard one of the SDK
+// with shorter waits, the deadline of the caller and a budget.
 type predictionRetryer struct{ *retry.Standard }
 
 func invokeRetryer(budget *retryBudget) sdk.Retryer {
@@ -37,16 +37,16 @@ func invokeRetryer(budget *retryBudget) sdk.Retryer {
 			most := firstInvokeWait << min(attempt, 4)
 			return max(most/2+rand.N(most/2+1), retryAfter(err)), nil
 		})
-		// After the SDK's own rules, which never repeat what was cancelled.
+		// After the rules of the SDK, which do not retry a cancelled call.
 		o.Retryables = append(o.Retryables, retry.IsErrorRetryableFunc(retryInvocation))
 	})}
 }
 
-// errTooLate is why a call is not repeated whose caller would be gone before.
-var errTooLate = errors.New("the deadline is nearer than another attempt")
+// errTooLate is why a call is not retried that would end after the caller's deadline.
+var errTooLate = errors.New("no time for another attempt before the deadline")
 
-// GetRetryToken implements aws.Retryer. It refuses an attempt that the deadline
-// would end before it begins, so that the caller learns what happened instead.
+// GetRetryToken implements aws.Retryer. It refuses an attempt that could not start before
+// the deadline, so that the caller gets the error of the last attempt.
 func (r predictionRetryer) GetRetryToken(ctx context.Context, err error) (func(error) error, error) {
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < max(firstInvokeWait, retryAfter(err)) {
 		return nil, errTooLate
@@ -54,15 +54,15 @@ func (r predictionRetryer) GetRetryToken(ctx context.Context, err error) (func(e
 	return r.Standard.GetRetryToken(ctx, err)
 }
 
-// retryInvocation adds to the SDK's rules what is worth another try because a
-// model has no memory: asking it twice does no harm.
+// retryInvocation adds errors to those that the SDK retries. A call of a model can always
+// be repeated, because it has no side effects.
 func retryInvocation(err error) sdk.Ternary {
 	var model *runtimetypes.ModelError
 	var api smithy.APIError
 	switch {
 	case errors.As(err, &model):
-		// The container failed. That it did not answer in time (0) means that it
-		// is overloaded or the rows are too many: more calls make it worse.
+		// The container failed. With status 0 it did not answer in time: it is
+		// overloaded or the call has too many rows, and a retry would add load.
 		return sdk.BoolTernary(originalStatus(model) >= http.StatusInternalServerError)
 	case errors.As(err, &api):
 		switch api.ErrorCode() {
@@ -72,16 +72,16 @@ func retryInvocation(err error) sdk.Ternary {
 		if isThrottle(err) {
 			return sdk.TrueTernary
 		}
-	case errors.Is(err, io.ErrUnexpectedEOF): // the answer was cut off
+	case errors.Is(err, io.ErrUnexpectedEOF): // the answer is incomplete
 		return sdk.TrueTernary
 	}
 	return sdk.UnknownTernary
 }
 
-// maxRetryAfter bounds what a service may ask for.
+// maxRetryAfter is the maximum of a Retry-After header.
 const maxRetryAfter = time.Minute
 
-// retryAfter is how long the service asks to wait; zero where it does not.
+// retryAfter returns the wait of the Retry-After header in an error, or zero.
 func retryAfter(err error) time.Duration {
 	var response *smithyhttp.ResponseError
 	if !errors.As(err, &response) || response.Response == nil {
@@ -120,9 +120,9 @@ func newRetryBudget() *retryBudget {
 	return &retryBudget{Budget: budget.Full(retryPrice, retryReserve)}
 }
 
-// Why calls are made once.
+// Reasons not to retry a call.
 var (
-	errNoBudget = errors.New("retries are a tenth of all calls already")
+	errNoBudget = errors.New("the retry budget is spent: retries are a tenth of all calls")
 	errShedding = errors.New("load is being shed")
 )
 
@@ -140,22 +140,22 @@ func (b *retryBudget) GetToken(context.Context, uint) (func() error, error) {
 	return func() error { return nil }, nil
 }
 
-// AddTokens implements the SDK's retry.RateLimiter. Calls are what earns.
+// AddTokens implements the SDK's retry.RateLimiter. It does nothing: invoke calls Earn.
 func (b *retryBudget) AddTokens(uint) error { return nil }
 
-// Retries are what became of calls of InvokeEndpoint that could be repeated.
+// Retries counts calls of InvokeEndpoint that failed and could be retried, since the start.
 type Retries struct {
-	Made       int64
-	OverBudget int64 // not repeated: the budget was spent
-	Held       int64 // not repeated: load was being shed
+	Made       int64 // retried
+	OverBudget int64 // not retried: the budget was spent
+	Held       int64 // not retried: load was being shed
 }
 
-// Retries tells how often it was what.
+// Retries returns the counts of retries.
 func (c *Clients) Retries() Retries {
 	n := &c.runtime.budget.counts
 	return Retries{Made: n.made.Load(), OverBudget: n.overBudget.Load(), Held: n.held.Load()}
 }
 
-// NoRetriesWhile stops the repeating of predictions' calls while shedding
-// reports true: who turns callers away has no calls to spare.
+// NoRetriesWhile stops retries of predictions while shedding reports true. A gateway that
+// refuses requests must not add calls.
 func (c *Clients) NoRetriesWhile(shedding func() bool) { c.runtime.budget.shedding.Store(&shedding) }

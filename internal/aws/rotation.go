@@ -12,22 +12,20 @@ import (
 	"gateway/internal/aws/wire"
 )
 
-// Whose answer is it?
+// # Whether an answer belongs to its call
 //
-// HTTP/1.1 binds an answer to a request by their order on a connection alone. A
-// server or proxy that sends an answer twice, or swaps two, gives a call the
-// answer of another. So calls take turns with the probes: the answer to another
-// call has the score of another probe, and does not fit. For that, the scores of
-// the probes in use must differ under all models that may answer.
+// HTTP/1.1 assigns an answer to a request only by their order on a connection. If a server
+// or proxy sends an answer twice, or swaps two answers, a call gets the answer of another
+// call. Calls therefore rotate through the probes: the answer of another call has the score
+// of another probe, which does not match. That requires that the scores of the rotated
+// probes differ for all models that may answer.
 
-// toldApart is the relative distance that the scores of two models for one probe,
-// or of two probes, must have: many times the noise within which scores are the
-// same.
+// toldApart is the minimum relative distance of the scores of two models for one probe, or
+// of one model for two probes: many times the noise of sameScore.
 const toldApart = 10 * sameScore
 
-// rotationOf returns the probes that calls may carry, the best one first: those
-// whose scores distinguish the models, and which are distinguishable from each
-// other by the scores of each model.
+// rotationOf returns the probes that calls may carry, the best one first. Each of them
+// distinguishes the models, and each model distinguishes them from each other.
 func rotationOf(models []*model) []int {
 	best := bestProbe(models)
 	rotation := []int{best}
@@ -42,8 +40,8 @@ func rotationOf(models []*model) []int {
 	return rotation
 }
 
-// tellsApart reports whether a probe shows which model answered, of all that the
-// best one can tell apart.
+// tellsApart reports whether a probe distinguishes all pairs of models that the best probe
+// distinguishes.
 func tellsApart(models []*model, probe, best int) bool {
 	for i, a := range models {
 		for _, b := range models[i+1:] {
@@ -59,8 +57,7 @@ func tellsApart(models []*model, probe, best int) bool {
 	return true
 }
 
-// confusable reports whether an answer to one probe could be taken for an answer
-// to another.
+// confusable reports whether the score of one probe could pass for the score of another.
 func confusable(models []*model, p, q int) bool {
 	for _, a := range models {
 		for _, b := range models {
@@ -72,16 +69,16 @@ func confusable(models []*model, p, q int) bool {
 	return false
 }
 
-// turns gives calls their probes: one that no call under way bears, if there is
-// one, and of these the one that has not been used for longest.
+// turns assigns probes to calls. It prefers the probe that the fewest calls in flight carry,
+// and of these the least recently used one.
 type turns struct {
 	mu     sync.Mutex
 	busy   [probeCount]int
-	used   [probeCount]uint64 // number of the newest call
+	used   [probeCount]uint64 // number of the latest call with the probe
 	number uint64
 }
 
-// take chooses the probe of a call, until give.
+// take returns the probe of a call. The call must return it with give.
 func (t *turns) take(rotation []int) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -103,35 +100,35 @@ func (t *turns) give(probe int) {
 	t.mu.Unlock()
 }
 
-// markOf tells package wire by what the answer to a call is told from others.
+// markOf returns the mark of a call with a probe for package wire.
 func markOf(rotation []int, probe int) wire.Mark {
 	return wire.Mark{Value: uint8(probe), Apart: uint8(min(len(rotation)/2, wire.MaxApart))}
 }
 
-// foreign reports whether a score that fits no model for its probe fits one for
-// another probe: the answer is one to another call.
+// foreign reports whether a score matches a model for a probe other than the call's. The
+// answer then belongs to another call.
 func foreign(models []*model, rotation []int, probe int, score float64) bool {
 	return slices.ContainsFunc(rotation, func(p int) bool { return p != probe && identify(models, p, score) != nil })
 }
 
-// errForeign is in the errors of calls whose answers do not fit them.
-var errForeign = errors.New("the answer does not fit the call")
+// errForeign is wrapped by the error of a call that got the answer of another call.
+var errForeign = errors.New("the answer belongs to another call")
 
-// foreignAnswers counts answers that do not fit their calls. The log says so at
-// most once a minute.
+// foreignAnswers counts answers that belong to other calls. It logs at most one of them a
+// minute.
 type foreignAnswers struct {
 	count  atomic.Int64
-	logged atomic.Int64 // when, in seconds since 1970
+	logged atomic.Int64 // time of the last log line, in seconds since 1970
 }
 
 func (f *foreignAnswers) note(log *slog.Logger, endpoint string, why error) {
 	f.count.Add(1)
 	now := time.Now().Unix()
 	if last := f.logged.Load(); now-last >= 60 && f.logged.CompareAndSwap(last, now) {
-		log.Warn("an answer of the endpoint does not fit its call; it is discarded and its connection closed, and the call is made again if the retry budget allows",
+		log.Warn("a call of the endpoint got the answer of another call; the gateway discards it, closes the connection and makes the call again if the retry budget allows",
 			"endpoint", endpoint, "error", why, "since_start", f.count.Load())
 	}
 }
 
-// ForeignAnswers is how many answers of the endpoint did not fit their calls.
+// ForeignAnswers returns the number of answers since the start that belonged to other calls.
 func (c *Clients) ForeignAnswers() int64 { return c.runtime.foreign.count.Load() }

@@ -14,22 +14,22 @@ import (
 	"gateway/internal/schema"
 )
 
-// Limits of one call of the endpoint, the probe included. The service takes 6
-// MiB, a serverless endpoint 4 MB.
+// Limits of one call of the endpoint, the probe included. The service accepts 6 MiB, a
+// serverless endpoint 4 MB.
 const (
 	maxCallRows  = 4000
 	maxCallBytes = 3_500_000
 )
 
-// CallRows and CallBytes, of rows as CSV, are what a call of Scorer.Score may
-// have: the probe needs the rest.
+// CallRows and CallBytes are the limits of a call of Scorer.Score: rows, and bytes of rows as
+// CSV. They leave room for the probe.
 const (
 	CallRows  = maxCallRows - 1
 	CallBytes = maxCallBytes - 100_000
 )
 
-// Formats say how a model is spoken to. The zero Formats are those of the
-// built-in algorithms: CSV in, and out what the model's algorithm knows.
+// Formats are the media types of a model's requests and answers. The zero value is for the
+// built-in algorithms: CSV for requests, and for answers what the algorithm supports.
 type Formats struct {
 	ContentType, Accept string
 }
@@ -45,17 +45,17 @@ func NewScorer(endpoint *Endpoint, log *slog.Logger) *Scorer {
 	return &Scorer{endpoint: endpoint, log: log}
 }
 
-// Ready returns an error until a model serves that the gateway can ask.
+// Ready returns an error unless a model serves that can score rows of the schema.
 func (s *Scorer) Ready(context.Context) error {
 	v := s.endpoint.view.Load()
 	if v == nil {
-		return failure.Errorf(failure.Unavailable, "the endpoint has not been looked at yet")
+		return failure.Errorf(failure.Unavailable, "the state of the endpoint is not known yet")
 	}
 	return v.usable()
 }
 
-// Score implements predict.Scorer with one call of the endpoint. Rows that do not
-// fit one call are an error of kind Invalid: splitting them is for scoring.Batch.
+// Score implements predict.Scorer with one call of the endpoint. If the rows exceed the
+// limits of a call, the error is of kind Invalid; scoring.Batch splits rows before.
 func (s *Scorer) Score(ctx context.Context, rows []schema.Vector, _ bool) (predict.Scores, error) {
 	v, err := s.current(ctx)
 	if err != nil {
@@ -71,11 +71,11 @@ func (s *Scorer) Score(ctx context.Context, rows []schema.Vector, _ bool) (predi
 	return a.scored(), nil
 }
 
-// maxNumberBytes is longer than any number in CSV, its comma included.
+// maxNumberBytes is the maximum length of a number in CSV with its comma.
 const maxNumberBytes = 32
 
-// checkSize returns an error unless one call takes all rows together with a probe.
-// Nearly always that is certain without encoding them.
+// checkSize returns an error unless all rows and a probe fit into one call. In nearly all
+// cases it need not encode the rows.
 func checkSize(rows []schema.Vector, maxRows, maxBytes int) error {
 	if len(rows) == 0 {
 		return errors.New("no rows to score")
@@ -92,13 +92,13 @@ func checkSize(rows []schema.Vector, maxRows, maxBytes int) error {
 	case n == len(rows):
 		return nil
 	case fitting(rows[n:n+1], maxRows, maxBytes) == 0:
-		return failure.Errorf(failure.Invalid, "row %d is larger than the endpoint takes", n+1)
+		return failure.Errorf(failure.Invalid, "row %d is larger than a call of the endpoint may be", n+1)
 	}
-	return failure.Errorf(failure.Invalid, "%d rows are more than the endpoint takes in one call, which is %d of them", len(rows), n)
+	return failure.Errorf(failure.Invalid, "%d rows do not fit into one call of the endpoint; the first %d would", len(rows), n)
 }
 
-// fitting returns how many of the rows, from the first on, one call takes together
-// with a probe; 0 where the first row alone is too large.
+// fitting returns how many of the first rows fit into one call together with a probe. It
+// returns 0 if the first row is too large.
 func fitting(rows []schema.Vector, maxRows, maxBytes int) int {
 	var line []byte
 	size, longest := 0, 0
@@ -106,7 +106,7 @@ func fitting(rows []schema.Vector, maxRows, maxBytes int) int {
 		line = schema.AppendCSV(line[:0], row)
 		n := len(line) + 1
 		longest = max(longest, n)
-		// A probe is about as long as a row; twice as long is safe.
+		// A probe is about as long as a row. This reserves twice the longest row.
 		if 2*n > maxBytes || i > 0 && (i+1 >= maxRows || size+n+2*longest > maxBytes) {
 			return i
 		}
@@ -115,8 +115,8 @@ func fitting(rows []schema.Vector, maxRows, maxBytes int) int {
 	return len(rows)
 }
 
-// current returns the endpoint as it is known, where it can be asked. Where it
-// cannot, that may be old news.
+// current returns the cached state of the endpoint if the endpoint is usable. Else it
+// describes the endpoint first, at most once in lookChanging.
 func (s *Scorer) current(ctx context.Context) (*view, error) {
 	v := s.endpoint.view.Load()
 	if v != nil && (v.usable() == nil || time.Since(v.at) < lookChanging) {
@@ -129,7 +129,7 @@ func (s *Scorer) current(ctx context.Context) (*view, error) {
 	return v, v.usable()
 }
 
-// unseen is the error of a prediction whose endpoint cannot be looked at.
+// unseen is the error of a prediction if the endpoint cannot be described.
 func unseen(err error) error {
 	if errors.Is(err, context.Canceled) {
 		return err
@@ -141,13 +141,13 @@ func unseen(err error) error {
 	return &failure.Error{Kind: kind, Detail: "the serving model is unknown", RetryAfter: waitNotReady, Err: err}
 }
 
-// named is an answer with the model that gave it.
+// named is an answer with the model that made it.
 type named struct {
 	answer
 	model *model
 }
 
-// scored is the answer with a label for each row.
+// scored returns the scores with a label for each row.
 func (n named) scored() predict.Scores {
 	for row := range n.labels {
 		n.labels[row] = n.label(row)
@@ -155,9 +155,9 @@ func (n named) scored() predict.Scores {
 	return predict.Scores{Model: n.model.name, Schema: n.model.schema, Score: n.scores, Label: n.labels}
 }
 
-// ask scores rows with one call, and finds out which model answered. A call whose
-// answer is one to another call is made once more, over another connection, if
-// the retry budget allows.
+// ask scores rows with one call and identifies the model that answered. If the call got the
+// answer of another call, ask makes it once more, over another connection, if the retry
+// budget allows.
 func (s *Scorer) ask(ctx context.Context, v *view, rows []schema.Vector) (named, error) {
 	a, err := s.askOnce(ctx, v, rows)
 	if errors.Is(err, errForeign) && s.mayRepeat(ctx, err) {
@@ -168,7 +168,8 @@ func (s *Scorer) ask(ctx context.Context, v *view, rows []schema.Vector) (named,
 	return a, err
 }
 
-// mayRepeat notes an answer that does not fit its call, and spends a retry.
+// mayRepeat counts an answer that belongs to another call. It reports whether the retry
+// budget allows another call, and pays for it.
 func (s *Scorer) mayRepeat(ctx context.Context, why error) bool {
 	runtime := s.endpoint.api.runtime
 	runtime.foreign.note(s.log, s.endpoint.name, why)
@@ -192,12 +193,12 @@ func (s *Scorer) askOnce(ctx context.Context, v *view, rows []schema.Vector) (na
 		return named{a, m}, nil
 	}
 	refused := &failure.Error{Kind: failure.Unavailable, RetryAfter: waitNotReady,
-		Detail: "the endpoint gave the answer to another call", Err: errForeign}
+		Detail: "the endpoint sent the answer of another call", Err: errForeign}
 	if foreign(v.models, v.rotation, probe, score) {
 		return named{}, refused
 	}
-	// No model that is known: a swap has begun since the endpoint was looked
-	// at, by another gateway or by hand. The same probe, other models.
+	// The score matches no cached model. Another gateway or an operator may have started
+	// to deploy a model since the endpoint was described. Compare with the models of now.
 	now, err := s.endpoint.look(ctx, time.Now())
 	if err != nil {
 		return named{}, unseen(err)
@@ -208,31 +209,31 @@ func (s *Scorer) askOnce(ctx context.Context, v *view, rows []schema.Vector) (na
 	if err := now.usable(); err != nil {
 		return named{}, err
 	}
-	s.log.Warn("an answer fits no model that the gateway knows", "endpoint", now.endpoint, "serving", now.serving.name, "status", now.status)
-	refused.Detail = "the endpoint answered with a model that the gateway does not know"
+	s.log.Warn("the score of a probe matches no known model; the prediction is refused", "endpoint", now.endpoint, "serving", now.serving.name, "status", now.status)
+	refused.Detail = "an unknown model answered"
 	return named{}, refused
 }
 
-// askSettled scores before there are probes, which is before a second model
-// exists. The serving model answers, as long as the endpoint is not being changed.
+// askSettled scores rows without a probe, when the schema has no probes yet. There is only
+// one model then, the serving one, unless the endpoint is being changed.
 func (s *Scorer) askSettled(ctx context.Context, v *view, rows []schema.Vector) (named, error) {
 	if v.changing() && v.coming != nil {
 		return named{}, &failure.Error{Kind: failure.Unavailable, RetryAfter: waitNotReady,
-			Detail: "the endpoint is being changed, and the answering model is unknown"}
+			Detail: "the endpoint is being changed, and the model that would answer is unknown"}
 	}
 	a, err := s.endpoint.invoke(ctx, v, rows, noProbe)
 	return named{a, v.serving}, err
 }
 
-// bodies are buffers of rows.
+// bodies is a pool of buffers for rows.
 var bodies = sync.Pool{New: func() any { return new([]byte) }}
 
 // noProbe is the probe of a call without one.
 const noProbe = -1
 
-// invoke asks the endpoint about rows, and about a probe after them if there is
-// one, once; the client repeats what may be repeated. A connection whose answer
-// does not fit its call is closed: the next answer on it would not fit either.
+// invoke makes one call with the rows, followed by a probe unless that is noProbe. The
+// client retries it. If the answer does not match the call, invoke closes the connection,
+// because further answers on it would not match either.
 func (e *Endpoint) invoke(ctx context.Context, v *view, rows []schema.Vector, probe int) (answer, error) {
 	call := invocation{endpoint: e.name, contentType: e.contentType(), accept: cmp.Or(e.formats.Accept, v.accept()), id: callctx.CallID(ctx)}
 	buffer := bodies.Get().(*[]byte)
@@ -254,7 +255,7 @@ func (e *Endpoint) invoke(ctx context.Context, v *view, rows []schema.Vector, pr
 	a, err := parseAnswer(mediaType(r.contentType), r.body, due)
 	if err != nil {
 		r.discard()
-		return answer{}, &failure.Error{Kind: failure.BadModel, Detail: "the model answered nonsense", Err: err}
+		return answer{}, &failure.Error{Kind: failure.BadModel, Detail: "the answer of the model is not valid", Err: err}
 	}
 	if probe != noProbe && identify(v.models, probe, a.scores[due-1]) == nil {
 		r.discard()
@@ -264,7 +265,7 @@ func (e *Endpoint) invoke(ctx context.Context, v *view, rows []schema.Vector, pr
 	return a, nil
 }
 
-// mediaType is string, without a new one for what is usual.
+// mediaType converts text to a string. It allocates none for the usual types.
 func mediaType(text []byte) string {
 	switch string(text) {
 	case typeJSON:
@@ -277,7 +278,7 @@ func mediaType(text []byte) string {
 
 func (e *Endpoint) contentType() string { return cmp.Or(e.formats.ContentType, typeCSV) }
 
-// appendRows appends rows of CSV, without a line end after the last.
+// appendRows appends rows as CSV, separated by line ends.
 func appendRows(dst []byte, rows []schema.Vector) []byte {
 	for i, row := range rows {
 		if i > 0 {

@@ -26,13 +26,13 @@ func TestACallTakesItsRowsAndAProbeOrNone(t *testing.T) {
 	}{
 		{"few", many(3, short), 5, 1000, 3, ""},
 		{"as many as a call has beside the probe", many(4, short), 5, 1000, 4, ""},
-		{"one more", many(5, short), 5, 1000, 4, "5 rows are more than the endpoint takes in one call, which is 4 of them"},
+		{"one more", many(5, short), 5, 1000, 4, "5 rows do not fit into one call of the endpoint; the first 4 would"},
 		{"as many bytes as a call has", many(10, short), 100, 12 * shortBytes, 10, ""},
-		{"one byte more", many(10, short), 100, 12*shortBytes - 1, 9, "10 rows are more"},
-		{"a long row counts for the probe", append(many(2, short), long), 100, 2*shortBytes + 3*longBytes - 1, 2, "3 rows are more"},
+		{"one byte more", many(10, short), 100, 12*shortBytes - 1, 9, "10 rows do not fit"},
+		{"a long row counts for the probe", append(many(2, short), long), 100, 2*shortBytes + 3*longBytes - 1, 2, "3 rows do not fit"},
 		{"one row that fits", many(1, long), 100, 2 * longBytes, 1, ""},
-		{"one row that does not", many(1, long), 100, 2*longBytes - 1, 0, "row 1 is larger than the endpoint takes"},
-		{"a row among others that does not", append(many(2, short), long), 100, 2*longBytes - 1, 2, "row 3 is larger than the endpoint takes"},
+		{"one row that does not", many(1, long), 100, 2*longBytes - 1, 0, "row 1 is larger than a call of the endpoint may be"},
+		{"a row among others that does not", append(many(2, short), long), 100, 2*longBytes - 1, 2, "row 3 is larger than a call of the endpoint may be"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := fitting(tt.rows, tt.maxRows, tt.maxBytes); got != tt.fit {

@@ -15,21 +15,21 @@ import (
 	"gateway/internal/aws/wire"
 )
 
-// sdkClient is the HTTP client of the calls of an endpoint that the SDK makes. It
-// bounds answers. It also makes sure that two successive calls on a connection have
-// answers that can be distinguished (rotation.go): net/http treats the bytes that
-// arrive on a connection as the answer to the call that uses it.
+// sdkClient is the HTTP client of calls that the SDK makes to the endpoint. It limits the
+// size of answers. It also ensures that successive calls on a connection have answers that
+// can be distinguished (rotation.go), because net/http takes any bytes that arrive on a
+// connection as the answer to its present call.
 type sdkClient struct{ sdk.HTTPClient }
 
-// sdkCall is a call as the client must know it.
+// sdkCall is the state of a call of the SDK.
 type sdkCall struct {
 	mark    wire.Mark
-	conn    net.Conn    // of the newest attempt; nil: not known, or HTTP/2
-	marked  *markedConn // the same; nil: not known
-	refused bool        // conn was closed, and nothing written
+	conn    net.Conn    // of the latest attempt; nil: unknown, or HTTP/2
+	marked  *markedConn // below conn; nil: unknown
+	refused bool        // conn was closed before the request was written
 }
 
-// discard closes the connection of a call, whose answer is not the call's.
+// discard closes the connection of a call, because the answer belongs to another call.
 func (c *sdkCall) discard() {
 	if c.marked != nil {
 		c.marked.discarded.Store(true)
@@ -54,7 +54,7 @@ func (c sdkClient) Do(r *http.Request) (*http.Response, error) {
 	return answer, err
 }
 
-// send sends a request, over the first connection that its mark allows.
+// send sends a request over the first connection that its mark allows.
 func (c sdkClient) send(r *http.Request) (*http.Response, error) {
 	call, ok := r.Context().Value(sdkCallKey{}).(*sdkCall)
 	if !ok || r.Body == nil {
@@ -74,14 +74,14 @@ func (c sdkClient) send(r *http.Request) (*http.Response, error) {
 	}
 }
 
-// gotConn looks at the connection that net/http has chosen, before net/http writes
-// the request. One that the mark does not allow is closed.
+// gotConn checks the connection that net/http has chosen before it writes the request. It
+// closes a connection that the mark does not allow.
 func (c *sdkCall) gotConn(info httptrace.GotConnInfo) {
 	c.conn, c.marked = info.Conn, nil
 	inner := info.Conn
 	if secured, ok := inner.(*tls.Conn); ok {
 		if secured.ConnectionState().NegotiatedProtocol == "h2" {
-			c.conn = nil // its answers bear the numbers of their requests
+			c.conn = nil // HTTP/2 assigns answers by stream ids
 			return
 		}
 		inner = secured.NetConn()
@@ -104,10 +104,10 @@ func (c *sdkCall) gotConn(info httptrace.GotConnInfo) {
 type markedConn struct {
 	net.Conn
 	marks     wire.Marks
-	discarded atomic.Bool // closed, which net/http may not have seen yet
+	discarded atomic.Bool // closed; net/http may not have noticed yet
 }
 
-// markConnections makes a transport keep the marks of its connections.
+// markConnections makes a transport record the marks of its connections.
 func markConnections(t *http.Transport) {
 	dial := t.DialContext
 	if dial == nil {

@@ -21,35 +21,34 @@ import (
 	"github.com/aws/smithy-go/middleware"
 )
 
-// Time-outs of one attempt at Secrets Manager, which answers within a tenth of
-// a second, and how many attempts a read has. Who reads has a deadline of his
-// own for all of them together.
+// Limits of one read of Secrets Manager, which normally answers within 100 ms. The caller
+// has a deadline for all attempts together.
 const (
-	secretsConnect  = 2 * time.Second
-	secretsAnswer   = 3 * time.Second
+	secretsConnect  = 2 * time.Second // of one attempt
+	secretsAnswer   = 3 * time.Second // of one attempt
 	secretsAttempts = 3
-	secretsBackoff  = time.Second
+	secretsBackoff  = time.Second // the maximum between attempts
 )
 
-// Secrets is the source of secrets in AWS Secrets Manager, by name or ARN.
+// Secrets implements secrets.Source with AWS Secrets Manager. An id is a name or an ARN.
 type Secrets struct {
 	client *secretsmanager.Client
-	region string // may be empty where all ids are ARNs
+	region string // may be empty if all ids are ARNs
 }
 
 var _ secrets.Source = (*Secrets)(nil)
 
-// OpenSecrets makes the source from the SDK's own settings: region, profile,
-// endpoint and credentials as AWS_… variables and files say. It makes no call.
+// OpenSecrets makes the source from the settings of the SDK: region, profile, endpoint and
+// credentials from AWS_… variables and files. It makes no call.
 func OpenSecrets(ctx context.Context) (*Secrets, error) {
-	client := awshttp.NewBuildableClient() // of the SDK's, since that minds AWS_CA_BUNDLE
+	client := awshttp.NewBuildableClient() // this client supports AWS_CA_BUNDLE
 	client = client.WithTimeout(secretsConnect + secretsAnswer)
 	client = client.WithDialerOptions(func(d *net.Dialer) { d.Timeout = secretsConnect })
 	client = client.WithTransportOptions(func(t *http.Transport) {
 		t.TLSHandshakeTimeout, t.ResponseHeaderTimeout = secretsConnect, secretsAnswer
 	})
 	cfg, err := config.LoadDefaultConfig(ctx, config.WithHTTPClient(client),
-		config.WithAPIOptions([]func(*middleware.Stack) error{boundAnswers(maxSecretAnswer)})) // of credentials, too
+		config.WithAPIOptions([]func(*middleware.Stack) error{boundAnswers(maxSecretAnswer)})) // including answers of credential providers
 	if err != nil {
 		return nil, err
 	}
@@ -60,8 +59,8 @@ func OpenSecrets(ctx context.Context) (*Secrets, error) {
 func NewSecrets(cfg aws.Config) *Secrets {
 	client := secretsmanager.NewFromConfig(cfg, func(o *secretsmanager.Options) {
 		o.APIOptions = append(o.APIOptions, boundAnswers(maxSecretAnswer))
-		// The one layer of retries. The adaptive mode of AWS_RETRY_MODE is not used:
-		// it would delay reads that requests wait for.
+		// The only retry layer. It overrides AWS_RETRY_MODE, whose adaptive mode would
+		// delay reads that requests wait for.
 		o.Retryer = retry.NewStandard(func(s *retry.StandardOptions) {
 			s.MaxAttempts, s.MaxBackoff = secretsAttempts, secretsBackoff
 		})
@@ -69,22 +68,22 @@ func NewSecrets(cfg aws.Config) *Secrets {
 	return &Secrets{client, cfg.Region}
 }
 
-// labels are what Secrets Manager calls the stages.
+// labels are the staging labels of Secrets Manager.
 var labels = map[secrets.Stage]string{
 	secrets.Current:  "AWSCURRENT",
 	secrets.Pending:  "AWSPENDING",
 	secrets.Previous: "AWSPREVIOUS",
 }
 
-// Get implements secrets.Source. The label is always sent: without it, not
-// every service that speaks this protocol answers with the current version.
+// Get implements secrets.Source. It always sends the staging label, because without it some
+// compatible services do not answer with the current version.
 func (s *Secrets) Get(ctx context.Context, id string, stage secrets.Stage) (secrets.Version, error) {
 	region := s.region
 	if a, err := arn.Parse(id); err == nil && a.Region != "" {
-		region = a.Region // where the secret is, whichever region is ours
+		region = a.Region // the region of the secret, which may be another one
 	}
 	if region == "" {
-		return secrets.Version{}, fmt.Errorf("a name without a region: set AWS_REGION, give the ARN, or name a file with file:PATH (%w)", secrets.ErrRefused)
+		return secrets.Version{}, fmt.Errorf("the id is a name and no region is set: set AWS_REGION, use the ARN, or name a file with file:PATH (%w)", secrets.ErrRefused)
 	}
 	out, err := s.client.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{
 		SecretId: aws.String(id), VersionStage: aws.String(labels[stage])},
@@ -97,13 +96,13 @@ func (s *Secrets) Get(ctx context.Context, id string, stage secrets.Stage) (secr
 		value = string(out.SecretBinary)
 	}
 	if out.VersionId == nil || out.SecretString == nil && out.SecretBinary == nil {
-		return secrets.Version{}, fmt.Errorf("the %s version in Secrets Manager: the answer is no secret", stage)
+		return secrets.Version{}, fmt.Errorf("the %s version in Secrets Manager: the answer contains no secret", stage)
 	}
 	return secrets.Version{ID: *out.VersionId, Created: aws.ToTime(out.CreatedDate), Value: secrets.New(value)}, nil
 }
 
-// secretError says which errors of Secrets Manager are final. All others, such
-// as throttling, time-outs and answers that make no sense, may pass.
+// secretError marks the errors of Secrets Manager that a retry cannot change. All others,
+// such as throttling, time-outs and malformed answers, may be temporary.
 func secretError(err error) error {
 	var (
 		notFound *types.ResourceNotFoundException

@@ -9,43 +9,43 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sagemaker/types"
 )
 
-// Strategy is how traffic goes over to a new model: one of SageMaker's
-// deployment guardrails.
+// Strategy is how traffic moves to a new model: one of the deployment guardrails of
+// SageMaker.
 type Strategy string
 
 // The strategies.
 const (
-	AllAtOnce Strategy = "all-at-once" // once the new fleet is healthy, all of it
-	Canary    Strategy = "canary"      // a tenth first, the rest after some time
-	Linear    Strategy = "linear"      // a fifth after the other
-	Rolling   Strategy = "rolling"     // instances are replaced a fifth at a time, without a second fleet
+	AllAtOnce Strategy = "all-at-once" // all traffic, once the new fleet is healthy
+	Canary    Strategy = "canary"      // 10 % of the capacity first, the rest after bakeTime
+	Linear    Strategy = "linear"      // 20 % of the capacity at a time
+	Rolling   Strategy = "rolling"     // replaces 20 % of the instances at a time, without a second fleet
 )
 
-// Strategies lists them.
+// Strategies returns the names of all strategies.
 func Strategies() []string {
 	return []string{string(AllAtOnce), string(Canary), string(Linear), string(Rolling)}
 }
 
-// Times of the guardrails, in seconds.
+// Times of a deployment, in seconds.
 const (
-	bakeTime    = 300  // at each step, for alarms to go off
-	keepOldTime = 60   // for calls that run on the old fleet
-	maxTime     = 7200 // for the whole deployment
+	bakeTime    = 300  // after each step, in which alarms may go off
+	keepOldTime = 60   // after the last step, for calls in flight on the old fleet
+	maxTime     = 7200 // of the whole deployment
 )
 
-// Check returns why the strategy cannot be used with a number of instances.
+// Check returns an error if the strategy does not exist or needs more instances.
 func (s Strategy) Check(instances int) error {
 	if !slices.Contains(Strategies(), string(s)) {
 		return fmt.Errorf("%q must be one of %s", string(s), strings.Join(Strategies(), ", "))
 	}
 	if s != AllAtOnce && instances < 2 {
-		return fmt.Errorf("%s moves a part of the instances at a time and needs at least two (GATEWAY_HOSTING_INSTANCE_COUNT); with one use %s", s, AllAtOnce)
+		return fmt.Errorf("%s moves a part of the instances at a time and needs at least 2 of them (GATEWAY_HOSTING_INSTANCE_COUNT); with 1 use %s", s, AllAtOnce)
 	}
 	return nil
 }
 
-// config is the strategy as SageMaker takes it. Without alarms nothing watches
-// the new fleet but its health.
+// config returns the strategy as SageMaker's DeploymentConfig. SageMaker rolls back if an
+// alarm goes off; without alarms, only if the new fleet is not healthy.
 func (s Strategy) config(alarms []string) *types.DeploymentConfig {
 	percent := func(n int32) *types.CapacitySize {
 		return &types.CapacitySize{Type: types.CapacitySizeTypeCapacityPercent, Value: &n}

@@ -19,10 +19,11 @@ import (
 	"gateway/internal/aws/wire"
 )
 
-// kindOfCall is what calls have in common that share a form.
+// kindOfCall identifies the calls that share a template.
 type kindOfCall struct{ endpoint, contentType, accept string }
 
-// requestTemplate is the form of a kind of calls with some credentials. It never changes.
+// requestTemplate is the template of a kind of call with certain credentials. It never
+// changes.
 type requestTemplate struct {
 	kindOfCall
 	id, token string // of the credentials
@@ -30,31 +31,31 @@ type requestTemplate struct {
 	pool      *wire.Pool
 }
 
-// maxTemplates bounds the forms that are kept: an endpoint has one, or two while
-// models of two algorithms take turns.
+// maxTemplates is the maximum number of templates. An endpoint needs one, or two while a
+// model of one algorithm replaces a model of another.
 const maxTemplates = 8
 
-// forms are the forms in use, the newest first.
+// templates are the templates in use, the newest first.
 type templates struct {
 	all   atomic.Pointer[[]*requestTemplate]
 	mu    sync.Mutex
 	pools map[string]*wire.Pool // by scheme and host
 }
 
-// form returns how a call is written and where it goes; nil where the SDK must
-// make it.
+// template returns the template of a call and the pool of its host. It returns nil if the
+// SDK must make the call.
 func (i *invoker) template(ctx context.Context, in *invocation) (*wire.RequestTemplate, *wire.Pool) {
 	if i.dialer == nil {
-		i.noteFallback(errors.New("its HTTP client is given"))
+		i.noteFallback(errors.New("the SDK has a custom HTTP client"))
 		return nil, nil
 	}
 	if i.credentials == nil {
-		i.noteFallback(errors.New("there are no credentials"))
+		i.noteFallback(errors.New("no credentials are configured"))
 		return nil, nil
 	}
 	c, err := i.credentials.Retrieve(ctx)
 	if err != nil {
-		return nil, nil // the SDK will say it better
+		return nil, nil // the call of the SDK returns the error
 	}
 	kind := kindOfCall{in.endpoint, in.contentType, in.accept}
 	if all := i.templates.all.Load(); all != nil {
@@ -69,7 +70,7 @@ func (i *invoker) template(ctx context.Context, in *invocation) (*wire.RequestTe
 		if errors.Is(err, errNotNow) {
 			return nil, nil
 		}
-		i.noteFallback(err) // until the credentials change
+		i.noteFallback(err) // f has no template, so it is not captured again until the credentials change
 	}
 	i.templates.add(f)
 	return f.template, f.pool
@@ -89,30 +90,30 @@ func (f *templates) add(one *requestTemplate) {
 	f.all.Store(&kept)
 }
 
-// noteFallback notes, once for each reason, that the SDK makes the calls.
+// noteFallback logs, once for each reason, that the SDK makes the calls.
 func (i *invoker) noteFallback(why error) {
 	if _, known := i.fallbackReasons.LoadOrStore(why.Error(), true); !known {
-		i.log.Info("predictions call the endpoint with the AWS SDK's own client, which costs more", "reason", why)
+		i.log.Info("cannot use the fast path for calls of the endpoint; predictions use the client of the AWS SDK, which is slower", "reason", why)
 	}
 }
 
-// knownHeaders are those of a call as the SDK makes it today. What they mean is
-// known: which are the same for all calls, and which a form fills in.
+// knownHeaders are the header fields that the SDK sends today. Each is either the same
+// for all calls or filled in by a template. A call with any other field has no template.
 var knownHeaders = []string{"Accept", "Amz-Sdk-Invocation-Id", "Amz-Sdk-Request", "Authorization", "Content-Length", "Content-Type",
 	"User-Agent", "X-Amz-Date", "X-Amz-Security-Token", "X-Amzn-Sagemaker-Inference-Id"}
 
-// errNotNow is a rehearsal that tells nothing: the SDK could not make a request.
-var errNotNow = errors.New("no request to learn from")
+// errNotNow is returned if the SDK made no request that a template could be made from.
+var errNotNow = errors.New("the SDK made no request")
 
-// captureTemplate lets the SDK build and sign a call, which is not sent, and cuts the
-// form of all like it from that. So the address, the headers and the scope of
-// the signature are the SDK's, whatever settings they come from.
+// captureTemplate makes the SDK build and sign a call, which is not sent, and makes a
+// template of that. So the address, the header and the scope of the signature follow the
+// settings of the SDK.
 func (i *invoker) captureTemplate(ctx context.Context, in *invocation, c sdk.Credentials) (*wire.RequestTemplate, *wire.Pool, error) {
 	body := []byte("0")
 	model := *in
 	model.body = body
 	var captured capture
-	// Without the caller's deadline, which the SDK may write into a header.
+	// Without the deadline of the caller, which the SDK may write into a header field.
 	_, err := i.runtime.InvokeEndpoint(context.WithoutCancel(ctx), model.input(), func(o *sagemakerruntime.Options) {
 		o.HTTPClient = &captured
 		o.Retryer = singleAttempt{o.Retryer}
@@ -122,31 +123,31 @@ func (i *invoker) captureTemplate(ctx context.Context, in *invocation, c sdk.Cre
 		return nil, nil, fmt.Errorf("%w: %w", errNotNow, err)
 	}
 	if proxy, err := i.dialer.proxy(signed); proxy != nil || err != nil {
-		return nil, nil, fmt.Errorf("it is reached through a proxy")
+		return nil, nil, fmt.Errorf("the endpoint is reached through a proxy")
 	}
 	if signed.URL.Scheme != "http" && signed.URL.Scheme != "https" {
-		return nil, nil, fmt.Errorf("the scheme of its address is %q", signed.URL.Scheme)
+		return nil, nil, fmt.Errorf("the address of the endpoint has the scheme %q", signed.URL.Scheme)
 	}
 	for name := range signed.Header {
 		if !slices.Contains(knownHeaders, name) {
-			return nil, nil, fmt.Errorf("it is to be sent a header %s, which may differ from call to call", name)
+			return nil, nil, fmt.Errorf("the SDK sends the header field %s, which may differ from call to call", name)
 		}
 	}
-	form, err := wire.NewTemplate(signed, body, c.SecretAccessKey)
+	template, err := wire.NewTemplate(signed, body, c.SecretAccessKey)
 	if err != nil {
 		return nil, nil, err
 	}
-	return form, i.templates.poolOf(signed.URL, i.dialer), nil
+	return template, i.templates.poolOf(signed.URL, i.dialer), nil
 }
 
-// singleAttempt is a retryer that makes no second attempt, and says of the
-// first what the other would: the maximum is in a header.
+// singleAttempt is a retryer that makes one attempt. It keeps the maximum of the other
+// retryer, which the SDK sends in a header field.
 type singleAttempt struct{ sdk.Retryer }
 
 // IsErrorRetryable implements aws.Retryer.
 func (singleAttempt) IsErrorRetryable(error) bool { return false }
 
-// capture is an HTTP client that sends nothing.
+// capture is an HTTP client that records the request and does not send it.
 type capture struct{ request *http.Request }
 
 // Do implements aws.HTTPClient.
@@ -155,7 +156,7 @@ func (c *capture) Do(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusNoContent, Header: http.Header{}, Body: io.NopCloser(bytes.NewReader(nil)), Request: r}, nil
 }
 
-// Bounds of an answer: the service's own is 6 MiB.
+// Maximum sizes of an answer, in bytes. The service sends at most 6 MiB.
 const (
 	maxAnswerHeader = 64 << 10
 	maxAnswer       = 8 << 20

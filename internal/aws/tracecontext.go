@@ -10,12 +10,11 @@ import (
 	"gateway/internal/callctx"
 )
 
-// A trace's context goes along with a call of the endpoint, outside of what is
-// signed, on purpose: what is signed must arrive as it was, and proxies rewrite
-// these headers. The runtime itself does not look at them; a gateway or a proxy
-// in front of it may.
+// A call of the endpoint carries the trace context in header fields that are not signed,
+// because proxies rewrite them and a signed field must not change. SageMaker ignores them; a
+// gateway or a proxy in front of it may use them.
 
-// traceFields are the headers that a call is to take along; usually none.
+// traceFields returns the header fields with the trace context of a call; usually none.
 func traceFields(ctx context.Context) []wire.Field {
 	t := callctx.TraceOf(ctx)
 	if t.Parent == "" {
@@ -28,7 +27,7 @@ func traceFields(ctx context.Context) []wire.Field {
 	return fields
 }
 
-// tracedClient adds them to the calls that the SDK makes, below its signer.
+// tracedClient adds traceFields to the calls of the SDK, after they are signed.
 type tracedClient struct{ sdk.HTTPClient }
 
 // Do implements the SDK's HTTPClient.

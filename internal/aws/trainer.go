@@ -15,20 +15,20 @@ import (
 	"gateway/internal/modelswap"
 )
 
-// TrainingSettings are what a training job is made of, besides the job's own.
+// TrainingSettings are the settings that all training jobs share.
 type TrainingSettings struct {
-	Algorithm     string // that Image belongs to
-	Image         string // empty: the built-in algorithm's, by region
-	Role          string // that SageMaker assumes
+	Algorithm     string // the algorithm of Image
+	Image         string // address; empty: the image of the built-in algorithm in the region
+	Role          string // ARN of the role that SageMaker assumes
 	InstanceType  string
 	InstanceCount int
 	VolumeGB      int
-	Spot          bool          // on spare machines, which are cheaper and may be taken away
-	SpotWait      time.Duration // how long to wait for them, on top of the job's own time
+	Spot          bool          // managed spot training: cheaper, and may be interrupted
+	SpotWait      time.Duration // maximum wait for spot capacity, in addition to the maximum runtime
 }
 
-// Trainer implements modelswap.Trainer with SageMaker's training jobs. A job
-// bears the name that the renewal gave it, so asking for it twice starts it once.
+// Trainer implements modelswap.Trainer with training jobs of SageMaker. The renewal names
+// the job, so a repeated request does not start a second one.
 type Trainer struct {
 	api      *Clients
 	files    *Files
@@ -53,8 +53,8 @@ func (t *Trainer) StartTraining(ctx context.Context, job modelswap.TrainingJob) 
 	return fault("CreateTrainingJob", err)
 }
 
-// adopt takes a job that exists for ours if it is: an earlier try may have
-// started it, whose answer was lost.
+// adopt accepts an existing job if its tags are those of the wanted one: an earlier attempt
+// may have started it and lost the answer.
 func (t *Trainer) adopt(ctx context.Context, job modelswap.TrainingJob) error {
 	out, err := t.api.sagemaker.DescribeTrainingJob(ctx, &sagemaker.DescribeTrainingJobInput{TrainingJobName: &job.Name})
 	if err != nil {
@@ -67,14 +67,14 @@ func (t *Trainer) adopt(ctx context.Context, job modelswap.TrainingJob) error {
 	for key, want := range jobTags(job) {
 		if has[key] != want {
 			return &modelswap.Fault{Class: modelswap.Bug, Err: fmt.Errorf(
-				"training job %s exists and is another one: its tag %s is %q instead of %q", job.Name, key, has[key], want)}
+				"another training job %s exists: its tag %s is %q, want %q", job.Name, key, has[key], want)}
 		}
 	}
 	return nil
 }
 
-// TrainingStatus implements modelswap.Trainer. The artifact is the job's name:
-// what else a model needs, RegisterModel reads from the job.
+// TrainingStatus implements modelswap.Trainer. The artifact is the name of the job, from
+// which RegisterModel reads the rest.
 func (t *Trainer) TrainingStatus(ctx context.Context, name string) (modelswap.TrainingStatus, error) {
 	out, err := t.api.sagemaker.DescribeTrainingJob(ctx, &sagemaker.DescribeTrainingJobInput{TrainingJobName: &name})
 	if isMissing(err) {
@@ -90,7 +90,7 @@ func (t *Trainer) TrainingStatus(ctx context.Context, name string) (modelswap.Tr
 	case types.TrainingJobStatusFailed:
 		status.State, status.Reason = modelswap.TrainingFailed, "the training job failed: "+orUnknown(out.FailureReason)
 	case types.TrainingJobStatusStopped:
-		// Not a success, even where a job that was stopped has left an artifact.
+		// A stopped job may have an artifact, which is of an unfinished model.
 		status.State, status.Reason = modelswap.TrainingFailed, stoppedBecause(out)
 	}
 	return status, nil
@@ -105,7 +105,7 @@ func stoppedBecause(out *sagemaker.DescribeTrainingJobOutput) string {
 		}
 		return fmt.Sprintf("training took longer than the %s allowed (GATEWAY_TRAINING_MAX_RUNTIME)", limit)
 	case types.SecondaryStatusMaxWaitTimeExceeded:
-		return "no spare machine was to be had in the time allowed for training"
+		return "training got no spot capacity within the maximum wait"
 	}
 	return "training was stopped"
 }
@@ -117,7 +117,7 @@ func orUnknown(reason *string) string {
 	return "SageMaker gave no reason"
 }
 
-// jobDetail is what the renewal's record says about a job.
+// jobDetail returns the details of a job for the record of the renewal.
 func jobDetail(out *sagemaker.DescribeTrainingJobOutput) map[string]any {
 	detail := map[string]any{
 		"training_job":    sdk.ToString(out.TrainingJobName),
@@ -150,8 +150,8 @@ func (t *Trainer) StopTraining(ctx context.Context, name string) error {
 	return stopped("StopTrainingJob", err)
 }
 
-// stopped is what came of stopping a job; that it has ended, or never began,
-// is no fault.
+// stopped returns the error of a call that stops a job. A job that has ended or does not
+// exist is no error.
 func stopped(operation string, err error) error {
 	var api smithy.APIError
 	ended := errors.As(err, &api) && api.ErrorCode() == "ValidationException"

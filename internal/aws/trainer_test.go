@@ -116,7 +116,7 @@ func TestStartingAJobTwiceStartsItOnce(t *testing.T) {
 	}
 	other := job
 	other.Data = "other data"
-	isFault(t, s.trainer.StartTraining(t.Context(), other), modelswap.Bug, "is another one")
+	isFault(t, s.trainer.StartTraining(t.Context(), other), modelswap.Bug, "another training job first-1 exists")
 }
 
 func TestWhatBecomesOfAJob(t *testing.T) {

@@ -16,7 +16,7 @@ import (
 	"gateway/internal/modelswap"
 )
 
-// request puts a training job together.
+// request returns the request that starts a training job.
 func (t *Trainer) request(job modelswap.TrainingJob) (*sagemaker.CreateTrainingJobInput, error) {
 	s := t.settings
 	custom := ""
@@ -49,14 +49,15 @@ func (t *Trainer) request(job modelswap.TrainingJob) (*sagemaker.CreateTrainingJ
 			VolumeSizeInGB: sdk.Int32(int32(s.VolumeGB)),
 		},
 		StoppingCondition: &types.StoppingCondition{MaxRuntimeInSeconds: seconds(job.MaxRuntime)},
-		// Only what failed on SageMaker's side is repeated.
+		// SageMaker retries a job that failed because of an internal error.
 		RetryStrategy: &types.RetryStrategy{MaximumRetryAttempts: sdk.Int32(2)},
 		Tags:          tags(jobTags(job)),
 	}
 	if job.Algorithm == string(learn.LinearLearner) {
-		// The held-out rows as `test` give metrics and change nothing. As
-		// `validation` they would choose the threshold and the best of the models
-		// that are trained side by side, and then judge their own choice.
+		// With the channel test, the job computes metrics on the held-out rows and does
+		// not use them otherwise. With the channel validation it would also choose the
+		// threshold and the best of several models by them, and the metrics would be
+		// too good.
 		request.InputDataConfig = append(request.InputDataConfig, t.channel("test", job.Holdout))
 	}
 	if s.Spot {
@@ -66,16 +67,15 @@ func (t *Trainer) request(job modelswap.TrainingJob) (*sagemaker.CreateTrainingJ
 	return request, nil
 }
 
-// trainingFolder is where training jobs leave what they make, each in a folder
-// of its name.
+// trainingFolder has a folder with the artifacts of each training job.
 const trainingFolder = "training"
 
-// jobTags tell whose job it is.
+// jobTags identify the model, the schema and the data of a job.
 func jobTags(job modelswap.TrainingJob) map[string]string {
 	return map[string]string{tagModel: job.Model, tagSchema: job.Schema, tagData: job.Data, tagAlgorithm: job.Algorithm}
 }
 
-// channel is one file of training data, of which every host gets all.
+// channel returns an input channel with one file, which every instance gets whole.
 func (t *Trainer) channel(name, file string) types.Channel {
 	return types.Channel{
 		ChannelName: &name,
@@ -87,8 +87,8 @@ func (t *Trainer) channel(name, file string) types.Channel {
 	}
 }
 
-// hyperparameters completes those of the renewal with what the built-in
-// algorithms want to know and the gateway knows better than anybody.
+// hyperparameters adds the hyperparameters of the built-in algorithms that follow from the
+// schema and the data to those of the renewal.
 func hyperparameters(job modelswap.TrainingJob, hosts int) (map[string]string, error) {
 	out := maps.Clone(job.Hyperparameters)
 	if out == nil {
@@ -107,12 +107,12 @@ func hyperparameters(job modelswap.TrainingJob, hosts int) (map[string]string, e
 		if text := out["mini_batch_size"]; text != "" && text != "auto" {
 			n, err := strconv.Atoi(text)
 			if err != nil || n < 1 {
-				return nil, fmt.Errorf("hyperparameter mini_batch_size: %q is not a number above zero", text)
+				return nil, fmt.Errorf("hyperparameter mini_batch_size: %q is not a positive integer", text)
 			}
 			batch = n
 		}
-		// A host with fewer rows than a batch has nothing to train on, and the
-		// job fails after it has been paid for.
+		// The job fails, after it has been paid for, if an instance has fewer rows than
+		// a batch.
 		out["mini_batch_size"] = strconv.Itoa(max(1, min(batch, job.Rows/max(1, hosts))))
 	case string(learn.XGBoost):
 		preset("objective", "binary:logistic")
@@ -121,10 +121,10 @@ func hyperparameters(job modelswap.TrainingJob, hosts int) (map[string]string, e
 	return out, nil
 }
 
-// seconds is a time as SageMaker wants it: whole, at least one.
+// seconds returns d in whole seconds, at least 1.
 func seconds(d time.Duration) *int32 {
 	return sdk.Int32(int32(max(1, d/time.Second)))
 }
 
-// artifactFolder is the folder of what a training job made.
+// artifactFolder returns the folder with the artifacts of a training job.
 func artifactFolder(job string) string { return path.Join(trainingFolder, job) }

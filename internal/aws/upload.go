@@ -11,19 +11,20 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
 
-// Sizes of the parts of an upload. S3 takes at most ten thousand parts, of at
-// least five MiB, so parts grow: a file of a gigabyte has parts of 8 MiB, and
-// the largest that can be written has a terabyte.
+// Sizes of the parts of an upload. S3 accepts at most 10,000 parts of at least 5 MiB, so
+// parts grow: a file of 1 GiB has parts of 8 MiB, and the largest possible file has about
+// 430 GiB.
 const (
 	firstPart = 8 << 20
-	growEvery = 1000 // parts, after which the next ones are larger by firstPart
+	growEvery = 1000 // parts after which the size grows by firstPart
 )
 
-// abortTime bounds the taking back of a failed upload.
+// abortTime is the time-out for removing the parts of a failed upload.
 const abortTime = 30 * time.Second
 
-// upload writes one object, holding one part in memory. A small one goes in a
-// single call. It keeps its context, as it does not outlive its caller's call.
+// upload writes one object and has one part of it in memory. An object that fits into one
+// part is written with a single call. upload stores a context because it is used within one
+// call of WriteFile.
 type upload struct {
 	ctx         context.Context
 	api         *Clients
@@ -31,7 +32,7 @@ type upload struct {
 	metadata    map[string]string
 
 	buffer bytes.Buffer
-	id     *string // of the multi-part upload, once there is one
+	id     *string // of the multi-part upload; nil before the first part
 	parts  []types.CompletedPart
 }
 
@@ -54,7 +55,7 @@ func (u *upload) Write(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// part sends what is in memory.
+// part uploads the buffer as the next part.
 func (u *upload) part() error {
 	if u.id == nil {
 		out, err := u.api.s3.CreateMultipartUpload(u.ctx, &s3.CreateMultipartUploadInput{Bucket: &u.bucket, Key: &u.key,
@@ -75,7 +76,7 @@ func (u *upload) part() error {
 	return nil
 }
 
-// complete makes the object appear.
+// complete uploads the rest and makes the object visible.
 func (u *upload) complete() error {
 	if err := u.ctx.Err(); err != nil {
 		return err
@@ -98,8 +99,7 @@ func (u *upload) complete() error {
 	return fault("end upload", err)
 }
 
-// abort removes the parts of an upload that was not completed: they would be
-// charged for and are not listed as an object.
+// abort removes the parts of an incomplete upload, which S3 would store and charge for.
 func (u *upload) abort() error {
 	if u.id == nil {
 		return nil
@@ -107,5 +107,5 @@ func (u *upload) abort() error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(u.ctx), abortTime)
 	defer cancel()
 	_, err := u.api.s3.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &u.bucket, Key: &u.key, UploadId: u.id})
-	return fault("take back the upload", err)
+	return fault("abort upload", err)
 }

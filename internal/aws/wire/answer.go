@@ -9,22 +9,22 @@ import (
 	"strings"
 )
 
-// endOfHead returns where the header of an answer ends; 0 where it is not all
-// there. Before from nothing was found.
+// endOfHead returns the offset at which the body begins, or 0 if the header is not
+// complete. The bytes before from have been searched already.
 func endOfHead(in []byte, from int) int {
 	if i := bytes.Index(in[from:], []byte("\r\n\r\n")); i >= 0 {
 		return from + i + 4
 	}
-	// Not HTTP, or of a server that ends lines in its own way.
+	// Not HTTP, or a server that ends lines with LF alone.
 	if i := bytes.Index(in[from:], []byte("\n\n")); i >= 0 {
 		return from + i + 2
 	}
 	return 0
 }
 
-// parse reads the head of an answer and returns the length of its body. It
-// knows one kind, which is nearly every answer; ok is false for all others,
-// the broken ones among them, and then nothing was learned.
+// parse parses the head of a plain answer and returns the length of its body. ok is
+// false for any other answer, also for a malformed one; a is then not set, and net/http
+// must read it.
 func (a *Answer) parse(head []byte) (length int, ok bool) {
 	*a = Answer{}
 	line, rest, _ := bytes.Cut(head, []byte("\r\n"))
@@ -76,17 +76,17 @@ func (a *Answer) parse(head []byte) (length int, ok bool) {
 	return length, true
 }
 
-// isToken reports whether all bytes can stand in a name.
+// isToken reports whether name is the name of a header field.
 func isToken(name []byte) bool {
 	for _, b := range name {
 		if !('a' <= b && b <= 'z' || 'A' <= b && b <= 'Z' || b == '-' || '0' <= b && b <= '9' || b == '_') {
-			return false // net/http knows the few others
+			return false // other characters are allowed and rare: net/http parses them
 		}
 	}
 	return true
 }
 
-// isText reports whether all bytes can stand in a value.
+// isText reports whether value has no control characters other than tabs.
 func isText(value []byte) bool {
 	for _, b := range value {
 		if b < ' ' && b != '\t' || b == 0x7f {
@@ -96,7 +96,7 @@ func isText(value []byte) bool {
 	return true
 }
 
-// named compares without regard to case; want is in lower case.
+// named reports whether name is want without regard to case. want is in lower case.
 func named(name []byte, want string) bool {
 	if len(name) != len(want) {
 		return false
@@ -126,17 +126,17 @@ func decimal(text []byte) (n int, ok bool) {
 	return n, true
 }
 
-// maxInterim bounds the answers that precede the answer (1xx).
+// maxInterim is the maximum number of interim answers (1xx) before the answer.
 const maxInterim = 8
 
 var post = &http.Request{Method: http.MethodPost}
 
-// readOther reads, with net/http, an answer that is not plain. Its beginning
-// has been read.
+// readOther reads an answer that is not plain with net/http. Its first bytes are in
+// c.in.
 func (c *Conn) readOther() error {
 	o := c.pool.o
-	begun := bytes.NewReader(c.in)
-	limited := &io.LimitedReader{R: io.MultiReader(begun, c.net), N: int64(o.MaxHeader)}
+	first := bytes.NewReader(c.in)
+	limited := &io.LimitedReader{R: io.MultiReader(first, c.net), N: int64(o.MaxHeader)}
 	from := bufio.NewReader(limited)
 	var r *http.Response
 	for interim := 0; ; interim++ {
@@ -151,16 +151,16 @@ func (c *Conn) readOther() error {
 			break
 		}
 		if r.StatusCode == http.StatusSwitchingProtocols || interim == maxInterim {
-			return errors.New("the answer is no answer to this request: " + r.Status)
+			return errors.New("unexpected interim answer: " + r.Status)
 		}
 	}
 	defer r.Body.Close()
-	limited.N = int64(o.MaxBody) + int64(o.MaxHeader) // chunks have their own heads
+	limited.N = int64(o.MaxBody) + int64(o.MaxHeader) // room for the headers of chunks
 	body, err := io.ReadAll(io.LimitReader(r.Body, int64(o.MaxBody)+1))
 	if len(body) > o.MaxBody || limited.N <= 0 {
 		body, err = nil, tooLarge(o.MaxBody)
 	}
 	c.Answer = Answer{Status: r.StatusCode, ContentType: []byte(r.Header.Get("Content-Type")), Body: body, Header: r.Header, Err: err}
-	c.reusable = err == nil && !r.Close && from.Buffered() == 0 && begun.Len() == 0 && !strings.EqualFold(r.Header.Get("Connection"), "upgrade")
+	c.reusable = err == nil && !r.Close && from.Buffered() == 0 && first.Len() == 0 && !strings.EqualFold(r.Header.Get("Connection"), "upgrade")
 	return nil
 }

@@ -14,35 +14,36 @@ import (
 	"gateway/internal/callctx"
 )
 
-// Answer is what came back. The slices of a plain answer lie in the buffer of
-// its connection until Release.
+// Answer is the answer to a request. The slices of a plain answer point into the
+// buffer of its connection, and are valid until Release.
 type Answer struct {
 	Status      int
 	ContentType []byte
 	Body        []byte
-	// Header is nil for an answer that is plain: 2xx, its length told, its body
-	// whole and as it is.
+	// Header is nil for a plain answer: a status of 2xx with a Content-Length and
+	// without a content encoding.
 	Header http.Header
-	// Err says why the body ends early; nil if it is whole.
+	// Err is why the body is incomplete; nil if it is complete.
 	Err error
 }
 
-// Conn is a connection with the answer to the request that was sent last.
+// Conn is a connection with the answer to its latest request.
 type Conn struct {
 	Answer
 
 	pool      *Pool
 	net       net.Conn
 	peek      peeker
-	interrupt func() // ends what waits
+	interrupt func() // makes blocked reads and writes return
 	since     time.Time
 	marks     Marks
-	in        []byte // what was read of the answer
+	in        []byte // the bytes of the answer that were read
 	reusable  bool
-	timed     bool // the last exchange had a deadline, which is set still
+	timed     bool // the deadline of the last exchange is still set
 }
 
-// Sizes of the buffer of a connection: at first, and what is kept at most.
+// Sizes of the buffer of a connection, in bytes: the first one, and the largest that is
+// kept for the next answer.
 const (
 	firstBuffer = 4 << 10
 	maxBuffer   = 64 << 10
@@ -65,8 +66,8 @@ func (c *Conn) alive() bool {
 	return true
 }
 
-// decrypted reports whether TLS has read more from the connection than it has
-// handed on. It reads nothing from the connection itself.
+// decrypted reports whether TLS has decrypted bytes that were not read yet. It reads
+// nothing from the network.
 func (c *Conn) decrypted() bool {
 	secured, ok := c.net.(*tls.Conn)
 	if !ok {
@@ -79,10 +80,11 @@ func (c *Conn) decrypted() bool {
 	return n > 0 || !errors.Is(err, os.ErrDeadlineExceeded)
 }
 
-// Discard closes the connection, whose answer is not one to the request.
+// Discard closes the connection, instead of Release, if the answer may belong to another
+// request.
 func (c *Conn) Discard() { c.close() }
 
-// Release gives the connection back, and the answer's memory with it.
+// Release returns the connection to its pool. The answer must not be used afterwards.
 func (c *Conn) Release() {
 	if !c.reusable {
 		c.close()
@@ -97,8 +99,8 @@ func (c *Conn) Release() {
 
 func (c *Conn) close() { _ = c.net.Close() }
 
-// roundTrip fills in the answer. The end of ctx ends it. The deadline of a
-// callctx.Deadline becomes that of the connection, which has a timer already.
+// roundTrip sends a request and reads its answer, until ctx ends. A deadline of
+// callctx.Split is set on the connection, whose timer costs less than one of a context.
 func (c *Conn) roundTrip(ctx context.Context, request []byte) error {
 	c.Answer, c.in, c.reusable = Answer{}, c.in[:0], false
 	ends, deadline := callctx.Split(ctx)
@@ -113,7 +115,7 @@ func (c *Conn) roundTrip(ctx context.Context, request []byte) error {
 		stop := context.AfterFunc(ends, c.interrupt)
 		err = c.exchange(request)
 		if !stop() {
-			c.reusable = false // interrupt may still come
+			c.reusable = false // interrupt may still be running
 		}
 	}
 	if (err != nil || c.Err != nil) && ctx.Err() != nil {
@@ -128,7 +130,7 @@ func (c *Conn) exchange(request []byte) error {
 	if unsent == nil {
 		return c.read()
 	}
-	// A server that refuses a request may answer before it has read it all.
+	// A server that refuses a request may answer before it has read the whole request.
 	if c.read() == nil && c.Status >= http.StatusMultipleChoices {
 		c.reusable = false
 		return nil
@@ -137,7 +139,7 @@ func (c *Conn) exchange(request []byte) error {
 	return unsent
 }
 
-// fill reads once more.
+// fill makes one read into c.in.
 func (c *Conn) fill() error {
 	if len(c.in) == cap(c.in) {
 		grown := make([]byte, len(c.in), 2*cap(c.in))
@@ -155,7 +157,7 @@ func (c *Conn) fill() error {
 	return err
 }
 
-// read reads the answer.
+// read reads the answer into c.Answer.
 func (c *Conn) read() error {
 	head := 0
 	for head == 0 {

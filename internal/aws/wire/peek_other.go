@@ -4,8 +4,8 @@ package wire
 
 import "net"
 
-// peeker cannot look here: a connection that its server has closed fails when
-// it is used.
+// peeker cannot examine connections on this platform. A request on a connection that
+// the server has closed fails.
 type peeker struct{}
 
 func newPeeker(net.Conn) peeker { return peeker{} }

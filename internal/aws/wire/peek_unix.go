@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// peeker looks whether there is something to be read, without waiting and
-// without taking it.
+// peeker reports whether a connection has something to read. It neither waits nor
+// consumes bytes.
 type peeker struct {
 	raw   syscall.RawConn
 	look  func(fd uintptr)
@@ -32,8 +32,8 @@ func newPeeker(conn net.Conn) peeker {
 	return peeker{raw: raw, found: found, look: func(fd uintptr) {
 		var one [1]byte
 		_, _, err := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		// Nothing yet is what an idle connection should say. An end, a byte or
-		// an error is something.
+		// EAGAIN is the normal state of an idle connection. An end of file, a byte or
+		// another error is something to read.
 		*found = err != syscall.EAGAIN && err != syscall.EWOULDBLOCK && err != syscall.EINTR
 	}}
 }

@@ -8,15 +8,16 @@ import (
 	"time"
 )
 
-// Options say how a Pool connects and what it keeps.
+// Options are the settings of a Pool.
 type Options struct {
-	// Dial opens a connection that is ready for a request: for https with the
-	// handshake done.
+	// Dial opens a connection that is ready for a request. For https it has done the
+	// TLS handshake.
 	Dial func(ctx context.Context) (net.Conn, error)
-	// MaxIdle connections are kept, each for IdleTime after its last answer.
+	// MaxIdle is the maximum number of idle connections. Each is closed IdleTime after
+	// its last answer.
 	MaxIdle  int
 	IdleTime time.Duration
-	// MaxHeader and MaxBody bound an answer.
+	// MaxHeader and MaxBody bound an answer, in bytes.
 	MaxHeader, MaxBody int
 }
 
@@ -25,16 +26,16 @@ type Pool struct {
 	o Options
 
 	mu    sync.Mutex
-	idle  []*Conn // the one that was used last at the end
+	idle  []*Conn // in the order of their last use
 	timer *time.Timer
 }
 
-// NewPool makes a pool; it connects when it is asked to.
+// NewPool makes a pool without connections.
 func NewPool(o Options) *Pool { return &Pool{o: o} }
 
-// Do sends a request and reads its answer, whatever its status. The answer and
-// its memory are the caller's until Release or Discard. An error means that there
-// is no answer; it is the context's where that has ended.
+// Do sends a request and returns its answer, whatever its status. The caller must call
+// Release or Discard. An error means that there is no answer; it is ctx.Err() if ctx
+// has ended.
 func (p *Pool) Do(ctx context.Context, request []byte, mark Mark) (*Conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -54,10 +55,9 @@ func (p *Pool) Do(ctx context.Context, request []byte, mark Mark) (*Conn, error)
 	return c, nil
 }
 
-// reuse returns an idle connection that the mark allows, or nil. The newest is
-// the most likely to be alive, and lets the others grow old. Each is looked at
-// before it is used: a server that has closed it, or that has sent bytes
-// without a request, shows that before a request is sent.
+// reuse returns an idle connection that the mark allows, or nil. It prefers the most
+// recently used one, which is the least likely to be closed by the server; the others
+// reach IdleTime. It skips connections that the server has closed or sent bytes on.
 func (p *Pool) reuse(mark Mark) *Conn {
 	for {
 		c := p.take(mark)
@@ -67,7 +67,7 @@ func (p *Pool) reuse(mark Mark) *Conn {
 	}
 }
 
-// take removes the newest idle connection that the mark allows.
+// take removes and returns the most recently used idle connection that the mark allows.
 func (p *Pool) take(mark Mark) *Conn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -94,7 +94,7 @@ func (p *Pool) open(ctx context.Context) (*Conn, error) {
 	return newConn(p, conn), nil
 }
 
-// keep takes a connection back for the next request.
+// keep adds a connection to the idle ones.
 func (p *Pool) keep(c *Conn) {
 	c.since = time.Now()
 	p.mu.Lock()
@@ -110,8 +110,9 @@ func (p *Pool) keep(c *Conn) {
 	p.mu.Unlock()
 }
 
-// expire closes what has been idle for too long. One timer does for all: the
-// connections lie in the order of their last use.
+// expire closes the connections that have been idle for IdleTime, and sets the timer for
+// the next one. One timer is enough because the connections are in the order of their
+// last use.
 func (p *Pool) expire() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -128,7 +129,7 @@ func (p *Pool) expire() {
 	}
 }
 
-// Close closes the idle connections. The pool goes on to work.
+// Close closes the idle connections. The pool can still be used.
 func (p *Pool) Close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -9,14 +9,14 @@ import (
 	"sync"
 )
 
-// keys makes signatures of one day. The key that is derived from the secret is
-// the same for all of them.
+// keys makes the signatures of one day. They share the signing key that is derived
+// from the secret and the day.
 type keys struct {
 	day     [8]byte
 	signers sync.Pool
 }
 
-// signer is what one signature at a time needs.
+// signer is the working memory of one signature.
 type signer struct {
 	mac hash.Hash
 	buf []byte
@@ -44,7 +44,7 @@ func (tmpl *RequestTemplate) keysOf(day [8]byte) *keys {
 	return k
 }
 
-// sign makes the signature of a request, in hexadecimal, and its date.
+// sign returns the signature of a request, in hexadecimal, and its date.
 func (tmpl *RequestTemplate) sign(v *Values, body []byte) (at stamped, signed [2 * sha256.Size]byte) {
 	v.Time.UTC().AppendFormat(at[:0], timeFormat)
 	k := tmpl.keysOf([8]byte(at[:8]))

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Values are what changes from request to request, the body aside.
+// Values are the parts that change from request to request, besides the body.
 type Values struct {
 	Time       time.Time
 	Invocation string // Amz-Sdk-Invocation-Id
@@ -19,10 +19,10 @@ type Values struct {
 	Unsigned   []Field
 }
 
-// Field is a header that is sent besides those of the form, and not signed.
+// Field is a header field that is not in the template. It is sent and not signed.
 type Field struct{ Name, Value string }
 
-// slot is a place in a text for a value.
+// slot is a placeholder in a template for a value.
 type slot byte
 
 const (
@@ -36,7 +36,7 @@ const (
 	unsigned
 )
 
-// slots are the headers whose values change, by their canonical names.
+// slots are the header fields whose values change, by their canonical names.
 var slots = map[string]slot{
 	"Content-Length":                length,
 	"X-Amz-Date":                    stamp,
@@ -44,17 +44,17 @@ var slots = map[string]slot{
 	"X-Amzn-Sagemaker-Inference-Id": inference,
 }
 
-// text is a piece that never changes, and the slot after it.
+// text is a fixed piece of a template and the slot after it.
 type text struct {
 	fixed string
 	slot  slot
 }
 
-// Form is a request of which only Values and body change. It is safe for
-// concurrent use.
+// RequestTemplate is a signed request of which only Values and the body change. It is
+// safe for concurrent use.
 type RequestTemplate struct {
-	head      []text // of the request, to the blank line
-	canonical []text // request to the payload's hash
+	head      []text // request line and header, with the blank line
+	canonical []text // the canonical request, up to the hash of the payload
 	scope     string // /region/service/aws4_request
 	secret    string
 	keys      atomic.Pointer[keys]
@@ -62,12 +62,12 @@ type RequestTemplate struct {
 
 const algorithm = "AWS4-HMAC-SHA256"
 
-// timeFormat is X-Amz-Date's.
+// timeFormat is the format of X-Amz-Date.
 const timeFormat = "20060102T150405Z"
 
-// Cut makes the form of a request that was signed with secret for the time in
-// its header. It signs that request itself, and refuses the form if the
-// signatures differ: what it does not understand it cannot get wrong.
+// NewTemplate makes a template of a request with this body that was signed with secret
+// for the time in its header. It signs the request itself and compares the signatures,
+// so that a request which it does not support is an error and not a wrong template.
 func NewTemplate(signed *http.Request, body []byte, secret string) (*RequestTemplate, error) {
 	credential, names, theirs, err := authorization(signed.Header.Get("Authorization"))
 	if err != nil {
@@ -81,16 +81,16 @@ func NewTemplate(signed *http.Request, body []byte, secret string) (*RequestTemp
 	}
 	switch {
 	case !found || date != v.Time.Format(timeFormat[:len("20060102")]):
-		return nil, fmt.Errorf("the credential's scope is %q", credential)
+		return nil, fmt.Errorf("the credential scope %q does not begin with the date of the request", credential)
 	case signed.Method != http.MethodPost || signed.URL.RawQuery != "" || len(signed.TransferEncoding) > 0 || len(signed.Trailer) > 0:
-		return nil, fmt.Errorf("the request is not of the kind that can be written by hand")
+		return nil, fmt.Errorf("the request is not a POST without query, transfer encoding and trailer")
 	case len(body) == 0 || signed.ContentLength != int64(len(body)):
-		return nil, fmt.Errorf("the request's body has %d bytes, its length says %d", len(body), signed.ContentLength)
+		return nil, fmt.Errorf("the request has a body of %d bytes and a Content-Length of %d, want the same and more than 0", len(body), signed.ContentLength)
 	}
 	tmpl := &RequestTemplate{scope: "/" + scope, secret: secret}
 	var canonical, head writer
 	canonical.fix("POST\n" + canonicalPath(signed.URL) + "\n\n")
-	// In the order of net/http, whose requests these were.
+	// In the order in which net/http writes them.
 	head.fix("POST " + signed.URL.RequestURI() + " HTTP/1.1\r\nHost: " + hostOf(signed) + "\r\n")
 	headers := signed.Header.Clone()
 	headers.Set("Content-Length", strconv.Itoa(len(body)))
@@ -106,7 +106,7 @@ func NewTemplate(signed *http.Request, body []byte, secret string) (*RequestTemp
 		case len(values) == 0:
 			continue
 		case len(values) > 1 || !sane(name) || !sane(values[0]):
-			return nil, fmt.Errorf("the header %s is not one line", name)
+			return nil, fmt.Errorf("the header field %s does not have one value of printable ASCII", name)
 		}
 		head.fix(name + ": ")
 		switch {
@@ -140,12 +140,12 @@ func NewTemplate(signed *http.Request, body []byte, secret string) (*RequestTemp
 	tmpl.head, tmpl.canonical = head.texts, canonical.texts
 
 	if _, ours := tmpl.sign(v, body); string(ours[:]) != theirs {
-		return nil, fmt.Errorf("the signature made by hand differs from the one that was to be")
+		return nil, fmt.Errorf("the computed signature differs from the signature of the request")
 	}
 	return tmpl, nil
 }
 
-// authorization takes an Authorization header apart.
+// authorization parses an Authorization header.
 func authorization(header string) (credential, names, signature string, err error) {
 	rest, ok := strings.CutPrefix(header, algorithm+" ")
 	for part := range strings.SplitSeq(rest, ", ") {
@@ -169,7 +169,7 @@ func authorization(header string) (credential, names, signature string, err erro
 func valuesOf(signed *http.Request) (*Values, error) {
 	at, err := time.Parse(timeFormat, signed.Header.Get("X-Amz-Date"))
 	if err != nil {
-		return nil, fmt.Errorf("the request's date: %w", err)
+		return nil, fmt.Errorf("X-Amz-Date of the request: %w", err)
 	}
 	return &Values{Time: at, Invocation: signed.Header.Get("Amz-Sdk-Invocation-Id"), Inference: signed.Header.Get("X-Amzn-Sagemaker-Inference-Id")}, nil
 }
@@ -181,8 +181,8 @@ func hostOf(r *http.Request) string {
 	return r.URL.Host
 }
 
-// canonicalPath is the path, escaped once more than on the wire, as all
-// services but S3 want it.
+// canonicalPath returns the path of a canonical request: escaped once more than in the
+// request line, as all services but S3 require.
 func canonicalPath(u *url.URL) string {
 	path := u.EscapedPath()
 	if path == "" {
@@ -200,7 +200,7 @@ func sortedKeys(h http.Header) []string {
 	return names
 }
 
-// sane reports whether a text can stand in a header.
+// sane reports whether s is printable ASCII, which is safe in a header field.
 func sane(s string) bool {
 	for i := range len(s) {
 		if s[i] < ' ' || s[i] > '~' {
@@ -210,7 +210,7 @@ func sane(s string) bool {
 	return true
 }
 
-// writer collects texts.
+// writer builds the texts of a template.
 type writer struct{ texts []text }
 
 func (w *writer) fix(s string) {
@@ -226,7 +226,7 @@ func (w *writer) leave(s slot) {
 	w.texts[len(w.texts)-1].slot = s
 }
 
-// Fits reports whether the values can stand in a request.
+// Fits reports whether the values are safe to write into a request.
 func (v *Values) Fits() bool {
 	for _, field := range v.Unsigned {
 		if !word(field.Name) || !sane(field.Value) {
@@ -236,7 +236,7 @@ func (v *Values) Fits() bool {
 	return word(v.Invocation) && word(v.Inference)
 }
 
-// word reports whether s is visible ASCII without blanks.
+// word reports whether s is visible ASCII without blanks, and not empty.
 func word(s string) bool {
 	for i := range len(s) {
 		if s[i] <= ' ' || s[i] > '~' {
@@ -246,14 +246,14 @@ func word(s string) bool {
 	return s != ""
 }
 
-// Append appends the signed request to dst.
+// Append appends the signed request with the values and the body to dst.
 func (tmpl *RequestTemplate) Append(dst []byte, v *Values, body []byte) []byte {
 	at, signed := tmpl.sign(v, body)
 	dst = fill(dst, tmpl.head, v, len(body), &at, &signed)
 	return append(dst, body...)
 }
 
-// stamped is a time as X-Amz-Date bears it.
+// stamped is a time in the format of X-Amz-Date.
 type stamped [len(timeFormat)]byte
 
 func fill(dst []byte, texts []text, v *Values, size int, at *stamped, signed *[64]byte) []byte {

@@ -49,7 +49,7 @@ func TestAPublishedRequestIsSignedAsPublished(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotUnderstoodIsNoForm(t *testing.T) {
+func TestAnUnsupportedRequestMakesNoTemplate(t *testing.T) {
 	header := func(name, value string) func(*http.Request) {
 		return func(r *http.Request) { r.Header.Set(name, value) }
 	}
@@ -67,10 +67,10 @@ func TestWhatIsNotUnderstoodIsNoForm(t *testing.T) {
 		{"a header that was signed otherwise", header("Content-Type", "text/plain"), "differs"},
 		{"another host", func(r *http.Request) { r.Host = "example.com" }, "differs"},
 		{"another day", header("X-Amz-Date", "20150831T123600Z"), "scope"},
-		{"no date", func(r *http.Request) { r.Header.Del("X-Amz-Date") }, "date"},
-		{"a query", func(r *http.Request) { r.URL.RawQuery = "a=b" }, "by hand"},
-		{"another method", func(r *http.Request) { r.Method = http.MethodPut }, "by hand"},
-		{"chunks", func(r *http.Request) { r.TransferEncoding = []string{"chunked"} }, "by hand"},
+		{"no date", func(r *http.Request) { r.Header.Del("X-Amz-Date") }, "X-Amz-Date"},
+		{"a query", func(r *http.Request) { r.URL.RawQuery = "a=b" }, "is not a POST"},
+		{"another method", func(r *http.Request) { r.Method = http.MethodPut }, "is not a POST"},
+		{"chunks", func(r *http.Request) { r.TransferEncoding = []string{"chunked"} }, "is not a POST"},
 		{"another length", func(r *http.Request) { r.ContentLength = 14 }, "13 bytes"},
 		{"a header on two lines", func(r *http.Request) { r.Header["X-Two"] = []string{"a", "b"} }, "X-Two"},
 		{"a header that breaks the line", header("X-Break", "a\r\nX-Evil: b"), "X-Break"},
