@@ -41,7 +41,7 @@ func TestTheStartWaitsForSecretsManager(t *testing.T) {
 			}()
 			gatewaytest.Eventually(t, "it asks, and waits", func() bool {
 				reads, _ := stand.Reads()
-				return reads > 0 && (says == "" || strings.Contains(logs.String(), "cannot read a secret"))
+				return reads > 0 && (says == "" || strings.Contains(logs.String(), "cannot read a secret; the start waits"))
 			})
 			select {
 			case err := <-started:

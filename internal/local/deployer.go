@@ -15,61 +15,62 @@ import (
 	"gateway/internal/schema"
 )
 
-// Store keeps models and the name of the one that serves. Package store has it.
+// Store stores models and the name of the serving model. Package store implements it.
 type Store interface {
-	// PutArtifact keeps a model's artifact under its name; *failure.Error of kind
-	// Conflict if there is another one.
+	// PutArtifact stores the artifact of a model. If there is a different one, the error
+	// is a *failure.Error of kind Conflict.
 	PutArtifact(ctx context.Context, name string, body []byte) error
-	// Artifact returns it; *failure.Error of kind NotFound if there is none.
+	// Artifact returns the artifact of a model. If there is none, the error is a
+	// *failure.Error of kind NotFound.
 	Artifact(ctx context.Context, name string) ([]byte, error)
-	// RemoveArtifact removes it; *failure.Error of kind Conflict while it serves.
+	// RemoveArtifact removes the artifact of a model. While the model serves, the error
+	// is a *failure.Error of kind Conflict.
 	RemoveArtifact(ctx context.Context, name string) error
-	// SetServing makes a model serve at an endpoint for gateways of a schema,
-	// durably, and returns the version that it serves with. It has the errors of
-	// modelswap.Change.Check.
+	// SetServing records that a model serves at an endpoint for gateways of a schema, and
+	// returns the new version. Its errors are those of modelswap.Change.Check.
 	SetServing(ctx context.Context, endpoint, schema string, c modelswap.Change) (version int64, err error)
 	// HoldServing is modelswap.Deployer.HoldServing for an endpoint and a schema.
 	HoldServing(ctx context.Context, endpoint, schema string, c modelswap.Change) error
-	// Serving returns what SetServing has made serve.
+	// Serving returns the serving model that SetServing has recorded.
 	Serving(ctx context.Context, endpoint, schema string) (modelswap.Serving, error)
 }
 
-// Deployer implements modelswap.Deployer. The database says which model
-// serves; the Scorer's pointer follows it.
+// Deployer implements modelswap.Deployer. The database names the serving model, and the
+// Deployer sets the model of the Scorer accordingly.
 type Deployer struct {
 	store    Store
-	files    fs.FS // where the trainer leaves artifacts
+	files    fs.FS // with the artifacts of training jobs
 	endpoint string
 	schema   string // fingerprint of the gateway's schema
 	scorer   *Scorer
 
-	swap   sync.Mutex // row and pointer change together
-	failed failedLoad // held by swap
+	swap   sync.Mutex // held while the row and the pointer change
+	failed failedLoad // guarded by swap
 
 	mu     sync.Mutex
-	loaded map[string]*loaded // the few models in memory, by name
+	loaded map[string]*loaded // models in memory, by name
 }
 
-// NewDeployer makes a deployer for one endpoint. Artifacts of training jobs
-// are read from files.
+// NewDeployer makes a deployer for one endpoint. It reads the artifacts of training jobs from
+// files.
 func NewDeployer(store Store, files fs.FS, endpoint string, schema *schema.Schema, scorer *Scorer) *Deployer {
 	return &Deployer{store: store, files: files, endpoint: endpoint, schema: schema.Fingerprint(),
 		scorer: scorer, loaded: make(map[string]*loaded)}
 }
 
-// failedLoad is the newest model that could not be loaded.
+// failedLoad is the last failure to load a model.
 type failedLoad struct {
 	serving modelswap.Serving
 	at      time.Time
 	err     error
 }
 
-// loadAgain is how long a model that could not be loaded is not loaded again.
+// loadAgain is the time after a failure to load a model until the next attempt.
 const loadAgain = 10 * time.Second
 
-// Restore puts the model that the database names into service. It returns its
-// name, empty if no model has served yet. Where the model cannot be loaded, the
-// one that serves goes on serving; without one, the scorer's errors say why.
+// Restore loads the model that the database names and makes the Scorer use it. It returns the
+// name, which is empty if no model has served yet. If the model cannot be loaded, the present
+// model goes on serving; without one, the errors of the Scorer name the reason.
 func (d *Deployer) Restore(ctx context.Context) (string, error) {
 	d.swap.Lock()
 	defer d.swap.Unlock()
@@ -84,7 +85,7 @@ func (d *Deployer) Restore(ctx context.Context) (string, error) {
 	l, err := d.load(ctx, name)
 	if err != nil {
 		err = fmt.Errorf("model %s: %w", name, err)
-		why := fmt.Sprintf("the model that is to serve cannot be loaded: %v", err)
+		why := fmt.Sprintf("the serving model cannot be loaded: %v", err)
 		d.scorer.missing.Store(&why)
 		d.failed = failedLoad{serving, time.Now(), err}
 		return name, err
@@ -93,9 +94,9 @@ func (d *Deployer) Restore(ctx context.Context) (string, error) {
 	return name, nil
 }
 
-// Follow looks, until ctx ends, which model the database names, and puts it
-// into service here where another process has changed it. While that fails, the
-// model that serves goes on serving.
+// Follow reads the name of the serving model from the database at the given interval until
+// ctx ends. If another process has changed it, Follow makes the Scorer use the new model.
+// While that fails, the present model goes on serving.
 func (d *Deployer) Follow(ctx context.Context, every time.Duration, log *slog.Logger) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
@@ -125,8 +126,8 @@ func (d *Deployer) catchUp(ctx context.Context) error {
 	return err
 }
 
-// RegisterModel implements modelswap.Deployer: the artifact goes from its file
-// into the database, where it outlives the renewal's files.
+// RegisterModel implements modelswap.Deployer. It copies the artifact from its file to the
+// database, because the files of a renewal are removed.
 func (d *Deployer) RegisterModel(ctx context.Context, name, artifact, schema string) error {
 	body, err := fs.ReadFile(d.files, artifact)
 	if err != nil {
@@ -152,7 +153,7 @@ func (d *Deployer) DescribeModel(ctx context.Context, name string) (modelswap.Mo
 		Parameters: a.Hyperparameters, Metrics: a.Metrics, CreatedAt: a.CreatedAt}, nil
 }
 
-// decode reads an artifact and holds it against what is expected of it.
+// decode decodes an artifact and checks its name and its schema.
 func decode(name, schema string, body []byte) (*loaded, error) {
 	a, err := learn.Decode(bytes.NewReader(body))
 	if err != nil {
@@ -162,12 +163,12 @@ func decode(name, schema string, body []byte) (*loaded, error) {
 		return nil, err
 	}
 	if a.Name != name {
-		return nil, fmt.Errorf("the artifact is that of model %q: %w", a.Name, learn.ErrArtifact)
+		return nil, fmt.Errorf("the artifact belongs to model %q: %w", a.Name, learn.ErrArtifact)
 	}
 	return &loaded{name: a.Name, schema: a.Schema, model: a.Model}, nil
 }
 
-// load returns a registered model, from memory if it is there.
+// load returns a registered model. It caches the last few.
 func (d *Deployer) load(ctx context.Context, name string) (*loaded, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -182,8 +183,8 @@ func (d *Deployer) load(ctx context.Context, name string) (*loaded, error) {
 	if err != nil {
 		return nil, err
 	}
-	const most = 4 // champion and challenger, and those of the renewal before
-	if len(d.loaded) >= most {
+	const maxLoaded = 4 // champion and challenger of this renewal and of the one before
+	if len(d.loaded) >= maxLoaded {
 		clear(d.loaded)
 	}
 	d.loaded[name] = l
@@ -217,11 +218,12 @@ func (d *Deployer) ScoreWith(ctx context.Context, name string, rows []schema.Vec
 	return scores, nil
 }
 
-// StopScoring implements modelswap.Deployer. Nothing goes on after ScoreWith.
+// StopScoring implements modelswap.Deployer. It does nothing, because no work continues
+// after ScoreWith has returned.
 func (d *Deployer) StopScoring(context.Context, string) error { return nil }
 
-// DeployModel implements modelswap.Deployer. The row comes first: if the
-// process dies after it, Restore finishes the work at the next start.
+// DeployModel implements modelswap.Deployer. It changes the row in the database first. If the
+// process dies afterwards, Restore sets the model at the next start.
 func (d *Deployer) DeployModel(ctx context.Context, c modelswap.Change) (version int64, err error) {
 	l, err := d.load(ctx, c.Model)
 	if err != nil {
@@ -242,8 +244,8 @@ func (d *Deployer) HoldServing(ctx context.Context, c modelswap.Change) error {
 	return d.store.HoldServing(ctx, d.endpoint, d.schema, c)
 }
 
-// Serving implements modelswap.Deployer. A swap is one step here, so a change
-// is never under way.
+// Serving implements modelswap.Deployer. A deployment is one transaction, so Changing is
+// always false.
 func (d *Deployer) Serving(ctx context.Context) (modelswap.Serving, error) {
 	return d.store.Serving(ctx, d.endpoint, d.schema)
 }

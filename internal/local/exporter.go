@@ -14,31 +14,31 @@ import (
 	"gateway/internal/schema"
 )
 
-// Customers reads the customer store. Package store has it.
+// Customers reads the customer store. Package store implements it.
 type Customers interface {
 	// EachCustomer calls fn with every customer of one consistent snapshot.
 	EachCustomer(ctx context.Context, fn func(predict.Customer) error) error
 }
 
-// Exporter implements modelswap.Exporter: it writes the customer store as
-// DynamoDB would export its table, so that one converter reads both.
+// Exporter implements modelswap.Exporter. It writes the customers in the format of an export
+// of DynamoDB, so that one converter reads both.
 type Exporter struct {
 	files     modelswap.Files
 	customers Customers
 	schema    *schema.Schema
 }
 
-// NewExporter makes an exporter that writes to files, this platform's or another's.
+// NewExporter makes an exporter that writes to files, of this back end or of another one.
 func NewExporter(files modelswap.Files, customers Customers, schema *schema.Schema) *Exporter {
 	return &Exporter{files, customers, schema}
 }
 
-// folder is where the export called name goes.
+// folder returns the folder of an export.
 func folder(name string) string { return path.Join("exports", name) }
 
-// StartExport implements modelswap.Exporter. It writes the whole export before
-// it returns; the summary comes last, so that a process that dies leaves an
-// export that does not count, and the next attempt writes it again.
+// StartExport implements modelswap.Exporter. It returns when the export is written. The
+// summary is written last: an export without one is incomplete, and the next attempt writes
+// it again.
 func (e *Exporter) StartExport(ctx context.Context, name string) error {
 	if status, err := e.ExportStatus(ctx, name); err != nil || status.Done {
 		return err

@@ -6,7 +6,7 @@ import (
 	"gateway/internal/predict"
 )
 
-// The ports that this back end fills.
+// The ports that this back end implements.
 var (
 	_ modelswap.Files    = (*datadir.Files)(nil)
 	_ modelswap.Exporter = (*Exporter)(nil)

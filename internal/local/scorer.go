@@ -11,12 +11,12 @@ import (
 	"gateway/internal/schema"
 )
 
-// Scorer implements predict.Scorer with the model that a Deployer put there.
-// A call reads the pointer once, so all its rows see one whole model, and the
-// name and schema in its answer are that model's.
+// Scorer implements predict.Scorer with the model that a Deployer has set. A call loads the
+// pointer to it once. So one model scores all rows of the call, and its name and schema are
+// in the result.
 type Scorer struct {
 	serving atomic.Pointer[loaded]
-	missing atomic.Pointer[string] // why no model serves, where that is known
+	missing atomic.Pointer[string] // why no model serves; nil: unknown
 }
 
 // noModel is the error of a prediction while no model serves.
@@ -28,7 +28,7 @@ func (s *Scorer) noModel() *failure.Error {
 	return &failure.Error{Kind: failure.Unavailable, Detail: why, RetryAfter: 5 * time.Second}
 }
 
-// loaded is a model with what must be said about it. It never changes.
+// loaded is a model with its name and schema. It never changes.
 type loaded struct {
 	name   string
 	schema string

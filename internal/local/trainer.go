@@ -15,9 +15,9 @@ import (
 	"gateway/internal/modelswap"
 )
 
-// Trainer implements modelswap.Trainer with package learn, in the background
-// of this process. What it makes is a file beside the training data; a job
-// without its file that this process does not know is lost.
+// Trainer implements modelswap.Trainer with package learn in goroutines of this process. It
+// writes the artifact to a file in the folder of the training data. A job of another process
+// is lost.
 type Trainer struct {
 	files *datadir.Files
 	seed  uint64
@@ -25,7 +25,7 @@ type Trainer struct {
 	mu   sync.Mutex
 	jobs map[string]*job
 	wg   sync.WaitGroup
-	ctx  context.Context // ends with the trainer; parent of every job
+	ctx  context.Context // of all jobs; Close ends it
 	stop context.CancelFunc
 }
 
@@ -47,13 +47,13 @@ func (t *Trainer) Close() error {
 	return nil
 }
 
-// artifactOf names the file that a job makes.
+// artifactOf returns the name of the file that a job writes.
 func artifactOf(j modelswap.TrainingJob) string {
 	return path.Join(path.Dir(j.Train), "model-"+j.Name+".json")
 }
 
-// StartTraining implements modelswap.Trainer. Training data that is not here,
-// because another machine made it, is an error that wraps fs.ErrNotExist.
+// StartTraining implements modelswap.Trainer. If the files of the training data are on
+// another machine, the error matches fs.ErrNotExist.
 func (t *Trainer) StartTraining(ctx context.Context, spec modelswap.TrainingJob) error {
 	for _, name := range []string{spec.Train, spec.Holdout} {
 		if _, err := fs.Stat(t.files.FS(ctx), name); err != nil {
@@ -68,7 +68,7 @@ func (t *Trainer) StartTraining(ctx context.Context, spec modelswap.TrainingJob)
 	if t.ctx.Err() != nil {
 		return t.ctx.Err()
 	}
-	for name, j := range t.jobs { // one renewal at a time: what has ended is of no use
+	for name, j := range t.jobs { // there is one renewal at a time, so jobs that have ended are not needed
 		if j.status.State != modelswap.TrainingRunning {
 			delete(t.jobs, name)
 		}
@@ -117,13 +117,13 @@ func (t *Trainer) train(ctx context.Context, spec modelswap.TrainingJob, j *job)
 	return modelswap.TrainingStatus{State: modelswap.TrainingFailed, Reason: err.Error()}
 }
 
-// trained is what a job made.
+// trained is the model of a job with the name of its artifact.
 type trained struct {
 	model *learn.Model
-	file  string // of its artifact
+	file  string // name of the artifact
 }
 
-// make trains the model, evaluates it on the held-out part and writes the artifact.
+// make trains the model, evaluates it on the held-out rows and writes the artifact.
 func (t *Trainer) make(ctx context.Context, spec modelswap.TrainingJob, progress func(done, total int)) (trained, error) {
 	data, err := t.read(ctx, spec.Train, spec.Columns)
 	if err != nil {
@@ -149,8 +149,8 @@ func (t *Trainer) make(ctx context.Context, spec modelswap.TrainingJob, progress
 		held.ReadRow(i, row)
 		scores[i] = model.Score(row)
 	}
-	// Held-out rows that cannot be evaluated, one class only say, are for the
-	// `evaluate` step to judge; the artifact then bears no metrics.
+	// If the model cannot be evaluated, for example because all held-out rows have one
+	// label, the artifact has no metrics. The step evaluate decides what follows.
 	if metrics, err := learn.Evaluate(scores, held.Labels(), model.Threshold()); err == nil {
 		artifact.Metrics = &metrics
 		artifact.Figures, err = learn.Describe(ctx, model, held, spec.Features, model.Threshold(), t.seed)

@@ -13,30 +13,29 @@ import (
 	"strings"
 )
 
-// Database is what a database secret holds, in the forms that Secrets Manager
-// gives to RDS:
+// Database is a database secret in the formats that Secrets Manager uses for RDS:
 //
 //	{"engine": "postgres", "host": "…", "port": 5432, "username": "…", "password": "…", "dbname": "…"}
 //
-// The port may be text, and ssl true or false, in text or not. Of two users who
-// take turns, username names the one whose turn it is. The secret of a master
-// user that RDS manages has username and password alone. How the connection is
-// protected may be said by sslmode, sslrootcert and require_auth.
+// The port may be a string. ssl may be true or false, also as a string. With alternating
+// users, username is the present user. The secret of a master user that RDS manages has
+// username and password alone. sslmode, sslrootcert and require_auth may set how the
+// connection is protected.
 type Database struct {
 	Host     string
 	Port     uint16
 	Username string
 	Password Secret
 	Name     string
-	// SSLMode, SSLRootCert and RequireAuth are what libpq calls sslmode,
-	// sslrootcert and require_auth. Empty: the connection's defaults.
+	// SSLMode, SSLRootCert and RequireAuth are the parameters sslmode, sslrootcert and
+	// require_auth of libpq. Empty: the default of the connection.
 	SSLMode, SSLRootCert, RequireAuth string
 }
 
-// rdsRoots stands in sslrootcert for the file that the settings name.
+// rdsRoots as sslrootcert stands for the file that the settings name.
 const rdsRoots = "rds"
 
-// databaseForm is a database secret as it is written.
+// databaseForm is the JSON object of a database secret.
 type databaseForm struct {
 	Engine, Host         string
 	Username, User       string
@@ -47,18 +46,18 @@ type databaseForm struct {
 	Port, SSL            json.RawMessage
 }
 
-// ParseDatabase returns a function that reads a database secret. What the
-// secret leaves out is taken from missing; where that has none either, the port
-// is 5432 and the name postgres.
+// ParseDatabase returns a function that parses a database secret. missing has the values of
+// members that the secret does not have. If neither has them, the port is 5432 and the name
+// postgres.
 //
-// Tools write such secrets in several ways. Blanks around a value are passed
-// over, except around the password's; user and database are taken for username
-// and dbname; and the host may have the port behind it.
+// Tools write such secrets in several formats. Blanks around values are ignored, except
+// around the password. user and database are other names for username and dbname. The host
+// may end with :PORT.
 func ParseDatabase(missing Database) func(Secret) (Database, error) {
 	return func(s Secret) (Database, error) {
 		var form databaseForm
 		if err := json.Unmarshal([]byte(textOf(s)), &form); err != nil {
-			return Database{}, errors.New(`must be a JSON object with "username", "password" and the like, all of them text but the port`)
+			return Database{}, errors.New(`must be a JSON object with "username", "password" and so on, whose values are strings except for the port`)
 		}
 		for _, text := range []*string{&form.Engine, &form.Host, &form.Username, &form.User, &form.DBName, &form.Database,
 			&form.SSLMode, &form.SSLRootCert, &form.RequireAuth} {
@@ -95,7 +94,7 @@ func (form databaseForm) database(missing Database) (Database, error) {
 	}
 	if form.SSLRootCert == rdsRoots {
 		if missing.SSLRootCert == "" {
-			return Database{}, errors.New(`sslrootcert is "rds", and GATEWAY_DB_SSLROOTCERT does not name the file of Amazon's certificates`)
+			return Database{}, errors.New(`sslrootcert is "rds", and GATEWAY_DB_SSLROOTCERT does not name the file with the certificates of RDS`)
 		}
 		d.SSLRootCert = missing.SSLRootCert
 	}
@@ -107,8 +106,8 @@ func (form databaseForm) database(missing Database) (Database, error) {
 	return d, nil
 }
 
-// address returns host and port. The port of the settings counts where their
-// host does.
+// address returns host and port. It uses the port of missing only together with the host
+// of missing.
 func (form databaseForm) address(missing Database) (string, uint16, error) {
 	host, behind, err := ParseHost(form.Host)
 	if err != nil {
@@ -119,14 +118,15 @@ func (form databaseForm) address(missing Database) (string, uint16, error) {
 	case err != nil:
 		return "", 0, err
 	case port != 0 && behind != 0 && port != behind:
-		return "", 0, errors.New(`"port" is another one than that in "host"`)
+		return "", 0, errors.New(`"port" differs from the port in "host"`)
 	case host == "":
 		host, behind = missing.Host, missing.Port
 	}
 	return host, cmp.Or(port, behind, 5432), nil
 }
 
-// either returns the member of two that stands for the same.
+// either returns the value of a member that has two names. Both may be set to the same
+// value.
 func either(name, value, otherName, other string) (string, error) {
 	if value != "" && other != "" && value != other {
 		return "", fmt.Errorf("%q and %q differ", name, otherName)
@@ -134,13 +134,12 @@ func either(name, value, otherName, other string) (string, error) {
 	return cmp.Or(value, other), nil
 }
 
-// hostRule is a name, an address, or several of them with commas between.
+// hostRule matches a name, an address, or several of them separated by commas.
 var hostRule = regexp.MustCompile(`^[A-Za-z0-9._:-]+(%[A-Za-z0-9._-]+)?(,[A-Za-z0-9._:-]+)*$`)
 
-// ParseHost reads a host that may have a port behind it: db.internal,
-// db.internal:5432, 10.0.0.1, ::1, [::1], [::1]:5432, or the folder of a Unix
-// socket. The port is zero where there is none. The error does not repeat the
-// text, which may be a URL with a password in it.
+// ParseHost parses a host with an optional port: db.internal, db.internal:5432, 10.0.0.1,
+// ::1, [::1], [::1]:5432, or the folder of a Unix socket. Without a port it returns port 0.
+// The error does not repeat the text, which may be a URL with a password.
 func ParseHost(text string) (host string, port uint16, err error) {
 	fault := errors.New("host must be a name or an address, or host:port such as db.internal:5432 or [::1]:5432")
 	host = strings.TrimSpace(text)
@@ -172,8 +171,8 @@ func isIPv6(text string) bool {
 	return err == nil
 }
 
-// checkEngine names an engine only where it is one: a value that came into the
-// wrong member is not repeated.
+// checkEngine returns an error unless the engine is supported. The error repeats only the
+// names of known engines, because a secret may have been written into the wrong member.
 func checkEngine(engine string) error {
 	supported := []string{"", "postgres", "postgresql", "aurora-postgresql"}
 	others := []string{"mysql", "aurora-mysql", "aurora", "mariadb", "sqlserver", "oracle", "db2", "redshift", "mongo", "docdb"}
@@ -181,19 +180,19 @@ func checkEngine(engine string) error {
 	case slices.Contains(supported, engine):
 		return nil
 	case slices.Contains(others, engine), slices.Contains(others, family):
-		return fmt.Errorf("engine %q is not supported; postgres and aurora-postgresql are", engine)
+		return fmt.Errorf("engine %q is not supported, want postgres or aurora-postgresql", engine)
 	}
-	return errors.New("the engine is not a known one; postgres and aurora-postgresql are supported")
+	return errors.New("the engine is unknown, want postgres or aurora-postgresql")
 }
 
 var portRule = regexp.MustCompile(`^([0-9]{1,5})(\.0+)?$`)
 
-// parsePort reads a port that may be text, or have decimals that are zero. It
-// returns zero where there is none.
+// parsePort parses a port, which may be a string and may have zero decimals. It returns 0
+// if there is none.
 func parsePort(raw json.RawMessage) (uint16, error) {
 	text := string(raw)
 	if strings.HasPrefix(text, `"`) {
-		_ = json.Unmarshal(raw, &text) // it is JSON, and text
+		_ = json.Unmarshal(raw, &text) // raw is a valid JSON string
 	}
 	text = strings.TrimSpace(text)
 	if text == "" || text == "null" {
@@ -207,8 +206,8 @@ func parsePort(raw json.RawMessage) (uint16, error) {
 	return 0, errors.New("port must be a number from 1 to 65535")
 }
 
-// parseSSL returns the mode that ssl asks for, where the secret has no sslmode.
-// True is what the settings say, if that demands TLS, else the safest mode.
+// parseSSL returns the sslmode for the member ssl of a secret without sslmode. For true it
+// is that of the settings if that requires TLS, else verify-full.
 func parseSSL(text json.RawMessage, missing string) (string, error) {
 	switch strings.ToLower(strings.Trim(string(text), `" `)) {
 	case "", "null":

@@ -1,9 +1,9 @@
-// Package secrets keeps passwords, tokens and keys, which are rotated while the
-// gateway runs and must not be printed.
+// Package secrets reads passwords, tokens and keys and keeps them up to date while they
+// are rotated.
 //
-// A [Secret] is a value that prints as [redacted] in every way Go can print,
-// log or marshal it. A [Source] is where secrets are kept. [Open] makes a
-// [Rotating] of one of them, which always has its last good value at hand:
+// A [Secret] is a value that package fmt, loggers and encoders print as [redacted]. A
+// [Source] stores secrets. [Open] returns a [Rotating] for one of them, which always has the
+// last valid value:
 //
 //	store := secrets.NewStore(secrets.Options{TTL: 5 * time.Minute}, log, registry)
 //	defer store.Close()
@@ -12,24 +12,21 @@
 //	…
 //	for _, version := range tokens.Valid() { … } // never waits
 //
-// # How a rotation is noticed
+// # Rotation
 //
-// Each secret is read again in the background before its TTL ends, with jitter.
-// That does not suffice for a value that was refused: from the moment a database
-// takes a new password until its secret has it as the current version, only the
-// pending version works.
-// So [Rotating.After] is told what was refused, and offers another version: the
-// current one, the pending one, the previous one, reading them where it must.
-// Concurrent callers share one read, the rate of reads is limited, and no caller
+// Each secret is read again in the background before its TTL ends, with jitter. That is not
+// enough if a value was refused: between the time at which a database accepts a new
+// password and the time at which the secret has it as its current version, only the pending
+// version works. A caller therefore passes the refused versions to [Rotating.After], which
+// returns another version: the current, the pending or the previous one. It reads them if
+// necessary. Concurrent callers share one read, the rate of reads is limited, and no caller
 // waits beyond its own deadline.
 //
-// # What an outage costs
+// # Outages
 //
-// Nothing, while the known values still work: a read that fails, or returns a
-// value that cannot be parsed, only changes what [Store.States], [Store.Check]
-// and the metrics report. Only [Open] waits for a
-// first value, and says in the log what it waits for.
+// An outage of the source has no effect while the known values work. A failed read, or a
+// value that cannot be parsed, only changes what [Store.States], [Store.Check] and the
+// metrics report. Only [Open] waits for a first value, and logs that it waits.
 //
-// The package knows the forms of secrets, not what they are for, and no source
-// but files.
+// The package parses secrets and does not use them. Files are the only source in it.
 package secrets

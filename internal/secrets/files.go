@@ -12,18 +12,19 @@ import (
 	"time"
 )
 
-// FilePrefix begins the ids of secrets that are files.
+// FilePrefix is the prefix of the ids of secrets in files.
 const FilePrefix = "file:"
 
-// maxFile is more than any secret has; Secrets Manager takes 64 KiB.
+// maxFile is the maximum size of a file with a secret, in bytes. Secrets Manager has a limit
+// of 64 KiB.
 const maxFile = 1 << 20
 
-// Files is the source of secrets in files, with ids such as file:/run/db.json.
-// Replace a file by renaming another one over it, so that no half of it can be
-// read. A version is named by the time the file was last changed.
+// Files is a Source of secrets in files, with ids such as file:/run/db.json. Replace a file
+// by renaming another file over it, so that it is never read half written. The id of a
+// version is the modification time of the file.
 //
-// A file has one value. Its previous version is the one that was read from it
-// before, and so is unknown after a start; it never has a pending one.
+// A file has one value. Its previous version is the one that this process read before, so
+// there is none after a start. It has no pending version.
 type Files struct {
 	mu    sync.Mutex
 	known map[string]*file // by path
@@ -55,7 +56,7 @@ func (f *Files) Get(ctx context.Context, id string, stage Stage) (Version, error
 		known = &file{current: read}
 		f.known[path] = known
 	case !read.Value.Equal(known.current.Value):
-		if strings.HasPrefix(known.current.ID, read.ID) { // changed again within one tick of the clock
+		if strings.HasPrefix(known.current.ID, read.ID) { // changed twice within the resolution of the modification time
 			read.ID = known.current.ID + "+"
 		}
 		known.previous, known.current = known.current, read
@@ -66,12 +67,12 @@ func (f *Files) Get(ctx context.Context, id string, stage Stage) (Version, error
 	case stage == Previous && known.previous.ID != "":
 		return known.previous, nil
 	}
-	return Version{}, fmt.Errorf("%s: no %s version is known of a file: %w", path, stage, ErrNotFound)
+	return Version{}, fmt.Errorf("%s: the file has no known %s version: %w", path, stage, ErrNotFound)
 }
 
-// readFile reads text and time through one handle, so that they belong together.
-// It looks at the kind of the file first, because to open a FIFO would wait for
-// a writer.
+// readFile reads the text and the modification time with one file descriptor, so that they
+// belong together. It checks first that the file is a regular one, because opening a FIFO
+// waits for a writer.
 func readFile(path string) (Version, error) {
 	info, err := os.Stat(path)
 	if err == nil && !info.Mode().IsRegular() {

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// What Secrets Manager takes for a name, those of secrets that RDS manages
-// (rds!…) included, and its ARNs.
+// nameRule matches the names of Secrets Manager, with those of secrets that RDS manages
+// (rds!…).
 const nameRule = `[A-Za-z0-9/_+=.@!-]{1,520}`
 
 var (
@@ -16,33 +16,31 @@ var (
 	filePath   = regexp.MustCompile(`^[^\s{"\pC][^\n\r{"\pC]*$`)
 )
 
-// CheckID checks that a text can say where a secret is: a name or ARN in
-// Secrets Manager, or file:PATH. Its error does not repeat the text, which may
-// be the secret itself.
+// CheckID returns an error unless id is a valid id of a secret: a name or ARN in Secrets
+// Manager, or file:PATH. The error does not repeat the text, which may be the secret itself.
 func CheckID(id string) error {
 	if secretName.MatchString(id) || secretARN.MatchString(id) || CheckFileID(id) == nil {
 		return nil
 	}
-	return errors.New("must be the name or ARN of a secret in Secrets Manager, or file:PATH; it is not repeated here, since it may be a secret itself")
+	return errors.New("must be the name or ARN of a secret in Secrets Manager, or file:PATH (the value is not shown because it may be a secret itself)")
 }
 
-// CheckFileID checks that a text can be file:PATH, as CheckID does.
+// CheckFileID is like CheckID, for file:PATH alone.
 func CheckFileID(id string) error {
 	path, ok := strings.CutPrefix(id, FilePrefix)
 	if ok && filePath.MatchString(path) && strings.TrimSpace(path) == path {
 		return nil
 	}
-	return errors.New("must be file:PATH; it is not repeated here, since it may be a secret itself")
+	return errors.New("must be file:PATH (the value is not shown because it may be a secret itself)")
 }
 
-// mayShow reports whether an id can be shown before a secret was found under
-// it. A text that could be a name could also be a secret that came into the
-// wrong setting.
+// mayShow reports whether an id may be shown before a secret with this id was found. A name
+// may be a secret that was written into the wrong setting.
 func mayShow(id string) bool {
 	return strings.HasPrefix(id, FilePrefix) || strings.HasPrefix(id, "arn:")
 }
 
-// withoutID hides an id in the text of an error, unless it can be shown.
+// withoutID removes an id from the text of an error unless the id may be shown.
 func withoutID(id string, err error) error {
 	if err == nil || mayShow(id) || !strings.Contains(err.Error(), id) {
 		return err

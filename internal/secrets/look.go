@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// flight is a look at the source that many may wait for.
+// flight is a read of the source that several callers may wait for.
 type flight struct {
 	done  chan struct{}
-	asked bool // by After or Refresh: it reads all stages
+	asked bool // requested by After or Refresh: it reads all stages
 }
 
-// wait reports whether the look has ended, and not ctx before it.
+// wait waits until the read or ctx ends. It reports whether the read has ended.
 func (f *flight) wait(ctx context.Context) bool {
 	select {
 	case <-f.done:
@@ -23,10 +23,11 @@ func (f *flight) wait(ctx context.Context) bool {
 	}
 }
 
-// join returns the look under way, or begins one if that is allowed now. One
-// call joins no second look of those that are asked for; a look that was due
-// anyway may have begun too early to see what the caller hopes for. It is
-// called with mu held, and returns nil where there is nothing to wait for.
+// join returns the read under way, or starts one if Options.Refresh allows it now. It
+// returns nil if there is nothing to wait for. It sets looked when it returns a read that
+// After or Refresh requested, and does not start another one for the same caller. A regular
+// read does not set looked, because it may have started before the secret changed. join is
+// called with mu held.
 func (r *Rotating[T]) join(looked *bool) *flight {
 	f := r.flight
 	if f == nil && !*looked && !time.Now().Before(r.notYet) {
@@ -38,7 +39,7 @@ func (r *Rotating[T]) join(looked *bool) *flight {
 	return f
 }
 
-// keep looks again and again until the store is closed.
+// keep reads the secret regularly until the store is closed.
 func (r *Rotating[T]) keep() {
 	wait := firstWait
 	for {
@@ -65,8 +66,8 @@ func (r *Rotating[T]) keep() {
 	}
 }
 
-// startLook starts a read, which continues when its caller has left. It is called
-// with mu held, and only if no read is under way.
+// startLook starts a read. The read continues if its caller stops waiting. startLook is
+// called with mu held, and only if no read is under way.
 func (r *Rotating[T]) startLook(asked bool) *flight {
 	f := &flight{done: make(chan struct{}), asked: asked}
 	r.flight = f
@@ -84,7 +85,7 @@ func (r *Rotating[T]) startLook(asked bool) *flight {
 		close(f.done)
 		r.mu.Unlock()
 		if news || err == nil && !asked {
-			r.readPrevious(ctx, news) // in the background: the callers have their value
+			r.readPrevious(ctx, news) // the callers need not wait for it
 		}
 	})
 	return f
@@ -92,20 +93,22 @@ func (r *Rotating[T]) startLook(asked bool) *flight {
 
 func same[T any](a, b *Value[T]) bool { return a != nil && b != nil && a.Version == b.Version }
 
-// rest decides when the next look may be asked for. It is called with mu held.
+// rest sets the time before which After and Refresh start no other read. news reports that
+// the last read found a new version. It is called with mu held.
 func (r *Rotating[T]) rest(news bool) {
-	least := r.store.o.Refresh
+	minimum := r.store.o.Refresh
 	if news {
 		r.minInterval = 0
 	}
-	r.minInterval = min(max(least, 2*r.minInterval), 20*least)
+	r.minInterval = min(max(minimum, 2*r.minInterval), 20*minimum)
 	r.notYet = time.Now().Add(r.minInterval)
 }
 
-// errForm marks values that parse does not understand.
-var errForm = errors.New("the secret cannot be understood")
+// errForm is wrapped by the errors of parse.
+var errForm = errors.New("the value of the secret is malformed")
 
-// read reads one stage and understands it.
+// read reads and parses the version of one stage. It also returns when the version was
+// created.
 func (r *Rotating[T]) read(ctx context.Context, stage Stage) (*Value[T], time.Time, error) {
 	version, err := r.d.Source.Get(ctx, r.d.ID, stage)
 	if err != nil {
@@ -118,7 +121,7 @@ func (r *Rotating[T]) read(ctx context.Context, stage Stage) (*Value[T], time.Ti
 	return &Value[T]{version.ID, data, version.Value}, version.Created, nil
 }
 
-// firstLook reads the current version, and the previous one where it counts.
+// firstLook reads the current version, and the previous one within the grace.
 func (r *Rotating[T]) firstLook(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, r.store.o.Timeout)
 	defer cancel()
@@ -135,8 +138,8 @@ func (r *Rotating[T]) firstLook(ctx context.Context) error {
 	return nil
 }
 
-// look reads the current version. If it was asked for because a value was refused
-// and the version is not new, it also reads the pending and the previous one.
+// look reads the current version, and reports whether it is new. If asked is true and the
+// version is not new, it also reads the pending and the previous version.
 func (r *Rotating[T]) look(ctx context.Context, asked bool) (news bool, err error) {
 	seen, _, err := r.read(ctx, Current)
 	r.store.metrics.read(r.d.Name, err)
@@ -148,7 +151,7 @@ func (r *Rotating[T]) look(ctx context.Context, asked bool) (news bool, err erro
 	news = seen.Version != old.Version || !seen.raw.Equal(old.raw)
 	if news {
 		r.current, r.previous, r.pending, r.changed = seen, old, nil, time.Now()
-		r.log.Info("a secret was rotated", "version", seen.Version, "before", old.Version)
+		r.log.Info("a secret was rotated; the new version is in use", "version", seen.Version, "before", old.Version)
 	}
 	r.mu.Unlock()
 	if news || !asked {
@@ -168,9 +171,9 @@ func (r *Rotating[T]) look(ctx context.Context, asked bool) (news bool, err erro
 	return false, nil
 }
 
-// readPrevious reads the previous version when there is news, for the one that
-// we saw last may be older than it; and while it is in its grace, for it may
-// be withdrawn. Where the source does not say, the one seen last stays.
+// readPrevious reads the previous version after a rotation, because the last one that this
+// process has read may be older, and during the grace, because the version may be withdrawn.
+// If the read fails, it keeps the known one.
 func (r *Rotating[T]) readPrevious(ctx context.Context, news bool) {
 	r.mu.Lock()
 	due, current := news || r.inGrace(), r.current
@@ -184,12 +187,12 @@ func (r *Rotating[T]) readPrevious(ctx context.Context, news bool) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.current == current { // else it belongs to another one
+	if r.current == current { // else it precedes another version
 		r.previous = previous
 	}
 }
 
-// note records the result of a look, and logs when looks begin to fail and when they
+// note records the result of a read, and logs when reads begin to fail and when they
 // succeed again. It is called with mu held.
 func (r *Rotating[T]) note(err error) {
 	switch {
@@ -198,6 +201,6 @@ func (r *Rotating[T]) note(err error) {
 		r.reads.Succeeded(r.log.Info, "a secret can be read again")
 		r.readAt = time.Now()
 	default:
-		r.reads.Failed(r.log.Error, err, "a secret cannot be read; its last value stays in use", "version", r.current.Version)
+		r.reads.Failed(r.log.Error, err, "cannot read a secret; its last value stays in use; trying again", "version", r.current.Version)
 	}
 }

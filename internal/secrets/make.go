@@ -12,12 +12,12 @@ import (
 	"gateway/internal/datadir"
 )
 
-// MakeFile makes a file with a secret of its own for this process, readable by
-// its owner alone, unless the file is there already. made tells whether it did.
-// An empty file, which a power cut can leave, counts as missing. A file that
-// others can read, or that is not a regular file, is an error.
+// MakeFile writes a generated secret to a file that its owner alone can read, unless the
+// file exists. made reports whether it did. An empty file, which a power failure can leave,
+// counts as missing. A file that other users can read, or that is not a regular file, is an
+// error.
 //
-// The caller must be the only one to make the file.
+// There must be no concurrent call for the same file.
 func MakeFile(path string, generate func() Secret) (made bool, err error) {
 	info, err := os.Stat(path)
 	switch {
@@ -31,21 +31,21 @@ func MakeFile(path string, generate func() Secret) (made bool, err error) {
 	case !info.Mode().IsRegular():
 		return false, fmt.Errorf("%s is not a regular file", path)
 	case readableByOthers(info):
-		return false, fmt.Errorf("%s can be read by other users (mode %04o): change its mode to 0600, and replace what they may have read",
+		return false, fmt.Errorf("%s can be read by other users (mode %04o): change its mode to 0600, and replace the secret, which they may have read",
 			path, info.Mode().Perm())
 	}
 	return false, nil
 }
 
-// ReadableByOthers reports whether users besides the owner can read a secret's
-// file, given its id.
+// ReadableByOthers reports whether users other than the owner can read the file of a secret
+// with this id.
 func ReadableByOthers(id string) bool {
 	info, err := os.Stat(strings.TrimPrefix(id, FilePrefix))
 	return err == nil && readableByOthers(info)
 }
 
-// readableByOthers reports whether users besides the owner can read a file, as
-// far as its mode tells. On Windows the mode tells nothing.
+// readableByOthers reports whether the mode of a file lets users other than the owner read
+// it. It returns false on Windows, where the mode does not have that information.
 func readableByOthers(info fs.FileInfo) bool {
 	return runtime.GOOS != "windows" && info.Mode().Perm()&0o044 != 0
 }

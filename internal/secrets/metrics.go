@@ -9,18 +9,18 @@ type metrics struct {
 
 var (
 	ageDesc = prometheus.NewDesc("gateway_secret_age_seconds",
-		"How long ago the source of a secret last answered with something that makes sense.", []string{"secret"}, nil)
+		"Time since the source of a secret last answered with a valid value, in seconds.", []string{"secret"}, nil)
 	versionDesc = prometheus.NewDesc("gateway_secret_version_info",
-		"The versions of a secret that are known, by stage: current, pending (it served before its rotation ended) or previous.",
+		"1 for each known version of a secret, by stage: current, pending (the next one, which may already work during a rotation) or previous.",
 		[]string{"secret", "stage", "version"}, nil)
 )
 
-// newMetrics registers the metrics. What the store knows now is asked for when
-// the metrics are, so versions that are gone leave no series behind.
+// newMetrics registers the metrics. Ages and versions are collected on demand, so that a
+// version that is gone leaves no series.
 func newMetrics(reg prometheus.Registerer, s *Store) *metrics {
 	m := &metrics{store: s, reads: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "gateway_secret_reads_total",
-		Help: "Looks at the source of a secret, by whether it could be read and understood.",
+		Help: "Reads of a secret from its source, by result: ok, or failed if it could not be read or parsed.",
 	}, []string{"secret", "result"})}
 	reg.MustRegister(m.reads, m)
 	return m

@@ -12,23 +12,23 @@ import (
 	"strings"
 )
 
-// Named is a token or key, under the name that logs and the like know it by.
+// Named is a token or key with the name that logs and records show.
 type Named struct {
 	Name  string
 	Value Secret
 }
 
-// maxName bounds a name, in bytes.
+// maxName is the maximum length of a name, in bytes.
 const maxName = 64
 
-// ParseTokens reads the tokens of operators: {"tokens": {"name": "token"}}, or
-// {"tokens": ["token"]}, whose names are made from them by TokenName.
+// ParseTokens parses the tokens of operators: {"tokens": {"name": "token"}}, or
+// {"tokens": ["token"]}, whose names TokenName makes.
 func ParseTokens(s Secret) ([]Named, error) { return parseNamed(s, "tokens", "token") }
 
-// ParseKeys reads the keys of apps, which have the same forms: {"keys": …}.
+// ParseKeys parses the keys of apps in the same formats: {"keys": …}.
 func ParseKeys(s Secret) ([]Named, error) { return parseNamed(s, "keys", "key") }
 
-// ParseToken reads a secret that is one token and nothing else.
+// ParseToken parses a secret that is one token and nothing else.
 func ParseToken(s Secret) ([]Named, error) {
 	token := textOf(s)
 	if err := checkValue(token); err != nil {
@@ -37,8 +37,8 @@ func ParseToken(s Secret) ([]Named, error) {
 	return []Named{{TokenName(New(token)), New(token)}}, nil
 }
 
-// TokenName is what records call a token without a name: enough to tell tokens
-// apart, too little to find one.
+// TokenName returns a name for a token without one: "token-" and eight hexadecimal digits of
+// its SHA-256. That distinguishes tokens and does not help to guess one.
 func TokenName(token Secret) string { return nameOf("token", token) }
 
 func nameOf(what string, value Secret) string {
@@ -47,7 +47,7 @@ func nameOf(what string, value Secret) string {
 }
 
 func parseNamed(s Secret, member, what string) ([]Named, error) {
-	// What the decoder says could repeat a value, so it is not passed on.
+	// The error of the decoder is not returned because it could repeat a value.
 	wrong := fmt.Errorf(`must be {%q: {"name": "…"}} or {%q: ["…"]}`, member, member)
 	var form map[string]json.RawMessage
 	if json.Unmarshal([]byte(textOf(s)), &form) != nil {
@@ -81,8 +81,8 @@ func checkNamed(all []Named, member, what string) error {
 		return fmt.Errorf("must hold at least one %s in %q", what, member)
 	}
 	names := make(map[string]string, len(all)) // by value
-	// The errors count and do not name: where name and value are swapped, the
-	// name is the secret.
+	// The errors have numbers and no names: if names and values were swapped, a name
+	// is a secret.
 	for i, n := range all {
 		if err := checkName(n.Name); err != nil {
 			return fmt.Errorf("%s %d of %d: %w", what, i+1, len(all), err)
@@ -91,14 +91,14 @@ func checkNamed(all []Named, member, what string) error {
 			return fmt.Errorf("%s %d of %d %w", what, i+1, len(all), err)
 		}
 		if other, twice := names[n.Value.Reveal()]; twice && other != n.Name {
-			return fmt.Errorf("%s %d of %d is the same as another one", what, i+1, len(all))
+			return fmt.Errorf("%s %d of %d has the same value as another one", what, i+1, len(all))
 		}
 		names[n.Value.Reveal()] = n.Name
 	}
 	return nil
 }
 
-// checkName wants names that are safe in a log, a label and a database.
+// checkName returns an error unless the name is safe in a log, a label and a database.
 func checkName(name string) error {
 	ok := name != "" && len(name) <= maxName
 	for i := range len(name) {
@@ -110,7 +110,7 @@ func checkName(name string) error {
 	return nil
 }
 
-// checkValue wants what can come in a header.
+// checkValue returns an error unless the value can be sent in a header field.
 func checkValue(value string) error {
 	if value == "" {
 		return errors.New("is empty")

@@ -10,8 +10,8 @@ import (
 	"gateway/internal/outage"
 )
 
-// Rotating is a secret whose value changes. Its methods never return a value
-// that was not understood. It is safe for concurrent use.
+// Rotating is a secret whose value changes. Its methods return only values that were parsed
+// without an error. It is safe for concurrent use.
 type Rotating[T any] struct {
 	store *Store
 	d     Declared
@@ -20,35 +20,35 @@ type Rotating[T any] struct {
 
 	mu       sync.Mutex
 	current  *Value[T]
-	pending  *Value[T] // as of the last read that was asked for
+	pending  *Value[T] // of the last read that After or Refresh requested
 	previous *Value[T]
 	changed  time.Time // when current became current
 	asked    time.Time // when pending and previous were read for After
 	accepted string    // id of the version that worked last
-	readAt   time.Time // when the source last answered
+	readAt   time.Time // when the source last answered with a valid value
 	reads    outage.Outage
 
-	flight      *flight       // the look under way
-	notYet      time.Time     // no look may be asked for before
-	minInterval time.Duration // how long after one the next may be
+	flight      *flight       // the read under way; nil: none
+	notYet      time.Time     // After and Refresh start no read before
+	minInterval time.Duration // between reads that After and Refresh start
 }
 
-// Value is a version of a secret, understood.
+// Value is a version of a secret with its parsed value.
 type Value[T any] struct {
 	Version string
 	Data    T
 	raw     Secret
 }
 
-// Current returns the current version as it was last seen. It never waits.
+// Current returns the current version that was last read. It does not wait.
 func (r *Rotating[T]) Current() Value[T] {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return *r.current
 }
 
-// Valid returns the current version and, until the grace is over, the one
-// before it. It never waits.
+// Valid returns the current version and, until Declared.Grace after a rotation, the previous
+// one. It does not wait.
 func (r *Rotating[T]) Valid() []Value[T] {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -62,24 +62,23 @@ func (r *Rotating[T]) Valid() []Value[T] {
 // inGrace is called with mu held.
 func (r *Rotating[T]) inGrace() bool { return time.Since(r.changed) < r.d.Grace }
 
-// Accepted notes that a version was found to work. While it is the pending one
-// it is offered first, instead of one that was refused before.
+// Accepted records that a version works. After returns that version first while it is the
+// pending one.
 func (r *Rotating[T]) Accepted(version string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.accepted = version
 }
 
-// freshness is how long After offers a pending or previous version without
-// reading it again.
+// freshness is how long After returns a pending or previous version without reading it
+// again.
 const freshness = 10 * time.Second
 
-// After returns a version to try after those named were refused; where none
-// is named, the one to begin with, without waiting. If it knows of none it
-// looks at the source, together with all who ask at that moment, and as seldom
-// as Options.Refresh says. ok is false where nothing else is to be had now:
-// what was refused may be tried again later, for it may be the right value
-// before its time.
+// After returns a version that is not among the refused ones. Without arguments it returns
+// the version to try first, and does not wait. If all known versions were refused, it reads
+// the secret, at most as often as Options.Refresh allows; concurrent callers share the
+// read. ok is false if there is no other version now. A refused version may be tried again
+// later, because it may be a new value that is not in force yet.
 func (r *Rotating[T]) After(ctx context.Context, refused ...string) (v Value[T], ok bool) {
 	for looked := false; ; {
 		r.mu.Lock()
@@ -99,10 +98,9 @@ func (r *Rotating[T]) After(ctx context.Context, refused ...string) (v Value[T],
 	}
 }
 
-// other picks a version that was not refused. Where the one that worked last
-// is the pending one it comes first, else the current one; the previous one
-// comes last, once it is clear that there is nothing newer. It is called with
-// mu held.
+// other returns a version that was not refused. The order is: the pending version if it was
+// accepted last, the current version, the pending one, and, if nothingNewer, the previous
+// one. It is called with mu held.
 func (r *Rotating[T]) other(refused []string, nothingNewer bool) (Value[T], bool) {
 	order := []*Value[T]{r.current}
 	if r.pending != nil && r.pending.Version == r.accepted {
@@ -122,9 +120,9 @@ func (r *Rotating[T]) other(refused []string, nothingNewer bool) (Value[T], bool
 	return Value[T]{}, false
 }
 
-// Refresh is told the current version of which something was not found, a
-// token for instance. It looks at the source unless that has changed already,
-// and reports whether there is anything newer. It looks as seldom as After.
+// Refresh reports whether there is a newer version than the given one, for instance when a
+// token is not among those of this version. It reads the secret unless the current version
+// is already another one, at most as often as After.
 func (r *Rotating[T]) Refresh(ctx context.Context, version string) bool {
 	for looked := false; ; {
 		r.mu.Lock()

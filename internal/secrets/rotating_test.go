@@ -87,7 +87,7 @@ func TestTheLastGoodValueSurvivesAnOutage(t *testing.T) {
 		if err := b.store.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "secret test (the-id) cannot be read since") {
 			t.Errorf("Check gave %v, want an error that names the secret", err)
 		}
-		if n := strings.Count(b.logs.String(), "cannot be read"); n != 1 {
+		if n := strings.Count(b.logs.String(), "cannot read a secret"); n != 1 {
 			t.Errorf("a lasting failure was logged %d times, want once", n)
 		}
 		b.rotate("v2")
@@ -270,7 +270,7 @@ func TestASourceThatIsDownAtStartIsWaitedFor(t *testing.T) {
 		if took := time.Since(start); took < 10*time.Minute || took > 11*time.Minute {
 			t.Errorf("it waited for %s, want until the source was back", took)
 		}
-		if logs := b.logs.String(); strings.Count(logs, "cannot read a secret") != 1 || !strings.Contains(logs, "secret=second id=file:the-id") {
+		if logs := b.logs.String(); strings.Count(logs, "cannot read a secret; the start waits") != 1 || !strings.Contains(logs, "secret=second id=file:the-id") {
 			t.Errorf("the log does not say once what it waited for: %s", logs)
 		}
 	})

@@ -9,20 +9,20 @@ import (
 
 const redacted = "[redacted]"
 
-// Secret is a value that does not print. Only Reveal gives it away.
+// Secret is a value that is not printed. Only Reveal returns it.
 //
-// The value is kept by a function, because package fmt calls no methods on
-// unexported fields: it would print the text of a string that is deep in a
-// struct, but of a function it can only print the address.
+// A function holds the value, because package fmt does not call methods of unexported
+// fields: it would print the text of a string in a nested struct, and prints only the address
+// of a function.
 type Secret struct{ reveal func() string }
 
-// New wraps a value, which may be any bytes.
+// New returns a Secret with the value, which may be any bytes.
 func New(value string) Secret { return Secret{func() string { return value }} }
 
-// Generate makes a random secret of at least 128 bits, in letters and digits.
+// Generate returns a random secret of letters and digits with at least 128 bits of entropy.
 func Generate() Secret { return New(rand.Text()) }
 
-// Reveal returns the value. Call it where the value is used, not before.
+// Reveal returns the value. Call it only where the value is used.
 func (s Secret) Reveal() string {
 	if s.reveal == nil {
 		return ""
@@ -30,7 +30,7 @@ func (s Secret) Reveal() string {
 	return s.reveal()
 }
 
-// Equal compares in a time that tells nothing but whether the lengths agree.
+// Equal compares two secrets in constant time if they have the same length.
 func (s Secret) Equal(other Secret) bool {
 	return subtle.ConstantTimeCompare([]byte(s.Reveal()), []byte(other.Reveal())) == 1
 }
@@ -38,10 +38,10 @@ func (s Secret) Equal(other Secret) bool {
 // String implements fmt.Stringer.
 func (s Secret) String() string { return redacted }
 
-// Format implements fmt.Formatter for every verb.
+// Format implements fmt.Formatter for all verbs.
 func (s Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
 
-// MarshalText implements encoding.TextMarshaler, and thereby JSON and XML.
+// MarshalText implements encoding.TextMarshaler, which encoders of JSON and XML use.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
 // LogValue implements slog.LogValuer.

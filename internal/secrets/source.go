@@ -6,31 +6,31 @@ import (
 	"time"
 )
 
-// Stage says which of a secret's versions is meant.
+// Stage selects a version of a secret.
 type Stage string
 
 const (
 	// Current is the version to use.
 	Current Stage = "current"
-	// Pending is the next one, while a rotation is under way. Before the
-	// rotation ends it may be the only one that works.
+	// Pending is the next version while a rotation is under way. It may be the only one
+	// that works before the rotation ends.
 	Pending Stage = "pending"
-	// Previous is the one that was current before.
+	// Previous is the version that was current before.
 	Previous Stage = "previous"
 )
 
-// Version is one value that a secret has or had.
+// Version is a present or former value of a secret.
 type Version struct {
-	ID      string    // names the version, and tells nothing about the value
+	ID      string    // independent of the value
 	Created time.Time // zero if unknown
 	Value   Secret    // text or bytes
 }
 
-// Source is where secrets are kept. Implementations are safe for concurrent
-// use; the suite secretstest holds them to what follows.
+// Source stores secrets. Implementations are safe for concurrent use. Package secretstest
+// tests them.
 type Source interface {
-	// Get reads the version that bears a stage at this moment. Versions with
-	// different values have different ids, and the id of a version stays.
+	// Get reads the version that has the stage now. Versions with different values have
+	// different ids, and the id of a version does not change.
 	//
 	// The error matches ErrNotFound if there is no such secret or no version of
 	// that stage, and ErrRefused if a retry fails until the configuration changes.
@@ -39,9 +39,9 @@ type Source interface {
 }
 
 var (
-	// ErrNotFound means that there is no such secret, or no such version of it.
-	ErrNotFound = errors.New("there is no such secret or version of it")
-	// ErrRefused means that the source does not give the secret away: it may
-	// not be read by us, or it is to be deleted.
+	// ErrNotFound means that the secret does not exist, or has no version of the stage.
+	ErrNotFound = errors.New("the secret or the version does not exist")
+	// ErrRefused means that the source does not return the secret: permission is
+	// missing, or the secret is marked for deletion.
 	ErrRefused = errors.New("the secret may not be read")
 )

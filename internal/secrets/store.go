@@ -17,22 +17,22 @@ import (
 	"gateway/internal/outage"
 )
 
-// Options are the settings of a Store. The zero value is a sensible one.
+// Options are the settings of a Store. The zero value has defaults.
 type Options struct {
 	// TTL is how long a value may be used before it is read again. Zero: 5 min.
 	TTL time.Duration
-	// Timeout bounds one read, retries of the source included. Zero: 10 s.
+	// Timeout is for one read with the retries of the source. Zero: 10 s.
 	Timeout time.Duration
 	// Refresh is the minimum time between two reads that are made because a value
 	// was refused. It doubles, up to twenty times itself, while they return nothing
 	// new. Zero: 250 ms.
 	Refresh time.Duration
-	// Waiting is called whenever Open has to wait for a secret. May be nil.
+	// Waiting, if not nil, is called each time Open has to wait for a secret.
 	Waiting func()
 }
 
 const (
-	firstWait = time.Second // how long after a failed look the next one is; it doubles
+	firstWait = time.Second // after a failed read; doubles with each further one
 	maxWait   = 30 * time.Second
 )
 
@@ -41,7 +41,7 @@ type Store struct {
 	o       Options
 	log     *slog.Logger
 	metrics *metrics
-	ctx     context.Context // of all looks; ended by Close
+	ctx     context.Context // of all reads; Close ends it
 	end     context.CancelFunc
 	looks   sync.WaitGroup
 
@@ -63,27 +63,27 @@ func NewStore(o Options, log *slog.Logger, reg prometheus.Registerer) *Store {
 	return s
 }
 
-// Close ends all looks. The values stay as they are.
+// Close stops all reads. The values can still be used.
 func (s *Store) Close() error {
 	s.end()
 	s.looks.Wait()
 	return nil
 }
 
-// State is what operators may know of a secret.
+// State is the state of a secret for operators.
 type State struct {
-	Name     string           `json:"name"` // what it is for
-	ID       string           `json:"id"`   // where it is
+	Name     string           `json:"name"` // its purpose: database, admin, …
+	ID       string           `json:"id"`   // in its source
 	Versions map[Stage]string `json:"versions"`
-	// ReadAt is when its source last answered.
+	// ReadAt is when its source last answered with a valid value.
 	ReadAt time.Time `json:"read_at"`
 	Age    float64   `json:"age_seconds"`
-	// FailingSince is when its source ceased to answer, or to make sense.
+	// FailingSince is when reads began to fail; nil if the last one succeeded.
 	FailingSince *time.Time `json:"failing_since,omitempty"`
 	Error        string     `json:"error,omitempty"`
 }
 
-// States tells the state of every secret, by name.
+// States returns the states of all secrets, sorted by name.
 func (s *Store) States() []State {
 	s.mu.Lock()
 	all := slices.Clone(s.all)
@@ -96,7 +96,8 @@ func (s *Store) States() []State {
 	return states
 }
 
-// Check fails while a secret cannot be read, although its last value serves.
+// Check returns an error while the last read of a secret failed. Its last value is still in
+// use.
 func (s *Store) Check(context.Context) error {
 	var faults []error
 	for _, state := range s.States() {
@@ -108,29 +109,30 @@ func (s *Store) Check(context.Context) error {
 	return errors.Join(faults...)
 }
 
-// Declared says which secret is wanted.
+// Declared identifies a secret and its source.
 type Declared struct {
-	Name   string // what it is for, in logs and metrics: database, admin, …
-	ID     string // how its source knows it
+	Name   string // its purpose, for logs and metrics: database, admin, …
+	ID     string // in its source
 	Source Source
 	// Grace is how long, after a rotation, Valid returns the previous version.
 	Grace time.Duration
 }
 
-// Open reads a secret and keeps it up to date from then on. parse understands
-// its value; its errors must not repeat any of it. A name is not shown before a
-// secret was found under it, since it may be a secret in the wrong setting.
+// Open reads a secret and keeps it up to date until the store is closed. parse parses the
+// value; its errors must not repeat any part of it. Logs and errors do not show a name in
+// Secrets Manager before a secret with this name was found, because the name may be a secret
+// in the wrong setting.
 //
-// Where the source does not answer, or does not make sense, Open waits until it
-// does or ctx ends. It fails at once where waiting is of no use: there is no
-// such secret, it may not be read, or parse does not understand it.
+// If the source does not answer, Open waits until it does or ctx ends. It returns an error
+// at once if waiting does not help: the secret does not exist, may not be read, or cannot be
+// parsed.
 func Open[T any](ctx context.Context, s *Store, d Declared, parse func(Secret) (T, error)) (*Rotating[T], error) {
 	r := &Rotating[T]{store: s, d: d, parse: parse, log: s.log.With("secret", d.Name, "id", d.ID)}
 	place, log := "the "+d.Name+" secret", s.log.With("secret", d.Name)
 	if mayShow(d.ID) {
 		place, log = d.ID, r.log
 	}
-	var last error // that was not for want of time
+	var last error // of the last attempt before ctx ended
 	var reads outage.Outage
 	for wait := firstWait; ; wait = min(2*wait, maxWait, s.o.TTL) {
 		err := withoutID(d.ID, r.firstLook(ctx))
@@ -159,7 +161,8 @@ func Open[T any](ctx context.Context, s *Store, d Declared, parse func(Secret) (
 	}
 }
 
-// shorten takes up to a quarter off, so that many gateways do not ask at once.
+// shorten returns d less up to a quarter at random, so that several gateways do not read at
+// the same time.
 func shorten(d time.Duration) time.Duration {
 	return d - time.Duration(rand.Int64N(int64(d)/4+1)) //nolint:gosec // chance, no secret
 }

@@ -6,8 +6,8 @@ import (
 	"unicode/utf16"
 )
 
-// textOf returns a secret's text without what tools put around it: blanks, and
-// a byte order mark. Text after the mark of UTF-16 is read as such.
+// textOf returns the text of a secret without surrounding blanks and a byte order mark,
+// which some tools add. It decodes UTF-16 with a byte order mark.
 func textOf(s Secret) string {
 	text := s.Reveal()
 	switch {

@@ -29,7 +29,7 @@ func TestACollectorThatFailsIsLoggedWhenItBeginsAndWhenItEnds(t *testing.T) {
 		t.Errorf("the log is %s\nwant one line when it begins, and one when it ends", logs)
 	}
 	err := testutil.GatherAndCompare(b.registry, strings.NewReader(`
-# HELP gateway_trace_spans_total Spans for the collector, by what became of them: ended, sent or failed. What ended and was neither waits, or found the queue full.
+# HELP gateway_trace_spans_total Sampled spans, by state: ended, sent to the collector, or failed to be sent. Spans that have ended and are in neither other state wait, or were dropped because the queue was full.
 # TYPE gateway_trace_spans_total counter
 gateway_trace_spans_total{state="ended"} 4
 gateway_trace_spans_total{state="failed"} 3
@@ -56,7 +56,7 @@ func TestACollectorThatHangsMakesNobodyWait(t *testing.T) {
 	eventually(t, "the collector was asked", func() bool { return b.collector.Calls() > 0 })
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if err := b.Close(ctx); err == nil || !strings.Contains(err.Error(), "the last traces could not be sent") {
+	if err := b.Close(ctx); err == nil || !strings.Contains(err.Error(), "cannot send the last spans") {
 		t.Errorf("closing says %v, want that traces are lost", err)
 	}
 	select {

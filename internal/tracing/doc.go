@@ -1,23 +1,22 @@
-// Package tracing sends OpenTelemetry spans to a collector, where the standard
-// variables name one (OTEL_EXPORTER_OTLP_ENDPOINT and so on). Where they name
-// none, [Open] returns nil, and nothing of this package runs.
+// Package tracing sends OpenTelemetry spans to a collector if the standard environment
+// variables configure one (OTEL_EXPORTER_OTLP_ENDPOINT and so on). Otherwise [Open] returns
+// nil, and nothing is traced.
 //
 //	tracing, err := tracing.Open(ctx, tracing.Options{Version: version, Log: log, Registry: registry})
 //	defer tracing.Close(ctx)
 //
-// It is the only package that knows OpenTelemetry. The others have seams of
-// their own, in their own words, that a [Tracing] fits into:
+// It is the only package that imports OpenTelemetry. A [Tracing] implements interfaces and
+// function types of other packages:
 //
-//   - api asks a Tracer to begin and end the span of a request;
-//   - scoring.Batch has a Link, for the call that several requests share;
-//   - predict.Scorer is wrapped, so that each call of the endpoint has a span;
-//   - modelswap tells of each renewal that has ended, whose steps become spans.
+//   - api calls a Tracer at the begin and at the end of a request;
+//   - scoring.Batch calls a Link for a call that several requests share;
+//   - Scorer wraps a predict.Scorer, so that each call of the endpoint has a span;
+//   - modelswap calls Ended for each renewal that has ended. Its steps become spans.
 //
-// Spans hold what the log and the metrics may hold, and no more: route
-// patterns, statuses, numbers of rows, names of models, ids of renewals. Never
-// a value, a customer, a path or a query.
+// Like logs and metrics, spans contain route patterns, statuses, numbers of rows, names of
+// models and ids of renewals. They contain no values, customers, paths and queries.
 //
-// What a collector does cannot be felt by a caller: spans wait in a queue that
-// is bounded, what does not fit is dropped and counted, and a failure is logged
-// when it begins and when it ends.
+// A slow or failing collector does not delay callers. Spans wait in a bounded queue. Spans
+// beyond that bound are dropped and counted. A failure is logged when it begins and when it
+// ends.
 package tracing

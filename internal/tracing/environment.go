@@ -11,8 +11,8 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 )
 
-// The standard variables that are read here. The exporter, the queue and the
-// limits of spans read theirs by themselves (OTEL_EXPORTER_OTLP_HEADERS,
+// Standard variables that this package reads. OpenTelemetry reads those of the exporter, of
+// the queue and of the limits of spans itself (OTEL_EXPORTER_OTLP_HEADERS,
 // OTEL_BSP_MAX_QUEUE_SIZE and so on).
 const (
 	disabledVariable  = "OTEL_SDK_DISABLED"
@@ -22,14 +22,14 @@ const (
 	linkLimitVariable = "OTEL_SPAN_LINK_COUNT_LIMIT"
 )
 
-// Each of these may be set for traces alone, which wins, or for all signals.
+// Variables that may be set for traces alone or for all signals. The former has precedence.
 var (
 	endpointVariables = []string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"}
 	protocolVariables = []string{"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"}
 )
 
-// wanted reports whether the variables ask for traces. The error names the
-// variable because of which there can be none.
+// wanted reports whether the variables enable tracing. The error names a variable that
+// prevents it.
 func wanted() (bool, error) {
 	if strings.EqualFold(variable(disabledVariable), "true") {
 		return false, nil
@@ -42,21 +42,21 @@ func wanted() (bool, error) {
 		if endpoint == "" {
 			return false, nil
 		}
-	case "otlp": // without an endpoint: at its usual place on this machine
+	case "otlp": // without an endpoint: the default address on this machine
 	default:
-		return false, fmt.Errorf("%s: %q is not otlp or none", exporterVariable, exporter)
+		return false, fmt.Errorf("%s is %q, want otlp or none", exporterVariable, exporter)
 	}
 	if name, protocol := first(protocolVariables); !slices.Contains([]string{"", "http/protobuf", "http/json"}, protocol) {
-		return false, fmt.Errorf("%s: %q is not spoken, http/protobuf and http/json are", name, protocol)
+		return false, fmt.Errorf("%s is %q, want http/protobuf or http/json", name, protocol)
 	}
 	name, endpoint := first(endpointVariables)
 	if u, err := url.Parse(endpoint); endpoint != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
-		return false, fmt.Errorf("%s is not an address such as http://collector:4318", name)
+		return false, fmt.Errorf("%s is not a URL such as http://collector:4318", name)
 	}
 	return true, nil
 }
 
-// variable reads a variable. Empty means not set.
+// variable returns the value of an environment variable; empty if it is not set.
 func variable(name string) string { return strings.TrimSpace(os.Getenv(name)) }
 
 // first returns the first of the variables that is set.
@@ -69,14 +69,15 @@ func first(names []string) (name, value string) {
 	return "", ""
 }
 
-// samplerFromEnvironment reads which traces are kept. By default it is all, or
-// what the caller's trace context says.
+// samplerFromEnvironment returns the sampler that the variables configure. By default it
+// samples all traces, or those that the trace context of the caller marks as sampled. With
+// an error it returns the sampler that is used instead.
 func samplerFromEnvironment() (sdktrace.Sampler, error) {
 	usual := sdktrace.ParentBased(sdktrace.AlwaysSample())
 	ratio, err := 1.0, error(nil)
 	if text := variable(samplerArgument); text != "" {
 		if ratio, err = strconv.ParseFloat(text, 64); err != nil || !(ratio >= 0 && ratio <= 1) {
-			ratio, err = 1, fmt.Errorf("%s: %q is not a share from 0 to 1; taken as 1", samplerArgument, text)
+			ratio, err = 1, fmt.Errorf("%s is %q, want a number from 0 to 1; 1 is used", samplerArgument, text)
 		}
 	}
 	switch name := strings.ToLower(variable(samplerVariable)); name {
@@ -93,13 +94,12 @@ func samplerFromEnvironment() (sdktrace.Sampler, error) {
 	case "parentbased_traceidratio":
 		return sdktrace.ParentBased(sdktrace.TraceIDRatioBased(ratio)), err
 	default:
-		return usual, fmt.Errorf("%s: %q is not known; taken as parentbased_always_on", samplerVariable, name)
+		return usual, fmt.Errorf("%s is %q, which is unknown; parentbased_always_on is used", samplerVariable, name)
 	}
 }
 
-// sampler keeps, besides what the variables say, the calls that a request
-// shares whose trace is kept: a request's trace would end at its most
-// interesting place.
+// sampler also samples the spans of shared calls that are linked to a sampled request, so
+// that its trace includes the call of the model.
 type sampler struct{ sdktrace.Sampler }
 
 // ShouldSample implements sdktrace.Sampler.
@@ -112,8 +112,8 @@ func (s sampler) ShouldSample(p sdktrace.SamplingParameters) sdktrace.SamplingRe
 	return s.Sampler.ShouldSample(p)
 }
 
-// maxLinks is how many requests the span of a shared call can name. The SDK's
-// own limit is fewer than a call may have.
+// maxLinks is the maximum number of links of a span. The default of 128 is less than the
+// number of requests that may share a call.
 const maxLinks = 1024
 
 func spanLimits() sdktrace.SpanLimits {

@@ -10,12 +10,12 @@ import (
 	"gateway/internal/outage"
 )
 
-// exporter counts what is sent and what is lost, and logs a failure once. It
-// keeps errors from the SDK, which would print each of them by itself.
+// exporter counts the spans that are sent and lost, and logs a lasting failure once. It does
+// not return errors to the SDK, which would print each of them.
 type exporter struct {
 	sdktrace.SpanExporter
 	log     *slog.Logger
-	base    context.Context // of every export; ends when Close loses patience
+	base    context.Context // of all exports; Close cancels it
 	cancel  context.CancelFunc
 	exports outage.Outage
 
@@ -25,7 +25,7 @@ type exporter struct {
 func newExporter(to sdktrace.SpanExporter, log *slog.Logger, reg prometheus.Registerer) *exporter {
 	spans := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "gateway_trace_spans_total",
-		Help: "Spans for the collector, by what became of them: ended, sent or failed. What ended and was neither waits, or found the queue full.",
+		Help: "Sampled spans, by state: ended, sent to the collector, or failed to be sent. Spans that have ended and are in neither other state wait, or were dropped because the queue was full.",
 	}, []string{"state"})
 	reg.MustRegister(spans)
 	e := &exporter{SpanExporter: to, log: log,
@@ -34,8 +34,8 @@ func newExporter(to sdktrace.SpanExporter, log *slog.Logger, reg prometheus.Regi
 	return e
 }
 
-// ExportSpans implements sdktrace.SpanExporter. It is called for one batch at a
-// time, and within a time-out.
+// ExportSpans implements sdktrace.SpanExporter. The SDK calls it for one batch at a time,
+// with a time-out.
 func (e *exporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -51,7 +51,7 @@ func (e *exporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpa
 	return nil
 }
 
-// counted counts the spans that next is given.
+// counted returns a processor that counts the spans that have ended and passes them to next.
 func (e *exporter) counted(next sdktrace.SpanProcessor) sdktrace.SpanProcessor {
 	return countingProcessor{next, e.ended}
 }

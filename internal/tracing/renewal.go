@@ -9,10 +9,10 @@ import (
 	"gateway/internal/modelswap"
 )
 
-// Renewal makes a trace of a renewal that has ended: one span for it, and one
-// for each step that ran. It is made at the end, of what the renewal's record
-// says, because by then several processes may have worked on it. One that is
-// resumed and ends again gets a second trace. It fits modelswap.Options.
+// Renewal makes a trace of a renewal that has ended: one span for the renewal and one for
+// each step that ran. It uses the record of the renewal, because several processes may have
+// worked on it. A renewal that is resumed and ends again gets a second trace. Renewal is a
+// value for modelswap.Options.Ended.
 func (t *Tracing) Renewal(r *modelswap.Renewal) {
 	ctx, span := t.tracer.Start(context.Background(), "renewal", trace.WithNewRoot(), trace.WithTimestamp(r.CreatedAt),
 		trace.WithAttributes(renewalKey.String(r.ID), triggerKey.String(r.Trigger), statusKey.String(string(r.Status))))

@@ -12,7 +12,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Attributes of our own.
+// Attributes that OpenTelemetry does not define.
 const (
 	rowsKey     = attribute.Key("gateway.rows")
 	modelKey    = attribute.Key("gateway.model")
@@ -24,17 +24,17 @@ const (
 	attemptKey  = attribute.Key("gateway.attempt")
 )
 
-// Begin begins the span of a request, as a part of its caller's trace if it
-// names one (W3C Trace Context). It returns the context that carries the span
-// and the id of the trace.
+// Begin begins the span of a request. The span belongs to the trace of the caller if the
+// request has a W3C trace context. Begin returns a context with the span, and the id of the
+// trace.
 func (t *Tracing) Begin(r *http.Request) (ctx context.Context, traceID string) {
 	ctx = t.context.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
 	ctx, span := t.tracer.Start(ctx, "request", trace.WithSpanKind(trace.SpanKindServer))
 	return ctx, span.SpanContext().TraceID().String()
 }
 
-// End ends the span of a request, which is the one that ctx carries. Method and
-// route are from closed sets; rows and model may be zero.
+// End ends the span of a request, which is in ctx. method and route must be from closed
+// sets. rows may be 0 and model empty.
 func (t *Tracing) End(ctx context.Context, method, route string, status, rows int, model string) {
 	span := trace.SpanFromContext(ctx)
 	defer span.End()

@@ -15,10 +15,10 @@ import (
 	"gateway/internal/schema"
 )
 
-// Link begins the span of a call that several requests share. Such a call is in
-// no one's trace: its span begins a trace of its own, and is linked with the
-// spans of the requests, in both directions. It ends with the call's context.
-// Where no request's trace is kept there is none. It fits scoring.BatchOptions.
+// Link begins the span of a call that several requests share, and returns a context with it.
+// The span is the root of a trace of its own, and it and the spans of the requests link to
+// each other. It ends when call ends. If no request is sampled, there is no span. Link is a
+// value for scoring.BatchOptions.Link.
 func (t *Tracing) Link(call context.Context, requests []context.Context) context.Context {
 	var links []trace.Link
 	for _, request := range requests {
@@ -38,8 +38,8 @@ func (t *Tracing) Link(call context.Context, requests []context.Context) context
 	return call
 }
 
-// Scorer gives each call of a remote model a span, and sends the trace's
-// context with it. Calls that belong to no trace that is kept have none.
+// Scorer returns a Scorer that makes a span for each call of next, and passes the trace
+// context on. Calls of traces that are not sampled have no span.
 func (t *Tracing) Scorer(next predict.Scorer) predict.Scorer { return &scorer{t, next} }
 
 type scorer struct {
@@ -51,7 +51,7 @@ type scorer struct {
 func (s *scorer) Score(ctx context.Context, rows []schema.Vector, explain bool) (predict.Scores, error) {
 	if of := trace.SpanContextFromContext(ctx); !of.IsSampled() {
 		if of.IsValid() {
-			ctx = s.outgoing(ctx) // those behind us shall not keep it either
+			ctx = s.outgoing(ctx) // pass on that the trace is not sampled
 		}
 		return s.next.Score(ctx, rows, explain)
 	}
@@ -74,7 +74,7 @@ func (s *scorer) outgoing(ctx context.Context) context.Context {
 	return callctx.WithTrace(ctx, callctx.Trace{Parent: c.parent, State: c.state})
 }
 
-// carrier takes the two headers of a trace context.
+// carrier holds the two header fields of a trace context.
 type carrier struct{ parent, state string }
 
 var _ propagation.TextMapCarrier = (*carrier)(nil)
@@ -103,7 +103,8 @@ func (c *carrier) Set(key, value string) {
 // Keys implements propagation.TextMapCarrier.
 func (c *carrier) Keys() []string { return []string{"traceparent", "tracestate"} }
 
-// kindOf names an error by its class: its text may say more than a trace should.
+// kindOf returns the class of an error. The text of an error may contain what a trace must
+// not.
 func kindOf(err error) string {
 	var known *failure.Error
 	switch errors.As(err, &known); {

@@ -15,7 +15,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Options are what the standard variables do not say.
+// Options are the settings that the standard variables do not have.
 type Options struct {
 	Version  string // of the service
 	Log      *slog.Logger
@@ -30,33 +30,32 @@ type Tracing struct {
 	context  propagation.TraceContext
 }
 
-// Open begins tracing if the standard variables ask for it, and returns nil if
-// they do not. It does not wait for the collector. A variable that is wrong is
-// named in the log, and costs the traces but not the service: these variables
-// are often set for many services at once.
+// Open starts tracing if the standard variables enable it, else it returns nil. It does not
+// wait for the collector. A wrong variable is logged, and the gateway runs without traces,
+// because these variables are often set for many services at once.
 func Open(ctx context.Context, o Options) *Tracing {
 	on, err := wanted()
 	if err != nil {
-		o.Log.Warn("there are no traces", "error", err)
+		o.Log.Warn("cannot start tracing; the gateway runs without it", "error", err)
 	}
 	if !on {
 		return nil
 	}
 	client, err := otlptracehttp.New(ctx)
 	if err != nil {
-		o.Log.Warn("there are no traces", "error", err)
+		o.Log.Warn("cannot start tracing; the gateway runs without it", "error", err)
 		return nil
 	}
 	choice, err := samplerFromEnvironment()
 	if err != nil {
-		o.Log.Warn("not all settings of traces can be taken", "error", err)
+		o.Log.Warn("a setting of tracing is not valid; its default is used", "error", err)
 	}
 	service, err := resource.New(ctx,
 		resource.WithAttributes(semconv.ServiceName("gateway"), semconv.ServiceVersion(cmp.Or(o.Version, "dev"))),
 		resource.WithTelemetrySDK(),
 		resource.WithFromEnv()) // OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES
 	if err != nil {
-		o.Log.Warn("not all settings of traces can be taken", "error", err)
+		o.Log.Warn("cannot read all resource attributes of spans; spans have the others", "error", err)
 	}
 	sent := newExporter(client, o.Log, o.Registry)
 	provider := sdktrace.NewTracerProvider(
@@ -65,18 +64,19 @@ func Open(ctx context.Context, o Options) *Tracing {
 		sdktrace.WithRawSpanLimits(spanLimits()),
 		sdktrace.WithSpanProcessor(sent.counted(sdktrace.NewBatchSpanProcessor(sent))),
 	)
-	o.Log.Info("traces are sent to a collector")
+	o.Log.Info("tracing has started; spans are sent to a collector")
 	return &Tracing{provider: provider, tracer: provider.Tracer("gateway"), exporter: sent}
 }
 
-// Flush sends what waits. Where ctx ends before, the rest goes on waiting.
+// Flush sends the queued spans until ctx ends.
 func (t *Tracing) Flush(ctx context.Context) { _ = t.provider.ForceFlush(ctx) }
 
-// Close sends what waits and stops. Where ctx ends before, the rest is lost.
+// Close sends the queued spans and stops tracing. Spans that are not sent when ctx ends are
+// lost.
 func (t *Tracing) Close(ctx context.Context) error {
 	defer t.exporter.cancel()
 	if err := t.provider.Shutdown(ctx); err != nil {
-		return fmt.Errorf("the last traces could not be sent: %w", err)
+		return fmt.Errorf("cannot send the last spans: %w", err)
 	}
 	return nil
 }

@@ -112,14 +112,14 @@ func TestAVariableThatIsWrongIsNamedAndCostsNoMoreThanTheTraces(t *testing.T) {
 		variable, value, want string
 		traces                bool
 	}{
-		{"OTEL_TRACES_EXPORTER", "zipkin", `OTEL_TRACES_EXPORTER: \"zipkin\" is not otlp or none`, false},
-		{"OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", `OTEL_EXPORTER_OTLP_PROTOCOL: \"grpc\" is not spoken`, false},
-		{"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "grpc", `OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: \"grpc\" is not spoken`, false},
-		{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "collector:4318", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT is not an address", false},
-		{"OTEL_TRACES_SAMPLER", "mine", `OTEL_TRACES_SAMPLER: \"mine\" is not known`, true},
-		{"OTEL_RESOURCE_ATTRIBUTES", "nonsense", "not all settings of traces can be taken", true},
-		{"OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf", "traces are sent to a collector", true},
-		{"OTEL_TRACES_EXPORTER", "otlp", "traces are sent to a collector", true},
+		{"OTEL_TRACES_EXPORTER", "zipkin", `OTEL_TRACES_EXPORTER is \"zipkin\", want otlp or none`, false},
+		{"OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", `OTEL_EXPORTER_OTLP_PROTOCOL is \"grpc\", want http/protobuf`, false},
+		{"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "grpc", `OTEL_EXPORTER_OTLP_TRACES_PROTOCOL is \"grpc\", want http/protobuf`, false},
+		{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "collector:4318", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT is not a URL", false},
+		{"OTEL_TRACES_SAMPLER", "mine", `OTEL_TRACES_SAMPLER is \"mine\", which is unknown`, true},
+		{"OTEL_RESOURCE_ATTRIBUTES", "nonsense", "cannot read all resource attributes of spans", true},
+		{"OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf", "spans are sent to a collector", true},
+		{"OTEL_TRACES_EXPORTER", "otlp", "spans are sent to a collector", true},
 	} {
 		t.Run(tt.variable+"="+tt.value, func(t *testing.T) {
 			t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", tracetest.Start(t).URL)
