@@ -7,16 +7,16 @@ import (
 	"gateway/internal/learn"
 )
 
-// Answering is who answers an invocation.
+// Answering is the variant and the model that answer an invocation.
 type Answering struct {
 	Variant, Model string
 	// Artifact of the model; it must not be changed.
 	Artifact *learn.Artifact
 }
 
-// Answering chooses who answers the next invocation of an endpoint, as the
-// runtime does. It is for a runtime of another make, which is faster or fails
-// in other ways; neither faults nor the journal know of it.
+// Answering chooses the variant that answers the next invocation of an endpoint, as the
+// runtime does. Tests use it for a runtime of their own that is faster or has other faults.
+// It applies no faults and records nothing in the journal.
 func (s *Server) Answering(endpoint string) (Answering, error) {
 	s.settle()
 	_, v, refused := s.target(&call{Call: Call{Resource: endpoint}, header: http.Header{}})
@@ -29,8 +29,8 @@ func (s *Server) Answering(endpoint string) (Answering, error) {
 	return Answering{v.name, v.model, v.scorer}, nil
 }
 
-// Prediction is what the model's container writes about a row of serving CSV:
-// an element of "predictions" in its JSON.
+// Prediction returns the answer of the model's container to a row of serving CSV: an element
+// of "predictions" in its JSON.
 func (a Answering) Prediction(line string) (string, error) {
 	row, err := parseRow(line)
 	if err != nil {
@@ -46,8 +46,8 @@ func (a Answering) Prediction(line string) (string, error) {
 	return prediction(score, label), nil
 }
 
-// scored is the score and the label of a row, as the containers print them.
-// Scores are of single precision, as those of the real containers.
+// scored returns the score and the label of a row in the format of the containers. Scores
+// have single precision, like those of the real containers.
 func scored(row []float64, a *learn.Artifact) (score, label string) {
 	p := a.Model.Score(row)
 	// linear-learner prints its float32 with the digits of a float64.
@@ -62,7 +62,7 @@ func scored(row []float64, a *learn.Artifact) (score, label string) {
 	return score, label
 }
 
-// Artifact reads a model by its name, whether it serves or not.
+// Artifact returns the artifact of a model, whether the model serves or not.
 func (s *Server) Artifact(model string) (*learn.Artifact, error) {
 	s.mu.Lock()
 	m, err := s.findModel(model)

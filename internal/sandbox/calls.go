@@ -9,20 +9,19 @@ import (
 	"time"
 )
 
-// Call is one HTTP request that the stand-in has had: one attempt of one call
-// of an SDK.
+// Call is one HTTP request to the stand-in: one attempt of one call of an SDK.
 type Call struct {
 	Service    string    `json:"service"`    // signing name: sagemaker, s3, dynamodb, secretsmanager
 	Operation  string    `json:"operation"`  // CreateTrainingJob, InvokeEndpoint, PutObject, …
 	Resource   string    `json:"resource"`   // name of the job, model, endpoint or table; bucket/key
 	Invocation string    `json:"invocation"` // Amz-Sdk-Invocation-Id: the same for all attempts of a call
-	Attempt    int       `json:"attempt"`    // from Amz-Sdk-Request; 1 where a client sends none
+	Attempt    int       `json:"attempt"`    // from Amz-Sdk-Request; 1 if the client sends none
 	At         time.Time `json:"at"`
 	Status     int       `json:"status"` // 0: the connection was cut
 	Fault      Kind      `json:"fault,omitempty"`
 
-	// Of invocations only: what the request bore, and the truth about who
-	// answered, which the answer itself does not tell.
+	// Of invocations only: the inference id of the request, and the variant and the model
+	// that answered, which are not in the answer.
 	InferenceID      string `json:"inference_id,omitempty"`
 	CustomAttributes string `json:"custom_attributes,omitempty"`
 	ContentType      string `json:"content_type,omitempty"`
@@ -32,7 +31,7 @@ type Call struct {
 	Rows             int    `json:"rows,omitempty"`
 }
 
-// call is a Call while it is answered.
+// call is a Call that is being answered.
 type call struct {
 	Call
 	header  http.Header
@@ -40,10 +39,10 @@ type call struct {
 	request *http.Request
 }
 
-// kept bounds the calls that are remembered one by one.
+// kept is the maximum number of calls in the journal.
 const kept = 50_000
 
-// journal remembers calls.
+// journal records calls.
 type journal struct {
 	mu      sync.Mutex
 	calls   []Call
@@ -67,8 +66,8 @@ func (j *journal) add(c Call) {
 	}
 }
 
-// Calls returns the calls of the operations named, or of all, oldest first.
-// Only the newest 50,000 are sure to be remembered.
+// Calls returns the calls of the given operations, or of all, oldest first. The journal has
+// at least the latest 50,000.
 func (s *Server) Calls(operations ...string) []Call {
 	s.journal.mu.Lock()
 	defer s.journal.mu.Unlock()
@@ -81,23 +80,23 @@ func (s *Server) Calls(operations ...string) []Call {
 	return out
 }
 
-// Count tells how often an operation was called, retries included, since the
-// start or the last ForgetCalls.
+// Count returns the number of calls of an operation, retries included, since the start or
+// the last ForgetCalls.
 func (s *Server) Count(operation string) int {
 	s.journal.mu.Lock()
 	defer s.journal.mu.Unlock()
 	return s.journal.counts[operation]
 }
 
-// ForgetCalls begins a new journal.
+// ForgetCalls empties the journal.
 func (s *Server) ForgetCalls() {
 	s.journal.mu.Lock()
 	defer s.journal.mu.Unlock()
 	s.journal.calls, s.journal.counts = nil, nil
 }
 
-// Invocations returns, for each call of the operation, its attempts in order:
-// two calls of which the second was tried three times are [1 3].
+// Invocations returns the number of attempts of each call of an operation: [1 3] for two
+// calls of which the second had three attempts.
 func (s *Server) Invocations(operation string) []int {
 	var order []string
 	attempts := make(map[string]int)
@@ -118,7 +117,7 @@ func (s *Server) Invocations(operation string) []int {
 	return out
 }
 
-// attempt reads "attempt=2; max=3".
+// attempt parses a header such as "attempt=2; max=3".
 func attempt(header string) int {
 	for part := range strings.SplitSeq(header, ";") {
 		if n, ok := strings.CutPrefix(strings.TrimSpace(part), "attempt="); ok {

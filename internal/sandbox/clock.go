@@ -5,25 +5,25 @@ import (
 	"time"
 )
 
-// Clock tells the time that life cycles go by. The HTTP Date header always
-// bears the real time: the SDK retries refusals when it is far off.
+// Clock is the time of the life cycles. The HTTP Date header always has the real time,
+// because the SDK retries refused calls if it differs much.
 type Clock interface {
 	Now() time.Time
 }
 
-// realClock is the computer's own. In a bubble of testing/synctest it is the
-// bubble's.
+// realClock is the clock of the system. In a bubble of testing/synctest it is that of the
+// bubble.
 type realClock struct{}
 
 func (realClock) Now() time.Time { return time.Now() }
 
-// ManualClock stands still until it is set forward; see Server.Advance.
+// ManualClock is a clock that only Server.Advance moves.
 type ManualClock struct {
 	mu  sync.Mutex
 	now time.Time
 }
 
-// NewManualClock returns a clock that stands at the real time.
+// NewManualClock returns a clock that shows the real time of this call.
 func NewManualClock() *ManualClock { return &ManualClock{now: time.Now().UTC()} }
 
 // Now implements Clock.
@@ -39,13 +39,13 @@ func (c *ManualClock) advance(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// Pace says how long each state of a life cycle lasts.
+// Pace is the duration of each state of a life cycle.
 type Pace struct {
 	Starting, Downloading, Training, Uploading, Stopping time.Duration // of a training job
 
 	Creating time.Duration // of an endpoint
 	Updating time.Duration // until the new fleet is healthy
-	Shifting time.Duration // while both fleets answer, where the deployment names no times of its own
+	Shifting time.Duration // while both fleets answer, if the deployment sets no times
 	RollBack time.Duration
 	Scaling  time.Duration // after a change of weights or counts
 	System   time.Duration // SystemUpdating
@@ -53,12 +53,12 @@ type Pace struct {
 
 	Exporting time.Duration // of a table
 
-	// Speed divides the times that a request names itself: MaxRuntimeInSeconds,
-	// WaitIntervalInSeconds and the like. Zero is one.
+	// Speed divides the times in requests, such as MaxRuntimeInSeconds and
+	// WaitIntervalInSeconds. Zero counts as 1.
 	Speed float64
 }
 
-// RealPace is about what the real services take.
+// RealPace returns about the durations of the real services.
 func RealPace() Pace {
 	return Pace{
 		Starting: 90 * time.Second, Downloading: 15 * time.Second, Training: time.Minute, Uploading: 10 * time.Second,
@@ -89,14 +89,14 @@ func (p Pace) speed() float64 {
 	return p.Speed
 }
 
-// seconds is a time that a request named, at this pace.
+// seconds returns the duration of n seconds of a request at this pace.
 func (p Pace) seconds(n int64) time.Duration {
 	return time.Duration(float64(n) * float64(time.Second) / p.speed())
 }
 
-// Advance sets a ManualClock forward and lets everything happen that is due by
-// then, real training included, so that the next answer depends on nothing
-// else. It panics with any other clock: the test does not mean what it says.
+// Advance moves a ManualClock forward and completes everything that is due by then, with the
+// training of models, so that the next answer is deterministic. It panics with any other
+// clock.
 func (s *Server) Advance(d time.Duration) {
 	clock, ok := s.clock.(*ManualClock)
 	if !ok {
@@ -107,14 +107,14 @@ func (s *Server) Advance(d time.Duration) {
 	s.settleAll()
 }
 
-// manual reports whether time stands still until Advance.
+// manual reports whether the clock is a ManualClock.
 func (s *Server) manual() bool {
 	_, ok := s.clock.(*ManualClock)
 	return ok
 }
 
-// settleAll brings every life cycle to the present and waits for the work that
-// stands between it and the present.
+// settleAll brings every life cycle to the present, and waits for the work that this
+// requires.
 func (s *Server) settleAll() {
 	for {
 		s.settle()
@@ -140,7 +140,7 @@ func (s *Server) settleAll() {
 	}
 }
 
-// settle brings every life cycle to the present, as far as work is done.
+// settle brings every life cycle to the present, as far as its work is done.
 func (s *Server) settle() {
 	now := s.clock.Now()
 	s.mu.Lock()

@@ -7,23 +7,23 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// order is a fault as the HTTP interface takes it.
+// order is a fault in the HTTP interface.
 type order struct {
 	Fault     `json:",inline"`
 	Operation string `json:"operation"`
-	Delay     string `json:"delay,omitzero"` // as 1.5s
+	Delay     string `json:"delay,omitzero"` // such as 1.5s
 }
 
 // control answers /sandbox/…: the faults and the journal, over HTTP.
 //
 //	POST   /sandbox/faults  {"operation": "InvokeEndpoint", "kind": "throttle", "times": 3}
-//	GET    /sandbox/faults  what is ordered and has not struck yet
-//	DELETE /sandbox/faults  take all back, and let go what sticks
-//	GET    /sandbox/calls   what was called; ?operation=InvokeEndpoint
-//	DELETE /sandbox/calls   begin anew
+//	GET    /sandbox/faults  the faults that are still to happen
+//	DELETE /sandbox/faults  cancel all faults, and release what a stick holds
+//	GET    /sandbox/calls   the journal; ?operation=InvokeEndpoint
+//	DELETE /sandbox/calls   empty the journal
 //	GET    /sandbox/kinds   the kinds of faults, and what they do
-//	POST   /sandbox/scale   {"endpoint": "e", "variant": "AllTraffic", "count": 3}, as autoscaling does
-//	POST   /sandbox/maintain {"endpoint": "e"}: SystemUpdating for a while
+//	POST   /sandbox/scale   {"endpoint": "e", "variant": "AllTraffic", "count": 3}: as autoscaling
+//	POST   /sandbox/maintain {"endpoint": "e"}: the status SystemUpdating for a while
 func (s *Server) control(w http.ResponseWriter, r *http.Request) {
 	fail := func(status int, message string) {
 		w.Header().Set("Content-Type", "application/json")
@@ -99,7 +99,7 @@ func (s *Server) change(what, endpoint, variant string, count int64) error {
 	return s.Autoscale(endpoint, variant, count)
 }
 
-// list returns the orders that wait.
+// list returns the faults that are still to happen.
 func (q *faults) list() []order {
 	q.mu.Lock()
 	defer q.mu.Unlock()

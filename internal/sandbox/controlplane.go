@@ -7,15 +7,15 @@ import (
 	"time"
 )
 
-// controlPlane are the operations of SageMaker's control plane. Every function
-// that answers one takes the server's lock itself.
+// controlPlane are the operations of SageMaker's control plane. Each function locks the
+// server itself.
 var controlPlane map[string]operation
 
 // database are the operations of DynamoDB.
 var database map[string]operation
 
 func init() {
-	// In init, because operations refer to the server and it to them.
+	// In init, because the operations and the server refer to each other.
 	controlPlane = map[string]operation{
 		"CreateTrainingJob":   typed((*Server).createTrainingJob),
 		"DescribeTrainingJob": typed((*Server).describeTrainingJob),
@@ -67,7 +67,7 @@ func init() {
 	}
 }
 
-// listInput is what all lists of SageMaker take.
+// listInput has the parameters of all list operations of SageMaker.
 type listInput struct {
 	NameContains string
 	StatusEquals string
@@ -80,7 +80,7 @@ type listInput struct {
 	CreationTimeBefore float64
 }
 
-// entry is one of a list.
+// entry is an element of a list.
 type entry struct {
 	name    string
 	created time.Time
@@ -88,8 +88,8 @@ type entry struct {
 	summary any
 }
 
-// page filters, sorts and cuts entries as SageMaker's lists do: newest first
-// unless asked otherwise.
+// page filters, sorts and pages entries as the list operations of SageMaker do: newest first
+// by default.
 func (in *listInput) page(entries []entry) (out []any, next string, err error) {
 	entries = slices.DeleteFunc(entries, func(e entry) bool {
 		seconds := float64(e.created.UnixMilli()) / 1000
@@ -119,8 +119,8 @@ func (in *listInput) page(entries []entry) (out []any, next string, err error) {
 	return out, next, err
 }
 
-// paged cuts the page out of names that follows token. A token names the last
-// of the page before it.
+// paged returns the page of names that follows token. A token is the last name of the page
+// before.
 func paged(names []string, token string, size, most int) (page []string, next string, err error) {
 	if size <= 0 {
 		size = min(10, most)

@@ -1,7 +1,6 @@
-// Package sandbox is a stand-in for the parts of AWS that the gateway uses:
-// one HTTP server that speaks the wire of SageMaker's control plane and
-// runtime, of S3 and of DynamoDB, for tests through the real SDK and for
-// `gateway sandbox`.
+// Package sandbox is a stand-in for the parts of AWS that the gateway uses: one HTTP server
+// with the protocols of SageMaker's control plane and runtime, of S3 and of DynamoDB. Tests
+// call it through the real SDK, and `gateway sandbox` runs it.
 //
 //	aws := sandbox.Start(t, sandbox.Options{Clock: sandbox.NewManualClock(), Buckets: []string{"bank"}})
 //	client := sagemaker.NewFromConfig(aws.Config())
@@ -9,32 +8,31 @@
 //	aws.Order("UpdateEndpoint", sandbox.Fault{Kind: sandbox.RollBackSilently})
 //	aws.Advance(10 * time.Minute)
 //
-// # What is real
+// # What it does
 //
-// Statuses take time and forbid what they forbid on AWS; errors bear the real
-// codes and messages; a training job learns from the CSV that lies in S3 and
-// leaves an artifact there, and an endpoint answers with that artifact, of the
-// old configuration until the new one is in service, of both while traffic
-// shifts. What is not known for sure of the real services is chosen so that
-// careless code breaks: a stopped job may leave an artifact, labels are floats.
+// Statuses take time, and refuse the calls that they refuse on AWS. Errors have the real
+// codes and messages. A training job learns from the CSV in S3 and writes an artifact there.
+// An endpoint scores with that artifact: with the model of the old configuration until the
+// new one is in service, and with both while traffic shifts. Where the behaviour of the real
+// services is not documented, the stand-in has the one that careless code does not expect: a
+// stopped job may leave an artifact, and labels are floats.
 //
 // # Time
 //
-// Life cycles go by a [Clock]: the computer's, which a bubble of
-// testing/synctest replaces together with [Options.InMemory], or a
-// [ManualClock], which stands still until [Server.Advance]. A [Pace] says how
-// long each state lasts.
+// Life cycles use a [Clock]. It is the clock of the system, which a bubble of testing/synctest
+// replaces if [Options.InMemory] is set, or a [ManualClock], which only [Server.Advance]
+// moves. A [Pace] has the duration of each state.
 //
 // # Faults
 //
-// [Server.Order] makes an operation go wrong: in its answer (throttled, cut
-// off, lost after the effect, …) or in what it begins (a job that fails, an
-// update that SageMaker rolls back). [Server.Calls] tells what was called, by
-// which attempt, and, for an invocation, which model really answered.
+// [Server.Order] makes an operation fail: its answer (throttled, cut off, lost after the
+// effect, …) or what it starts (a job that fails, an update that SageMaker rolls back).
+// [Server.Calls] returns the calls with their attempts and, for an invocation, the model that
+// answered.
 //
 // # What it does not do
 //
-// Check signatures and permissions (that a request is signed, and for the
-// right region, it does), charge money, keep anything after Close, Athena,
-// pipelines, multi-model and asynchronous endpoints.
+// It does not check permissions or signatures, except that a request is signed for the right
+// region. It stores nothing after Close. It has no Athena, no pipelines, and no multi-model
+// and asynchronous endpoints.
 package sandbox

@@ -1,6 +1,6 @@
 package sandbox
 
-// undone is how many of n items of a batch stay undone.
+// undone returns how many of n items of a batch are not processed.
 func (c *call) undone(n int) int {
 	if c.kind() != Unprocessed {
 		return 0
@@ -83,8 +83,8 @@ type writeRequest struct {
 
 type batchWriteInput struct{ RequestItems map[string][]writeRequest }
 
-// batchWriteItem checks the whole batch before it writes any of it, as
-// DynamoDB refuses a batch with one bad item.
+// batchWriteItem checks the whole batch before it writes an item, because DynamoDB refuses a
+// batch with one invalid item.
 func (s *Server) batchWriteItem(c *call, in *batchWriteInput) (any, error) {
 	s.tables.mu.Lock()
 	defer s.tables.mu.Unlock()

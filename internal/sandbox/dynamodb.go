@@ -26,7 +26,7 @@ type table struct {
 	kinds    []attributeDefinition
 	recovery bool // point-in-time recovery
 	items    map[string]item
-	order    []string // keys of items as a scan meets them; nil: not sorted yet
+	order    []string // keys of items in the order of a scan; nil: not sorted yet
 }
 
 type keySchema struct{ AttributeName, KeyType string }
@@ -36,7 +36,7 @@ func tableARN(name string) string {
 	return "arn:aws:dynamodb:" + Region + ":" + Account + ":table/" + name
 }
 
-// tableName takes the name out of what may be an ARN.
+// tableName returns the name of a table from its name or its ARN.
 func tableName(text string) string {
 	if _, name, ok := strings.Cut(text, ":table/"); ok {
 		name, _, _ = strings.Cut(name, "/")
@@ -53,8 +53,8 @@ func (t *tables) find(name string) (*table, error) {
 	return nil, refusef("ResourceNotFoundException", "Requested resource not found: Table: %s not found", tableName(name))
 }
 
-// key names the item that the attributes are the key of. Exactly the key's
-// attributes must be there, unless they are those of a whole item.
+// key returns the key of an item as a text. Unless it is a whole item, it must have the
+// attributes of the key and no others.
 func (t *table) key(it item, whole bool) (string, error) {
 	if !whole && len(it) != len(t.keys) {
 		return "", validationf("The provided key element does not match the schema")
@@ -92,7 +92,7 @@ func (t *table) remove(key string) {
 	t.order = nil
 }
 
-// scanOrder is the order of a scan: that of a hash of the key.
+// scanOrder returns the keys of all items in the order of a scan: by a hash of the key.
 func (t *table) scanOrder() []string {
 	if t.order == nil {
 		hashes := make(map[string][32]byte, len(t.items))
@@ -141,7 +141,7 @@ type tableDescription struct {
 	ItemCount, TableSizeBytes                 int
 }
 
-// describe has a table ACTIVE at once.
+// describe returns the description of a table, which is ACTIVE at once.
 func (t *table) describe() tableDescription {
 	size := 0
 	for _, it := range t.items {
@@ -240,7 +240,7 @@ func (s *Server) updateBackups(_ *call, in *backupsInput) (any, error) {
 	return t.backups(), nil
 }
 
-// tableNotFound is how operations about backups and exports say it.
+// tableNotFound is the error of operations for backups and exports.
 func tableNotFound(name string) error {
 	return &Error{Status: http.StatusBadRequest, Code: "TableNotFoundException", Message: "Table not found: " + tableName(name)}
 }

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// expression parses DynamoDB's expressions by recursive descent and evaluates
-// them on the way, on one item. What it does not have of the language says so.
+// expression parses an expression of DynamoDB by recursive descent and evaluates it on one
+// item. An unsupported part of the language is an error that says so.
 type expression struct {
 	what   string // ConditionExpression, …
 	names  map[string]string
@@ -20,7 +20,8 @@ type expression struct {
 
 var tokenShape = regexp.MustCompile(`\s*([A-Za-z_][A-Za-z0-9_]*|[#:][A-Za-z0-9_]+|\[\d+\]|<>|<=|>=|[=<>(),.+-])`)
 
-// expressions of one request share names and values, all of which must be used.
+// expressions are the expressions of one request. They share names and values, and must use
+// all of them.
 type expressions struct {
 	ExpressionAttributeNames  map[string]string    `json:",omitzero"`
 	ExpressionAttributeValues map[string]attribute `json:",omitzero"`
@@ -46,7 +47,7 @@ func (e *expressions) parse(what, text string, on item) (*expression, error) {
 	return x, nil
 }
 
-// unused refuses names and values that no expression has used.
+// unused returns an error if there are names or values that no expression has used.
 func (e *expressions) unused() error {
 	for _, name := range sortedKeys(e.ExpressionAttributeNames) {
 		if !e.used[name] {
@@ -78,7 +79,7 @@ func (x *expression) next() string {
 	return t
 }
 
-// word takes the next token if it is the keyword.
+// word consumes the next token if it is the keyword.
 func (x *expression) word(keyword string) bool {
 	if !strings.EqualFold(x.peek(), keyword) {
 		return false
@@ -126,7 +127,7 @@ func (x *expression) path() (docPath, error) {
 	}
 }
 
-// get finds what a path leads to.
+// get returns the attribute at a path.
 func (it item) get(p docPath) (attribute, bool) {
 	a, ok := it[p[0]]
 	for _, step := range p[1:] {
@@ -147,8 +148,8 @@ func (x *expression) value(t string) (attribute, error) {
 	return a, nil
 }
 
-// operand is a value, a path or size(path); there is false for an attribute
-// that the item does not have.
+// operand evaluates a value, a path or size(path). there is false if the item does not have
+// the attribute.
 func (x *expression) operand() (a attribute, there bool, err error) {
 	t := x.peek()
 	switch {
@@ -322,7 +323,7 @@ func (x *expression) comparison() (bool, error) {
 	return false, x.errorf("Syntax error; token: \"%s\"", operator)
 }
 
-// paths of a ProjectionExpression.
+// paths parses a ProjectionExpression.
 func (x *expression) paths() (out []docPath, err error) {
 	for {
 		p, err := x.path()

@@ -6,13 +6,13 @@ import (
 	"slices"
 )
 
-// maxItem bounds an item, and maxPage what one scan or batch returns, in bytes.
+// Maximum sizes of an item, and of the items that one scan or batch returns, in bytes.
 const (
 	maxItem = 400 << 10
 	maxPage = 1 << 20
 )
 
-// itemInput is what the operations on one item take.
+// itemInput has the parameters of the operations on one item.
 type itemInput struct {
 	expressions `json:",inline"`
 
@@ -29,7 +29,8 @@ type itemInput struct {
 	Expected                            map[string]any
 }
 
-// begin finds the table, and refuses what the stand-in does not have.
+// begin returns the table of a request, or an error if the request uses an unsupported
+// parameter.
 func (s *Server) begin(in *itemInput) (*table, error) {
 	if in.AttributesToGet != nil || in.AttributeUpdates != nil || in.Expected != nil {
 		return nil, validationf("The stand-in has expressions, not their predecessors AttributesToGet, AttributeUpdates and Expected.")
@@ -37,7 +38,7 @@ func (s *Server) begin(in *itemInput) (*table, error) {
 	return s.tables.find(in.TableName)
 }
 
-// project keeps what a ProjectionExpression names, of top-level attributes.
+// project returns the top-level attributes that a ProjectionExpression names.
 func (e *expressions) project(text string, it item) (item, error) {
 	if text == "" || it == nil {
 		if text != "" {
@@ -66,7 +67,7 @@ func (e *expressions) project(text string, it item) (item, error) {
 	return out, nil
 }
 
-// holds evaluates the ConditionExpression on what is stored.
+// holds evaluates the ConditionExpression on the stored item.
 func (in *itemInput) holds(old item) error {
 	if in.ConditionExpression == "" {
 		return nil

@@ -9,7 +9,7 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// member is what one step of a document path leads to.
+// member returns the attribute at one step of a document path.
 func (a attribute) member(step string) (out attribute, ok bool) {
 	if index, isIndex := strings.CutPrefix(step, "["); isIndex {
 		var l []attribute
@@ -27,8 +27,8 @@ func (a attribute) member(step string) (out attribute, ok bool) {
 	return out, ok
 }
 
-// update evaluates an UpdateExpression on the item before it and returns the
-// item after it, and the names that changed.
+// update evaluates an UpdateExpression. It returns the item after the update and the names of
+// the changed attributes.
 func (x *expression) update() (item, []string, error) {
 	after := maps.Clone(x.on)
 	if after == nil {
@@ -88,7 +88,7 @@ func (x *expression) update() (item, []string, error) {
 	return after, changed, nil
 }
 
-// sum is the right side of a SET.
+// sum evaluates the right side of a SET.
 func (x *expression) sum() (attribute, error) {
 	left, err := x.addend()
 	for err == nil && (x.peek() == "+" || x.peek() == "-") {

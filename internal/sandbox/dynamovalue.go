@@ -11,13 +11,13 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// attribute is a value with its type, as the wire has it: {"N":"1"}.
+// attribute is a value with its type, which in JSON is {"N":"1"}.
 type attribute struct {
 	kind string
 	raw  jsontext.Value // of the value alone
 }
 
-// item is what a table holds.
+// item is an item of a table.
 type item map[string]attribute
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -64,10 +64,10 @@ func (a attribute) MarshalJSON() ([]byte, error) {
 	return []byte(`{"` + a.kind + `":` + string(a.raw) + `}`), nil
 }
 
-// text is the value of an S, N or B.
+// text returns the value of an S, N or B.
 func (a attribute) text() string {
 	var s string
-	_ = json.Unmarshal(a.raw, &s) // no string has no text
+	_ = json.Unmarshal(a.raw, &s) // a value that is no string has no text
 	return s
 }
 
@@ -77,7 +77,7 @@ func (a attribute) equal(b attribute) bool {
 
 func (a attribute) comparable() bool { return a.kind == "S" || a.kind == "N" || a.kind == "B" }
 
-// compare orders two values of one comparable kind.
+// compare compares two values of the same comparable type.
 func (a attribute) compare(b attribute) int {
 	if a.kind == "N" {
 		x, _ := new(big.Rat).SetString(a.text())
@@ -93,14 +93,14 @@ func (a attribute) compare(b attribute) int {
 	return strings.Compare(x, y)
 }
 
-// number makes an N, rounded to the 38 digits that DynamoDB keeps.
+// number returns an N, rounded to the 38 digits of DynamoDB.
 func number(r *big.Rat) (attribute, error) {
 	n, err := normalNumber(new(big.Float).SetPrec(256).SetRat(r).Text('g', 38))
 	return attribute{"N", jsontext.Value(strconv.Quote(n))}, err
 }
 
-// normalNumber writes a number as DynamoDB gives it back: plain digits, no
-// zeros too many. It has at most 38 digits that count.
+// normalNumber returns a number in the format of DynamoDB: without an exponent and without
+// redundant zeros. It returns an error for more than 38 significant digits.
 func normalNumber(text string) (string, error) {
 	bad := validationf("The parameter cannot be converted to a numeric value: %s", text)
 	mantissa, exponent, hasExponent := strings.Cut(strings.ToLower(strings.TrimSpace(text)), "e")
@@ -141,7 +141,7 @@ func normalNumber(text string) (string, error) {
 	return sign + digits[:point] + "." + digits[point:], nil
 }
 
-// size is about what DynamoDB counts for an item.
+// size returns about the size that DynamoDB computes for an item, in bytes.
 func (it item) size() (n int) {
 	for name, a := range it {
 		n += len(name) + len(a.raw)

@@ -5,20 +5,20 @@ import (
 	"time"
 )
 
-// endpoint is a name that fleets answer under.
+// endpoint is an endpoint with its fleets.
 type endpoint struct {
 	name, arn         string
 	created, modified time.Time
 	status            string
 	reason            string // FailureReason
-	serving           *fleet // nil until it was InService once
+	serving           *fleet // nil before it was first InService
 	rollout           *rollout
 	deployment        *deploymentConfig // the last one
-	wanted            string            // configuration it was created with
+	wanted            string            // the configuration that it was created with
 	settled           time.Time         // when Scaling, SystemUpdating or Deleting ends
 }
 
-// transient are the statuses in which nothing may be changed.
+// transient are the statuses in which the endpoint cannot be changed.
 var transient = []string{"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"}
 
 type endpointInput struct {
@@ -56,7 +56,7 @@ func (s *Server) createEndpoint(c *call, in *endpointInput) (any, error) {
 	defer s.mu.Unlock()
 	e := &endpoint{name: in.EndpointName, arn: arn("endpoint", in.EndpointName), status: "Creating", wanted: in.EndpointConfigName}
 	for _, other := range s.endpoints {
-		if other.arn == e.arn { // names that differ in case only collide
+		if other.arn == e.arn { // names that differ only in case collide
 			return nil, validationf("Cannot create already existing endpoint \"%s\".", e.arn)
 		}
 	}
@@ -81,7 +81,7 @@ func (s *Server) findEndpoint(name string) (*endpoint, error) {
 	return nil, validationf("Could not find endpoint \"%s\".", arn("endpoint", name))
 }
 
-// changeable refuses a change to an endpoint that is under one.
+// changeable returns an error if the endpoint is being changed.
 func (e *endpoint) changeable() error {
 	if slices.Contains(transient, e.status) {
 		return validationf("Cannot update in-progress endpoint \"%s\".", e.arn)
@@ -116,7 +116,7 @@ func (s *Server) updateEndpoint(c *call, in *endpointInput) (any, error) {
 		return nil, validationf("Cannot update endpoint \"%s\" in status Failed. Delete it instead.", e.arn)
 	}
 	if _, err := s.findConfig(e.serving.config.name); err != nil {
-		return nil, err // the configuration that serves was deleted
+		return nil, err // the serving configuration was deleted
 	}
 	deployment := in.DeploymentConfig
 	if deployment == nil && in.RetainDeploymentConfig {
@@ -144,7 +144,7 @@ type weightsInput struct {
 	}
 }
 
-// updateWeights keeps what the request does not name.
+// updateWeights does not change variants that the request does not name.
 func (s *Server) updateWeights(_ *call, in *weightsInput) (any, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -179,7 +179,7 @@ func (s *Server) updateWeights(_ *call, in *weightsInput) (any, error) {
 	return struct{ EndpointArn string }{e.arn}, nil
 }
 
-// scale brings the fleet to what is desired, which takes a while.
+// scale changes the fleet to the desired weights and counts, which takes Pace.Scaling.
 func (s *Server) scale(e *endpoint) {
 	now := s.clock.Now()
 	e.status, e.modified, e.settled = "Updating", now, now.Add(s.pace.Scaling)
@@ -220,9 +220,8 @@ func (s *Server) listEndpoints(_ *call, in *listInput) (any, error) {
 	}{out, next}, nil
 }
 
-// Autoscale changes the instances of a variant as Application Auto Scaling
-// does: the endpoint is Updating for a while, and its configuration knows
-// nothing of it.
+// Autoscale changes the number of instances of a variant, as Application Auto Scaling does.
+// The endpoint has the status Updating for a while. Its configuration does not change.
 func (s *Server) Autoscale(endpoint, variant string, count int64) error {
 	s.settle()
 	s.mu.Lock()
@@ -243,7 +242,8 @@ func (s *Server) Autoscale(endpoint, variant string, count int64) error {
 	return nil
 }
 
-// SystemUpdate lets AWS maintain the endpoint for a while.
+// SystemUpdate gives the endpoint the status SystemUpdating for a while, as maintenance by
+// AWS does.
 func (s *Server) SystemUpdate(endpoint string) error {
 	s.settle()
 	s.mu.Lock()

@@ -18,14 +18,14 @@ import (
 	"github.com/google/uuid"
 )
 
-// dataFiles is how many partitions an export's table is made of. The last one
-// is empty: DynamoDB writes an empty file for an empty partition.
+// dataFiles is the number of partitions of an exported table. The last one is empty, because
+// DynamoDB writes an empty file for an empty partition.
 const dataFiles = 4
 
 func (e *tableExport) folder() string { return path.Join(e.in.S3Prefix, "AWSDynamoDB", e.id) }
 
-// writeExport writes the files of DynamoDB's full export that follow _started:
-// the data, the manifest of the data, and the summary last.
+// writeExport writes the files of a full export of DynamoDB that follow _started: the data,
+// the manifest of the data and then the summary.
 func (s *Server) writeExport(ctx context.Context, e *tableExport) (manifest string, err error) {
 	folder := e.folder()
 	put := func(name string, body []byte) {
@@ -66,7 +66,7 @@ func (e *tableExport) dataName(n int) string {
 	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:16])) + ".json.gz"
 }
 
-// dataFile is the file of one partition.
+// dataFile returns the file of one partition.
 func (e *tableExport) dataFile(n int) (body []byte, items int, size int64) {
 	var out bytes.Buffer
 	zip := gzip.NewWriter(&out)
@@ -86,7 +86,7 @@ func (e *tableExport) dataFile(n int) (body []byte, items int, size int64) {
 	return out.Bytes(), items, size
 }
 
-// summary is manifest-summary.json.
+// summary returns the file manifest-summary.json.
 func (e *tableExport) summary(files string) []byte {
 	stamp := func(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
 	var prefix, sse *string
@@ -117,19 +117,19 @@ func (e *tableExport) summary(files string) []byte {
 		e.billed, len(e.items), "DYNAMODB_JSON", "FULL_EXPORT"})
 }
 
-// Backup is the spelling of a backup that AWS Data Pipeline made.
+// Backup is the format of a backup of AWS Data Pipeline.
 type Backup int
 
-// The two spellings.
+// The two formats.
 const (
-	// JSONBackup is what the current EMR connector writes: {"age":{"n":"34"}}.
+	// JSONBackup is the format of the present EMR connector: {"age":{"n":"34"}}.
 	JSONBackup Backup = iota
-	// HiveBackup is the oldest, with control characters between attributes.
+	// HiveBackup is the oldest format, with control characters between attributes.
 	HiveBackup
 )
 
-// WriteBackup writes a table as Data Pipeline backed tables up: part files, a
-// manifest and _SUCCESS under bucket/prefix. It returns how many items.
+// WriteBackup writes a table in the layout of a backup of Data Pipeline: part files, a
+// manifest and _SUCCESS below bucket/prefix. It returns the number of items.
 func (s *Server) WriteBackup(ctx context.Context, table, bucket, prefix string, spelling Backup) (int, error) {
 	items, err := s.scanAll(ctx, table)
 	if err != nil {
@@ -181,14 +181,14 @@ func (b Backup) line(it item) string {
 	return "{" + strings.Join(parts, ",") + "}"
 }
 
-// lower spells a value as version 1 of the Java SDK names its fields: the first
-// letter small, the rest large, at every depth.
+// lower returns a value with the field names of version 1 of the Java SDK, at every depth: the
+// first letter is lower case.
 func (a attribute) lower() map[string]any {
 	kind := strings.ToLower(a.kind[:1]) + a.kind[1:]
 	switch a.kind {
 	case "L":
 		var l []attribute
-		_ = json.Unmarshal(a.raw, &l) // it was checked when it was stored
+		_ = json.Unmarshal(a.raw, &l) // it was validated when it was stored
 		out := make([]any, len(l))
 		for i, one := range l {
 			out[i] = one.lower()
@@ -196,7 +196,7 @@ func (a attribute) lower() map[string]any {
 		return map[string]any{kind: out}
 	case "M":
 		var m item
-		_ = json.Unmarshal(a.raw, &m) // it was checked when it was stored
+		_ = json.Unmarshal(a.raw, &m) // it was validated when it was stored
 		out := make(map[string]any, len(m))
 		for name, one := range m {
 			out[name] = one.lower()

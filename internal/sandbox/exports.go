@@ -15,9 +15,9 @@ import (
 	"github.com/google/uuid"
 )
 
-// tableExport is an export of a table. Its data are those of the moment of the
-// request: the stand-in keeps no history, whatever ExportTime says. A backend's
-// are read from then on, which may take minutes.
+// tableExport is an export of a table. Its data are those at the time of the request, because
+// the stand-in keeps no history; it ignores ExportTime. The table of a backend is read from
+// then on, which may take minutes.
 type tableExport struct {
 	id, arn    string
 	in         *exportInput
@@ -27,7 +27,7 @@ type tableExport struct {
 	status     string
 	code       string // FailureCode
 	message    string
-	read       chan struct{} // closed once items, or unread, are there
+	read       chan struct{} // closed once items or unread is set
 	items      []item
 	unread     error
 	billed     int64
@@ -48,7 +48,7 @@ type exportInput struct {
 	ClientToken    string
 }
 
-// tokenLife is for how long after its end an export answers to its token.
+// tokenLife is how long after its end an export can be found by its client token.
 const tokenLife = 8 * time.Hour
 
 func (s *Server) exportTable(c *call, in *exportInput) (any, error) {
@@ -88,12 +88,12 @@ func (s *Server) exportTable(c *call, in *exportInput) (any, error) {
 	if s.backend == nil {
 		read()
 	}
-	// A bucket that is not there shows only when the export fails.
+	// If the bucket does not exist, the export fails later.
 	_ = s.upload(c.request.Context(), in.S3Bucket, e.folder()+"/_started", nil)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if found, err := s.sameToken(token, in); found != nil || err != nil {
-		return found, err // the same request, at the same time
+		return found, err // a concurrent request with the same token
 	}
 	s.exports[e.arn] = e
 	if s.backend != nil {
@@ -102,8 +102,7 @@ func (s *Server) exportTable(c *call, in *exportInput) (any, error) {
 	return struct{ ExportDescription any }{e.describe()}, nil
 }
 
-// sameToken finds the export that bears the token already. The caller holds
-// the lock.
+// sameToken returns the export that has the client token, if any. The caller holds the lock.
 func (s *Server) sameToken(token string, in *exportInput) (any, error) {
 	for _, e := range s.exports {
 		if token == "" || e.in.ClientToken != token || !e.ended.IsZero() && s.clock.Now().After(e.ended.Add(tokenLife)) {
@@ -119,7 +118,7 @@ func (s *Server) sameToken(token string, in *exportInput) (any, error) {
 	return nil, nil
 }
 
-// exportable refuses tables without point-in-time recovery.
+// exportable returns an error for a table without point-in-time recovery.
 func (s *Server) exportable(ctx context.Context, name string) (tableID string, err error) {
 	var described struct{ Table struct{ TableId string } }
 	if s.database(ctx, "DescribeTable", tableNamed{name}, &described) != nil {
@@ -158,8 +157,8 @@ func (s *Server) scanAll(ctx context.Context, name string) (items []item, err er
 	}
 }
 
-// database calls DynamoDB, the stand-in's own or the backend's, past faults.
-// It is no SDK client because items have to stay as they are on the wire.
+// database calls DynamoDB, of the stand-in or of the backend, without faults. It does not use
+// the SDK because items must keep their JSON.
 func (s *Server) database(ctx context.Context, operation string, in, out any) error {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, cmp.Or(s.options.Backend, "http://stand-in.internal")+"/", bytes.NewReader(marshal(in)))
 	if err != nil {
@@ -187,8 +186,7 @@ func (s *Server) database(ctx context.Context, operation string, in, out any) er
 	return json.Unmarshal(body, out)
 }
 
-// dueExports claims the exports whose files are to be written now. The caller
-// holds the lock.
+// dueExports claims and returns the exports whose files are due. The caller holds the lock.
 func (s *Server) dueExports(now time.Time) (due []*tableExport) {
 	for _, e := range s.exports {
 		stuck := e.fault != nil && e.fault.Kind == Stick && e.fault.sticks()
@@ -209,7 +207,7 @@ func (e *tableExport) isRead() bool {
 	}
 }
 
-// finishExport writes the files of an export and completes it.
+// finishExport writes the files of an export and ends it.
 func (s *Server) finishExport(e *tableExport) {
 	code, message := "", ""
 	if e.fault != nil && e.fault.Kind == Fail {
@@ -306,7 +304,7 @@ func (s *Server) listExports(_ *call, in *struct {
 	return out, nil
 }
 
-// upload writes an object past faults and the journal.
+// upload writes an object. Faults do not apply, and the journal does not record it.
 func (s *Server) upload(ctx context.Context, bucket, key string, body []byte) error {
 	_, err := s.s3.PutObject(ctx, &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: bytes.NewReader(body)})
 	return err

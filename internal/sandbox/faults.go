@@ -9,14 +9,14 @@ import (
 	"time"
 )
 
-// Fault is an order: what goes wrong, and when.
+// Fault is a fault that a test orders, with the calls that it applies to.
 type Fault struct {
 	Kind Kind `json:"kind"`
-	// Resource is a pattern (path.Match) of the job, endpoint, table or
-	// bucket/key; empty: any.
+	// Resource is a pattern (path.Match) for the name of the job, endpoint or table, or
+	// for bucket/key. Empty: any.
 	Resource string `json:"resource,omitzero"`
-	Skip     int    `json:"skip,omitzero"`    // calls that pass first
-	Times    int    `json:"times,omitzero"`   // how often; 0 is once, below zero for ever
+	Skip     int    `json:"skip,omitzero"`    // matching calls that succeed first
+	Times    int    `json:"times,omitzero"`   // number of calls that fail; 0: one; negative: all
 	Attempt  int    `json:"attempt,omitzero"` // only this attempt of each call; 0: any
 
 	Delay   time.Duration `json:"-"`
@@ -28,32 +28,32 @@ type Fault struct {
 	Reason  string        `json:"reason,omitzero"` // FailureReason
 }
 
-// Ordered is a fault that waits for its calls.
+// Ordered is a fault that was ordered.
 type Ordered struct {
 	Fault
 	operation string
 	queue     *faults
-	left      int // below zero: no end
+	left      int // calls that will fail; negative: all
 	skip      int
 	hits      int
 	released  bool
 }
 
-// Hits tells how often it has struck.
+// Hits returns the number of calls that the fault has affected.
 func (o *Ordered) Hits() int {
 	o.queue.mu.Lock()
 	defer o.queue.mu.Unlock()
 	return o.hits
 }
 
-// Cancel takes the order back.
+// Cancel ends the fault. Further calls are not affected.
 func (o *Ordered) Cancel() {
 	o.queue.mu.Lock()
 	defer o.queue.mu.Unlock()
 	o.left = 0
 }
 
-// Release lets go what a Stick holds.
+// Release ends what a fault of kind Stick holds.
 func (o *Ordered) Release() {
 	o.queue.mu.Lock()
 	defer o.queue.mu.Unlock()
@@ -66,16 +66,16 @@ func (o *Ordered) sticks() bool {
 	return !o.released
 }
 
-// faults are the orders in effect.
+// faults are the faults that were ordered.
 type faults struct {
 	mu      sync.Mutex
 	orders  []*Ordered
-	holding []*Ordered // the Sticks that have struck
+	holding []*Ordered // of kind Stick, and in effect
 }
 
-// Order makes the operation go wrong: CreateTrainingJob, InvokeEndpoint,
-// PutObject and so on, or a pattern of them as "*Endpoint". Of several orders
-// that fit a call the oldest strikes. A kind that does not exist is a panic.
+// Order makes an operation fail: CreateTrainingJob, InvokeEndpoint, PutObject and so on, or a
+// pattern such as "*Endpoint". If several faults match a call, the oldest one applies. Order
+// panics for an unknown kind.
 func (s *Server) Order(operation string, f Fault) *Ordered {
 	o, err := s.faults.add(operation, f)
 	if err != nil {
@@ -84,7 +84,7 @@ func (s *Server) Order(operation string, f Fault) *Ordered {
 	return o
 }
 
-// CancelFaults takes back all orders, and lets go what a Stick holds.
+// CancelFaults ends all faults and releases what those of kind Stick hold.
 func (s *Server) CancelFaults() {
 	s.faults.mu.Lock()
 	defer s.faults.mu.Unlock()
@@ -99,7 +99,7 @@ func (s *Server) CancelFaults() {
 
 func (q *faults) add(operation string, f Fault) (*Ordered, error) {
 	if f.Kind.Does() == "" {
-		return nil, fmt.Errorf("there is no fault of the kind %q", f.Kind)
+		return nil, fmt.Errorf("the kind of fault %q is unknown", f.Kind)
 	}
 	for _, pattern := range []string{operation, f.Resource} {
 		if _, err := path.Match(pattern, ""); err != nil {
@@ -107,7 +107,7 @@ func (q *faults) add(operation string, f Fault) (*Ordered, error) {
 		}
 	}
 	if operation == "" {
-		return nil, fmt.Errorf("a fault needs an operation, or *")
+		return nil, fmt.Errorf("the fault has no operation; * stands for all")
 	}
 	o := &Ordered{Fault: f, operation: operation, queue: q, left: f.Times, skip: f.Skip}
 	if o.left == 0 {
@@ -119,7 +119,7 @@ func (q *faults) add(operation string, f Fault) (*Ordered, error) {
 	return o, nil
 }
 
-// take finds the fault that strikes a call, if any, and counts it.
+// take returns the fault that applies to a call, if any, and counts the call.
 func (q *faults) take(c *Call) *Ordered {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -144,8 +144,8 @@ func (q *faults) take(c *Call) *Ordered {
 	return nil
 }
 
-// giveBack undoes take for an outcome whose operation was refused: nothing
-// began that could come to such an end.
+// giveBack undoes take for a fault of what an operation starts, if the operation was refused
+// and started nothing.
 func (q *faults) giveBack(o *Ordered) {
 	if o == nil || !o.Kind.outcome() {
 		return
@@ -161,8 +161,8 @@ func (q *faults) giveBack(o *Ordered) {
 	}
 }
 
-// matches is path.Match with / as any other character, and with an empty
-// pattern for everything.
+// matches is path.Match in which / is an ordinary character and an empty pattern matches
+// everything.
 func matches(pattern, name string) bool {
 	if pattern == "" || pattern == name {
 		return true
@@ -172,7 +172,7 @@ func matches(pattern, name string) bool {
 	return ok && err == nil
 }
 
-// kind is the kind of the fault that strikes the call, or nothing.
+// kind returns the kind of the fault that applies to the call, or "".
 func (c *call) kind() Kind {
 	if c.fault == nil {
 		return ""

@@ -6,12 +6,12 @@ import (
 	"gateway/internal/learn"
 )
 
-// fleet is the instances of one endpoint configuration.
+// fleet are the instances of one endpoint configuration.
 type fleet struct {
 	config   *endpointConfig
 	capture  *dataCapture
 	variants []*variant
-	fault    string // why it does not become healthy
+	fault    string // why it does not become healthy; empty: it does
 }
 
 type variant struct {
@@ -19,7 +19,7 @@ type variant struct {
 	instanceType       string
 	serverless         *serverlessConfig
 	scorer             *learn.Artifact
-	joined             bool // CSV scores are joined by commas: XGBoost before 1.0
+	joined             bool // scores in CSV are joined by commas: XGBoost before 1.0
 
 	count, desiredCount   int64
 	weight, desiredWeight float64
@@ -27,8 +27,8 @@ type variant struct {
 
 const unhealthy = "The primary container for production variant %s did not pass the ping health check. Please check CloudWatch logs for this endpoint."
 
-// newFleet makes a fleet of a configuration and loads its models. The caller
-// does not hold the lock: models lie in S3.
+// newFleet makes a fleet of a configuration and loads its models from S3. The caller does not
+// hold the lock.
 func (s *Server) newFleet(config string) (*fleet, error) {
 	s.mu.Lock()
 	c, err := s.findConfig(config)
@@ -76,7 +76,7 @@ func (f *fleet) variant(name string) *variant {
 	return nil
 }
 
-// retain takes over what the old fleet has at run time, by variant name.
+// retain copies weights and counts from the variants of the old fleet with the same names.
 func (f *fleet) retain(old *fleet, in *endpointInput) {
 	for _, v := range f.variants {
 		o := old.variant(v.name)
@@ -95,7 +95,7 @@ func (f *fleet) retain(old *fleet, in *endpointInput) {
 	}
 }
 
-// pick chooses a variant by weight; x is in [0, 1).
+// pick returns the variant at x of the cumulative weights; x is in [0, 1).
 func (f *fleet) pick(x float64) *variant {
 	var sum float64
 	for _, v := range f.variants {
@@ -111,14 +111,14 @@ func (f *fleet) pick(x float64) *variant {
 	return f.variants[len(f.variants)-1]
 }
 
-// golden spreads n = 0, 1, 2, … evenly over [0, 1), any few of them in a row
-// too, so that a share of traffic is that share and no luck.
+// golden maps n = 0, 1, 2, … evenly to [0, 1), so that the shares of traffic are exact also for
+// a few consecutive n.
 func golden(n uint64) float64 {
 	_, x := math.Modf(float64(n) * (math.Phi - 1))
 	return x
 }
 
-// instances of the fleet as it was asked for.
+// instances returns the number of instances of the fleet in its configuration.
 func (f *fleet) instances() (n int64, serverless bool) {
 	for _, v := range f.variants {
 		n += v.count

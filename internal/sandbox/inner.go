@@ -12,8 +12,8 @@ import (
 	"sync"
 )
 
-// inner is the HTTP client of the stand-in's own clients: what training reads
-// and exports write goes straight to S3, past faults and the journal.
+// inner is the HTTP client of the stand-in's own calls of S3, for training and exports. Faults
+// and the journal do not apply to them.
 type inner struct{ s *Server }
 
 // Do implements aws.HTTPClient.
@@ -36,7 +36,7 @@ func (i inner) Do(r *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// buffered is an http.ResponseWriter that keeps the answer.
+// buffered is an http.ResponseWriter that stores the answer.
 type buffered struct {
 	status int
 	header http.Header
@@ -63,14 +63,14 @@ func (b *buffered) answer() *answer {
 	return &answer{status: b.status, header: b.header, body: b.body.Bytes()}
 }
 
-// newBackend forwards to a moto server.
+// newBackend returns a proxy to a moto server.
 func newBackend(target *url.URL) *httputil.ReverseProxy {
 	return &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(target)
-			// net/http's server says "100 Continue" once the body is read. A backend
-			// that says it too, as moto does even where there is no body, would put
-			// one more answer before its own.
+			// The server of net/http sends "100 Continue" when the body is read. moto
+			// sends it too, even without a body, which would be a second interim
+			// answer.
 			r.Out.Header.Del("Expect")
 		},
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
@@ -80,8 +80,8 @@ func newBackend(target *url.URL) *httputil.ReverseProxy {
 	}
 }
 
-// forwards reports whether the backend is to answer. Exports stay here: moto's
-// have no manifest.
+// forwards reports whether the backend answers a call. The stand-in makes exports itself,
+// because those of moto have no manifest.
 func (s *Server) forwards(c *call) bool {
 	if s.backend == nil || c.Service == "sagemaker" {
 		return false
@@ -93,7 +93,8 @@ func (s *Server) forwards(c *call) bool {
 	return true
 }
 
-// forward lets the backend answer, in a stream unless a fault needs the whole.
+// forward passes a call to the backend. It streams the answer unless a fault needs the whole
+// answer.
 func (s *Server) forward(w http.ResponseWriter, c *call) (status int) {
 	if c.fault = s.faults.take(&c.Call); c.fault == nil {
 		seen := &statusWriter{ResponseWriter: w}
@@ -111,7 +112,7 @@ func (s *Server) forward(w http.ResponseWriter, c *call) (status int) {
 	return a.status
 }
 
-// statusWriter remembers the status of an answer.
+// statusWriter records the status of an answer.
 type statusWriter struct {
 	http.ResponseWriter
 	status int
@@ -123,10 +124,10 @@ func (w *statusWriter) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// Unwrap lets http.ResponseController find the connection.
+// Unwrap returns the inner ResponseWriter for http.ResponseController.
 func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// pipes is a listener without a network.
+// pipes is a listener in memory.
 type pipes struct {
 	conns  chan net.Conn
 	closed chan struct{}
@@ -166,5 +167,6 @@ func (p *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	}
 }
 
-// quiet is where net/http may tell of the connections that faults cut.
+// quiet returns a logger that discards the messages of net/http about connections that faults
+// cut.
 func quiet() *log.Logger { return log.New(io.Discard, "", 0) }

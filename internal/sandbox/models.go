@@ -99,7 +99,7 @@ func (s *Server) describeModel(_ *call, in *modelNamed) (any, error) {
 	}{m.name, m.arn, m.in.PrimaryContainer, m.in.ExecutionRoleArn, m.in.VpcConfig, m.in.EnableNetworkIsolation, epoch(m.created)}, nil
 }
 
-// deleteModel deletes, in use or not: so does SageMaker.
+// deleteModel deletes a model. Like SageMaker it also deletes one that is in use.
 func (s *Server) deleteModel(_ *call, in *modelNamed) (any, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -132,7 +132,7 @@ func (s *Server) listModels(_ *call, in *listInput) (any, error) {
 	}{out, next}, nil
 }
 
-// endpointConfig never changes.
+// endpointConfig is an endpoint configuration. It never changes.
 type endpointConfig struct {
 	name, arn string
 	created   time.Time
@@ -259,7 +259,8 @@ func (s *Server) describeEndpointConfig(_ *call, in *configNamed) (any, error) {
 	}{out, c.arn, epoch(c.created)}, nil
 }
 
-// deleteEndpointConfig deletes, in use or not: so does SageMaker.
+// deleteEndpointConfig deletes a configuration. Like SageMaker it also deletes one that is in
+// use.
 func (s *Server) deleteEndpointConfig(_ *call, in *configNamed) (any, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

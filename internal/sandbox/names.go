@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Shapes of names, as the service model has them.
+// Patterns of names in the service model.
 var (
 	commonName  = regexp.MustCompile(`^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$`)
 	modelName   = regexp.MustCompile(`^[a-zA-Z0-9]([\-a-zA-Z0-9]*[a-zA-Z0-9])?$`)
@@ -14,7 +14,7 @@ var (
 	s3URI       = regexp.MustCompile(`^(https|s3)://([^/]+)/?(.*)$`)
 )
 
-// shaped refuses a value that is not of the shape, as the service says it.
+// shaped returns the error of the service for a value that does not match its pattern.
 func shaped(member, value string, shape *regexp.Regexp) error {
 	if len(value) > 63 && (shape == commonName || shape == modelName) {
 		return validationf("1 validation error detected: Value '%s' at '%s' failed to satisfy constraint: Member must have length less than or equal to 63", value, member)
@@ -26,7 +26,7 @@ func shaped(member, value string, shape *regexp.Regexp) error {
 	return nil
 }
 
-// assumable refuses a role that does not exist.
+// assumable returns an error for a role that cannot be assumed.
 func assumable(member, role string) error {
 	if err := shaped(member, role, roleARN); err != nil {
 		return err
@@ -37,7 +37,7 @@ func assumable(member, role string) error {
 	return nil
 }
 
-// arn names a resource of SageMaker. Names are lower case in it.
+// arn returns the ARN of a resource of SageMaker. The name is lower case in it.
 func arn(kind, name string) string {
 	return "arn:aws:sagemaker:" + Region + ":" + Account + ":" + kind + "/" + strings.ToLower(name)
 }

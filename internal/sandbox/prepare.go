@@ -9,8 +9,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
 
-// Prepare makes a bucket and a table of customers with point-in-time recovery,
-// in the stand-in or in its backend, unless they are there.
+// Prepare makes a bucket and a table of customers with point-in-time recovery, in the
+// stand-in or in its backend, unless they exist.
 func (s *Server) Prepare(ctx context.Context, bucket, table string) error {
 	_, err := s.s3.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: &bucket, CreateBucketConfiguration: &types.CreateBucketConfiguration{LocationConstraint: Region}})
 	var owned *types.BucketAlreadyOwnedByYou
@@ -34,16 +34,16 @@ func (s *Server) Prepare(ctx context.Context, bucket, table string) error {
 	return nil
 }
 
-// Variable is a variable of the environment.
+// Variable is an environment variable.
 type Variable struct{ Name, Value string }
 
-// Environment is what the AWS SDK, in any language, needs to find the stand-in.
-// The region and the credentials are needed and mean nothing.
+// Environment returns the variables that an AWS SDK of any language needs to use the stand-in.
+// The credentials are required and not checked.
 func (s *Server) Environment() []Variable {
 	return []Variable{
 		{"AWS_ENDPOINT_URL", s.URL},
 		{"AWS_REGION", Region},
-		{"AWS_DEFAULT_REGION", Region}, // the name that Python's SDK and the CLI read
+		{"AWS_DEFAULT_REGION", Region}, // for Python's SDK and the CLI
 		{"AWS_ACCESS_KEY_ID", accessKey},
 		{"AWS_SECRET_ACCESS_KEY", secretKey},
 		{"AWS_EC2_METADATA_DISABLED", "true"},

@@ -2,8 +2,8 @@ package sandbox
 
 import "strings"
 
-// reserved are the words that an expression must not name bare: "Amazon
-// DynamoDB Developer Guide: Reserved words in DynamoDB".
+// reserved are the words that cannot be attribute names in an expression. Source: Amazon
+// DynamoDB Developer Guide, "Reserved words in DynamoDB".
 var reserved = func() map[string]bool {
 	out := make(map[string]bool)
 	for _, word := range strings.Fields(`

@@ -8,21 +8,21 @@ import (
 
 const noHosts = "Unable to provision requested ML compute capacity due to InsufficientInstanceCapacity error. Please retry using a different ML instance type or after some time."
 
-// rollout is the way of a new fleet into service, or back out of it.
+// rollout is the deployment of a new fleet, or its rollback.
 type rollout struct {
 	next    *fleet
 	begun   time.Time
-	entered time.Time // the current phase
-	phases  []phase   // those still to come, the current one first
+	entered time.Time // start of the current phase
+	phases  []phase   // the current one and those that follow
 	fault   *Ordered
 
-	// The end, after the last phase.
+	// The state after the last phase.
 	status string
 	takes  bool // the new fleet serves
 	reason string
 }
 
-// phase is a while during which the new fleet gets a share of the traffic.
+// phase is a time in which the new fleet has a constant share of the traffic.
 type phase struct {
 	lasts   time.Duration
 	share   float64
@@ -30,7 +30,7 @@ type phase struct {
 	variant string // VariantStatus of the new fleet
 }
 
-// creation is the rollout of a new endpoint.
+// creation returns the rollout of a new endpoint.
 func (s *Server) creation(next *fleet, fault *Ordered, now time.Time) *rollout {
 	r := &rollout{next: next, begun: now, entered: now, fault: fault, status: "InService", takes: true,
 		phases: []phase{{lasts: s.pace.Creating, status: "Creating", variant: "Creating"}}}
@@ -48,7 +48,7 @@ func (s *Server) creation(next *fleet, fault *Ordered, now time.Time) *rollout {
 	return r
 }
 
-// update is the rollout of another configuration.
+// update returns the rollout of another configuration.
 func (s *Server) update(next *fleet, deployment *deploymentConfig, fault *Ordered, now time.Time) *rollout {
 	r := &rollout{next: next, begun: now, entered: now, fault: fault, status: "InService", takes: true}
 	r.phases = append([]phase{{lasts: s.pace.Updating, status: "Updating", variant: "Creating"}}, deployment.phases(s.pace)...)
@@ -60,7 +60,7 @@ func (s *Server) update(next *fleet, deployment *deploymentConfig, fault *Ordere
 		kind, reason = Fail, next.fault
 	}
 	back := phase{lasts: s.pace.RollBack, status: "RollingBack", variant: "Deleting"}
-	shifting := min(2, len(r.phases)) // as far as both fleets answer
+	shifting := min(2, len(r.phases)) // the phases until both fleets answer
 	switch kind {
 	case Fail: // the new fleet never becomes healthy
 		r.phases = append(r.phases[:1:1], back)
@@ -83,7 +83,7 @@ func (s *Server) update(next *fleet, deployment *deploymentConfig, fault *Ordere
 	return r
 }
 
-// settle lets happen what is due by now. The caller holds the lock.
+// settle completes what is due by now. The caller holds the lock.
 func (e *endpoint) settle(s *Server, now time.Time) {
 	if r := e.rollout; r != nil && e.status != "UpdateRollbackFailed" {
 		for {
@@ -125,13 +125,13 @@ func (e *endpoint) finish(r *rollout, now time.Time) {
 	case r.takes:
 		e.serving, e.rollout = r.next, nil
 	case r.status == "UpdateRollbackFailed":
-		// Both fleets go on answering: the rollout stays as it is.
+		// The rollout stays, so that both fleets answer.
 	default:
 		e.rollout = nil
 	}
 }
 
-// deploymentConfig is how SageMaker is to shift the traffic.
+// deploymentConfig is how the traffic shifts to a new fleet.
 type deploymentConfig struct {
 	BlueGreenUpdatePolicy *struct {
 		TrafficRoutingConfiguration *struct {
@@ -159,7 +159,7 @@ type capacity struct {
 	Value int64
 }
 
-// share is the part of the fleet that c means.
+// share returns the share of the fleet that c stands for.
 func (c *capacity) share(instances int64) float64 {
 	if c.Type == "CAPACITY_PERCENT" {
 		return float64(c.Value) / 100
@@ -167,7 +167,7 @@ func (c *capacity) share(instances int64) float64 {
 	return float64(c.Value) / float64(max(1, instances))
 }
 
-// check holds a deployment to the limits of the service model.
+// check returns an error unless a deployment is within the limits of the service model.
 func (d *deploymentConfig) check(next *fleet) error {
 	if d == nil {
 		return nil
@@ -231,7 +231,7 @@ func (d *deploymentConfig) check(next *fleet) error {
 	return nil
 }
 
-// phases are the while of mixed traffic, and the while after it.
+// phases returns the phases in which both fleets answer, and the phase after them.
 func (d *deploymentConfig) phases(p Pace) []phase {
 	mixed := []phase{{lasts: p.Shifting, share: 0.5, status: "Updating", variant: "ActivatingTraffic"}}
 	if d == nil {

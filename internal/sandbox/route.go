@@ -10,7 +10,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// invoke is the one operation of SageMaker's runtime that the stand-in has.
+// invoke is the only operation of SageMaker's runtime that the stand-in has.
 const invoke = "InvokeEndpoint"
 
 var (
@@ -18,8 +18,8 @@ var (
 	invocationPath  = regexp.MustCompile(`^/endpoints/([^/]+)/invocations$`)
 )
 
-// identify tells which operation of which service a request is for. All
-// services share one port: what was signed says which, as on a real host name.
+// identify returns the service and the operation of a request. All services share one port;
+// the scope of the signature names the service.
 func (s *Server) identify(r *http.Request) *call {
 	c := &call{request: r, header: r.Header}
 	c.Call = Call{
@@ -57,7 +57,7 @@ func (s *Server) identify(r *http.Request) *call {
 	return c
 }
 
-// scope reads region and service that a request was signed for.
+// scope returns the region and the service that a request was signed for.
 func scope(r *http.Request) (region, service string) {
 	text := r.Header.Get("Authorization")
 	if q := r.URL.Query().Get("X-Amz-Credential"); q != "" {
@@ -69,8 +69,8 @@ func scope(r *http.Request) (region, service string) {
 	return "", ""
 }
 
-// unsigned refuses a request that no AWS service would look at. The signature
-// itself is not checked: any credentials do.
+// unsigned returns an error for a request without a signature, or with one for another
+// region. It does not verify the signature.
 func unsigned(r *http.Request) *Error {
 	region, service := scope(r)
 	switch {
@@ -82,7 +82,7 @@ func unsigned(r *http.Request) *Error {
 	return nil
 }
 
-// named finds the name of what a request is about.
+// named returns the name of the resource in a request.
 func named(body []byte) string {
 	var in map[string]jsontext.Value
 	if json.Unmarshal(body, &in) != nil {
@@ -97,8 +97,8 @@ func named(body []byte) string {
 	return ""
 }
 
-// bucketAndKey reads path style, and virtual-host style where the host is a
-// name as bucket.s3.region.amazonaws.com or bucket.localhost.
+// bucketAndKey parses a path-style address, or a virtual-hosted one if the host is a name such
+// as bucket.s3.region.amazonaws.com or bucket.localhost.
 func bucketAndKey(r *http.Request) (bucket, key string) {
 	path := strings.TrimPrefix(r.URL.Path, "/")
 	host := r.Host
@@ -135,7 +135,7 @@ func errorAnswer(c *call, e *Error) *answer {
 func marshal(v any) []byte {
 	text, err := json.Marshal(v, json.Deterministic(true))
 	if err != nil {
-		panic(err) // answers are types of our own
+		panic(err) // answers are types of this package, which can be encoded
 	}
 	return text
 }

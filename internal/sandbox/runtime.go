@@ -14,7 +14,7 @@ import (
 	"gateway/internal/learn"
 )
 
-// Limits of a request's body: of instances and of serverless variants.
+// Maximum sizes of the body of a request, for instances and for serverless variants.
 const (
 	maxPayload           = 6_291_456
 	maxServerlessPayload = 4 << 20
@@ -24,7 +24,7 @@ func validationError(format string, args ...any) *Error {
 	return refusef("ValidationError", format, args...)
 }
 
-// modelError is the runtime's report of what the container answered.
+// modelError returns the error of the runtime for an answer of the container.
 func (s *Server) modelError(status int, text, endpoint string) *Error {
 	side := "server"
 	if status >= 400 && status < 500 {
@@ -38,7 +38,7 @@ func (s *Server) modelError(status int, text, endpoint string) *Error {
 	}}
 }
 
-// target chooses who answers an invocation.
+// target returns the fleet and the variant that answer an invocation.
 func (s *Server) target(c *call) (*fleet, *variant, *Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -53,12 +53,12 @@ func (s *Server) target(c *call) (*fleet, *variant, *Error) {
 		f = r.next
 	}
 	if name == "" {
-		// Another sequence than above, or the shares would not be independent.
+		// Another sequence than above, so that the two shares are independent.
 		return f, f.pick(golden(s.turn * 7919)), nil
 	}
 	v := f.variant(name)
 	if v == nil && e.rollout != nil && e.rollout.phases[0].share > 0 {
-		// Only one of the two fleets has it.
+		// Only one of the fleets may have the variant.
 		for _, other := range []*fleet{e.serving, e.rollout.next} {
 			if o := other.variant(name); o != nil {
 				return other, o, nil
@@ -106,12 +106,12 @@ func (s *Server) serveRuntime(c *call, body []byte) *answer {
 	return out
 }
 
-// containerf is an answer of the container that is an error.
+// containerf returns an error that the container answers.
 func containerf(status int, format string, args ...any) *Error {
 	return &Error{Status: status, Message: sprintf(format, args...)}
 }
 
-// readRows reads a request as the container of the variant's algorithm does.
+// readRows parses a request as the container of the variant's algorithm does.
 func readRows(c *call, body []byte, v *variant) ([][]float64, *Error) {
 	boosted := v.scorer.Algorithm == learn.XGBoost
 	bad := containerf(http.StatusBadRequest, "unable to evaluate payload provided")
@@ -181,7 +181,7 @@ func parseRow(line string) ([]float64, error) {
 	return row, nil
 }
 
-// predictions scores rows and writes them as the container does.
+// predictions scores rows and returns the answer of the container.
 func predictions(c *call, rows [][]float64, v *variant) (*answer, *Error) {
 	if len(rows) == 0 {
 		return newAnswer(http.StatusNoContent, "", nil), nil
@@ -228,7 +228,7 @@ func predictions(c *call, rows [][]float64, v *variant) (*answer, *Error) {
 	return nil, containerf(http.StatusNotAcceptable, "Accept type %s is not supported", accept)
 }
 
-// decimal writes a float as Python does: never as a whole number.
+// decimal formats a float as Python does, always with a point or an exponent.
 func decimal(x float64, bits int) string {
 	text := strconv.FormatFloat(x, 'g', -1, bits)
 	if !strings.ContainsAny(text, ".e") {
@@ -268,8 +268,8 @@ func lines(scores, labels []string, boosted bool) *answer {
 	return newAnswer(http.StatusOK, "application/jsonlines", []byte(b.String()))
 }
 
-// joinsScores reports whether an image writes its CSV on one line: XGBoost up
-// to 0.90.
+// joinsScores reports whether an image answers in CSV with all scores on one line, as XGBoost
+// up to 0.90 does.
 func joinsScores(image string) bool {
 	_, tag, _ := strings.Cut(image, ":")
 	return strings.HasSuffix(strings.TrimSuffix(image, ":"+tag), "xgboost") && (strings.HasPrefix(tag, "0.") || tag == "1" || tag == "latest")

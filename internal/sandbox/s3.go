@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// objects is S3 in memory.
+// objects are the buckets of S3, in memory.
 type objects struct {
 	mu      sync.Mutex
 	buckets map[string]*bucket
@@ -20,7 +20,7 @@ type bucket struct {
 	objects map[string]*object
 }
 
-// object never changes once it is in a bucket.
+// object is an object in a bucket. It never changes.
 type object struct {
 	body     []byte
 	etag     string // without quotes
@@ -34,7 +34,7 @@ func newObjects() *objects {
 
 func newBucket() *bucket { return &bucket{created: time.Now(), objects: make(map[string]*object)} }
 
-// s3Operation names what a request of the REST protocol asks for.
+// s3Operation returns the operation of a request of the REST protocol.
 func s3Operation(r *http.Request, bucket, key string) string {
 	q := r.URL.Query()
 	switch {
@@ -90,14 +90,14 @@ func s3Operation(r *http.Request, bucket, key string) string {
 	return "PutObject"
 }
 
-// s3Call is a call of S3, its bucket found.
+// s3Call is a call of S3 whose bucket exists.
 type s3Call struct {
 	*call
 	store  *objects
 	bucket *bucket
 	name   string // of the bucket
 	key    string
-	body   []byte // as it came
+	body   []byte // of the request, not decoded
 }
 
 var s3Operations = map[string]func(*s3Call) (*answer, error){
@@ -150,7 +150,7 @@ func s3Errorf(status int, code, message string) *Error {
 
 func s3Error(c *call, e *Error) *answer {
 	if c.request.Method == http.MethodHead {
-		return newAnswer(e.Status, "application/xml", nil) // as S3: a HEAD has no body, so no code
+		return newAnswer(e.Status, "application/xml", nil) // like S3: the answer to a HEAD has no body and so no code
 	}
 	return newAnswer(e.Status, "application/xml", marshalXML(struct {
 		XMLName                 xml.Name `xml:"Error"`
@@ -161,7 +161,7 @@ func s3Error(c *call, e *Error) *answer {
 func marshalXML(v any) []byte {
 	text, err := xml.Marshal(v)
 	if err != nil {
-		panic(err) // answers are types of our own
+		panic(err) // answers are types of this package, which can be encoded
 	}
 	return append([]byte(xml.Header), text...)
 }

@@ -17,19 +17,18 @@ import (
 	"strings"
 )
 
-// checksums are the algorithms that an upload may bear a sum of, by header.
+// checksums are the checksum algorithms of uploads, by header.
 var checksums = map[string]func() hash.Hash{
 	"X-Amz-Checksum-Crc32":  func() hash.Hash { return crc32.NewIEEE() },
 	"X-Amz-Checksum-Crc32c": func() hash.Hash { return crc32.New(crc32.MakeTable(crc32.Castagnoli)) },
 	"X-Amz-Checksum-Sha1":   sha1.New,
 	"X-Amz-Checksum-Sha256": sha256.New,
-	// NVMe's polynomial, reflected.
+	// The polynomial of NVMe, reflected.
 	"X-Amz-Checksum-Crc64nvme": func() hash.Hash { return crc64.New(crc64.MakeTable(0x9a6c9329ac4bc9b5)) },
 }
 
-// payload takes the object out of an upload's body: as it is, or out of
-// aws-chunked, whose trailer may bear a checksum. Checksums are verified and
-// returned as headers.
+// payload returns the object in the body of an upload. It decodes aws-chunked, whose trailer
+// may have a checksum. It verifies checksums and returns them as headers.
 func payload(header http.Header, body []byte) ([]byte, http.Header, error) {
 	sums := http.Header{}
 	for name := range checksums {
@@ -65,8 +64,8 @@ func payload(header http.Header, body []byte) ([]byte, http.Header, error) {
 	return body, sums, nil
 }
 
-// unchunk reads aws-chunked: chunks as in HTTP, each size perhaps followed by
-// a signature, then trailing headers.
+// unchunk decodes aws-chunked: chunks as in HTTP, with an optional signature after each size,
+// and then trailers.
 func unchunk(body []byte) ([]byte, http.Header, error) {
 	in := bufio.NewReader(bytes.NewReader(body))
 	var out bytes.Buffer

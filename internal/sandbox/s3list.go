@@ -19,7 +19,7 @@ type listed struct {
 
 type commonPrefix struct{ Prefix string }
 
-// list answers ListObjects in both versions.
+// list answers both versions of ListObjects.
 func (c *s3Call) list() (*answer, error) {
 	q := c.request.URL.Query()
 	most := 1000

@@ -14,11 +14,11 @@ import (
 	"time"
 )
 
-// keptHeaders are the headers of a PutObject that come back with the object.
+// keptHeaders are the headers of a PutObject that a GetObject returns.
 var keptHeaders = []string{"Content-Type", "Content-Disposition", "Content-Language", "Cache-Control", "Expires",
 	"X-Amz-Server-Side-Encryption", "X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id", "X-Amz-Storage-Class"}
 
-// objectHeader picks what an object keeps of a request's headers.
+// objectHeader returns the headers of a request that belong to the object.
 func objectHeader(r http.Header) http.Header {
 	out := http.Header{}
 	for _, name := range keptHeaders {
@@ -26,7 +26,7 @@ func objectHeader(r http.Header) http.Header {
 			out.Set(name, v)
 		}
 	}
-	// aws-chunked is a coding of the upload, not of the object.
+	// aws-chunked is an encoding of the upload and not of the object.
 	var codings []string
 	for coding := range strings.SplitSeq(r.Get("Content-Encoding"), ",") {
 		if coding = strings.TrimSpace(coding); coding != "" && coding != "aws-chunked" {
@@ -52,7 +52,7 @@ func newObject(body []byte, header http.Header) *object {
 	return &object{body: body, etag: hex.EncodeToString(sum[:]), modified: time.Now().UTC().Truncate(time.Second), header: header}
 }
 
-// condition holds If-Match and If-None-Match of a write against what is there.
+// condition evaluates If-Match and If-None-Match of a write.
 func (c *s3Call) condition() error {
 	old := c.bucket.objects[c.key]
 	if c.header.Get("If-None-Match") == "*" && old != nil {
@@ -87,7 +87,7 @@ func (c *s3Call) put() (*answer, error) {
 	return a, nil
 }
 
-// get answers GetObject and HeadObject, ranges and conditions included.
+// get answers GetObject and HeadObject with ranges and conditions.
 func (c *s3Call) get() (*answer, error) {
 	o := c.bucket.objects[c.key]
 	if o == nil {
@@ -102,7 +102,7 @@ func (c *s3Call) get() (*answer, error) {
 	}
 	w.header.Set("Etag", quoted(o.etag))
 	r := c.request.Clone(c.request.Context())
-	r.Method = http.MethodGet // for a HEAD the body is dropped below
+	r.Method = http.MethodGet // the body is dropped below for a HEAD
 	http.ServeContent(w, r, "", o.modified, bytes.NewReader(o.body))
 	switch w.status {
 	case http.StatusRequestedRangeNotSatisfiable:
@@ -120,7 +120,7 @@ func (c *s3Call) get() (*answer, error) {
 	return a, nil
 }
 
-// source finds the object that a copy reads.
+// source returns the source of a copy.
 func (c *s3Call) source() (*object, error) {
 	text, err := url.PathUnescape(c.header.Get("X-Amz-Copy-Source"))
 	if err != nil {
@@ -190,7 +190,7 @@ func (c *s3Call) deleteObjects() (*answer, error) {
 	return xmlAnswer(out), nil
 }
 
-// contentMD5 holds the body against the Content-MD5 of the request.
+// contentMD5 returns an error unless the body has the Content-MD5 of the request.
 func contentMD5(header http.Header, body []byte) error {
 	want := header.Get("Content-Md5")
 	if want == "" {

@@ -14,7 +14,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// upload is a multipart upload under way.
+// upload is a multi-part upload under way.
 type upload struct {
 	bucket, key string
 	begun       time.Time
@@ -22,7 +22,7 @@ type upload struct {
 	parts       map[int]*object
 }
 
-// minPart is the least size of all parts but the last.
+// minPart is the minimum size of all parts but the last, in bytes.
 const minPart = 5 << 20
 
 func (c *s3Call) createUpload() (*answer, error) {
@@ -130,7 +130,7 @@ func (c *s3Call) completeUpload() (*answer, error) {
 			return nil, s3Errorf(http.StatusBadRequest, "EntityTooSmall", "Your proposed upload is smaller than the minimum allowed size")
 		}
 		whole.Write(part.body)
-		sum, _ := hex.DecodeString(part.etag) // we wrote it
+		sum, _ := hex.DecodeString(part.etag) // etag was encoded when the part was stored
 		sums.Write(sum)
 	}
 	if len(in.Part) == 0 {

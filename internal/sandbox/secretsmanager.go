@@ -10,25 +10,24 @@ import (
 	"time"
 )
 
-// SecretsFault is how a SecretsManager misbehaves.
+// SecretsFault is a fault of a SecretsManager.
 type SecretsFault string
 
 // The faults of a SecretsManager.
 const (
-	SecretsWork     SecretsFault = ""         // it works
+	SecretsWork     SecretsFault = ""         // none
 	SecretsThrottle SecretsFault = "throttle" // too many requests
 	SecretsFail     SecretsFault = "fail"     // an internal error
-	SecretsSlow     SecretsFault = "slow"     // no answer until the fault is lifted
-	SecretsGarbage  SecretsFault = "garbage"  // a page of HTML with status 200
-	SecretsEmpty    SecretsFault = "empty"    // JSON without a secret in it
-	SecretsDown     SecretsFault = "down"     // the connection breaks
+	SecretsSlow     SecretsFault = "slow"     // no answer while the fault lasts
+	SecretsGarbage  SecretsFault = "garbage"  // HTML with status 200
+	SecretsEmpty    SecretsFault = "empty"    // JSON without a secret
+	SecretsDown     SecretsFault = "down"     // the connection is closed
 	SecretsDeny     SecretsFault = "deny"     // no permission
 )
 
-// SecretsManager is a stand-in for AWS Secrets Manager: an http.Handler that
-// speaks its protocol, JSON 1.1, and moves its labels by its rules. It knows
-// CreateSecret, PutSecretValue, GetSecretValue, DescribeSecret,
-// UpdateSecretVersionStage and DeleteSecret.
+// SecretsManager is a stand-in for AWS Secrets Manager: an http.Handler with its protocol
+// (JSON 1.1) and its rules for staging labels. It has the operations CreateSecret,
+// PutSecretValue, GetSecretValue, DescribeSecret, UpdateSecretVersionStage and DeleteSecret.
 type SecretsManager struct {
 	mu      sync.Mutex
 	secrets map[string]*storedSecret // by name
@@ -38,12 +37,12 @@ type SecretsManager struct {
 	noLabel int
 }
 
-// NewSecretsManager returns one without secrets.
+// NewSecretsManager returns a stand-in without secrets.
 func NewSecretsManager() *SecretsManager {
 	return &SecretsManager{secrets: map[string]*storedSecret{}, lifted: make(chan struct{})}
 }
 
-// Fault makes it misbehave from now on, until another fault is given.
+// Fault sets the fault that all calls have from now on.
 func (m *SecretsManager) Fault(f SecretsFault) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -52,15 +51,15 @@ func (m *SecretsManager) Fault(f SecretsFault) {
 	m.lifted = make(chan struct{})
 }
 
-// Reads returns how often GetSecretValue was called, faults included, and how
-// often it was without a label or version.
+// Reads returns the number of calls of GetSecretValue, with those that failed, and the number
+// of those without a staging label or version.
 func (m *SecretsManager) Reads() (all, withoutLabel int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.reads, m.noLabel
 }
 
-// secretRequest has the members of all requests.
+// secretRequest has the members of the requests of all operations.
 type secretRequest struct {
 	SecretID           string `json:"SecretId"`
 	Name               string
@@ -74,7 +73,7 @@ type secretRequest struct {
 	RemoveFromVersion  string `json:"RemoveFromVersionId"`
 }
 
-// secretFailure is an error as the service answers it.
+// secretFailure is an error of the service.
 type secretFailure struct {
 	status        int
 	code, message string
@@ -115,7 +114,7 @@ func (m *SecretsManager) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	writeSecrets(w, answer, err)
 }
 
-// misbehave answers as the fault says. It reports false where there is none.
+// misbehave answers with the fault. It returns false if there is none.
 func (m *SecretsManager) misbehave(w http.ResponseWriter, r *http.Request) bool {
 	for {
 		m.mu.Lock()

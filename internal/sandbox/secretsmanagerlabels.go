@@ -21,7 +21,7 @@ type secretVersion struct {
 
 const secretARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:"
 
-// find takes a name or an ARN.
+// find returns the secret with a name or an ARN, or nil.
 func (m *SecretsManager) find(id string) *storedSecret {
 	if rest, ok := strings.CutPrefix(id, secretARN); ok {
 		id = strings.TrimSuffix(rest, "-AbCdEf")
@@ -114,7 +114,7 @@ func (s *storedSecret) put(req *secretRequest) (map[string]any, error) {
 	return s.named(map[string]any{"VersionId": id, "VersionStages": s.labelsOf(id)}), nil
 }
 
-// label gives a label to a version. The version that loses AWSCURRENT gets
+// label moves a staging label to a version. The version that loses AWSCURRENT gets
 // AWSPREVIOUS.
 func (s *storedSecret) label(label, id string) {
 	if before := s.labels["AWSCURRENT"]; label == "AWSCURRENT" && before != "" && before != id {
@@ -139,5 +139,5 @@ func (s *storedSecret) move(req *secretRequest) (map[string]any, error) {
 	return s.named(nil), nil
 }
 
-// seconds is how the protocol writes times.
+// epochSeconds returns a time in the format of the protocol.
 func epochSeconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }

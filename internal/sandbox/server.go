@@ -22,50 +22,49 @@ import (
 	"github.com/google/uuid"
 )
 
-// Account and Region are what ARNs bear, and Region what requests must be
-// signed for.
+// Account and Region are in all ARNs. Requests must be signed for Region.
 const (
 	Account = "123456789012"
 	Region  = "eu-central-1"
 )
 
-// Credentials that mean nothing: no signature is checked.
+// Credentials for clients. The stand-in does not verify signatures.
 const (
 	accessKey = "AKIASTANDIN"
 	secretKey = "stand-in"
 )
 
-// Role is an execution role that can be assumed: any role can whose name does
-// not contain "missing".
+// Role is an execution role that can be assumed. All roles can, except those whose names
+// contain "missing".
 const Role = "arn:aws:iam::" + Account + ":role/gateway-execution"
 
-// Options say how a stand-in is made. The zero value is good for most tests.
+// Options are the settings of a stand-in. The zero value has defaults for tests.
 type Options struct {
 	// Addr to listen on; empty: any port of the loopback interface.
 	Addr string
-	// InMemory listens on no port: only the HTTP client of Config reaches the
-	// stand-in, over pipes, so that it also works in a bubble of testing/synctest.
+	// InMemory makes the stand-in listen on no port. Only the HTTP client of Config
+	// reaches it, through pipes, which also works in a bubble of testing/synctest.
 	InMemory bool
-	// Clock of the life cycles; nil: the computer's.
+	// Clock of the life cycles; nil: the clock of the system.
 	Clock Clock
-	// Pace of the life cycles; zero: RealPace with a Clock, a thousandth of a
-	// second and less for each state without one.
+	// Pace of the life cycles; zero: RealPace if Clock is set, else at most 1 ms for each
+	// state.
 	Pace Pace
-	// Buckets that are there at once; with a Backend, see Prepare.
+	// Buckets that exist at the start. With a Backend, use Prepare.
 	Buckets []string
-	// Algorithms says, for training images that are not SageMaker's own, which
-	// built-in algorithm they are.
+	// Algorithms has the built-in algorithm that a training image runs, for images that
+	// are not SageMaker's own.
 	Algorithms map[string]string
 	// Backend is the address of a moto server that has S3, DynamoDB and Secrets
 	// Manager; empty: the stand-in's own S3 and DynamoDB.
 	Backend string
-	// SecretsManager answers the calls of that service where there is no
-	// Backend. Faults and the journal stand before it.
+	// SecretsManager answers the calls of that service if Backend is empty. Faults and
+	// the journal apply to them.
 	SecretsManager http.Handler
-	// ManifestWithoutPrefix writes the keys of an export's manifest as the
-	// documentation shows them: without S3Prefix.
+	// ManifestWithoutPrefix makes the keys in the manifest of an export omit S3Prefix, as
+	// in the documentation.
 	ManifestWithoutPrefix bool
-	// Observe is told every call when it has been answered; it must be quick.
+	// Observe is called for each call that was answered. It must not block.
 	Observe func(Call)
 }
 
@@ -78,11 +77,11 @@ type Server struct {
 	clock   Clock
 	pace    Pace
 	http    *http.Server
-	client  aws.HTTPClient // of Config, where the stand-in is in memory
+	client  aws.HTTPClient // of Config; nil unless Options.InMemory
 	backend *httputil.ReverseProxy
 	closed  chan struct{}
 	once    sync.Once
-	work    sync.WaitGroup // training, and reading for exports
+	work    sync.WaitGroup // training jobs and exports
 	ctx     context.Context
 	stop    context.CancelFunc
 
@@ -90,7 +89,7 @@ type Server struct {
 	journal journal
 	objects *objects
 	tables  *tables
-	s3      *s3.Client // where training data and exports lie
+	s3      *s3.Client // for training data and exports
 
 	mu         sync.Mutex
 	jobs       map[string]*job
@@ -100,17 +99,17 @@ type Server struct {
 	endpoints  map[string]*endpoint
 	exports    map[string]*tableExport
 	tags       map[string][]tag // by ARN
-	turn       uint64           // of invocations, to share traffic
+	turn       uint64           // number of invocations, for the shares of traffic
 }
 
-// TB is what Start needs of a *testing.T.
+// TB has the methods of *testing.T that Start uses.
 type TB interface {
 	Helper()
 	Cleanup(func())
 	Fatalf(format string, args ...any)
 }
 
-// Start starts a stand-in that ends with the test.
+// Start starts a stand-in that is closed when the test ends.
 func Start(t TB, o Options) *Server {
 	t.Helper()
 	s, err := New(o)
@@ -146,7 +145,7 @@ func New(o Options) (*Server, error) {
 	if o.Backend != "" {
 		target, err := url.Parse(o.Backend)
 		if err != nil || target.Host == "" {
-			return nil, fmt.Errorf("%q is not the address of a server", o.Backend)
+			return nil, fmt.Errorf("the backend %q is not a URL such as http://127.0.0.1:5000", o.Backend)
 		}
 		s.backend = newBackend(target)
 	}
@@ -184,7 +183,7 @@ func (s *Server) listen() (net.Listener, error) {
 	return l, nil
 }
 
-// Close ends the stand-in: calls under way are cut, training stops.
+// Close ends the stand-in. It cuts calls under way and stops training.
 func (s *Server) Close() {
 	s.once.Do(func() {
 		close(s.closed)
@@ -197,8 +196,7 @@ func (s *Server) Close() {
 	})
 }
 
-// Config returns a configuration for clients of every service, with
-// credentials that mean nothing.
+// Config returns a configuration for the SDK clients of all services.
 func (s *Server) Config() aws.Config { return s.config(s.URL, s.client) }
 
 func (s *Server) config(endpoint string, client aws.HTTPClient) aws.Config {
@@ -212,8 +210,8 @@ func (s *Server) config(endpoint string, client aws.HTTPClient) aws.Config {
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	// A bucket may be called sandbox, too; but what is in it is asked for by
-	// requests that are signed.
+	// Requests for a bucket named sandbox have the same path. They are signed, and those
+	// of the control interface are not.
 	if _, service := scope(r); service == "" && strings.HasPrefix(r.URL.Path, "/sandbox/") {
 		s.control(w, r)
 		return
@@ -245,7 +243,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		panic(http.ErrAbortHandler) // the client has gone
+		panic(http.ErrAbortHandler) // the client has disconnected
 	}
 	if c.Resource == "" {
 		c.Resource = named(body)
@@ -255,7 +253,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.write(w, a)
 }
 
-// respond takes the fault that is due for a call, and answers it.
+// respond answers a call with the fault that applies to it, if any.
 func (s *Server) respond(c *call, body []byte) *answer {
 	if c.fault = s.faults.take(&c.Call); c.fault != nil {
 		c.Fault = c.fault.Kind
@@ -270,7 +268,7 @@ func (s *Server) respond(c *call, body []byte) *answer {
 	return c.after(a)
 }
 
-// serve answers a call by its service, faults aside.
+// serve answers a call without faults.
 func (s *Server) serve(c *call, body []byte) *answer {
 	switch {
 	case c.Service == "s3":

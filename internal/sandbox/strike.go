@@ -11,8 +11,9 @@ import (
 
 const page = "<html><head><title>502 Bad Gateway</title></head><body><center><h1>502 Bad Gateway</h1></center></body></html>\n"
 
-// before answers in place of the operation, where the call's fault leaves no
-// effect; nil: go on. It cuts the connection by panicking, as net/http wants it.
+// before answers a call instead of the operation, if the operation must have no effect. It
+// returns nil if the operation must be done. To cut the connection it panics with
+// http.ErrAbortHandler.
 func (s *Server) before(c *call) *answer {
 	if c.fault == nil {
 		return nil
@@ -46,7 +47,7 @@ func (s *Server) before(c *call) *answer {
 	return nil
 }
 
-// ordered is the error that the call's fault asks for, as its service says it.
+// ordered returns the error of the call's fault in the wording of the service.
 func (s *Server) ordered(c *call) *Error {
 	f := &c.fault.Fault
 	runtime := c.Operation == invoke
@@ -102,7 +103,7 @@ func usage(operation string) string {
 	return "endpoint usage"
 }
 
-// after changes what the operation answered.
+// after applies the call's fault to the answer of the operation.
 func (c *call) after(a *answer) *answer {
 	switch c.kind() {
 	case LoseAnswer:
@@ -115,18 +116,18 @@ func (c *call) after(a *answer) *answer {
 	return a
 }
 
-// write sends the answer, or half of it.
+// write sends the answer, or half of it for the fault Truncate.
 func (c *call) write(w http.ResponseWriter, a *answer) {
 	for name, values := range a.header {
 		if strings.HasPrefix(name, "X-Amz-Meta-") {
-			name = strings.ToLower(name) // as S3 writes it: Python's SDK tells the difference
+			name = strings.ToLower(name) // like S3, because Python's SDK depends on the case
 		}
 		w.Header()[name] = values
 	}
 	if a.status != http.StatusNoContent && a.status != http.StatusNotModified && w.Header().Get("Content-Length") == "" {
 		w.Header().Set("Content-Length", fmt.Sprint(len(a.body)))
 	}
-	if c.Service == "dynamodb" { // whose clients check it
+	if c.Service == "dynamodb" { // its clients verify the checksum
 		w.Header().Set("X-Amz-Crc32", fmt.Sprint(crc32.ChecksumIEEE(a.body)))
 	}
 	w.WriteHeader(a.status)

@@ -7,7 +7,7 @@ import (
 
 type tag struct{ Key, Value string }
 
-// put adds tags to a resource; those of the same key are overwritten.
+// put adds tags to a resource and replaces those with the same keys.
 func (s *Server) put(arn string, tags []tag) {
 	for _, t := range tags {
 		i := slices.IndexFunc(s.tags[arn], func(old tag) bool { return old.Key == t.Key })
@@ -19,7 +19,7 @@ func (s *Server) put(arn string, tags []tag) {
 	}
 }
 
-// checkTags holds tags to the limits of the service model.
+// checkTags returns an error unless tags are within the limits of the service model.
 func checkTags(tags []tag) error {
 	if len(tags) > 50 {
 		return validationf("1 validation error detected: Value at 'tags' failed to satisfy constraint: Member must have length less than or equal to 50")
@@ -40,7 +40,7 @@ type tagsInput struct {
 	MaxResults  int
 }
 
-// known refuses the ARN of what is not there.
+// known returns an error unless the resource with the ARN exists.
 func (s *Server) known(arn string) error {
 	for _, all := range []func(func(string) bool) bool{
 		func(is func(string) bool) bool {

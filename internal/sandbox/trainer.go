@@ -24,15 +24,15 @@ import (
 	"gateway/internal/learn"
 )
 
-// work is the training itself, in the background. Its results are valid once
-// finished is closed.
+// work is the training of a job in a goroutine. Its results are valid once finished is
+// closed.
 type work struct {
 	finished chan struct{}
 	cancel   context.CancelFunc
 
 	at       time.Time // when it finished
-	reason   string    // why it failed; empty: it did not
-	artifact string    // where the model lies
+	reason   string    // why it failed; empty: it succeeded
+	artifact string    // address of the model
 	metrics  []metric
 }
 
@@ -51,7 +51,7 @@ type metric struct {
 	Timestamp  epoch
 }
 
-// startWork trains for a job. The caller holds the lock.
+// startWork starts the training of a job. The caller holds the lock.
 func (s *Server) startWork(j *job) *work {
 	ctx, cancel := context.WithCancel(s.ctx)
 	w := &work{finished: make(chan struct{}), cancel: cancel}
@@ -61,7 +61,7 @@ func (s *Server) startWork(j *job) *work {
 		defer cancel()
 		artifact, metrics, err := s.train(ctx, in)
 		if !s.manual() {
-			w.at = s.clock.Now() // by hand, training takes the time it should
+			w.at = s.clock.Now() // with a ManualClock, training takes the time of the pace
 		}
 		if err != nil {
 			w.reason = shorten(err.Error(), 1024)
@@ -72,7 +72,7 @@ func (s *Server) startWork(j *job) *work {
 	return w
 }
 
-// reason is a FailureReason, in the service's own words and punctuation.
+// reason is a FailureReason in the wording of the service.
 type reason string
 
 func (r reason) Error() string { return string(r) }
@@ -84,7 +84,7 @@ func shorten(text string, most int) string {
 	return text
 }
 
-// algorithm tells what an image runs.
+// algorithm returns the algorithm of an image.
 func (s *Server) algorithm(image string) (learn.Algorithm, bool) {
 	if name, ok := s.options.Algorithms[image]; ok {
 		return learn.Algorithm(name), true
@@ -99,13 +99,13 @@ func (s *Server) algorithm(image string) (learn.Algorithm, bool) {
 	return "", false
 }
 
-// train does what the container of a built-in algorithm does. An error is the
-// job's FailureReason.
+// train trains a model as the container of a built-in algorithm does. The text of an error is
+// the FailureReason of the job.
 func (s *Server) train(ctx context.Context, in *trainingInput) (artifact string, metrics []metric, err error) {
 	image := in.AlgorithmSpecification.TrainingImage
 	algorithm, ok := s.algorithm(image)
 	if !ok {
-		return "", nil, fmt.Errorf("AlgorithmError: the stand-in does not know what the image %s runs; Options.Algorithms can say it", image)
+		return "", nil, fmt.Errorf("AlgorithmError: the stand-in does not know the algorithm of the image %s; set it in Options.Algorithms", image)
 	}
 	parameters := maps.Clone(in.HyperParameters)
 	if missing := map[learn.Algorithm]string{learn.LinearLearner: "predictor_type", learn.XGBoost: "num_round"}[algorithm]; parameters[missing] == "" {
@@ -148,7 +148,7 @@ func (s *Server) train(ctx context.Context, in *trainingInput) (artifact string,
 	return uri, metrics, nil
 }
 
-// artifactFile is the file of a container's model.tar.gz.
+// artifactFile returns the name of the file in the model.tar.gz of an algorithm.
 func artifactFile(a learn.Algorithm) string {
 	if a == learn.XGBoost {
 		return "xgboost-model"
@@ -156,7 +156,7 @@ func artifactFile(a learn.Algorithm) string {
 	return "model_algo-1"
 }
 
-// store uploads the model as model.tar.gz.
+// store uploads a model as model.tar.gz.
 func (s *Server) store(ctx context.Context, uri string, model *learn.Model, in *trainingInput, rows int) error {
 	digest := sha256.Sum256([]byte(in.TrainingJobName))
 	a := &learn.Artifact{
@@ -182,11 +182,11 @@ func (s *Server) store(ctx context.Context, uri string, model *learn.Model, in *
 
 func second(_ int, err error) error { return err }
 
-// load reads a model.tar.gz back.
+// load reads the artifact from a model.tar.gz.
 func (s *Server) load(ctx context.Context, uri string) (*learn.Artifact, error) {
 	bucket, key, ok := bucketOf(uri)
 	if !ok {
-		return nil, fmt.Errorf("%q is no S3 address", uri)
+		return nil, fmt.Errorf("%q is not an S3 address", uri)
 	}
 	out, err := s.s3.GetObject(ctx, &s3.GetObjectInput{Bucket: &bucket, Key: &key})
 	if err != nil {
@@ -201,7 +201,7 @@ func (s *Server) load(ctx context.Context, uri string) (*learn.Artifact, error) 
 	for {
 		file, err := archive.Next()
 		if err == io.EOF {
-			return nil, errors.New("the archive holds no model")
+			return nil, errors.New("the archive contains no model")
 		}
 		if err != nil {
 			return nil, err
@@ -212,8 +212,8 @@ func (s *Server) load(ctx context.Context, uri string) (*learn.Artifact, error) 
 	}
 }
 
-// keys lists the objects of a channel: a prefix matches every key that begins
-// with it; a manifest names them.
+// keys returns the keys of the objects of a channel: all keys with its prefix, or those that
+// its manifest lists.
 func (s *Server) keys(ctx context.Context, c channel) (bucket string, keys []string, err error) {
 	source := c.DataSource.S3DataSource
 	bucket, prefix, _ := bucketOf(source.S3Uri)
@@ -254,7 +254,7 @@ func (s *Server) keys(ctx context.Context, c channel) (bucket string, keys []str
 	return bucket, keys, nil
 }
 
-// readable refuses a channel without data, as CreateTrainingJob does.
+// readable returns the error of CreateTrainingJob for a channel without data.
 func (s *Server) readable(c channel, role string) error {
 	bucket, keys, err := s.keys(s.ctx, c)
 	if err != nil || len(keys) == 0 {
@@ -268,7 +268,7 @@ func (s *Server) readable(c channel, role string) error {
 	return nil
 }
 
-// channel reads the CSV of a channel; no rows where the job has no such one.
+// channel reads the CSV of a channel. It returns no rows if the job has no such channel.
 func (s *Server) channel(ctx context.Context, in *trainingInput, name string) (learn.Dataset, error) {
 	var data learn.Dataset
 	for _, c := range in.InputDataConfig {
@@ -276,7 +276,7 @@ func (s *Server) channel(ctx context.Context, in *trainingInput, name string) (l
 			continue
 		}
 		if kind, _, _ := strings.Cut(c.ContentType, ";"); strings.TrimSpace(kind) != "text/csv" {
-			return data, fmt.Errorf("ClientError: ContentType %q of channel %s is not what the data is: the stand-in reads text/csv", c.ContentType, name)
+			return data, fmt.Errorf("ClientError: ContentType %q of channel %s is not supported: the stand-in reads text/csv", c.ContentType, name)
 		}
 		bucket, keys, err := s.keys(ctx, c)
 		if err != nil {
@@ -316,14 +316,14 @@ func (s *Server) appendCSV(ctx context.Context, data *learn.Dataset, bucket, key
 	}
 	part, err := learn.ReadCSV(bytes.NewReader(text), data.Columns)
 	if err != nil {
-		// Among them gzip in File mode, which no built-in algorithm unpacks.
+		// For example gzip in File mode, which no built-in algorithm decompresses.
 		return fmt.Errorf("ClientError: Unable to read data channel '%s'. Requested content-type is 'text/csv'. Please verify the data matches the requested content-type. (%s: %w)", c.ChannelName, key, err)
 	}
 	data.X, data.Y = append(data.X, part.X...), append(data.Y, part.Y...)
 	return nil
 }
 
-// measure judges the model by the names that the algorithm gives its metrics.
+// measure evaluates a model and returns the metrics with the names of the algorithm.
 func measure(channel string, algorithm learn.Algorithm, model *learn.Model, data learn.Dataset) []metric {
 	scores := make([]float64, data.Rows())
 	for i := range scores {
@@ -331,7 +331,7 @@ func measure(channel string, algorithm learn.Algorithm, model *learn.Model, data
 	}
 	m, err := learn.Evaluate(scores, data.Y, model.Threshold())
 	if err != nil {
-		return nil // one class only: the real ones write NaN into their logs
+		return nil // with labels of one class the real containers log NaN
 	}
 	add := func(pairs ...any) (out []metric) {
 		for i := 0; i < len(pairs); i += 2 {

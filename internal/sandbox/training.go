@@ -17,24 +17,24 @@ type job struct {
 	in        *trainingInput
 
 	status, secondary string
-	entered           time.Time // the secondary status
+	entered           time.Time // time of the current secondary status
 	started, ended    time.Time
 	reason            string
 	transitions       []transition
 	artifact          string
 	metrics           []metric
 
-	stages []stage // those still to come, the current one first
+	stages []stage // the current one and those that follow
 	fault  *Ordered
 	work   *work
 }
 
-// stage is a secondary status that a job passes through.
+// stage is a secondary status that a job has for a while.
 type stage struct {
 	status string
 	lasts  time.Duration
-	starts bool // the work begins here
-	waits  bool // it does not end before the work
+	starts bool // the work starts with this stage
+	waits  bool // the stage does not end before the work
 }
 
 type transition struct {
@@ -66,7 +66,7 @@ type trainingInput struct {
 	EnableManagedSpotTraining bool
 	Tags                      []tag
 
-	// echo is the request as it came, for Describe.
+	// echo is the request, for DescribeTrainingJob.
 	echo map[string]jsontext.Value
 }
 
@@ -84,7 +84,7 @@ type channel struct {
 	}
 }
 
-// UnmarshalJSON keeps the request beside what is read of it.
+// UnmarshalJSON decodes the request and also keeps it.
 func (in *trainingInput) UnmarshalJSON(text []byte) error {
 	type plain trainingInput
 	if err := json.Unmarshal(text, (*plain)(in)); err != nil {
@@ -185,7 +185,7 @@ func jobTaken(name string) error {
 
 type jobName struct{ TrainingJobName string }
 
-// find returns a job; the caller holds the lock.
+// findJob returns a job. The caller holds the lock.
 func (s *Server) findJob(name string) (*job, error) {
 	if j := s.jobs[name]; j != nil {
 		return j, nil
@@ -254,7 +254,7 @@ func (s *Server) listTrainingJobs(_ *call, in *listInput) (any, error) {
 	}{out, next}, nil
 }
 
-// describeTrainingJob echoes the request and adds what has become of it.
+// describeTrainingJob answers with the request and the state of the job.
 func (s *Server) describeTrainingJob(_ *call, in *jobName) (any, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -271,7 +271,7 @@ func (s *Server) describeTrainingJob(_ *call, in *jobName) (any, error) {
 	out["TrainingJobArn"] = j.arn
 	out["TrainingJobStatus"] = j.status
 	out["SecondaryStatus"] = j.secondary
-	out["SecondaryStatusTransitions"] = slices.Clone(j.transitions) // the answer is written when the job may go on
+	out["SecondaryStatusTransitions"] = slices.Clone(j.transitions) // the answer is encoded after the lock is released
 	out["CreationTime"] = epoch(j.created)
 	out["LastModifiedTime"] = epoch(j.entered)
 	artifacts := map[string]string{}

@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// noCapacity is what SageMaker says when it has no machines left.
+// noCapacity is the message of SageMaker when it has no instances.
 const noCapacity = "CapacityError: Unable to provision requested ML compute capacity. Please retry using a different ML instance type."
 
-// messages of the secondary statuses, as the service words them.
+// messages of the secondary statuses in the wording of the service.
 var messages = map[string]string{
 	"Starting":            "Preparing the instances for training",
 	"Pending":             "Training job waiting for capacity",
@@ -24,7 +24,7 @@ var messages = map[string]string{
 	"MaxWaitTimeExceeded": "Training job wait time exceeded MaxWaitTimeInSeconds provided",
 }
 
-// stages lays out the life of a job, as its fault will have it.
+// stages returns the stages of a job with its fault.
 func (s *Server) stages(j *job) []stage {
 	p := s.pace
 	whole := []stage{
@@ -49,12 +49,12 @@ func (s *Server) stages(j *job) []stage {
 	return whole
 }
 
-// over reports whether nothing more will happen to the job.
+// over reports whether the job has ended.
 func (j *job) over() bool {
 	return j.status == "Completed" || j.status == "Failed" || j.status == "Stopped"
 }
 
-// enter passes to another secondary status.
+// enter changes the secondary status.
 func (j *job) enter(status string, now time.Time, s *Server) {
 	if n := len(j.transitions); n > 0 {
 		j.transitions[n-1].EndTime = at(now)
@@ -67,13 +67,13 @@ func (j *job) enter(status string, now time.Time, s *Server) {
 	}
 }
 
-// end is the last status of the job.
+// end ends the job.
 func (j *job) end(status, secondary, reason string, now time.Time, s *Server) {
 	j.stages = nil
 	j.status, j.reason, j.ended = status, reason, now
 	if w := j.work; w != nil {
 		if w.done() && w.reason == "" && status != "Failed" {
-			j.artifact = w.artifact // a job that was stopped may have left one, too
+			j.artifact = w.artifact // a stopped job may have an artifact, too
 		}
 		w.cancel()
 	}
@@ -90,7 +90,7 @@ func (j *job) end(status, secondary, reason string, now time.Time, s *Server) {
 	j.transitions[len(j.transitions)-1].EndTime = at(now)
 }
 
-// wants reports whether only the work keeps the job from going on.
+// wants reports whether the job waits for its work alone.
 func (j *job) wants(s *Server, now time.Time) bool {
 	if len(j.stages) == 0 || !j.stages[0].waits || j.kind() == Stick {
 		return false
@@ -98,7 +98,7 @@ func (j *job) wants(s *Server, now time.Time) bool {
 	return !now.Before(minTime(j.entered.Add(j.stages[0].lasts), j.runtimeEnd(s)))
 }
 
-// runtimeEnd is when a job that has started has run for as long as it may.
+// runtimeEnd returns when a job that has started reaches its maximum runtime.
 func (j *job) runtimeEnd(s *Server) time.Time {
 	return j.started.Add(s.pace.seconds(cmp.Or(j.in.StoppingCondition.MaxRuntimeInSeconds, 24*3600)))
 }
@@ -110,7 +110,7 @@ func (j *job) kind() Kind {
 	return j.fault.Kind
 }
 
-// settle lets happen what is due by now. The caller holds the lock.
+// settle completes what is due by now. The caller holds the lock.
 func (j *job) settle(s *Server, now time.Time) {
 	for !j.over() {
 		due := j.entered.Add(j.stages[0].lasts)
@@ -132,7 +132,7 @@ func (j *job) settle(s *Server, now time.Time) {
 			return
 		}
 		if current.waits && !j.work.done() {
-			return // real work takes its time, whatever the pace
+			return // the work has not ended yet
 		}
 		if current.waits {
 			due = later(due, minTime(j.work.at, now))
@@ -150,7 +150,7 @@ func (j *job) settle(s *Server, now time.Time) {
 	}
 }
 
-// fails ends the job where its fault wants it.
+// fails ends the job if its fault applies to the current stage.
 func (j *job) fails(current stage, due time.Time, s *Server) bool {
 	switch j.kind() {
 	case NoCapacity:
@@ -165,10 +165,9 @@ func (j *job) fails(current stage, due time.Time, s *Server) bool {
 	return false
 }
 
-// limits stops the job where it has run or waited for too long, and reports
-// whether that is all that is to happen now. Where time stands still the work
-// is waited for, so that a job that is stopped surely leaves a model behind: on
-// AWS it may, within two minutes of the signal.
+// limits stops the job if it has exceeded its maximum runtime or wait, and reports whether
+// nothing more happens now. With a ManualClock it waits for the work, so that a stopped job
+// always has a model; on AWS it may have one within two minutes of the signal.
 func (j *job) limits(s *Server, now time.Time) bool {
 	switch {
 	case j.secondary == "Training" && j.stages[0].waits:

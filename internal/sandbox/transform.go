@@ -17,8 +17,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// transformJob is a batch transform job. It takes Starting and Training of the
-// pace, and works when it is due.
+// transformJob is a batch transform job. It lasts Starting and Training of the pace and then
+// scores its rows.
 type transformJob struct {
 	name, arn string
 	created   time.Time
@@ -27,7 +27,7 @@ type transformJob struct {
 	status    string
 	reason    string
 	fault     *Ordered
-	running   bool // a goroutine scores its rows
+	running   bool // a goroutine scores the rows
 }
 
 type transformInput struct {
@@ -51,7 +51,7 @@ type transformInput struct {
 	echo map[string]jsontext.Value
 }
 
-// UnmarshalJSON keeps the request beside what is read of it.
+// UnmarshalJSON decodes the request and also keeps it.
 func (in *transformInput) UnmarshalJSON(text []byte) error {
 	type plain transformInput
 	if err := json.Unmarshal(text, (*plain)(in)); err != nil {
@@ -127,7 +127,7 @@ func (s *Server) stopTransformJob(_ *call, in *transformNamed) (any, error) {
 	return none{}, nil
 }
 
-// describeTransformJob echoes the request and adds what has become of it.
+// describeTransformJob answers with the request and the state of the job.
 func (s *Server) describeTransformJob(_ *call, in *transformNamed) (any, error) {
 	s.mu.Lock()
 	j, err := s.findTransform(in.TransformJobName)
@@ -167,7 +167,8 @@ func (s *Server) describeTransformJob(_ *call, in *transformNamed) (any, error) 
 	return out, nil
 }
 
-// transform scores every file of the input. An error is the job's FailureReason.
+// transform scores all files of the input. The text of an error is the FailureReason of the
+// job.
 func (s *Server) transform(j *transformJob) error {
 	if f := j.fault; f != nil {
 		switch f.Kind {
@@ -203,7 +204,7 @@ func (s *Server) transform(j *transformJob) error {
 	return nil
 }
 
-// transformRows is how many records a request to the container has.
+// transformRows is the number of records in a request to the container.
 const transformRows = 500
 
 func (s *Server) transformFile(ctx context.Context, j *transformJob, v *variant, bucket, key string) error {

@@ -12,7 +12,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// answer is a whole response. Faults cut it up on its way out.
+// answer is a complete response. Faults may truncate it when it is sent.
 type answer struct {
 	status int
 	header http.Header
@@ -27,8 +27,7 @@ func newAnswer(status int, contentType string, body []byte) *answer {
 	return a
 }
 
-// Error is an error of a service as it goes over the wire. It is also an
-// error, so that operations return it.
+// Error is an error of a service with its wire format. Operations return it as an error.
 type Error struct {
 	Status  int
 	Code    string
@@ -36,14 +35,14 @@ type Error struct {
 	// Null sends {"message":null} and no code, as SageMaker's runtime does when
 	// it throttles.
 	Null bool
-	// Members are further members of the body, as ModelError has them.
+	// Members are additional members of the body, such as those of ModelError.
 	Members map[string]any
 }
 
 func (e *Error) Error() string { return fmt.Sprintf("%s: %s (HTTP %d)", e.Code, e.Message, e.Status) }
 
-// refusef is an error of HTTP status 400, which is nearly every error of the
-// control planes.
+// refusef returns an error with HTTP status 400, as nearly all errors of the control planes
+// have.
 func refusef(code, format string, args ...any) *Error {
 	return &Error{Status: http.StatusBadRequest, Code: code, Message: fmt.Sprintf(format, args...)}
 }
@@ -52,8 +51,8 @@ func validationf(format string, args ...any) *Error {
 	return refusef("ValidationException", format, args...)
 }
 
-// jsonError writes e in the envelope of the JSON protocols: the code in a
-// header and in __type.
+// jsonError returns the answer for e in the JSON protocols: the code is in a header and in
+// __type.
 func jsonError(e *Error, contentType string) *answer {
 	body := map[string]any{"message": e.Message}
 	if e.Null {
@@ -66,7 +65,7 @@ func jsonError(e *Error, contentType string) *answer {
 	}
 	text, err := json.Marshal(body, json.Deterministic(true))
 	if err != nil {
-		panic(err) // strings and numbers of our own
+		panic(err) // the members are strings and numbers, which can be encoded
 	}
 	a := newAnswer(e.Status, contentType, text)
 	if !e.Null {
@@ -75,7 +74,7 @@ func jsonError(e *Error, contentType string) *answer {
 	return a
 }
 
-// epoch is a time in the JSON protocols: seconds since 1970, as a number.
+// epoch is a time in the JSON protocols: a number of seconds since 1970.
 type epoch time.Time
 
 // MarshalJSON implements json.Marshaler.
@@ -83,7 +82,7 @@ func (t epoch) MarshalJSON() ([]byte, error) {
 	return strconv.AppendFloat(nil, float64(time.Time(t).UnixMilli())/1000, 'f', 3, 64), nil
 }
 
-// at makes a time for an answer; nil for the zero time, which is left out.
+// at returns a time for an answer, or nil for the zero time, which is omitted.
 func at(t time.Time) *epoch {
 	if t.IsZero() {
 		return nil
@@ -92,15 +91,14 @@ func at(t time.Time) *epoch {
 	return &e
 }
 
-// decode reads a request. Members that the stand-in does not know are passed
-// over, as the services do with those of newer clients.
+// decode decodes a request. Like the services, it ignores unknown members.
 func decode[In any](body []byte) (*In, error) {
 	in := new(In)
 	if len(bytes.TrimSpace(body)) == 0 {
 		body = []byte("{}")
 	}
 	if err := json.Unmarshal(body, in, jsontext.AllowDuplicateNames(true)); err != nil {
-		var e *Error // of a value that is well-formed and still wrong
+		var e *Error // of UnmarshalJSON, for a value that is not valid
 		if errors.As(err, &e) {
 			return nil, e
 		}
@@ -109,10 +107,10 @@ func decode[In any](body []byte) (*In, error) {
 	return in, nil
 }
 
-// operation answers one call of a JSON protocol.
+// operation answers a call of a JSON protocol.
 type operation func(s *Server, c *call, body []byte) (any, error)
 
-// typed makes an operation of a function of a decoded request.
+// typed makes an operation from a function of a decoded request.
 func typed[In, Out any](f func(*Server, *call, *In) (Out, error)) operation {
 	return func(s *Server, c *call, body []byte) (any, error) {
 		in, err := decode[In](body)
@@ -123,5 +121,5 @@ func typed[In, Out any](f func(*Server, *call, *In) (Out, error)) operation {
 	}
 }
 
-// none is the answer of operations that answer nothing.
+// none is the answer of operations without an output.
 type none struct{}
