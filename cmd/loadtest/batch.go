@@ -15,8 +15,8 @@ import (
 	"gateway/internal/schema"
 )
 
-// batch sends a million rows in one request, and reads and checks the answer to
-// each, beside a load of single predictions.
+// batch sends a million rows in one request and checks the answer to each row, beside a load
+// of single predictions.
 func batch(ctx context.Context, o options, r *report) (err error) {
 	s, err := newStage(ctx, o, r, nil)
 	if err != nil {
@@ -56,7 +56,7 @@ func batch(ctx context.Context, o options, r *report) (err error) {
 	r.wrong += b.Wrong
 
 	r.head("A large batch")
-	r.note("Open loop of %d requests a second, beside %d rows of NDJSON in one request, each answer read and checked: %.0f rows a second, %d without a prediction, %d wrong. Endpoint: 5 ms a call and 20 µs a row, 4 calls at once.",
+	r.note("Open loop of %d requests a second, beside %d rows of NDJSON in one request, whose answers are checked: %.0f rows a second, %d without a prediction, %d wrong. Endpoint: 5 ms a call and 20 µs a row, 4 calls at once.",
 		perSecond, many, float64(many)/(to-from).Seconds(), b.Failed, b.Wrong)
 	if b.Broken != "" {
 		r.note("**The batch failed**: %s", b.Broken)
@@ -82,15 +82,15 @@ func batch(ctx context.Context, o options, r *report) (err error) {
 	return s.gateway.alive()
 }
 
-// streamed is what became of a batch.
+// streamed is the result of a batch.
 type streamed struct {
 	Wrong, Failed int
-	Broken        string // why the batch did not come to its end
+	Broken        string // why the batch ended early; empty: it did not
 }
 
-// stream has a process of its own send rows and check the answers. It
-// stands for another machine: what it computes must not hold up the client that
-// measures, so it has the least priority.
+// stream starts a process that sends rows and checks the answers. The process represents
+// another machine. It has the lowest priority, so that it does not delay the client that
+// measures.
 func (s *stage) stream(rows int) (r streamed, err error) {
 	where, err := json.Marshal(s.endpoint.places)
 	if err != nil {
@@ -103,11 +103,11 @@ func (s *stage) stream(rows int) (r streamed, err error) {
 	return r, json.Unmarshal([]byte(line), &r)
 }
 
-// playBatch is the process "batch": the gateway's URL, how many rows, and where
-// the endpoint is. It says on out what became of it.
+// playBatch is the process "batch". Its arguments are the URL of the gateway, the number of
+// rows and the addresses of the endpoint. It writes its result to out.
 func playBatch(ctx context.Context, out io.Writer, args []string) error {
 	if len(args) != 3 {
-		return errors.New("the batch wants a URL, how many rows, and the endpoint's places")
+		return errors.New("batch: want three arguments: a URL, a number of rows and the addresses of the endpoint")
 	}
 	many, err := strconv.Atoi(args[1])
 	if err != nil {
@@ -139,7 +139,7 @@ func (r *streamed) send(ctx context.Context, o *oracle, url string, many int) er
 		for n := range many {
 			row := &o.rows[n%len(o.rows)]
 			if _, err := fmt.Fprintf(buffer, "{\"customer_id\":%q,\"features\":%s}\n", row.id, row.features); err != nil {
-				return // the reader has said why
+				return // the reader returns the reason
 			}
 		}
 		_ = out.CloseWithError(buffer.Flush())
@@ -172,9 +172,9 @@ func (r *streamed) send(ctx context.Context, o *oracle, url string, many int) er
 	}
 	switch end := res.Trailer.Get("X-Stream-End"); {
 	case lines.Err() != nil:
-		return fmt.Errorf("the answer to the batch broke off after %d of %d rows: %w", n, many, lines.Err())
+		return fmt.Errorf("the answer to the batch ended after %d of %d rows: %w", n, many, lines.Err())
 	case n != many || end != "complete":
-		return fmt.Errorf("the batch has %d answers to %d rows, and its end is %q", n, many, end)
+		return fmt.Errorf("the batch has %d answers to %d rows and ends with %q", n, many, end)
 	}
 	return nil
 }

@@ -6,46 +6,46 @@ import (
 	"time"
 )
 
-// behaviour is how the runtime is to behave: its size and its faults. The zero
-// behaviour answers at once, as many calls as come.
+// behaviour is the capacity of the runtime and its faults. With the zero value it answers any
+// number of calls at once.
 type behaviour struct {
 	Latency    time.Duration // of a call
-	PerRow     time.Duration // and of each row in it
-	Concurrent int           // calls that are served at once; the rest queue. 0: any number
+	PerRow     time.Duration // in addition, of each row of a call
+	Concurrent int           // maximum of concurrent calls; the others queue. 0: unlimited
 
-	StallUntil time.Time // until then nothing is answered
+	StallUntil time.Time // no call is answered before
 	Throttle   float64   // share of calls refused with HTTP 400 and {"message":null}
 	Reset      float64   // share of calls whose connection is reset instead of an answer
-	Bad        float64   // share of calls that are answered with Nonsense
-	Nonsense   string    // one of nonsense
-	Sound      string    // model whose answers are never bad: that of the variant before
+	Bad        float64   // share of calls with a wrong answer
+	Nonsense   string    // kind of the wrong answers
+	Sound      string    // a model without wrong answers: the one of the variant before
 }
 
-// nonsense is what a bad answer may be.
+// Kinds of wrong answers.
 const (
 	notANumber  = "nan"
-	tooFew      = "few"   // a score less than rows
-	notJSON     = "text"  // not JSON at all
+	tooFew      = "few"   // one score fewer than rows
+	notJSON     = "text"  // not JSON
 	serverError = "error" // ModelError: the container failed with 500
 )
 
-// counts is what the runtime has seen since it was last asked to begin anew.
+// counts are the calls of the runtime since the last reset.
 type counts struct {
-	Calls     int // attempts, that is
-	Repeats   int // of them, those that an SDK's client made again
-	Rows      int // in calls that were answered well
-	Throttled int
-	Reset     int
-	Bad       int
-	Peak      int // calls in the busiest window
-	MostAt    int // calls being served at once, at most
-	Accepted  int // connections
+	Calls         int // attempts
+	Repeats       int // those of Calls that are retries of an SDK
+	Rows          int // of calls with a right answer
+	Throttled     int
+	Reset         int
+	Bad           int
+	Peak          int // calls in the busiest window
+	MaxConcurrent int // maximum of concurrent calls
+	Accepted      int // connections
 
 	window time.Time
 	count  int
 }
 
-// tally counts, and deals out faults.
+// tally counts calls and decides which of them have a fault.
 type tally struct {
 	mu        sync.Mutex
 	behaviour behaviour
@@ -62,9 +62,9 @@ const (
 	bad
 )
 
-// call counts a call that has come in, and says what is to become of it. By
-// chance: faults that come in turns, every second call, say, fall into step with
-// calls that are made again. But the same chance in every run.
+// call counts a call and decides at random whether it has a fault. A regular pattern, such as
+// each second call, could coincide with the pattern of retries. The random numbers are the
+// same in each run.
 func (t *tally) call(repeated bool, now time.Time) (verdict, behaviour) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -98,7 +98,7 @@ func (t *tally) now() behaviour {
 	return t.behaviour
 }
 
-// become sets the behaviour from now on.
+// become sets the behaviour.
 func (t *tally) become(b behaviour) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -106,7 +106,7 @@ func (t *tally) become(b behaviour) {
 	t.chance.Seed(6, 4)
 }
 
-// anew returns the counts, and begins others.
+// anew returns the counts and resets them.
 func (t *tally) anew() counts {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -121,11 +121,11 @@ func (t *tally) count(add func(c *counts)) {
 	add(&t.counts)
 }
 
-// slots bound the calls that are served at once; the others wait in the order in which
-// they came.
+// slots limit the number of concurrent calls. Further calls wait in the order of their
+// arrival.
 type slots struct {
 	mu      sync.Mutex
-	most    int // 0: any number
+	most    int // 0: unlimited
 	used    int
 	waiting []chan struct{}
 }
@@ -147,7 +147,7 @@ func (s *slots) admit() {
 	s.waiting = s.waiting[1:]
 }
 
-// take waits for a slot, and returns how many are taken.
+// take waits for a slot and returns the number of taken slots.
 func (s *slots) take() int {
 	s.mu.Lock()
 	if s.open() {

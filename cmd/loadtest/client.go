@@ -10,35 +10,35 @@ import (
 	"time"
 )
 
-// target is what a run asks, and how it knows a right answer.
+// target has the requests of a run and the check of their answers.
 type target struct {
 	addr string
-	// request returns the n-th request, whole. It is called by many at once.
+	// request returns the n-th request with its header. It must be safe for concurrent
+	// use.
 	request func(n int) []byte
-	// right tells whether an answer to the n-th request is as it must be. Nil:
-	// every answer is.
+	// right reports whether the answer to the n-th request is right. Nil: all answers are.
 	right func(n int, m *message) bool
-	// kind of the n-th request, for those who count by it. May be nil.
+	// kind returns the kind of the n-th request, for counting. May be nil.
 	kind func(n int) uint8
-	// keep tells which records are kept, where all would be too many. It is called
-	// by many at once. Nil: all are.
+	// keep reports whether a record is kept, for runs with many requests. It must be safe
+	// for concurrent use. Nil: all are kept.
 	keep func(*record) bool
 }
 
-// run is a load under way: closed loop at rate zero, else open.
+// run is a load under way: a closed loop if its rate is 0, else an open one.
 type run struct {
 	target target
 	rate   float64
-	most   int // connections
+	most   int // maximum of connections
 	began  time.Time
 	sent   atomic.Int64
-	ending atomic.Bool // nothing more is sent
+	ending atomic.Bool // no further requests are sent
 	work   sync.WaitGroup
 
 	mu      sync.Mutex
 	conns   []*conn
 	free    []*conn
-	backlog []time.Duration // due, and no connection was free
+	backlog []time.Duration // due times of requests for which no connection was free
 	wrong   []string        // the first wrong answers
 	lost    []string        // the first requests without one
 }
@@ -52,16 +52,15 @@ type conn struct {
 	mu   sync.Mutex
 	tcp  net.Conn
 	in   *reader
-	due  time.Duration // of the request in flight; below zero: none
-	late time.Duration // that it was sent after that
-	n    int           // which one it is
+	due  time.Duration // of the request in flight; negative: none
+	late time.Duration // from due until it was sent
+	n    int           // its number
 	gone bool
 }
 
-// start begins a load over a maximum number of connections. Each has a goroutine
-// that reads; in an open loop one thread more writes what is due. There a
-// connection is made when none is free, as clients do: one that is kept unused
-// would be closed by the server sooner or later.
+// start starts a load over a maximum number of connections. Each connection has a goroutine
+// that reads. In an open loop one thread writes the requests when they are due, and opens a
+// connection when none is free, like clients do: the server would close unused ones.
 func start(ctx context.Context, t target, conns int, rate float64) (*run, error) {
 	r := &run{target: t, rate: rate, most: conns, began: time.Now()}
 	first := conns
@@ -87,7 +86,7 @@ func start(ctx context.Context, t target, conns int, rate float64) (*run, error)
 	return r, nil
 }
 
-// connect makes one connection more.
+// connect opens another connection.
 func (r *run) connect(ctx context.Context) (*conn, error) {
 	r.mu.Lock()
 	c := &conn{run: r, from: source(len(r.conns)), due: -1}
@@ -95,7 +94,7 @@ func (r *run) connect(ctx context.Context) (*conn, error) {
 	r.mu.Unlock()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.gone { // the run has been ended meanwhile
+	if c.gone { // the run has ended meanwhile
 		return nil, net.ErrClosed
 	}
 	if err := c.dial(ctx); err != nil {
@@ -106,8 +105,8 @@ func (r *run) connect(ctx context.Context) (*conn, error) {
 	return c, nil
 }
 
-// source spreads connections over the addresses of the loopback interface: one
-// address has some 28,000 ports.
+// source distributes connections over addresses of the loopback interface, because one address
+// has about 28,000 ports.
 func source(i int) net.IP {
 	const each = 20_000
 	if i < each {
@@ -126,8 +125,8 @@ func dialFrom(ctx context.Context, from net.IP, addr string) (net.Conn, error) {
 
 func (r *run) now() time.Duration { return time.Since(r.began) }
 
-// pace sends what is due, at its time. It has a thread of its own, for a
-// goroutine's sleep may be a millisecond late.
+// pace sends requests when they are due. It has a thread of its own, because the sleep of a
+// goroutine may end a millisecond late.
 func (r *run) pace(ctx context.Context) {
 	defer ownThread()()
 	gap := float64(time.Second) / r.rate
@@ -140,8 +139,8 @@ func (r *run) pace(ctx context.Context) {
 	}
 }
 
-// next sends one request on a connection that is free or new, or puts it down
-// as late.
+// next sends one request on a free or a new connection. If there is none, it adds the request
+// to the backlog.
 func (r *run) next(ctx context.Context, due time.Duration) {
 	if r.ending.Load() {
 		return
@@ -169,7 +168,7 @@ func (r *run) next(ctx context.Context, due time.Duration) {
 	r.backlog = append(r.backlog, due)
 }
 
-// again gives a connection that has its answer the next request, if one is due.
+// again sends the next request of the backlog on a connection that has its answer.
 func (r *run) again(c *conn) {
 	if r.ending.Load() {
 		return
@@ -189,11 +188,11 @@ func (r *run) again(c *conn) {
 	c.send(due)
 }
 
-// patience is how long an answer may take until the client gives up.
+// patience is the time-out of an answer.
 const patience = 20 * time.Second
 
-// stop sends nothing more, waits until what is under way has its answer, and
-// returns what became of all requests. One without an answer counts as lost.
+// stop stops sending, waits for the answers to the requests in flight, and returns the records
+// of all requests. A request without an answer has status 0.
 func (r *run) stop() records {
 	r.ending.Store(true)
 	for wait := time.Now().Add(patience); time.Now().Before(wait) && r.busy(); {
@@ -219,7 +218,7 @@ func (r *run) stop() records {
 	return all
 }
 
-// sample keeps the first of a kind, to find the cause.
+// sample records the first few messages of a kind.
 func (r *run) sample(of *[]string, format string, args ...any) {
 	const most = 3
 	r.mu.Lock()
@@ -250,7 +249,7 @@ func (r *run) all() []*conn {
 	return slices.Clone(r.conns)
 }
 
-// close ends a run whose results are no longer needed.
+// close ends a run without its results.
 func (r *run) close() {
 	r.ending.Store(true)
 	for _, c := range r.all() {
@@ -277,11 +276,11 @@ func (c *conn) send(due time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.due, c.n, c.late = due, n, c.run.now()-due
-	// What cannot be written the reader finds out.
+	// The reader gets the error of a failed write.
 	_, _ = c.tcp.Write(c.run.target.request(n))
 }
 
-// read takes answers, and makes a new connection when one has ended.
+// read reads answers. It opens a new connection when one has ended.
 func (c *conn) read(ctx context.Context) {
 	for {
 		m, err := c.in.next()
@@ -318,7 +317,7 @@ func (c *conn) read(ctx context.Context) {
 	}
 }
 
-// renew replaces a connection that has ended, be it free or not.
+// renew replaces a connection that has ended, whether it has a request or not.
 func (c *conn) renew(ctx context.Context) bool {
 	for {
 		c.mu.Lock()
@@ -328,7 +327,7 @@ func (c *conn) renew(ctx context.Context) bool {
 		if !gone {
 			err = c.dial(ctx)
 		}
-		again := c.due // sent meanwhile to the one that had ended
+		again := c.due // of a request that was written to the ended connection
 		if err == nil && !gone && again >= 0 {
 			_, _ = c.tcp.Write(c.run.target.request(c.n))
 		}

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// crowd holds thousands of connections open, most of them idle and some
-// sending their requests byte by byte, beside a load of predictions.
+// crowd keeps thousands of connections open beside a load of predictions. Most of them are
+// idle, and some send a request byte by byte.
 func crowd(ctx context.Context, o options, r *report) (err error) {
 	s, err := newStage(ctx, o, r, nil)
 	if err != nil {
@@ -31,7 +31,7 @@ func crowd(ctx context.Context, o options, r *report) (err error) {
 	r.note("Open loop of %d requests a second, endpoint 5 ms: alone; beside %d idle connections, each of which has been used once; and beside %d more that send a request at a byte a second, half of them its head and half its body.", perSecond, many, slow)
 	var rows [][]string
 	var alone *measured
-	var worst time.Duration // p99 beside others
+	var worst time.Duration // p99 with the other connections
 	phase := func(name string) error {
 		m, err := s.measure(ctx, s.gateway.process, s.through(ctx), 64, perSecond, time.Second, long)
 		if err != nil {
@@ -87,7 +87,7 @@ func crowd(ctx context.Context, o options, r *report) (err error) {
 	return s.gateway.alive()
 }
 
-// idlers are connections that have been used once.
+// idlers are idle connections that have been used once.
 type idlers struct {
 	request []byte
 	conns   []net.Conn
@@ -102,7 +102,7 @@ func settle(ctx context.Context, addr string, many int) (*idlers, error) {
 		}
 		q.conns = append(q.conns, c)
 		if !q.use(c) {
-			return q, errors.New("an idle connection could not be used at all")
+			return q, errors.New("the first request on an idle connection failed")
 		}
 	}
 	return q, nil
@@ -118,7 +118,7 @@ func (q *idlers) use(c net.Conn) bool {
 	return err == nil && m.status() == http.StatusOK
 }
 
-// usable uses them all once more, and counts those that could be.
+// usable sends a request on each of them and counts the connections that have an answer.
 func (q *idlers) usable() (n int) {
 	for _, c := range q.conns {
 		if q.use(c) {
@@ -134,7 +134,7 @@ func (q *idlers) close() {
 	}
 }
 
-// dawdlers send requests that never come to an end.
+// dawdlers are connections whose requests never end.
 type dawdlers struct {
 	stop  func()
 	cut   atomic.Int64 // by the gateway
@@ -161,7 +161,7 @@ func dawdle(ctx context.Context, addr string, many int) *dawdlers {
 			}
 			_, _ = c.Write([]byte(begin))
 			gone := make(chan struct{})
-			go func() { // an answer, or the end: it has had enough
+			go func() { // an answer or the end of the connection: the gateway has cut it off
 				defer close(gone)
 				small := reader{in: bufio.NewReaderSize(c, 1<<10)}
 				_, _ = small.next()

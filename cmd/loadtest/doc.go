@@ -1,37 +1,34 @@
-// Loadtest puts a real gateway under load and prints what came of it, as
-// tables in Markdown: `make load`.
+// Loadtest loads a gateway and prints the results as tables in Markdown: `make load`.
 //
 //	make load                              every scenario
-//	make load SCENARIO=quick               a short form of each, three minutes in all
-//	make load SCENARIO='overload faults'   these
+//	make load SCENARIO=quick               a short form of each, 3 minutes in all
+//	make load SCENARIO='overload faults'   these scenarios
 //	make load ARGS='-race -soak 5m' SCENARIO=soak
 //
-// Figures are to be read beside others of the same run: how fast a machine is,
-// and what else it does, changes from day to day.
+// Compare figures only within one run: the speed of a machine and its other load change from
+// day to day.
 //
-// # What runs
+// # Processes
 //
-// This process is the client. It starts the others, each of which ends with it:
+// This process is the client. It starts the others, which end with it:
 //
-//	endpoint   the stand-in for AWS (package sandbox), and before it a runtime
-//	           of its own: fast, of a size that can be set, with faults
+//	endpoint   the stand-in for AWS (package sandbox) and, in front of it, a fast
+//	           runtime with a configurable capacity and faults
 //	gateway    the binary, on SQLite in a new data dir, with ledger, validation
-//	           and metrics on; its models were trained by its own renewals
-//	floor      a bare chi handler with a fixed answer: what HTTP itself costs
+//	           and metrics on; its own renewals have trained its models
+//	floor      a chi handler with a fixed answer: the cost of HTTP itself
 //	proxy      httputil.ReverseProxy before the runtime
 //
-// # What is checked
+// # Checks
 //
-// Every score. A score depends on the row and on the model; the client has the
-// rows and reads the models' artifacts, so it computes by itself what the model
-// named in an answer says about the row that was sent. One wrong answer fails
-// the run.
+// The client checks every score. It has the rows and the artifacts of the models, and computes
+// the score of the sent row with the model that the answer names. One wrong answer fails the
+// run.
 //
-// # How time is measured
+// # Time
 //
-// In a closed loop every connection sends its next request when it has an
-// answer. In an open loop requests are due at times fixed in advance, and a
-// latency counts from then: a stall shows in all the requests it held up.
-// Processor time is what the kernel counts for a process, over the same window
-// as the requests.
+// In a closed loop each connection sends its next request when it has an answer. In an open
+// loop requests are due at fixed times, and a latency counts from that time, so that a stall
+// shows in all requests that it delays. Processor time is that of the kernel for a process
+// within the window of the requests.
 package main

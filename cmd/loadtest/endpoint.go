@@ -15,8 +15,8 @@ import (
 	"gateway/internal/learn"
 )
 
-// serveEndpoint is the process `endpoint`: stand-in, runtime, and a listener by
-// which the client steers both. It says on out where they are.
+// serveEndpoint is the process "endpoint": the stand-in, the runtime, and a listener with which
+// the client controls both. It writes their addresses to out.
 func serveEndpoint(ctx context.Context, out io.Writer) error {
 	aws, err := newStandIn(ctx)
 	if err != nil {
@@ -49,13 +49,13 @@ func serveEndpoint(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
-// places is where the parts of the process are.
+// places are the addresses of the parts of the process.
 type places struct {
 	Control, Runtime, Steering string
-	Environment                []string // for an SDK to find the stand-in
+	Environment                []string // variables for an SDK
 }
 
-// steering is what the client may order and ask.
+// steering is the control interface for the client.
 func (r *front) steering() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /behaviour", func(w http.ResponseWriter, req *http.Request) {
@@ -69,7 +69,7 @@ func (r *front) steering() http.Handler {
 	mux.HandleFunc("POST /counts", func(w http.ResponseWriter, _ *http.Request) {
 		_ = json.NewEncoder(w).Encode(r.tally.anew())
 	})
-	// The artifact of a model that is there, or was when it answered.
+	// The artifact of a model that exists, or that has answered before.
 	mux.HandleFunc("GET /artifact/{model}", func(w http.ResponseWriter, req *http.Request) {
 		model := req.PathValue("model")
 		artifact, err := r.aws.Artifact(model)
@@ -87,13 +87,13 @@ func (r *front) steering() http.Handler {
 	return mux
 }
 
-// endpoint is the process as the client sees it.
+// endpoint is a client of the process.
 type endpoint struct {
 	*process
 	places
 }
 
-// become makes the runtime behave so, and begins new counts.
+// become sets the behaviour of the runtime and resets the counts.
 func (e *endpoint) become(ctx context.Context, b behaviour) error {
 	text, err := json.Marshal(b)
 	if err != nil {
@@ -103,7 +103,7 @@ func (e *endpoint) become(ctx context.Context, b behaviour) error {
 	return err
 }
 
-// counts returns what the runtime saw since it was last asked.
+// counts returns the counts of the runtime since the last reset.
 func (e *endpoint) counts(ctx context.Context) (c counts, err error) {
 	text, err := ask(ctx, http.MethodPost, e.Steering+"/counts", "", nil)
 	if err == nil {
@@ -112,7 +112,7 @@ func (e *endpoint) counts(ctx context.Context) (c counts, err error) {
 	return c, err
 }
 
-// artifact reads a model by its name.
+// artifact returns the artifact of a model.
 func (e *endpoint) artifact(ctx context.Context, model string) (*learn.Artifact, error) {
 	text, err := ask(ctx, http.MethodGet, e.Steering+"/artifact/"+url.PathEscape(model), "", nil)
 	if err != nil {
@@ -121,10 +121,10 @@ func (e *endpoint) artifact(ctx context.Context, model string) (*learn.Artifact,
 	return learn.Decode(bytes.NewReader(text))
 }
 
-// endpointName is the gateway's default.
+// endpointName is the default of the gateway's setting.
 const endpointName = "ServiceEndpoint"
 
-// ask is a request that is no load.
+// ask sends a request that does not belong to the load.
 func ask(ctx context.Context, method, url, token string, body []byte) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
 	if err != nil {
@@ -151,5 +151,5 @@ func ask(ctx context.Context, method, url, token string, body []byte) ([]byte, e
 	return text, err
 }
 
-// errUnavailable is a 503: asking again may help.
-var errUnavailable = errors.New("come again")
+// errUnavailable is wrapped by the error of a request with status 503.
+var errUnavailable = errors.New("unavailable; a retry may help")

@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// faulty is a way in which the endpoint goes wrong for a while.
+// faulty is a fault of the endpoint that lasts for a while.
 type faulty struct {
 	name string
 	make func(b behaviour, long time.Duration) behaviour
-	// swaps renews the model while it lasts.
+	// swaps makes a renewal run during the fault.
 	swaps bool
 }
 
@@ -31,9 +31,8 @@ var faulties = []faulty{
 	{name: "a new model fails", swaps: true, make: func(b behaviour, _ time.Duration) behaviour { b.Bad, b.Nonsense = 1, serverError; return b }},
 }
 
-// faults lets the endpoint go wrong in each way, under a load that it can do,
-// and tells what callers saw, what it was asked, and how long it took until all
-// was well again.
+// faults applies each fault under a load within the capacity of the endpoint. It reports the
+// answers to callers, the calls of the endpoint, and the time until all was normal again.
 func faults(ctx context.Context, o options, r *report) (err error) {
 	s, err := newStage(ctx, o, r, nil)
 	if err != nil {
@@ -76,7 +75,7 @@ func (s *stage) fault(ctx context.Context, f faulty, perSecond float64, before, 
 		return nil, err
 	}
 	defer load.close()
-	if err := wait(ctx, before/2); err != nil { // until connections and slots are there
+	if err := wait(ctx, before/2); err != nil { // for connections and slots to settle
 		return nil, err
 	}
 	if _, err := s.endpoint.counts(ctx); err != nil {
@@ -107,7 +106,7 @@ func (s *stage) fault(ctx context.Context, f faulty, perSecond float64, before, 
 	if err := wait(ctx, long); err != nil {
 		return nil, err
 	}
-	if renewed != nil { // the champion must be back
+	if renewed != nil { // the champion must serve again
 		if err := <-renewed; err != nil {
 			return nil, err
 		}

@@ -17,16 +17,16 @@ import (
 	"time"
 )
 
-// gateway is the binary, under test.
+// gateway is a process with the binary under test.
 type gateway struct {
 	*process
 	addr, url, data, token string
 	renewals               atomic.Int64
 }
 
-// startGateway starts a gateway on a new data dir, before an endpoint, and waits
-// until it is ready with a model. settings win over those that it is given; the
-// token is for operators, where the settings have one.
+// startGateway starts a gateway with a new data dir for an endpoint and waits until it is ready
+// with a model. settings override the other settings. token is the operators' token if the
+// settings have one.
 func startGateway(ctx context.Context, binary, dir string, e *endpoint, token string, settings []string) (*gateway, error) {
 	addr, err := freePort()
 	if err != nil {
@@ -34,7 +34,7 @@ func startGateway(ctx context.Context, binary, dir string, e *endpoint, token st
 	}
 	g := &gateway{addr: addr, url: "http://" + addr, data: filepath.Join(dir, "data"), token: token}
 	cmd := exec.Command(binary, "serve") //nolint:noctx // it is ended by stop
-	// Whatever else the environment says of gateways and AWS is not for this one.
+	// Other variables of gateways and of AWS are removed from its environment.
 	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool {
 		return strings.HasPrefix(v, "GATEWAY_") || strings.HasPrefix(v, "AWS_") || strings.HasPrefix(v, roleVariable)
 	})
@@ -55,8 +55,8 @@ func startGateway(ctx context.Context, binary, dir string, e *endpoint, token st
 	return g, nil
 }
 
-// serves waits for the first model, and renews it once: from the second on
-// every call carries a probe, as it does in production.
+// serves waits for the first model and then renews it once, because from the second model on
+// every call has a probe, as in production.
 func (g *gateway) serves(ctx context.Context) error {
 	const most = 2 * time.Minute
 	err := until(ctx, "the gateway is ready", most, func() (bool, error) {
@@ -83,14 +83,14 @@ func (g *gateway) serves(ctx context.Context) error {
 	return err
 }
 
-// renewal is what is needed of the gateway's.
+// renewal has the used members of a renewal.
 type renewal struct {
 	ID, Status, Error string
 	Model             *string
 }
 
-// renew starts a renewal and waits for its end, whatever that is. Each is told
-// to regularize a little differently, so that its model has scores of its own.
+// renew starts a renewal and waits until it has ended, whatever its status. Each renewal has
+// another regularization, so that its model has other scores.
 func (g *gateway) renew(ctx context.Context) (r renewal, err error) {
 	body := fmt.Appendf(nil, `{"force": true, "reason": "load", "overrides": {"hyperparameters": {"wd": "%g"}}}`, 0.001*float64(g.renewals.Add(1)))
 	err = until(ctx, "a renewal can be started", time.Minute, func() (bool, error) {
@@ -112,7 +112,7 @@ func (g *gateway) renew(ctx context.Context) (r renewal, err error) {
 		}
 		text, err := ask(ctx, http.MethodGet, g.url+"/admin/renewals/"+r.ID, g.token, nil)
 		if err != nil {
-			return false, ctx.Err() // shed, perhaps; it will be seen later
+			return false, ctx.Err() // the request may have been shed: try again
 		}
 		if err := json.Unmarshal(text, &r); err != nil {
 			return false, err
@@ -133,7 +133,7 @@ func (g *gateway) idle(ctx context.Context) error {
 	})
 }
 
-// metrics reads the gateway's own figures: sums over the labels of each name.
+// metrics returns the metrics of the gateway: for each name the sum over its labels.
 func (g *gateway) metrics(ctx context.Context) (map[string]float64, error) {
 	text, err := ask(ctx, http.MethodGet, g.url+"/metrics", g.token, nil)
 	if err != nil {
@@ -145,7 +145,7 @@ func (g *gateway) metrics(ctx context.Context) (map[string]float64, error) {
 		if !found || name == "#" {
 			continue
 		}
-		if strings.Contains(name, "{") { // whose labels may hold blanks
+		if strings.Contains(name, "{") { // the labels may contain blanks
 			at := strings.LastIndexByte(line, '}')
 			name, value = line[:strings.IndexByte(line, '{')], strings.TrimSpace(line[at+1:])
 		}
@@ -158,7 +158,7 @@ func (g *gateway) metrics(ctx context.Context) (map[string]float64, error) {
 	return out, nil
 }
 
-// freePort finds a port that is free now.
+// freePort returns a port that is free now.
 func freePort() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// largeRows is how many rows a large request has.
+// largeRows is the number of rows of a large request.
 const largeRows = 100
 
-// large sends requests of many rows to an endpoint where each row takes its
-// time, and single predictions beside them.
+// large sends requests of many rows, and single predictions beside them, with an endpoint whose
+// calls take time for each row.
 func large(ctx context.Context, o options, r *report) (err error) {
 	s, err := newStage(ctx, o, r, nil)
 	if err != nil {

@@ -7,14 +7,14 @@ import (
 	"net/http"
 )
 
-// lists asks the gateway, many predictions a request.
+// lists returns requests to the gateway of several predictions each.
 func (s *stage) lists(ctx context.Context, many int) target {
 	return target{addr: s.gateway.addr,
 		request: func(n int) []byte { return s.oracle.list(n, many, "") },
 		right:   orHonest(func(n int, body []byte) bool { return s.oracle.rightList(ctx, n, many, body) })}
 }
 
-// rawLists asks the runtime itself, where this model serves.
+// rawLists returns requests to the runtime itself, which serves the model.
 func (s *stage) rawLists(ctx context.Context, model string, many int) target {
 	return target{addr: s.endpoint.Runtime,
 		request: func(n int) []byte { return s.oracle.rawList(n, many) },
@@ -23,10 +23,10 @@ func (s *stage) rawLists(ctx context.Context, model string, many int) target {
 		}}
 }
 
-// row is the n-th one.
+// row returns the n-th row.
 func (o *oracle) row(n int) *row { return &o.rows[n%len(o.rows)] }
 
-// list is a request of many rows, from the n-th on.
+// list returns a request with many rows from the n-th on.
 func (o *oracle) list(n, many int, headers string) []byte {
 	rows := make([][]byte, many)
 	for i := range rows {
@@ -36,8 +36,8 @@ func (o *oracle) list(n, many int, headers string) []byte {
 	return post("/predict/batch", headers, "application/json", append(body, "]}"...))
 }
 
-// rightList reports whether the answer to a list has the right score for each
-// row, or says that this row failed, as it may where the endpoint fails.
+// rightList reports whether the answer to a list has for each row the right score or, as with a
+// failing endpoint, an error.
 func (o *oracle) rightList(ctx context.Context, n, many int, body []byte) bool {
 	var answer struct {
 		Predictions []json.RawMessage
@@ -57,7 +57,7 @@ func (o *oracle) rightList(ctx context.Context, n, many int, body []byte) bool {
 	return failed == answer.Failed
 }
 
-// rawList is list for the runtime itself.
+// rawList is like list, for the runtime itself.
 func (o *oracle) rawList(n, many int) []byte {
 	rows := make([][]byte, many)
 	for i := range rows {
@@ -66,7 +66,7 @@ func (o *oracle) rawList(n, many int) []byte {
 	return post("/endpoints/"+endpointName+"/invocations", "", "text/csv", bytes.Join(rows, []byte("\n")))
 }
 
-// rightRawList is rightList for the runtime's answer, under a model.
+// rightRawList is like rightList, for an answer of the runtime with a model.
 func (o *oracle) rightRawList(ctx context.Context, model string, n, many int, body []byte) bool {
 	var answer struct{ Predictions []json.RawMessage }
 	if json.Unmarshal(body, &answer) != nil || len(answer.Predictions) != many {

@@ -227,8 +227,8 @@ func callsQueueAndTakeTheirTime(t *testing.T, s *stage) {
 	requests := s.oracle.invocations()
 	all := fire(t, target{addr: s.endpoint.Runtime, request: func(n int) []byte { return requests[n%len(requests)] }}, 6, 30)
 	c, err := s.endpoint.counts(ctx)
-	if err != nil || c.MostAt != 2 {
-		t.Errorf("%d calls were served at once (%v), want 2", c.MostAt, err)
+	if err != nil || c.MaxConcurrent != 2 {
+		t.Errorf("%d calls were served at once (%v), want 2", c.MaxConcurrent, err)
 	}
 	for _, r := range all {
 		if r.took < 20*time.Millisecond {

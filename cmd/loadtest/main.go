@@ -40,7 +40,7 @@ type options struct {
 	stalls  time.Duration
 }
 
-// scenario is a load and the table of what came of it.
+// scenario is a load and the tables of its results.
 type scenario struct {
 	name, does string
 	run        func(context.Context, options, *report) error
@@ -65,7 +65,7 @@ those named, or of all. Ends with 1 if an answer was wrong or a process died.
 
 `
 
-// command runs the scenarios that are named.
+// command runs the scenarios of the arguments and returns the exit status.
 func command(ctx context.Context, args []string, out, errs io.Writer) int {
 	flags := flag.NewFlagSet("loadtest", flag.ContinueOnError)
 	flags.SetOutput(errs)
@@ -113,7 +113,7 @@ func choose(names []string, o *options) ([]scenario, error) {
 		}
 		at := slices.IndexFunc(scenarios, func(s scenario) bool { return s.name == name })
 		if at < 0 {
-			return nil, fmt.Errorf("there is no scenario %q; --help lists them", name)
+			return nil, fmt.Errorf("unknown scenario %q; --help lists the scenarios", name)
 		}
 		chosen = append(chosen, scenarios[at])
 	}
@@ -121,7 +121,7 @@ func choose(names []string, o *options) ([]scenario, error) {
 		chosen = scenarios
 	}
 	if o.soak <= 0 || o.rate <= 0 || o.stalls <= 0 {
-		return nil, errors.New("-soak, -rate and -stalls must be above zero")
+		return nil, errors.New("-soak, -rate and -stalls must be more than 0")
 	}
 	return chosen, nil
 }

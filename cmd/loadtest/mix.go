@@ -13,29 +13,28 @@ import (
 	"gateway/internal/schema"
 )
 
-// mix is the load of a day: every route that apps have, with right and wrong
-// requests. Those that are plain are a load of their own, over connections of
-// their own, for the gateway has another way of reading these. The n-th request
-// of a load is of kind n modulo their number.
+// mix is a load of all routes for apps, with right and wrong requests. Plain requests are a load
+// with connections of their own, because the gateway reads them in another way. The n-th
+// request of a load has kind n modulo the number of kinds.
 type mix struct {
 	plain  []kind
 	others []kind
-	names  []string     // of the different kinds
-	oracle *oracle      // of rows that are sent
-	stored *oracle      // of customers that the gateway has stored
+	names  []string     // of the kinds
+	oracle *oracle      // for rows that are sent
+	stored *oracle      // for stored customers
 	key    atomic.Value // string
 }
 
-// kind is a sort of request, and what must come of it when all is well.
+// kind is a kind of request with its expected answer.
 type kind struct {
 	name    string
 	status  int
 	request func(n int, headers string) []byte
-	right   func(n int, m *message) bool // an answer of that status; nil: always
-	refused func(m *message) bool        // one of another status; nil: honest
+	right   func(n int, m *message) bool // checks an answer of that status; nil: none is wrong
+	refused func(m *message) bool        // checks an answer of another status; nil: honest
 }
 
-// batchRows is how many rows the batches of the mix have.
+// batchRows is the number of rows of a batch in the mix.
 const batchRows = 5
 
 func newMix(ctx context.Context, o *oracle) (*mix, error) {
@@ -66,7 +65,7 @@ func newMix(ctx context.Context, o *oracle) (*mix, error) {
 			return post("/endpoints/"+endpointName+"/invocations", headers, "text/csv", o.row(n).csv)
 		},
 		func(n int, m *message) bool { return o.raw(ctx, string(m.model), n, m.body) },
-		func(m *message) bool { return strings.Contains(string(m.body), `"message":`) }} // as AWS says it
+		func(m *message) bool { return strings.Contains(string(m.body), `"message":`) }} // as in errors of AWS
 	outcomes := kind{"an outcome", http.StatusAccepted,
 		func(n int, headers string) []byte {
 			c := stored[n%len(stored)].id
@@ -95,9 +94,9 @@ func newMix(ctx context.Context, o *oracle) (*mix, error) {
 	return x, nil
 }
 
-// storedRows are the customers that the gateway has generated for its demo.
+// storedRows returns the customers that the gateway generates for its demo.
 func storedRows() ([]row, error) {
-	const seed = 1 // the gateway's
+	const seed = 1 // of the gateway
 	customers, err := demo.Customers(schema.Bank(), maxDistinct, seed)
 	if err != nil {
 		return nil, err
@@ -105,9 +104,9 @@ func storedRows() ([]row, error) {
 	return encode(schema.Bank(), customers, "")
 }
 
-// start begins both loads, with a number of requests a second in all.
+// start starts both loads with a total number of requests per second.
 func (x *mix) start(ctx context.Context, addr string, perSecond float64) (loads []*run, err error) {
-	const most = 512 // connections of each
+	const most = 512 // maximum of connections of each load
 	for _, kinds := range [][]kind{x.plain, x.others} {
 		share := perSecond * float64(len(kinds)) / float64(len(x.plain)+len(x.others))
 		load, err := start(ctx, x.target(addr, kinds), most, share)
@@ -122,7 +121,7 @@ func (x *mix) start(ctx context.Context, addr string, perSecond float64) (loads 
 	return loads, nil
 }
 
-// target is some kinds as a load, with the key that is current when a request is
+// target returns a load of some kinds. Requests have the key that is current when they are
 // sent.
 func (x *mix) target(addr string, kinds []kind) target {
 	of := func(n int) *kind { return &kinds[n%len(kinds)] }
@@ -142,7 +141,7 @@ func (x *mix) target(addr string, kinds []kind) target {
 	}
 }
 
-// status that a record's request gets when all is well.
+// status returns the status of a record's request if there is no fault.
 func (x *mix) status(r *record) int {
 	for _, k := range slices.Concat(x.plain, x.others) {
 		if k.name == x.names[r.kind] {

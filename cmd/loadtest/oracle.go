@@ -13,7 +13,7 @@ import (
 	"gateway/internal/schema"
 )
 
-// row is one customer's data: as apps send it, and as the runtime does.
+// row is the data of one customer: in the format of apps and in that of the runtime.
 type row struct {
 	id       string
 	features []byte // JSON
@@ -21,15 +21,15 @@ type row struct {
 	vector   schema.Vector
 }
 
-// instance is the row as apps send it.
+// instance returns the row in the format of apps.
 func (r *row) instance() []byte {
 	return []byte(`{"customer_id":"` + r.id + `","features":` + string(r.features) + `}`)
 }
 
-// maxDistinct is how many different rows are sent.
+// maxDistinct is the number of different rows.
 const maxDistinct = 1024
 
-// rowsOf generates customers that no gateway has stored.
+// rowsOf generates customers that the gateway has not stored.
 func rowsOf(schema *schema.Schema) ([]row, error) {
 	customers, err := demo.Customers(schema, maxDistinct, 6)
 	if err != nil {
@@ -51,8 +51,8 @@ func encode(s *schema.Schema, customers []predict.Customer, prefix string) ([]ro
 	return rows, nil
 }
 
-// oracle knows which score is right: that of the model that an answer names,
-// read from its artifact, for the row that was asked about.
+// oracle computes right scores: with the model that an answer names, from its artifact, for the
+// row of the request.
 type oracle struct {
 	rows []row
 	read func(ctx context.Context, model string) (*learn.Artifact, error)
@@ -61,7 +61,7 @@ type oracle struct {
 	mu    sync.Mutex
 }
 
-// scores of a model for all rows. A model that is new is read once.
+// scores returns the scores of a model for all rows. It reads each artifact once.
 func (o *oracle) scores(ctx context.Context, model string) ([]float64, error) {
 	if known, found := o.known.Load(model); found {
 		return known.([]float64), nil
@@ -77,14 +77,14 @@ func (o *oracle) scores(ctx context.Context, model string) ([]float64, error) {
 	}
 	scores := make([]float64, len(o.rows))
 	for i, r := range o.rows {
-		scores[i] = float64(float32(a.Model.Score(r.vector))) // as the containers compute
+		scores[i] = float64(float32(a.Model.Score(r.vector))) // containers have single precision
 	}
 	o.known.Store(model, scores)
 	return scores, nil
 }
 
-// right reports whether an answer of the gateway has the score of the n-th row
-// under the model that it names.
+// right reports whether an answer of the gateway has the score of the n-th row by the model
+// that it names.
 func (o *oracle) right(ctx context.Context, n int, body []byte) bool {
 	model, found := member(body, `"model":"`, '"')
 	if !found {
@@ -94,7 +94,7 @@ func (o *oracle) right(ctx context.Context, n int, body []byte) bool {
 	return err == nil && scoreIs(body, scores[n%len(scores)])
 }
 
-// raw reports whether an answer of the runtime has a row's score under a model.
+// raw reports whether an answer of the runtime has the score of the n-th row by a model.
 func (o *oracle) raw(ctx context.Context, model string, n int, body []byte) bool {
 	scores, err := o.scores(ctx, model)
 	return err == nil && scoreIs(body, scores[n%len(scores)])
@@ -106,10 +106,10 @@ func scoreIs(body []byte, want float64) bool {
 		return false
 	}
 	got, err := strconv.ParseFloat(string(bytes.TrimSpace(text)), 64)
-	return err == nil && got == want // the very same number
+	return err == nil && got == want // all digits must be equal
 }
 
-// member finds what follows the name in JSON that is known to be flat.
+// member returns the value after a name in a JSON object without nested objects.
 func member(body []byte, name string, end byte) (value []byte, found bool) {
 	at := bytes.Index(body, []byte(name))
 	if at < 0 {
@@ -119,7 +119,7 @@ func member(body []byte, name string, end byte) (value []byte, found bool) {
 	return value, found
 }
 
-// predictions are the requests of one prediction each.
+// predictions returns requests to the gateway of one prediction each.
 func (o *oracle) predictions(path, headers string) [][]byte {
 	out := make([][]byte, len(o.rows))
 	for i, r := range o.rows {
@@ -128,7 +128,7 @@ func (o *oracle) predictions(path, headers string) [][]byte {
 	return out
 }
 
-// invocations are those of the runtime itself, for peers without a gateway.
+// invocations returns requests to the runtime itself, for peers without a gateway.
 func (o *oracle) invocations() [][]byte {
 	out := make([][]byte, len(o.rows))
 	for i, r := range o.rows {
@@ -137,7 +137,7 @@ func (o *oracle) invocations() [][]byte {
 	return out
 }
 
-// post is a whole request.
+// post returns a request with its header.
 func post(path, headers, contentType string, body []byte) []byte {
 	return fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: load\r\n%sContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s",
 		path, headers, contentType, len(body), body)

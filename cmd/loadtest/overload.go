@@ -8,26 +8,26 @@ import (
 	"time"
 )
 
-// surge is an overload under way or over: a load that the endpoint can do goes
-// on all the time, and for a while much more comes on top of it.
+// surge is an overload: a usual load within the capacity of the endpoint, and for a while a
+// much larger one in addition.
 type surge struct {
-	capacity float64 // rows a second that the endpoint can do
+	capacity float64 // of the endpoint, in rows per second
 	before   time.Duration
 	from, to time.Duration // of the overload, since the load began
 	after    time.Duration
-	usual    records       // of the load that goes on
+	usual    records       // of the usual load
 	all      records       // of both
-	takes    time.Duration // a call
-	seen     [3]counts     // by the runtime: before, meanwhile and after
+	takes    time.Duration // of a call
+	seen     [3]counts     // of the runtime: before, during and after the overload
 	memory   history
-	shift    time.Duration // from the load's clock to that of memory
+	shift    time.Duration // from the clock of the load to that of memory
 }
 
-// overload offers four times what the endpoint can do, and tells how that feels
-// to those who were there before.
+// overload sends four times the capacity of the endpoint, and reports its effect on the usual
+// load.
 //
-// Calls of at most eight rows bound what the endpoint can do: with 4 calls at
-// once of 40 ms each, 800 rows a second.
+// Calls of at most 8 rows limit the capacity of the endpoint: with 4 concurrent calls of 40 ms
+// to 800 rows per second.
 func overload(ctx context.Context, o options, r *report) (err error) {
 	const at, rowsEach, takes = 4, 8, 40 * time.Millisecond
 	s, err := newStage(ctx, o, r, func(string) ([]string, string, error) {
@@ -98,7 +98,7 @@ func (u *surge) run(ctx context.Context, s *stage, before, long, after time.Dura
 	return nil
 }
 
-// over waits for a while after a delay, and tells what the runtime saw in it.
+// over waits for delay and then for long, and returns the counts of the runtime in the latter.
 func (e *endpoint) over(ctx context.Context, long, delay time.Duration, seen *counts) error {
 	if err := wait(ctx, delay); err != nil {
 		return err
@@ -114,7 +114,7 @@ func (e *endpoint) over(ctx context.Context, long, delay time.Duration, seen *co
 	return err
 }
 
-// perSecond is how many were answered with a prediction in a stretch of time.
+// perSecond returns the number of predictions per second in an interval.
 func (u *surge) perSecond(from, to time.Duration) float64 {
 	n := len(u.all.where(func(r *record) bool { return r.status == http.StatusOK && r.end() >= from && r.end() < to }))
 	return float64(n) / (to - from).Seconds()
@@ -155,7 +155,7 @@ func (u *surge) tell(r *report) {
 	})
 }
 
-// turnedAway tells those who were told to come again.
+// turnedAway reports whether a request was refused with the advice to try again.
 func turnedAway(r *record) bool {
 	return r.status == http.StatusTooManyRequests || r.status == http.StatusServiceUnavailable
 }

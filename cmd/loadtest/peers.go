@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// peer is one that takes the load in turn.
+// peer is a server that is measured in turn with others.
 type peer struct {
 	name   string
 	target target
@@ -16,8 +16,8 @@ type peer struct {
 	calls  bool // it calls the runtime
 }
 
-// peers measures what the gateway costs beside those that do less, and what it
-// makes of a small endpoint.
+// peers compares the cost of the gateway with that of servers that do less, and measures its
+// throughput with endpoints of a small capacity.
 func peers(ctx context.Context, o options, r *report) (err error) {
 	s, err := newStage(ctx, o, r, nil)
 	if err != nil {
@@ -44,7 +44,7 @@ func peers(ctx context.Context, o options, r *report) (err error) {
 		return err
 	}
 	held := slices.Concat(closed, open)
-	for _, e := range smalls { // the slow one last, as what is learned there is of no use to others
+	for _, e := range smalls { // the slow one last, because what the gateway learns with it does not fit the others
 		bounds, err := s.smallEndpoint(ctx, e, all, many, warm, long)
 		if err != nil {
 			return err
@@ -121,8 +121,8 @@ func (s *stage) closedLoop(ctx context.Context, all []peer, many []int, warm, lo
 	return held, nil
 }
 
-// besidePeers is what is to be reached in a closed loop: by one connection the
-// proxy's throughput, by many a cost near that of HTTP itself.
+// besidePeers returns the bounds of a closed loop: for one connection the throughput of the
+// proxy, for many a cost close to that of HTTP itself.
 func (m *measured) besidePeers(conns int, floor, proxied *measured) bound {
 	if conns == 1 {
 		return bound{"1 connection: requests/s, against ReverseProxy", times(m.perSecond(), proxied.perSecond()), "≥ 1", m.perSecond() >= proxied.perSecond()}
@@ -135,13 +135,13 @@ func (m *measured) besidePeers(conns int, floor, proxied *measured) bound {
 	return bound{fmt.Sprintf("%d connections: CPU a request, against bare chi", conns), fmt.Sprintf("%.2f", cost), fmt.Sprintf("≤ %.1f", most), cost <= most}
 }
 
-// small is an endpoint that takes few calls at once.
+// small is an endpoint with few concurrent calls.
 type small struct {
 	name  string
 	does  behaviour
-	most  int                     // connections that it can do with
-	learn time.Duration           // warming up for a gateway, as a multiple of the usual
-	least func(conns int) float64 // times direct
+	most  int                     // maximum of connections
+	learn time.Duration           // time to warm up a gateway, as a multiple of the usual one
+	least func(conns int) float64 // minimum throughput, as a multiple of direct
 }
 
 var smalls = []small{
@@ -151,8 +151,8 @@ var smalls = []small{
 		}
 		return 12
 	}},
-	// To put rows together gives next to nothing here, and should cost nothing. It
-	// takes long to learn, as each call does, and what was learned before is wrong.
+	// Batching gains nearly nothing here and should cost nothing. Learning takes long,
+	// because calls do and because what was learned before does not fit.
 	{"slow rows", behaviour{Latency: 2 * time.Millisecond, PerRow: 5 * time.Millisecond, Concurrent: 8}, 64, 8, func(int) float64 { return 1 }},
 }
 
@@ -226,7 +226,7 @@ func (s *stage) openLoop(ctx context.Context, all []peer, rates []float64, warm,
 	return held, nil
 }
 
-// aboveDirect is what a gateway may add to the time of a request.
+// aboveDirect returns the bounds of the time that a gateway adds to a request.
 func aboveDirect(perSecond float64, p50, p99 time.Duration) []bound {
 	half, most := 120*time.Microsecond, 200*time.Microsecond
 	if perSecond > 500 {
@@ -239,7 +239,7 @@ func aboveDirect(perSecond float64, p50, p99 time.Duration) []bound {
 	}
 }
 
-// rowsPerCall counts the customers' rows; the gateway's probe is none.
+// rowsPerCall returns the mean number of customers' rows in a call, without probes.
 func (m *measured) rowsPerCall(p peer) string {
 	if !p.calls || m.seen.Calls == 0 {
 		return "–"
@@ -251,5 +251,5 @@ func (m *measured) rowsPerCall(p peer) string {
 	return fmt.Sprintf("%.1f", float64(rows)/float64(m.seen.Calls))
 }
 
-// failures of those due in the window.
+// failures describes the failed requests of the window.
 func (m *measured) failures() string { return failures(m.records.where(notOK)) }

@@ -15,18 +15,18 @@ import (
 	"time"
 )
 
-// process is a child of ours.
+// process is a child process.
 type process struct {
 	name  string
 	pid   int
 	cmd   *exec.Cmd
-	stdin io.Closer // of a role: it ends when this is closed
+	stdin io.Closer // of a role, which ends when stdin is closed
 	log   string
-	ended chan struct{} // closed when it has, with err
+	ended chan struct{} // closed when the process has ended and err is set
 	err   error
 }
 
-// launch starts a program, with what it says in a file.
+// launch starts a program whose output goes to a file.
 func launch(name, log string, cmd *exec.Cmd) (*process, error) {
 	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -41,7 +41,7 @@ func launch(name, log string, cmd *exec.Cmd) (*process, error) {
 	p := &process{name: name, cmd: cmd, log: log, ended: make(chan struct{})}
 	started := make(chan error)
 	go func() {
-		release := ownThread() // on Linux the child would end with a thread that ends
+		release := ownThread() // on Linux the child ends when the thread that started it ends
 		started <- cmd.Start()
 		p.err = cmd.Wait()
 		close(p.ended)
@@ -54,15 +54,14 @@ func launch(name, log string, cmd *exec.Cmd) (*process, error) {
 	return p, nil
 }
 
-// stop ends the process, by its id, and waits for it: gently, and after a while
-// at once.
+// stop sends SIGTERM and waits for the end of the process. After a while it kills the process.
 func (p *process) stop() error {
 	const gentle = 30 * time.Second
 	if p.stdin != nil {
 		_ = p.stdin.Close()
 	}
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
-	_ = p.thaw() // while frozen it would not end
+	_ = p.thaw() // a stopped process does not handle SIGTERM
 	select {
 	case <-p.ended:
 	case <-time.After(gentle):
@@ -77,17 +76,17 @@ func (p *process) stop() error {
 	return nil
 }
 
-// alive is an error if the process has ended.
+// alive returns an error if the process has ended.
 func (p *process) alive() error {
 	select {
 	case <-p.ended:
-		return errors.Join(fmt.Errorf("%s has ended by itself: %s", p.name, tail(p.log)), p.err)
+		return errors.Join(fmt.Errorf("%s has ended unexpectedly: %s", p.name, tail(p.log)), p.err)
 	default:
 		return nil
 	}
 }
 
-// tail is the end of a log.
+// tail returns the end of a log.
 func tail(file string) string {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -96,8 +95,8 @@ func tail(file string) string {
 	return string(bytes.TrimSpace(text[max(0, len(text)-2000):]))
 }
 
-// role starts this program again to play a role. It ends when its standard input
-// does, so that none outlives us.
+// role starts this program again in another role. The process ends when its standard input is
+// closed, so that it does not outlive this one.
 func role(dir, name string, args ...string) (*process, io.ReadCloser, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -121,15 +120,15 @@ func role(dir, name string, args ...string) (*process, io.ReadCloser, error) {
 	return p, out, nil
 }
 
-// usage is what a process has taken, as the kernel counts it.
+// usage are the resources of a process as counted by the kernel.
 type usage struct {
-	cpu         time.Duration // user and system, since it began
-	rss, peak   int64         // bytes of memory, now and at most
-	files       int           // file handles
-	connections int           // of them, sockets
+	cpu         time.Duration // user and system time since the start
+	rss, peak   int64         // resident memory in bytes, now and the maximum
+	files       int           // file descriptors
+	connections int           // those of files that are sockets
 }
 
-// use reads the usage of a process from /proc.
+// use returns the usage of a process from /proc.
 func use(pid int) (u usage, err error) {
 	if u.cpu, err = processorTime(pid); err != nil {
 		return u, err
@@ -166,16 +165,15 @@ func use(pid int) (u usage, err error) {
 	return u, nil
 }
 
-// processorTime is what a process has used. The kernel derives it from exact
-// run times, so a window of seconds is good to a hundredth of one.
+// processorTime returns the processor time of a process, with a resolution of 10 ms.
 func processorTime(pid int) (time.Duration, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return 0, fmt.Errorf("what a process uses can be read on Linux only: %w", err)
+		return 0, fmt.Errorf("the processor time of a process can be read on Linux only: %w", err)
 	}
 	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
 	if len(fields) < 13 {
-		return 0, fmt.Errorf("/proc/%d/stat is not as Linux writes it", pid)
+		return 0, fmt.Errorf("/proc/%d/stat has an unknown format", pid)
 	}
 	var ticks int64
 	for _, field := range fields[11:13] {
@@ -188,7 +186,7 @@ func processorTime(pid int) (time.Duration, error) {
 	return time.Duration(ticks) * 10 * time.Millisecond, nil
 }
 
-// wait sleeps, unless the run is interrupted.
+// wait sleeps for d or until ctx ends.
 func wait(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -200,7 +198,7 @@ func wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// until looks again and again until it is so, or patience is over.
+// until polls is until it returns true. It returns an error after the time most.
 func until(ctx context.Context, what string, most time.Duration, is func() (bool, error)) error {
 	for end := time.Now().Add(most); ; {
 		done, err := is()
@@ -208,7 +206,7 @@ func until(ctx context.Context, what string, most time.Duration, is func() (bool
 			return err
 		}
 		if time.Now().After(end) {
-			return fmt.Errorf("after %v it is still not so that %s", most, what)
+			return fmt.Errorf("time-out after %v while waiting until %s", most, what)
 		}
 		if err := wait(ctx, 20*time.Millisecond); err != nil {
 			return err

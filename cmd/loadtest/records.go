@@ -6,27 +6,27 @@ import (
 	"time"
 )
 
-// record is what became of one request.
+// record is the result of one request.
 type record struct {
-	due    time.Duration // since the run began
-	took   time.Duration // from then on
-	late   time.Duration // of which it was not sent yet: the client was late, or no connection free
-	kind   uint8         // of the request, where there are several
-	status int16         // 0: the connection broke
-	wrong  bool          // the answer is not the one that is right
+	due    time.Duration // since the start of the run
+	took   time.Duration // from due to the answer
+	late   time.Duration // from due until it was sent: the client was late or no connection was free
+	kind   uint8         // of the request
+	status int16         // of the answer; 0: the connection broke
+	wrong  bool          // the answer is wrong
 }
 
 func (r *record) end() time.Duration { return r.due + r.took }
 
-// records are those of a run.
+// records are the records of a run.
 type records []record
 
-// within returns those that were due in [from, to).
+// within returns the records of requests that were due in [from, to).
 func (rs records) within(from, to time.Duration) records {
 	return rs.where(func(r *record) bool { return r.due >= from && r.due < to })
 }
 
-// answered returns those with a status.
+// answered returns the records with one of the given statuses.
 func (rs records) answered(status ...int) records {
 	return rs.where(func(r *record) bool { return slices.Contains(status, int(r.status)) })
 }
@@ -50,7 +50,7 @@ func (rs records) wrong() (n int) {
 	return n
 }
 
-// statuses counts by status.
+// statuses returns the number of records by status.
 func (rs records) statuses() map[int]int {
 	out := make(map[int]int)
 	for i := range rs {
@@ -59,13 +59,12 @@ func (rs records) statuses() map[int]int {
 	return out
 }
 
-// quantile returns the time that so large a share took at most: exactly, from
-// all of them.
+// quantile returns the exact q-quantile of the times from due to the answer.
 func (rs records) quantile(q float64) time.Duration {
 	return rs.quantileOf(q, func(r *record) time.Duration { return r.took })
 }
 
-// onceSent is quantile, but counted from when the request was sent.
+// onceSent is like quantile, for the times from sending to the answer.
 func (rs records) onceSent(q float64) time.Duration {
 	return rs.quantileOf(q, func(r *record) time.Duration { return r.took - r.late })
 }
@@ -82,12 +81,12 @@ func (rs records) quantileOf(q float64, of func(*record) time.Duration) time.Dur
 	return all[min(int(q*float64(len(all))), len(all)-1)]
 }
 
-// window is how finely recovery is told.
+// window is the resolution of recovered.
 const window = 100 * time.Millisecond
 
-// recovered returns how long after a moment all was well again: from then on,
-// for a second, every request was answered with 200 and half of those of each
-// window took no longer than is normal. Below zero: it never was.
+// recovered returns the time from after until all was normal again: for the second that
+// follows, all requests had status 200 and the median of each window was at most normal. It
+// returns a negative time if that never was so.
 func (rs records) recovered(after, normal time.Duration) time.Duration {
 	sorted := slices.Clone(rs)
 	slices.SortFunc(sorted, func(a, b record) int { return cmp.Compare(a.due, b.due) })

@@ -11,14 +11,14 @@ import (
 	"time"
 )
 
-// report writes what came of the scenarios, as Markdown.
+// report writes the results of the scenarios as Markdown.
 type report struct {
 	out   io.Writer
-	wrong int // answers, in all scenarios
+	wrong int // number of wrong answers in all scenarios
 }
 
-// judge counts a run's wrong answers, and shows the first of them and of the
-// requests without an answer.
+// judge counts the wrong answers of a run. It writes the first of them, and the first requests
+// without an answer.
 func (r *report) judge(load *run, all records) {
 	r.wrong += all.wrong()
 	for _, sample := range load.wrong {
@@ -35,8 +35,7 @@ func (r *report) note(format string, args ...any) {
 	fmt.Fprintf(r.out, "\n"+format+"\n", args...)
 }
 
-// table writes rows below the names of the columns; all but the first are
-// numbers, and stand to the right.
+// table writes a table. All columns but the first are numbers and aligned to the right.
 func (r *report) table(columns []string, rows [][]string) {
 	fmt.Fprintf(r.out, "\n| %s |\n|---%s|\n", strings.Join(columns, " | "), strings.Repeat("|---:", len(columns)-1))
 	for _, row := range rows {
@@ -44,7 +43,7 @@ func (r *report) table(columns []string, rows [][]string) {
 	}
 }
 
-// bound is something that must hold, and whether it did.
+// bound is a condition with the measured value, and whether it held.
 type bound struct {
 	what, measured, wanted string
 	held                   bool
@@ -91,7 +90,7 @@ func percent(part, whole float64) string {
 
 func count[N int | int64](n N) string { return fmt.Sprint(n) }
 
-// failures counts records, all of which failed, and says how.
+// failures returns the numbers of failed records by status, as a text.
 func failures(rs records) string {
 	text := count(len(rs))
 	by := rs.statuses()
@@ -109,7 +108,7 @@ func failures(rs records) string {
 	return text
 }
 
-// notOK keeps those without a prediction.
+// notOK reports whether a request has no prediction.
 func notOK(r *record) bool { return r.status != http.StatusOK }
 
 func rate(perSecond float64) string { return fmt.Sprintf("%.0f", perSecond) }

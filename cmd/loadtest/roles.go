@@ -15,10 +15,10 @@ import (
 	"github.com/go-chi/chi/v5"
 )
 
-// roleVariable makes this program one of the others that run beside it.
+// roleVariable is the environment variable that makes this program play a role.
 const roleVariable = "LOADTEST_ROLE"
 
-// play plays a role until standard input ends, which it does with the client.
+// play plays a role until standard input is closed, which happens when the client ends.
 func play(name string, args []string) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -42,10 +42,10 @@ func play(name string, args []string) error {
 		}
 		return servePeer(ctx, os.Stdout, handler)
 	}
-	return fmt.Errorf("there is no role %q", name)
+	return fmt.Errorf("unknown role %q", name)
 }
 
-// servePeer says on out where it listens.
+// servePeer serves handler and writes its address to out.
 func servePeer(ctx context.Context, out io.Writer, handler http.Handler) error {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -60,8 +60,8 @@ func servePeer(ctx context.Context, out io.Writer, handler http.Handler) error {
 	return server.Close()
 }
 
-// floor is what a gateway cannot be cheaper than on net/http: the router, a
-// fixed answer, and a body that is not read.
+// floor is a lower bound for the cost of a gateway on net/http: a router with a fixed answer,
+// which does not read the body.
 func floor() http.Handler {
 	answer := []byte(`{"prediction_id":"00000000-0000-7000-8000-000000000000","score":0.5,"predicted_label":1,"model":"none","schema":"none"}` + "\n")
 	r := chi.NewRouter()
@@ -72,11 +72,11 @@ func floor() http.Handler {
 	return r
 }
 
-// proxy is the standard library's, with as many idle connections as there can
-// be requests.
+// proxy is the proxy of the standard library, with as many idle connections as concurrent
+// requests.
 func proxy(args []string) (http.Handler, error) {
 	if len(args) != 1 {
-		return nil, fmt.Errorf("the proxy wants the address of what is behind it")
+		return nil, fmt.Errorf("proxy: want one argument, the address of the server behind it")
 	}
 	to := &url.URL{Scheme: "http", Host: args[0]}
 	return &httputil.ReverseProxy{

@@ -14,16 +14,16 @@ import (
 	"gateway/internal/sandbox"
 )
 
-// front is SageMaker's runtime before the stand-in: its models answer, over a
-// server that is small enough not to be what is measured.
+// front is a runtime of SageMaker in front of the stand-in. It answers with the models of the
+// stand-in. Its server is small, so that its cost does not dominate the measurement.
 type front struct {
 	aws   *sandbox.Server
 	tally tally
 	slots slots
-	// scores are what a model's container writes about a row, by model and
-	// then by the row's bytes. The stand-in computes each once.
+	// scores are the answers of a model's container to a row, by model and then by the
+	// bytes of the row. The stand-in computes each of them once.
 	scores sync.Map // string → *scored
-	conns  sync.Map // net.Conn → nothing
+	conns  sync.Map // a set of net.Conn
 }
 
 type scored struct {
@@ -32,7 +32,7 @@ type scored struct {
 	rows     map[string]string
 }
 
-// maxRows bounds what is remembered of a model.
+// maxRows is the maximum number of cached rows of a model.
 const maxRows = 100_000
 
 // serve answers connections until the listener is closed.
@@ -43,7 +43,7 @@ func (r *front) serve(l net.Listener) {
 			return
 		}
 		if err != nil {
-			time.Sleep(5 * time.Millisecond) // out of file handles, say
+			time.Sleep(5 * time.Millisecond) // for example, no file descriptors are left
 			continue
 		}
 		r.conns.Store(tcp, nil)
@@ -56,7 +56,7 @@ func (r *front) serve(l net.Listener) {
 	}
 }
 
-// become sets how the runtime behaves from now on.
+// become sets the behaviour of the runtime.
 func (r *front) become(b behaviour) {
 	r.tally.become(b)
 	r.slots.resize(b.Concurrent)
@@ -73,7 +73,7 @@ func (r *front) converse(tcp net.Conn) {
 		out, err = r.answer(out[:0], &m)
 		if errors.Is(err, errReset) {
 			if t, ok := tcp.(*net.TCPConn); ok {
-				_ = t.SetLinger(0) // unsent bytes or not, the peer gets a reset
+				_ = t.SetLinger(0) // makes Close send a reset
 			}
 			return
 		}
@@ -103,12 +103,12 @@ func (r *front) answer(out []byte, m *message) ([]byte, error) {
 	}
 	at := r.slots.take()
 	defer r.slots.give()
-	r.tally.count(func(c *counts) { c.MostAt = max(c.MostAt, at) })
+	r.tally.count(func(c *counts) { c.MaxConcurrent = max(c.MaxConcurrent, at) })
 	lines := bytes.Split(bytes.TrimSpace(m.body), []byte("\n"))
 	if wait := b.Latency + time.Duration(len(lines))*b.PerRow; wait > 0 {
 		time.Sleep(wait)
 	}
-	for { // a stall may begin while calls are under way
+	for { // a stall may start while calls are in flight
 		wait := time.Until(r.tally.now().StallUntil)
 		if wait <= 0 {
 			break
@@ -137,7 +137,7 @@ func (r *front) answer(out []byte, m *message) ([]byte, error) {
 	return appendAnswer(out, "200 OK", "X-Amzn-Invoked-Production-Variant: "+who.Variant+"\r\n", body), nil
 }
 
-// invocation takes the endpoint's name out of a request's first line.
+// invocation returns the name of the endpoint in the request line.
 func invocation(line []byte) (endpoint string, ok bool) {
 	rest, ok := bytes.CutPrefix(line, []byte("POST /endpoints/"))
 	if !ok {
@@ -204,14 +204,14 @@ func refusal(out []byte, status, code, message string) []byte {
 	return appendAnswer(out, status, "X-Amzn-ErrorType: "+code+"\r\n", []byte(body))
 }
 
-// modelError is the runtime's report that the container failed.
+// modelError appends the answer of the runtime for a failed container.
 func modelError(out []byte) []byte {
 	const message = `Received server error (500) from primary with message \"Internal Server Error\".`
 	body := `{"Message":"` + message + `","OriginalMessage":"Internal Server Error","OriginalStatusCode":500,"LogStreamArn":""}`
 	return appendAnswer(out, "424 Failed Dependency", "X-Amzn-ErrorType: ModelError\r\n", []byte(body))
 }
 
-// newStandIn starts a stand-in whose hours are seconds.
+// newStandIn starts a stand-in in which an hour takes about a second.
 func newStandIn(ctx context.Context) (*sandbox.Server, error) {
 	s, err := sandbox.New(sandbox.Options{Pace: sandbox.RealPace().Faster(500)})
 	if err != nil {
@@ -224,5 +224,5 @@ func newStandIn(ctx context.Context) (*sandbox.Server, error) {
 	return s, nil
 }
 
-// bucket is where the stand-in keeps exports, training data and models.
+// bucket is the bucket for exports, training data and models.
 const bucket = "load"

@@ -12,9 +12,8 @@ import (
 	"time"
 )
 
-// soak is a day in minutes: a mixed load, and meanwhile renewals, secrets that
-// rotate and an endpoint that goes wrong. What the process holds before and
-// after it, at rest, is compared.
+// soak runs a mixed load with renewals, rotations of secrets and faults of the endpoint. It
+// compares the resources of the idle process before and after.
 func soak(ctx context.Context, o options, r *report) (err error) {
 	var secrets *secretFiles
 	s, err := newStage(ctx, o, r, func(dir string) ([]string, string, error) {
@@ -40,7 +39,7 @@ func soak(ctx context.Context, o options, r *report) (err error) {
 	x.key.Store(secrets.key)
 	w := &weather{stage: s, secrets: secrets, mix: x}
 
-	// One turn of everything first, so that what is only ever made once is there.
+	// All events happen once before, so that everything that is made once exists.
 	if _, err := w.load(ctx, o.rate, min(long/4, time.Minute)); err != nil {
 		return err
 	}
@@ -61,7 +60,7 @@ func soak(ctx context.Context, o options, r *report) (err error) {
 	return tellHeld(r, begin, end, s)
 }
 
-// weather is what happens while the load goes on.
+// weather are the events during the load.
 type weather struct {
 	stage   *stage
 	secrets *secretFiles
@@ -69,14 +68,14 @@ type weather struct {
 	events  []event
 }
 
-// event is something that happened, when, and for how long.
+// event is an event with its time.
 type event struct {
 	name     string
 	from, to time.Duration
-	faulty   bool // requests may fail meanwhile
+	faulty   bool // requests may fail during the event
 }
 
-// load runs the mix for a while, with one event after the other.
+// load runs the mix with one event after the other.
 func (w *weather) load(ctx context.Context, perSecond float64, long time.Duration) (records, error) {
 	if err := w.stage.endpoint.become(ctx, w.sound()); err != nil {
 		return nil, err
@@ -88,7 +87,7 @@ func (w *weather) load(ctx context.Context, perSecond float64, long time.Duratio
 	for _, load := range loads {
 		defer load.close()
 	}
-	// Between two events there is time to see that all is well.
+	// The pause between two events shows that no requests fail without a fault.
 	pause := max(long/100, time.Second)
 	now := loads[0].now
 	for i := 0; now() < long; i++ {
@@ -116,8 +115,7 @@ func (w *weather) load(ctx context.Context, perSecond float64, long time.Duratio
 
 func (w *weather) sound() behaviour { return behaviour{Latency: 5 * time.Millisecond, Concurrent: 8} }
 
-// happen lets the i-th event happen: in turn a rotation, a renewal and one of
-// the faults.
+// happen makes the i-th event happen: in turn a rotation, a renewal and a fault.
 func (w *weather) happen(ctx context.Context, i int, e *event) error {
 	switch i % 3 {
 	case 0:
@@ -136,7 +134,7 @@ func (w *weather) happen(ctx context.Context, i int, e *event) error {
 		}
 		return err
 	}
-	// All but the last, which needs a renewal of its own.
+	// All faults but the last, which needs a renewal of its own.
 	f := faulties[i/3%(len(faulties)-1)]
 	e.name, e.faulty = "the endpoint "+f.name, true
 	const lasts = 2 * time.Second
@@ -149,10 +147,10 @@ func (w *weather) happen(ctx context.Context, i int, e *event) error {
 	return w.stage.endpoint.become(ctx, w.sound())
 }
 
-// recovery is how long after a fault requests may still fail.
+// recovery is the time after a fault in which requests may still fail.
 const recovery = time.Second
 
-// tell prints what became of the requests, in and outside of faults.
+// tell reports the results of the requests during faults and outside of them.
 func (w *weather) tell(r *report, all records, long time.Duration, o options) {
 	r.head("Soak")
 	happened := make(map[string]int)
@@ -169,10 +167,10 @@ func (w *weather) tell(r *report, all records, long time.Duration, o options) {
 	if o.race {
 		detector = "with"
 	}
-	r.note("%v of a mixed load, %g requests a second, %s the race detector, with %s. A fault lasts 2 s; what was due until a second after one is counted apart.", long, o.rate, detector, strings.Join(order, ", "))
+	r.note("%v of a mixed load, %g requests a second, %s the race detector, with %s. A fault lasts 2 s; requests that were due until one second after a fault are counted separately.", long, o.rate, detector, strings.Join(order, ", "))
 	faulty := func(r *record) bool {
 		for _, e := range w.events {
-			// A request that was under way when the fault began is in it, too.
+			// A request that was in flight when the fault started counts, too.
 			if e.faulty && r.end() >= e.from && r.due < e.to+recovery {
 				return true
 			}
@@ -198,15 +196,14 @@ func (w *weather) tell(r *report, all records, long time.Duration, o options) {
 	})
 }
 
-// held is what a process holds.
+// held are the resources of a process.
 type held struct {
 	usage
 	goroutines, heap float64
 }
 
-// rests waits until a gateway without load has come to rest, and returns what
-// it holds then. Go collects after two minutes without a collection, so that
-// is how long it takes until the heap is what is alive at rest.
+// rests waits until a gateway is idle and returns its resources. Go runs a garbage collection
+// after two minutes without one, so it takes that long until the heap has only live objects.
 func (g *gateway) rests(ctx context.Context, quick bool) (held, error) {
 	const calm, forced = 3 * time.Second, 150 * time.Second
 	if err := wait(ctx, calm); err != nil || quick {
@@ -227,13 +224,13 @@ func (g *gateway) rests(ctx context.Context, quick bool) (held, error) {
 	return g.holds(ctx)
 }
 
-// holds asks a gateway what it holds.
+// holds returns the resources of a gateway.
 func (g *gateway) holds(ctx context.Context) (h held, err error) {
 	metrics, err := g.metrics(ctx)
 	if err != nil {
 		return h, err
 	}
-	// The collector aims at a multiple of what it found alive.
+	// The target of the collector is a multiple of the live heap.
 	h.goroutines = metrics["go_goroutines"]
 	h.heap = metrics["go_memstats_next_gc_bytes"] / (1 + metrics["go_gc_gogc_percent"]/100)
 	h.usage, err = use(g.pid)
@@ -249,13 +246,13 @@ func tellHeld(r *report, begin, end held, s *stage) error {
 		{"alive on the heap, MiB", fmt.Sprintf("%.1f to %.1f", begin.heap/(1<<20), end.heap/(1<<20)), "≤ 1.25", end.heap <= 1.25*begin.heap+(2<<20)},
 	})
 	if text, err := os.ReadFile(s.gateway.log); err != nil || strings.Contains(string(text), "WARNING: DATA RACE") {
-		return errors.Join(err, errors.New("the race detector has found something: run again with -keep and read gateway.log"))
+		return errors.Join(err, errors.New("the race detector has reported a race: run again with -keep and read gateway.log"))
 	}
 	return s.gateway.alive()
 }
 
-// secretFiles are files with the secrets of a gateway, as a volume of
-// Kubernetes has them: replaced by renaming.
+// secretFiles are files with the secrets of a gateway that are replaced by renaming, as in a
+// volume of Kubernetes.
 type secretFiles struct{ dir, token, key string }
 
 func (f *secretFiles) tokens() string { return filepath.Join(f.dir, "tokens.json") }

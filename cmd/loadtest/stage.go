@@ -21,11 +21,11 @@ import (
 	"gateway/internal/schema"
 )
 
-// roleARN is a role that the stand-in lets SageMaker assume.
+// roleARN is a role that can be assumed in the stand-in.
 const roleARN = sandbox.Role
 
-// stage is a scenario's surroundings: an endpoint and, before it, a gateway
-// that is ready. What it starts it ends.
+// stage has the processes of a scenario: an endpoint and a gateway that is ready. close ends
+// them.
 type stage struct {
 	o        options
 	report   *report
@@ -37,8 +37,8 @@ type stage struct {
 	started  []*process // oldest first
 }
 
-// newStage starts the endpoint, and the gateway. Where settings is not nil it
-// is asked for those of the gateway and for the operators' token among them.
+// newStage starts the endpoint and, if settings is not nil, the gateway. settings returns the
+// settings of the gateway and the operators' token in them.
 func newStage(ctx context.Context, o options, r *report, settings func(dir string) (list []string, token string, err error)) (_ *stage, err error) {
 	s := &stage{o: o, report: r}
 	defer func() {
@@ -87,7 +87,7 @@ func (s *stage) startEndpoint() (*endpoint, error) {
 	return e, nil
 }
 
-// play starts a role and returns the line that it says first.
+// play starts a role and returns the first line of its output.
 func (s *stage) play(name string, args ...string) (*process, string, error) {
 	p, out, err := role(s.dir, name, args...)
 	if err != nil {
@@ -102,14 +102,14 @@ func (s *stage) play(name string, args ...string) (*process, string, error) {
 	return p, strings.TrimSpace(line), nil
 }
 
-// pin gives what is measured the last processor for its own, if asked to.
+// pin reserves the last processor for the measured process if the flag -pin is set.
 func (s *stage) pin(p *process) error {
 	if !s.o.pin {
 		return nil
 	}
 	last := runtime.NumCPU() - 1
 	if last == 0 {
-		return errors.New("-pin: there is only one processor")
+		return errors.New("-pin needs at least two processors")
 	}
 	others := make([]int, last)
 	for i := range others {
@@ -118,21 +118,21 @@ func (s *stage) pin(p *process) error {
 	return errors.Join(pin(os.Getpid(), others...), pin(s.endpoint.pid, others...), pin(p.pid, last))
 }
 
-// close ends all that was started, newest first, and removes what it wrote.
+// close ends all processes, the newest first, and removes their files.
 func (s *stage) close() error {
 	var faults []error
 	for i := len(s.started) - 1; i >= 0; i-- {
 		faults = append(faults, s.started[i].stop())
 	}
 	if s.o.keep {
-		s.report.note("What the processes wrote is in %s.", s.dir)
+		s.report.note("The files of the processes are in %s.", s.dir)
 	} else if s.dir != "" {
 		faults = append(faults, os.RemoveAll(s.dir))
 	}
 	return errors.Join(faults...)
 }
 
-// through asks the gateway, one prediction a request.
+// through returns requests to the gateway of one prediction each.
 func (s *stage) through(ctx context.Context) target {
 	requests := s.oracle.predictions("/predict", "")
 	return target{addr: s.gateway.addr,
@@ -140,7 +140,7 @@ func (s *stage) through(ctx context.Context) target {
 		right:   orHonest(func(n int, body []byte) bool { return s.oracle.right(ctx, n, body) })}
 }
 
-// orHonest checks an answer, or else that it is an honest refusal.
+// orHonest returns a check for a right answer or an honest refusal.
 func orHonest(right func(n int, body []byte) bool) func(n int, m *message) bool {
 	return func(n int, m *message) bool {
 		if m.status() == http.StatusOK {
@@ -150,8 +150,8 @@ func orHonest(right func(n int, body []byte) bool) func(n int, m *message) bool 
 	}
 }
 
-// honest tells whether an answer that is none is as it must be: a problem of
-// the same status, which says when to try again where that may help.
+// honest reports whether a refusal is as documented: a problem document with the same status,
+// and a Retry-After if a retry may help.
 func honest(m *message) bool {
 	status := m.status()
 	if (status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests) && !m.retry {
@@ -161,7 +161,7 @@ func honest(m *message) bool {
 	return found && string(told) == strconv.Itoa(status)
 }
 
-// serving asks the gateway which model answers.
+// serving returns the name of the serving model.
 func (s *stage) serving(ctx context.Context) (string, error) {
 	text, err := ask(ctx, http.MethodPost, s.gateway.url+"/predict", "", []byte(`{"features":`+string(s.rows[0].features)+`}`))
 	if err != nil {
@@ -171,22 +171,22 @@ func (s *stage) serving(ctx context.Context) (string, error) {
 	return string(model), nil
 }
 
-// measured is a run's outcome over its window.
+// measured are the results of a run within its window.
 type measured struct {
 	records records       // due in the window
-	done    int           // answered in it, with whatever status
-	window  time.Duration // how long
-	cpu     time.Duration // of the process watched, in the window
-	begin   time.Duration // of the window, since the run began
-	seen    counts        // by the runtime, in about the window
+	done    int           // requests with an answer of any status
+	window  time.Duration // length
+	cpu     time.Duration // processor time of the watched process in the window
+	begin   time.Duration // of the window, since the start of the run
+	seen    counts        // of the runtime, approximately for the window
 }
 
 func (m *measured) perSecond() float64 { return float64(m.done) / m.window.Seconds() }
 
-// perRequest is the processor time of a request.
+// perRequest returns the processor time of a request.
 func (m *measured) perRequest() time.Duration { return m.cpu / time.Duration(max(m.done, 1)) }
 
-// measure runs a load: a while to warm up, then the window.
+// measure runs a load: first for warm to warm up, then for the window of length long.
 func (s *stage) measure(ctx context.Context, p *process, t target, conns int, rate float64, warm, long time.Duration) (*measured, error) {
 	r, err := start(ctx, t, conns, rate)
 	if err != nil {
@@ -233,7 +233,7 @@ func (s *stage) measure(ctx context.Context, p *process, t target, conns int, ra
 	return m, nil
 }
 
-// build makes the binary under test from this module.
+// build builds the binary under test from this module.
 func build(ctx context.Context, to string, race bool) error {
 	args := []string{"build", "-o", to}
 	env := os.Environ()
@@ -251,7 +251,7 @@ func build(ctx context.Context, to string, race bool) error {
 	return nil
 }
 
-// binary returns the gateway to test: the one named, or one that is built.
+// binary returns the path of the binary under test: of the flag, or of one that it builds.
 func binary(ctx context.Context, o options, dir string, say io.Writer) (string, error) {
 	if o.gateway != "" {
 		return filepath.Abs(o.gateway)

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// stalls holds up the gateway now and then under a closed loop that the endpoint
-// can do, and fails the run if a request was refused: nothing was too much.
+// stalls stalls the gateway from time to time, under a closed loop within the capacity of the
+// endpoint. The run fails if a request was refused, because there was no overload.
 func stalls(ctx context.Context, o options, r *report) (err error) {
 	s, err := newStage(ctx, o, r, nil)
 	if err != nil {
@@ -47,7 +47,7 @@ func stalls(ctx context.Context, o options, r *report) (err error) {
 	failed := load.stop()
 	r.judge(load, failed)
 	r.head("Stalls")
-	r.note("Closed loop of %d connections for %v, endpoint without latency. Every %v to %v something is held up for %v to %v. "+
+	r.note("Closed loop of %d connections for %v, endpoint without latency. Every %v to %v there is a stall of %v to %v. "+
 		"Requests are those that ended during such a stall and until the next one begins.", conns, long, calmMin, calmMax, stallMin, stallMax)
 	h.tell(r)
 	if err := s.gateway.alive(); err != nil {
@@ -59,23 +59,23 @@ func stalls(ctx context.Context, o options, r *report) (err error) {
 	return nil
 }
 
-// How long a stall is, and how long it is calm before the next one.
+// Times of stalls and of the calm between them.
 const (
 	stallMin, stallMax = 50 * time.Millisecond, 300 * time.Millisecond
 	calmMin, calmMax   = 200 * time.Millisecond, 1500 * time.Millisecond
 )
 
-// stallKind is a way to hold up the gateway.
+// stallKind is a kind of stall.
 type stallKind struct {
 	name string
-	stop []*process // that do not run meanwhile
-	run  []*process // that run only meanwhile
+	stop []*process // stopped during the stall
+	run  []*process // running only during the stall
 }
 
-// stallKinds are the ways, in which neighbours, that do nothing but use the
-// processors, have been started and stopped.
+// stallKinds returns the kinds of stalls. One of them needs a process that only uses the
+// processors; it is started and stopped here.
 func (s *stage) stallKinds() ([]stallKind, error) {
-	const neighboursEach = 4 // by processor
+	const neighboursEach = 4 // threads for each processor
 	neighbours, _, err := s.play("neighbours", fmt.Sprint(neighboursEach*runtime.NumCPU()))
 	if err != nil {
 		return nil, err
@@ -90,7 +90,7 @@ func (s *stage) stallKinds() ([]stallKind, error) {
 	}, nil
 }
 
-// during stalls for a while. However it ends, what was stopped runs again.
+// during stalls for a while. Stopped processes run again when it returns.
 func (k *stallKind) during(ctx context.Context, long time.Duration) (err error) {
 	for _, p := range k.stop {
 		defer func() { err = errors.Join(err, p.thaw()) }()
@@ -107,27 +107,26 @@ func (k *stallKind) during(ctx context.Context, long time.Duration) (err error) 
 	return wait(ctx, long)
 }
 
-// holdups are the stalls of a run, and what became of requests.
+// holdups are the stalls of a run with the results of requests.
 type holdups struct {
 	kinds []stallKind
 
 	mu   sync.Mutex
-	now  int // the last one's kind
+	now  int // kind of the latest stall
 	seen []heldUp
 }
 
-// heldUp is what was seen of one kind.
+// heldUp are the results of one kind of stall.
 type heldUp struct {
 	stalls   int
-	long     time.Duration // all of them together
+	long     time.Duration // of all stalls of the kind
 	requests int
 	by       map[int]int // requests without a prediction, by status
 	wrong    int
 	slowest  time.Duration
 }
 
-// happen lets one stall follow the other, of all kinds in turn, until the load
-// has run for so long.
+// happen makes stalls of all kinds in turn, until the load has run for the time until.
 func (h *holdups) happen(ctx context.Context, load *run, until time.Duration) error {
 	random := rand.New(rand.NewPCG(18, 5))
 	between := func(least, most time.Duration) time.Duration {
@@ -149,7 +148,8 @@ func (h *holdups) happen(ctx context.Context, load *run, until time.Duration) er
 	}
 }
 
-// count counts a request, and keeps it where it failed.
+// count counts a request. It reports whether the record is kept, which it is if the request
+// failed.
 func (h *holdups) count(r *record) (keep bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -192,11 +192,11 @@ func (h *holdups) tell(r *report) {
 	r.table([]string{"held up", "stalls", "mean ms", "requests", "503", "other failures", "wrong", "slowest ms"}, rows)
 }
 
-// playNeighbours is the process that keeps the processors busy, with a number of
+// playNeighbours is the process "neighbours", which keeps the processors busy with a number of
 // threads.
 func playNeighbours(ctx context.Context, out io.Writer, args []string) error {
 	if len(args) != 1 {
-		return errors.New("neighbours want a number of threads")
+		return errors.New("neighbours: want one argument, the number of threads")
 	}
 	threads, err := strconv.Atoi(args[0])
 	if err != nil {
@@ -208,7 +208,7 @@ func playNeighbours(ctx context.Context, out io.Writer, args []string) error {
 	runtime.GOMAXPROCS(threads + 1) // one for the end of ctx
 	for range threads {
 		go func() {
-			for ctx.Err() == nil { //nolint:revive // to be busy is all it does
+			for ctx.Err() == nil { //nolint:revive // a busy loop on purpose
 			}
 		}()
 	}

@@ -10,14 +10,14 @@ import (
 	"unsafe"
 )
 
-// ownThread gives the goroutine a thread until the function is called.
+// ownThread locks the goroutine to a thread until release is called.
 func ownThread() (release func()) {
 	runtime.LockOSThread()
 	return runtime.UnlockOSThread
 }
 
-// pause sleeps as exactly as the kernel can: time.Sleep rounds up to
-// milliseconds where nothing else runs.
+// pause sleeps with the resolution of the kernel. time.Sleep may round up to milliseconds when
+// nothing else runs.
 func pause(d time.Duration) {
 	if d <= 0 {
 		return
@@ -26,7 +26,7 @@ func pause(d time.Duration) {
 	_ = syscall.Nanosleep(&wait, nil)
 }
 
-// pin lets a process run on these processors only.
+// pin restricts a process to the given processors.
 func pin(pid int, processors ...int) error {
 	var set [16]uint64
 	for _, p := range processors {
@@ -42,7 +42,7 @@ func pin(pid int, processors ...int) error {
 	return err
 }
 
-// lower gives a process the least priority.
+// lower gives a process the lowest priority.
 func lower(pid int) error {
 	const least = 19
 	threads, err := threadsOf(pid)
@@ -54,8 +54,8 @@ func lower(pid int) error {
 	return err
 }
 
-// threadsOf are the ids of a process' threads: to the kernel, priority and
-// processors are each thread's own.
+// threadsOf returns the ids of the threads of a process. In Linux priority and processors belong
+// to a thread.
 func threadsOf(pid int) ([]int, error) {
 	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
 	if err != nil {
@@ -73,8 +73,8 @@ func threadsOf(pid int) ([]int, error) {
 // freeze stops a process until it is thawed.
 func (p *process) freeze() error { return p.cmd.Process.Signal(syscall.SIGSTOP) }
 
-// thaw lets a frozen process go on.
+// thaw continues a stopped process.
 func (p *process) thaw() error { return p.cmd.Process.Signal(syscall.SIGCONT) }
 
-// dying makes a process end when the thread that started it does.
+// dying makes a process end when the thread that started it ends.
 func dying() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }

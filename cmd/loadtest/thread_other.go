@@ -14,12 +14,12 @@ func pause(d time.Duration) { time.Sleep(d) }
 
 func pin(int, ...int) error { return errors.New("processes can be pinned on Linux only") }
 
-// lower leaves a process as it is.
+// lower does nothing on this platform.
 func lower(int) error { return nil }
 
 func (p *process) freeze() error { return errors.New("processes can be stopped on Linux only") }
 
 func (p *process) thaw() error { return nil }
 
-// dying leaves a process alone: if we are killed, it stays.
+// dying does nothing on this platform: a child outlives this process if it is killed.
 func dying() *syscall.SysProcAttr { return nil }

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// watcher notes, several times a second, what a process uses.
+// watcher records the usage of a process several times a second.
 type watcher struct {
 	began   time.Time
 	stop    func() history
@@ -15,11 +15,11 @@ type watcher struct {
 	seen    history
 }
 
-// history is what was noted, oldest first.
+// history are the records of a watcher, oldest first.
 type history []moment
 
 type moment struct {
-	at time.Duration // since the watcher began
+	at time.Duration // since the start of the watcher
 	usage
 }
 
@@ -45,7 +45,7 @@ func watch(ctx context.Context, pid int) *watcher {
 	return w
 }
 
-// at returns what was noted last before a moment.
+// at returns the latest record before t.
 func (h history) at(t time.Duration) (u usage) {
 	for _, m := range h {
 		if m.at > t {
@@ -56,7 +56,7 @@ func (h history) at(t time.Duration) (u usage) {
 	return u
 }
 
-// most is the most memory in a stretch of time.
+// most returns the maximum of the memory in an interval.
 func (h history) most(from, to time.Duration) (rss int64) {
 	for _, m := range h {
 		if m.at >= from && m.at < to {

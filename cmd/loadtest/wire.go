@@ -9,28 +9,28 @@ import (
 	"strconv"
 )
 
-// reader reads messages of HTTP/1.1, requests and answers alike, with as
-// little work as they take: the client must cost less than what it measures.
+// reader reads messages of HTTP/1.1, requests and answers, at a low cost: the client must need
+// less time than the server that it measures.
 type reader struct {
 	in   *bufio.Reader
 	line []byte // the first line
 	body []byte
 }
 
-// message is a message; its slices are good until the next one is read.
+// message is a message. Its slices are valid until the next message is read.
 type message struct {
 	line    []byte
 	body    []byte
 	close   bool   // the sender closes the connection after it
-	retry   bool   // it says when to try again
-	attempt []byte // of an SDK's call
-	model   []byte // in the custom attributes of an answer of the gateway
+	retry   bool   // it has a Retry-After
+	attempt []byte // Amz-Sdk-Request of a call of an SDK
+	model   []byte // from the custom attributes of an answer of the gateway
 }
 
 const maxBody = 64 << 20
 
 var (
-	errMalformed = errors.New("not a message of HTTP/1.1")
+	errMalformed = errors.New("malformed HTTP/1.1 message")
 	crlf         = []byte("\r\n")
 )
 
@@ -92,7 +92,7 @@ func (r *reader) next() (m message, err error) {
 	return m, cut(err)
 }
 
-// status of an answer; 0 if it is none.
+// status returns the status of an answer, or 0 for another message.
 func (m *message) status() int {
 	if len(m.line) < 12 || !bytes.HasPrefix(m.line, []byte("HTTP/1.")) {
 		return 0
@@ -104,7 +104,7 @@ func (m *message) status() int {
 	return n
 }
 
-// cut tells an end within a message from one between two.
+// cut returns io.ErrUnexpectedEOF for an end within a message.
 func cut(err error) error {
 	if err == io.EOF {
 		return io.ErrUnexpectedEOF

@@ -62,7 +62,7 @@ func NewHedge(scorer predict.Scorer, o HedgeOptions, reg prometheus.Registerer) 
 		o.Spare = func() bool { return true }
 	}
 	h := &Hedge{scorer: scorer, spare: o.Spare, fixed: o.After > 0, budget: budget.New(hedgePrice, hedgeReserve), hedges: prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "gateway_hedges_total", Help: "Calls of the model that took long and were made again, or were not, by what came of it.",
+		Name: "gateway_hedges_total", Help: "Calls of the model that took long enough for a hedge, by result: the first or the second call answered, both failed, or no hedge was allowed.",
 	}, []string{"result"})}
 	h.after.Store(int64(o.After))
 	reg.MustRegister(h.hedges)
