@@ -22,8 +22,8 @@ type exportCommand struct {
 
 // Help is shown by gateway export --help.
 func (exportCommand) Help() string {
-	return "--json is --format ndjson. A file (-o) appears whole or not at all; what standard output has is whole only if the exit code is 0. " +
-		"Exported customers have all their features, personal ones too; the ledger has what it keeps of them (GATEWAY_LEDGER_PERSONAL).\n\n" + exitCodesHelp
+	return "--json is --format ndjson. A file (-o) appears whole or not at all; standard output is complete only if the exit code is 0. " +
+		"Exported customers have all their features, personal ones too; the ledger has those that it stores (GATEWAY_LEDGER_PERSONAL).\n\n" + exitCodesHelp
 }
 
 // Run writes one of the tables in constant memory.
@@ -57,13 +57,13 @@ func (cmd exportCommand) export(c *console, path string, through func(io.Writer)
 	})
 }
 
-// path is what the gateway is asked for.
+// path returns the path and query of the request.
 func (cmd exportCommand) path() (string, error) {
 	query := url.Values{}
 	format := cmd.Format
 	if cmd.JSON {
 		if format == "csv" {
-			return "", errors.New("--json does not go with --format csv")
+			return "", errors.New("--json and --format csv exclude each other")
 		}
 		format = "ndjson"
 	}

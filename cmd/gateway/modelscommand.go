@@ -43,10 +43,10 @@ func (cmd modelsCommand) Run(c *console) error {
 	})
 }
 
-// noModelHint says how to get a model.
+// noModelHint returns the commands that make a model.
 const noModelHint = "make one with gateway retrain, or go back to an earlier one with gateway rollback MODEL"
 
-// modelState says whether a model serves, or can serve again.
+// modelState returns whether a model serves or can serve again.
 func modelState(m modelswap.Model) string {
 	switch {
 	case m.Serving:

@@ -154,7 +154,7 @@ func TestOutcomesOfAFile(t *testing.T) {
 		"c3;;1;2026-11-22T10:00:00Z\n") // before that of line 5, which is no
 	path := gatewaytest.WriteFile(t, "outcomes.csv", file.String())
 	code, out, errs := command(t, "outcomes", path)
-	if code != exitFailed || !strings.Contains(out, "1111 rows in ") || !strings.Contains(out, "1102 matched (1 known already, 1 superseded by later outcomes), 2 unknown, 7 bad rows") {
+	if code != exitFailed || !strings.Contains(out, "1111 rows in ") || !strings.Contains(out, "1102 matched (1 recorded before, 1 superseded by later outcomes), 2 unknown, 7 bad rows") {
 		t.Errorf("outcomes ended with %d: %s%s", code, out, errs)
 	}
 	for _, text := range []string{

@@ -23,7 +23,7 @@ type outcomeRows struct {
 // outcomeColumns are the columns that such a file may have.
 var outcomeColumns = []string{"prediction_id", "customer_id", "outcome", "observed_at"}
 
-// maxOutcomeRow bounds a row of the file in bytes.
+// maxOutcomeRow is the maximum length of a row in bytes.
 const maxOutcomeRow = 64 << 10
 
 // newOutcomeRows reads the header.
@@ -51,8 +51,8 @@ func newOutcomeRows(in io.Reader) (*outcomeRows, error) {
 	return r, nil
 }
 
-// next returns the next outcome and its line, or io.EOF. A row that is wrong is a
-// *schema.RowError, and any other error ends the file.
+// next returns the next outcome and its line, or io.EOF. The error of a single
+// row is a *schema.RowError; any other error ends the file.
 func (r *outcomeRows) next() (o api.Outcome, line int, err error) {
 	line, cells, err := r.csv.Next()
 	if err != nil {
@@ -88,12 +88,13 @@ func (r *outcomeRows) next() (o api.Outcome, line int, err error) {
 	case o.PredictionID == "" && o.CustomerID == "":
 		return wrong("has neither a prediction_id nor a customer_id")
 	case o.PredictionID != "" && o.CustomerID != "":
-		return wrong("has both a prediction_id and a customer_id; one is due")
+		return wrong("has both a prediction_id and a customer_id; it must have one of them")
 	}
 	return o, line, nil
 }
 
-// jsonLabel is a label as POST /outcomes takes it: a number where the text is one.
+// jsonLabel returns a label as POST /outcomes takes it: a number if the text is
+// one.
 func jsonLabel(text string) any {
 	if value := jsontext.Value(text); value.IsValid() && value.Kind() == '0' {
 		return value

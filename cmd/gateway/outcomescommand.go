@@ -31,7 +31,7 @@ func (outcomesCommand) Help() string {
 		"Exit code 1 also means that a row could not be read, or that its prediction or customer is unknown; the other rows are recorded.\n\n" + exitCodesHelp
 }
 
-// outcomesAtOnce is how many outcomes one list has.
+// outcomesAtOnce is the number of outcomes in one list.
 const outcomesAtOnce = 500
 
 // outcomeReport counts the rows of a file. Rows = Matched + Unknown + Failed,
@@ -84,12 +84,12 @@ func (cmd outcomesCommand) show(c *console, r outcomeReport, problems []rowProbl
 			Problems []rowProblem `json:"problems"`
 		}{r, problems})
 	}
-	_, err := fmt.Fprintf(c.stdout, "%d rows in %s: %d matched (%d known already, %d superseded by later outcomes), %d unknown, %d bad rows\n",
+	_, err := fmt.Fprintf(c.stdout, "%d rows in %s: %d matched (%d recorded before, %d superseded by later outcomes), %d unknown, %d bad rows\n",
 		r.Rows, took, r.Matched, r.Duplicates, r.Superseded, r.Unknown, r.Failed)
 	return err
 }
 
-// outcomeSending is one file on its way to the gateway.
+// outcomeSending sends one file to the gateway.
 type outcomeSending struct {
 	rows     *outcomeRows
 	bad      *badRows
@@ -139,7 +139,7 @@ func (s *outcomeSending) run(ctx context.Context, client *client.Client) error {
 	}
 }
 
-// send sends one list, again and again while no answer comes.
+// send sends one list, and again until an answer comes.
 func (s *outcomeSending) send(ctx context.Context, client *client.Client, list []api.Outcome, lines []int) error {
 	client = client.WithIdempotencyKey(failure.NewID())
 	var matches []api.Match
@@ -194,10 +194,10 @@ func columnErrors(p *edge.Problem) []failure.Violation {
 }
 
 // askAgain calls ask until an answer comes: while the gateway does not answer or
-// cannot handle the call now, and for watchPatience at most. Where it was not
-// there at the first call, it gives up at once, for the URL may be wrong.
+// cannot handle the call, and for watchPatience at most. If the first call does
+// not reach a gateway it returns at once, because the URL may be wrong.
 func askAgain(ctx context.Context, out io.Writer, ask func() error) error {
-	var away time.Time // since when no answer comes
+	var away time.Time // when the gateway last stopped answering
 	for wait := watchEvery; ; wait = min(2*wait, maxWatchWait) {
 		err := ask()
 		switch {
@@ -208,7 +208,7 @@ func askAgain(ctx context.Context, out io.Writer, ask func() error) error {
 		case away.IsZero():
 			away = time.Now()
 			if passing(err) {
-				fmt.Fprintf(out, "%v; asking again\n", err)
+				fmt.Fprintf(out, "%v; trying again\n", err)
 			}
 		}
 		if ctx.Err() != nil || !passing(err) || time.Since(away) > watchPatience {

@@ -16,8 +16,8 @@ import (
 	"gateway/internal/datadir"
 )
 
-// progress shows how far long work is: a bar on a terminal (rate and time left
-// with it), a plain line now and then elsewhere.
+// progress shows the progress of long work: a bar on a terminal (with rate and
+// time left), a line from time to time elsewhere.
 type progress struct {
 	out   io.Writer
 	bar   *progressbar.ProgressBar
@@ -27,7 +27,7 @@ type progress struct {
 	rows  int64
 }
 
-// plainEvery is how often work that is not watched on a terminal says a line.
+// plainEvery is the time between two such lines.
 const plainEvery = 5 * time.Second
 
 // newProgress counts rows of work. size is that of the input in bytes, which the
@@ -86,7 +86,7 @@ func (p *progress) rate() float64 {
 	return float64(p.rows) / max(time.Since(p.start).Seconds(), 1e-3)
 }
 
-// done takes the bar away and returns how long the work took.
+// done removes the bar and returns how long the work took.
 func (p *progress) done() time.Duration {
 	if p.bar != nil {
 		_ = p.bar.Finish()
@@ -94,7 +94,7 @@ func (p *progress) done() time.Duration {
 	return time.Since(p.start).Round(time.Millisecond)
 }
 
-// openInput opens a file and tells its size; "-" is standard input.
+// openInput opens a file and returns its size; "-" is standard input.
 func openInput(path string) (io.ReadCloser, int64, error) {
 	if path == "-" {
 		return io.NopCloser(os.Stdin), -1, nil
@@ -124,8 +124,8 @@ func printJSON(c *console, value any) error {
 	return err
 }
 
-// writeOutput writes a file that appears whole or not at all; without a path,
-// or with -, it writes to standard output.
+// writeOutput writes a file that appears whole or not at all. Without a path, or
+// with -, it writes to standard output.
 func writeOutput(c *console, path string, write func(io.Writer) error) error {
 	if path == "" || path == "-" {
 		w := bufio.NewWriter(c.stdout)

@@ -51,7 +51,7 @@ func (cmd renewalsCommand) Run(c *console) error {
 	})
 }
 
-// aucs are the AUCs of challenger and champion.
+// aucs returns the AUCs of challenger and champion.
 func aucs(m modelswap.Metrics) string {
 	if m.Challenger == nil {
 		return "-"

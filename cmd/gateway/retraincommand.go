@@ -23,12 +23,12 @@ import (
 
 type retrainCommand struct {
 	Watch     bool   `help:"Follow the renewal to its end."`
-	Reason    string `help:"Why, for the record."`
-	Overrides string `help:"Settings for this renewal alone, as JSON: {\"hyperparameters\": {…}, \"training\": {…}, \"gate\": \"…\", \"judge_by\": \"known\"}." placeholder:"JSON"`
+	Reason    string `help:"Reason, for the renewal's record."`
+	Overrides string `help:"Settings for this renewal only, as JSON: {\"hyperparameters\": {…}, \"training\": {…}, \"gate\": \"…\", \"judge_by\": \"known\"}." placeholder:"JSON"`
 	Force     bool   `help:"Deploy even if the challenger loses."`
-	Resume    string `help:"Let this renewal go on from the step that stopped it, instead of starting one." placeholder:"ID"`
-	From      string `help:"With --resume, an earlier step to go on from." placeholder:"STEP"`
-	Key       string `name:"idempotency-key" help:"Names this request: with the same key, asking again gives the renewal that the first one started." placeholder:"KEY"`
+	Resume    string `help:"Continue this renewal from the step that stopped it instead of starting one." placeholder:"ID"`
+	From      string `help:"With --resume, an earlier step to continue from." placeholder:"STEP"`
+	Key       string `name:"idempotency-key" help:"Key of this request: repeated with the same key, it returns the renewal that the first one started." placeholder:"KEY"`
 	remote
 }
 
@@ -63,7 +63,7 @@ func (cmd retrainCommand) Run(c *console) error {
 		if err != nil {
 			return err
 		}
-		// A gateway that runs for this command alone must see the renewal through.
+		// A gateway that runs for this command only must finish the renewal.
 		if cmd.Watch || cmd.URL == "" {
 			if r, err = watch(ctx, cmd.progress(c), client, r); err != nil {
 				return err
@@ -73,8 +73,8 @@ func (cmd retrainCommand) Run(c *console) error {
 	})
 }
 
-// begin starts or resumes a renewal. It asks again where no answer came: under
-// one key, that starts one renewal at most.
+// begin starts or resumes a renewal. It repeats a request without an answer:
+// under one key, at most one renewal is started.
 func (cmd retrainCommand) begin(ctx context.Context, out io.Writer, client *client.Client, overrides modelswap.Overrides) (*modelswap.Renewal, error) {
 	if cmd.Resume != "" {
 		return client.Resume(ctx, cmd.Resume, api.ResumeRequest{From: modelswap.StepName(cmd.From), Overrides: overrides})
@@ -91,13 +91,14 @@ func (cmd retrainCommand) begin(ctx context.Context, out io.Writer, client *clie
 	return r, nil
 }
 
-// unreachable reports whether nothing has been sent.
+// unreachable reports whether the request was not sent.
 func unreachable(err error) bool {
 	var op *net.OpError
 	return errors.As(err, &op) && op.Op == "dial"
 }
 
-// passing reports whether asking again, with the same idempotency key, may help.
+// passing reports whether repeating a request with the same idempotency key may
+// help.
 func passing(err error) bool {
 	var problem *edge.Problem
 	if !errors.As(err, &problem) {
@@ -110,7 +111,7 @@ func passing(err error) bool {
 	return problem.Type == edge.TypeInProgress
 }
 
-// progress is where the steps are shown as they end.
+// progress returns the writer for the steps.
 func (cmd retrainCommand) progress(c *console) io.Writer {
 	if cmd.JSON {
 		return c.stderr
@@ -118,7 +119,7 @@ func (cmd retrainCommand) progress(c *console) io.Writer {
 	return c.stdout
 }
 
-// report prints the renewal and fails unless it is on its way or succeeded.
+// report prints the renewal and fails unless it is running or succeeded.
 func (cmd retrainCommand) report(c *console, r *modelswap.Renewal) error {
 	if cmd.JSON {
 		if err := printJSON(c, r); err != nil {
@@ -144,32 +145,32 @@ func (cmd retrainCommand) report(c *console, r *modelswap.Renewal) error {
 }
 
 const (
-	// watchEvery is how often a watched renewal is looked at while there are no
-	// events.
+	// watchEvery is the time between two requests for a watched renewal while
+	// there are no events.
 	watchEvery = 200 * time.Millisecond
-	// maxWatchWait bounds the time between two attempts while the gateway, or
-	// its database, gives no answer. It begins with watchEvery and doubles.
+	// maxWatchWait is the maximum time between two attempts while the gateway, or
+	// its database, does not answer. The time begins with watchEvery and doubles.
 	maxWatchWait = 5 * time.Second
-	// watchPatience is how long the gateway may be away before watching gives
-	// up: one that restarts is back within this time.
+	// watchPatience is how long the gateway may not answer before watching ends: a
+	// restart takes less.
 	watchPatience = 30 * time.Second
 )
 
-// watch follows a renewal until it has ended, and shows it. It follows by
-// events, and looks again and again where those break off, until there are
-// events again. While no answer comes it looks less and less often.
+// watch follows a renewal to its end and shows it. It follows by events. Where
+// those end it polls until there are events again, less and less often while no
+// answer comes.
 func watch(ctx context.Context, out io.Writer, client *client.Client, r *modelswap.Renewal) (*modelswap.Renewal, error) {
 	view := newRenewalView(out)
 	defer view.endLine()
 	view.show(r)
 	events := true
-	var away time.Time // since when the gateway is; zero while it is there
+	var away time.Time // when the gateway stopped answering; zero while it answers
 	wait := watchEvery
 	for {
 		if events && away.IsZero() {
 			for next, err := range client.Events(ctx, r.ID) {
 				if err != nil {
-					events = !hopeless(err) // else this gateway, or a proxy, has none
+					events = !hopeless(err) // otherwise this gateway, or a proxy, has none
 					break
 				}
 				r, away = next, time.Time{}
@@ -203,23 +204,23 @@ func watch(ctx context.Context, out io.Writer, client *client.Client, r *modelsw
 	}
 }
 
-// hopeless reports whether asking again makes no sense.
+// hopeless reports whether repeating the request cannot help.
 func hopeless(err error) bool {
 	var problem *edge.Problem
 	return errors.As(err, &problem) && problem.Status < 500 && problem.Status != http.StatusTooManyRequests
 }
 
-// renewalView shows a renewal that goes on: a line for each step that begins,
-// ends or is tried again, and how far training is. That moves along on a
-// terminal and is a line now and then elsewhere.
+// renewalView shows a running renewal: a line for each step that begins, ends or
+// is tried again, and the progress of training. On a terminal that line is
+// overwritten; elsewhere it is printed from time to time.
 type renewalView struct {
 	out      io.Writer
 	terminal bool
 	shown    map[modelswap.StepName]string
 	retries  map[modelswap.StepName]string
-	progress time.Time // when it was last shown
-	open     bool      // a line of progress is being written over
-	stopping bool      // it was said that the renewal is being cancelled
+	progress time.Time // when the progress was last shown
+	open     bool      // a line of progress is being overwritten
+	stopping bool      // the cancellation has been shown
 }
 
 func newRenewalView(out io.Writer) *renewalView {
@@ -243,7 +244,7 @@ func (v *renewalView) show(r *modelswap.Renewal) {
 	}
 	if r.Cancelling && !v.stopping && !r.Status.Final() {
 		v.stopping = true
-		v.line("it is being cancelled")
+		v.line("cancelling")
 	}
 }
 
@@ -309,7 +310,7 @@ func stepLine(s modelswap.Step) string {
 	return line
 }
 
-// detailText writes a value of a step's detail. Counts are float64 after JSON,
+// detailText formats a value of a step's detail. Counts are float64 after JSON,
 // and are written without an exponent.
 func detailText(value any) string {
 	if x, ok := value.(float64); ok {

@@ -170,7 +170,7 @@ func TestRetrainingAsksAgain(t *testing.T) {
 	}))
 	defer server.Close()
 	code, out, errs := command(t, "retrain", "--url", server.URL, "--token", "t")
-	if code != exitOK || !strings.Contains(out, "renewal r1 is queued") || strings.Count(errs, "asking again") != 1 {
+	if code != exitOK || !strings.Contains(out, "renewal r1 is queued") || strings.Count(errs, "trying again") != 1 {
 		t.Errorf("ended with %d: %s%s", code, out, errs)
 	}
 	first := <-keys

@@ -7,12 +7,12 @@ import (
 )
 
 // rowSender writes rows as CSV on the lines that they have in their file, so that
-// the gateway's errors name those. Blank lines fill the gaps.
+// the gateway's errors name those lines. Blank lines fill the gaps.
 type rowSender struct {
 	to      io.Writer
 	csv     *csv.Writer
-	next    int      // line
-	refused []string // a row that the header does not fit
+	next    int      // line of the next row
+	refused []string // a row that does not match the header
 	err     error    // of writing the header
 }
 
@@ -21,8 +21,8 @@ func newRowSender(to io.Writer, header []string) *rowSender {
 	if len(header) == 1 {
 		s.refused = []string{"unread", "unread"}
 	}
-	// All names are quoted: a name may hold what the gateway would take for the
-	// delimiter. A line end in a name would shift the lines.
+	// All names are quoted, because a name may contain what the gateway would take
+	// for the delimiter. A line end in a name would shift the lines.
 	quoted := make([]string, len(header))
 	for i, name := range header {
 		quoted[i] = `"` + strings.ReplaceAll(name, `"`, `""`) + `"`
