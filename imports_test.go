@@ -24,7 +24,7 @@ var mayImport = map[string][]string{
 	".": {}, // the overview and openapi.yaml
 
 	"cmd/gateway": {"internal/app", "internal/config", "internal/logging", "api", "api/client", "api/edge", "internal/aws", "internal/sandbox", "internal/datadir",
-		"internal/modelswap", "internal/idempotency", "internal/export", "internal/predict", "internal/schema", "internal/failure"},
+		"internal/modelswap", "internal/idempotency", "internal/export", "internal/predict", "internal/draft", "internal/schema", "internal/failure"},
 	"internal/app": {".", "internal/config", "api", "api/edge", "internal/httpserver", "internal/aws", "internal/local", "internal/store", "internal/outbox", "internal/datadir", "internal/demo",
 		"internal/admission", "internal/scoring", "internal/modelswap", "internal/idempotency", "internal/secrets", "internal/tracing", "internal/predict", "internal/schema", "internal/outage", "internal/failure"},
 	"internal/config":  {"internal/aws", "internal/store", "internal/outbox", "internal/modelswap", "internal/learn", "internal/secrets", "internal/schema"},
@@ -50,6 +50,7 @@ var mayImport = map[string][]string{
 
 	"internal/predict": {"internal/schema", "internal/callctx", "internal/outage", "internal/failure"},
 	"internal/schema":  {"internal/suggest", "internal/failure"},
+	"internal/draft":   {"internal/schema", "internal/suggest"},
 	"internal/callctx": {"internal/failure"},
 	"internal/failure": {},
 	"internal/outage":  {},
@@ -74,7 +75,7 @@ var mayImport = map[string][]string{
 	"internal/audit/audittest":         {"internal/audit", "internal/failure"},
 	"internal/contracttest":            {},
 	"internal/disktest":                {},
-	"internal/gatewaytest":             {"api", "internal/sandbox", "internal/pgtest", "internal/schema"},
+	"internal/gatewaytest":             {"api", "internal/sandbox", "internal/pgtest", "internal/draft", "internal/schema"},
 	"internal/pgtest":                  {},
 	"internal/testsize":                {},
 	"internal/secrets/secretstest":     {"internal/secrets"},
@@ -108,6 +109,7 @@ var mayUse = map[string][]string{
 	"go.yaml.in/yaml/v3":                  {"api", "internal/schema"},
 	"github.com/google/uuid":              {"internal/failure", "internal/sandbox"},
 	"github.com/robfig/cron":              {"internal/modelswap"},
+	"golang.org/x/text":                   {"internal/schema"},
 	"golang.org/x/sync":                   {"api", "internal/local", "internal/store", "internal/modelswap"},
 	"github.com/go-json-experiment/json":  {"cmd/gateway", "api", "api/client", "api/edge", "internal/aws", "internal/sandbox", "internal/contracttest", "internal/export", "internal/schema"},
 	"github.com/prometheus/client_golang": {"internal/app", "internal/httpserver", "api", "api/edge", "internal/outbox", "internal/modelswap", "internal/idempotency", "internal/admission", "internal/audit", "internal/scoring", "internal/secrets", "internal/tracing", "internal/predict"},

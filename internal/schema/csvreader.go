@@ -3,10 +3,12 @@ package schema
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -25,6 +27,7 @@ type CSVReader struct {
 	line     int // of the header
 	trailing int // columns at the end of the header that have no name
 	maxRow   int
+	unread   []string // the header, if it is a record that Next is to return
 }
 
 // RowError is the error of a record that cannot be read. Later records can be
@@ -111,6 +114,51 @@ func (c *CSVReader) Header() []string { return c.header }
 // HeaderLine returns the line on which the names begin, counted from 1.
 func (c *CSVReader) HeaderLine() int { return c.line }
 
+// HeaderIsData reports whether the header is numbers only, as in a file without a
+// header.
+func (c *CSVReader) HeaderIsData() bool {
+	for _, name := range c.header {
+		if _, _, ok := ParseNumber(name); !ok {
+			return false
+		}
+	}
+	return len(c.header) > 1
+}
+
+// UnreadHeader makes Next return the header as the first record. It must be called
+// before Next.
+func (c *CSVReader) UnreadHeader() { c.unread = c.header }
+
+// NumberedNames returns a name for each of n columns by its position: column_1,
+// column_2 and so on.
+func NumberedNames(n int) []string {
+	names := make([]string, n)
+	for i := range names {
+		names[i] = "column_" + strconv.Itoa(i+1)
+	}
+	return names
+}
+
+// UniqueNames returns the names of a header with a number behind those that repeat
+// (age, age_2), and column_3 for a third column without a name.
+func UniqueNames(header []string) []string {
+	given := make(map[string]bool, len(header))
+	for _, name := range header {
+		given[name] = true
+	}
+	names := make([]string, len(header))
+	used := make(map[string]bool, len(header))
+	for i, name := range header {
+		base := cmp.Or(name, "column_"+strconv.Itoa(i+1))
+		unique := base
+		for n := 2; used[unique] || (unique != name && given[unique]); n++ {
+			unique = base + "_" + strconv.Itoa(n)
+		}
+		names[i], used[unique] = unique, true
+	}
+	return names
+}
+
 // Comma returns the delimiter.
 func (c *CSVReader) Comma() rune { return c.comma }
 
@@ -120,6 +168,10 @@ func (c *CSVReader) Comma() rune { return c.comma }
 // io.EOF after the last record, a *failure.Error of kind Invalid if a line
 // exceeds maxRow, or the reader's own.
 func (c *CSVReader) Next() (line int, cells []string, err error) {
+	if c.unread != nil {
+		cells, c.unread = c.unread, nil
+		return c.line, cells, nil
+	}
 	line, cells, err = c.read()
 	if err != nil {
 		return line, nil, err

@@ -209,6 +209,12 @@ var (
 	columnName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,63}$`)
 )
 
+// MaxName is the maximum length of the name of a schema.
+const MaxName = 32
+
+// IsColumnName reports whether text can be the name of a feature, the id or the label.
+func IsColumnName(text string) bool { return columnName.MatchString(text) }
+
 func (p *schemaParser) name(n *yaml.Node) string {
 	text, ok := p.scalar(n, "name")
 	if ok && !schemaName.MatchString(text) {

@@ -10,6 +10,16 @@ import (
 // its own: 2^53 - 1.
 const maxInteger = 1<<53 - 1
 
+// ParseNumber reads a finite decimal number as files write it without a format, and
+// reports whether it is an integer that a float64 holds exactly.
+func ParseNumber(text string) (x float64, integer, ok bool) {
+	x, ok, finite := parseNumber(text)
+	if !ok || !finite {
+		return 0, false, false
+	}
+	return x, math.Abs(x) <= maxInteger && isInteger(text, x), true
+}
+
 // parseNumber reads a decimal number in JSON's grammar and in addition allows a
 // leading plus sign, leading zeros and a bare point, which CSV files and DynamoDB
 // exports contain. It refuses what strconv accepts beyond that: hexadecimal,

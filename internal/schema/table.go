@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -52,11 +53,35 @@ func NewCSVTable(s *Schema, r io.Reader, maxRow int) (Table, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &csvTable{schema: s, csv: text, names: text.Header()}
+	t := &csvTable{schema: s, csv: text, names: s.columnNames(text)}
 	if violations := t.readHeader(); violations.Count() > 0 {
 		return nil, &failure.Error{Kind: failure.Invalid, Detail: "the header row does not fit the schema", Violations: violations.Listed, Omitted: violations.Omitted}
 	}
 	return t, nil
+}
+
+// columnNames returns the names by which the schema has the columns of a file. A
+// file without a header has column_1, column_2 and so on; names that repeat are
+// numbered, and a column without a name is called by its position, if the schema
+// has that name (see UniqueNames).
+func (s *Schema) columnNames(text *CSVReader) []string {
+	header := text.Header()
+	if numbered := NumberedNames(len(header)); text.HeaderIsData() && s.hasColumn(numbered[0]) {
+		text.UnreadHeader()
+		return numbered
+	}
+	names := slices.Clone(header)
+	for i, unique := range UniqueNames(header) {
+		if unique != header[i] && s.hasColumn(unique) {
+			names[i] = unique
+		}
+	}
+	return names
+}
+
+// hasColumn reports whether a name is that of a feature, the id or the label.
+func (s *Schema) hasColumn(name string) bool {
+	return s.Feature(name) >= 0 || s.isID(name) || name == s.Label.Name
 }
 
 // readHeader maps columns to features and returns the violations of the header.
