@@ -315,7 +315,7 @@ func TestImport(t *testing.T) {
 		t.Errorf("headers %v, trailer %v", a.header, a.trailer)
 	}
 	var bad []predict.BadRow
-	report, err := b.client.Import(t.Context(), "text/csv", strings.NewReader(body), false, func(r predict.BadRow) { bad = append(bad, r) })
+	report, err := b.client.Import(t.Context(), "text/csv", strings.NewReader(body), client.ImportOptions{}, func(r predict.BadRow) { bad = append(bad, r) })
 	if err != nil || report.Updated != 2 || len(bad) != 1 || bad[0].Line != 3 {
 		t.Errorf("got %+v, %v, %v", report, bad, err)
 	}
@@ -323,7 +323,7 @@ func TestImport(t *testing.T) {
 		t.Errorf("no rows: %s", a.body)
 	}
 	ndjson := `{"customer_id":"7","features":` + technician + `,"y":1}` + "\n" + technician[:len(technician)-1] + `,"customer_id":"8"}` + "\n"
-	if report, err = b.client.Import(t.Context(), "application/x-ndjson", strings.NewReader(ndjson), false, nil); err != nil || report.Imported != 2 {
+	if report, err = b.client.Import(t.Context(), "application/x-ndjson", strings.NewReader(ndjson), client.ImportOptions{}, nil); err != nil || report.Imported != 2 {
 		t.Errorf("NDJSON: %+v, %v", report, err)
 	}
 
@@ -360,7 +360,7 @@ func TestImport(t *testing.T) {
 		if last := lines[len(lines)-1]; !strings.Contains(last, `"rows":3,"imported":0`) || !strings.Contains(last, `"status":503`) || a.trailer.Get("X-Stream-End") != "failed" {
 			t.Errorf("got %s, %v", a.body, a.trailer)
 		}
-		report, err := b.client.Import(t.Context(), "text/csv", strings.NewReader(body), false, nil)
+		report, err := b.client.Import(t.Context(), "text/csv", strings.NewReader(body), client.ImportOptions{}, nil)
 		var p *edge.Problem
 		if !errors.As(err, &p) || p.Status != 503 || report.Rows != 3 {
 			t.Errorf("the client got %+v, %v", report, err)

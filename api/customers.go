@@ -39,6 +39,10 @@ func (a *api) customers(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	unique, err := queryBool(r, "unique_ids")
+	if err != nil {
+		return err
+	}
 	caller := a.edge.ChargedTo(r)
 	if err := a.imports.Take(caller, 1); err != nil {
 		w.Header().Set("Connection", "close")
@@ -57,7 +61,7 @@ func (a *api) customers(w http.ResponseWriter, r *http.Request) error {
 	ctx, stop := context.WithCancelCause(context.WithoutCancel(r.Context()))
 	defer stop(nil)
 	report, err := a.d.Importer.Import(ctx, table, predict.ImportOptions{
-		Strict: strict,
+		Strict: strict, UniqueIDs: unique,
 		BadRow: func(bad predict.BadRow) {
 			if strict {
 				return // it is the error that ends the import

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"gateway/api"
+	"gateway/api/client"
 	"gateway/api/edge"
 	"gateway/internal/failure"
 	"gateway/internal/modelswap"
@@ -104,7 +105,7 @@ func TestExportedCustomersCanBeImported(t *testing.T) {
 			t.Errorf("the audit log has %+v", act)
 		}
 		other := setup(t)
-		report, err := other.client.Import(t.Context(), contentType, strings.NewReader(got.body), true, nil)
+		report, err := other.client.Import(t.Context(), contentType, strings.NewReader(got.body), client.ImportOptions{Strict: true}, nil)
 		if err != nil || report.Inserted != 450 || report.Labelled != 300 {
 			t.Fatalf("%s: imported %+v, %v", format, report, err)
 		}

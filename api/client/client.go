@@ -181,16 +181,34 @@ func (c *Client) Ready(ctx context.Context) (api.Readiness, error) {
 	return ready, readAnswer(res, &ready)
 }
 
+// ImportOptions are the options of Import. The zero value imports all good rows,
+// of which the last one with an id wins.
+type ImportOptions struct {
+	Strict    bool // stop at the first bad row
+	UniqueIDs bool // stop at the first id that an earlier row has
+}
+
+// query returns the options as the query of a URL.
+func (o ImportOptions) query() string {
+	values := url.Values{}
+	if o.Strict {
+		values.Set("strict", "true")
+	}
+	if o.UniqueIDs {
+		values.Set("unique_ids", "true")
+	}
+	if len(values) == 0 {
+		return ""
+	}
+	return "?" + values.Encode()
+}
+
 // Import sends a table of customers. badRow, which may be nil, is called for
 // each row that was refused, as the gateway reports it. The report is also
 // there, as far as it goes, where the import had to stop.
-func (c *Client) Import(ctx context.Context, contentType string, rows io.Reader, strict bool, badRow func(predict.BadRow)) (predict.ImportReport, error) {
+func (c *Client) Import(ctx context.Context, contentType string, rows io.Reader, opts ImportOptions, badRow func(predict.BadRow)) (predict.ImportReport, error) {
 	var report *predict.ImportReport
-	path := "/admin/customers"
-	if strict {
-		path += "?strict=true"
-	}
-	res, err := c.do(ctx, http.MethodPost, path, contentType, rows)
+	res, err := c.do(ctx, http.MethodPost, "/admin/customers"+opts.query(), contentType, rows)
 	if err != nil {
 		return predict.ImportReport{}, err
 	}

@@ -107,7 +107,7 @@ func newVictim(t *testing.T, file, schema, secret string) *victim {
 		t.Fatal(err)
 	}
 	defer customers.Close()
-	if _, err := v.client.Import(t.Context(), "text/csv", customers, true, nil); err != nil {
+	if _, err := v.client.Import(t.Context(), "text/csv", customers, client.ImportOptions{Strict: true}, nil); err != nil {
 		t.Fatal(err)
 	}
 	v.renew(v.retrain())

@@ -1,18 +1,20 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"strings"
 
 	"gateway/api/client"
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 type importCommand struct {
-	File   string `arg:"" help:"CSV with a header row (comma, semicolon, tab or bar), or NDJSON (.ndjson, .jsonl); - is standard input, as CSV."`
-	Strict bool   `help:"Stop at the first bad row."`
+	File     string `arg:"" help:"CSV with a header row (comma, semicolon, tab or bar), or NDJSON (.ndjson, .jsonl); - is standard input, as CSV."`
+	Strict   bool   `help:"Stop at the first bad row."`
+	LastWins bool   `help:"Accept ids that occur more than once: the last row with an id wins."`
 	remote
 }
 
@@ -37,9 +39,9 @@ func (cmd importCommand) Run(c *console) error {
 	problems := []rowProblem{} // an empty list in JSON, not null
 	var report predict.ImportReport
 	bar := newProgress(c.stderr, "rows", size)
-	err = cmd.with(c, func(ctx context.Context, client *client.Client) (err error) {
-		input := bufio.NewReaderSize(bar.reader(in), 1<<16)
-		report, err = client.Import(ctx, mediaType, input, cmd.Strict,
+	text := schema.NewTextReader(bar.reader(in))
+	err = cmd.with(c, func(ctx context.Context, gateway *client.Client) (err error) {
+		report, err = gateway.Import(ctx, mediaType, text, client.ImportOptions{Strict: cmd.Strict, UniqueIDs: !cmd.LastWins},
 			func(b predict.BadRow) {
 				bad.add(b.Line, describe(b))
 				problems = appendProblems(problems, b)
@@ -47,6 +49,10 @@ func (cmd importCommand) Run(c *console) error {
 		return err
 	})
 	took := bar.done()
+	noteDecoded(c.stderr, cmd.File, text)
+	if err != nil && strings.Contains(err.Error(), "is the id of line") {
+		err = fmt.Errorf("%w: use --last-wins for that", err)
+	}
 	if report.Rows > 0 || err == nil {
 		if err := cmd.report(c, report, problems, took.String()); err != nil {
 			return err
@@ -68,22 +74,29 @@ func (cmd importCommand) report(c *console, r predict.ImportReport, problems []r
 			Problems []rowProblem `json:"problems"`
 		}{r, problems})
 	}
-	fmt.Fprintf(c.stdout, "imported %d of %d rows in %s: %d new customers, %d known, %d labelled, %d bad rows\n",
+	fmt.Fprintf(c.stdout, "imported %d of %d rows in %s: %d new customers, %d updated, %d labelled, %d bad rows\n",
 		r.Imported, r.Rows, took, r.Inserted, r.Updated, r.Labelled, r.Failed)
 	if r.DemoRemoved > 0 {
-		fmt.Fprintf(c.stdout, "%d demo customers made room\n", r.DemoRemoved)
+		fmt.Fprintf(c.stdout, "%d demo customers removed\n", r.DemoRemoved)
 	}
 	return nil
+}
+
+// noteDecoded says that a file was not UTF-8, if so.
+func noteDecoded(out io.Writer, file string, text *schema.TextReader) {
+	if note := text.Note(); note != "" {
+		fmt.Fprintf(out, "%s: %s\n", file, note)
+	}
 }
 
 // rowProblem is one fault of a row of a file, for machines.
 type rowProblem struct {
 	Line   int    `json:"line"`
-	Field  string `json:"field"` // "row" where the row as a whole is wrong
+	Field  string `json:"field"` // "row" if the row as a whole is wrong
 	Detail string `json:"detail"`
 }
 
-// maxProblems bounds the problems that --json prints.
+// maxProblems is the maximum number of problems that --json prints.
 const maxProblems = 100
 
 // appendProblems adds the faults of a row, as far as there is room.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/csv"
 	"encoding/json"
@@ -26,11 +25,11 @@ type predictCommand struct {
 // scoredColumns are added to the columns of the input.
 var scoredColumns = []string{"prediction_id", "score", "predicted_label", "model", "error"}
 
-// maxPredictRow bounds a row of the file in bytes.
+// maxPredictRow is the maximum length of a row in bytes.
 const maxPredictRow = 1 << 20
 
-// waitingRows is how many rows may be on their way to the gateway and back. It
-// must exceed what the gateway scores at once, or both would wait for ever.
+// waitingRows is the maximum number of rows that are sent and not yet answered.
+// It must exceed what the gateway scores at once, or both would wait for ever.
 const waitingRows = 16 << 10
 
 // Help is shown by gateway predict --help.
@@ -47,16 +46,18 @@ func (cmd predictCommand) Run(c *console) error {
 	}
 	defer in.Close()
 	bar := newProgress(c.stderr, "rows", size)
+	text := schema.NewTextReader(bar.reader(in))
 	s := &fileScoring{json: cmd.JSON, bar: bar}
 	err = cmd.with(c, func(ctx context.Context, client *client.Client) error {
 		return writeOutput(c, cmd.Output, func(w io.Writer) error {
 			s.out, s.csv = w, csv.NewWriter(w)
-			err := s.run(ctx, client, bufio.NewReaderSize(bar.reader(in), 1<<16))
+			err := s.run(ctx, client, text)
 			s.csv.Flush()
 			return errors.Join(err, s.csv.Error())
 		})
 	})
 	took := bar.done()
+	noteDecoded(c.stderr, cmd.File, text)
 	if err != nil {
 		return fmt.Errorf("%s: %w", cmd.File, err)
 	}
@@ -67,7 +68,7 @@ func (cmd predictCommand) Run(c *console) error {
 	return nil
 }
 
-// fileScoring is one file on its way through the gateway.
+// fileScoring scores one file.
 type fileScoring struct {
 	json   bool
 	out    io.Writer
@@ -92,6 +93,10 @@ func (s *fileScoring) run(ctx context.Context, client *client.Client, in io.Read
 		return err
 	}
 	header := table.Header()
+	if table.HeaderIsData() {
+		table.UnreadHeader()
+		header = schema.NumberedNames(len(header))
+	}
 	if !s.json {
 		if err := s.csv.Write(slices.Concat(schema.SafeCells(header), scoredColumns)); err != nil {
 			return err
@@ -103,7 +108,7 @@ func (s *fileScoring) run(ctx context.Context, client *client.Client, in io.Read
 	waiting := make(chan sentRow, waitingRows)
 	go func() {
 		defer close(waiting)
-		_ = send.CloseWithError(feed(ctx, table, send, waiting))
+		_ = send.CloseWithError(feed(ctx, table, header, send, waiting))
 	}()
 	err = nil
 	for item, answerErr := range client.PredictBatch(ctx, "text/csv", body) {
@@ -130,11 +135,11 @@ func (s *fileScoring) run(ctx context.Context, client *client.Client, in io.Read
 	return nil
 }
 
-// feed sends the rows as CSV and queues each for its answer. In place of a row
-// that cannot be read it sends one that the gateway refuses, so that every row
-// has an answer.
-func feed(ctx context.Context, table *schema.CSVReader, to io.Writer, waiting chan<- sentRow) error {
-	out := newRowSender(to, table.Header())
+// feed sends the rows as CSV and queues each for its answer. For a row that
+// cannot be read it sends one that the gateway refuses, so that every row has an
+// answer.
+func feed(ctx context.Context, table *schema.CSVReader, header []string, to io.Writer, waiting chan<- sentRow) error {
+	out := newRowSender(to, header)
 	for {
 		line, cells, err := table.Next()
 		row := sentRow{line: line, cells: slices.Clone(cells)}

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"gateway/api"
+	"gateway/api/client"
 	"gateway/internal/demo"
 	"gateway/internal/export"
 	"gateway/internal/gatewaytest"
@@ -79,7 +80,7 @@ func TestTheLoopOnDynamoDBAndSageMaker(t *testing.T) {
 	table := customersTable(t, s)
 	g := start(t, awsConfig(t, s, "GATEWAY_CUSTOMERS_TABLE", "customers"))
 	ctx := t.Context()
-	report, err := g.client.Import(ctx, "text/csv", strings.NewReader(demoCSV(t, 1500)), true, nil)
+	report, err := g.client.Import(ctx, "text/csv", strings.NewReader(demoCSV(t, 1500)), client.ImportOptions{Strict: true}, nil)
 	if err != nil || report.Imported != 1500 || report.Inserted != 1500 {
 		t.Fatalf("imported %+v (%v)", report, err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"gateway/api"
+	"gateway/api/client"
 	"gateway/internal/config"
 	"gateway/internal/demo"
 	"gateway/internal/export"
@@ -87,7 +88,7 @@ func TestInventedCustomersOnDynamoDBAndSageMaker(t *testing.T) {
 	s := gatewaytest.StartSandbox(t)
 	table := customersTable(t, s)
 	g := start(t, awsConfig(t, s, "GATEWAY_CUSTOMERS_TABLE", "customers", "GATEWAY_RETRAIN_OUTCOMES", "120"))
-	if report, err := g.client.Import(t.Context(), "text/csv", strings.NewReader(demoCSV(t, 1500)), true, nil); err != nil || report.Imported != 1500 {
+	if report, err := g.client.Import(t.Context(), "text/csv", strings.NewReader(demoCSV(t, 1500)), client.ImportOptions{Strict: true}, nil); err != nil || report.Imported != 1500 {
 		t.Fatalf("imported %+v (%v)", report, err)
 	}
 	first := g.renew(t, api.RetrainRequest{})

@@ -121,7 +121,7 @@ func (g *gatewayUnderTest) importFile(t *testing.T, path string) {
 		t.Fatal(err)
 	}
 	defer in.Close()
-	report, err := g.client.Import(t.Context(), "text/csv", in, true, nil)
+	report, err := g.client.Import(t.Context(), "text/csv", in, client.ImportOptions{Strict: true}, nil)
 	if err != nil || report.Imported != report.Rows || report.Rows == 0 {
 		t.Fatalf("imported %+v (%v)", report, err)
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"gateway/api"
+	"gateway/api/client"
 	"gateway/internal/config"
 	"gateway/internal/gatewaytest"
 	"gateway/internal/modelswap"
@@ -61,7 +62,7 @@ func importBank(t *testing.T, cfg config.Config, path string) {
 	}
 	defer customers.Close()
 	g := start(t, cfg)
-	report, err := g.client.Import(t.Context(), "text/csv", customers, false, nil)
+	report, err := g.client.Import(t.Context(), "text/csv", customers, client.ImportOptions{}, nil)
 	if err != nil || report.Rows != 32845 || report.Imported != 32845 || report.Labelled != 32845 || report.Failed != 0 {
 		t.Fatalf("imported %+v (%v)", report, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"gateway/api/client"
 	"gateway/api/edge"
 	"gateway/internal/gatewaytest"
 )
@@ -94,7 +95,7 @@ func TestAHeaderInAnotherEncodingIsExplained(t *testing.T) {
 		"\xff\xfea\x00g\x00e\x00\n\x00": "seems to be UTF-16; save it as UTF-8",
 		"a\x00g\x00e\x00,\x00":          "seems to be UTF-16; save it as UTF-8",
 	} {
-		_, err := g.client.Import(t.Context(), "text/csv", strings.NewReader(text), false, nil)
+		_, err := g.client.Import(t.Context(), "text/csv", strings.NewReader(text), client.ImportOptions{}, nil)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("import of %q: %v, want %q", text, err, want)
 		}
