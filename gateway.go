@@ -18,6 +18,7 @@
 //	api/client           the typed client
 //	internal/predict     predictions and outcomes: the Service and its ports
 //	internal/schema      the feature schema: validation, encoding, readers of CSV and JSON
+//	internal/draft       a schema drafted from a CSV file, with a reason for each decision
 //	internal/scoring     the way to a remote model: micro-batching, hedge, circuit breaker
 //	internal/admission   what keeps it steady: the limit on requests of apps
 //	internal/callctx     what a context carries to a call of the model; its deadline
@@ -77,6 +78,7 @@
 //	sandbox     ──► learn
 //	cmd/loadtest ─►  sandbox, demo, learn, predict, schema
 //	predict     ──► schema, callctx, failure
+//	draft       ──► schema, suggest
 //	schema      ──► failure
 //	wire        ──► callctx
 //	callctx     ──► failure

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -28,13 +29,18 @@ func main() { os.Exit(runProcess(nil)) }
 func runProcess(wrapPorts func(modelswap.Ports) modelswap.Ports) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	return run(&console{ctx: ctx, stdout: os.Stdout, stderr: os.Stderr, wrapPorts: wrapPorts}, os.Args[1:])
+	c := &console{ctx: ctx, stdout: os.Stdout, stderr: os.Stderr, wrapPorts: wrapPorts}
+	if isTerminal(os.Stdin) && isTerminal(os.Stderr) {
+		c.answers = bufio.NewReader(os.Stdin)
+	}
+	return run(c, os.Args[1:])
 }
 
 // commands is the command line. Each field is a command; its methods say what
 // it does.
 type commands struct {
 	Serve   serveCommand   `cmd:"" default:"1" help:"Run the service (the default)."`
+	Init    initCommand    `cmd:"" help:"Go from a CSV file to a model: draft the schema, import, train."`
 	Import  importCommand  `cmd:"" help:"Load customers from a CSV file into the customer store."`
 	Retrain retrainCommand `cmd:"" help:"Start a renewal of the model."`
 	Predict predictCommand `cmd:"" help:"Score the customers in a CSV file; CSV out."`
@@ -42,7 +48,7 @@ type commands struct {
 	Status   statusCommand   `cmd:"" help:"Show the state of the gateway on one page."`
 	Renewals renewalsCommand `cmd:"" help:"List renewals, or show one with its steps."`
 	Models   modelsCommand   `cmd:"" help:"List the models that renewals made."`
-	Rollback rollbackCommand `cmd:"" help:"Let an earlier model serve again."`
+	Rollback rollbackCommand `cmd:"" help:"Make an earlier model serve again."`
 	Outcomes outcomesCommand `cmd:"" help:"Report what really happened, from a CSV file."`
 	Export   exportCommand   `cmd:"" help:"Write customers, the ledger or the training data to a file."`
 
@@ -53,11 +59,12 @@ type commands struct {
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 
-// console is what a command talks to people through.
+// console is the surroundings of a command.
 type console struct {
-	ctx    context.Context
-	stdout io.Writer // results
-	stderr io.Writer // progress and errors
+	ctx     context.Context
+	stdout  io.Writer     // results
+	stderr  io.Writer     // progress and errors
+	answers *bufio.Reader // what a person types on a terminal; nil: there is no terminal
 
 	wrapPorts func(modelswap.Ports) modelswap.Ports // of serve, for tests of crashes; nil: none
 }
@@ -65,14 +72,14 @@ type console struct {
 // Exit codes.
 const (
 	exitOK     = 0
-	exitFailed = 1 // the command could not do what it was asked to
+	exitFailed = 1 // the command failed
 	exitUsage  = 2 // the command line or a setting is wrong
 )
 
-// exitCode carries an exit code out of kong, which wants to end the process.
+// exitCode is the exit code with which kong ends the command line.
 type exitCode int
 
-// run picks a command and runs it. It is main without the process, for tests.
+// run runs the command that args name. Tests call it instead of a process.
 func run(c *console, args []string) (code int) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -91,7 +98,7 @@ func run(c *console, args []string) (code int) {
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 	)
 	if err != nil {
-		panic(err) // the command line above is wrong, whatever the arguments
+		panic(err) // the command line above is invalid, for any arguments
 	}
 	selected, err := parser.Parse(args)
 	if err != nil {
@@ -133,9 +140,9 @@ func printError(ctx context.Context, stderr io.Writer, err error) {
 	}
 }
 
-// withoutToken hides an argument that an error on the command line ends with,
-// where it comes after --token: it may belong to a token in two words, as after
-// "--token Bearer".
+// withoutToken hides an argument at the end of an error on the command line if it
+// comes after --token: it may belong to a token of two words, as after "--token
+// Bearer".
 func withoutToken(text string, args []string) string {
 	i := slices.IndexFunc(args, func(arg string) bool { return strings.HasPrefix(arg, "--token") })
 	for _, arg := range args[max(i, 0):] {
@@ -152,5 +159,5 @@ type usageError struct{ err error }
 func (e *usageError) Error() string { return e.err.Error() }
 func (e *usageError) Unwrap() error { return e.err }
 
-// errReported ends a command that has said already what went wrong.
+// errReported ends a command that has already reported what went wrong.
 var errReported = errors.New("reported")

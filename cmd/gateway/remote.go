@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,14 +19,15 @@ import (
 	"gateway/internal/config"
 )
 
-// remote is how a command reaches a gateway: the one that runs at the URL, or,
-// without a URL, one that the command itself runs on the data dir for as long
-// as it takes. So there is one way to do things, and the data dir has one
-// owner at a time.
+// remote is how a command reaches a gateway: the one that runs at the URL or,
+// without a URL, one that the command itself runs on the data dir while it works.
+// So commands always use the API, and the data dir has one owner at a time.
 type remote struct {
-	URL   string `name:"url" help:"Go through the gateway that runs there, such as http://127.0.0.1:8080." placeholder:"URL"`
+	URL   string `name:"url" help:"Use the gateway that runs there, such as http://127.0.0.1:8080." placeholder:"URL"`
 	Token string `help:"Admin token, or an app's key for predict; without it, that of the data dir where the URL is on this machine." placeholder:"TOKEN"`
 	JSON  bool   `name:"json" help:"For machines."`
+
+	schema string // path of the schema instead of the settings'; empty: the settings'
 }
 
 // with calls do with a client of that gateway.
@@ -52,8 +54,8 @@ func (r remote) with(c *console, do func(ctx context.Context, client *client.Cli
 	return r.explain(do(c.ctx, &client.Client{BaseURL: strings.TrimRight(r.URL, "/"), Token: token}))
 }
 
-// onExisting is with for commands that look at what is there: where there is no
-// data dir they fail, and make none.
+// onExisting is with for commands that only read: without a data dir they fail
+// instead of creating one.
 func (r remote) onExisting(c *console, do func(ctx context.Context, client *client.Client) error) error {
 	if r.URL == "" {
 		cfg, err := config.Load()
@@ -67,7 +69,7 @@ func (r remote) onExisting(c *console, do func(ctx context.Context, client *clie
 	return r.with(c, do)
 }
 
-// explain adds to an error of a gateway that serves which flag or setting helps.
+// explain adds to an error of a running gateway which flag or setting helps.
 func (r remote) explain(err error) error {
 	var problem *edge.Problem
 	switch {
@@ -83,12 +85,13 @@ func (r remote) explain(err error) error {
 	return err
 }
 
-// here runs a gateway on a port of its own, on this machine alone.
+// here runs a gateway on a port of its own, on this machine only.
 func (r remote) here(c *console, do func(ctx context.Context, client *client.Client) error) (err error) {
 	cfg, err := config.Load()
 	if err != nil {
 		return err
 	}
+	cfg.Schema = cmp.Or(r.schema, cfg.Schema)
 	cfg.Addr, cfg.AdminAddr, cfg.AdminSecretID, cfg.APIKeysSecretID, cfg.Demo = "127.0.0.1:0", "", "", "", false
 	log := slog.New(slog.NewTextHandler(c.stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 	// There is no time to drain: this process is the only client.
@@ -120,7 +123,7 @@ func isLoopback(text string) bool {
 	return u.Hostname() == "localhost" || (ip != nil && ip.IsLoopback())
 }
 
-// maxShown is how many bad rows a command shows.
+// maxShown is the maximum number of bad rows that a command shows.
 const maxShown = 20
 
 // badRows shows the first bad rows and counts the others.

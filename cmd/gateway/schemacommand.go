@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"gateway/internal/config"
+	"gateway/internal/draft"
 	"gateway/internal/schema"
 )
 
@@ -15,10 +16,11 @@ type schemaCommand struct {
 }
 
 type schemaInferCommand struct {
-	File  string `arg:"" help:"CSV with a header row; - is standard input."`
-	Name  string `help:"Name of the schema."`
-	ID    string `name:"id" help:"Column that holds the customer id; guessed if not given."`
-	Label string `help:"Column to be learned; guessed if not given."`
+	File     string `arg:"" help:"CSV with a header row; - is standard input."`
+	Name     string `help:"Name of the schema."`
+	ID       string `name:"id" help:"Column that holds the customer id; guessed if not given."`
+	Label    string `help:"Column to be learned; needed where the file does not show it." placeholder:"COLUMN"`
+	Positive string `help:"Value of the label that is to be predicted." placeholder:"VALUE"`
 }
 
 // Run drafts a schema to standard output.
@@ -28,11 +30,11 @@ func (cmd schemaInferCommand) Run(c *console) error {
 		return err
 	}
 	defer in.Close()
-	text, err := schema.Infer(in, schema.InferOptions{Name: cmd.Name, ID: cmd.ID, Label: cmd.Label})
+	d, err := draft.Infer(in, draft.Options{Name: cmd.Name, ID: cmd.ID, Label: cmd.Label, Positive: cmd.Positive})
 	if err != nil {
 		return fmt.Errorf("%s: %w", cmd.File, err)
 	}
-	_, err = c.stdout.Write(text)
+	_, err = c.stdout.Write(d.YAML)
 	return err
 }
 
@@ -77,6 +79,10 @@ func (cmd schemaShowCommand) Run(c *console) error {
 	if err != nil {
 		return err
 	}
+	path, err := cfg.SchemaPath()
+	if err != nil {
+		return err
+	}
 	s, err := cfg.LoadSchema()
 	if err != nil {
 		return &config.Error{Err: err}
@@ -84,10 +90,10 @@ func (cmd schemaShowCommand) Run(c *console) error {
 	switch {
 	case cmd.JSON:
 		_, err = c.stdout.Write(s.JSONSchema())
-	case cfg.Schema == "":
+	case path == "":
 		_, err = c.stdout.Write(schema.BankYAML())
 	default:
-		in, _, openErr := openInput(cfg.Schema)
+		in, _, openErr := openInput(path)
 		if openErr != nil {
 			return openErr
 		}

@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -247,13 +249,39 @@ func (c *Config) Proxies() ([]netip.Prefix, error) {
 
 var endpointName = regexp.MustCompile(`^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$`)
 
-// LoadSchema loads the schema that the settings name.
+// DataSchema returns the path of the data dir's schema, which gateway init writes.
+func (c *Config) DataSchema() string { return filepath.Join(c.DataDir, "schema.yaml") }
+
+// SchemaPath returns the path of the schema in use: the one that the settings name,
+// else the data dir's if it has one. It is empty for the built-in schema.
+func (c *Config) SchemaPath() (string, error) {
+	if c.Schema != "" {
+		return c.Schema, nil
+	}
+	switch _, err := os.Stat(c.DataSchema()); {
+	case err == nil:
+		return c.DataSchema(), nil
+	case errors.Is(err, fs.ErrNotExist):
+		return "", nil
+	default:
+		return "", fmt.Errorf("%s_SCHEMA is empty, and the data dir's schema cannot be read: %w", Prefix, err)
+	}
+}
+
+// LoadSchema loads the schema in use.
 func (c *Config) LoadSchema() (*schema.Schema, error) {
-	if c.Schema == "" {
+	path, err := c.SchemaPath()
+	switch {
+	case err != nil:
+		return nil, err
+	case path == "":
 		return schema.Bank(), nil
 	}
-	s, err := schema.Load(c.Schema)
+	s, err := schema.Load(path)
 	if err != nil {
+		if c.Schema == "" {
+			return nil, err
+		}
 		return nil, fmt.Errorf("%s_SCHEMA: %w", Prefix, err)
 	}
 	return s, nil

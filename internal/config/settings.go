@@ -23,7 +23,7 @@ type Config struct {
 type BasicSettings struct {
 	Platform string `default:"local" desc:"local: models are trained and served in this process; sagemaker: by Amazon SageMaker"`
 	DataDir  string `split_words:"true" default:"./gateway-data" desc:"directory of all local state"`
-	Schema   string `desc:"path of the feature schema; empty: the built-in schema of bank customers"`
+	Schema   string `desc:"path of the feature schema; empty: schema.yaml in the data dir, which gateway init writes, or, without that, the built-in schema of bank customers"`
 	Demo     bool   `default:"true" desc:"fill an empty customer store with generated customers and train a first model; with sagemaker the default is false"`
 }
 

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"gateway/internal/schema"
+	"gateway/internal/draft"
 )
 
 // Sample is the article's sample customer.
@@ -26,9 +26,9 @@ func SmallData(t *testing.T) (file, schemaFile string) {
 		fmt.Fprintf(&data, "%d,%d,%s,%d\n", i, i%40, []string{"free", "pro", "team"}[i%3], (i%3)*(i%7)/9)
 	}
 	file = WriteFile(t, "customers.csv", data.String())
-	text, err := schema.Infer(strings.NewReader(data.String()), schema.InferOptions{})
+	d, err := draft.Infer(strings.NewReader(data.String()), draft.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return file, WriteFile(t, "schema.yaml", string(text))
+	return file, WriteFile(t, "schema.yaml", string(d.YAML))
 }

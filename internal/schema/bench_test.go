@@ -2,7 +2,9 @@ package schema_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -85,4 +87,27 @@ func BenchmarkCSVTable(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// bankLike writes rows in the form of the bank data.
+func bankLike(n int) string {
+	random := rand.New(rand.NewPCG(5, 6))
+	s := schema.Bank()
+	var b strings.Builder
+	b.WriteString(sampleHeader)
+	b.WriteString(sampleRow)
+	for range n {
+		for i := range s.Features {
+			switch f := &s.Features[i]; {
+			case f.Type == schema.Category:
+				fmt.Fprintf(&b, "%q;", f.Values[random.IntN(len(f.Values))])
+			case f.Type == schema.Number:
+				fmt.Fprintf(&b, "%.3f;", random.NormFloat64()*50)
+			default:
+				fmt.Fprintf(&b, "%d;", 17+random.IntN(80))
+			}
+		}
+		fmt.Fprintf(&b, "%q\n", []string{"no", "yes"}[random.IntN(2)])
+	}
+	return b.String()
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"gateway/internal/draft"
 	"gateway/internal/schema"
 )
 
@@ -38,14 +39,8 @@ const (
 )
 
 var cases = []aCase{
-	{"04_label_question_mark.csv", 1, ',', "State|Account Length|Int'l Plan|Day Mins|CustServ Calls|Churn?", 60, 61, "NJ|137|yes|225.8|6|True.", 0,
-		fmt.Sprintf(start, "Churn", `"True."`, `"False."`, `CustServ_Calls, alias: ["CustServ Calls"]`) +
-			"  - {name: State, type: category, values: [KS, NJ]}\n  - {name: Account_Length, type: integer, alias: [Account Length]}\n" +
-			"  - {name: Plan, type: category, values: [\"no\", \"yes\"], alias: [Int'l Plan]}\n  - {name: Mins, type: number, alias: [Day Mins]}\n",
-		`line 1, column "Churn?": name "Churn?": letters, digits`, "Churn?: is not a column of the schema"},
-	{"05_id_with_space.csv", 1, ',', "Customer ID|Age|Plan|Churn", 60, 61, "C-1059|49|plus|Yes", 0,
-		fmt.Sprintf(start, "Churn", `"Yes"`, `"No"`, "Age"),
-		`line 1, column "Customer ID": name "Customer_ID" is already taken by the id`, "Customer ID: is not a column of the schema"},
+	{"04_label_question_mark.csv", 1, ',', "State|Account Length|Int'l Plan|Day Mins|CustServ Calls|Churn?", 60, 61, "NJ|137|yes|225.8|6|True.", 60, "", "", ""},
+	{"05_id_with_space.csv", 1, ',', "Customer ID|Age|Plan|Churn", 60, 61, "C-1059|49|plus|Yes", 60, "", "", ""},
 	{"06b_ja_nein.csv", 1, ';', "kunde_id|alter|gekuendigt", 60, 61, "59|77|nein", 60, "", "", ""},
 	{"06c_churn_no_churn.csv", 1, ',', "customer_id|age|churn", 60, 61, "59|29|churn", 60, "", "", ""},
 	{"06d_one_two.csv", 1, ',', "customer_id|age|label", 60, 61, "59|19|2", 60, "", "", ""},
@@ -66,17 +61,13 @@ var cases = []aCase{
 	{"09k_bom.csv", 1, ',', agePlan, 40, 41, "40|60|plus|no", 40, "", "", ""},
 	{"09l_blank_and_total.csv", 1, ',', agePlan, 41, 44, "Total|40||", 40, "", "", ""},
 	{"09m_quoted_newline.csv", 1, ',', agePlan, 40, 58, "40|60|plus|no", 40, "", "", ""},
-	{"09n_dup_header.csv", 1, ',', "customer_id|age|age|y", 40, 41, "40|60|plus|no", 0,
-		fmt.Sprintf(start, "y", `"yes"`, `"no"`, "age"), "line 1: age is given twice in the header row", "age: is given twice"},
+	{"09n_dup_header.csv", 1, ',', "customer_id|age|age|y", 40, 41, "40|60|plus|no", 40, "", "", ""},
 	{"10_commas_in_header.csv", 1, ';', "customer_id|How satisfied are you, overall, with price, service, and range?|Age, in years|y", 40, 41, "39|5|24|yes", 40, "", "", ""},
-	{"11a_cyrillic.csv", 1, ',', "customer_id|возраст|доход|y", 40, 41, "39|60|710|no", 40,
-		fmt.Sprintf(start, "y", `"yes"`, `"no"`, "age, alias: [возраст]") + "  - {name: income, type: integer, alias: [доход]}\n",
-		`line 1, column "доход": name "column_" is already taken by a feature`, ""},
-	{"24b_label_case.csv", 1, ',', "customer_id|age|y", 40, 41, "39|36|yes", 40,
-		fmt.Sprintf(start, "y", `"Yes", "yes"`, `"No"`, "age"), "no column looks like the label", ""},
+	{"11a_cyrillic.csv", 1, ',', "customer_id|возраст|доход|y", 40, 41, "39|60|710|no", 40, "", "", ""},
+	{"24b_label_case.csv", 1, ',', "customer_id|age|y", 40, 41, "39|36|yes", 40, "", "", ""},
 	{"24c_label_blank.csv", 1, ',', "customer_id|age|y", 40, 41, "39|66|Yes ", 40, "", "", ""},
 	{"24d_single_class.csv", 1, ',', "customer_id|age|y", 40, 41, "39|47|0", 40,
-		fmt.Sprintf(start, "y", "1", "0", "age"), "no column looks like the label", ""},
+		fmt.Sprintf(start, "y", "1", "0", "age"), "no column has two values", ""},
 	{"24e_imbalanced.csv", 1, ',', "customer_id|age|income|y", 1500, 1501, "1499|78|385|no", 1500, "", "", ""},
 	{"24f_row_number_tells_all.csv", 1, ',', "RowNumber|customer_id|age|y", 600, 601, "600|c599|34|yes", 600, "", "", ""},
 	{"24g_duplicates.csv", 1, ',', "customer_id|age|y", 600, 601, "49|37|no", 600, "", "", ""},
@@ -199,15 +190,14 @@ func (c aCase) read(t *testing.T, text []byte) {
 // and again as NDJSON.
 func (c aCase) fit(t *testing.T, text []byte) {
 	t.Helper()
-	draft, err := schema.Infer(bytes.NewReader(text), schema.InferOptions{})
+	d, err := draft.Infer(bytes.NewReader(text), draft.Options{})
 	if (err == nil) != (c.infer == "") || err != nil && !strings.Contains(err.Error(), c.infer) {
 		t.Errorf("infer says %v, want %q", err, c.infer)
 	}
-	if err != nil {
-		draft = []byte(c.schema)
-	}
-	s, err := schema.Parse("schema.yaml", draft)
-	if err != nil {
+	var s *schema.Schema
+	if err == nil {
+		s = d.Schema
+	} else if s, err = schema.Parse("schema.yaml", []byte(c.schema)); err != nil {
 		t.Fatal(err)
 	}
 	table, err := schema.NewCSVTable(s, bytes.NewReader(text), 1<<16)

@@ -1,0 +1,223 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"gateway/internal/config"
+	"gateway/internal/draft"
+	"gateway/internal/schema"
+)
+
+// initCommand goes from a file of customers to a trained model.
+type initCommand struct {
+	File     string `arg:"" help:"CSV of customers with a column to learn."`
+	Label    string `help:"Column to be learned; needed where the file does not show it." placeholder:"COLUMN"`
+	Positive string `help:"Value of the label that is to be predicted." placeholder:"VALUE"`
+	ID       string `name:"id" help:"Column that holds the customer id." placeholder:"COLUMN"`
+	Name     string `help:"Name of the schema; the file's name if not given."`
+	Schema   string `help:"Where to write the schema; schema.yaml in the data dir if not given." placeholder:"PATH"`
+	Yes      bool   `short:"y" help:"Ask nothing: accept what is marked as a guess, and replace an earlier draft."`
+}
+
+// Run drafts a schema, asks on a terminal what is unclear, writes the schema,
+// imports the file and trains the first model.
+func (cmd initCommand) Run(c *console) error {
+	cfg, err := config.Load()
+	if err != nil {
+		return err
+	}
+	if cmd.File == "-" {
+		return &usageError{errors.New("init reads the file twice, so it cannot be standard input")}
+	}
+	path := cmd.Schema
+	if path == "" {
+		path = cfg.DataSchema()
+	}
+	if cfg.Schema != "" && !sameFile(cfg.Schema, path) {
+		return &usageError{fmt.Errorf("GATEWAY_SCHEMA names %s, and init would write %s: unset GATEWAY_SCHEMA, or give --schema %s", cfg.Schema, path, cfg.Schema)}
+	}
+	d, err := cmd.draft(c)
+	if err != nil {
+		return err
+	}
+	cmd.summary(c.stdout, d)
+	if err := cmd.write(path, d.YAML); err != nil {
+		return err
+	}
+	fmt.Fprintf(c.stdout, "wrote %s\n\n", path)
+	on := remote{schema: path}
+	if err := (importCommand{File: cmd.File, remote: on}).Run(c); err != nil {
+		return err
+	}
+	if err := (retrainCommand{Watch: true, Reason: "first model of " + filepath.Base(cmd.File), remote: on}).Run(c); err != nil {
+		return err
+	}
+	cmd.next(c.stdout, &cfg, path)
+	return nil
+}
+
+// draft drafts the schema. On a terminal it asks what the file does not show.
+func (cmd *initCommand) draft(c *console) (*draft.Draft, error) {
+	for {
+		d, err := cmd.infer(c)
+		var unclear *draft.UnclearError
+		switch {
+		case errors.As(err, &unclear) && len(unclear.Candidates) > 0 && cmd.asks(c):
+			if cmd.Label, err = cmd.chooseLabel(c, unclear); err != nil {
+				return nil, err
+			}
+			continue
+		case errors.As(err, &unclear):
+			return nil, &usageError{fmt.Errorf("%s: %w", cmd.File, err)}
+		case err != nil:
+			return nil, fmt.Errorf("%s: %w", cmd.File, err)
+		case !d.Label.Guess || !cmd.asks(c):
+			return d, nil
+		}
+		if cmd.Positive, err = cmd.choosePositive(c, &d.Label); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// asks reports whether there is a person to ask.
+func (cmd *initCommand) asks(c *console) bool {
+	return !cmd.Yes && c.answers != nil
+}
+
+func (cmd *initCommand) infer(c *console) (*draft.Draft, error) {
+	in, size, err := openInput(cmd.File)
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	bar := newProgress(c.stderr, "rows", size)
+	defer bar.done()
+	return draft.Infer(bar.reader(in), draft.Options{Name: cmd.name(), ID: cmd.ID, Label: cmd.Label, Positive: cmd.Positive})
+}
+
+var notSchemaName = regexp.MustCompile(`[^a-z0-9]+`)
+
+// name returns the name of the schema: the one given, or one made of the file's.
+func (cmd *initCommand) name() string {
+	if cmd.Name != "" {
+		return cmd.Name
+	}
+	base := strings.ToLower(strings.TrimSuffix(filepath.Base(cmd.File), filepath.Ext(cmd.File)))
+	name := strings.Trim(notSchemaName.ReplaceAllString(base, "-"), "-")
+	if name == "" || name[0] >= '0' && name[0] <= '9' {
+		name = "customers-" + name
+	}
+	return strings.Trim(name[:min(len(name), schema.MaxName)], "-")
+}
+
+// chooseLabel asks which column is the label.
+func (cmd *initCommand) chooseLabel(c *console, unclear *draft.UnclearError) (string, error) {
+	fmt.Fprintf(c.stderr, "Several columns have two values. Which one is to be predicted?\n")
+	for i, k := range unclear.Candidates {
+		fmt.Fprintf(c.stderr, "  %2d  %s\n", i+1, k)
+	}
+	n, err := cmd.ask(c, "Number: ", len(unclear.Candidates))
+	if err != nil {
+		return "", err
+	}
+	return unclear.Candidates[n-1].Column, nil
+}
+
+// choosePositive asks which value of the label is to be predicted.
+func (cmd *initCommand) choosePositive(c *console, l *draft.Label) (string, error) {
+	fmt.Fprintf(c.stderr, "Column %q has two values. The probability of which one is to be predicted?\n", l.Column)
+	for i, k := range []draft.Class{l.Positive, l.Negative} {
+		fmt.Fprintf(c.stderr, "  %2d  %s (%d rows)\n", i+1, strings.Join(k.Texts, ", "), k.Count)
+	}
+	n, err := cmd.ask(c, "Number: ", 2)
+	if err != nil {
+		return "", err
+	}
+	return []draft.Class{l.Positive, l.Negative}[n-1].Texts[0], nil
+}
+
+// ask reads a number from 1 to most.
+func (cmd *initCommand) ask(c *console, prompt string, most int) (int, error) {
+	for {
+		fmt.Fprint(c.stderr, prompt)
+		line, err := c.answers.ReadString('\n')
+		if n, parseErr := strconv.Atoi(strings.TrimSpace(line)); parseErr == nil && n >= 1 && n <= most {
+			return n, nil
+		}
+		if err != nil {
+			return 0, errors.New("no answer")
+		}
+	}
+}
+
+// summary prints what was decided.
+func (cmd *initCommand) summary(out io.Writer, d *draft.Draft) {
+	l := &d.Label
+	total := float64(l.Positive.Count + l.Negative.Count)
+	fmt.Fprintf(out, "rows     %d", d.Rows)
+	if d.Unread > 0 {
+		fmt.Fprintf(out, ", %d more cannot be read", d.Unread)
+	}
+	guess := ""
+	if l.Guess {
+		guess = fmt.Sprintf("; a guess: use --positive %q for the other", l.Negative.Texts[0])
+	}
+	fmt.Fprintf(out, "\nlabel    %s: %s\npositive %s, %.1f %% of the rows: %s%s\n", l.Column, l.Why, strings.Join(l.Positive.Texts, ", "),
+		100*float64(l.Positive.Count)/total, l.WhyValue, guess)
+	if d.ID == "" {
+		fmt.Fprintf(out, "id       none: rows are numbered from 1\n")
+	} else {
+		fmt.Fprintf(out, "id       %s\n", d.ID)
+	}
+	fmt.Fprintf(out, "features %d\n", d.Features)
+	for _, k := range d.LeftOut {
+		fmt.Fprintf(out, "left out %s: %s\n", k.Column, k.Reason)
+	}
+}
+
+// write writes the schema. It replaces an earlier draft only with --yes.
+func (cmd *initCommand) write(path string, text []byte) error {
+	old, err := os.ReadFile(path)
+	switch {
+	case err == nil && bytes.Equal(old, text):
+		return nil
+	case err == nil && !cmd.Yes:
+		return &usageError{fmt.Errorf("%s exists and is another schema: remove it, or replace it with --yes", path)}
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	draft := path + ".draft"
+	if err := os.WriteFile(draft, text, 0o644); err != nil {
+		return err
+	}
+	return os.Rename(draft, path)
+}
+
+// next prints what to run next.
+func (cmd *initCommand) next(out io.Writer, cfg *config.Config, path string) {
+	env := ""
+	if dir := os.Getenv("GATEWAY_DATA_DIR"); dir != "" {
+		env = "GATEWAY_DATA_DIR=" + dir + " "
+	}
+	if !sameFile(path, cfg.DataSchema()) {
+		env += "GATEWAY_SCHEMA=" + path + " "
+	}
+	fmt.Fprintf(out, "\nNext:\n  %sgateway                    serve predictions on %s; try them on /docs\n  %sgateway predict %s   score the file\n", env, cfg.Addr, env, cmd.File)
+}
+
+// sameFile reports whether two paths name one file, which need not exist.
+func sameFile(a, b string) bool {
+	x, errA := filepath.Abs(a)
+	y, errB := filepath.Abs(b)
+	return errA == nil && errB == nil && x == y
+}

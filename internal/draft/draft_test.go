@@ -1,0 +1,408 @@
+package draft_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"gateway/internal/draft"
+	"gateway/internal/failure"
+	"gateway/internal/schema"
+)
+
+// infer drafts a schema that must be sound.
+func infer(t testing.TB, csv string, opts draft.Options) *draft.Draft {
+	t.Helper()
+	d, err := draft.Infer(strings.NewReader(csv), opts)
+	if err != nil {
+		t.Fatalf("%v\n%.500s", err, csv)
+	}
+	return d
+}
+
+// accepted checks that the schema takes every row of the data it was drafted from,
+// and returns the number of rows.
+func accepted(t testing.TB, s *schema.Schema, csv string) (rows int) {
+	t.Helper()
+	table, err := schema.NewCSVTable(s, schema.NewTextReader(strings.NewReader(csv)), 1<<20)
+	if err != nil {
+		var refused *failure.Error
+		errors.As(err, &refused)
+		t.Fatalf("%v: %+v", err, refused)
+	}
+	for {
+		row, err := table.Next()
+		if errors.Is(err, io.EOF) {
+			return rows
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if missing := s.Complete(row.Features, ""); row.Violations.Count() > 0 || len(missing) > 0 {
+			t.Fatalf("line %d: %+v %+v", row.Line, row.Violations.Listed, missing)
+		}
+		if v := s.Encode(row.Features); len(v) != s.Width() {
+			t.Fatalf("line %d: %d columns", row.Line, len(v))
+		}
+		rows++
+	}
+}
+
+// rowsOf writes a header and n rows.
+func rowsOf(header string, n int, row func(i int) string) string {
+	var b strings.Builder
+	b.WriteString(header + "\n")
+	for i := range n {
+		b.WriteString(row(i) + "\n")
+	}
+	return b.String()
+}
+
+// numbered writes rows of an id, a number that says nothing, and cells of i.
+func numbered(header string, n int, cells func(i int) string) string {
+	random := rand.New(rand.NewPCG(1, 2))
+	return rowsOf("customer_id,age,"+header, n, func(i int) string {
+		return fmt.Sprintf("c%d,%d,%s", i, 18+random.IntN(60), cells(i))
+	})
+}
+
+func TestTheLabel(t *testing.T) {
+	yesNo := func(i int) string { return []string{"no", "yes"}[i%2] }
+	two := func(i int) string { return []string{"a", "b"}[i/2%2] + "," + yesNo(i) }
+	tests := []struct {
+		name, csv string
+		opts      draft.Options
+		want      string // the column, or the beginning of the error
+	}{
+		{"by its name", numbered("plan,churn", 40, two), draft.Options{}, "churn"},
+		{"by its name, in another place", numbered("churn,plan", 40, two), draft.Options{}, "churn"},
+		{"in camel case", numbered("plan,HasChurned", 40, two), draft.Options{}, "HasChurned"},
+		{"with a sign behind it", numbered("plan,Churn?", 40, two), draft.Options{}, "Churn?"},
+		{"in German", numbered("tarif,gekündigt", 40, two), draft.Options{}, "gekündigt"},
+		{"in Russian", numbered("план,отток", 40, two), draft.Options{}, "отток"},
+		{"y before churn", numbered("churn,y", 40, two), draft.Options{}, "y"},
+		{"the only one", numbered("z", 40, yesNo), draft.Options{}, "z"},
+		{"named", numbered("plan,z", 40, two), draft.Options{Label: "plan"}, "plan"},
+		{"named in another case", numbered("Plan,z", 40, two), draft.Options{Label: "plan"}, "Plan"},
+		{"two without a name", numbered("plan,z", 40, two), draft.Options{}, "it is unclear which column is the label"},
+		{"two of one rank", numbered("churned,converted,age2", 40, func(i int) string { return two(i) + fmt.Sprint(",", i%7) }), draft.Options{}, "it is unclear which column is the label"},
+		{"a name that is not there", numbered("y", 40, yesNo), draft.Options{Label: "Y2"}, `there is no column "Y2" in the header`},
+		{"three values", numbered("y", 40, func(i int) string { return fmt.Sprint(i % 3) }), draft.Options{}, "no column has two values"},
+		{"one value", numbered("y", 40, func(int) string { return "0" }), draft.Options{}, "no column has two values"},
+		{"a named one of three values", numbered("y", 40, func(i int) string { return fmt.Sprint(i % 3) }), draft.Options{Label: "y"}, `the label column "y" must have two values; it has 3: "0", "1", "2"`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			d, err := draft.Infer(strings.NewReader(tt.csv), tt.opts)
+			switch {
+			case err != nil && !strings.HasPrefix(err.Error(), tt.want):
+				t.Errorf("error %v, want %s", err, tt.want)
+			case err == nil && d.Label.Column != tt.want:
+				t.Errorf("the label is %q, want %q", d.Label.Column, tt.want)
+			}
+		})
+	}
+}
+
+// TestAnUnclearLabelListsTheCandidates gives what --label takes, with the rates.
+func TestAnUnclearLabelListsTheCandidates(t *testing.T) {
+	csv := numbered("my plan,z,status", 40, func(i int) string {
+		return []string{"a", "b"}[i/2%2] + "," + []string{"n", "j"}[min(1, i%4)] + "," + fmt.Sprint(i%3)
+	})
+	_, err := draft.Infer(strings.NewReader(csv), draft.Options{})
+	var unclear *draft.UnclearError
+	if !errors.As(err, &unclear) || len(unclear.Candidates) != 2 {
+		t.Fatalf("got %v", err)
+	}
+	for _, want := range []string{`--label 'my plan'`, `"a" 50.0 %, "b" 50.0 %`, `--label z`, `"j" 75.0 %, "n" 25.0 %`, `column "status" has the name of a label, but it has 3: "0", "1", "2"`} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("the error does not say %s:\n%v", want, err)
+		}
+	}
+}
+
+func TestOrientation(t *testing.T) {
+	tests := []struct {
+		a, b     string // a is the value of a third of the rows
+		positive string
+		guess    bool
+	}{
+		{"no", "yes", "yes", false},
+		{"yes", "no", "yes", false},
+		{"0", "1", "1", false},
+		{"1", "0", "1", false},
+		{"0.0", "1.0", "1.0", false},
+		{"False", "True", "True", false},
+		{"False.", "True.", "True.", false},
+		{"nein", "ja", "ja", false},
+		{"non", "oui", "oui", false},
+		{"No", "Sí", "Sí", false},
+		{"нет", "да", "да", false},
+		{"いいえ", "はい", "はい", false},
+		{"no_churn", "churn", "churn", false},
+		{"no churn", "churn", "churn", false},
+		{"Non-Default", "Default", "Default", false},
+		{"not bought", "bought", "bought", false},
+		{"unpaid", "paid", "paid", false},
+		{"nicht gekündigt", "gekündigt", "gekündigt", false},
+		{"edible", "poisonous", "poisonous", false},
+		{"stayed", "left", "left", false},
+		{"bad", "good", "bad", true},
+		{"good", "bad", "good", true},
+		{"1", "2", "1", true},
+		{"<=50K", ">50K", "<=50K", true},
+		{"Existing Customer", "Attrited Customer", "Existing Customer", true},
+	}
+	for _, tt := range tests {
+		csv := numbered("y", 60, func(i int) string { return map[bool]string{true: tt.a, false: tt.b}[i%3 == 0] })
+		d := infer(t, csv, draft.Options{})
+		if got := d.Label.Positive.Texts[0]; got != tt.positive || d.Label.Guess != tt.guess {
+			t.Errorf("%s (a third) and %s: %s is positive, a guess: %v", tt.a, tt.b, got, d.Label.Guess)
+		}
+		if text := string(d.YAML); strings.Contains(text, "# GUESS: ") != tt.guess {
+			t.Errorf("%s and %s: the draft marks no guess, or one that is none:\n%s", tt.a, tt.b, text)
+		}
+		other := infer(t, csv, draft.Options{Positive: d.Label.Negative.Texts[0]})
+		if other.Label.Positive.Texts[0] != d.Label.Negative.Texts[0] || other.Label.Guess {
+			t.Errorf("--positive %s is not heard", d.Label.Negative.Texts[0])
+		}
+	}
+	if _, err := draft.Infer(strings.NewReader(numbered("y", 40, func(i int) string { return fmt.Sprint(i % 2) })), draft.Options{Positive: "yes"}); err == nil ||
+		err.Error() != `the label has no value "yes"; it has "0" and "1"` {
+		t.Errorf("a positive value that is not there: %v", err)
+	}
+}
+
+func TestSpellingsOfOneClass(t *testing.T) {
+	d := infer(t, numbered("y", 40, func(i int) string { return []string{"Yes", "No", "yes", "NO"}[i%4] }), draft.Options{})
+	if got := d.Schema.Label; len(got.Positive) != 2 || len(got.Negative) != 2 {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestTheID(t *testing.T) {
+	y := func(i int) string { return fmt.Sprint(i % 2) }
+	tests := []struct {
+		name, csv string
+		opts      draft.Options
+		want      string // the column; "" for none
+	}{
+		{"by its name", numbered("y", 40, y), draft.Options{}, "customer_id"},
+		{"with a blank", rowsOf("Customer ID,a,y", 40, func(i int) string { return fmt.Sprintf("x%d,%d,%s", i, i%7, y(i)) }), draft.Options{}, "Customer ID"},
+		{"in camel case", rowsOf("PassengerId,a,y", 40, func(i int) string { return fmt.Sprintf("%d,%d,%s", i+1, i%7, y(i)) }), draft.Options{}, "PassengerId"},
+		{"in German", rowsOf("Kundennummer,a,y", 40, func(i int) string { return fmt.Sprintf("%d,%d,%s", i+17, i%7, y(i)) }), draft.Options{}, "Kundennummer"},
+		{"named", rowsOf("k,a,y", 40, func(i int) string { return fmt.Sprintf("x%d,%d,%s", i, i%7, y(i)) }), draft.Options{ID: "k"}, "k"},
+		{"not one that repeats", rowsOf("customer_id,a,y", 40, func(i int) string { return fmt.Sprintf("x%d,%d,%s", i/2, i%7, y(i)) }), draft.Options{}, ""},
+		{"not one with gaps", rowsOf("customer_id,a,y", 40, func(i int) string { return fmt.Sprintf("%s,%d,%s", []string{"", fmt.Sprint(i)}[min(i, 1)], i%7, y(i)) }), draft.Options{}, ""},
+		{"not a row number", rowsOf("Index,a,y", 40, func(i int) string { return fmt.Sprintf("%d,%d,%s", i, i%7, y(i)) }), draft.Options{}, ""},
+		{"not an index without a name", rowsOf(",customer_id,a,y", 40, func(i int) string { return fmt.Sprintf("%d,x%d,%d,%s", i, i, i%7, y(i)) }), draft.Options{}, "customer_id"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			d := infer(t, tt.csv, tt.opts)
+			if d.ID != tt.want {
+				t.Errorf("the id is %q, want %q\n%s", d.ID, tt.want, d.YAML)
+			}
+			accepted(t, d.Schema, tt.csv)
+		})
+	}
+	for opts, want := range map[draft.Options]string{
+		{ID: "z"}:   `there is no column "z" in the header`,
+		{ID: "y"}:   `column "y" cannot be both the id and the label`,
+		{ID: "age"}: `column "age" cannot be the id: a value occurs in more than one row`,
+	} {
+		if _, err := draft.Infer(strings.NewReader(numbered("y", 200, y)), opts); err == nil || err.Error() != want {
+			t.Errorf("%+v: %v, want %s", opts, err, want)
+		}
+	}
+}
+
+// TestColumns drafts one column beside an id, an age and a label.
+func TestColumns(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 4))
+	noise := make([]int, 400)
+	for i := range noise {
+		noise[i] = random.IntN(1000)
+	}
+	y := func(i int) string { return fmt.Sprint(noise[(i*7+3)%400] % 2) }
+	tests := []struct {
+		name string
+		cell func(i int) string
+		want []string // lines of the draft, or their beginnings
+	}{
+		{"whole numbers", func(i int) string { return fmt.Sprint(noise[i] % 50) }, []string{"  # c: 50 different whole numbers from 0 to 49.", "  - {name: c, type: integer, min: 0}"}},
+		{"numbers below zero", func(i int) string { return fmt.Sprint(noise[i]%50 - 25) }, []string{"  - {name: c, type: integer}"}},
+		{"fractions", func(i int) string { return fmt.Sprint(float64(noise[i]) / 8) }, []string{"  - {name: c, type: number, min: 0}"}},
+		{"thousands", func(i int) string { return fmt.Sprintf("\"%d,%03d.50\"", 1+noise[i]%9, noise[i]) }, []string{`  - {name: c, type: number, format: "1,234.56", min: 0}`}},
+		{"a decimal comma", func(i int) string { return fmt.Sprintf("\"%d,5\"", noise[i]) }, []string{`  - {name: c, type: number, format: "1234,56", min: 0}`}},
+		{"points for thousands", func(i int) string { return fmt.Sprintf("\"%d.%03d,5\"", 1+noise[i]%9, noise[i]) }, []string{`  - {name: c, type: number, format: "1.234,56", min: 0}`}},
+		{"dollars", func(i int) string { return fmt.Sprintf("$%d", noise[i]) }, []string{`  - {name: c, type: integer, format: "$1234", min: 0}`}},
+		{"euros", func(i int) string { return fmt.Sprintf("\"%d,5 €\"", noise[i]) }, []string{`  - {name: c, type: number, format: "1234,56 €", min: 0}`}},
+		{"percent", func(i int) string { return fmt.Sprintf("%d.5%%", noise[i]%100) }, []string{`  - {name: c, type: number, format: "1234.56%", min: 0}`}},
+		{"missing numbers", func(i int) string { return []string{"NA", "", fmt.Sprint(noise[i] % 50)}[min(i%5, 2)] }, []string{
+			`160 rows have no value ("NA"); the model sees that as information of its own.`, "missing: allow, fill: "}},
+		{"a marker that Hive writes", func(i int) string { return []string{`\N`, fmt.Sprint(noise[i] % 50)}[min(i%5, 1)] }, []string{"  - {name: c, type: integer, min: 0, missing: allow, fill: "}},
+		{"codes", func(i int) string { return fmt.Sprintf("0%d", 8000+noise[i]%20) }, []string{"  # c: 20 different codes with leading zeros, taken as texts.", "  - {name: c, type: category, values: [\"0"}},
+		{"texts", func(i int) string { return []string{"basic", "plus", "pro"}[noise[i]%3] }, []string{"  # c: 3 different texts.", "  - {name: c, type: category, values: [basic, plus, pro]}"}},
+		{"missing texts", func(i int) string { return []string{"?", "basic", "plus", "pro"}[noise[i]%4] }, []string{"values: [basic, plus, pro], missing: allow}"}},
+		{"the word none", func(i int) string { return []string{"none", "basic", "plus"}[noise[i]%3] }, []string{"values: [basic, none, plus]}"}},
+		{"a word for others", func(i int) string { return []string{"basic", "plus", "unknown"}[noise[i]%3] }, []string{"values: [basic, plus, unknown], unknown: unknown}"}},
+		{"words that YAML knows", func(i int) string { return []string{"null ", "on", "yes: 1", "# x"}[noise[i]%4] + "x" }, []string{`values: ["# xx", "null x", onx, "yes: 1x"]`}},
+		{"a constant", func(int) string { return "7" }, []string{`  # c: left out: every row has the value "7".`, "exclude: true"}},
+		{"nothing", func(int) string { return "" }, []string{"  # c: left out: no row has a value."}},
+		{"a row number", func(i int) string { return fmt.Sprint(i + 1) }, []string{"  # c: left out: it counts the rows."}},
+		{"names", func(i int) string { return fmt.Sprintf("Customer Number %d", i) }, []string{"  # c: left out: nearly every value is different: an identifier or free text.", "exclude: true, personal: true"}},
+		{"a number that identifies rows", func(i int) string { return fmt.Sprint(100000 + i*7919%99991) }, []string{"  # c: left out: no value repeats: a number that identifies rows."}},
+		{"the label in other words", func(i int) string { return map[string]string{"0": "stay", "1": "go"}[y(i)] }, []string{"  # c: left out: LEAK: it alone tells the label (AUC 1.0000 on held-out rows), so it was probably written after the outcome."}},
+		{"a number that tells the label", func(i int) string { return fmt.Sprint(map[string]int{"0": 0, "1": 5000}[y(i)] + noise[i]) }, []string{"LEAK: it alone tells the label"}},
+		{"ISO dates", func(i int) string { return fmt.Sprintf("2026-%02d-%02d", 1+noise[i]%12, 1+noise[i]%28) }, []string{"  # c: dates from 2026-01-01 to 2026-12-28", "  - {name: c, type: date}"}},
+		{"German dates", func(i int) string { return fmt.Sprintf("%d.%d.2026", 1+noise[i]%28, 1+noise[i]%12) }, []string{"  - {name: c, type: date, format: D.M.YYYY}"}},
+		{"American dates", func(i int) string { return fmt.Sprintf("%d/%d/2026", 1+noise[i]%12, 1+noise[i]%28) }, []string{"  - {name: c, type: date, format: M/D/YYYY}"}},
+		{"dates of unclear order", func(i int) string { return fmt.Sprintf("%d/%d/2026", 1+noise[i]%12, 1+noise[i]%11) }, []string{"GUESS: the order of day and month; every date can also be read as M/D/YYYY", "format: D/M/YYYY}"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			csv := numbered("c,y", 400, func(i int) string { return tt.cell(i) + "," + y(i) })
+			d := infer(t, csv, draft.Options{Label: "y"})
+			for _, want := range tt.want {
+				if !strings.Contains(string(d.YAML), want) {
+					t.Errorf("no %q in\n%s", want, d.YAML)
+				}
+			}
+			if rows := accepted(t, d.Schema, csv); rows != 400 {
+				t.Errorf("%d rows", rows)
+			}
+		})
+	}
+}
+
+func TestManyTextsKeepTheFrequentOnes(t *testing.T) {
+	random := rand.New(rand.NewPCG(7, 8))
+	csv := numbered("city,y", 4000, func(i int) string {
+		return fmt.Sprintf("town %d,%d", int(random.ExpFloat64()*60), random.IntN(2))
+	})
+	d := infer(t, csv, draft.Options{})
+	city := d.Schema.Features[d.Schema.Feature("city")]
+	if len(city.Values) != 51 || city.Unknown != "other" || city.Exclude {
+		t.Errorf("got %d values, unknown %q, excluded %v\n%s", len(city.Values), city.Unknown, city.Exclude, d.YAML)
+	}
+	accepted(t, d.Schema, csv)
+}
+
+func TestFilesOfAnyForm(t *testing.T) {
+	rows := func(i int) string {
+		return fmt.Sprintf("c%d,%d,%s,%d", i, 20+i*13%50, []string{"été", "über"}[i*7%3%2], i*5%7%2)
+	}
+	csv := rowsOf("customer_id,age,straße,y", 60, rows)
+	windows := strings.NewReplacer("é", "\xe9", "ü", "\xfc", "ß", "\xdf").Replace(csv)
+	tests := []struct{ name, csv, want string }{
+		{"semicolons", strings.ReplaceAll(csv, ",", ";"), ""},
+		{"bars", strings.ReplaceAll(csv, ",", "|"), ""},
+		{"CR alone", strings.ReplaceAll(csv, "\n", "\r"), ""},
+		{"sep=", "sep=,\r\n" + csv, ""},
+		{"a mark", "\ufeff" + csv, ""},
+		{"separators at the end", strings.ReplaceAll(csv, "\n", ",\n"), ""},
+		{"Windows-1252", windows, "bytes are not UTF-8; they were read as Windows-1252"},
+		{"without a header", rowsOf("1,2.5,0", 60, func(i int) string { return fmt.Sprintf("%d,%d.5,%d", i*31%17, i%9, i*5%7%2) }), "the file has no header"},
+		{"names that repeat", strings.Replace(csv, "straße", "age", 1), ""},
+		{"a name that is empty", strings.Replace(csv, "straße", "", 1), ""},
+		{"names that become one", strings.Replace(csv, "age,straße", "a b,a.b", 1), ""},
+		{"a total below", csv + "Total,1234,,\n", "1 rows look like a total below the table"},
+		{"rows that cannot be read", csv + "c99,1\n", "1 rows cannot be read and were left out, the first on line 62"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			d := infer(t, tt.csv, draft.Options{})
+			if !strings.Contains(string(d.YAML), tt.want) {
+				t.Errorf("the draft does not say %q:\n%s", tt.want, d.YAML)
+			}
+			if !strings.Contains(tt.want, " rows ") {
+				accepted(t, d.Schema, tt.csv)
+			}
+		})
+	}
+}
+
+func TestFaults(t *testing.T) {
+	tests := []struct{ name, csv, want string }{
+		{"an empty file", "", "the table is empty"},
+		{"a header only", "a,y\n", "there are no rows below the header"},
+		{"short rows only", "a,y\n1\n2\n", "line 2: the row has 1 columns where the header has 2"},
+		{"nothing to learn from", numbered("y", 60, func(i int) string { return fmt.Sprint(i % 2) })[:0] + rowsOf("customer_id,y", 60, func(i int) string { return fmt.Sprintf("c%d,%d", i, i%2) }), "no column is left for the model to learn from"},
+		{"a name of the schema that is none", "", "the table is empty"},
+	}
+	for _, tt := range tests {
+		if d, err := draft.Infer(strings.NewReader(tt.csv), draft.Options{}); err == nil || !strings.HasPrefix(err.Error(), tt.want) {
+			t.Errorf("%s: %v, %v, want %s", tt.name, d, err, tt.want)
+		}
+	}
+}
+
+// TestTheSameFileGivesTheSameDraft holds the sample and the order of maps to it.
+func TestTheSameFileGivesTheSameDraft(t *testing.T) {
+	random := rand.New(rand.NewPCG(7, 8))
+	csv := numbered("a,b,y", 25_000, func(int) string {
+		return fmt.Sprintf("%.3f,v%d,%d", random.NormFloat64(), random.IntN(90), random.IntN(2))
+	})
+	first := infer(t, csv, draft.Options{}).YAML
+	for range 3 {
+		if again := infer(t, csv, draft.Options{}).YAML; string(again) != string(first) {
+			t.Fatal("another draft")
+		}
+	}
+}
+
+// TestRealTables drafts a schema of each table of ../../../shared/data/tables and
+// imports the table with it.
+func TestRealTables(t *testing.T) {
+	want := map[string]struct {
+		label, positive, id string
+		leftOut             []string
+	}{
+		"adult":          {"Income", ">50K", "", nil},
+		"bankchurn":      {"Exited", "1", "CustomerId", []string{"RowNumber", "Surname"}},
+		"bigmlchurn":     {"churn", "True", "", []string{"phone number"}},
+		"ccdefault":      {"default.payment.next.month", "1", "ID", nil},
+		"fraudclaims":    {"label", "1", "claim_id", []string{"policy_number"}},
+		"german":         {"Risk", "bad", "", []string{"Index"}},
+		"heart":          {"target", "1", "", nil},
+		"hr":             {"Attrition", "Yes", "EmployeeNumber", []string{"AttrCode", "EmployeeCount", "Over18", "StandardHours"}},
+		"marketing":      {"Response", "1", "ID", []string{"Z_CostContact", "Z_Revenue"}},
+		"mushrooms":      {"class", "p", "", []string{"veil-type"}},
+		"pima-no-header": {"column_9", "1", "", nil},
+		"shoppers":       {"Revenue", "1", "", nil},
+		"telco":          {"Churn", "Yes", "customerID", []string{"Country", "City"}},
+		"titanic":        {"Survived", "1", "PassengerId", []string{"Name", "Ticket", "Cabin"}},
+	}
+	files, _ := filepath.Glob(filepath.FromSlash("../../../shared/data/tables/*.csv"))
+	if len(files) == 0 {
+		t.Skip("the tables are not here, so nothing was checked")
+	}
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".csv")
+		t.Run(name, func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			d := infer(t, string(text), draft.Options{})
+			w := want[name]
+			var leftOut []string
+			for _, l := range d.LeftOut {
+				leftOut = append(leftOut, l.Column)
+			}
+			if d.Label.Column != w.label || d.Label.Positive.Texts[0] != w.positive || d.ID != w.id || !slices.Equal(leftOut, w.leftOut) {
+				t.Errorf("label %q, positive %q, id %q, left out %q", d.Label.Column, d.Label.Positive.Texts[0], d.ID, leftOut)
+			}
+			if rows := accepted(t, d.Schema, string(text)); rows != d.Rows {
+				t.Errorf("%d of %d rows are accepted", rows, d.Rows)
+			}
+		})
+	}
+}
