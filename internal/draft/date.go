@@ -44,7 +44,7 @@ func (d *dateProfile) add(text string) {
 			d.fit = append(d.fit, i)
 		}
 	}
-	if len(text) < 6 || len(text) > 35 || strings.IndexAny(text, "0123456789") < 0 {
+	if len(text) < 6 || len(text) > 35 || !strings.ContainsAny(text, "0123456789") {
 		d.none = true
 		return
 	}
