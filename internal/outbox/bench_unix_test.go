@@ -132,7 +132,7 @@ func BenchmarkFind(b *testing.B) {
 	for b.Loop() {
 		s := newSearch(outcomes)
 		for _, l := range box.journal.pending() {
-			if err := s.look(l); err != nil {
+			if err := s.visit(l); err != nil {
 				b.Fatal(err)
 			}
 		}

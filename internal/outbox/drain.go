@@ -13,13 +13,13 @@ import (
 
 const (
 	// linger is how long rows gather before a batch is drained, unless there
-	// are enough for a full one.
+	// are enough for a full batch.
 	linger, lingerInside = 100 * time.Millisecond, 500 * time.Millisecond
-	// glance is the longest rest before the drainer decides anew how long to rest.
-	glance = 20 * time.Millisecond
-	// minBatch is how many rows are stored at once after a failure. Each
-	// success doubles that, up to maxBatch, so that a database that has just
-	// recovered does not get the whole backlog at once.
+	// recheck is how often a resting drainer computes its rest anew.
+	recheck = 20 * time.Millisecond
+	// minBatch is how many rows are stored at once after a failure. Each success
+	// doubles that, up to maxBatch, so that a database that has just recovered is not
+	// overloaded with the backlog.
 	minBatch, maxBatch = 64, 1024
 	// A database in this process gets Options.Gentle rows at once while the outbox
 	// has room, fullerBatch when it is half full, and beyond that up to fullBatch.
@@ -28,7 +28,7 @@ const (
 	batchBytes             = 4 << 20
 	// storeTimeout is how long the database may take for a batch.
 	storeTimeout = 10 * time.Second
-	// After a failure the drain pauses, each time for twice as long.
+	// After a failure the drain pauses, after each further one for twice as long.
 	minPause, maxPause = 100 * time.Millisecond, 5 * time.Second
 	// minShare is how much of the drainer's time is work while the outbox has
 	// room. Where the database is in this process it is minShareInside, and
@@ -39,10 +39,11 @@ const (
 	maxRestInside = 50 * time.Millisecond
 	// waitFull is how full the outbox is when calls of many rows wait for the drain.
 	waitFull = 0.5
-	// suspectNext is how many rows are tried to find out whether the row before
-	// them is at fault or the database.
+	// suspectNext is how many rows after a failing one are tried, to find out whether
+	// that row or the database is at fault.
 	suspectNext = 4
-	// flushEvery is Sync Interval, and how often drained segments are removed.
+	// flushEvery is how often rows are flushed with Sync Interval, and how often
+	// drained segments are removed.
 	flushEvery = time.Second
 )
 
@@ -50,10 +51,10 @@ const (
 type drain struct {
 	rows    int           // of the next batch
 	pause   time.Duration // after the next failure
-	arrived time.Time     // the first row after there was none
-	took    time.Duration // the last batch
-	ended   time.Time     // that batch
-	failed  bool          // that batch
+	arrived time.Time     // when a row came into the empty outbox
+	took    time.Duration // by the last batch
+	ended   time.Time     // when the last batch ended
+	failed  bool          // whether the last batch failed
 	buf     []byte
 	decoder decoder
 	taken   []predict.Prediction // the rows of the chunk in use
@@ -81,7 +82,7 @@ func (o *Outbox) Run(ctx context.Context) {
 	defer flush.Stop()
 	wait := time.NewTimer(0) // until the next batch
 	defer wait.Stop()
-	waiting := true // wait will fire; false: there was nothing to drain
+	waiting := true // wait is running; false: there was nothing to drain
 	for {
 		arrived := o.journal.arrived
 		if waiting {
@@ -94,11 +95,11 @@ func (o *Outbox) Run(ctx context.Context) {
 			o.tick(ctx)
 		case <-arrived:
 			o.drain.arrived = time.Now()
-			wait.Reset(glance)
+			wait.Reset(recheck)
 			waiting = true
 		case <-wait.C:
 			if rest := o.rest(); rest > 0 {
-				wait.Reset(min(rest, glance)) // the outbox may fill meanwhile
+				wait.Reset(min(rest, recheck)) // the outbox may fill meanwhile
 				continue
 			}
 			start := time.Now()
@@ -110,7 +111,7 @@ func (o *Outbox) Run(ctx context.Context) {
 			case n == 0:
 				waiting = false
 			default:
-				wait.Reset(min(o.rest(), glance))
+				wait.Reset(min(o.rest(), recheck))
 			}
 		}
 	}
@@ -175,7 +176,7 @@ func ramp(full, low, fuller, high float64) float64 {
 	return low + (fuller-low)*between(0.375, waitFull) + (high-fuller)*between(waitFull, 0.625)
 }
 
-// tick is what Run does each second besides draining.
+// tick flushes and removes what is due. Run calls it every second.
 func (o *Outbox) tick(ctx context.Context) {
 	if o.options.Sync == Interval {
 		if flushed, err := o.journal.flushNow(); flushed || err != nil {
@@ -183,15 +184,15 @@ func (o *Outbox) tick(ctx context.Context) {
 				"rows of the outbox are flushed again")
 		}
 	}
-	o.settle(ctx)
+	o.reclaim(ctx)
 }
 
-// Drain drains what is left, without rest, until the outbox is empty or ctx
-// ends. Run must have ended.
+// Drain drains without rests until the outbox is empty or ctx ends. Run must have
+// ended.
 func (o *Outbox) Drain(ctx context.Context) error {
 	err := o.drainAll(ctx)
-	if err == nil || !o.inside() { // else the database has not flushed
-		o.settle(ctx)
+	if err == nil || !o.inside() { // a failing database in this process cannot flush
+		o.reclaim(ctx)
 	}
 	return err
 }
@@ -209,9 +210,9 @@ func (o *Outbox) drainAll(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// settle removes the rows that the database has, after it has flushed them.
-func (o *Outbox) settle(ctx context.Context) {
-	if !o.journal.unsettled() {
+// reclaim removes drained rows from the disk and logs when that fails.
+func (o *Outbox) reclaim(ctx context.Context) {
+	if !o.journal.hasDrained() {
 		return
 	}
 	o.removals.Record(o.log, o.removeDrained(ctx), "cannot remove drained rows from the outbox; they are kept; trying again",
@@ -226,7 +227,7 @@ func (o *Outbox) removeDrained(ctx context.Context) error {
 			return err
 		}
 	}
-	return o.journal.settle()
+	return o.journal.removeDrained()
 }
 
 // store drains one batch of at most rows rows, and returns how many it had.
@@ -242,10 +243,10 @@ func (o *Outbox) store(ctx context.Context, rows int) (int, error) {
 	for i, record := range c.records {
 		p, err := d.decoder.decode(record)
 		if err != nil {
-			// A row without id takes its place; put sets that aside.
+			// A row without an id takes its place, which put sets aside.
 			p = predict.Prediction{}
-			if record == nil && o.journal.spoil(&c) {
-				o.sayFinding(finding{path: c.segment.path, bytes: c.length(i)})
+			if record == nil && o.journal.markDamaged(&c) {
+				o.reportFinding(finding{path: c.segment.path, bytes: c.length(i)})
 			}
 		}
 		d.taken = append(d.taken, p)
@@ -264,8 +265,8 @@ func (o *Outbox) store(ctx context.Context, rows int) (int, error) {
 	return n, nil
 }
 
-// put stores the first rows of the chunk. If the database refuses some of them,
-// it finds these by bisection and sets them aside.
+// put stores rows, which are the first of the chunk. If the database refuses some
+// of them, it finds these by bisection and sets them aside.
 func (o *Outbox) put(ctx context.Context, c *chunk, rows []predict.Prediction) error {
 	if len(rows) == 1 && rows[0].ID == "" {
 		return o.putAside(c, rows[0], errBrokenRecord)
@@ -299,17 +300,17 @@ func (o *Outbox) tryRows(ctx context.Context, rows []predict.Prediction) error {
 	return o.ledger.Append(ctx, rows)
 }
 
-// isRefusal reports whether the rows are at fault, not the database.
+// isRefusal reports whether err means that a row is at fault, not the database.
 func isRefusal(err error) bool {
 	var e *failure.Error
 	return errors.Is(err, errBrokenRecord) || errors.As(err, &e) && (e.Kind == failure.Invalid || e.Kind == failure.Conflict)
 }
 
-// putAside keeps the first row of the chunk in a file of its own, so that it
-// does not hold up those behind it.
+// putAside moves the first row of the chunk to the refused rows, so that it does
+// not block the rows after it.
 func (o *Outbox) putAside(c *chunk, p predict.Prediction, why error) error {
 	record := c.records[0]
-	path := "" // of a damaged row its segment is kept
+	path := "" // a damaged row stays in its segment, which is kept
 	if record != nil {
 		frame := append(beginFrame(nil), record...)
 		endFrame(frame, 0)
@@ -325,11 +326,11 @@ func (o *Outbox) putAside(c *chunk, p predict.Prediction, why error) error {
 	return nil
 }
 
-// suspect is called when a batch failed with an error that does not blame a row.
-// A row may be at fault all the same, by an error that is not classified. A batch
-// shrinks with every failure until the first row is tried alone. If the database
-// then stores the next few rows and still not the first, the first row is at
-// fault. Otherwise the database is.
+// suspect handles a failure that does not say that a row is at fault. A row may be
+// at fault all the same, if its error is not classified. Batches shrink with every
+// failure until the first row is tried alone. If the database then stores the next
+// few rows and again fails for the first, that row is set aside. Otherwise the
+// database is at fault, and suspect returns the failure.
 func (o *Outbox) suspect(ctx context.Context, c *chunk, failure error) error {
 	d := &o.drain
 	if d.rows > 1 || ctx.Err() != nil {
@@ -360,11 +361,11 @@ func (o *Outbox) suspect(ctx context.Context, c *chunk, failure error) error {
 			return err
 		}
 	}
-	o.journal.release(c) // those that are left are stored in their turn, once more
+	o.journal.release(c) // the rows after it are stored once more, as usual
 	return nil
 }
 
-// failed notes a failure and returns how long to pause.
+// failed records a failure and returns how long to pause.
 func (o *Outbox) failed(ctx context.Context, err error) time.Duration {
 	d := &o.drain
 	if ctx.Err() != nil {
@@ -380,7 +381,7 @@ func (o *Outbox) failed(ctx context.Context, err error) time.Duration {
 	return pause/2 + rand.N(pause/2)
 }
 
-// recovered notes a success.
+// recovered records a success.
 func (o *Outbox) recovered() {
 	d := &o.drain
 	d.pause = minPause

@@ -426,8 +426,8 @@ func TestAFullBatchDoesNotLinger(t *testing.T) {
 		inside bool
 		within time.Duration
 	}{
-		{1, false, linger}, {minBatch - 1, false, linger}, {minBatch, false, glance},
-		{1, true, lingerInside}, {gentle - 1, true, lingerInside}, {gentle, true, glance},
+		{1, false, linger}, {minBatch - 1, false, linger}, {minBatch, false, recheck},
+		{1, true, lingerInside}, {gentle - 1, true, lingerInside}, {gentle, true, recheck},
 	} {
 		t.Run(fmt.Sprintf("%d rows, inside: %v", tt.rows, tt.inside), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -27,44 +27,44 @@ type journal struct {
 	dir         string
 	limit       int64 // of bytes that are not drained
 	segmentSize int64
-	flush       bool // at every group
-	dropOldest  bool // where the limit is reached
+	flush       bool // whether every group is flushed
+	dropOldest  bool // whether the oldest segment is dropped at the limit
 	metrics     *metrics
 	wrote       func(error)   // called with the result of each attempt to write rows, in order
-	arrived     chan struct{} // has a token when rows may have come
-	unread      int           // files that the start could not read
+	arrived     chan struct{} // has a token when rows may have been appended
+	unread      int           // number of files that open could not read
 
 	naming sync.Mutex
-	next   uint64 // number of the next segment, here or in a folder below; above all that were used
+	next   uint64 // number of the next segment in dir or a folder below; higher than all numbers used
 
 	mu        sync.Mutex
 	segments  []*segment // oldest first
-	gathering *group     // joined while another is written
+	gathering *group     // the group that appenders join while another is written; nil: none
 	spare     batch      // memory of the next group
-	leading   bool       // there is a leader, which writes
+	leading   bool       // whether there is a leader
 	closed    bool
-	rows      int           // not drained, whether written yet or not
-	bytes     int64         // of those
-	freed     chan struct{} // closed, and made anew, when rows were drained
+	rows      int           // that are not drained, including those being written
+	bytes     int64         // of these rows
+	freed     chan struct{} // closed and replaced when rows were drained
 
-	dropped atomic.Int64 // rows since the start
-	atLimit atomic.Int64 // segments that were dropped at the limit
+	dropped atomic.Int64 // number of rows lost since the start
+	atLimit atomic.Int64 // number of segments dropped at the limit
 
-	// These are the leader's.
+	// Only the leader uses these.
 	active *segment // the last of segments, or nil
 	file   *os.File // of active
-	dirty  bool     // file holds what was not flushed
+	dirty  bool     // whether file has data that is not flushed
 }
 
-// batch is what one call appends: frames, and their keys with offsets from the
-// first frame on.
+// batch is what one call appends: frames and their keys. Offsets are relative to
+// the first frame.
 type batch struct {
 	frames []byte
 	keys   []key
 	oldest int64 // when the first row was made, in microseconds
 }
 
-// group is what is written, and flushed, at once.
+// group is several batches that are written, and flushed, at once.
 type group struct {
 	batch
 	done chan struct{} // closed when err is set
@@ -72,8 +72,8 @@ type group struct {
 	err  error
 }
 
-// append returns when the batch is in the file, and on the disk if the journal
-// flushes. The batch may be used again then.
+// append writes the batch to the file and, if the journal flushes groups, to the
+// disk. The caller may reuse the batch when it returns.
 func (j *journal) append(b *batch) error {
 	j.mu.Lock()
 	if err := j.admit(int64(len(b.frames))); err != nil {
@@ -163,7 +163,7 @@ func (j *journal) handOver(memory batch) {
 	j.leading = false
 }
 
-// admit makes room for n bytes, or returns why there is none.
+// admit makes room for n bytes, or returns an error.
 func (j *journal) admit(n int64) error {
 	if j.closed {
 		return errClosed
@@ -181,8 +181,8 @@ func (j *journal) admit(n int64) error {
 }
 
 // drop removes the oldest segment that is not being written, and reports
-// whether there was one. Rows that the drainer holds are counted as lost only if
-// it fails to store them.
+// whether there was one. Rows that the drainer is storing are counted as lost only
+// if that fails.
 func (j *journal) drop() bool {
 	if len(j.segments) == 0 || j.segments[0] == j.active {
 		return false
@@ -205,7 +205,7 @@ func (j *journal) lost(rows int) {
 	j.metrics.dropped.Add(float64(rows))
 }
 
-// write puts frames into the active segment. Only the leader calls it.
+// write appends a batch to the active segment. Only the leader calls it.
 func (j *journal) write(b *batch) error {
 	err := j.put(b.frames)
 	j.wrote(err)
@@ -242,8 +242,8 @@ func (j *journal) write(b *batch) error {
 	return nil
 }
 
-// put writes and flushes frames at the end of the active segment. Where it
-// fails, what it wrote is taken back: the next group begins where it began.
+// put writes frames at the end of the active segment, and flushes them. If it fails
+// it truncates the file to its former size.
 func (j *journal) put(frames []byte) error {
 	if j.file != nil && j.active.size > int64(len(magic)) && j.active.size+int64(len(frames)) > j.segmentSize {
 		if err := j.seal(); err != nil {
@@ -287,7 +287,7 @@ func (j *journal) begin() error {
 	return nil
 }
 
-// create makes a segment in a folder, under a number that was never used. Any
+// create makes a segment in a folder, with a number that was never used. Any
 // goroutine may call it.
 func (j *journal) create(dir string) (*segment, *os.File, error) {
 	j.naming.Lock()
@@ -301,12 +301,12 @@ func (j *journal) create(dir string) (*segment, *os.File, error) {
 		case !errors.Is(err, os.ErrExist):
 			return nil, nil, err
 		}
-		// The file was put there by hand, since the start.
+		// A file of that name was put there by hand since the start.
 	}
 	return nil, nil, errNumbers
 }
 
-// seal ends the active segment.
+// seal flushes and closes the active segment.
 func (j *journal) seal() error {
 	if j.file == nil {
 		return nil
@@ -355,8 +355,8 @@ func (j *journal) exclusively(fn func() error) error {
 	return err
 }
 
-// flushNow flushes what was written without a flush, and reports whether there
-// was anything. Meanwhile appends go on; what they write is for the next flush.
+// flushNow flushes what was written without a flush, and reports whether there was
+// anything. Appends go on meanwhile; the next flush is for what they write.
 func (j *journal) flushNow() (flushed bool, err error) {
 	var file *os.File
 	var size int64
@@ -389,7 +389,7 @@ func (j *journal) flushNow() (flushed bool, err error) {
 	return failure == nil, errors.Join(failure, err)
 }
 
-// close ends the journal. What waits for its group is written first.
+// close closes the journal after the gathered group is written.
 func (j *journal) close() error {
 	j.mu.Lock()
 	if j.closed {

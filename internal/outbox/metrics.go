@@ -30,25 +30,25 @@ func newMetrics(reg prometheus.Registerer, o *Outbox) *metrics {
 		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "gateway_outbox_" + name, Help: help},
 			func() float64 { return value(o.Stats()) }))
 	}
-	gauge("rows", "Predictions that wait for the database.", func(s Stats) float64 { return float64(s.Rows) })
-	gauge("bytes", "Bytes of the predictions that wait for the database.", func(s Stats) float64 { return float64(s.Bytes) })
-	gauge("oldest_age_seconds", "How long ago the oldest prediction that waits was made; 0 if none waits.", func(s Stats) float64 {
+	gauge("rows", "Predictions in the outbox that are not in the database yet.", func(s Stats) float64 { return float64(s.Rows) })
+	gauge("bytes", "Bytes of the predictions in the outbox that are not in the database yet.", func(s Stats) float64 { return float64(s.Bytes) })
+	gauge("oldest_age_seconds", "Age of the oldest prediction in the outbox; 0 if it is empty.", func(s Stats) float64 {
 		if s.Oldest.IsZero() {
 			return 0
 		}
 		return max(0, time.Since(s.Oldest).Seconds())
 	})
-	gauge("unread_files", "Files in the folder of the outbox that the start could not read as segments, and left as they are.",
+	gauge("unread_files", "Files in the folder of the outbox that could not be read as segments at the start. They are left as they are.",
 		func(s Stats) float64 { return float64(s.Unread) })
 	return &metrics{
 		appended:      counter("appended_total", "Predictions that were written to the outbox."),
-		drained:       counter("drained_total", "Predictions that the database took over from the outbox."),
-		dropped:       counter("dropped_total", "Predictions that were answered and are lost to the ledger, because the outbox or its disk was full."),
+		drained:       counter("drained_total", "Predictions that were drained from the outbox to the database."),
+		dropped:       counter("dropped_total", "Predictions that were answered but not recorded, because the outbox or its disk was full."),
 		refused:       counter("refused_total", "Predictions that were not answered, because the outbox or its disk was full."),
-		setAside:      counter("set_aside_total", "Predictions that the database refused or that were damaged, kept in files of their own."),
+		setAside:      counter("set_aside_total", "Predictions that the database refused or that were damaged. They are kept in the folders refused and damaged of the outbox."),
 		damaged:       counter("damaged_total", "Damaged places that were found in segments."),
 		drainFailures: counter("drain_failures_total", "Attempts to drain a batch that failed."),
-		fsync:         seconds("fsync_seconds", "How long the disk took to flush."),
-		drainSeconds:  seconds("drain_seconds", "How long the database took to store a batch."),
+		fsync:         seconds("fsync_seconds", "Duration of a flush to the disk of the outbox."),
+		drainSeconds:  seconds("drain_seconds", "Duration of storing a batch in the database."),
 	}
 }

@@ -27,13 +27,13 @@ type Policy string
 
 // The policies.
 const (
-	// DropOldest gives up the oldest rows: predictions go on.
+	// DropOldest removes the oldest rows: predictions are answered.
 	DropOldest Policy = "drop-oldest"
-	// Refuse answers the prediction with an error: the ledger has all that was answered.
+	// Refuse fails the prediction: the ledger has every prediction that was answered.
 	Refuse Policy = "refuse"
 )
 
-// Sync says what a prediction survives once it is answered.
+// Sync says when a prediction is flushed to the disk.
 type Sync string
 
 // The ways of Sync.
@@ -49,19 +49,19 @@ const (
 type Options struct {
 	// MaxBytes bounds what waits for the database. Zero: 1 GiB.
 	MaxBytes int64
-	// Policy is what happens there. Zero: DropOldest.
+	// Policy is what happens at the bound. Zero: DropOldest.
 	Policy Policy
-	// Sync is when the disk is told to flush. Zero: Interval.
+	// Sync is when rows are flushed to the disk. Zero: Interval.
 	Sync Sync
-	// Flush makes the database flush the rows it was given. Nil: they are on its
-	// disk when Append returns. A database that needs Flush is one in this process:
-	// it shares the processor with predictions, so it is drained to slowly.
+	// Flush makes the database flush the rows it was given. Nil: Append flushes them.
+	// A database that needs Flush is in this process. It shares the processor with
+	// predictions, so rows are drained to it slowly.
 	Flush func(context.Context) error
-	// Gentle is how many rows such a database stores at once without delaying
-	// other queries for long. Zero: 16.
+	// Gentle is how many rows a database in this process stores at once without
+	// delaying other queries for long. Zero: 16.
 	Gentle int
 	// Shared says that other outboxes drain to the same database, so that a
-	// prediction that is nowhere may be in one of them.
+	// prediction that is not found may be in one of them.
 	Shared bool
 }
 
@@ -94,17 +94,17 @@ type Outbox struct {
 	flushes  outage.Outage // of written rows
 	removals outage.Outage // of rows that the database has
 	drains   outage.Outage // to the database
-	failedAt atomic.Int64  // when rows could not be written last, in microseconds
-	running  atomic.Bool   // Run does
+	failedAt atomic.Int64  // when a write failed last, in microseconds
+	running  atomic.Bool   // Run is running
 
 	setAside atomic.Int64 // rows since the start
 	drain    drain
 	refused  string // the file of refused rows that the drainer writes
 }
 
-// Open opens the outbox in a folder, or makes one, and reads what an earlier
-// process left there. The folder must belong to this process alone. Close ends
-// it; Run drains it.
+// Open opens the outbox in a folder, or makes one, and reads the rows of earlier
+// processes. No other process may use the folder. Run drains the outbox; Close
+// closes it.
 func Open(dir string, ledger predict.Ledger, options Options, log *slog.Logger, reg prometheus.Registerer) (*Outbox, error) {
 	options = options.withDefaults()
 	o := &Outbox{options: options, ledger: ledger, log: log}
@@ -115,22 +115,22 @@ func Open(dir string, ledger predict.Ledger, options Options, log *slog.Logger, 
 		dir: dir, limit: options.MaxBytes, segmentSize: min(maxSegment, options.MaxBytes/8),
 		flush: options.Sync == Always, dropOldest: options.Policy == DropOldest, metrics: o.metrics, wrote: o.noteWrite,
 	}
-	if err := o.journal.open(o.sayFinding); err != nil {
+	if err := o.journal.open(o.reportFinding); err != nil {
 		return nil, fmt.Errorf("outbox %s: %w", dir, err)
 	}
 	if rows := o.journal.level().rows; rows > 0 {
 		log.Info("the outbox has rows of an earlier run; draining them", "rows", rows)
 	}
-	// A segment of this process keeps the highest number while older ones go.
+	// A new segment has the highest number while older ones are removed.
 	if err := o.journal.begin(); err != nil {
 		o.noteWrite(err)
 	}
 	return o, nil
 }
 
-// calm is how long writes must have succeeded before the disk is reported as
+// writableAfter is how long no write may fail before the disk is reported as
 // writable again: on a full disk a small row may fit where larger ones do not.
-const calm = 5 * time.Second
+const writableAfter = 5 * time.Second
 
 // noteWrite records the result of an attempt to write.
 func (o *Outbox) noteWrite(err error) {
@@ -138,13 +138,13 @@ func (o *Outbox) noteWrite(err error) {
 	case err != nil:
 		o.failedAt.Store(time.Now().UnixMicro())
 		o.writes.Failed(o.log.Error, err, "cannot write to the outbox; its policy decides whether predictions are refused or not recorded", "policy", string(o.options.Policy))
-	case o.writes.Lasts() && time.Since(time.UnixMicro(o.failedAt.Load())) >= calm:
+	case o.writes.Lasts() && time.Since(time.UnixMicro(o.failedAt.Load())) >= writableAfter:
 		o.writes.Succeeded(o.log.Info, "the outbox can be written again", "dropped", o.journal.dropped.Load())
 	}
 }
 
-// Close ends the outbox. What was appended stays on disk, and is drained by the
-// next process that opens the folder. Append fails from here on.
+// Close closes the outbox. Rows that are not drained stay on disk; the next process
+// that opens the folder drains them. Append fails after Close.
 func (o *Outbox) Close() error {
 	if err := o.journal.close(); err != nil {
 		return fmt.Errorf("outbox: %w", err)
@@ -153,9 +153,9 @@ func (o *Outbox) Close() error {
 }
 
 // Append implements predict.Ledger: the predictions are on disk when it
-// returns. If the outbox has no room, the policy decides. With Refuse the error
-// is of kind Unavailable, and none of the predictions may be answered. With
-// DropOldest they may: the rows that were lost are counted and logged.
+// returns. If the outbox has no room, the policy decides. With Refuse the error is
+// of kind Unavailable, and none of the predictions may be answered. With DropOldest
+// all of them may be answered; lost rows are counted and logged.
 func (o *Outbox) Append(ctx context.Context, predictions []predict.Prediction) error {
 	if len(predictions) == 0 {
 		return nil
@@ -188,10 +188,10 @@ func (o *Outbox) Append(ctx context.Context, predictions []predict.Prediction) e
 	return nil
 }
 
-// refuseFor is when a caller who was refused may try again.
+// refuseFor is the Retry-After of a refused prediction.
 const refuseFor = 5 * time.Second
 
-// keepMemory is how large the memory of a batch may be to be kept for the next.
+// keepMemory is the largest buffer, in bytes, that is kept for the next batch.
 const keepMemory = 1 << 20
 
 func (o *Outbox) giveBack(b *batch) {
@@ -200,7 +200,7 @@ func (o *Outbox) giveBack(b *batch) {
 	}
 }
 
-// fill encodes predictions. The batch keeps its memory from call to call.
+// fill encodes predictions into the batch's buffers, which it reuses.
 func (b *batch) fill(predictions []predict.Prediction) error {
 	b.frames, b.keys = b.frames[:0], b.keys[:0]
 	for i := range predictions {
@@ -218,9 +218,9 @@ func (b *batch) fill(predictions []predict.Prediction) error {
 }
 
 // waitForRoom blocks a call of many rows while the outbox is more than half
-// full and being drained, until ctx ends. So a caller with a million rows
-// proceeds at the pace of the database and leaves room for single predictions of
-// others. While the database is down it returns at once, and the policy decides.
+// full and being drained, until ctx ends. So a call of a million rows proceeds at
+// the pace of the database and leaves room for single predictions of other callers.
+// While the drain fails it returns at once, and the policy decides.
 func (o *Outbox) waitForRoom(ctx context.Context) {
 	for o.running.Load() && !o.drains.Lasts() {
 		l := o.journal.level()
@@ -242,20 +242,22 @@ func (o *Outbox) waitForRoom(ctx context.Context) {
 
 // Stats are the figures of an outbox.
 type Stats struct {
-	Rows    int       // not drained
-	Bytes   int64     // of those
-	Oldest  time.Time // when the oldest of those was made; zero if none waits
+	Rows    int       // that are not drained
+	Bytes   int64     // of these rows
+	Oldest  time.Time // when the oldest of these rows was made; zero: there are none
 	Failing time.Time // since when the drain fails; zero if it does not
 	// Since the start:
 	Dropped  int64 // rows removed at the bound or because the disk was full
 	SetAside int64 // rows that the database refused, or that were damaged
-	// Damaged segments that wait; once drained they are moved to "damaged".
+	// Damaged is the number of damaged segments that are not drained. Drained ones
+	// are moved to "damaged".
 	Damaged int
-	// Files that the start could not read as segments. They are left as they are.
+	// Unread is the number of files that Open could not read as segments. They are
+	// left as they are.
 	Unread int
 }
 
-// Stats returns the figures of this moment.
+// Stats returns the current figures.
 func (o *Outbox) Stats() Stats {
 	l := o.journal.level()
 	s := Stats{Rows: l.rows, Bytes: l.bytes, Dropped: o.journal.dropped.Load(), SetAside: o.setAside.Load(), Damaged: l.damaged, Unread: o.journal.unread,
@@ -266,15 +268,15 @@ func (o *Outbox) Stats() Stats {
 	return s
 }
 
-var errDrain = errors.New("the database does not take the ledger's rows; they wait in the outbox")
+var errDrain = errors.New("rows of the ledger cannot be stored in the database; they are kept in the outbox")
 
-// Check returns an error while rows cannot be drained or taken in.
+// Check returns an error while rows cannot be appended or drained.
 func (o *Outbox) Check(context.Context) error {
 	switch {
 	case o.writes.Lasts():
-		return errors.New("the disk of the outbox does not take rows")
+		return errors.New("cannot write rows to the disk of the outbox")
 	case o.flushes.Lasts():
-		return errors.New("the disk of the outbox does not flush rows")
+		return errors.New("cannot flush rows to the disk of the outbox")
 	case o.full.Lasts():
 		return errFull
 	case o.drains.Lasts():
@@ -283,7 +285,7 @@ func (o *Outbox) Check(context.Context) error {
 	return nil
 }
 
-func (o *Outbox) sayFinding(f finding) {
+func (o *Outbox) reportFinding(f finding) {
 	switch {
 	case f.left != nil:
 		o.log.Error("cannot read a file of the outbox as a segment; its rows are not drained and the file is left as it is",

@@ -10,24 +10,24 @@ import (
 )
 
 const (
-	// settleTime is how old a prediction's id must be before it counts as
-	// unknown. A younger one may be in the outbox of another gateway.
-	settleTime = 3 * time.Second
-	// newcomerTime is how long an unknown customer is looked for: the first
-	// prediction for them may be in another gateway's outbox, and their id has no
-	// time in it.
-	newcomerTime = time.Second
+	// unknownAge is the age from which on an id that is not found counts as unknown.
+	// A younger prediction may be in the outbox of another gateway.
+	unknownAge = 3 * time.Second
+	// unknownCustomerTime is how long a customer who is not found is looked up again:
+	// their first prediction may be in another gateway's outbox. A customer's id
+	// tells no age.
+	unknownCustomerTime = time.Second
 	// The pause between two lookups doubles from minLook to maxLook.
 	minLook, maxLook = 50 * time.Millisecond, 500 * time.Millisecond
 )
 
-// RecordOutcomes implements predict.Ledger. The database records them after it
-// got their predictions that are still in the outbox.
+// RecordOutcomes implements predict.Ledger. It stores those of their predictions
+// that are still in the outbox, and then the outcomes.
 //
-// Where other gateways share the database, an outcome whose prediction is
-// unknown and less than settleTime old is tried again, within the caller's
-// time, until it is found or no longer that young. Nothing is kept of outcomes
-// that match nothing, so trying them again changes nothing.
+// Where other gateways share the database, an outcome whose prediction is not found
+// and younger than unknownAge is tried again until it is found, is older than that,
+// or ctx ends. An outcome that matches nothing changes nothing, so it can be tried
+// again.
 func (o *Outbox) RecordOutcomes(ctx context.Context, outcomes []predict.Outcome) ([]predict.Match, error) {
 	if err := o.flushReferenced(ctx, outcomes); err != nil {
 		return nil, err
@@ -48,7 +48,7 @@ func (o *Outbox) RecordOutcomes(ctx context.Context, outcomes []predict.Outcome)
 		if len(again) == 0 {
 			return matches, nil
 		}
-		timer := time.NewTimer(max(pause, took)) // a long list is looked up half of the time at most
+		timer := time.NewTimer(max(pause, took)) // lookups take at most half of the time
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
@@ -70,29 +70,29 @@ func (o *Outbox) RecordOutcomes(ctx context.Context, outcomes []predict.Outcome)
 // unknownAfter returns when an outcome that matches nothing counts as unknown.
 func unknownAfter(o *predict.Outcome, start time.Time) time.Time {
 	if o.PredictionID == "" {
-		return start.Add(newcomerTime)
+		return start.Add(unknownCustomerTime)
 	}
 	made, ok := failure.IDTime(o.PredictionID)
-	if !ok || made.After(start.Add(settleTime)) {
-		return start // not one of ours
+	if !ok || made.After(start.Add(unknownAge)) {
+		return start // not an id of a gateway
 	}
-	return made.Add(settleTime)
+	return made.Add(unknownAge)
 }
 
 // flushReferenced stores the predictions of the outbox that outcomes refer to:
-// those named by id, and the newest of each customer named. They are drained
-// again in their turn, which the database ignores.
+// those named by id, and the newest of each customer named. The drain stores them
+// once more, and the database ignores them then.
 func (o *Outbox) flushReferenced(ctx context.Context, outcomes []predict.Outcome) error {
 	pending := o.journal.pending()
 	if len(pending) == 0 {
 		return nil
 	}
 	s := newSearch(outcomes)
-	for _, l := range pending {
-		if s.over() {
+	for _, rows := range pending {
+		if s.done() {
 			break
 		}
-		if err := s.look(l); err != nil {
+		if err := s.visit(rows); err != nil {
 			return fmt.Errorf("outbox: %w", err)
 		}
 	}
@@ -111,10 +111,10 @@ func (o *Outbox) flushReferenced(ctx context.Context, outcomes []predict.Outcome
 	return nil
 }
 
-// search looks for predictions, from the newest on.
+// search looks for predictions, newest first.
 type search struct {
-	predictions, customers map[string]bool // sought by id; by customer
-	hashes                 map[uint32]int  // of those, and how many have it
+	predictions, customers map[string]bool // that are sought: ids of predictions; of customers
+	hashes                 map[uint32]int  // of these ids: how many have it
 	found                  []predict.Prediction
 }
 
@@ -132,6 +132,7 @@ func newSearch(outcomes []predict.Outcome) *search {
 	return s
 }
 
+// want adds an id to those that are sought.
 func (s *search) want(set map[string]bool, id string) {
 	if !set[id] {
 		set[id] = true
@@ -139,6 +140,7 @@ func (s *search) want(set map[string]bool, id string) {
 	}
 }
 
+// got removes an id that is found.
 func (s *search) got(set map[string]bool, id string) {
 	delete(set, id)
 	if h := hashOf(id); s.hashes[h] > 1 {
@@ -148,22 +150,23 @@ func (s *search) got(set map[string]bool, id string) {
 	}
 }
 
-func (s *search) over() bool { return len(s.hashes) == 0 }
+// done reports whether all are found.
+func (s *search) done() bool { return len(s.hashes) == 0 }
 
-// look goes through the rows of a segment.
-func (s *search) look(l look) error {
-	may := func(k key) bool { return s.hashes[k.id] > 0 || s.hashes[k.customer] > 0 }
-	return l.walk(may, func(p predict.Prediction) bool {
-		wanted := s.predictions[p.ID] || s.customers[p.CustomerID]
+// visit looks at the rows of a segment.
+func (s *search) visit(rows pendingRows) error {
+	matches := func(k key) bool { return s.hashes[k.id] > 0 || s.hashes[k.customer] > 0 }
+	return rows.walk(matches, func(p predict.Prediction) (more bool) {
+		sought := s.predictions[p.ID] || s.customers[p.CustomerID]
 		if s.predictions[p.ID] {
 			s.got(s.predictions, p.ID)
 		}
 		if s.customers[p.CustomerID] {
 			s.got(s.customers, p.CustomerID)
 		}
-		if wanted {
+		if sought {
 			s.found = append(s.found, p)
 		}
-		return !s.over()
+		return !s.done()
 	})
 }

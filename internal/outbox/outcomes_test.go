@@ -140,12 +140,12 @@ func TestAnotherGatewaysPredictionIsWaitedFor(t *testing.T) {
 		err     error
 	}{
 		{"it is drained in time", true, 0, time.Second, 10 * time.Second, false, true, 2 * time.Second, nil},
-		{"it never comes", true, 0, 0, 10 * time.Second, false, false, settleTime + maxLook, nil},
-		{"it is too old to wait for", true, settleTime + time.Second, time.Second, 10 * time.Second, false, false, 0, nil},
+		{"it never comes", true, 0, 0, 10 * time.Second, false, false, unknownAge + maxLook, nil},
+		{"it is too old to wait for", true, unknownAge + time.Second, time.Second, 10 * time.Second, false, false, 0, nil},
 		{"no gateway shares the database", false, 0, time.Second, 10 * time.Second, false, false, 0, nil},
 		{"the caller has less time", true, 0, 2 * time.Second, time.Second, false, false, time.Second, context.DeadlineExceeded},
-		{"a newcomer, by customer", true, 0, newcomerTime / 2, 10 * time.Second, true, true, newcomerTime, nil},
-		{"an unknown customer", true, 0, 0, 10 * time.Second, true, false, newcomerTime + maxLook, nil},
+		{"a newcomer, by customer", true, 0, unknownCustomerTime / 2, 10 * time.Second, true, true, unknownCustomerTime, nil},
+		{"an unknown customer", true, 0, 0, 10 * time.Second, true, false, unknownCustomerTime + maxLook, nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

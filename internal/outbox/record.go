@@ -10,17 +10,16 @@ import (
 	"gateway/internal/predict"
 )
 
-// recordVersion begins every record. Versions to come may add; this one keeps
-// being read.
+// recordVersion begins every record. A later version of the gateway may write
+// another one, and must read this one.
 const recordVersion = 1
 
 var (
 	errNewerRecord  = errors.New("the record was made by a newer version of the gateway")
-	errBrokenRecord = errors.New("the record breaks off or has a rest")
+	errBrokenRecord = errors.New("the record is too short or too long")
 )
 
-// appendRecord encodes a prediction without allocating. Reasons are an answer's
-// decoration and not recorded.
+// appendRecord encodes a prediction without allocating. Reasons are not recorded.
 func appendRecord(dst []byte, p *predict.Prediction) []byte {
 	dst = append(dst, recordVersion, byte(p.Label))
 	dst = binary.LittleEndian.AppendUint64(dst, math.Float64bits(p.Score))
@@ -33,7 +32,7 @@ func appendRecord(dst []byte, p *predict.Prediction) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(p.Personal))), p.Personal...)
 }
 
-// decoder reads records, and keeps one copy of the names that all of them bear.
+// decoder decodes records. It interns names that occur in many of them.
 type decoder struct{ names map[string]string }
 
 func (d *decoder) name(text []byte) string {
@@ -70,7 +69,7 @@ func (d *decoder) decode(record []byte) (predict.Prediction, error) {
 	return p, nil
 }
 
-// recordReader takes a record apart. Once it is broken it yields zeros.
+// recordReader reads the fields of a record. After an error it returns zeros.
 type recordReader struct {
 	rest   []byte
 	broken bool
@@ -78,7 +77,7 @@ type recordReader struct {
 
 var zeros [8]byte
 
-// take yields the next n bytes, n at most 8 where the record is broken.
+// take returns the next n bytes; at most 8 zeros if the record is too short.
 func (r *recordReader) take(n int) []byte {
 	if n > len(r.rest) {
 		r.rest, r.broken = nil, true
@@ -111,15 +110,15 @@ func (r *recordReader) text() []byte {
 	return r.take(int(length))
 }
 
-// key is what memory holds of a row: where it is, and what finds it. It is 12
-// bytes, so that the index of a full outbox stays at some three percent of it.
+// key is the index entry of a row. It has 12 bytes, so that the index takes about
+// three percent of the size of the outbox.
 type key struct {
 	offset   uint32 // of its frame
 	id       uint32 // hash of the prediction's id
 	customer uint32 // hash of the customer's id; 0 for an anonymous one
 }
 
-// hashSeed may differ from start to start: hashes never leave the memory.
+// hashSeed differs from process to process: hashes are in memory only.
 var hashSeed = maphash.MakeSeed()
 
 func hashOf(text string) uint32 { return uint32(maphash.String(hashSeed, text)) | 1 }

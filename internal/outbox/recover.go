@@ -20,21 +20,21 @@ const (
 // drain. It could be wrong, so it is not used.
 const oldPosition = "position"
 
-// finding is something that was wrong in the folder.
+// finding is a fault in the folder.
 type finding struct {
 	path  string
-	bytes int64 // damaged ones of a segment
-	tail  bool  // only its end, which was never acknowledged, and has been cut off
-	left  error // the file cannot be read as a segment, and is left as it is
+	bytes int64 // number of damaged bytes of a segment
+	tail  bool  // they were at its end, had not been acknowledged, and are cut off
+	left  error // why the file cannot be read as a segment; it is left as it is
 }
 
 var (
-	errNoSegment  = errors.New("it has no name of a segment")
+	errNoSegment  = errors.New("its name is not that of a segment")
 	errNotRegular = errors.New("it is not a regular file")
 )
 
-// open reads what an earlier process left. All of it waits to be drained: what
-// the database has already it ignores. Nothing is removed or skipped by its number.
+// open reads the segments of earlier processes. All rows are drained: the database
+// ignores those that it has. Nothing is removed or skipped by its number.
 func (j *journal) open(report func(finding)) error {
 	j.freed = make(chan struct{})
 	j.arrived = make(chan struct{}, 1)
@@ -133,7 +133,7 @@ func (j *journal) readAll(paths []string, report func(finding)) error {
 	return nil
 }
 
-// makeDir makes a folder, and makes its name last, where there is none.
+// makeDir makes a folder, if there is none, and flushes the folder above it.
 func makeDir(path string) error {
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		return err

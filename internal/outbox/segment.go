@@ -22,26 +22,26 @@ var (
 	errTooLarge = errors.New("it is larger than 4 GiB")
 )
 
-// segment is one file. The journal's lock guards it, except for the file that
-// is being written, which is the leader's.
+// segment is one file. The journal's lock guards the fields. Only the leader writes
+// the file of the active segment.
 type segment struct {
 	number  uint64
 	path    string
-	size    int64 // of whole frames and what is before them
-	keys    []key // of all its rows
-	drained int   // how many rows the database has, from the first on
-	taken   int   // rows after those that the drainer is about to store
-	oldest  int64 // when the first row that is left was made, in microseconds
-	damaged bool  // to be set aside, not removed
-	dropped bool  // removed before it was drained
+	size    int64 // of the file up to the end of the last whole frame
+	keys    []key // of all rows
+	drained int   // number of rows, from the first on, that the database has
+	taken   int   // number of rows after these that the drainer is storing
+	oldest  int64 // when the first row that is not drained was made, in microseconds
+	damaged bool  // it is to be moved to the folder damaged instead of removed
+	dropped bool  // it was removed before it was drained
 }
 
 const (
 	segmentSuffix   = ".seg"
 	segmentDigits   = 16
 	segmentNameSize = segmentDigits + len(segmentSuffix)
-	// maxNumber is the highest number of a segment. A file whose number is higher,
-	// which was put there by hand, is no segment: there has to be a next number.
+	// maxNumber is the highest number of a segment. A file with a higher number, put
+	// there by hand, is not read as a segment, so that there is always a next number.
 	maxNumber = 9e15
 )
 
@@ -64,10 +64,10 @@ func segmentNumber(name string) uint64 {
 	return number
 }
 
-// rows is how many rows the database does not have yet.
+// rows is the number of rows that are not drained.
 func (s *segment) rows() int { return len(s.keys) - s.drained }
 
-// bytes is what those take.
+// bytes is the size of the rows that are not drained.
 func (s *segment) bytes() int64 {
 	if s.drained == len(s.keys) {
 		return 0
@@ -83,8 +83,8 @@ func (s *segment) end(i int) int64 {
 	return s.size
 }
 
-// createSegment makes the file of a segment, for this user alone, and makes its
-// name last.
+// createSegment makes the file of a segment, readable for this user alone, and
+// flushes its folder.
 func createSegment(dir string, number uint64) (*segment, *os.File, error) {
 	path := filepath.Join(dir, segmentName(number))
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
@@ -101,8 +101,8 @@ func createSegment(dir string, number uint64) (*segment, *os.File, error) {
 	return &segment{number: number, path: path, size: int64(len(magic))}, file, nil
 }
 
-// readSegment reads a segment that an earlier process left. tail is what comes
-// after the last whole frame, in bytes, and gaps is damage before that.
+// readSegment reads a segment of an earlier process. tail is the number of bytes
+// after the last whole frame; gaps are the damaged ranges before its end.
 func readSegment(path string, buf []byte) (s *segment, gaps []gap, tail int64, _ []byte, err error) {
 	data, err := readFile(path, buf)
 	if err != nil {
@@ -119,7 +119,7 @@ func readSegment(path string, buf []byte) (s *segment, gaps []gap, tail int64, _
 	}
 	var dec decoder
 	end, more := scan(data, start, func(offset int, record []byte) {
-		// A record that cannot be read is a row as well: the drainer sets it aside.
+		// A record that cannot be decoded is a row too: the drainer sets it aside.
 		p, err := dec.decode(record)
 		created := p.CreatedAt.UnixMicro()
 		if err != nil {
@@ -145,7 +145,7 @@ func readFile(path string, buf []byte) ([]byte, error) {
 		return nil, err
 	}
 	if info.Size() > math.MaxUint32 {
-		return nil, errTooLarge // a key has no room for the offsets of its rows
+		return nil, errTooLarge // offsets in keys have 32 bits
 	}
 	return readRange(path, 0, info.Size(), buf)
 }
@@ -167,7 +167,8 @@ func readRange(path string, from, to int64, buf []byte) ([]byte, error) {
 	return buf[:n], nil
 }
 
-// moveTo moves a file into a folder beside it, under a name that is free there.
+// moveTo moves a file into a folder beside it, with a suffix if its name is taken
+// there. It returns the new path.
 func moveTo(path, folder string) (string, error) {
 	dir := filepath.Join(filepath.Dir(path), folder)
 	if err := makeDir(dir); err != nil {

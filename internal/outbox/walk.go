@@ -10,13 +10,13 @@ import (
 	"gateway/internal/predict"
 )
 
-// Recent returns the newest predictions of a model among those that wait, at
-// most limit, out of the look newest ones of whichever model.
+// Recent returns the newest predictions of a model that are in the outbox, at most
+// limit. It reads at most look rows, of any model.
 func (o *Outbox) Recent(model string, limit, look int) ([]predict.Prediction, error) {
 	var found []predict.Prediction
-	may := func(key) bool { look--; return look >= 0 && len(found) < limit }
-	for _, l := range o.journal.pending() {
-		err := l.walk(may, func(p predict.Prediction) (goOn bool) {
+	matches := func(key) bool { look--; return look >= 0 && len(found) < limit }
+	for _, rows := range o.journal.pending() {
+		err := rows.walk(matches, func(p predict.Prediction) (more bool) {
 			if p.Model == model {
 				found = append(found, p)
 			}
@@ -29,9 +29,9 @@ func (o *Outbox) Recent(model string, limit, look int) ([]predict.Prediction, er
 	return found, nil
 }
 
-// walk visits rows of a segment, the newest first: those whose key may be that
-// of one that is sought, until visit wants no more. Damaged ones are left out.
-func (l look) walk(may func(key) bool, visit func(predict.Prediction) (goOn bool)) error {
+// walk calls visit with the rows whose key matches, newest first, until visit
+// returns false. Damaged rows are left out.
+func (r pendingRows) walk(matches func(key) bool, visit func(predict.Prediction) (more bool)) error {
 	var file *os.File
 	defer func() {
 		if file != nil {
@@ -40,14 +40,14 @@ func (l look) walk(may func(key) bool, visit func(predict.Prediction) (goOn bool
 	}()
 	var d decoder
 	var buf []byte
-	for i := len(l.keys) - 1; i >= 0; i-- {
-		k := l.keys[i]
-		if !may(k) {
+	for i := len(r.keys) - 1; i >= 0; i-- {
+		k := r.keys[i]
+		if !matches(k) {
 			continue
 		}
 		var err error
 		if file == nil {
-			if file, err = os.Open(l.path); errors.Is(err, fs.ErrNotExist) {
+			if file, err = os.Open(r.path); errors.Is(err, fs.ErrNotExist) {
 				return nil // drained meanwhile, so the database has its rows
 			} else if err != nil {
 				return err
@@ -82,7 +82,7 @@ func readFrame(file *os.File, offset int64, buf []byte) (record, memory []byte, 
 	if record, ok := frameAt(buf[:n]); ok {
 		return record, buf, nil
 	}
-	if len(buf) == usual { // perhaps a large one
+	if len(buf) == usual { // the record may be larger
 		return readFrame(file, offset, make([]byte, frameHeader+maxRecord))
 	}
 	return nil, buf, nil

@@ -8,7 +8,7 @@ import (
 	"slices"
 )
 
-// chunk is some rows from the drain's end of the journal, all of one segment.
+// chunk is the oldest rows that are not drained, all of one segment.
 type chunk struct {
 	segment *segment
 	from    int64    // offset of the first
@@ -24,8 +24,8 @@ func (c *chunk) length(i int) int64 {
 	return int64(c.ends[i] - c.ends[i-1])
 }
 
-// nextChunk returns the oldest rows: at most maxRows, and no row beyond the one
-// that reaches maxBytes. It returns them again unless done is called for them.
+// nextChunk returns the oldest rows that are not drained: at most maxRows, and none
+// after the one that reaches maxBytes. It returns them again unless done is called for them.
 // Only one chunk is in use at a time. The records are in buf, or in a larger
 // buffer, which is returned.
 func (j *journal) nextChunk(maxRows int, maxBytes int64, buf []byte) (chunk, []byte, error) {
@@ -36,7 +36,7 @@ func (j *journal) nextChunk(maxRows int, maxBytes int64, buf []byte) (chunk, []b
 	data, err := readRange(c.segment.path, c.from, to, buf)
 	if err != nil {
 		if j.release(&c) && errors.Is(err, fs.ErrNotExist) {
-			return chunk{}, buf, nil // the bound was reached meanwhile
+			return chunk{}, buf, nil // the segment was dropped meanwhile, at the bound
 		}
 		return chunk{}, buf, err
 	}
@@ -67,17 +67,17 @@ func (j *journal) claim(maxRows int, maxBytes int64) (c chunk, to int64) {
 	return c, to
 }
 
-// unsettled reports whether there is anything to settle.
-func (j *journal) unsettled() bool {
+// hasDrained reports whether there is anything for removeDrained to remove.
+func (j *journal) hasDrained() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return len(j.segments) > 0 && j.segments[0].rows() == 0 && (j.segments[0] != j.active || len(j.active.keys) > 0)
 }
 
-// settle removes what is drained from the disk. The database must have flushed
-// all rows that it was given. The file that is written is emptied but stays, so
+// removeDrained removes drained rows from the disk. The database must have flushed
+// all rows that it was given. The active segment is emptied but not removed, so
 // that its number is not used again after a start.
-func (j *journal) settle() error {
+func (j *journal) removeDrained() error {
 	err := j.exclusively(j.emptyActive)
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -89,8 +89,8 @@ func (j *journal) settle() error {
 	return err
 }
 
-// emptyActive takes the rows out of the active segment if all of them are
-// drained. Only the leader calls it, for the drainer.
+// emptyActive removes the rows of the active segment if all of them are drained.
+// Only the leader calls it.
 func (j *journal) emptyActive() error {
 	j.mu.Lock()
 	s := j.active
@@ -133,7 +133,7 @@ func (j *journal) remove() error {
 }
 
 // done notes that the database has the first n rows of the chunk, the last of
-// them made at created (0: unknown). They are kept until settle.
+// them made at created (0: unknown). They stay on disk until removeDrained.
 func (j *journal) done(c *chunk, n int, created int64) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -146,7 +146,7 @@ func (j *journal) done(c *chunk, n int, created int64) {
 		j.bytes -= before - s.bytes()
 	}
 	if created > 0 {
-		s.oldest = created // the next was hardly made earlier
+		s.oldest = created // rows are roughly in the order of their time
 	}
 	c.from = int64(c.ends[n-1])
 	c.records, c.ends = c.records[n:], c.ends[n:]
@@ -154,8 +154,8 @@ func (j *journal) done(c *chunk, n int, created int64) {
 	j.freed = make(chan struct{})
 }
 
-// release leaves what is left of the chunk to be taken again, and reports
-// whether its segment has been dropped meanwhile.
+// release gives up the rest of the chunk, which nextChunk returns again, and
+// reports whether the chunk's segment has been dropped meanwhile.
 func (j *journal) release(c *chunk) (dropped bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -166,40 +166,41 @@ func (j *journal) release(c *chunk) (dropped bool) {
 	return c.segment.dropped
 }
 
-// spoil marks the segment of a chunk as damaged, and reports whether it was not yet.
-func (j *journal) spoil(c *chunk) bool {
+// markDamaged marks the segment of a chunk as damaged, and reports whether it was
+// not marked before.
+func (j *journal) markDamaged(c *chunk) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	news := !c.segment.damaged
+	first := !c.segment.damaged
 	c.segment.damaged = true
-	return news
+	return first
 }
 
-// look is a moment's view of the rows of one segment that are not drained.
-type look struct {
+// pendingRows are the rows of one segment that were not drained at one moment.
+type pendingRows struct {
 	path string
 	keys []key
 }
 
 // pending returns the rows that are not drained, newest segment first.
-func (j *journal) pending() []look {
+func (j *journal) pending() []pendingRows {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	var all []look
+	var all []pendingRows
 	for i := len(j.segments) - 1; i >= 0; i-- {
 		if s := j.segments[i]; s.rows() > 0 {
-			all = append(all, look{s.path, s.keys[s.drained:len(s.keys):len(s.keys)]})
+			all = append(all, pendingRows{s.path, s.keys[s.drained:len(s.keys):len(s.keys)]})
 		}
 	}
 	return all
 }
 
-// level is what waits at this moment.
+// level is how much is not drained at one moment.
 type level struct {
 	rows    int
 	bytes   int64
 	oldest  int64 // when the oldest row was made, in microseconds; 0 if there is none
-	damaged int   // segments that wait and are damaged
+	damaged int   // damaged segments
 	freed   <-chan struct{}
 }
 
