@@ -28,6 +28,8 @@ func TestMain(m *testing.M) {
 		recordPeak()
 		os.Exit(runProcess(crashPoints()))
 	}
+	// auto, the default, takes seconds. Tests that are about it ask for it.
+	_ = os.Setenv("GATEWAY_TRAINING_ALGORITHM", "linear-learner")
 	// Tests that run in parallel wait for leases and processes most of the time.
 	_ = flag.Set("test.parallel", "6")
 	code := pgtest.Run(m)

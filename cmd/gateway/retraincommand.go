@@ -295,7 +295,7 @@ func stepLine(s modelswap.Step) string {
 		line += fmt.Sprintf(" %7.2f s", s.FinishedAt.Sub(*s.StartedAt).Seconds())
 	}
 	if s.Status == modelswap.StepSucceeded {
-		for _, name := range []string{"items", "rows", "train_rows", "holdout_rows", "new_labels", "algorithm", "model", "verdict", "golden_rows"} {
+		for _, name := range []string{"items", "rows", "train_rows", "holdout_rows", "new_labels", "algorithm", "chosen", "model", "verdict", "golden_rows"} {
 			if value, ok := s.Detail[name]; ok {
 				line += fmt.Sprintf("  %s: %s", name, detailText(value))
 			}

@@ -18,6 +18,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	// auto, the default, takes seconds. Tests that are about it ask for it.
+	_ = os.Setenv("GATEWAY_TRAINING_ALGORITHM", "linear-learner")
 	code := pgtest.Run(m)
 	prepared.Remove()
 	os.Exit(code)

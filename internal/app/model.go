@@ -108,6 +108,7 @@ func (m *Model) engineOptions(c *components) (modelswap.Options, error) {
 		Schema:          m.schema,
 		Algorithm:       training.Algorithm,
 		Custom:          training.Algorithm == modelswap.CustomAlgorithm,
+		Auto:            c.cfg.Platform == config.Local,
 		Hyperparameters: training.Hyperparameters,
 		MaxRuntime:      training.MaxRuntime,
 		Gate:            gate,

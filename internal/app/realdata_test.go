@@ -47,10 +47,10 @@ func TestRealData(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	hold(map[string]float64{"linear-learner": 0.924, "xgboost": 0.938})
+	hold(map[string]float64{"linear-learner": 0.924, "xgboost": 0.938, "auto": 0.938})
 	t.Setenv("GATEWAY_SCHEMA", gatewaytest.WriteFile(t, "schema.yaml", strings.Replace(string(schema.BankYAML()),
 		"{name: duration, type: integer, min: 0,", "{name: duration, type: integer, min: 0, exclude: true,", 1)))
-	hold(map[string]float64{"xgboost": 0.780})
+	hold(map[string]float64{"xgboost": 0.780, "auto": 0.780})
 }
 
 // importBank imports the real data.

@@ -202,13 +202,15 @@ func (c *Config) validatePlatform(f *faults) {
 }
 
 func (c *Config) validateRenewals(f *faults) {
-	builtIn := []string{string(learn.LinearLearner), string(learn.XGBoost)}
-	allowed := builtIn
+	known := []string{string(learn.Auto), string(learn.LinearLearner), string(learn.XGBoost)}
+	allowed := known
 	if c.Platform == SageMaker {
-		allowed = append(slices.Clone(builtIn), modelswap.CustomAlgorithm)
+		known = known[1:]
+		allowed = append(slices.Clone(known), modelswap.CustomAlgorithm)
 	}
+	c.Training.Algorithm = cmp.Or(c.Training.Algorithm, known[0])
 	f.oneOf("TRAINING_ALGORITHM", c.Training.Algorithm, allowed...)
-	if slices.Contains(builtIn, c.Training.Algorithm) {
+	if slices.Contains(known, c.Training.Algorithm) {
 		f.check("TRAINING_HYPERPARAMETERS", learn.CheckHyperparameters(learn.Algorithm(c.Training.Algorithm), c.Training.Hyperparameters))
 	}
 	_, err := modelswap.ParseGate(c.Gate)

@@ -134,7 +134,7 @@ type RetrainConfig struct {
 
 // TrainingConfig is what a renewal trains with unless its overrides differ.
 type TrainingConfig struct {
-	Algorithm       string            `default:"linear-learner" desc:"linear-learner (logistic regression) or xgboost (gradient boosting); with sagemaker also custom, with an image"`
+	Algorithm       string            `desc:"linear-learner (logistic regression) or xgboost (gradient boosting); with local also auto, which chooses between them and their blend by cross-validation; with sagemaker also custom, with an image; empty: auto with local, linear-learner with sagemaker"`
 	Hyperparameters map[string]string `desc:"hyperparameters by the names of SageMaker's algorithm, such as wd:0.001,l1:0"`
 	MaxRuntime      time.Duration     `split_words:"true" default:"1h" more:"0s" desc:"maximum time of a training job"`
 	Image           string            `desc:"sagemaker: image of the algorithm; empty: SageMaker's own image in the region"`

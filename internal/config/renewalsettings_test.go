@@ -1,0 +1,35 @@
+package config
+
+import (
+	"strings"
+	"testing"
+)
+
+// Only the local platform can choose the algorithm.
+func TestTheDefaultAlgorithmIsThePlatforms(t *testing.T) {
+	t.Setenv("GATEWAY_TRAINING_ALGORITHM", "")
+	cfg, err := Load()
+	if err != nil || cfg.Training.Algorithm != "auto" {
+		t.Errorf("local: got %q (%v), want auto", cfg.Training.Algorithm, err)
+	}
+	t.Setenv("GATEWAY_TRAINING_HYPERPARAMETERS", "wd:0.1,max_depth:3")
+	if _, err := Load(); err != nil {
+		t.Errorf("auto refused hyperparameters of its algorithms: %v", err)
+	}
+	t.Setenv("GATEWAY_TRAINING_HYPERPARAMETERS", "max_dept:3")
+	if _, err := Load(); err == nil || !strings.Contains(err.Error(), `did you mean "max_depth"?`) {
+		t.Errorf("got %v, want a suggestion", err)
+	}
+	t.Setenv("GATEWAY_TRAINING_HYPERPARAMETERS", "")
+	for name, value := range map[string]string{"AWS_REGION": "eu-central-1", "GATEWAY_PLATFORM": "sagemaker", "GATEWAY_S3_BUCKET": "b",
+		"GATEWAY_EXECUTION_ROLE_ARN": "arn:aws:iam::123456789012:role/r"} {
+		t.Setenv(name, value)
+	}
+	if cfg, err = Load(); err != nil || cfg.Training.Algorithm != "linear-learner" {
+		t.Errorf("sagemaker: got %q (%v), want linear-learner", cfg.Training.Algorithm, err)
+	}
+	t.Setenv("GATEWAY_TRAINING_ALGORITHM", "auto")
+	if _, err = Load(); err == nil || !strings.Contains(err.Error(), "GATEWAY_TRAINING_ALGORITHM") {
+		t.Errorf("sagemaker took auto: %v", err)
+	}
+}
