@@ -83,7 +83,7 @@ func TestDescribeRefuses(t *testing.T) {
 
 // Importance is measured on a sample where rows are many.
 func TestImportanceOfManyRowsIsSampled(t *testing.T) {
-	data := packedTable(t, synthetic(6000, 30, []int{3}, 91))
+	data := packedTable(t, synthetic(4000, 30, []int{3}, 91))
 	features := make([]string, len(data.columns))
 	for j := range features {
 		features[j] = data.columns[min(j, 30)]
@@ -96,8 +96,8 @@ func TestImportanceOfManyRowsIsSampled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(f.Importance) != 31 || f.Rows != 6000 {
-		t.Errorf("got %d features over %d rows, want 31 over 6000", len(f.Importance), f.Rows)
+	if len(f.Importance) != 31 || f.Rows != 4000 {
+		t.Errorf("got %d features over %d rows, want 31 over 4000", len(f.Importance), f.Rows)
 	}
 	for k := 1; k < len(f.Importance); k++ {
 		if f.Importance[k].LogLoss > f.Importance[k-1].LogLoss {
@@ -107,7 +107,7 @@ func TestImportanceOfManyRowsIsSampled(t *testing.T) {
 }
 
 func TestFiguresAreInTheArtifact(t *testing.T) {
-	m := mustTrain(t, drawn("ab", 400, 3, corners), Options{Algorithm: Auto})
+	m := mustTrain(t, drawn("ab", 400, 3, corners), Options{Algorithm: Auto, Hyperparameters: fast()})
 	held := packedTable(t, drawn("ab", 200, 4, corners))
 	f, err := Describe(t.Context(), m, held, []string{"a", "b"}, 0.5, 1)
 	if err != nil {

@@ -33,6 +33,9 @@ func drawn(columns string, rows int, seed uint64, margin func(row []float64) flo
 	return d
 }
 
+// fast makes boosting take few rounds.
+func fast() map[string]string { return map[string]string{"eta": "0.25", "num_round": "80"} }
+
 func straight(row []float64) float64 { return 1.5*row[0] - row[1] - 0.5 }
 
 func corners(row []float64) float64 {
@@ -51,7 +54,7 @@ func TestAutoChoosesByTheData(t *testing.T) {
 		"a pattern": {corners, XGBoost},
 	} {
 		data, test := drawn("ab", 1200, 1, c.margin), drawn("ab", 4000, 2, c.margin)
-		m := mustTrain(t, data, Options{Algorithm: Auto})
+		m := mustTrain(t, data, Options{Algorithm: Auto, Hyperparameters: fast()})
 		if m.Algorithm() != c.want || m.Search().Chosen != c.want {
 			t.Errorf("%s: got %s, want %s: %+v", name, m.Algorithm(), c.want, m.Search().Candidates)
 		}
@@ -85,7 +88,7 @@ func both(row []float64) float64 {
 // Where a plane and a pattern add up, their models do.
 func TestAutoBlends(t *testing.T) {
 	data, test := drawn("abcdefgh", 1500, 3, both), drawn("abcdefgh", 3000, 4, both)
-	m := mustTrain(t, data, Options{Algorithm: Auto})
+	m := mustTrain(t, data, Options{Algorithm: Auto, Hyperparameters: fast()})
 	if m.Algorithm() != Blend || m.linear == nil || m.forest == nil {
 		t.Fatalf("got %s by %+v, want a blend", m.Algorithm(), m.Search().Candidates)
 	}
@@ -200,7 +203,7 @@ func TestAutoOnFewRows(t *testing.T) {
 
 func TestAutoIsTheSameOnAnyNumberOfProcessors(t *testing.T) {
 	data := synthetic(500, 4, []int{4, 2}, 51)
-	o := Options{Algorithm: Auto, Seed: 7}
+	o := Options{Algorithm: Auto, Seed: 7, Hyperparameters: fast()}
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	want := encoded(t, mustTrain(t, data, o))
 	for _, processors := range []int{2, 5} {
@@ -214,7 +217,7 @@ func TestAutoIsTheSameOnAnyNumberOfProcessors(t *testing.T) {
 func TestAutoStopsWhenTold(t *testing.T) {
 	for stopAt := 1; stopAt <= 5; stopAt++ {
 		ctx, cancel := context.WithCancel(context.Background())
-		_, err := Train(ctx, drawn("ab", 300, 8, corners), Options{Algorithm: Auto, Progress: func(done, _ int) {
+		_, err := Train(ctx, drawn("ab", 300, 8, corners), Options{Algorithm: Auto, Hyperparameters: fast(), Progress: func(done, _ int) {
 			if done == stopAt {
 				cancel()
 			}
@@ -343,8 +346,15 @@ func TestBoostFoldsStopEarly(t *testing.T) {
 }
 
 func TestArtifactOfAutoRoundTrips(t *testing.T) {
-	m := mustTrain(t, drawn("abcdefgh", 1500, 3, both), Options{Algorithm: Auto})
-	m.calibration = &calibration{from: []float64{-1, 0.5}, to: []float64{-2, 1. / 3}}
+	data := packedTable(t, drawn("ab", 200, 3, corners))
+	plain, trees := defaultLinearSettings(), defaultBoostSettings()
+	trees.rounds = 5
+	m := &Model{columns: data.columns, base: 0.3, search: &Search{Rows: 7, Folds: 5, Chosen: Blend, Calibration: CalibrationIsotonic, Curve: []float64{0.5, 1. / 3},
+		Candidates: []Candidate{{Algorithm: XGBoost, Hyperparameters: map[string]string{"eta": "0.1"}, LogLoss: 0.1 + 0.2, AUC: 0.9}, {Algorithm: LinearLearner, Problem: "none"}}}}
+	mix := mixture{linear: 0.7, boosted: 0.4, shift: 0.1, calibration: &calibration{from: []float64{-1, 0.5}, to: []float64{-2, 1. / 3}}}
+	if err := m.become(t.Context(), data, mix, &tried{linear: plain}, &tried{boosting: trees}); err != nil {
+		t.Fatal(err)
+	}
 	first := encode(t, &Artifact{Algorithm: m.Algorithm(), Model: m})
 	a, err := Decode(bytes.NewReader(first))
 	if err != nil {
