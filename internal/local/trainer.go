@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -151,9 +152,10 @@ func (t *Trainer) make(ctx context.Context, spec modelswap.TrainingJob, progress
 	}
 	// If the model cannot be evaluated, for example because all held-out rows have one
 	// label, the artifact has no metrics. The step evaluate decides what follows.
-	if metrics, err := learn.Evaluate(scores, held.Labels(), model.Threshold()); err == nil {
+	threshold := cmp.Or(spec.Threshold, model.Threshold())
+	if metrics, err := learn.Evaluate(scores, held.Labels(), threshold); err == nil {
 		artifact.Metrics = &metrics
-		artifact.Figures, err = learn.Describe(ctx, model, held, spec.Features, model.Threshold(), t.seed)
+		artifact.Figures, err = learn.Describe(ctx, model, held, spec.Features, threshold, t.seed)
 		if err != nil {
 			return trained{}, err
 		}

@@ -14,9 +14,6 @@ import (
 	"gateway/internal/schema"
 )
 
-// threshold is the score from which label 1 is predicted, for accuracy and F1.
-const threshold = 0.5
-
 // evaluate scores challenger and champion on the same held-out rows and applies
 // the gate. Running it twice gives the same result.
 func (x *stepRun) evaluate(ctx context.Context) error {
@@ -152,7 +149,7 @@ func (x *stepRun) measure(ctx context.Context, model string, rows []schema.Vecto
 	if err != nil {
 		return nil, nil, err
 	}
-	metrics, err := learn.Evaluate(scores, labels, threshold)
+	metrics, err := learn.Evaluate(scores, labels, x.opts.Schema.DecisionThreshold())
 	if err != nil {
 		return nil, nil, &Fault{Input, fmt.Errorf("the held-out rows cannot be evaluated: %w", err)}
 	}

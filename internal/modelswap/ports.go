@@ -136,6 +136,7 @@ type TrainingJob struct {
 	Columns         []string // of the CSV, without the label
 	Features        []string // of each column, the feature that it is of
 	Schema          string   // fingerprint
+	Threshold       float64  // score from which label 1 is predicted
 	Data            string   // SHA-256 of Train, hexadecimal
 	Ignored         []string // settings that this platform does not use, for the record
 }

@@ -166,6 +166,7 @@ func (s *Service) ask(ctx context.Context, rows []schema.Vector, explain bool, n
 		return Scores{}, answered, err
 	}
 	s.metrics.scored.Observe(answered.Sub(now).Seconds())
+	scores.Label = s.schema.Decide(scores.Score, scores.Label)
 	return scores, answered, nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -152,6 +153,58 @@ features:
 			}
 			if recorded := string(b.store.Predictions()[0].Features); recorded != tt.ledger {
 				t.Errorf("the ledger has %s, want %s", recorded, tt.ledger)
+			}
+		})
+	}
+}
+
+// The schema's threshold decides the label, whatever the model says: in answers, in
+// batches, in the ledger and for encoded rows. Without one the model's label stays.
+func TestTheThresholdDecidesTheLabel(t *testing.T) {
+	for name, tt := range map[string]struct {
+		line string
+		want []int // of the scores 0.19, 0.2 and 0.7, where the model says 1, 1 and 0
+	}{
+		"none":          {"", []int{1, 1, 0}},
+		"low":           {"threshold: 0.2\n", []int{0, 1, 1}},
+		"high":          {"threshold: 0.71\n", []int{0, 0, 0}},
+		"one half":      {"threshold: 0.5\n", []int{0, 0, 1}},
+		"of the costs":  {"threshold: {false_positive: 1, false_negative: 4}\n", []int{0, 1, 1}},
+		"of same costs": {"threshold: {false_positive: 3, false_negative: 3}\n", []int{0, 0, 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := setup(t, small+tt.line)
+			b.scorer.Change = func(s *predict.Scores) {
+				for i := range s.Label {
+					s.Label[i] = 1
+					if s.Score[i] > 0.5 {
+						s.Label[i] = 0
+					}
+				}
+			}
+			var reqs []predict.Request
+			var rows []schema.Vector
+			for _, age := range []int{19, 20, 70} {
+				reqs = append(reqs, b.request(t, "", fmt.Sprintf(`{"age":%d,"job":"admin."}`, age)))
+				rows = append(rows, schema.Vector{float64(age), 1, 0, 0, 2, 1.5})
+			}
+			scores, err := b.Score(t.Context(), rows, false)
+			if err != nil || !slices.Equal(scores.Label, tt.want) {
+				t.Errorf("encoded rows have the labels %v, want %v (%v)", scores.Label, tt.want, err)
+			}
+			for i, result := range b.PredictBatch(t.Context(), reqs) {
+				if result.Err != nil || result.Prediction.Label != tt.want[i] {
+					t.Errorf("row %d has the label %d, want %d (%v)", i, result.Prediction.Label, tt.want[i], result.Err)
+				}
+			}
+			one, err := b.Predict(t.Context(), b.request(t, "", `{"age":20,"job":"admin."}`))
+			if err != nil || one.Label != tt.want[1] {
+				t.Errorf("one request has the label %d, want %d (%v)", one.Label, tt.want[1], err)
+			}
+			for i, p := range b.store.Predictions() {
+				if want := append(tt.want, tt.want[1])[i]; p.Label != want {
+					t.Errorf("row %d of the ledger has the label %d, want %d", i, p.Label, want)
+				}
 			}
 		})
 	}

@@ -112,10 +112,11 @@ func (p *schemaParser) parse(text []byte) *Schema {
 	s := &Schema{}
 	p.names = make(map[string]claim)
 	root := doc.Content[0]
-	top := p.mapping(root, "the schema", "name", "id", "label", "features")
+	top := p.mapping(root, "the schema", "name", "id", "label", "threshold", "features")
 	s.Name = p.name(p.need(root, top, "name"))
 	s.ID, s.IDAliases = p.id(p.need(root, top, "id"))
 	s.Label = p.label(p.need(root, top, "label"))
+	s.Threshold = p.threshold(top["threshold"])
 	s.Features = p.features(p.need(root, top, "features"))
 	return s
 }

@@ -49,6 +49,7 @@ type Feature struct {
 	index   map[string]int // category value → index into Values
 	numbers *numberFormat  // of Format; nil without one
 	dates   *dateFormat
+	shape   shape
 }
 
 // Label describes the column to be learned and the spellings of its two classes.
@@ -72,6 +73,7 @@ type Schema struct {
 	ID        string // name of the customer id
 	IDAliases []string
 	Label     Label
+	Threshold float64 // score from which label 1 is predicted; 0: the model's own, which is one half unless it says otherwise
 	Features  []Feature
 
 	lookup      map[string]int  // feature name or alias → index into Features
@@ -99,7 +101,7 @@ func BankYAML() []byte { return bankYAML }
 // digits, the SHA-256 of the canonical form. The canonical form has what a model
 // depends on: label, features in order with their type, values, encoding and
 // defaults. It leaves out what may change without affecting a model: ranges,
-// aliases, descriptions, excluded features.
+// aliases, formats, descriptions, the threshold, excluded features.
 func (s *Schema) Fingerprint() string { return s.fingerprint }
 
 // Columns names the encoded columns, in order: "age" for a number or an
@@ -189,6 +191,7 @@ func (s *Schema) finish() {
 			f.index[v] = j
 		}
 		s.columns = f.appendColumns(s.columns)
+		f.shape = f.shapeOf()
 	}
 	sum := sha256.Sum256(s.canonical())
 	s.fingerprint = hex.EncodeToString(sum[:])

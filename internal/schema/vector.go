@@ -9,6 +9,34 @@ import (
 // order of Schema.Columns.
 type Vector []float64
 
+// shape is the way in which a feature is encoded. It is known once for all rows.
+type shape uint8
+
+const (
+	shapeNone shape = iota // excluded
+	shapeNumber
+	shapeOneHot
+	shapeOrdinal
+	shapeDate
+	shapeOptional // a value may be missing
+)
+
+func (f *Feature) shapeOf() shape {
+	switch {
+	case f.Exclude:
+		return shapeNone
+	case f.Missing:
+		return shapeOptional
+	case f.Type == Date:
+		return shapeDate
+	case f.Type != Category:
+		return shapeNumber
+	case f.Encode == Ordinal:
+		return shapeOrdinal
+	}
+	return shapeOneHot
+}
+
 // Encode turns a complete record into a Vector. It is the only place where
 // features become columns: training, serving and evaluation all use it.
 func (s *Schema) Encode(r Record) Vector {
@@ -19,17 +47,17 @@ func (s *Schema) Encode(r Record) Vector {
 func (s *Schema) AppendVector(dst Vector, r Record) Vector {
 	for i := range s.Features {
 		f := &s.Features[i]
-		switch {
-		case f.Exclude:
-		case f.Missing:
+		switch f.shape {
+		case shapeNone:
+		case shapeOptional:
 			dst = f.appendOptional(dst, r.values[i], r.Missing(i))
-		case f.Type == Date:
+		case shapeDate:
 			dst = appendDay(dst, r.values[i])
-		case f.Type != Category:
+		case shapeNumber:
 			dst = append(dst, r.values[i])
-		case f.Encode == Ordinal:
+		case shapeOrdinal:
 			dst = append(dst, r.values[i]+1)
-		default:
+		case shapeOneHot:
 			at := len(dst) + int(r.values[i])
 			for range f.Values {
 				dst = append(dst, 0)
