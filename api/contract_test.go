@@ -133,6 +133,7 @@ func routesOf(t *testing.T, h http.Handler) map[string]bool {
 // TestAnswersAreThoseOfTheDocument provokes every answer that the document
 // describes, and holds what comes against it.
 func TestAnswersAreThoseOfTheDocument(t *testing.T) {
+	t.Parallel() // it is long
 	c := openContract(t)
 	for operation := range c.Operations() {
 		if _, ok := goodRequests[operation]; !ok {
@@ -712,18 +713,7 @@ func (c *contract) try(b *bundle, status int, target, body string, headers ...st
 func (c *contract) request(target, body string, headers ...string) *http.Request {
 	c.t.Helper()
 	method, path, _ := strings.Cut(target, " ")
-	req, err := http.NewRequestWithContext(c.t.Context(), method, path, strings.NewReader(body))
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	for _, h := range headers {
-		if name, value, _ := strings.Cut(h, ": "); value != "" {
-			req.Header.Set(name, value)
-		} else {
-			req.Header.Del(name)
-		}
-	}
-	return req
+	return contracttest.NewRequest(c.t, method, path, body, headers...)
 }
 
 // check holds an exchange against the document.

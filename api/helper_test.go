@@ -7,6 +7,7 @@ import (
 	"gateway"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -58,6 +59,8 @@ type bundle struct {
 	logs    *logBuffer
 	client  *client.Client
 	handler http.Handler
+
+	socketBuffer int // size of the buffers of connections, in bytes; 0: as the system chooses
 }
 
 // option changes a bundle's parts before they are put together.
@@ -77,11 +80,24 @@ type parts struct {
 func setup(t *testing.T, options ...option) *bundle {
 	t.Helper()
 	b := setupHandler(t, options...)
-	server := httptest.NewServer(b.handler)
+	server := httptest.NewUnstartedServer(b.handler)
+	server.Config.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
+		b.bound(conn)
+		return ctx
+	}
+	server.Start()
 	t.Cleanup(server.Close)
 	b.url = server.URL
 	b.client = &client.Client{BaseURL: server.URL, Token: token, HTTP: server.Client()}
 	return b
+}
+
+// bound sets the size of the buffers of a connection.
+func (b *bundle) bound(conn net.Conn) {
+	if size := b.socketBuffer; size > 0 {
+		_ = conn.(*net.TCPConn).SetReadBuffer(size)
+		_ = conn.(*net.TCPConn).SetWriteBuffer(size)
+	}
 }
 
 // noDocument takes the place of openapi.yaml where a test does not need it.

@@ -23,6 +23,7 @@ import (
 	"gateway/internal/predict"
 	"gateway/internal/schema"
 	"gateway/internal/store"
+	"gateway/internal/testsize"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
@@ -519,8 +520,8 @@ func TestTheClientSendsAKey(t *testing.T) {
 func TestKeysKeepLittle(t *testing.T) {
 	keys := sqliteKeys(t)
 	b := setup(t, withKeys(keys))
-	list := `{"outcomes":[` + strings.Repeat(`{},`, 8_999) + `{}]}`
-	for i := range 5 {
+	list := `{"outcomes":[` + strings.Repeat(`{},`, testsize.Of(2_999, 8_999)) + `{}]}`
+	for i := range testsize.Of(2, 5) {
 		key := withKey(fmt.Sprint(i))
 		first := b.post("/outcomes", list, key).want(202)
 		again := b.post("/outcomes", list, key).want(202)

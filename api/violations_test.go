@@ -8,6 +8,7 @@ import (
 	"gateway/api"
 	"gateway/api/edge"
 	"gateway/internal/failure"
+	"gateway/internal/testsize"
 
 	"github.com/go-json-experiment/json"
 )
@@ -60,7 +61,7 @@ func TestOnlyTheFirstViolationsAreListed(t *testing.T) {
 func TestTheItemsOfAListShareTheViolationsThatAreListed(t *testing.T) {
 	b := setup(t)
 	b.store10042()
-	const items = 5000
+	items := testsize.Of(1000, 5000)
 	for _, tt := range []struct {
 		name, item string
 		count      int // violations of each

@@ -72,20 +72,7 @@ func (c *contractCheck) send(statuses []int, target, body string, headers ...str
 	if body != "" {
 		headers = append([]string{"Content-Type: application/json"}, headers...)
 	}
-	request := func(url string) *http.Request {
-		req, err := http.NewRequestWithContext(c.t.Context(), method, url, strings.NewReader(body))
-		if err != nil {
-			c.t.Fatal(err)
-		}
-		for _, h := range headers {
-			if name, value, _ := strings.Cut(h, ": "); value != "" {
-				req.Header.Set(name, value)
-			} else {
-				req.Header.Del(name)
-			}
-		}
-		return req
-	}
+	request := func(url string) *http.Request { return contracttest.NewRequest(c.t, method, url, body, headers...) }
 	res, err := c.g.client.HTTP.Transport.RoundTrip(request(c.g.url + path))
 	if err != nil {
 		c.t.Fatalf("%s %s: %v", method, path, err)

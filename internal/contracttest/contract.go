@@ -7,6 +7,8 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -49,26 +51,12 @@ type Answer struct {
 // answers nor in examples.
 func Open(t testing.TB, text []byte) *Contract {
 	t.Helper()
-	openapi3filter.RegisterBodyDecoder("application/x-ndjson", openapi3filter.PlainBodyDecoder)
-	openapi3filter.RegisterBodyDecoder("application/schema+json", openapi3filter.JSONBodyDecoder)
-	openapi3filter.RegisterBodyDecoder("application/jsonlines", openapi3filter.PlainBodyDecoder)
-	openapi3filter.RegisterBodyDecoder("text/csv", openapi3filter.PlainBodyDecoder)
-	openapi3filter.RegisterBodyDecoder("text/event-stream", openapi3filter.PlainBodyDecoder)
-	c := &Contract{t: t, operations: map[string]*Operation{}, called: map[string]bool{}, answered: map[string]map[string]bool{}}
-	var err error
-	if c.doc, err = openapi3.NewLoader().LoadFromData(text); err != nil {
+	read, _ := documents.LoadOrStore(string(text), sync.OnceValues(func() (*parsed, error) { return readDocument(text) }))
+	d, err := read.(func() (*parsed, error))()
+	if err != nil {
 		t.Fatal(err)
 	}
-	closed := false
-	_ = c.doc.WalkSchemas(func(_ string, s *openapi3.SchemaRef) error {
-		if more := &s.Value.AdditionalProperties; more.Has == nil && more.Schema == nil && len(s.Value.Properties) > 0 {
-			more.Has = &closed
-		}
-		return nil
-	})
-	if c.router, err = legacy.NewRouter(c.doc, openapi3.EnableExamplesValidation()); err != nil { // validates it all
-		t.Fatal(err)
-	}
+	c := &Contract{t: t, doc: d.doc, router: d.router, operations: map[string]*Operation{}, called: map[string]bool{}, answered: map[string]map[string]bool{}}
 	for pattern, item := range c.doc.Paths.Map() {
 		for method, o := range item.Operations() {
 			c.operations[o.OperationID] = &Operation{method, pattern, o}
@@ -77,6 +65,61 @@ func Open(t testing.TB, text []byte) *Contract {
 		}
 	}
 	return c
+}
+
+// parsed is a document that has been read and validated. It is not changed any more.
+type parsed struct {
+	doc    *openapi3.T
+	router routers.Router
+}
+
+// documents holds the documents that tests have read, by their text: to validate one
+// takes a second under the race detector.
+var documents sync.Map
+
+func init() {
+	openapi3filter.RegisterBodyDecoder("application/x-ndjson", openapi3filter.PlainBodyDecoder)
+	openapi3filter.RegisterBodyDecoder("application/schema+json", openapi3filter.JSONBodyDecoder)
+	openapi3filter.RegisterBodyDecoder("application/jsonlines", openapi3filter.PlainBodyDecoder)
+	openapi3filter.RegisterBodyDecoder("text/csv", openapi3filter.PlainBodyDecoder)
+	openapi3filter.RegisterBodyDecoder("text/event-stream", openapi3filter.PlainBodyDecoder)
+}
+
+func readDocument(text []byte) (*parsed, error) {
+	doc, err := openapi3.NewLoader().LoadFromData(text)
+	if err != nil {
+		return nil, err
+	}
+	closed := false
+	_ = doc.WalkSchemas(func(_ string, s *openapi3.SchemaRef) error {
+		if more := &s.Value.AdditionalProperties; more.Has == nil && more.Schema == nil && len(s.Value.Properties) > 0 {
+			more.Has = &closed
+		}
+		return nil
+	})
+	router, err := legacy.NewRouter(doc, openapi3.EnableExamplesValidation()) // validates all of it
+	if err != nil {
+		return nil, err
+	}
+	return &parsed{doc, router}, nil
+}
+
+// NewRequest makes a request with a body; "" is an empty one. Headers are written as
+// "Name: value". The last one of a name counts, and one without a value removes it.
+func NewRequest(t testing.TB, method, url, body string, headers ...string) *http.Request {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range headers {
+		if name, value, _ := strings.Cut(h, ": "); value != "" {
+			req.Header.Set(name, value)
+		} else {
+			req.Header.Del(name)
+		}
+	}
+	return req
 }
 
 // lineExamples checks the examples of streams line by line.
