@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// acceptable returns which of the media types a caller prefers by its header
-// Accept, the first where it has no preference; empty if it takes none of them
-// (RFC 9110, section 12.5.1). Of parameters only q counts.
+// acceptable returns which of the media types the header Accept of a request prefers
+// (RFC 9110, section 12.5.1): the first one if it prefers none, and "" if it accepts none
+// of them. It ignores all parameters but q.
 func acceptable(r *http.Request, offers ...string) string {
 	header := strings.Join(r.Header.Values("Accept"), ",")
 	if strings.TrimSpace(header) == "" {
@@ -24,8 +24,8 @@ func acceptable(r *http.Request, offers ...string) string {
 	return best
 }
 
-// weightOf returns the weight that a header Accept gives a media type: that of
-// the most specific range that it is in, 0 where it is in none.
+// weightOf returns the weight that a header Accept gives to a media type: that of the
+// most specific range that contains it, and 0 if no range does.
 func weightOf(header, offer string) float64 {
 	kind, _, _ := strings.Cut(offer, "/")
 	weight, best := 0.0, 0

@@ -19,70 +19,67 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Deps is what the handlers call. All of it is required unless said.
+// Deps are what the handlers call. All fields are required unless they say otherwise.
 type Deps struct {
 	// Edge surrounds the routes: credentials, limits, the log, errors.
 	Edge     *edge.Edge
 	Predict  *predict.Service
 	Renewals *modelswap.Engine
 	Importer *predict.Importer
-	// Exports is what operators may take out of the stores.
+	// Exports reads what operators may export.
 	Exports Exports
-	// KeysKept is how long an Idempotency-Key is kept.
+	// KeysKept is how long an Idempotency-Key is stored.
 	KeysKept time.Duration
 	// Acts is the audit log.
 	Acts audit.Log
-	// Keys handles each request with an Idempotency-Key once.
+	// Keys makes sure that a request with an Idempotency-Key is handled once.
 	Keys *idempotency.Guard
-	// Dependencies are what /readyz looks at. None: it is always ready.
+	// Dependencies are what /readyz checks. None: the gateway is always ready.
 	Dependencies []Dependency
-	// Status returns further entries of /admin/status. They win over the
-	// gateway's own of the same name. May be nil.
+	// Status returns further entries of /admin/status. They replace entries of the same
+	// name. May be nil.
 	Status func(context.Context) map[string]any
 	// OpenAPI is the text of openapi.yaml.
 	OpenAPI []byte
-	// Registry is where the metrics are registered and what /metrics shows.
+	// Registry is where the metrics are registered. /metrics shows all of its metrics.
 	Registry *prometheus.Registry
 	Log      *slog.Logger
-	// SpoolDir is where the backlog of streamed answers goes, in files without
-	// a name. Empty: the system's directory for temporary files.
+	// SpoolDir is the directory of the files that hold what callers of streams have not
+	// read yet. The files have no name. Empty: the system's directory for temporary files.
 	SpoolDir string
-	// SpoolSpare tells how many bytes of the disk of SpoolDir may be used for
-	// that. It is asked before each write. Nil: as many as MaxSpool says.
+	// SpoolSpare returns how many bytes these files may still use of the disk. It is
+	// called before each write. Nil: only MaxSpool bounds them.
 	SpoolSpare func() int64
 }
 
-// Options are the settings. The zero value is a sensible gateway.
+// Options are the settings. The zero value is usable.
 type Options struct {
-	// SeparateAdmin moves the operators' routes to a handler of their own.
+	// SeparateAdmin moves the operators' routes to a second handler.
 	SeparateAdmin bool
-	// AdminOpenMetrics leaves /metrics without a token, for listeners that only
-	// the trusted can reach.
+	// AdminOpenMetrics makes /metrics require no token. It is for listeners that only
+	// trusted clients can reach.
 	AdminOpenMetrics bool
-	// Version is what /admin/status calls this build. Zero: "dev".
+	// Version is the version that /admin/status shows. Zero: "dev".
 	Version string
-	// EndpointName is the name under which /endpoints/{name}/invocations
-	// answers. Zero: ServiceEndpoint.
+	// EndpointName is the {name} of /endpoints/{name}/invocations. Zero: ServiceEndpoint.
 	EndpointName string
 	// MaxBody bounds JSON bodies, in bytes. Zero: 1 MiB.
 	MaxBody int64
-	// MaxItems bounds the elements of one JSON list, which cost more memory
-	// than text. Zero: 10,000.
+	// MaxItems bounds the elements of one JSON list. An element takes more memory than
+	// its text. Zero: 10,000.
 	MaxItems int
 	// MaxRow bounds a row of a stream, in bytes. Zero: 64 KiB.
 	MaxRow int
-	// MaxSpool bounds the files that hold what callers of streams have not read,
-	// in bytes: all of them together, and those of one caller to half of it.
-	// Beyond it the gateway reads no more from a caller until it has read. Zero:
-	// 1 GiB.
+	// MaxSpool bounds the files that hold what callers of streams have not read, in bytes:
+	// all of them together, and those of one caller to half of it. At the bound the gateway
+	// stops reading from the caller until the caller has read. Zero: 1 GiB.
 	MaxSpool int64
-	// PredictTimeout is a prediction's whole time, and that of each chunk of a
-	// stream. Zero: 2 s.
+	// PredictTimeout bounds the whole time of a prediction. Zero: 2 s.
 	PredictTimeout time.Duration
-	// StreamIdle is how long a stream may stand still in both directions. Zero: 30 s.
+	// StreamIdle is how long a stream may be idle in both directions. Zero: 30 s.
 	StreamIdle time.Duration
-	// StreamRate is how many bytes a second the body of a stream must bring in the
-	// long run. Zero: 256.
+	// StreamRate is how many bytes a second the body of a stream must bring on average.
+	// Zero: 256.
 	StreamRate int64
 }
 
@@ -99,11 +96,11 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// maxImports bounds the imports of customers that are under way, and those of
-// one token to half of it.
+// maxImports bounds the imports of customers at the same time; one token may have half
+// of them.
 const maxImports = 16
 
-// storeTimeout bounds one question to a store that no setting bounds.
+// storeTimeout bounds a call of a store that no setting bounds.
 const storeTimeout = 10 * time.Second
 
 // api holds what the handlers share.
@@ -131,7 +128,7 @@ func New(d Deps, o Options) (public, admin http.Handler) {
 		imports: admission.NewBudget(maxImports), exports: admission.NewBudget(maxExports)}
 	a.spills = newSpillBudget(a.o.MaxSpool, d.SpoolSpare)
 	d.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "gateway_spool_bytes", Help: "Streamed answers in files of the data dir that callers have not read yet, in bytes.",
+		Name: "gateway_spool_bytes", Help: "Bytes of streamed responses in files that callers have not read yet.",
 	}, func() float64 { return float64(a.spills.budget.Held()) }))
 	a.edge.CountFromZero(map[string]int{"/predict": http.StatusOK, "/predict/batch": http.StatusOK,
 		edge.AWSPrefix + "{name}/invocations": http.StatusOK, "/outcomes": http.StatusAccepted})

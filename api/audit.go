@@ -21,14 +21,15 @@ type ActList struct {
 	Acts []audit.Entry `json:"acts"`
 }
 
-// Bounds of what the audit log keeps of a request, in bytes.
+// Bounds of the fields of an audit log entry, in bytes.
 const (
 	auditDetail = 4 << 10
 	auditHeader = 200
 )
 
-// audited records what operators do: before it is done, for an act may take
-// the process down, and what came of it. What cannot be recorded is not done.
+// audited records an operator's request in the audit log: before it is handled, because
+// the process may end meanwhile, and with its status afterwards. If the first entry cannot
+// be written, the request is refused.
 func (a *api) audited(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		q := edge.Of(r.Context())
@@ -49,11 +50,11 @@ func (a *api) audited(next http.Handler) http.Handler {
 		}
 		status := http.StatusInternalServerError // of a panic
 		defer func() {
-			// The act may have taken longer than the time for one question.
+			// ctx may have ended while the request was handled.
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), storeTimeout)
 			defer cancel()
 			if err := a.d.Acts.EndAct(ctx, act.ID, status, q.Target); err != nil {
-				a.d.Log.Error("the audit log has no end of an act", "act", act.ID, "action", act.Action, "status", status, "error", err)
+				a.d.Log.Error("cannot record the result of an operator's request in the audit log; its entry stays without a status", "act", act.ID, "action", act.Action, "status", status, "error", err)
 			}
 		}()
 		next.ServeHTTP(w, r)
@@ -61,32 +62,33 @@ func (a *api) audited(next http.Handler) http.Handler {
 	})
 }
 
-// peek returns the beginning of a body of JSON, and a body that still has it.
-// Of any other body, customers above all, it returns nothing.
-func peek(r *http.Request, most int) (string, io.ReadCloser) {
+// peek returns the beginning of a JSON body, and a body from which it can be read again.
+// For other media types, such as customers, it returns "".
+func peek(r *http.Request, maxBytes int) (string, io.ReadCloser) {
 	if _, err := edge.MediaType(r, edge.JSON); err != nil {
 		return "", r.Body
 	}
-	start, err := io.ReadAll(io.LimitReader(r.Body, int64(most)+1))
+	start, err := io.ReadAll(io.LimitReader(r.Body, int64(maxBytes)+1))
 	rest := io.Reader(r.Body)
 	if err != nil {
 		rest = failingReader{err}
 	}
-	return printable(string(start), most), struct {
+	return printable(string(start), maxBytes), struct {
 		io.Reader
 		io.Closer
 	}{io.MultiReader(bytes.NewReader(start), rest), r.Body}
 }
 
-// failingReader gives the error that reading came to.
+// failingReader returns the error of an earlier read.
 type failingReader struct{ err error }
 
 func (f failingReader) Read([]byte) (int, error) { return 0, f.err }
 
-// printable cuts a text that a caller sent to what a record can hold.
-func printable(text string, most int) string {
-	if len(text) > most {
-		text = text[:most] + "…"
+// printable shortens a text that a caller sent to maxBytes, and replaces what is not UTF-8
+// and the character U+0000, which databases do not store.
+func printable(text string, maxBytes int) string {
+	if len(text) > maxBytes {
+		text = text[:maxBytes] + "…"
 	}
 	if utf8.ValidString(text) && !strings.ContainsRune(text, 0) {
 		return text

@@ -13,20 +13,20 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// ImportLine is a line of the answer to POST /admin/customers: a bad row, with
-// Line and Errors, or, as the last line, the counts. Where the import had to
-// stop, the last line also has the Error; what was stored by then stays.
+// ImportLine is a line of the response to POST /admin/customers. A bad row has Line and
+// Errors. The last line has the counts, and the Error if the import stopped early; rows
+// stored before that stay.
 type ImportLine struct {
 	Line   int                 `json:"line,omitzero"`
 	Errors []failure.Violation `json:"errors,omitzero"`
-	// Omitted is how many further errors are not listed.
+	// Omitted is the number of errors that are not in Errors.
 	Omitted int `json:"errors_omitted,omitzero"`
 	*predict.ImportReport
 	Error *edge.Problem `json:"error,omitzero"`
 }
 
-// customers imports a table. Bad rows are reported as they are met, through
-// the spool, because most clients listen only when all is sent.
+// customers imports a table. Bad rows are reported as soon as they are found. They wait in
+// the spill buffer, because most clients read only after they have sent everything.
 func (a *api) customers(w http.ResponseWriter, r *http.Request) error {
 	given, err := edge.MediaType(r, csvType, ndjsonType)
 	if err != nil {
@@ -56,15 +56,15 @@ func (a *api) customers(w http.ResponseWriter, r *http.Request) error {
 		s.discard()
 		return err
 	}
-	// A body that breaks off cancels the request, yet what came before it is
-	// stored. A caller to whom nothing can be reported any more ends it.
+	// A body that breaks off cancels the request's context. The rows before are stored all
+	// the same, so the import has a context of its own. A failed write of a line ends it.
 	ctx, stop := context.WithCancelCause(context.WithoutCancel(r.Context()))
 	defer stop(nil)
 	report, err := a.d.Importer.Import(ctx, table, predict.ImportOptions{
 		Strict: strict, UniqueIDs: unique,
 		BadRow: func(bad predict.BadRow) {
 			if strict {
-				return // it is the error that ends the import
+				return // the row is reported by the error that ends the import
 			}
 			if err := s.line(ImportLine{Line: bad.Line, Errors: bad.Errors, Omitted: bad.Omitted}); err != nil {
 				stop(err)
@@ -98,7 +98,7 @@ func (a *api) customers(w http.ResponseWriter, r *http.Request) error {
 	return a.broken(r, s, s.end(state))
 }
 
-// stoppedAfter says what an import stored before it had to stop.
+// stoppedAfter adds to an error how many rows the import stored before it.
 func stoppedAfter(report predict.ImportReport, err error) error {
 	var e *failure.Error
 	if report.Imported == 0 || !errors.As(err, &e) {
@@ -110,7 +110,7 @@ func stoppedAfter(report predict.ImportReport, err error) error {
 	return &told
 }
 
-// line queues a value as one line of JSON.
+// line queues a value as a line of JSON.
 func (s *stream) line(value any) error {
 	text, err := lineOf(value)
 	if err != nil {

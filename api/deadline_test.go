@@ -127,7 +127,7 @@ func TestAnExportOutlivesTheDeadlinesOfARequest(t *testing.T) {
 					t.Errorf("deadlines %v and %v, want none and %v", w.read, w.write, due)
 				}
 				time.Sleep(40 * time.Second) // in the bubble's time
-				x.pause()
+				x.extendDeadline()
 			}
 			return nil
 		})

@@ -15,11 +15,11 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// exampleModel is how the names of models begin in the document's examples.
+// exampleModel is the beginning of the names of models in the examples of the document.
 const exampleModel = "bank-2026"
 
-// documentOf returns openapi.yaml with examples of the schema in force. Those in
-// the text are of the built-in one.
+// documentOf returns openapi.yaml with examples of the schema in force. The examples of
+// the text belong to the built-in schema.
 func documentOf(text []byte, s *schema.Schema) ([]byte, error) {
 	bank := schema.Bank()
 	if bytes.Equal(s.JSONSchema(), bank.JSONSchema()) {
@@ -144,7 +144,7 @@ func setNode(node *yaml.Node, path []string, value any) error {
 	return nil
 }
 
-// table is rows as CSV.
+// table returns rows as CSV.
 func table(rows ...[]string) string {
 	var b strings.Builder
 	x := csv.NewWriter(&b)
@@ -152,7 +152,7 @@ func table(rows ...[]string) string {
 	return b.String()
 }
 
-// line is a value as a line of NDJSON.
+// line returns a value as a line of NDJSON.
 func line(value any) string {
 	text, err := json.Marshal(value, json.Deterministic(true))
 	if err != nil {

@@ -12,9 +12,9 @@ import (
 	"github.com/swaggest/swgui/v5emb"
 )
 
-// The page loads only what the gateway itself serves, by relative names, so
-// that it works without a network and behind a proxy's path. Its script is a
-// file of its own because the policy below forbids inline ones.
+// The page loads only files of the gateway, by relative names, so that it works without
+// a network and behind a path of a proxy. Its script is a separate file, because the
+// policy below forbids inline scripts.
 const (
 	docsPage = `<!doctype html>
 <html lang="en">
@@ -49,7 +49,7 @@ const (
 		"img-src 'self' data:; connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
 )
 
-// docs serves the pages for people: Swagger UI over /openapi.yaml.
+// docs serves Swagger UI, which shows /openapi.yaml.
 func (a *api) docs() http.Handler {
 	page := newStatic("text/html; charset=utf-8", []byte(docsPage))
 	script := newStatic("text/javascript; charset=utf-8", []byte(docsScript))
@@ -70,8 +70,8 @@ func (a *api) docs() http.Handler {
 	})
 }
 
-// swaggerAssets reads the files of Swagger UI that the page loads. Its own
-// handler sends tags without quotes, which clients do not understand.
+// swaggerAssets returns the files of Swagger UI that the page loads. The handler of
+// package swgui would send entity tags without quotes, which clients ignore.
 func swaggerAssets() map[string]*compressed {
 	files := v5emb.New("", "", "/docs/")
 	assets := make(map[string]*compressed)
@@ -98,7 +98,7 @@ func fetch(files http.Handler, path, accept string) (body []byte, encoding strin
 	return w.body.Bytes(), w.header.Get("Content-Encoding")
 }
 
-// memoryWriter keeps an answer.
+// memoryWriter is a ResponseWriter that keeps the response.
 type memoryWriter struct {
 	header http.Header
 	body   bytes.Buffer
@@ -108,8 +108,8 @@ func (w *memoryWriter) Header() http.Header         { return w.header }
 func (w *memoryWriter) WriteHeader(int)             {}
 func (w *memoryWriter) Write(p []byte) (int, error) { return w.body.Write(p) }
 
-// toDocs redirects / and /docs to /docs/. The location is relative, so that it
-// holds below a path prefix of a proxy.
+// toDocs redirects / and /docs to /docs/. The location is relative, so that it is right
+// behind a path of a proxy.
 func (a *api) toDocs(w http.ResponseWriter, _ *http.Request) error {
 	w.Header().Set("Location", "docs/")
 	w.WriteHeader(http.StatusTemporaryRedirect)

@@ -10,12 +10,12 @@ import (
 	"gateway/internal/schema"
 )
 
-// The methods below walk a document member by member. A value of the wrong
-// kind is noted as a violation and passed over, so that one pass finds all of
-// them; an error means that the text is not JSON and the walk is over.
+// The methods below read a document member by member. A value of the wrong kind is noted
+// as a violation and skipped, so that one pass finds all violations. An error means that
+// the text is not JSON; reading ends there.
 
-// object calls member for each member of the object that is next, and member
-// must read the member's value. at names the object in a violation.
+// object reads the object that is next. It calls member for each member, which must read
+// the value. at is the field of a violation about the object itself.
 func (d *document) object(at string, member func(name string) error) error {
 	if d.dec.PeekKind() != '{' {
 		return d.wrong(at, "an object")
@@ -38,9 +38,9 @@ func (d *document) object(at string, member func(name string) error) error {
 	return nil
 }
 
-// array calls element for each element of the array that is next, and element
-// must read it. More than most elements are refused.
-func (d *document) array(at string, most int, element func(i int) error) error {
+// array reads the array that is next. It calls element for each element, which must read
+// it. An array of more than maxItems elements is refused.
+func (d *document) array(at string, maxItems int, element func(i int) error) error {
 	if d.dec.PeekKind() != '[' {
 		return d.wrong(at, "an array")
 	}
@@ -48,8 +48,8 @@ func (d *document) array(at string, most int, element func(i int) error) error {
 		return d.broken(err)
 	}
 	for i := 0; d.dec.PeekKind() != ']'; i++ {
-		if i == most {
-			return edge.Refuse(edge.TooLarge, "%s may have at most %d elements", at, most)
+		if i == maxItems {
+			return edge.Refuse(edge.TooLarge, "%s may have at most %d elements", at, maxItems)
 		}
 		if err := element(i); err != nil {
 			return err
@@ -61,8 +61,8 @@ func (d *document) array(at string, most int, element func(i int) error) error {
 	return nil
 }
 
-// str reads a string. Of what is not one, or cannot be stored, it returns "" and
-// notes a violation.
+// str reads a string. For another value, and for text that cannot be stored, it returns
+// "" and notes a violation.
 func (d *document) str(at string) (string, error) {
 	if d.dec.PeekKind() != '"' {
 		return "", d.wrong(at, "a string")
@@ -79,12 +79,12 @@ func (d *document) str(at string) (string, error) {
 	return text, nil
 }
 
-// noZero is the rule for all text that is stored: Postgres keeps no text with
-// this character.
+// noZero is a rule for all text that is stored: PostgreSQL refuses text with this
+// character.
 const noZero = "must not hold the character U+0000"
 
-// name reads a string that is not empty: an empty one, as of a variable that
-// a script forgot to set, must not mean the same as none.
+// name reads a string that is not empty. An empty string, as from an unset variable of a
+// script, must not mean the same as a missing member.
 func (d *document) name(at string) (string, error) {
 	before := d.violations.Count()
 	s, err := d.str(at)
@@ -125,7 +125,7 @@ func (d *document) count(at string) (int, error) {
 	return n, nil
 }
 
-// unknown passes over a member that has no meaning here.
+// unknown skips a member that is not defined here, and notes a violation.
 func (d *document) unknown(at string, known ...string) error {
 	if d.violations.Full() {
 		d.violations.Omitted++
@@ -135,7 +135,7 @@ func (d *document) unknown(at string, known ...string) error {
 	return d.skip()
 }
 
-// wrong passes over a value of the wrong kind.
+// wrong skips a value of the wrong kind, and notes a violation.
 func (d *document) wrong(at, want string) error {
 	value, err := d.dec.ReadValue()
 	if err != nil {
@@ -156,15 +156,15 @@ func (d *document) violate(at, code, detail string) {
 	d.violations.Add(failure.Violation{Field: at, Code: code, Detail: detail})
 }
 
-// take returns the violations found so far and forgets them.
+// take returns the violations found so far and removes them from the document.
 func (d *document) take() failure.Violations { return d.violations.Take() }
 
-// pointer joins a JSON Pointer and a member's name. The bare name is the
-// pointer at the top level, where the contract wants it so.
+// pointer joins a JSON Pointer and the name of a member. At the top level it returns the
+// name alone, as the contract defines it.
 func pointer(prefix, name string) string {
-	const most = 64 // a name can be as long as the body; an error message cannot
-	if len(name) > most {
-		name = strings.ToValidUTF8(name[:most], "") + "…"
+	const maxName = 64 // a name can be as long as the body
+	if len(name) > maxName {
+		name = strings.ToValidUTF8(name[:maxName], "") + "…"
 	}
 	if prefix == "" {
 		return name

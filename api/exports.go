@@ -18,36 +18,35 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Exports is what operators may take out of the stores, a page at a time.
+// Exports reads what operators may export, a page at a time.
 type Exports interface {
-	// CustomersAfter returns the customers whose ids come after one (empty: from
-	// the first), in one order, at most limit.
+	// CustomersAfter returns at most limit customers whose ids come after an id, in an
+	// order that does not change. Empty: from the first one.
 	CustomersAfter(ctx context.Context, after string, limit int) ([]predict.Customer, error)
-	// PredictionsAfter does the same for predictions. Their ids ascend with time.
+	// PredictionsAfter does the same for predictions, whose ids ascend with time.
 	PredictionsAfter(ctx context.Context, after string, limit int) ([]predict.Recorded, error)
 }
 
 const (
-	// maxExports bounds the exports that are under way, and those of one token to
-	// half of it.
+	// maxExports bounds the exports at the same time; one token may have half of them.
 	maxExports = 8
 	// exportPage is how many rows are read and held at once.
 	exportPage = 200
 )
 
-// export is the answer of an export. A caller has StreamIdle to take in each
-// copyBuffer of it. Until the first of it is sent, an error can be a problem of its own.
+// export is the response of an export. A caller has the time idle to read each piece of
+// copyBuffer bytes. Until the first piece is sent, an error can become a problem.
 type export struct {
 	w     http.ResponseWriter
 	rc    *http.ResponseController
 	idle  time.Duration
 	csv   *csv.Writer  // writes to the export
-	text  bytes.Buffer // not sent yet
+	text  bytes.Buffer // written and not sent yet
 	begun bool
 }
 
-// exporting takes one of the places for exports and calls run with an empty
-// answer of the content type.
+// exporting calls run with an empty response of the content type. It refuses if there are
+// maxExports exports.
 func (a *api) exporting(w http.ResponseWriter, r *http.Request, contentType string, run func(*export) error) error {
 	caller := a.edge.ChargedTo(r)
 	if err := a.exports.Take(caller, 1); err != nil {
@@ -61,14 +60,14 @@ func (a *api) exporting(w http.ResponseWriter, r *http.Request, contentType stri
 	h.Set("Cache-Control", "no-store")
 	h.Set("Trailer", EndTrailer)
 	h.Set("X-Accel-Buffering", "no")
-	h.Set("Connection", "close") // our deadlines must not outlive the stream
+	h.Set("Connection", "close") // the deadlines set below must not remain for a next request
 	if r.Method == http.MethodHead {
 		return nil
 	}
-	// The server reads on to notice that the caller leaves. Its deadline for
-	// reading a request would look like that.
+	// The server goes on reading, to notice when the caller leaves. Its deadline for reading
+	// the request would look like that.
 	_ = x.rc.SetReadDeadline(time.Time{})
-	x.pause()
+	x.extendDeadline()
 	err := run(x)
 	if err == nil {
 		err = x.flush()
@@ -79,7 +78,7 @@ func (a *api) exporting(w http.ResponseWriter, r *http.Request, contentType stri
 			h.Del(name)
 		}
 		return err
-	case err != nil: // the caller must not take what it has for the whole
+	case err != nil: // the closed connection tells the caller that the response is incomplete
 		edge.Of(r.Context()).Failed(edge.ProblemOf(r.Context(), err), err)
 		panic(http.ErrAbortHandler)
 	}
@@ -87,7 +86,7 @@ func (a *api) exporting(w http.ResponseWriter, r *http.Request, contentType stri
 	return nil
 }
 
-// Write queues text, and sends it once there is enough of it.
+// Write queues text. It sends when there are copyBuffer bytes.
 func (x *export) Write(text []byte) (int, error) {
 	n, _ := x.text.Write(text)
 	if x.text.Len() < copyBuffer {
@@ -96,7 +95,7 @@ func (x *export) Write(text []byte) (int, error) {
 	return n, x.send()
 }
 
-// flush sends all that was written.
+// flush sends all that was written, as CSV or as text.
 func (x *export) flush() error {
 	x.csv.Flush()
 	if err := x.csv.Error(); err != nil {
@@ -124,15 +123,15 @@ func (x *export) send() error {
 	return nil
 }
 
-// pause gives the answer its time anew. It is called for each page that was read,
-// because a page may hold no row to send.
-func (x *export) pause() { _ = x.rc.SetWriteDeadline(time.Now().Add(x.idle)) }
+// extendDeadline restarts the time to send. It is called for each page that was read,
+// because a page may contain no row to send.
+func (x *export) extendDeadline() { _ = x.rc.SetWriteDeadline(time.Now().Add(x.idle)) }
 
-// exportFormat reads the parameter format.
-func exportFormat(r *http.Request, otherwise string) (string, error) {
+// exportFormat returns the media type that the parameter format names.
+func exportFormat(r *http.Request, fallback string) (string, error) {
 	switch given := r.URL.Query().Get("format"); given {
 	case "":
-		return otherwise, nil
+		return fallback, nil
 	case "csv":
 		return csvType, nil
 	case "ndjson":
@@ -141,7 +140,7 @@ func exportFormat(r *http.Request, otherwise string) (string, error) {
 	return "", invalidQuery("format", "must be csv or ndjson")
 }
 
-// exportQuery is what the audit log keeps of the query: what such routes read of it.
+// exportQuery returns the part of the query that exports read, for the audit log.
 func exportQuery(r *http.Request) string {
 	given, kept := r.URL.Query(), url.Values{}
 	for _, name := range []string{"format", "from", "to"} {
@@ -152,7 +151,7 @@ func exportQuery(r *http.Request) string {
 	return kept.Encode()
 }
 
-// exportCustomers answers all customers, in a form that POST /admin/customers takes.
+// exportCustomers sends all customers, in a form that POST /admin/customers accepts.
 func (a *api) exportCustomers(w http.ResponseWriter, r *http.Request) error {
 	format, err := exportFormat(r, csvType)
 	if err != nil {
@@ -175,7 +174,7 @@ func (a *api) exportCustomers(w http.ResponseWriter, r *http.Request) error {
 			if len(page) == 0 {
 				return nil
 			}
-			x.pause()
+			x.extendDeadline()
 			for i := range page {
 				if err := x.customer(schema, format, &page[i]); err != nil {
 					return err
@@ -195,8 +194,8 @@ func customerColumns(s *schema.Schema) []string {
 	return append(columns, s.Label.Name)
 }
 
-// customer writes a customer as POST /admin/customers takes it. Its cells are
-// not made safe for spreadsheets: an import must get the values that are stored.
+// customer writes a customer as POST /admin/customers accepts it. Cells are not made safe
+// for spreadsheets, because an import must get the values that are stored.
 func (x *export) customer(s *schema.Schema, format string, c *predict.Customer) error {
 	values, err := s.StoredValues(c.Features)
 	if err != nil {
@@ -238,7 +237,7 @@ func (x *export) customer(s *schema.Schema, format string, c *predict.Customer) 
 	return err
 }
 
-// LedgerRow is a row of the ledger, as GET /admin/predictions answers it.
+// LedgerRow is a row of the response to GET /admin/predictions.
 type LedgerRow struct {
 	PredictionID   string         `json:"prediction_id"`
 	CustomerID     string         `json:"customer_id,omitzero"`
@@ -251,15 +250,15 @@ type LedgerRow struct {
 	LatencyUS      int64          `json:"latency_us"`
 	Outcome        *int           `json:"outcome,omitzero"` // 0 or 1
 	ObservedAt     *time.Time     `json:"observed_at,omitzero"`
-	Features       jsontext.Value `json:"features"`                    // personal ones left out
-	Personal       jsontext.Value `json:"personal_features,omitempty"` // hashes of the personal ones
+	Features       jsontext.Value `json:"features"`                    // without personal features
+	Personal       jsontext.Value `json:"personal_features,omitempty"` // hashes of the personal features
 }
 
 var ledgerColumns = []string{"prediction_id", "customer_id", "created_at", "caller", "score", "predicted_label", "model", "schema",
 	"latency_us", "outcome", "observed_at", "features", "personal_features"}
 
-// exportPredictions answers the predictions of the ledger that were made in a
-// time, oldest first.
+// exportPredictions sends the predictions of the ledger that were made from one time to
+// another, oldest first.
 func (a *api) exportPredictions(w http.ResponseWriter, r *http.Request) error {
 	format, err := exportFormat(r, ndjsonType)
 	if err != nil {
@@ -291,7 +290,7 @@ func (a *api) exportPredictions(w http.ResponseWriter, r *http.Request) error {
 				}
 			}
 			begin = false
-			x.pause()
+			x.extendDeadline()
 			for i := range page {
 				p := &page[i]
 				after = p.ID
@@ -310,11 +309,12 @@ func (a *api) exportPredictions(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
-// clockSlack is how far the clocks of two gateways may be apart.
+// clockSlack is the maximum difference between the clocks of two gateways.
 const clockSlack = time.Minute
 
-// firstID is an id before those of all predictions made from a time on. An id may
-// be given out with an Idempotency-Key, and be used as long as that is kept.
+// firstID returns an id that comes before the ids of all predictions made from a time on.
+// An id is generated when an Idempotency-Key is first used, and may be used as long as the
+// key is stored.
 func (a *api) firstID(from time.Time) string {
 	if from.IsZero() {
 		return ""
@@ -322,8 +322,8 @@ func (a *api) firstID(from time.Time) string {
 	return failure.IDBefore(from.Add(-a.d.KeysKept - clockSlack))
 }
 
-// madeAfter reports whether an id was made after a time, if there is one, so that
-// no prediction made before that time has a higher id.
+// madeAfter reports whether an id was generated after a time, so that no prediction made
+// before that time has a higher id. It is false for the zero time.
 func madeAfter(id string, to time.Time) bool {
 	made, ok := failure.IDTime(id)
 	return ok && !to.IsZero() && made.After(to.Add(clockSlack))
@@ -335,7 +335,7 @@ func (x *export) prediction(p *predict.Recorded, format string) error {
 		Outcome: p.Outcome, ObservedAt: p.OutcomeAt, Features: p.Features, Personal: p.Personal}
 	line, err := json.Marshal(row)
 	if err != nil {
-		return fmt.Errorf("prediction %s cannot be written: %w", p.ID, err)
+		return fmt.Errorf("cannot encode prediction %s: %w", p.ID, err)
 	}
 	if format == ndjsonType {
 		_, err := x.Write(append(line, '\n'))
@@ -352,7 +352,7 @@ func (x *export) prediction(p *predict.Recorded, format string) error {
 	return x.csv.Write(schema.SafeCells(texts))
 }
 
-// queryTime reads a time of the query; zero for none.
+// queryTime reads a time of the query; the zero time if it is missing.
 func queryTime(r *http.Request, name string) (time.Time, error) {
 	text := r.URL.Query().Get(name)
 	if text == "" {

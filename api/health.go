@@ -15,11 +15,11 @@ import (
 	"gateway/internal/outage"
 )
 
-// Dependency is something that predictions need. Check says whether it works;
-// it should be cheap, and must be safe to call at any time.
+// Dependency is something that the gateway needs. Check returns an error if it does not
+// work. Check should be cheap, and must be safe for concurrent use.
 type Dependency struct {
 	Name     string
-	Required bool // failing: the gateway is unavailable, else it is only degraded
+	Required bool // if it fails, the gateway is unavailable; else the gateway is degraded
 	Check    func(context.Context) error
 }
 
@@ -29,14 +29,15 @@ type Readiness struct {
 	Dependencies map[string]Condition `json:"dependencies"`
 }
 
-// Condition is a dependency's state, and since when and why unless it is ok.
+// Condition is the state of a dependency. If the state is not ok, it has the time since
+// when, and the cause.
 type Condition struct {
 	State  string     `json:"state"`
 	Since  *time.Time `json:"since,omitzero"`
-	Reason string     `json:"reason,omitzero"` // in one word, where the error of Check has a method Reason
-	Detail string     `json:"detail,omitzero"` // the error; to callers only what a prediction's problem says as well
+	Reason string     `json:"reason,omitzero"` // one word, if the error of Check has a method Reason
+	Detail string     `json:"detail,omitzero"` // the error; on /readyz only the detail of a failure.Error
 
-	public string // Detail for callers
+	public string // Detail on /readyz
 }
 
 const (
@@ -46,22 +47,21 @@ const (
 )
 
 const (
-	readyCache   = time.Second // how old an answer of /readyz may be
-	checkTimeout = time.Second // for one dependency
+	readyCache   = time.Second // how long the result of the checks is used
+	checkTimeout = time.Second // of the check of one dependency
 )
 
 var errSilent = errors.New("no answer in time")
 
-// readiness looks at all dependencies, at most once a second however often it
-// is asked, and logs what changes.
+// readiness checks all dependencies, at most once in readyCache, and logs what changes.
 type readiness struct {
 	log  *slog.Logger
 	deps []*watched
 
 	mu     sync.Mutex
 	last   Readiness
-	at     time.Time     // of last; zero before the first look
-	flight chan struct{} // closed when the look under way is over; nil if none is
+	at     time.Time     // of last; zero before the first check
+	flight chan struct{} // closed when the running check ends; nil if none is running
 }
 
 // watched is a dependency with what is known of it. Only the look that is
@@ -80,7 +80,7 @@ func newReadiness(deps []Dependency, log *slog.Logger) *readiness {
 	return r
 }
 
-// detailed returns the newest conditions, with what went wrong.
+// detailed returns the newest conditions, with all details.
 func (r *readiness) detailed(ctx context.Context) (map[string]Condition, error) {
 	now, err := r.get(ctx)
 	return now.Dependencies, err
@@ -164,7 +164,7 @@ func (d *watched) condition() Condition {
 	return Condition{State: d.failedState(), Since: &since, Reason: reasonOf(err), Detail: err.Error(), public: publicDetail(err)}
 }
 
-// reasonOf is the kind of a failure in one word, where the error has it.
+// reasonOf returns the word of an error with a method Reason, and "" for other errors.
 func reasonOf(err error) string {
 	var r interface{ Reason() string }
 	if errors.As(err, &r) {
@@ -173,8 +173,8 @@ func reasonOf(err error) string {
 	return ""
 }
 
-// publicDetail is what an error says to callers; other errors, which may name
-// machines and users, are for the log.
+// publicDetail returns the detail of a failure.Error. Other errors may name machines and
+// users, so their text is for the log and operators only.
 func publicDetail(err error) string {
 	var known *failure.Error
 	if errors.As(err, &known) {
@@ -183,8 +183,8 @@ func publicDetail(err error) string {
 	return ""
 }
 
-// check waits for the dependency no longer than checkTimeout, even where the
-// check itself ignores its context. Such a check is left running, once.
+// check calls Check and waits for at most checkTimeout, even if Check ignores its context.
+// Such a call goes on, and no second one is started meanwhile.
 func (d *watched) check(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	if d.pending == nil {
@@ -208,7 +208,7 @@ func (d *watched) check(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	select {
-	case err := <-d.pending: // it minded its context
+	case err := <-d.pending: // Check ended with its context
 		d.pending = nil
 		return err
 	default:
@@ -216,14 +216,14 @@ func (d *watched) check(ctx context.Context) error {
 	}
 }
 
-// live answers that the process is alive. It touches nothing else.
+// live answers that the process runs. It checks nothing.
 func (a *api) live(w http.ResponseWriter, _ *http.Request) error {
 	return edge.WriteJSON(w, http.StatusOK, map[string]string{"status": stateOK})
 }
 
-// ready answers whether the gateway can predict. The route is open to everyone:
-// the answer has reasons of one word, and of details those that callers of a
-// prediction get as well. The log and /admin/status have all of them.
+// ready answers whether the gateway can predict. The route requires no credential, so the
+// response has reasons of one word, and those details only that callers of a prediction
+// may see. The log and /admin/status have all details.
 func (a *api) ready(w http.ResponseWriter, r *http.Request) error {
 	now, err := a.readiness.get(r.Context())
 	if err != nil {

@@ -17,30 +17,30 @@ import (
 )
 
 const (
-	// IdempotencyKey is the header under which a request is handled once.
+	// IdempotencyKey is the header that makes a request be handled once.
 	IdempotencyKey = "Idempotency-Key"
-	// replayedHeader marks an answer that was given before.
+	// replayedHeader marks a stored response to an earlier request.
 	replayedHeader = "Idempotent-Replayed"
-	// unstoredHeader marks one that could not be kept: a repetition of the
-	// request will be handled anew.
+	// unstoredHeader marks a response that could not be stored. A repetition of the
+	// request is handled again.
 	unstoredHeader = "Idempotent-Unstored"
 )
 
-// predictKeys say how long a prediction may wait because of its key. The store
-// of keys is a database, and predictions go on without one: what it has not
-// answered within half of the time is done without it.
+// predictKeys are the limits of a prediction with a key. Predictions do not depend on the
+// database, which stores the keys: if it has not answered within half of the time, the
+// prediction is made without the key.
 func (o *Options) predictKeys() idempotency.Limits {
 	return idempotency.Limits{Handle: o.PredictTimeout, Store: o.PredictTimeout / 2, Optional: true}
 }
 
 var (
-	// An outcome counts once however often it is sent, so it needs no guard.
+	// The ledger counts a repeated outcome once, so the key is optional.
 	outcomeKeys = idempotency.Limits{Handle: storeTimeout, Store: storeTimeout * 3 / 4, Optional: true}
 	retrainKeys = idempotency.Limits{Handle: storeTimeout, Store: storeTimeout * 3 / 4}
 )
 
-// keyed lets a request with an Idempotency-Key be repeated: who sends the same
-// body again gets the same answer. A request without the header passes through.
+// keyed makes a request with an Idempotency-Key repeatable: a request with the same key and
+// body gets the same response. A request without the header is passed on.
 func (a *api) keyed(limits idempotency.Limits, next edge.Handler) edge.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		given := r.Header[IdempotencyKey]
@@ -64,7 +64,7 @@ func (a *api) keyed(limits idempotency.Limits, next edge.Handler) edge.Handler {
 			idempotency.Request{Scope: edge.RouteOf(r), Caller: callerOf(r), Owner: a.ownerOf(r), Key: key, Body: body}, limits,
 			func(subject string) (idempotency.Answer, bool) {
 				q.Subject = subject
-				// A caller who leaves now will ask again, and wants to hear how it ended.
+				// A caller who leaves now repeats the request later, and then gets the response.
 				ctx, cancel := context.WithDeadline(context.WithoutCancel(r.Context()), deadline)
 				defer cancel()
 				held = &heldAnswer{ResponseWriter: w}
@@ -79,7 +79,7 @@ func (a *api) keyed(limits idempotency.Limits, next edge.Handler) edge.Handler {
 			h.Set(unstoredHeader, "true")
 			err := next(w, withBody(r.WithContext(ctx), body))
 			if err != nil {
-				h.Del(unstoredHeader) // a request that failed may be tried again anyway
+				h.Del(unstoredHeader) // a failed request may be repeated with or without a stored response
 			}
 			return err
 		case err != nil:
@@ -103,11 +103,11 @@ func (a *api) keyed(limits idempotency.Limits, next edge.Handler) edge.Handler {
 	}
 }
 
-// parseKey reads the header. One that is empty, as of a variable that a script
-// forgot to set, must not mean the same as none.
+// parseKey returns the key of the header. An empty header, as from an unset variable of a
+// script, is an error, because it must not mean the same as no header.
 func parseKey(given []string) (string, error) {
 	if len(given) > 1 {
-		return "", edge.Refuse(edge.Malformed, "the header %s is there %d times", IdempotencyKey, len(given))
+		return "", edge.Refuse(edge.Malformed, "the header %s is given %d times", IdempotencyKey, len(given))
 	}
 	key, err := idempotency.ParseKey(given[0])
 	if err != nil {
@@ -116,16 +116,16 @@ func parseKey(given []string) (string, error) {
 	return key, nil
 }
 
-// callerOf returns whose key it is: the name of the operator's token or of the
-// app's API key, if one was valid, and "" if the route needs none. No route takes
-// both.
+// callerOf returns the name of the operator's token or of the app's API key, and "" if the
+// route requires neither. No route takes both.
 func callerOf(r *http.Request) string {
 	q := edge.Of(r.Context())
 	return cmp.Or(q.Token, q.Call.Caller)
 }
 
-// ownerOf names who is charged for a key. It is stored, so it is no address:
-// networks are told apart by 16 bits of a hash, which also bounds their number.
+// ownerOf names the caller that is charged for a stored key. The name is stored too, so it
+// contains no address: a network is identified by 16 bits of a hash, which also bounds the
+// number of names.
 func (a *api) ownerOf(r *http.Request) string {
 	if callerOf(r) != "" {
 		return a.edge.ChargedTo(r)
@@ -134,7 +134,7 @@ func (a *api) ownerOf(r *http.Request) string {
 	return fmt.Sprintf("network %x", sum[:2])
 }
 
-// keyProblem words what the guard refused.
+// keyProblem returns the error to answer for an error of the guard.
 func keyProblem(err error) error {
 	switch {
 	case errors.Is(err, idempotency.ErrReused):
@@ -149,7 +149,7 @@ func keyProblem(err error) error {
 	return err
 }
 
-// bufferBody reads the whole body, for a handler that will read it again.
+// bufferBody reads the whole body, so that withBody can pass it to a handler.
 func (a *api) bufferBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	var body bytes.Buffer
 	if err := a.edge.ReadBody(w, r, &body, a.o.MaxBody); err != nil {
@@ -158,15 +158,15 @@ func (a *api) bufferBody(w http.ResponseWriter, r *http.Request) ([]byte, error)
 	return body.Bytes(), nil
 }
 
-// withBody is the request with a body that can be read from its start.
+// withBody returns the request with another body.
 func withBody(r *http.Request, body []byte) *http.Request {
 	again := r.WithContext(r.Context()) // a copy
 	again.Body, again.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 	return again
 }
 
-// heldAnswer keeps an answer back until it is stored: else a caller could have
-// one that a repetition does not get.
+// heldAnswer holds a response until it is stored. Otherwise a caller could get a response
+// that differs from the one to a repetition.
 type heldAnswer struct {
 	http.ResponseWriter
 	status int
@@ -185,10 +185,10 @@ func (h *heldAnswer) Write(p []byte) (int, error) {
 	return h.body.Write(p)
 }
 
-// answer is what is to be stored, and whether it is worth that: an answer that
-// follows from the request. What follows from the state of the service, such as
-// an unknown customer or a renewal that is in the way, may be another one the
-// next time, and nothing was done.
+// answer returns the response, and whether to store it. A response that follows from the
+// request is stored. A response that follows from the state of the service, such as an
+// unknown customer or an unfinished renewal, may differ the next time; nothing was done, so
+// the request may be handled again.
 func (h *heldAnswer) answer() (idempotency.Answer, bool) {
 	h.WriteHeader(http.StatusOK)
 	keep := h.status < 300 || h.status == http.StatusBadRequest || h.status == http.StatusUnprocessableEntity
@@ -199,5 +199,5 @@ func (h *heldAnswer) answer() (idempotency.Answer, bool) {
 
 func (h *heldAnswer) send() {
 	h.ResponseWriter.WriteHeader(h.status)
-	_, _ = h.ResponseWriter.Write(h.body.Bytes()) // a caller who has gone is seen by net/http
+	_, _ = h.ResponseWriter.Write(h.body.Bytes()) // net/http notices a caller who has left
 }

@@ -25,9 +25,10 @@ func noEndpoint(name string) error {
 		Message: fmt.Sprintf("Endpoint %s of account 000000000000 not found.", name)} // as SageMaker says it
 }
 
-// invocations speaks SageMaker's runtime: rows of numbers in the columns that
-// the model is served, without header or label, and a score for each. Such
-// rows name no customer and no features, so they are not in the ledger.
+// invocations implements InvokeEndpoint of SageMaker's runtime. The body is CSV without a
+// header: rows of numbers in the columns of the schema, without the label. The response
+// has a score for each row. The rows name neither customer nor features, so they are not
+// recorded in the ledger.
 func (a *api) invocations(w http.ResponseWriter, r *http.Request) error {
 	if name := chi.URLParam(r, "name"); name != a.o.EndpointName {
 		return noEndpoint(name)
@@ -82,12 +83,12 @@ func (a *api) invocations(w http.ResponseWriter, r *http.Request) error {
 
 const (
 	jsonLinesType = "application/jsonlines"
-	// maxShown is how much of a header an error repeats, in bytes.
+	// maxShown bounds how much of a header is repeated in an error, in bytes.
 	maxShown = 100
 )
 
-// targets checks the headers by which a caller chooses one of several models
-// behind an endpoint. This endpoint has one.
+// targets checks the headers that choose one of several models of an endpoint. This
+// endpoint has one model.
 func targets(r *http.Request) error {
 	for _, target := range []struct{ header, name, has string }{
 		{"X-Amzn-SageMaker-Target-Variant", "variant", modelswap.Variant},
@@ -102,19 +103,18 @@ func targets(r *http.Request) error {
 	return nil
 }
 
-// servingRows reads the body. A blank line is passed over only at the end,
-// where files have one.
+// servingRows reads the rows of the body. Blank lines are allowed at the end only.
 func (a *api) servingRows(r *http.Request, body *bytes.Buffer) ([]schema.Vector, error) {
 	text := bytes.TrimRight(body.Bytes(), "\r\n")
 	if len(text) == 0 {
 		return nil, failure.Errorf(failure.Invalid, "unable to evaluate payload provided: it is empty")
 	}
-	shortest := 2*a.d.Predict.Schema().Width() - 1 // one digit a column, and the commas
-	most := min(bytes.Count(text, []byte("\n")), len(text)/shortest) + 1
-	if err := a.holdRows(r, body, most, scoreCost(a.d.Predict.Schema())); err != nil {
+	minBytes := 2*a.d.Predict.Schema().Width() - 1 // of a row: one digit a column, and the commas
+	maxRows := min(bytes.Count(text, []byte("\n")), len(text)/minBytes) + 1
+	if err := a.holdRows(r, body, maxRows, scoreCost(a.d.Predict.Schema())); err != nil {
 		return nil, err
 	}
-	rows := make([]schema.Vector, 0, most)
+	rows := make([]schema.Vector, 0, maxRows)
 	for line := range bytes.SplitSeq(text, []byte("\n")) {
 		row, err := a.d.Predict.Schema().ParseCSV(bytes.TrimSuffix(line, []byte("\r")))
 		if err != nil {
@@ -125,7 +125,7 @@ func (a *api) servingRows(r *http.Request, body *bytes.Buffer) ([]schema.Vector,
 	return rows, nil
 }
 
-// appendScores writes {"predictions": [...]}, as both algorithms of SageMaker do.
+// appendScores appends {"predictions": [...]}, as both algorithms of SageMaker write it.
 func appendScores(dst []byte, scores predict.Scores) []byte {
 	dst = append(dst, `{"predictions":[`...)
 	for i := range scores.Score {
@@ -137,7 +137,7 @@ func appendScores(dst []byte, scores predict.Scores) []byte {
 	return append(dst, `]}`...)
 }
 
-// appendScoreLines writes one prediction a line.
+// appendScoreLines appends one prediction a line.
 func appendScoreLines(dst []byte, scores predict.Scores) []byte {
 	for i := range scores.Score {
 		dst = append(appendScore(dst, scores, i), '\n')
@@ -145,7 +145,7 @@ func appendScoreLines(dst []byte, scores predict.Scores) []byte {
 	return dst
 }
 
-// appendScoresCSV writes one score a line, as XGBoost does.
+// appendScoresCSV appends one score a line, as XGBoost writes them.
 func appendScoresCSV(dst []byte, scores predict.Scores) []byte {
 	for _, score := range scores.Score {
 		dst = append(strconv.AppendFloat(dst, score, 'g', -1, 64), '\n')
@@ -153,7 +153,8 @@ func appendScoresCSV(dst []byte, scores predict.Scores) []byte {
 	return dst
 }
 
-// appendScore writes labels as linear learner does, with a fraction: 1.0.
+// appendScore appends a prediction. Labels have a fraction (1.0), as linear learner writes
+// them.
 func appendScore(dst []byte, scores predict.Scores, i int) []byte {
 	dst = strconv.AppendFloat(append(dst, `{"score":`...), scores.Score[i], 'g', -1, 64)
 	dst = strconv.AppendInt(append(dst, `,"predicted_label":`...), int64(scores.Label[i]), 10)

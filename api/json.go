@@ -14,20 +14,20 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// document is a request's JSON text, read whole, and a strict decoder over it:
-// names given twice, text that is not UTF-8 and nesting beyond reason are
-// errors. It must be released when nothing refers to it any more.
+// document is the JSON text of a request and a strict decoder of it. Names given twice,
+// text that is not UTF-8 and nesting of more than 10,000 levels are errors. It must be
+// released when nothing refers to it any more.
 type document struct {
 	text       bytes.Buffer
 	dec        *jsontext.Decoder
 	violations failure.Violations
 
-	// Memory of what the text is read into, and of the answer.
+	// Memory that is used again: the decoded features, and the response.
 	features schema.Record
 	answer   []byte
 }
 
-// documents keeps buffers for the next request. Large ones are let go.
+// documents keeps documents for later requests. Large ones are discarded.
 type documents struct{ pool sync.Pool }
 
 const keepBuffer = 64 << 10
@@ -48,9 +48,8 @@ func (d *documents) release(doc *document) {
 	d.pool.Put(doc)
 }
 
-// readJSON reads the body, at most MaxBody bytes of it. empty is true, and
-// only where optional allows it, for a body without a byte; its media type
-// does not matter then, for there is no body to speak of.
+// readJSON reads a body of at most MaxBody bytes. If optional is true, an empty body of any
+// media type is allowed, and empty reports it.
 func (a *api) readJSON(w http.ResponseWriter, r *http.Request, optional bool) (doc *document, empty bool, err error) {
 	if err := edge.PlainEncoding(r); err != nil {
 		return nil, false, err
@@ -68,7 +67,7 @@ func (a *api) readJSON(w http.ResponseWriter, r *http.Request, optional bool) (d
 		a.documents.release(doc)
 		return nil, false, err
 	}
-	if bytes.HasPrefix(doc.text.Bytes(), schema.ByteOrderMark) { // RFC 8259 allows to ignore it
+	if bytes.HasPrefix(doc.text.Bytes(), schema.ByteOrderMark) { // RFC 8259 allows parsers to ignore it
 		doc.text.Next(len(schema.ByteOrderMark))
 	}
 	switch {
@@ -79,13 +78,13 @@ func (a *api) readJSON(w http.ResponseWriter, r *http.Request, optional bool) (d
 		return nil, false, mediaErr
 	case doc.text.Len() == 0:
 		a.documents.release(doc)
-		return nil, false, edge.Refuse(edge.Malformed, "the body is empty; a JSON object is due")
+		return nil, false, edge.Refuse(edge.Malformed, "the body is empty; send a JSON object")
 	}
 	doc.dec.Reset(&doc.text)
 	return doc, false, nil
 }
 
-// end wants nothing but space after the value.
+// end returns an error if there is anything but white space after the value.
 func (d *document) end() error {
 	switch _, err := d.dec.ReadToken(); {
 	case errors.Is(err, io.EOF):
@@ -96,7 +95,8 @@ func (d *document) end() error {
 	return edge.Refuse(edge.Malformed, "there is more text after the JSON value, at byte %d", d.dec.InputOffset())
 }
 
-// broken says where and why the text is not JSON, without repeating any of it.
+// broken returns the error of text that is not JSON: the cause and the position, without
+// any of the text.
 func (d *document) broken(err error) error {
 	at := d.dec.InputOffset()
 	var syntactic *jsontext.SyntacticError

@@ -8,12 +8,12 @@ import (
 	"gateway/internal/modelswap"
 )
 
-// rememberEvery is how often what the status page keeps is read again while
-// only /readyz is asked.
+// rememberEvery is how often /readyz reads again what the status page shows when the
+// database does not answer.
 const rememberEvery = 30 * time.Second
 
-// lastKnown is what the status page shows while the database does not answer:
-// what it said last.
+// lastKnown holds what the database answered last. The status page shows it while the
+// database does not answer.
 type lastKnown struct {
 	mu       sync.Mutex
 	looked   time.Time
@@ -21,13 +21,13 @@ type lastKnown struct {
 	finished known[*lastRenewal]
 }
 
-// known is a value that was read at a time; zero: never.
+// known is a value and when it was read; the zero time: never.
 type known[T any] struct {
 	value T
 	at    time.Time
 }
 
-// lastRenewal is how the newest renewal that has ended did.
+// lastRenewal is the result of the newest renewal that has ended.
 type lastRenewal struct {
 	ID         string           `json:"id"`
 	Status     modelswap.Status `json:"status"`
@@ -37,14 +37,14 @@ type lastRenewal struct {
 	Error      string           `json:"error,omitzero"`
 }
 
-// renewals is what the newest renewals say.
+// renewals summarises the newest renewals.
 type renewals struct {
 	unfinished string       // the id of the one that is queued or running; empty for none
 	finished   *lastRenewal // nil for none
 }
 
-// readModel reads which model serves. With an error it returns the one that is
-// known, and since when.
+// readModel reads which model serves. With an error it returns the model that was read
+// last, and when.
 func (a *api) readModel(ctx context.Context) (known[string], error) {
 	name, err := a.d.Renewals.Serving(ctx)
 	a.known.mu.Lock()
@@ -55,8 +55,8 @@ func (a *api) readModel(ctx context.Context) (known[string], error) {
 	return a.known.model, err
 }
 
-// readRenewals reads the newest renewals. With an error it returns the one that
-// is known to have ended last, and since when.
+// readRenewals reads the newest renewals. With an error it returns the last renewal that
+// was read as ended, and when.
 func (a *api) readRenewals(ctx context.Context) (unfinished string, finished known[*lastRenewal], err error) {
 	now, err := a.newestRenewals(ctx)
 	a.known.mu.Lock()
@@ -67,8 +67,8 @@ func (a *api) readRenewals(ctx context.Context) (unfinished string, finished kno
 	return now.unfinished, a.known.finished, err
 }
 
-// newestRenewals reads a page of renewals. Only one can be unfinished, and it is
-// among the newest.
+// newestRenewals reads a page of renewals. At most one is unfinished, and it is among the
+// newest.
 func (a *api) newestRenewals(ctx context.Context) (renewals, error) {
 	var now renewals
 	list, err := a.d.Renewals.Renewals(ctx, pageDefault, "")
@@ -86,7 +86,7 @@ func (a *api) newestRenewals(ctx context.Context) (renewals, error) {
 	return now, nil
 }
 
-// remember reads what the status page keeps, where that was long ago.
+// remember reads what lastKnown holds, unless that was done within rememberEvery.
 func (a *api) remember(ctx context.Context) {
 	a.known.mu.Lock()
 	due := time.Since(a.known.looked) >= rememberEvery
@@ -99,7 +99,7 @@ func (a *api) remember(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	// What cannot be read now stays as it is.
+	// After an error the old value remains.
 	_, _ = a.readModel(ctx)
 	_, _, _ = a.readRenewals(ctx)
 }

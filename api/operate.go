@@ -9,18 +9,17 @@ import (
 	"gateway/internal/modelswap"
 )
 
-// ResumeRequest is the body of POST /admin/renewals/{id}/resume. All of it is
-// optional.
+// ResumeRequest is the body of POST /admin/renewals/{id}/resume. All members are optional.
 type ResumeRequest struct {
-	// From is an earlier step to go on from. Empty: the one that stopped the renewal.
+	// From is the step to resume from. Empty: the step at which the renewal stopped.
 	From modelswap.StepName `json:"from,omitzero"`
-	// Overrides are laid over those that the renewal has.
+	// Overrides replace those of the renewal, member by member.
 	Overrides modelswap.Overrides `json:"overrides,omitzero"`
 }
 
 // RollbackRequest is the body of POST /admin/rollback, which is optional.
 type RollbackRequest struct {
-	// Model is to serve. Empty: the one that served last before the current one.
+	// Model is the model to serve. Empty: the model that served before the current one.
 	Model string `json:"model,omitzero"`
 }
 
@@ -66,8 +65,8 @@ func (d *document) resumeRequest() (req modelswap.ResumeRequest, err error) {
 	return req, d.finish(err)
 }
 
-// cancel answers as soon as the request is stored. The gateway that works on the
-// renewal reads it within seconds.
+// cancel answers when the request is stored. The gateway that works on the renewal reads it
+// within seconds.
 func (a *api) cancel(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := context.WithTimeout(r.Context(), storeTimeout)
 	defer cancel()
@@ -90,7 +89,7 @@ func (a *api) rollback(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	// A caller who leaves halfway must not leave a model that serves without a
+	// The rollback goes on if the caller leaves. Otherwise a model could serve without a
 	// record of it.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), storeTimeout)
 	defer cancel()

@@ -11,8 +11,8 @@ import (
 	"gateway/internal/predict"
 )
 
-// Outcome is the body of POST /outcomes: what really happened, for one of a
-// prediction or a customer. The label is spelt as the schema spells it.
+// Outcome is the body of POST /outcomes: what a customer did. It has one of PredictionID
+// and CustomerID. Outcome is the label in the spelling of the schema.
 type Outcome struct {
 	PredictionID string     `json:"prediction_id,omitzero"`
 	CustomerID   string     `json:"customer_id,omitzero"`
@@ -20,8 +20,8 @@ type Outcome struct {
 	ObservedAt   *time.Time `json:"observed_at,omitzero"`
 }
 
-// Match is what an outcome was found to belong to. A customer who was never
-// predicted has neither PredictionID nor Model.
+// Match is the prediction and the customer that an outcome belongs to. PredictionID and
+// Model are nil if there is no prediction of the customer.
 type Match struct {
 	PredictionID *string       `json:"prediction_id"`
 	CustomerID   string        `json:"customer_id"`
@@ -31,10 +31,9 @@ type Match struct {
 	Error        *edge.Problem `json:"error,omitzero"` // in lists only
 }
 
-// outcomes takes one outcome, or a list of them. The one is answered as a
-// whole: 202, 404 or 422. In a list each has its own answer or its own problem,
-// and the list is 202 for as long as it is a list of at least one: it has been
-// taken in, and which of its items counted is in the answer.
+// outcomes records one outcome, or a list of them. A single outcome is answered with 202,
+// 404 or 422. A list of at least one is answered with 202: each item of the response is a
+// match or a problem.
 func (a *api) outcomes(w http.ResponseWriter, r *http.Request) error {
 	doc, _, err := a.readJSON(w, r, false)
 	if err != nil {
@@ -80,7 +79,7 @@ func (a *api) outcomes(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// outcomeItem is an outcome on its way: read, or wrong; then matched, or not.
+// outcomeItem is an outcome of a request. It has an err, or after recordOutcomes a match.
 type outcomeItem struct {
 	outcome predict.Outcome
 	match   predict.Match
@@ -92,7 +91,7 @@ type outcomeBatch struct {
 	list  bool
 }
 
-// recordOutcomes records, in one call, those that have no error yet.
+// recordOutcomes records the outcomes without an error in one call.
 func (a *api) recordOutcomes(r *http.Request, items []outcomeItem) error {
 	var good []predict.Outcome
 	var at []int
@@ -124,13 +123,13 @@ func (a *api) recordOutcomes(r *http.Request, items []outcomeItem) error {
 	return nil
 }
 
-// outcomeBatch reads the body. Which of its two forms it has shows only in
-// its members, so both are read at once.
+// outcomeBatch reads the body. It is a single outcome or a list. Only its members show
+// which, so both forms are read at once.
 func (a *api) outcomeBatch(r *http.Request, doc *document) (outcomeBatch, error) {
 	var (
 		batch  outcomeBatch
 		single outcomeReader
-		alone  []string // members of the single form that were met
+		alone  []string // members that belong to the single form
 	)
 	if err := a.holdRows(r, &doc.text, maxObjects(doc.text.Bytes(), a.o.MaxItems), outcomeCost); err != nil {
 		return batch, err
@@ -189,7 +188,7 @@ func isOutcomeMember(name string) bool {
 	return name == "prediction_id" || name == "customer_id" || name == "outcome" || name == "observed_at"
 }
 
-// outcomeReader reads one outcome from its members.
+// outcomeReader reads the members of one outcome.
 type outcomeReader struct {
 	a      *api
 	doc    *document
@@ -234,7 +233,7 @@ func (o *outcomeReader) member(name string, more ...string) (err error) {
 	return err
 }
 
-// item checks the outcome as a whole and takes its violations.
+// item checks which members the outcome has, and takes its violations from the document.
 func (o *outcomeReader) item() outcomeItem {
 	doc := o.doc
 	if o.object {
@@ -265,7 +264,7 @@ func (d *document) time(at string) (time.Time, error) {
 	t, err := time.Parse(time.RFC3339, text)
 	if err != nil || t.Year() < 1 || t.Year() > 9999 {
 		d.violate(at, failure.CodeFormat, "must be a time such as 2026-11-23T10:00:00Z")
-		return time.Time{}, nil //nolint:nilerr // the fault is noted as a violation, and the walk goes on
+		return time.Time{}, nil //nolint:nilerr // the error is noted as a violation, and reading goes on
 	}
 	return t.UTC(), nil
 }

@@ -2,20 +2,22 @@ package api
 
 import "time"
 
-// pace is how fast a caller must send. Time in which the gateway waits for the
-// caller is taken off a credit, and bytes that arrive earn it back. So a stream
-// may pause for as long as its credit lasts, and in the long run must bring rate
-// bytes a second. Time in which the gateway is at work costs nothing.
+// pace bounds how slowly a caller may send. The time for which the gateway waits for the
+// caller is subtracted from a credit, and each byte that arrives adds to it. So a stream
+// may pause for as long as it has credit, and must bring rate bytes a second on average.
+// The time in which the gateway works costs nothing.
 type pace struct {
-	rate   int64 // bytes a second
-	most   time.Duration
-	credit time.Duration
+	rate      int64 // bytes a second
+	maxCredit time.Duration
+	credit    time.Duration
 }
 
-func newPace(rate int64, most time.Duration) pace { return pace{rate: rate, most: most, credit: most} }
+func newPace(rate int64, maxCredit time.Duration) pace {
+	return pace{rate: rate, maxCredit: maxCredit, credit: maxCredit}
+}
 
-// spend notes that n bytes have come after the gateway had waited for so long.
+// spend charges a wait at the end of which n bytes arrived.
 func (p *pace) spend(waited time.Duration, n int) {
 	earned := time.Duration(n) * time.Second / time.Duration(p.rate)
-	p.credit = min(p.most, p.credit-waited+earned)
+	p.credit = min(p.maxCredit, p.credit-waited+earned)
 }

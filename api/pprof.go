@@ -12,25 +12,23 @@ import (
 	"github.com/go-chi/chi/v5"
 )
 
-// profiles are Go's own (net/http/pprof), as `go tool pprof` reads them. They
-// have a route of ours, because Go's default multiplexer, where they register
-// themselves, is served nowhere.
+// profiles adds routes for the profiles of net/http/pprof, which `go tool pprof` reads. That
+// package registers them with Go's default multiplexer, which the gateway does not serve.
 func (a *api) profiles(r chi.Router) {
 	r.Method(http.MethodGet, "/", edge.Handler(a.profile))
 	r.Method(http.MethodGet, "/{profile}", edge.Handler(a.profile))
 	r.Method(http.MethodPost, "/symbol", http.HandlerFunc(pprof.Symbol))
 }
 
-// profile answers with a profile, or with the list of profiles. The command line,
-// which net/http/pprof also serves, is left out: it may contain secrets.
+// profile sends a profile, or the list of profiles. It does not serve the command line, as
+// net/http/pprof does, because that may contain secrets.
 func (a *api) profile(w http.ResponseWriter, r *http.Request) error {
-	// A profile takes as long as it was asked to. The deadline for reading a
-	// request would look as if the caller had left; the one for writing is moved
-	// by pprof itself.
+	// A profile takes as long as the request says. At the deadline for reading the request,
+	// the server would take the caller for gone. pprof moves the deadline for writing.
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
-	w.Header().Set("Connection", "close") // that deadline must not outlive the answer
+	w.Header().Set("Connection", "close") // the changed deadline must not remain for a next request
 
-	// It also ends when the server shuts down, which must not wait for it.
+	// The profile ends when the server shuts down, so that the server does not wait for it.
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	down, done := a.edge.ShuttingDown(r), make(chan struct{})

@@ -21,7 +21,7 @@ type PredictionRequest struct {
 	Explain    bool           `json:"explain,omitzero"`
 }
 
-// Prediction is the answer to it.
+// Prediction is the response to a PredictionRequest.
 type Prediction struct {
 	PredictionID   string           `json:"prediction_id"`
 	Score          float64          `json:"score"`
@@ -31,8 +31,8 @@ type Prediction struct {
 	Reasons        []predict.Reason `json:"reasons,omitzero"`
 }
 
-// BatchItem is a Prediction or the reason why there is none. End marks the
-// line of a stream after which no row was answered.
+// BatchItem is a Prediction or an Error. End marks the last line of a stream that ended
+// early: the rows after it were not answered.
 type BatchItem struct {
 	Prediction
 	Error *edge.Problem `json:"error,omitzero"`
@@ -81,8 +81,8 @@ func predictionID(q *edge.Request) string {
 	return failure.NewID()
 }
 
-// request reads a document that is one request: by the fast path if it takes
-// it, else by the strict one, which says what is wrong.
+// request reads a document that is one request. The fast path reads the usual forms; for
+// all others the strict decoder reads it again, and returns the errors.
 func (a *api) request(doc *document) (predict.Request, error) {
 	s := a.d.Predict.Schema()
 	in := schema.Input{Features: doc.record(s)}
@@ -139,7 +139,7 @@ func (a *api) predictBatch(w http.ResponseWriter, r *http.Request) error {
 	return a.writeBatch(w, r, results)
 }
 
-// answer predicts, in one call, for those requests that have no error yet.
+// answer makes the predictions for the requests without an error in one call.
 func (a *api) answer(ctx context.Context, reqs []predict.Request, results []predict.Result) {
 	good := make([]predict.Request, 0, len(reqs))
 	at := make([]int, 0, len(reqs))
@@ -156,13 +156,13 @@ func (a *api) answer(ctx context.Context, reqs []predict.Request, results []pred
 	}
 }
 
-// writeBatch answers 200 if any instance has a prediction. Where none has, it
-// is 422, unless it was our fault: then it is the problem of the first.
+// writeBatch answers 200 if any instance has a prediction. If none has, it answers 422, or
+// returns the first error that is not the caller's fault.
 func (a *api) writeBatch(w http.ResponseWriter, r *http.Request, results []predict.Result) error {
 	q := edge.Of(r.Context())
 	q.Rows = len(results)
 	failed, room := 0, failure.MaxViolations
-	var ours error
+	var fault error // the first that is not the caller's
 	body := append(make([]byte, 0, 256*len(results)), `{"predictions":[`...)
 	for i := range results {
 		if i > 0 {
@@ -170,8 +170,8 @@ func (a *api) writeBatch(w http.ResponseWriter, r *http.Request, results []predi
 		}
 		if err := results[i].Err; err != nil {
 			failed++
-			if ours == nil && !callersFault(err) {
-				ours = err
+			if fault == nil && !callersFault(err) {
+				fault = err
 			}
 			body = appendItemError(body, r.Context(), err, &room)
 			continue
@@ -181,8 +181,8 @@ func (a *api) writeBatch(w http.ResponseWriter, r *http.Request, results []predi
 	}
 	status := http.StatusOK
 	if failed == len(results) {
-		if ours != nil {
-			return ours
+		if fault != nil {
+			return fault
 		}
 		status = http.StatusUnprocessableEntity
 	}
@@ -191,14 +191,14 @@ func (a *api) writeBatch(w http.ResponseWriter, r *http.Request, results []predi
 	return nil
 }
 
-// callersFault reports whether another request might have fared better.
+// callersFault reports whether the request is the cause of an error.
 func callersFault(err error) bool {
 	var e *failure.Error
 	return errors.As(err, &e) && (e.Kind == failure.Invalid || e.Kind == failure.NotFound)
 }
 
-// appendItemError writes {"error": problem}. The items of a list share room for
-// violations to be listed; those beyond it are counted.
+// appendItemError appends {"error": problem}. The items of a list share room for a number
+// of violations; further ones are counted and not listed.
 func appendItemError(dst []byte, ctx context.Context, err error, room *int) []byte {
 	p := edge.ProblemOf(ctx, err)
 	if surplus := len(p.Errors) - *room; surplus > 0 {
@@ -209,9 +209,9 @@ func appendItemError(dst []byte, ctx context.Context, err error, room *int) []by
 	return append(p.Append(append(dst, `{"error":`...)), '}')
 }
 
-// instances reads {"instances": [...]}: by the fast path if it takes it, else by
-// the strict one. An instance that breaks the schema has its error in results and
-// its place kept.
+// instances reads {"instances": [...]}, by the fast path or by the strict decoder as
+// request does. Result i belongs to request i. It has the error of an instance that breaks
+// the schema.
 func (a *api) instances(r *http.Request, doc *document) (reqs []predict.Request, results []predict.Result, err error) {
 	rows := maxInstances(doc.text.Bytes(), a.o.MaxItems)
 	if err := a.holdRows(r, &doc.text, rows, a.rowCost); err != nil {
@@ -268,9 +268,9 @@ func (a *api) decodeInstances(r *http.Request, doc *document) (reqs []predict.Re
 	return nil, nil, a.d.Predict.Violated(violations)
 }
 
-// instance reads one request into an empty record. Fields are named from the
-// instance on. Features may stand beside the other members too, as they do in
-// files: {"customer_id": …, "age": 34, …}.
+// instance reads one request into an empty record. Fields of violations begin at the
+// instance. Features may also be members of the instance itself, as in files:
+// {"customer_id": …, "age": 34, …}.
 func (a *api) instance(doc *document, features schema.Record) (predict.Request, error) {
 	schema := a.d.Predict.Schema()
 	req := predict.Request{Features: features}
@@ -320,8 +320,8 @@ func (d *document) customerID(at string) (string, error) {
 	return id, nil
 }
 
-// appendPrediction writes the answer. It is on the path of every request, so
-// it does without reflection.
+// appendPrediction appends a prediction as JSON. It does not use reflection, because every
+// request takes this path.
 func appendPrediction(dst []byte, p *predict.Prediction) []byte {
 	dst = appendString(append(dst, `{"prediction_id":`...), p.ID)
 	dst = strconv.AppendFloat(append(dst, `,"score":`...), p.Score, 'g', -1, 64)

@@ -16,20 +16,19 @@ import (
 )
 
 const (
-	// chunkRows is how many rows of a stream are scored in one call.
+	// chunkRows is the maximum number of rows of a stream that are scored in one call.
 	chunkRows = 256
-	// chunkFaults is how many violations of rows end a chunk early, because their
-	// text is held until the chunk is answered.
+	// chunkFaults is the number of violations at which a chunk ends early: their text is in
+	// memory until the chunk is answered.
 	chunkFaults = 1000
 )
 
 var newline = []byte("\n")
 
-// predictStream answers CSV or NDJSON row by row: a line for each row, in
-// order, that holds its prediction or its error. Memory is that of one chunk,
-// whatever the size, and a turn to score it is taken when it has come. Where the
-// rest cannot be read or scored, the last line is {"error": problem, "end": true},
-// and the trailer X-Stream-End is "failed".
+// predictStream answers CSV or NDJSON row by row. The response has a line for each row, in
+// order, with its prediction or its error. One chunk of rows is in memory at a time. If the
+// rest cannot be read or scored, the last line is {"error": problem, "end": true}, and the
+// trailer X-Stream-End is "failed".
 func (a *api) predictStream(w http.ResponseWriter, r *http.Request, given string) error {
 	if err := edge.PlainEncoding(r); err != nil {
 		return err
@@ -64,8 +63,9 @@ func (a *api) predictStream(w http.ResponseWriter, r *http.Request, given string
 	if given == csvType {
 		prefix = ""
 	}
-	// A body that breaks off cancels the request, yet what came before it is
-	// answered. Who has gone is noticed by writing.
+	// A body that breaks off cancels the request's context. The rows before are answered all
+	// the same, so they have a context of their own. A failed write shows that the caller has
+	// left.
 	ctx := context.WithoutCancel(r.Context())
 	var (
 		lines   []byte
@@ -110,9 +110,9 @@ func (a *api) predictStream(w http.ResponseWriter, r *http.Request, given string
 	}
 }
 
-// answerChunk scores a chunk of rows when the stream has its turn. A stream is in
-// no hurry: rather than end on the way, its rows wait until those of others have
-// gone. A call of the model has its own deadline.
+// answerChunk scores a chunk of rows when the stream gets a turn. It waits for up to
+// StreamIdle, because a stream that ends early must be sent again. A call of the model has
+// a deadline of its own.
 func (a *api) answerChunk(ctx context.Context, turns *admission.OpenStream, reqs []predict.Request, results []predict.Result) error {
 	if len(reqs) == 0 {
 		return nil
@@ -127,7 +127,7 @@ func (a *api) answerChunk(ctx context.Context, turns *admission.OpenStream, reqs
 	return nil
 }
 
-// table reads the rows of a stream.
+// table returns the reader of the rows of a stream.
 func (a *api) table(given string, body io.Reader) (schema.Table, error) {
 	if given == csvType {
 		return schema.NewCSVTable(a.d.Predict.Schema(), body, a.o.MaxRow)
@@ -135,8 +135,8 @@ func (a *api) table(given string, body io.Reader) (schema.Table, error) {
 	return schema.NewNDJSONTable(a.d.Predict.Schema(), body, a.o.MaxRow), nil
 }
 
-// rowRequest makes a request of a row, and the result where its faults are
-// known already. A row that names its customer may be completed by the store.
+// rowRequest returns the request of a row, and a result with an error if the row breaks the
+// schema. A row with a customer's id may lack features: the store may have them.
 func (a *api) rowRequest(row schema.Row, prefix string) (predict.Request, predict.Result) {
 	violations := row.Violations
 	if row.CustomerID == "" && !row.Features.IsEmpty() {
@@ -149,24 +149,24 @@ func (a *api) rowRequest(row schema.Row, prefix string) (predict.Request, predic
 	return req, predict.Result{}
 }
 
-// appendRow writes the answer to a row. An error names the row's line.
+// appendRow appends the response to a row. An error names the line of the row.
 func (a *api) appendRow(dst []byte, ctx context.Context, result predict.Result, line int) []byte {
 	if result.Err == nil {
 		return appendPrediction(dst, &result.Prediction)
 	}
-	room := failure.MaxViolations // a row's own
+	room := failure.MaxViolations
 	return appendItemError(dst, ctx, &lineError{line: line, err: result.Err}, &room)
 }
 
-// endStream sends the last line, where there is something to say, and waits
-// until the caller has all.
+// endStream sends the last line if the stream ended early, and waits until everything has
+// been sent.
 func (a *api) endStream(r *http.Request, s *stream, stop error) error {
 	if errors.Is(stop, io.EOF) {
 		return a.broken(r, s, s.end(Complete))
 	}
 	if !s.begun {
 		s.discard()
-		return stop // nothing is out yet, so this can be a problem of its own
+		return stop // nothing has been sent, so the error becomes a problem
 	}
 	p := edge.ProblemOf(r.Context(), stop)
 	edge.Of(r.Context()).Failed(p, stop)
@@ -177,8 +177,8 @@ func (a *api) endStream(r *http.Request, s *stream, stop error) error {
 	return a.broken(r, s, s.end(failed))
 }
 
-// broken notes that the answer could not be delivered. The connection is
-// closed, for the caller must not take what it has for the whole.
+// broken handles an error of sending the response. It closes the connection, which tells
+// the caller that the response is incomplete.
 func (a *api) broken(r *http.Request, s *stream, err error) error {
 	if err == nil {
 		return nil

@@ -10,12 +10,12 @@ import (
 	"gateway/internal/failure"
 )
 
-// Numbers and booleans of a request are read by the grammar that openapi.yaml
-// gives. strconv takes more: signs, exponents, hexadecimal, underscores and
-// several spellings of true.
+// Numbers and booleans of the query are read by the grammar of openapi.yaml. strconv alone
+// would also accept signs, exponents, hexadecimal, underscores and several spellings of
+// true.
 
-// queryText returns a parameter of the query, "" if it is missing. One that is
-// given twice is an error, for callers and proxies differ on which one counts.
+// queryText returns a parameter of the query, and whether it is given. A parameter that is
+// given twice is an error, because programs differ on which one counts.
 func queryText(r *http.Request, name string) (string, bool, error) {
 	values, given := r.URL.Query()[name]
 	if len(values) > 1 {
@@ -30,7 +30,8 @@ func queryText(r *http.Request, name string) (string, bool, error) {
 	return values[0], true, nil
 }
 
-// queryInt reads a whole number from minimum to maximum; missing is fallback.
+// queryInt returns a whole number from minimum to maximum, or fallback if the parameter is
+// missing.
 func queryInt(r *http.Request, name string, fallback, minimum, maximum int) (int, error) {
 	text, given, err := queryText(r, name)
 	if err != nil || !given {
@@ -43,7 +44,7 @@ func queryInt(r *http.Request, name string, fallback, minimum, maximum int) (int
 	return n, nil
 }
 
-// queryBool reads true or false; missing is false.
+// queryBool returns a boolean, or false if the parameter is missing.
 func queryBool(r *http.Request, name string) (bool, error) {
 	text, given, err := queryText(r, name)
 	switch {

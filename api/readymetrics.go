@@ -7,12 +7,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// dependencyUp tells of the dependencies what /readyz tells, so that an alert
-// can hang on it. It is looked at when the metrics are, and as seldom.
+// dependencyUp is the metric gateway_dependency_up: the result of /readyz, for alerts. It
+// uses the same checks, so they run at most once in readyCache.
 type dependencyUp struct{ readiness *readiness }
 
 var dependencyUpDesc = prometheus.NewDesc("gateway_dependency_up",
-	"1 for a dependency that works, 0 for one that does not, as /readyz has it. Without a required one the gateway cannot predict.",
+	"1 for a dependency that works, 0 for one that does not, as on /readyz. Without a required dependency the gateway cannot predict.",
 	[]string{"dependency", "required"}, nil)
 
 // Describe implements prometheus.Collector.
@@ -22,7 +22,7 @@ func (d dependencyUp) Describe(ch chan<- *prometheus.Desc) { ch <- dependencyUpD
 func (d dependencyUp) Collect(ch chan<- prometheus.Metric) {
 	now, err := d.readiness.get(context.Background())
 	if err != nil {
-		return // only a context can end the wait, and this one does not
+		return // does not happen: only the end of the context is an error
 	}
 	for _, dependency := range d.readiness.deps {
 		up := 0.0

@@ -15,21 +15,21 @@ import (
 const (
 	eventsType = "text/event-stream"
 
-	// eventLook is how often a watched renewal's row is looked at. The row
-	// tells of changes whichever process makes them.
+	// eventLook is how often the row of a watched renewal is read. All processes that work
+	// on renewals write it.
 	eventLook = 250 * time.Millisecond
-	// EventBeat keeps proxies from taking a stream for dead, and lets either
-	// side notice that the other one has gone.
+	// EventBeat is how often a comment is sent while nothing changes. It keeps proxies from
+	// closing an idle stream, and lets both sides notice a broken connection.
 	EventBeat = 15 * time.Second
-	// eventWrite bounds one write. HTTP/2 ends a stream at its deadline even
-	// between writes, so it is longer than a beat and a look that hangs.
+	// eventWrite is the deadline of a write. HTTP/2 ends a stream at its deadline even between
+	// writes, so it is longer than EventBeat and storeTimeout together.
 	eventWrite = 30 * time.Second
-	// eventPatience is how long the row may be unreadable before a stream ends.
-	eventPatience = 30 * time.Second
+	// eventMaxAge is how long reading the row may fail before a stream ends.
+	eventMaxAge = 30 * time.Second
 )
 
-// renewalEvents tells a renewal's state at once and after each change, until
-// the final one has been told, the caller leaves, or the server shuts down.
+// renewalEvents sends the state of a renewal at once and after each change, until the final
+// state has been sent, the caller leaves, or the server shuts down.
 func (a *api) renewalEvents(w http.ResponseWriter, r *http.Request) error {
 	ctx, id := r.Context(), renewalID(r)
 	watch, err := a.watches.join(id)
@@ -45,7 +45,7 @@ func (a *api) renewalEvents(w http.ResponseWriter, r *http.Request) error {
 	if r.Header.Get("Last-Event-ID") == eventID(seen.renewal) {
 		if seen.renewal.Status.Final() {
 			w.Header().Set("Cache-Control", "no-store")
-			w.WriteHeader(http.StatusNoContent) // browsers would connect again after anything else
+			w.WriteHeader(http.StatusNoContent) // after any other status a browser would connect again
 			return nil
 		}
 		s.told = seen.data
@@ -58,8 +58,8 @@ func (a *api) renewalEvents(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	for ; ; seen = watch.sighting() {
-		if seen.err != nil && time.Since(seen.read) > eventPatience {
-			return seen.err // breaks the connection, for this is not the end of the renewal
+		if seen.err != nil && time.Since(seen.read) > eventMaxAge {
+			return seen.err // closes the connection, because the renewal has not ended
 		}
 		if err := s.tell(seen); err != nil || seen.renewal.Status.Final() {
 			return nil // an error means that the caller has left
@@ -90,11 +90,11 @@ func eventData(r *modelswap.Renewal) ([]byte, error) {
 	return json.Marshal(r, json.Deterministic(true))
 }
 
-// eventStream is an answer of server-sent events, as the HTML standard has them.
+// eventStream is a response of server-sent events, as the HTML standard defines them.
 type eventStream struct {
 	w    http.ResponseWriter
 	rc   *http.ResponseController
-	told []byte // the renewal as it was told last
+	told []byte // data of the event that was sent last
 }
 
 func (s *eventStream) begin() {
@@ -102,16 +102,16 @@ func (s *eventStream) begin() {
 	h.Set("Content-Type", eventsType)
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no") // proxies must not collect the events
-	h.Set("Connection", "close")     // the deadlines must not outlive the stream
-	// The server reads on to notice that the caller leaves. Its deadline for
-	// reading a request would look like that.
+	h.Set("Connection", "close")     // the deadlines must not remain for a next request
+	// The server goes on reading, to notice when the caller leaves. Its deadline for reading
+	// the request would look like that.
 	_ = s.rc.SetReadDeadline(time.Time{})
 	s.w.WriteHeader(http.StatusOK)
 	_ = s.write(nil)
 }
 
-// tell sends the renewal unless it is as it was. Not every revision is a
-// change that can be seen, and not every change makes a new revision.
+// tell sends the renewal if its data has changed. A new revision may have the same data, and
+// data may change without a new revision.
 func (s *eventStream) tell(seen sighting) error {
 	if bytes.Equal(seen.data, s.told) {
 		return nil

@@ -13,7 +13,7 @@ import (
 	"github.com/go-chi/chi/v5"
 )
 
-// RetrainRequest is the body of POST /admin/retrain. All of it is optional.
+// RetrainRequest is the body of POST /admin/retrain. All members are optional.
 type RetrainRequest struct {
 	Reason    string              `json:"reason,omitzero"`
 	Overrides modelswap.Overrides `json:"overrides,omitzero"`
@@ -41,20 +41,21 @@ type RenewalInFull struct {
 // Bounds of a page of a list.
 const (
 	pageDefault = 20
-	pageMost    = 100
+	pageMax     = 100
 )
 
-// page reads which part of a list is wanted: at most limit, older than before.
+// page returns the parameters of a list: at most limit elements that are older than the
+// element with the id before; empty: the newest.
 func page(r *http.Request) (limit int, before string, err error) {
-	if limit, err = queryInt(r, "limit", pageDefault, 1, pageMost); err != nil {
+	if limit, err = queryInt(r, "limit", pageDefault, 1, pageMax); err != nil {
 		return 0, "", err
 	}
 	before, _, err = queryText(r, "before")
 	return limit, before, err
 }
 
-// renewalID reads the id of the path. Text that no database keeps becomes the
-// empty id, which no renewal has.
+// renewalID returns the id in the path. For text that databases do not store it returns "",
+// which is the id of no renewal.
 func renewalID(r *http.Request) string {
 	id := chi.URLParam(r, "id")
 	if !utf8.ValidString(id) || strings.IndexByte(id, 0) >= 0 {
@@ -104,8 +105,8 @@ func (a *api) retrainRequest(doc *document) (req modelswap.TriggerRequest, err e
 	return req, doc.finish(err)
 }
 
-// finish ends the walk of a whole document that came to err, with an error
-// that has all violations.
+// finish ends reading a document that returned err. It returns err, or an error with all
+// violations.
 func (d *document) finish(err error) error {
 	if err == nil {
 		err = d.end()
@@ -155,8 +156,7 @@ func (d *document) training(at string) (t modelswap.Training, err error) {
 	return t, err
 }
 
-// hyperparameters takes strings, numbers and booleans. All become text, and a
-// number keeps its digits, for algorithms spell them in their own way.
+// hyperparameters reads strings, numbers and booleans as text. A number keeps its digits.
 func (d *document) hyperparameters(at string) (modelswap.Hyperparameters, error) {
 	h := make(modelswap.Hyperparameters)
 	err := d.object(at, func(name string) error {

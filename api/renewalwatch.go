@@ -10,12 +10,12 @@ import (
 	"gateway/internal/modelswap"
 )
 
-// watchersMax bounds the callers that watch renewals at once. Each has a
-// connection for as long as a renewal lasts.
-const watchersMax = 100
+// maxWatchers bounds the callers that watch renewals at the same time. Each has a connection
+// for as long as a renewal lasts.
+const maxWatchers = 100
 
-// watches follow renewals for the callers that watch them. A watched renewal
-// is read from the database by one goroutine, however many watch it.
+// watches are the renewals that callers watch. One goroutine for each renewal reads it from
+// the database, for all of its callers.
 type watches struct {
 	look func(ctx context.Context, id string) (*modelswap.Renewal, error)
 
@@ -24,7 +24,7 @@ type watches struct {
 	watchers int
 }
 
-// watch follows one renewal.
+// watch is a renewal that callers watch.
 type watch struct {
 	watchers int // guarded by watches.mu
 	stop     context.CancelFunc
@@ -33,25 +33,25 @@ type watch struct {
 	last sighting
 }
 
-// sighting is what is known of a renewal that is watched.
+// sighting is the result of reading a renewal.
 type sighting struct {
-	renewal *modelswap.Renewal // nil: it was not read yet
+	renewal *modelswap.Renewal // as it was read last; nil: it was not read yet
 	data    []byte             // of its event
 	read    time.Time          // when it was read last
-	err     error              // why it could not be read again
-	news    chan struct{}      // closed once there is another sighting
+	err     error              // of the last read; nil: it succeeded
+	news    chan struct{}      // closed when there is a later sighting
 }
 
-// join watches a renewal. The caller must leave the watch.
+// join adds a watcher of a renewal, which must call leave at the end.
 func (s *watches) join(id string) (*watch, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.watchers == watchersMax {
-		return nil, &edge.Refusal{Reason: edge.Unavailable, RetryAfter: EventBeat, Detail: "as many callers watch renewals as may"}
+	if s.watchers == maxWatchers {
+		return nil, &edge.Refusal{Reason: edge.Unavailable, RetryAfter: EventBeat, Detail: "as many callers watch renewals as the service allows"}
 	}
 	s.watchers++
 	w := s.byID[id]
-	if w == nil || w.ended() { // a renewal that has ended may have been resumed since
+	if w == nil || w.ended() { // it may have been resumed since it ended
 		ctx, stop := context.WithCancel(context.Background())
 		w = &watch{stop: stop, last: sighting{news: make(chan struct{})}}
 		if s.byID == nil {
@@ -76,8 +76,7 @@ func (s *watches) leave(id string, w *watch) {
 	}
 }
 
-// follow reads a renewal again and again, until its final state has been read
-// or ctx ends.
+// follow reads a renewal every eventLook until it has read its final state or ctx ends.
 func (s *watches) follow(ctx context.Context, id string, w *watch) {
 	tick := time.NewTicker(eventLook)
 	defer tick.Stop()
@@ -99,8 +98,8 @@ func (s *watches) follow(ctx context.Context, id string, w *watch) {
 	}
 }
 
-// saw notes what a look at the database found, and tells the watchers unless
-// nothing has changed.
+// saw stores the result of a read. It wakes the watchers if the data or the error has
+// changed.
 func (w *watch) saw(renewal *modelswap.Renewal, data []byte, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -117,21 +116,21 @@ func (w *watch) saw(renewal *modelswap.Renewal, data []byte, err error) {
 	w.last = next
 }
 
-// ended reports whether the final state of the renewal was read, after which it is
-// not read again.
+// ended reports whether the final state of the renewal has been read. follow has returned
+// then.
 func (w *watch) ended() bool {
 	seen := w.sighting()
 	return seen.err == nil && seen.renewal != nil && seen.renewal.Status.Final()
 }
 
-// sighting returns what is known now.
+// sighting returns the newest result.
 func (w *watch) sighting() sighting {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.last
 }
 
-// first waits until the renewal has been looked at.
+// first waits for the first result.
 func (w *watch) first(ctx context.Context) (sighting, error) {
 	for seen := w.sighting(); ; seen = w.sighting() {
 		if seen.renewal != nil || seen.err != nil {

@@ -23,13 +23,13 @@ func newStatic(contentType string, body []byte) *static {
 	return &static{contentType: contentType, body: body, etag: `"` + hex.EncodeToString(sum[:16]) + `"`}
 }
 
-// serve answers with the document, or with 304 where the caller's If-None-Match
-// has its tag. The tag is a hash of the whole text: the schema's fingerprint
-// would not do, because it leaves out descriptions and ranges.
+// serve sends the document, or 304 if the header If-None-Match has its entity tag. The tag
+// is a hash of the whole text. The schema's fingerprint cannot be the tag, because it does
+// not cover descriptions and ranges.
 func (s *static) serve(w http.ResponseWriter, r *http.Request) error {
 	h := w.Header()
 	h.Set("ETag", s.etag)
-	h.Set("Cache-Control", "no-cache") // keep it, but ask whether it is still good
+	h.Set("Cache-Control", "no-cache") // caches may store it, and must revalidate it
 	if s.fingerprint != "" {
 		h.Set("X-Schema-Fingerprint", s.fingerprint)
 	}
@@ -41,8 +41,8 @@ func (s *static) serve(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// hasTag reports whether If-None-Match has an entity tag (RFC 9110, section
-// 13.1.2). Weak tags count, and what follows a fault of the syntax does not.
+// hasTag reports whether If-None-Match has an entity tag (RFC 9110, section 13.1.2). Weak
+// tags count too. Text after a syntax error is ignored.
 func hasTag(r *http.Request, tag string) bool {
 	rest := strings.Join(r.Header.Values("If-None-Match"), ",")
 	if strings.TrimSpace(rest) == "*" {
@@ -65,8 +65,7 @@ func hasTag(r *http.Request, tag string) bool {
 	}
 }
 
-// compressed is a document that is kept in two encodings. gzip is nil where
-// there is one alone.
+// compressed is a document in two encodings. gzip is nil if there is one encoding.
 type compressed struct{ plain, gzip *static }
 
 func (c *compressed) serve(w http.ResponseWriter, r *http.Request) error {
@@ -78,7 +77,7 @@ func (c *compressed) serve(w http.ResponseWriter, r *http.Request) error {
 	return c.gzip.serve(w, r)
 }
 
-// acceptsGzip reports whether a caller takes gzip (RFC 9110, section 12.5.3).
+// acceptsGzip reports whether a request accepts gzip (RFC 9110, section 12.5.3).
 func acceptsGzip(r *http.Request) bool {
 	for item := range strings.SplitSeq(r.Header.Get("Accept-Encoding"), ",") {
 		coding, parameter, _ := strings.Cut(item, ";")

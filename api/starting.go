@@ -7,10 +7,10 @@ import (
 	"gateway/api/edge"
 )
 
-// Starting answers for a gateway that waits for something it needs: it is alive,
-// so that a supervisor does not restart it, and not ready, so that a load balancer
-// sends no requests. Every response closes its connection, so that the next
-// request reaches the gateway itself.
+// Starting returns the handler of a gateway that has not started yet, because it waits for
+// something that it needs. /livez is ok, so that a supervisor does not restart the process.
+// /readyz is unavailable, so that a load balancer sends no requests. Every response closes
+// its connection, so that the next request reaches the started gateway.
 func Starting() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Connection", "close")

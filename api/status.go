@@ -9,10 +9,10 @@ import (
 	"gateway/api/edge"
 )
 
-// status is the whole service on one page. It answers even where parts of the
-// service do not: such a part is as it was when it answered last, and "stale"
-// says when that was, or it is null, and "unknown" lists it. Entries of
-// Deps.Status come last, so they may say better what is said here.
+// status sends an overview of the service. If a part of the service does not answer, the
+// response has what it answered last, and "stale" has when that was. A part that has never
+// answered is null and is listed in "unknown". Entries of Deps.Status are added last, and
+// replace entries of the same name.
 func (a *api) status(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := context.WithTimeout(r.Context(), storeTimeout)
 	defer cancel()

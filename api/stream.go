@@ -12,35 +12,34 @@ import (
 	"gateway/api/edge"
 )
 
-// Media types of bodies that are read and answered row by row.
+// Media types of streams.
 const (
 	csvType    = "text/csv"
 	ndjsonType = "application/x-ndjson"
 )
 
 const (
-	spillMemory = 256 << 10 // of answers held in memory for one caller
+	spillMemory = 256 << 10 // bytes of a response that wait in memory
 	copyBuffer  = 32 << 10
 
-	// EndTrailer tells, after the last line, whether the stream is whole.
+	// EndTrailer is the trailer that says whether the response is complete.
 	EndTrailer = "X-Stream-End"
-	// Complete is the value of EndTrailer of a stream that is whole.
+	// Complete is the value of EndTrailer of a complete response.
 	Complete = "complete"
 	failed   = "failed"
 
-	// discardMax and discardTime bound how much of a body is read for nothing
-	// after an early end, for the sake of clients that read the answer last.
+	// discardMax and discardTime bound how much of a body is read and discarded after an
+	// early end. Some clients read the response only when they have sent everything.
 	discardMax  = 64 << 20
 	discardTime = 5 * time.Second
 )
 
-// stream is an exchange in which request and answer flow at the same time, for
-// as long as it takes. The caller must send at a pace of StreamRate, with pauses
-// of up to StreamIdle, and is dropped where it reads nothing for StreamIdle while
-// it does not send either. Other than that, no deadline applies.
+// stream is an exchange in which the request is read and the response is written at the
+// same time. The caller must send at a pace of StreamRate, with pauses of up to StreamIdle.
+// The connection is closed if the caller neither reads nor sends for StreamIdle. There is
+// no other deadline.
 //
-// The answer begins with the first line, so that until then an error can still
-// be a problem with a status of its own.
+// The response begins with the first line. Until then an error can become a problem.
 type stream struct {
 	w    http.ResponseWriter
 	body io.Reader
@@ -50,13 +49,13 @@ type stream struct {
 
 	buffer  *spillBuffer
 	begun   bool
-	cut     error         // why the body cannot be read any further
-	stopped error         // why no more of it is wanted
-	copied  chan struct{} // closed when copy has ended
+	cut     error         // why the body cannot be read any further; nil: it can
+	stopped error         // why the gateway reads no more of it; nil: it reads on
+	copied  chan struct{} // closed when copy has returned
 }
 
-// newStream takes over the connection's deadlines. What is spooled is charged to
-// caller. end or cancel must be called in the end.
+// newStream makes a stream, which sets the connection's deadlines from then on. Files are
+// charged to caller. end or cancel must be called at the end.
 func (a *api) newStream(w http.ResponseWriter, r *http.Request, caller string) *stream {
 	s := &stream{w: w, body: r.Body, rc: http.NewResponseController(w), idle: a.o.StreamIdle,
 		pace:   newPace(a.o.StreamRate, a.o.StreamIdle),
@@ -65,19 +64,18 @@ func (a *api) newStream(w http.ResponseWriter, r *http.Request, caller string) *
 	// A server of HTTP/1 reads the whole body before it answers, unless full duplex
 	// is enabled. HTTP/2 is always full duplex, and the call fails there.
 	_ = s.rc.EnableFullDuplex()
-	w.Header().Set("Connection", "close") // our deadlines must not outlive the stream
+	w.Header().Set("Connection", "close") // the stream's deadlines must not remain for a next request
 	return s
 }
 
-// Read reads the request's body, as long as it comes at its pace. A caller that
-// sends is alive, even if it reads nothing yet, so each byte that comes in also
-// renews the answer's deadline.
+// Read reads the body, if it comes at its pace. A caller that sends has not left, even if
+// it reads nothing yet, so each byte that arrives also extends the deadline for writing.
 func (s *stream) Read(p []byte) (int, error) {
 	if s.stopped != nil {
 		return 0, s.stopped
 	}
 	if s.cut != nil {
-		return 0, s.cut // net/http tells only once that a body broke off, then it is an io.EOF
+		return 0, s.cut // net/http reports once that a body breaks off; later reads return io.EOF
 	}
 	start := time.Now()
 	_ = s.rc.SetReadDeadline(start.Add(s.pace.credit))
@@ -96,14 +94,14 @@ func (s *stream) Read(p []byte) (int, error) {
 func (s *stream) readError(err error) error {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return &edge.Refusal{Reason: edge.SlowBody, Err: err, Detail: fmt.Sprintf(
-			"the body comes too slowly: a stream must bring %d bytes a second, with pauses of up to %s", s.pace.rate, s.pace.most)}
+			"the body comes too slowly: a stream must bring %d bytes a second, with pauses of up to %s", s.pace.rate, s.pace.maxCredit)}
 	}
 	return edge.BodyError(err)
 }
 
-// Write queues whole lines for the caller, and returns the length of those that
-// the caller will get. Where there is no room for more, and the caller reads
-// nothing, the error is a refusal that the last line can tell.
+// Write queues whole lines for the caller, and returns the length of the lines that are
+// queued. If there is no room for more and the caller reads nothing, it returns a refusal
+// for the last line.
 func (s *stream) Write(lines []byte) (int, error) {
 	if len(lines) == 0 {
 		return 0, nil
@@ -117,7 +115,7 @@ func (s *stream) Write(lines []byte) (int, error) {
 	}
 	s.stopped = &edge.Refusal{Reason: edge.Unavailable, RetryAfter: time.Second, Err: err,
 		Detail: "the answers are not read, and there is no room to keep more of them; read while you send"}
-	if n > 0 && lines[n-1] != '\n' { // a line was cut
+	if n > 0 && lines[n-1] != '\n' { // queue the rest of a line that is queued in part
 		rest := lines[n : n+bytes.IndexByte(lines[n:], '\n')+1]
 		if err := s.buffer.WriteLast(rest); err != nil {
 			return n, err
@@ -127,7 +125,7 @@ func (s *stream) Write(lines []byte) (int, error) {
 	return n, s.stopped
 }
 
-// last queues the last line, also where there is no room.
+// last queues the last line, also if there is no room.
 func (s *stream) last(line []byte) error {
 	if !s.begun {
 		s.begin()
@@ -146,8 +144,8 @@ func (s *stream) begin() {
 	go s.copy()
 }
 
-// copy sends what is in the spool until it is finished or the caller is gone.
-// From begin on it is the only one that writes to the caller.
+// copy sends what is queued until the queue ends or the caller has left. After begin it is
+// the only function that writes to the connection.
 func (s *stream) copy() {
 	defer close(s.copied)
 	buffer := make([]byte, copyBuffer)
@@ -173,8 +171,7 @@ func (s *stream) copy() {
 	}
 }
 
-// end waits until the caller has everything, and says whether that is all
-// there should have been.
+// end waits until everything has been sent, and sets the trailer to state.
 func (s *stream) end(state string) error {
 	if state == failed {
 		s.discard()
@@ -191,13 +188,13 @@ func (s *stream) end(state string) error {
 	return s.buffer.err
 }
 
-// cancel ends a stream in whatever state it is. It does nothing after end.
+// cancel ends a stream in any state. After end it does nothing.
 func (s *stream) cancel() {
 	if s.begun {
-		s.buffer.abandon(errors.New("the stream was given up"))
+		s.buffer.abandon(errors.New("the stream was cancelled"))
 		select {
 		case <-s.copied:
-			// It was over, or waited in the spool.
+			// copy has returned; it waited in the buffer, or was done.
 		default:
 			_ = s.rc.SetWriteDeadline(time.Now())
 			<-s.copied
@@ -206,9 +203,9 @@ func (s *stream) cancel() {
 	_ = s.buffer.Close()
 }
 
-// discard reads on for a while after an early end: a client that reads the
-// answer only when all is sent would else never see why it ended. It leaves
-// the answer a deadline of its own.
+// discard reads on for a while after an early end. Otherwise a client that reads the
+// response only when it has sent everything would not see why the stream ended. Afterwards
+// the response has the time idle to be sent.
 func (s *stream) discard() {
 	until := time.Now().Add(discardTime)
 	buffer := make([]byte, copyBuffer)
