@@ -46,23 +46,23 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	m := &metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "gateway_http_requests_total",
-			Help: "Requests answered, by route pattern, method and status. 499: the caller went away.",
+			Help: "Requests, by route pattern, method and status. 499: the caller left before the response.",
 		}, []string{"route", "method", "code"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "gateway_http_request_seconds",
-			Help:    "How long requests took, by route pattern, method and class of status.",
+			Help:    "Duration of requests in seconds, by route pattern, method and class of status.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10, 60},
 		}, []string{"route", "method", "class"}),
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "gateway_http_requests_in_flight",
-			Help: "Requests being answered now.",
+			Help: "Requests that are being handled.",
 		}),
 	}
 	m.keyNames = make(map[string]bool)
 	m.counted.Store(&map[responseKind]responseCount{})
 	m.keys = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "gateway_api_key_requests_total",
-		Help: "Requests of apps, by the name of their key and by status; \"other\" are names beyond the first 200.",
+		Help: "Requests of apps, by the name of the API key and by status. Names after the first 200 are counted as \"other\".",
 	}, []string{"key", "code"})
 	reg.MustRegister(m.requests, m.seconds, m.inFlight, m.keys)
 	return m

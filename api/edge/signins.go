@@ -19,19 +19,19 @@ import (
 )
 
 const (
-	// signInWindow is how long failed sign-ins of one kind are counted in one
-	// entry of the audit log.
+	// signInWindow is the time for which equal failed sign-ins are counted in one entry of the
+	// audit log.
 	signInWindow = time.Hour
-	// maxSignInEntries bounds the entries of a window. Beyond it failures are
-	// counted under otherAddresses.
+	// maxSignInEntries bounds the entries of a window. Further failures are counted under
+	// otherAddresses.
 	maxSignInEntries = 200
 	otherAddresses   = "other addresses"
 	// signInRetention is how long failed sign-ins stay in the audit log.
 	signInRetention = 90 * 24 * time.Hour
-	// signInFlush is how often grown counts are written.
+	// signInFlush is how long a changed count waits until it is written.
 	signInFlush = time.Second
-	// An address may send maxFailures wrong tokens at once, and failuresPerSecond
-	// after that, before the answer is 429.
+	// An address may send maxFailures wrong tokens at once, and failuresPerSecond after that.
+	// Further ones get 429.
 	maxFailures, failuresPerSecond = 60, 1
 	// maxLimiters bounds the addresses whose rates are held at one time.
 	maxLimiters = 4096
@@ -39,26 +39,25 @@ const (
 	auditTimeout = 10 * time.Second
 )
 
-// Credentials that a sign-in can fail with.
+// The kinds of credentials.
 const (
 	operatorToken = "operator token"
 	appKey        = "app key"
 )
 
-// SignIns counts failed sign-ins and records them in the audit log: one entry
-// an hour for each address, route and kind of credential, with a count. Run
-// writes the entries and removes those that are older than 90 days; until they
-// are written, counts are held in memory.
+// SignIns counts failed sign-ins and records them in the audit log: one entry an hour for
+// each address, route and kind of credential, with a count. Counts are held in memory until
+// Run has written them. Run also removes entries that are older than 90 days.
 //
-// Only wrong credentials are failures. A request without any is answered 401
-// and not recorded.
+// A failed sign-in is a request with a wrong credential. A request without a credential gets
+// 401 and is not recorded.
 type SignIns struct {
 	acts    audit.Log
 	trusted []netip.Prefix
 	log     *slog.Logger
 	total   *prometheus.CounterVec
 
-	grown chan struct{} // has a token when counts have grown
+	grown chan struct{} // has a token if counts have grown
 
 	perSecond rate.Limit // of an address's wrong tokens
 	atOnce    int
@@ -77,12 +76,12 @@ type signInEntry struct {
 	written int64 // the count that the audit log has
 }
 
-// NewSignIns makes a counter whose entries go to acts. Requests from trusted
-// proxies count for the address that X-Forwarded-For names.
+// NewSignIns makes a counter that writes to acts. A request from a trusted proxy is counted
+// for the address that X-Forwarded-For names.
 func NewSignIns(acts audit.Log, trusted []netip.Prefix, log *slog.Logger, reg prometheus.Registerer) *SignIns {
 	s := &SignIns{acts: acts, trusted: trusted, log: log,
 		total: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "gateway_failed_sign_ins_total",
-			Help: "Requests with a wrong credential, by its kind: operator token or app key."}, []string{"credential"}),
+			Help: "Requests with a wrong credential, by the kind of credential: operator token or app key."}, []string{"credential"}),
 		grown: make(chan struct{}, 1), perSecond: failuresPerSecond, atOnce: maxFailures,
 		entries: make(map[signInKey]*signInEntry), limiters: make(map[string]*rate.Limiter)}
 	for _, credential := range []string{operatorToken, appKey} {
@@ -104,8 +103,8 @@ func (s *SignIns) newLimiter() *rate.Limiter { return rate.NewLimiter(s.perSecon
 // Address returns the IP address of the client that sent a request.
 func (s *SignIns) Address(r *http.Request) string { return clientAddress(r, s.trusted) }
 
-// fail counts a request with a wrong credential. It returns how long the
-// address is to wait before its next try, zero while it is within its rate.
+// fail counts a request with a wrong credential. It returns how long the address must wait
+// until it may send another one; zero: the address is within its rate.
 func (s *SignIns) fail(r *http.Request, credential string) (wait time.Duration) {
 	s.total.WithLabelValues(credential).Inc()
 	q := Of(r.Context())
@@ -131,8 +130,7 @@ func (s *SignIns) fail(r *http.Request, credential string) (wait time.Duration) 
 	return s.limit(key.address, now)
 }
 
-// startWindow forgets the entries of the last window that are written. It is
-// called with mu held.
+// startWindow removes the entries of the last window that have been written. s.mu is held.
 func (s *SignIns) startWindow() {
 	for key, entry := range s.entries {
 		if entry.act.Count == entry.written {
@@ -141,7 +139,7 @@ func (s *SignIns) startWindow() {
 	}
 }
 
-// entry finds or makes the entry of a failure. It is called with mu held.
+// entry returns the entry of a failure, and makes it if there is none. s.mu is held.
 func (s *SignIns) entry(key signInKey, requestID string, now time.Time) (entry *signInEntry, isNew bool) {
 	if entry = s.entries[key]; entry != nil {
 		return entry, false
@@ -158,8 +156,8 @@ func (s *SignIns) entry(key signInKey, requestID string, now time.Time) (entry *
 	return entry, true
 }
 
-// limit takes one failure off the allowance of an address. It is called with
-// mu held.
+// limit charges a failure to the allowance of an address. It returns the time until the next
+// one is allowed if the allowance is spent. s.mu is held.
 func (s *SignIns) limit(address string, now time.Time) time.Duration {
 	limiter := s.limiters[address]
 	if limiter == nil {
@@ -185,7 +183,7 @@ func (s *SignIns) limit(address string, now time.Time) time.Duration {
 	return wait
 }
 
-// forgetIdle drops the limiters of addresses that have their whole allowance.
+// forgetIdle removes the limiters of addresses that have their whole allowance.
 func (s *SignIns) forgetIdle(now time.Time) {
 	for address, limiter := range s.limiters {
 		if limiter.TokensAt(now) >= float64(s.atOnce) {
@@ -194,9 +192,9 @@ func (s *SignIns) forgetIdle(now time.Time) {
 	}
 }
 
-// refuse answers a request with a wrong operator token: 403, or 429 where its
-// address has sent too many. A valid token is never refused, so that an
-// attacker cannot lock operators out who share its address.
+// refuse counts a request with a wrong operator token and returns its refusal: 403, or 429 if
+// the address has sent too many. A valid token is never refused, so that an attacker cannot
+// lock out operators behind the same address.
 func (s *SignIns) refuse(r *http.Request) *Refusal {
 	wait := s.fail(r, operatorToken)
 	if wait == 0 {
@@ -249,8 +247,8 @@ func (s *SignIns) removeOld(ctx context.Context) {
 	}
 }
 
-// flush writes the entries whose counts have grown. What cannot be written
-// stays for the next time.
+// flush writes the entries whose counts have grown. After an error the rest is written by the
+// next call.
 func (s *SignIns) flush(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, auditTimeout)
 	defer cancel()
@@ -265,7 +263,7 @@ func (s *SignIns) flush(ctx context.Context) error {
 	return nil
 }
 
-// unwritten returns the entries whose counts have grown, as they are now.
+// unwritten returns copies of the entries whose counts have grown.
 func (s *SignIns) unwritten() map[*signInEntry]audit.Entry {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -7,26 +7,25 @@ import (
 
 // Errors of Budget.Take.
 var (
-	// ErrShare: the caller holds as much as one caller may.
+	// ErrShare means that the caller holds as much as one caller may.
 	ErrShare = errors.New("the caller holds as much as one caller may")
-	// ErrSpent: all callers together hold as much as they may.
+	// ErrSpent means that all callers together hold as much as they may.
 	ErrSpent = errors.New("callers hold as much as they may together")
 )
 
-// Budget bounds something that callers hold at their own pace, such as open
-// streams or bytes on disk: what all of them hold together, and what one of them
-// holds, which is at most half, so that one caller cannot take all. It is safe
-// for concurrent use.
+// Budget bounds what callers hold for as long as they like, such as open streams or bytes on
+// disk. All of them together hold at most the maximum, and one of them at most half of it.
+// It is safe for concurrent use.
 type Budget struct {
 	max, each int64
 
 	mu    sync.Mutex
 	held  map[string]int64 // by caller; no zeros
 	total int64
-	freed chan struct{} // closed, and made anew, when something is given back
+	freed chan struct{} // closed and replaced when something is returned
 }
 
-// NewBudget makes a budget of max units. Zero or less means none at all.
+// NewBudget makes a budget of maximum units. With zero or less, Take always fails.
 func NewBudget(maximum int64) *Budget {
 	return &Budget{max: maximum, each: (maximum + 1) / 2, held: make(map[string]int64), freed: make(chan struct{})}
 }
@@ -48,8 +47,8 @@ func (b *Budget) Take(caller string, n int64) error {
 	return nil
 }
 
-// Charge charges n units to a caller beyond all bounds. It is for the little that
-// ends something orderly.
+// Charge charges n units to a caller without regard to the bounds. It is for a small amount
+// that completes something, such as the last line of a response.
 func (b *Budget) Charge(caller string, n int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -72,7 +71,7 @@ func (b *Budget) Give(caller string, n int64) {
 	b.freed = make(chan struct{})
 }
 
-// Freed returns a channel that is closed when something is given back.
+// Freed returns a channel that is closed when something is returned.
 func (b *Budget) Freed() <-chan struct{} {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -2,17 +2,17 @@ package admission
 
 import "time"
 
-// share is what one caller holds. Callers without a key are one caller: their
-// addresses are those of proxies and load balancers, and prove nothing.
+// fairShare is what one caller holds. All callers without a key count as one caller, because
+// their addresses may be those of proxies.
 type fairShare struct {
 	anonymous bool
 	taken     int // places
 	seen      time.Time
 }
 
-// fairShares are those of all callers that are here: who hold a place, or have
-// asked for one within a second. A caller who is refused is here too, or one
-// that holds everything would be alone in the division.
+// fairShares are the shares of the present callers: those that hold a place, or have asked for
+// one within callerHere. Refused callers count too. Otherwise a caller that holds all places
+// would be the only one.
 type fairShares struct {
 	all   map[string]*fairShare
 	swept time.Time
@@ -36,7 +36,7 @@ func (s *fairShares) of(key string, now time.Time) *fairShare {
 	return one
 }
 
-// sweep forgets who has left, so that names of old keys do not gather.
+// sweep removes the callers that are no longer present, so that old keys do not stay.
 func (s *fairShares) sweep(now time.Time) {
 	s.swept = now
 	for key, one := range s.all {
@@ -55,7 +55,7 @@ func (s *fairShares) several() bool {
 	return len(s.all) > 1 || (len(s.all) == 1 && !anonymous)
 }
 
-// Kinds of callers, for metrics: names of keys would be too many.
+// Kinds of callers, for metrics. The names of keys would be too many labels.
 const (
 	withoutKey  = "anonymous"
 	withinShare = "within_share"

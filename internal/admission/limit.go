@@ -15,12 +15,12 @@ import (
 // Class is the kind of a request. Classes are shed differently.
 type Class int
 
-// The classes. Health checks, metrics and requests of operators have none: they
-// do not pass a Limit.
+// The classes. Health checks, metrics and requests of operators have none: they do not pass
+// a Limit.
 const (
-	Prediction Class = iota // shed when places or the model's queue run short
-	Outcome                 // asks no model, and is shed only when no place is left at all
-	Stream                  // as Prediction; holds no place, but takes turns (see Limit.Open)
+	Prediction Class = iota // refused when places are few or the queue for the model is long
+	Outcome                 // calls no model; refused only when no place is free
+	Stream                  // refused like Prediction; holds no place, and takes turns (see Limit.Open)
 	classes
 )
 
@@ -35,7 +35,7 @@ type Queue struct {
 	// StalledFor is for how long the maximum number of calls has been in flight
 	// without one of them ending.
 	StalledFor time.Duration
-	// Trial: the calls in flight are trial calls of the circuit breaker.
+	// Trial is true if the calls in flight are trial calls of the circuit breaker.
 	Trial bool
 }
 
@@ -46,12 +46,12 @@ type Options struct {
 	Floor, Ceiling int
 	// MaxQueueWait is the longest time that a request may wait in the queue. 500 ms.
 	MaxQueueWait time.Duration
-	// Memory is how many bytes large requests may hold together: bodies, what is
-	// decoded of them, and answers. One caller has at most half. 512 MiB.
+	// Memory is how many bytes large requests may hold together: bodies, what is decoded
+	// from them, and responses. One caller may hold half of it. 512 MiB.
 	Memory int64
-	// Streams is how many streams may be open; one caller has at most half. 128.
+	// Streams is how many streams may be open. One caller may have half of them. 128.
 	Streams int
-	// Queue returns the state of the queue behind the limit. It is called once in a
+	// Queue returns the state of the queue behind the limit. It is called at most once a
 	// millisecond. Nil: there is no queue.
 	Queue func() Queue
 }
@@ -71,7 +71,7 @@ type Limit struct {
 	o        Options
 	adaptive adaptivelimiter.AdaptiveLimiter[any]
 	metrics  *limitMetrics
-	pressed  atomic.Bool  // a request might be refused, so Check takes the lock
+	pressed  atomic.Bool  // Check might refuse a request, and takes the lock to decide
 	shed     atomic.Int64 // when a request was last refused
 	memory   *Budget      // bytes
 	streams  *Budget
@@ -81,7 +81,7 @@ type Limit struct {
 	fairShares fairShares
 	queue      standingQueue
 	taken      int
-	mean       time.Duration // that a request holds its place
+	mean       time.Duration // for which a request holds its places
 }
 
 // NewLimit makes a Limit whose metrics are registered with reg.
@@ -91,8 +91,8 @@ func NewLimit(o Options, reg prometheus.Registerer) *Limit {
 		streams: NewBudget(int64(o.Streams)), turns: make(chan struct{}, max(1, o.Floor/2/turnPlaces))}
 	l.adaptive = adaptivelimiter.NewBuilder[any]().
 		WithLimits(uint(o.Floor), uint(o.Ceiling), uint(o.Ceiling)).
-		// As many as allowed while nothing speaks against it: by default the
-		// limit follows what is in use, and a burst after a quiet hour is refused.
+		// The limit stays at the ceiling until requests become slow. By default it would
+		// follow what is in use, and a burst after a quiet hour would be refused.
 		WithMaxLimitFunc(func(int) float64 { return float64(o.Ceiling) }).
 		WithRecentWindow(100*time.Millisecond, time.Second, 50).
 		WithBaselineWindow(100).
@@ -115,13 +115,13 @@ type Permit struct {
 // Held reports whether the permit holds places.
 func (p *Permit) Held() bool { return p.limit != nil }
 
-// placeBytes is how much of a body a place is for. What is made of a body takes
-// many times its size, some 50 MB for a list of 10,000, so a large one takes more
-// than one place.
+// placeBytes is the size of the part of a body that takes one place. What is decoded from a
+// body takes many times its size, some 50 MB for a list of 10,000, so a large body takes
+// several places.
 const placeBytes = 4 << 10
 
-// Check tells, before a body is read, whether the request would be refused
-// now. It takes no place: a body that comes slowly must not hold one.
+// Check returns an error if the request would be refused now. It is called before the body
+// is read. It takes no place, because a body may come slowly.
 func (l *Limit) Check(key string, class Class) error {
 	if !l.pressed.Load() {
 		return nil
@@ -136,10 +136,11 @@ func (l *Limit) Check(key string, class Class) error {
 	return nil
 }
 
-// Enter takes places for a request with a body of the given size, or returns why
-// there are none. Requests with the same key share one caller's part.
+// Enter takes places for a request with a body of a number of bytes, or returns why it is
+// refused: a *failure.Error of kind Unavailable with a RetryAfter. Requests with the same
+// key belong to one caller.
 func (l *Limit) Enter(key string, class Class, bytes int) (Permit, error) {
-	weight := min(1+bytes/placeBytes, max(1, l.o.Floor/2)) // so that the largest body has its turn
+	weight := min(1+bytes/placeBytes, max(1, l.o.Floor/2)) // so that the largest body can be admitted
 	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -148,7 +149,7 @@ func (l *Limit) Enter(key string, class Class, bytes int) (Permit, error) {
 		return Permit{}, err
 	}
 	slot, ok := l.adaptive.TryAcquirePermit()
-	if !ok { // the limit has sunk since refuse looked
+	if !ok { // the limit has fallen since refuse read it
 		return Permit{}, l.refused(noPlace, s, class, l.mean)
 	}
 	l.taken += weight
@@ -158,9 +159,9 @@ func (l *Limit) Enter(key string, class Class, bytes int) (Permit, error) {
 
 // Leave gives the places back. It may be called again.
 //
-// The limit learns from how long places are held, but not where rows wait for
-// the endpoint: that wait is the queue's to bound, and shows neither that the
-// gateway has too much to do nor that fewer requests would be better off.
+// The limit is learned from how long places are held, except while rows wait for the
+// endpoint: the queue bounds that wait, and it does not show that the gateway itself has
+// too many requests.
 func (p *Permit) Leave() {
 	l := p.limit
 	if l == nil {
@@ -181,15 +182,15 @@ func (p *Permit) Leave() {
 	}
 }
 
-// reason is why a request was shed.
+// reason is why a request was refused.
 type reason int
 
 const (
 	noPlace     reason = iota // all places are taken
 	overShare                 // few are left, and this caller has more than its share
 	queueLong                 // the queue for the model does not get shorter
-	noAnswer                  // the model does not answer, and the maximum number of requests waits for it
-	noMemory                  // large requests hold all memory that they may
+	noAnswer                  // the model does not answer, and the maximum number of calls waits for it
+	noMemory                  // large requests hold all of Options.Memory
 	memoryShare               // this caller's large requests hold half of it
 	streamsOpen               // too many streams are open
 	streamTurns               // too many streams score rows
@@ -220,7 +221,7 @@ func (l *Limit) refuse(s *fairShare, class Class, weight int, now time.Time) err
 	reserve, callers := 0, l.fairShares.count()
 	several := l.fairShares.several()
 	if several {
-		reserve, callers = limit/8, max(2, callers) // for those who have little, and may come yet
+		reserve, callers = limit/8, max(2, callers) // for callers with few places, and for new ones
 	}
 	l.pressed.Store(l.taken+weight > limit-reserve || l.queue.full || l.queue.stuck || l.queue.rowsLong)
 	switch {
@@ -235,8 +236,7 @@ func (l *Limit) refuse(s *fairShare, class Class, weight int, now time.Time) err
 	case l.queue.tooLong(several && s.taken*callers < l.taken):
 		return l.refused(queueLong, s, class, l.queue.wait)
 	case class == Stream && l.queue.rowsLong:
-		// It brings rows for as long as it lasts, and would break off where they
-		// have no room.
+		// A stream brings many rows. If they had no room, it would end early.
 		return l.refused(queueLong, s, class, l.queue.all)
 	}
 	return nil
@@ -250,18 +250,18 @@ func (l *Limit) refused(why reason, s *fairShare, class Class, wait time.Duratio
 	return &failure.Error{Kind: failure.Unavailable, Detail: details[why], RetryAfter: max(wait, time.Millisecond)}
 }
 
-// Shedding reports whether a request was refused within the last second. Calls
-// that are not needed, such as second attempts, should not be made then.
+// Shedding reports whether a request was refused within the last second. Calls that can be
+// omitted, such as second attempts, should not be made then.
 func (l *Limit) Shedding() bool { return time.Since(time.Unix(0, l.shed.Load())) < time.Second }
 
-// LimitStatus is what an operator asks of a Limit.
+// LimitStatus is the state of a Limit, as /admin/status shows it.
 type LimitStatus struct {
 	Places    int  `json:"places"` // as learned
 	Floor     int  `json:"floor"`
 	Ceiling   int  `json:"ceiling"`
 	InUse     int  `json:"in_use"`
-	Callers   int  `json:"callers"`    // who hold places, or asked within a second
-	QueueFull bool `json:"queue_full"` // requests are shed because the model has too many, or does not answer
+	Callers   int  `json:"callers"`    // that hold places, or sent a request within a second
+	QueueFull bool `json:"queue_full"` // requests are refused because the queue for the model is long, or the model does not answer
 	Streams   int  `json:"streams"`    // that are open
 	Scoring   int  `json:"scoring"`    // streams whose rows are being scored
 	// Memory is how many bytes large requests hold, and MemoryMax how many they may.
@@ -269,7 +269,7 @@ type LimitStatus struct {
 	MemoryMax int64 `json:"memory_max_bytes"`
 }
 
-// Status tells how things are now.
+// Status returns the state.
 func (l *Limit) Status() LimitStatus {
 	l.mu.Lock()
 	defer l.mu.Unlock()

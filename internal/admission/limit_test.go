@@ -403,7 +403,7 @@ func TestWhatIsShedIsCounted(t *testing.T) {
 	}
 	wantUnavailable(t, l.Hold(&third, "four", "two", admission.Prediction, 1))
 	want := `
-# HELP gateway_limit_places_in_use Places that are taken; a large body takes several.
+# HELP gateway_limit_places_in_use Places that are taken. A large body takes several.
 # TYPE gateway_limit_places_in_use gauge
 gateway_limit_places_in_use 8
 `

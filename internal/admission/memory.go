@@ -6,28 +6,28 @@ import (
 	"time"
 )
 
-// defaultMemory is Options.Memory where it is not set.
+// defaultMemory is the default of Options.Memory.
 const defaultMemory = 512 << 20
 
-// Memory is what one request holds of the memory that a Limit has for large
-// requests: its body, what is decoded of it, and the answer. What a place and a
-// connection are reckoned to take is not part of it, so that small requests
-// charge nothing. The zero Memory holds nothing.
+// Memory is what one request holds of Options.Memory: for its body, what is decoded from it,
+// and the response. A permit and a connection cover the memory of a small request, so a
+// small request is charged nothing. The zero Memory holds nothing.
 type Memory struct {
 	limit  *Limit
 	caller string
 	bytes  int64
 }
 
-// Hold raises what a request holds to the given number of bytes in all, before
-// they are allocated. caller is who is charged; key and class are labels of the
-// metrics. The error tells whether that much is not free now, or never is.
+// Hold raises what a request holds to a number of bytes in all. It is called before they are
+// allocated. The bytes are charged to caller; key and class are for the metrics. The error
+// is a *TooLargeError if one caller may never hold as much, else a *failure.Error of kind
+// Unavailable.
 func (l *Limit) Hold(m *Memory, caller, key string, class Class, bytes int64) error {
 	if bytes <= m.bytes {
 		return nil
 	}
-	if most := l.memory.each; bytes > most {
-		return &TooLargeError{Needs: bytes, Most: most}
+	if maxBytes := l.memory.each; bytes > maxBytes {
+		return &TooLargeError{Needs: bytes, Max: maxBytes}
 	}
 	if err := l.memory.Take(caller, bytes-m.bytes); err != nil {
 		l.mu.Lock()
@@ -45,7 +45,8 @@ func (l *Limit) Hold(m *Memory, caller, key string, class Class, bytes int64) er
 // Held reports whether the request holds memory.
 func (m *Memory) Held() bool { return m.bytes > 0 }
 
-// Free gives the memory back, once nothing refers to it. It may be called again.
+// Free returns the memory. It is called when nothing refers to it any more, and may be
+// called again.
 func (m *Memory) Free() {
 	if m.bytes > 0 {
 		m.limit.memory.Give(m.caller, m.bytes)
@@ -55,9 +56,9 @@ func (m *Memory) Free() {
 
 // TooLargeError is the error of a request that needs more memory than one
 // caller may hold.
-type TooLargeError struct{ Needs, Most int64 }
+type TooLargeError struct{ Needs, Max int64 } // bytes
 
 func (e *TooLargeError) Error() string {
 	return fmt.Sprintf("the request needs %d MiB of memory, and one caller may hold %d MiB: send it in parts, or as a stream",
-		(e.Needs+1<<20-1)>>20, e.Most>>20)
+		(e.Needs+1<<20-1)>>20, e.Max>>20)
 }

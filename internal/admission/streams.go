@@ -8,25 +8,25 @@ import (
 	"gateway/internal/failure"
 )
 
-// A stream lasts as long as its caller likes, so it holds no place while it
-// waits for the caller. It takes a turn for each chunk of its rows, and gives it
-// back when they are scored. Turns are apart from the places of other requests:
-// streams wait for each other and never take a place from a prediction.
+// A stream lasts as long as its caller likes, so it holds no place while it waits for the
+// caller. It takes a turn for each chunk of its rows, and returns it when they are scored.
+// Turns are separate from the places of other requests: a stream waits for other streams,
+// and never takes a place from a prediction.
 
-// turnPlaces is how many places of the floor one turn stands for; streams have
-// turns for half of the floor.
+// turnPlaces is how many places one turn corresponds to. There are as many turns as
+// correspond to half of Options.Floor.
 const turnPlaces = 8
 
-// OpenStream is a stream that was let in.
+// OpenStream is a stream that was admitted.
 type OpenStream struct {
 	l      *Limit
 	caller string
 	scores bool // has a turn
 }
 
-// Open lets a stream in, or says why not. key is the caller's API key, as
-// for Enter; caller is who is charged for the stream, and is never empty. It
-// returns an error that matches ErrShare where that caller has too many.
+// Open admits a stream, or returns why it is refused. key is the name of the caller's API
+// key, as for Enter. The stream is charged to caller, which is never empty. The error
+// matches ErrShare if that caller has too many streams.
 func (l *Limit) Open(key, caller string) (*OpenStream, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -45,7 +45,8 @@ func (l *Limit) Open(key, caller string) (*OpenStream, error) {
 	return &OpenStream{l: l, caller: caller}, nil
 }
 
-// Begin waits for a turn to score rows. Who has waited longest is next.
+// Begin waits for a turn to score rows. The stream that has waited longest is next. At the
+// deadline of ctx it returns a *failure.Error of kind Unavailable.
 func (s *OpenStream) Begin(ctx context.Context) error {
 	select {
 	case s.l.turns <- struct{}{}:
@@ -59,7 +60,7 @@ func (s *OpenStream) Begin(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// Done gives the turn back. It may be called again.
+// Done returns the turn. It may be called again.
 func (s *OpenStream) Done() {
 	if s.scores {
 		s.scores = false
