@@ -60,7 +60,7 @@ func (a *api) keyed(limits idempotency.Limits, next edge.Handler) edge.Handler {
 		defer cancel()
 		q := edge.Of(ctx)
 		var held *heldAnswer
-		answer, outcome, err := a.d.Keys.Do(ctx,
+		answer, result, err := a.d.Keys.Do(ctx,
 			idempotency.Request{Scope: edge.RouteOf(r), Caller: callerOf(r), Owner: a.ownerOf(r), Key: key, Body: body}, limits,
 			func(subject string) (idempotency.Answer, bool) {
 				q.Subject = subject
@@ -71,7 +71,7 @@ func (a *api) keyed(limits idempotency.Limits, next edge.Handler) edge.Handler {
 				next.ServeHTTP(held, withBody(r.WithContext(ctx), body))
 				return held.answer()
 			})
-		q.Idempotency = string(outcome)
+		q.Idempotency = string(result)
 		h := w.Header()
 		switch {
 		case limits.Optional && (errors.Is(err, idempotency.ErrUnavailable) || errors.Is(err, idempotency.ErrFull)):
@@ -84,7 +84,7 @@ func (a *api) keyed(limits idempotency.Limits, next edge.Handler) edge.Handler {
 			return err
 		case err != nil:
 			return keyProblem(err)
-		case outcome == idempotency.Replayed:
+		case result == idempotency.Replayed:
 			if err := a.holdReplay(r, body, answer.Body); err != nil {
 				return err
 			}
@@ -95,7 +95,7 @@ func (a *api) keyed(limits idempotency.Limits, next edge.Handler) edge.Handler {
 			}
 			edge.Write(w, answer.Status, answer.ContentType, answer.Body)
 			return nil
-		case outcome == idempotency.Unstored && held.status < http.StatusBadRequest:
+		case result == idempotency.Unstored && held.status < http.StatusBadRequest:
 			h.Set(unstoredHeader, "true")
 		}
 		held.send()

@@ -22,7 +22,7 @@ func TestTheMetricOfDependenciesSaysWhatReadinessSays(t *testing.T) {
 			t.Helper()
 			time.Sleep(readyCache)
 			err := testutil.GatherAndCompare(registry, strings.NewReader(`
-# HELP gateway_dependency_up 1 for a dependency that works, 0 for one that does not, as /readyz has it. Without a required one the gateway cannot predict.
+# HELP gateway_dependency_up 1 for a dependency that works, 0 for one that does not, as on /readyz. Without a required dependency the gateway cannot predict.
 # TYPE gateway_dependency_up gauge
 gateway_dependency_up{dependency="database",required="false"} `+database+`
 gateway_dependency_up{dependency="model",required="true"} `+model+`

@@ -273,7 +273,7 @@ func TestAClientThatSendsAllBeforeItReadsGetsAllAnswers(t *testing.T) {
 // A client that sends all before it reads, and for whose answers there is no
 // room, gets those that were kept and the line from which they are missing.
 func TestAStreamWhoseAnswersHaveNoRoomSaysSo(t *testing.T) {
-	t.Parallel() // it waits
+	t.Parallel()                         // it waits
 	rows := testsize.Of(15_000, 100_000) // their answers take some 2.5 MB, or 17 MB in the long run
 	b := setup(t, withScorer(scorerFunc(func(_ context.Context, rows []schema.Vector) (predict.Scores, error) {
 		return halves(rows), nil

@@ -22,7 +22,8 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// Client calls a gateway. What the gateway refuses is a *Problem.
+// Client calls a gateway. The error of a response with a status of 300 or above is an
+// *edge.Problem.
 type Client struct {
 	BaseURL string       // such as http://127.0.0.1:8080
 	Token   string       // for the operators' routes; may be empty
@@ -31,9 +32,9 @@ type Client struct {
 	key string // Idempotency-Key of what is posted; empty for none
 }
 
-// WithIdempotencyKey returns a client whose Predict, Outcome, Outcomes and
-// Retrain send the key, so that a call may be repeated after whatever has
-// become of its answer. A key is for one request and its repetitions.
+// WithIdempotencyKey returns a client whose Predict, Outcome, Outcomes and Retrain send the
+// key. A call may then be repeated if its response was lost. A key is for one request and
+// its repetitions.
 func (c *Client) WithIdempotencyKey(key string) *Client {
 	with := *c
 	with.key = key
@@ -46,9 +47,9 @@ func (c *Client) Predict(ctx context.Context, req api.PredictionRequest) (api.Pr
 	return p, c.post(ctx, "/predict", req, &p)
 }
 
-// PredictBatch sends rows of CSV or NDJSON and yields the answers in order, as
-// they come. Rows that failed are items with an Error. An error of the
-// sequence is the last thing it yields: the rest was not answered.
+// PredictBatch sends rows of CSV or NDJSON, and yields the items of the response in order, as
+// they arrive. The item of a row that failed has an Error. If the sequence yields an error,
+// that is the last element, and the remaining rows were not answered.
 func (c *Client) PredictBatch(ctx context.Context, contentType string, rows io.Reader) iter.Seq2[api.BatchItem, error] {
 	return func(yield func(api.BatchItem, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
@@ -62,7 +63,7 @@ func (c *Client) PredictBatch(ctx context.Context, contentType string, rows io.R
 		err = eachLine(res, func(line []byte) error {
 			var item api.BatchItem
 			if err := json.Unmarshal(line, &item); err != nil {
-				return fmt.Errorf("the gateway's answer: %w", err)
+				return fmt.Errorf("decoding the gateway's answer: %w", err)
 			}
 			if item.End {
 				return item.Error
@@ -78,15 +79,15 @@ func (c *Client) PredictBatch(ctx context.Context, contentType string, rows io.R
 	}
 }
 
-var errStopped = errors.New("the reader wants no more")
+var errStopped = errors.New("the caller stopped the sequence")
 
-// Outcome reports what really happened, for one prediction or customer.
+// Outcome reports what a customer did, for a prediction or a customer.
 func (c *Client) Outcome(ctx context.Context, o api.Outcome) (api.Match, error) {
 	var m api.Match
 	return m, c.post(ctx, "/outcomes", o, &m)
 }
 
-// Outcomes reports many. Match i belongs to outcome i, and may be an Error.
+// Outcomes reports several outcomes. Match i belongs to outcome i, and may have an Error.
 func (c *Client) Outcomes(ctx context.Context, list []api.Outcome) ([]api.Match, error) {
 	var answer struct {
 		Outcomes []api.Match `json:"outcomes"`
@@ -107,8 +108,8 @@ func (c *Client) Renewal(ctx context.Context, id string) (*modelswap.Renewal, er
 	return &r, c.get(ctx, "/admin/renewals/"+url.PathEscape(id), &r)
 }
 
-// Renewals returns the newest renewals, at most limit (0: as the gateway
-// likes), older than the one named before (empty: from the newest).
+// Renewals returns at most limit renewals, newest first, that are older than the renewal with
+// the id before. Limit 0 is the gateway's default; an empty id means from the newest.
 func (c *Client) Renewals(ctx context.Context, limit int, before string) ([]*modelswap.Renewal, error) {
 	var list api.RenewalList
 	err := c.get(ctx, "/admin/renewals?"+pageQuery(limit, before), &list)
@@ -126,20 +127,20 @@ func pageQuery(limit int, before string) string {
 	return query.Encode()
 }
 
-// Resume lets a renewal go on from the step that stopped it.
+// Resume continues a renewal from the step at which it stopped, or from req.From.
 func (c *Client) Resume(ctx context.Context, id string, req api.ResumeRequest) (*modelswap.Renewal, error) {
 	var r modelswap.Renewal
 	return &r, c.post(ctx, "/admin/renewals/"+url.PathEscape(id)+"/resume", req, &r)
 }
 
-// Cancel asks for a renewal to be cancelled, which takes a moment.
+// Cancel requests that a renewal be cancelled. It returns before the renewal has ended.
 func (c *Client) Cancel(ctx context.Context, id string) (*modelswap.Renewal, error) {
 	var r modelswap.Renewal
 	return &r, c.call(ctx, http.MethodPost, "/admin/renewals/"+url.PathEscape(id)+"/cancel", "", nil, &r)
 }
 
-// Rollback makes an earlier model serve again: the one named, or, where model
-// is empty, the one that served last before the current one.
+// Rollback makes an earlier model serve again. An empty name means the model that served
+// before the current one.
 func (c *Client) Rollback(ctx context.Context, model string) (*modelswap.Model, error) {
 	var m modelswap.Model
 	return &m, c.post(ctx, "/admin/rollback", api.RollbackRequest{Model: model}, &m)
@@ -152,8 +153,9 @@ func (c *Client) Models(ctx context.Context) ([]modelswap.Model, error) {
 	return list.Models, err
 }
 
-// Audit returns what operators did, newest first, at most limit (0: as the
-// gateway likes), older than the act named before (empty: from the newest).
+// Audit returns at most limit entries of the audit log, newest first, that are older than the
+// entry with the id before. Limit 0 is the gateway's default; an empty id means from the
+// newest.
 func (c *Client) Audit(ctx context.Context, limit int, before string) ([]audit.Entry, error) {
 	var list api.ActList
 	err := c.get(ctx, "/admin/audit?"+pageQuery(limit, before), &list)
@@ -167,7 +169,7 @@ func (c *Client) Status(ctx context.Context) (map[string]any, error) {
 	return page, err
 }
 
-// Ready asks whether the gateway can predict. Unavailable is no error here.
+// Ready returns whether the gateway can predict. That it is unavailable is not an error.
 func (c *Client) Ready(ctx context.Context) (api.Readiness, error) {
 	var ready api.Readiness
 	res, err := c.send(ctx, http.MethodGet, "/readyz", "", nil)
@@ -181,8 +183,8 @@ func (c *Client) Ready(ctx context.Context) (api.Readiness, error) {
 	return ready, readAnswer(res, &ready)
 }
 
-// ImportOptions are the options of Import. The zero value imports all good rows,
-// of which the last one with an id wins.
+// ImportOptions are the options of Import. With the zero value all valid rows are imported,
+// and of rows with the same id the last one counts.
 type ImportOptions struct {
 	Strict    bool // stop at the first bad row
 	UniqueIDs bool // stop at the first id that an earlier row has
@@ -203,9 +205,9 @@ func (o ImportOptions) query() string {
 	return "?" + values.Encode()
 }
 
-// Import sends a table of customers. badRow, which may be nil, is called for
-// each row that was refused, as the gateway reports it. The report is also
-// there, as far as it goes, where the import had to stop.
+// Import sends a table of customers in CSV or NDJSON. It calls badRow, which may be nil, for
+// each row that was refused. With an error it also returns the counts so far, if the gateway
+// reported them.
 func (c *Client) Import(ctx context.Context, contentType string, rows io.Reader, opts ImportOptions, badRow func(predict.BadRow)) (predict.ImportReport, error) {
 	var report *predict.ImportReport
 	res, err := c.do(ctx, http.MethodPost, "/admin/customers"+opts.query(), contentType, rows)
@@ -216,7 +218,7 @@ func (c *Client) Import(ctx context.Context, contentType string, rows io.Reader,
 	err = eachLine(res, func(text []byte) error {
 		var line api.ImportLine
 		if err := json.Unmarshal(text, &line); err != nil {
-			return fmt.Errorf("the gateway's answer: %w", err)
+			return fmt.Errorf("decoding the gateway's answer: %w", err)
 		}
 		switch {
 		case line.ImportReport != nil:
@@ -239,8 +241,8 @@ func (c *Client) Import(ctx context.Context, contentType string, rows io.Reader,
 	return *report, err
 }
 
-// Export writes what an operators' route streams, such as
-// /admin/customers?format=csv, and fails if that is not whole.
+// Export writes the response of a route that exports, such as /admin/customers?format=csv, to
+// out. It returns an error if the response is incomplete.
 func (c *Client) Export(ctx context.Context, path string, out io.Writer) error {
 	res, err := c.do(ctx, http.MethodGet, path, "", nil)
 	if err != nil {
@@ -260,7 +262,7 @@ func (c *Client) Export(ctx context.Context, path string, out io.Writer) error {
 	return nil
 }
 
-// readFault remembers the error of a reader.
+// readFault is a reader that keeps the error of the reader below it.
 type readFault struct {
 	r   io.Reader
 	err error
@@ -274,7 +276,8 @@ func (f *readFault) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// eachLine calls fn for the lines of a streamed answer, and fails if it is not whole.
+// eachLine calls fn for each line of a streamed response. It returns an error if the response
+// is incomplete.
 func eachLine(res *http.Response, fn func(line []byte) error) error {
 	lines := bufio.NewScanner(res.Body)
 	lines.Buffer(nil, maxClientLine)
@@ -317,13 +320,13 @@ func (c *Client) call(ctx context.Context, method, path, contentType string, bod
 	return readAnswer(res, answer)
 }
 
-// Bounds of what the client reads whole, in bytes.
+// Bounds of what the client holds in memory, in bytes.
 const (
 	maxClientAnswer = 64 << 20
 	maxClientLine   = 8 << 20
 )
 
-// readAnswer reads an answer in JSON.
+// readAnswer decodes a response in JSON.
 func readAnswer(res *http.Response, answer any) error {
 	body := &io.LimitedReader{R: res.Body, N: maxClientAnswer + 1}
 	err := json.UnmarshalRead(body, answer)
@@ -331,12 +334,12 @@ func readAnswer(res *http.Response, answer any) error {
 	case body.N <= 0:
 		return fmt.Errorf("the gateway's answer is larger than %d bytes", maxClientAnswer)
 	case err != nil:
-		return fmt.Errorf("the gateway's answer: %w", err)
+		return fmt.Errorf("decoding the gateway's answer: %w", err)
 	}
 	return nil
 }
 
-// do sends a request and turns a problem into an error.
+// do sends a request. For a status of 300 or above it returns an *edge.Problem.
 func (c *Client) do(ctx context.Context, method, path, contentType string, body io.Reader) (*http.Response, error) {
 	res, err := c.send(ctx, method, path, contentType, body)
 	if err != nil {
@@ -370,11 +373,11 @@ func (c *Client) send(ctx context.Context, method, path, contentType string, bod
 	return h.Do(req)
 }
 
-// problemFrom reads the problem in an answer, or makes one of whatever a
-// proxy in between has answered instead.
+// problemFrom returns the problem in a response. If there is none, because a proxy has
+// answered, it makes one of the status.
 func problemFrom(res *http.Response) error {
-	const most = 1 << 20
-	text, _ := io.ReadAll(io.LimitReader(res.Body, most))
+	const maxProblem = 1 << 20
+	text, _ := io.ReadAll(io.LimitReader(res.Body, maxProblem))
 	p := new(edge.Problem)
 	if err := json.Unmarshal(text, p); err != nil || p.Title == "" {
 		p = &edge.Problem{Title: http.StatusText(res.StatusCode), RequestID: res.Header.Get("X-Request-Id")}

@@ -18,18 +18,18 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// maxSilence is how long a stream of events may be silent before it counts as
-// dead: three beats.
+// maxSilence is how long a stream of events may send nothing until its connection counts as
+// broken: the time of three comments that the gateway sends while nothing changes.
 const maxSilence = 3 * api.EventBeat
 
 var (
-	errSilence  = fmt.Errorf("the gateway has been silent for %s", maxSilence)
+	errSilence  = fmt.Errorf("the gateway has sent nothing for %s", maxSilence)
 	errBreakOff = errors.New("the gateway's events break off before the renewal has ended")
 )
 
-// Events yields a renewal at once and after each change, until it has ended.
-// An error of the sequence is the last thing it yields: the renewal may go on,
-// and the caller may ask again.
+// Events yields a renewal at once and after each change, until it has ended. If the sequence
+// yields an error, that is the last element. The renewal may go on then, and the caller may
+// call Events again.
 func (c *Client) Events(ctx context.Context, id string) iter.Seq2[*modelswap.Renewal, error] {
 	return func(yield func(*modelswap.Renewal, error) bool) {
 		if err := c.events(ctx, id, func(r *modelswap.Renewal) bool { return yield(r, nil) }); err != nil {
@@ -38,7 +38,7 @@ func (c *Client) Events(ctx context.Context, id string) iter.Seq2[*modelswap.Ren
 	}
 }
 
-// events calls each for every event, until it returns false or the renewal has ended.
+// events calls each for every event, until each returns false or the renewal has ended.
 func (c *Client) events(ctx context.Context, id string, each func(*modelswap.Renewal) bool) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -69,10 +69,10 @@ func (c *Client) events(ctx context.Context, id string, each func(*modelswap.Ren
 		}
 		r := new(modelswap.Renewal)
 		if err := json.Unmarshal(data, r); err != nil {
-			return fmt.Errorf("the gateway's answer: %w", err)
+			return fmt.Errorf("decoding the gateway's answer: %w", err)
 		}
 		data = nil
-		silence.Stop() // however long the caller takes
+		silence.Stop() // the time that the caller takes does not count
 		if !each(r) || r.Status.Final() {
 			return nil
 		}
@@ -80,7 +80,7 @@ func (c *Client) events(ctx context.Context, id string, each func(*modelswap.Ren
 	}
 }
 
-// silent names the silence where that is why a call was cancelled.
+// silent returns errSilence if that is why a call was cancelled, else err.
 func silent(ctx context.Context, err error) error {
 	if errors.Is(context.Cause(ctx), errSilence) {
 		return errSilence

@@ -8,8 +8,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// reservedDescriptors is how many file descriptors of the process are kept for
-// everything but connections: the database, the endpoint, the outbox.
+// reservedDescriptors is how many file descriptors are reserved for other uses than
+// connections of clients: the database, the endpoint, the outbox.
 const reservedDescriptors = 512
 
 // MaxConnections returns how many connections a listener may have open: the
@@ -64,7 +64,7 @@ func (s *Server) RegisterMetrics(reg prometheus.Registerer, name string) {
 		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, value))
 	}
 	gauge("gateway_connections", "Open connections of clients.", func() float64 { return float64(s.listener.Open()) })
-	gauge("gateway_connections_plain", "Open connections on which all requests have been plain so far, which costs less.",
+	gauge("gateway_connections_plain", "Open connections on which all requests have been plain so far; these are answered at a lower cost.",
 		func() float64 { return float64(s.front.Open()) })
 	gauge("gateway_connections_max", "Maximum number of open connections.", func() float64 { return float64(s.listener.max) })
 	reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{

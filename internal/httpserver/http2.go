@@ -8,16 +8,16 @@ import (
 )
 
 const (
-	// maxStreams bounds the requests that are open at once on a connection of
+	// maxStreams bounds the requests that are open at the same time on a connection of
 	// HTTP/2. RFC 9113, section 6.5.2, recommends at least 100.
 	maxStreams = 100
-	// maxHeaderFields is what http1 allows a header of HTTP/1.1. A field costs
-	// more memory than its bytes.
+	// maxHeaderFields bounds the fields of a header, as http1 does for HTTP/1.1. A field
+	// takes more memory than its bytes.
 	maxHeaderFields = 128
 )
 
-// acceptHTTP2 lets the server take HTTP/2 without TLS, which proxies that end
-// TLS may speak to a service.
+// acceptHTTP2 makes the server accept HTTP/2 without TLS, which proxies that terminate TLS
+// may use.
 func acceptHTTP2(server *http.Server) {
 	server.Protocols = new(http.Protocols)
 	server.Protocols.SetHTTP1(true)
@@ -29,8 +29,8 @@ func acceptHTTP2(server *http.Server) {
 	}
 }
 
-// boundStreams charges each request of HTTP/2 like a connection, because it may
-// hold as much, and bounds the fields of its header.
+// boundStreams charges each request of HTTP/2 like a connection, because it may hold as much
+// memory. It also bounds the fields of the header.
 func (l *Listener) boundStreams(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ProtoMajor != 2 {

@@ -24,24 +24,24 @@ type Listener struct {
 	idle     chan struct{} // closed when the accept loop has ended
 	stopped  chan struct{} // closed when no further connection is handed over
 	stop     sync.Once
-	max      int64 // open connections; 0: no bound
+	max      int64 // maximum number of open connections; 0: no bound
 
-	clients *admission.Budget // of those connections, by network
-	trusted []netip.Prefix    // proxies, which have the connections of many clients
+	clients *admission.Budget // connections of each network
+	trusted []netip.Prefix    // proxies, whose connections are those of many clients
 
-	refused  atomic.Int64 // connections beyond the bound
+	refused  atomic.Int64 // connections that were refused because of the bound
 	stopping atomic.Bool
 	draining atomic.Bool
-	early    atomic.Int64 // open connections from before draining
-	late     atomic.Int64 // and from after
-	streams  atomic.Int64 // requests of HTTP/2 that are handled
+	early    atomic.Int64 // open connections that were accepted before draining
+	late     atomic.Int64 // open connections that were accepted while draining
+	streams  atomic.Int64 // requests of HTTP/2 that are being handled
 }
 
-// Listen listens on a TCP address, with maxConnections open connections at most;
-// 0 means no bound. One client has at most half of them. Trusted proxies and
-// clients on this machine may have all.
+// Listen listens on a TCP address. At most maxConnections connections are open; 0 means no
+// bound. One client may have half of them; trusted proxies and clients on this machine may
+// have all.
 func Listen(addr string, maxConnections int64, trusted []netip.Prefix) (*Listener, error) {
-	// Multipath TCP, Go's default, does not take the filter that takeQueued sets.
+	// Multipath TCP, Go's default, does not support the filter that takeQueued sets.
 	var config net.ListenConfig
 	config.SetMultipathTCP(false)
 	l, err := config.Listen(context.Background(), "tcp", addr)
@@ -54,8 +54,8 @@ func Listen(addr string, maxConnections int64, trusted []netip.Prefix) (*Listene
 	return d, nil
 }
 
-// acceptRetry is the pause after an accept that failed, for lack of file
-// descriptors for example. Connections wait in the kernel meanwhile.
+// acceptRetry is the pause after a failed accept, for example for lack of file descriptors.
+// Connections wait in the kernel meanwhile.
 const acceptRetry = 5 * time.Millisecond
 
 func (l *Listener) acceptAll() {
@@ -110,7 +110,7 @@ func (l *Listener) admit(remote, network string) bool {
 	return l.clients.Take(network, 1) == nil
 }
 
-// release gives back what admit has charged.
+// release returns what admit has charged.
 func (l *Listener) release(network string) {
 	if l.max > 0 {
 		l.clients.Give(network, 1)
@@ -128,7 +128,7 @@ func (l *Listener) fromProxy(remote string) bool {
 	return address.IsLoopback() || slices.ContainsFunc(l.trusted, func(p netip.Prefix) bool { return p.Contains(address) })
 }
 
-// countedConn takes itself off the counts when it is closed.
+// countedConn is subtracted from the counts when it is closed.
 type countedConn struct {
 	*net.TCPConn
 	l       *Listener

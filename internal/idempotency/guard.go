@@ -15,31 +15,30 @@ import (
 	"gateway/internal/outage"
 )
 
-// ErrReused is returned for a key that another request has already.
+// ErrReused is returned for a key that belongs to another request.
 var ErrReused = errors.New("another request was sent under this idempotency key")
 
-// ErrUnavailable is matched by errors of a store of keys that does not answer.
-// Nothing was done then.
+// ErrUnavailable is matched by the error of Do if the store of keys does not answer. The
+// request was not handled.
 var ErrUnavailable = errors.New("the store of idempotency keys does not answer")
 
-// ErrInProgress is returned where the first request under a key is still being
-// handled, or its handler has died and its lease has not run out yet.
+// ErrInProgress is returned while the first request with a key is being handled. It is also
+// returned if the process that handled it has ended and its lease has not expired yet.
 var ErrInProgress = errors.New("the first request under this idempotency key is still being handled")
 
-// ErrFull is returned where there is no room to keep what a request with
-// Limits.Optional needs. Nothing was done then.
+// ErrFull is returned if there is no room to store the key of a request with
+// Limits.Optional. The request was not handled.
 var ErrFull = errors.New("there is no room to keep an idempotency key")
 
 // Options are the settings of a guard.
 type Options struct {
-	TTL       time.Duration // how long a key lasts; zero: 24 h
-	MaxAnswer int           // bytes of an answer that is kept; zero: 256 KiB
-	// MaxBytes bounds what is kept in all, and for one owner to half of it. Beyond
-	// it the oldest keys of that owner are removed, after ten minutes at the
-	// earliest; until then requests with Limits.Optional are refused with ErrFull.
-	// Zero: 512 MiB.
+	TTL       time.Duration // how long a key is stored; zero: 24 h
+	MaxAnswer int           // size in bytes up to which an answer is stored; zero: 256 KiB
+	// MaxBytes bounds the size of all stored keys and answers; one owner may have half of
+	// it. At the bound the oldest keys of the owner are removed if they are older than ten
+	// minutes. Until then requests with Limits.Optional get ErrFull. Zero: 512 MiB.
 	MaxBytes int64
-	// Spare returns how many bytes of its disk the store may use. It is asked for
+	// Spare returns how many bytes the store may still use of its disk. It is called for
 	// each request with Limits.Optional. Nil: any number.
 	Spare func() int64
 }
@@ -52,8 +51,8 @@ type Guard struct {
 	metrics *metrics
 	usage   *usage
 	calls   outage.Outage // of the store
-	faults  atomic.Int64  // of the store, since it last answered
-	skip    atomic.Int64  // until when those who can do without do not ask it, in Unix nanoseconds
+	faults  atomic.Int64  // calls of the store that failed since one succeeded
+	skip    atomic.Int64  // time until which optional keys are not stored, in Unix nanoseconds
 }
 
 // New makes a guard. Its metrics are registered with reg.
@@ -67,36 +66,36 @@ func New(keys Keys, opts Options, log *slog.Logger, reg prometheus.Registerer) *
 }
 
 const (
-	// leaseMargin is what a lease leaves, beyond the time for handling, to store
-	// the answer.
+	// leaseMargin is the part of a lease after Limits.Handle, in which the answer is stored.
 	leaseMargin = 5 * time.Second
-	// Between looks at a request that another one handles.
-	firstPause, maxPause = 10 * time.Millisecond, 200 * time.Millisecond
-	// After skipAfter faults in a row, those who can do without the store do not
-	// ask it for skipTime, so that not each of them waits for it anew.
+	// minPause and maxPause are the times between two attempts to claim a key whose request
+	// is being handled.
+	minPause, maxPause = 10 * time.Millisecond, 200 * time.Millisecond
+	// After skipAfter failed calls in a row, requests with Limits.Optional do not call the
+	// store for skipTime, so that not each of them waits for it.
 	skipAfter, skipTime = 3, time.Second
 )
 
-// Outcome says how Do came to its answer.
-type Outcome string
+// Result says where the answer of Do comes from.
+type Result string
 
-// The outcomes of Do that come without an error.
+// The results of Do without an error.
 const (
-	Handled  Outcome = "handled"  // now, and it is kept unless handle said otherwise
-	Replayed Outcome = "replayed" // it is that of an earlier request
-	Unstored Outcome = "unstored" // now, and it could not be kept
+	Handled  Result = "handled"  // from handle; it is stored if handle said so
+	Replayed Result = "replayed" // from an earlier request
+	Unstored Result = "unstored" // from handle; it should be stored and could not be
 )
 
 // Limits say how long Do may take.
 type Limits struct {
-	// Handle bounds handle, which must keep to it. The lease is as long and a
-	// little longer.
+	// Handle is the time that handle takes at most; handle must end in time. The lease is
+	// longer by leaseMargin.
 	Handle time.Duration
-	// Store bounds each question to the store of keys; zero: 5 s.
+	// Store bounds each call of the store of keys; zero: 5 s.
 	Store time.Duration
-	// Optional says that the caller would rather do without the guard than wait
-	// for a store that has just failed, or have others' keys removed for its own.
-	// Keys of other callers are kept in any case: they are few.
+	// Optional means that the request can be handled without a key. It gets ErrUnavailable
+	// at once while the store fails, and ErrFull if there is no room. A key that is not
+	// optional is stored beyond Options.MaxBytes too: there are few of them.
 	Optional bool
 }
 
@@ -106,13 +105,14 @@ type Limits struct {
 // wait for another goroutine or process that handles the same request. Once handle
 // is called, the end of ctx does not end the call.
 //
-// Errors are ErrReused, ErrInProgress where ctx's time ran out, context.Canceled,
-// ErrFull and what matches ErrUnavailable: then nothing was done.
-func (g *Guard) Do(ctx context.Context, r Request, limits Limits, handle func(subject string) (answer Answer, keep bool)) (Answer, Outcome, error) {
+// After an error the request was not handled. Errors are ErrReused, ErrInProgress if the
+// deadline of ctx has passed, context.Canceled, ErrFull, and errors that match
+// ErrUnavailable.
+func (g *Guard) Do(ctx context.Context, r Request, limits Limits, handle func(subject string) (answer Answer, keep bool)) (Answer, Result, error) {
 	limits.Store = cmp.Or(limits.Store, leaseMargin)
 	token, key, err := g.claim(ctx, &r, limits)
 	if err != nil {
-		g.metrics.count(r.Scope, outcomeOf(err))
+		g.metrics.count(r.Scope, resultOf(err))
 		return Answer{}, "", err
 	}
 	if key.Answer != nil {
@@ -128,25 +128,25 @@ func (g *Guard) Do(ctx context.Context, r Request, limits Limits, handle func(su
 		}
 	}()
 	answer, keep := handle(key.Subject)
-	outcome := Handled
+	result := Handled
 	switch {
 	case keep && len(answer.Body) <= g.opts.MaxAnswer && g.fits(&r, answer.Bytes(), limits):
 		if !g.store(after, &r, token, answer, limits) {
-			outcome = Unstored
+			result = Unstored
 			g.usage.give(r.Owner, answer.Bytes())
 		}
 	case keep:
-		outcome = Unstored // repetitions are handled anew, under the same subject
+		result = Unstored // repetitions are handled again, with the same subject
 		fallthrough
 	default:
 		g.release(after, &r, token, limits)
 	}
 	finished = true
-	g.metrics.count(r.Scope, string(outcome))
-	return answer, outcome, nil
+	g.metrics.count(r.Scope, string(result))
+	return answer, result, nil
 }
 
-// claim returns the key once it is ours or has an answer.
+// claim returns the key when this request has claimed it or the key has an answer.
 func (g *Guard) claim(ctx context.Context, r *Request, limits Limits) (token string, key Key, err error) {
 	if limits.Optional && time.Now().UnixNano() < g.skip.Load() {
 		return "", Key{}, ErrUnavailable
@@ -161,8 +161,8 @@ func (g *Guard) claim(ctx context.Context, r *Request, limits Limits) (token str
 	}()
 	c := Claim{ID: r.id(), Owner: r.Owner, Fingerprint: r.fingerprint(), Subject: failure.NewID(), Token: failure.NewID(),
 		Lease: limits.Handle + leaseMargin, TTL: max(g.opts.TTL, limits.Handle+leaseMargin)}
-	for pause := firstPause; ; pause = min(2*pause, maxPause) {
-		// Not under ctx: after an interrupted claim the owner of the key is unknown.
+	for pause := minPause; ; pause = min(2*pause, maxPause) {
+		// Not with ctx: after an interrupted claim it is unknown who has the key.
 		err := g.ask(context.WithoutCancel(ctx), limits.Store, "claim a key", func(ctx context.Context) (err error) {
 			key, err = g.keys.ClaimKey(ctx, c)
 			return err
@@ -190,13 +190,13 @@ func (g *Guard) claim(ctx context.Context, r *Request, limits Limits) (token str
 
 // fits charges the owner for n bytes, and reports whether there is room for them.
 func (g *Guard) fits(r *Request, n int64, limits Limits) bool {
-	if limits.Optional && g.opts.Spare != nil && g.opts.Spare() < spareMin+n {
+	if limits.Optional && g.opts.Spare != nil && g.opts.Spare() < minSpare+n {
 		return false
 	}
 	return g.usage.take(r.Owner, n, !limits.Optional)
 }
 
-// store reports whether repetitions will get the answer.
+// store stores the answer, and reports whether repetitions will get it.
 func (g *Guard) store(ctx context.Context, r *Request, token string, a Answer, limits Limits) (stored bool) {
 	err := g.ask(ctx, limits.Store, "store an answer", func(ctx context.Context) (err error) {
 		stored, err = g.keys.AnswerKey(ctx, r.id(), token, a)
@@ -205,7 +205,8 @@ func (g *Guard) store(ctx context.Context, r *Request, token string, a Answer, l
 	return stored && err == nil
 }
 
-// release lets the next one handle the request. If that fails, the lease runs out.
+// release ends the lease, so that a repetition can claim the key. If that fails, the lease
+// expires later.
 func (g *Guard) release(ctx context.Context, r *Request, token string, limits Limits) {
 	_ = g.ask(ctx, limits.Store, "release a key", func(ctx context.Context) error {
 		return g.keys.ReleaseKey(ctx, r.id(), token)

@@ -169,7 +169,7 @@ var (
 )
 
 // within calls Do with as much time as the limits give it.
-func (b *bench) within(r Request, l Limits, handle func(subject string) (Answer, bool)) (Answer, Outcome, error) {
+func (b *bench) within(r Request, l Limits, handle func(subject string) (Answer, bool)) (Answer, Result, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), l.Handle)
 	defer cancel()
 	return b.Do(ctx, r, l, handle)
@@ -226,7 +226,7 @@ func TestAnAnswerThatIsNotKeptIsMadeAgainUnderTheSameSubject(t *testing.T) {
 	for i, tt := range []struct {
 		text string
 		keep bool
-		want Outcome
+		want Result
 	}{{"fails", false, Handled}, {"too large", true, Unstored}, {"fits", true, Handled}, {"late", true, Replayed}} {
 		got, outcome, err := b.within(request, limits, says(tt.text, tt.keep, &subjects))
 		if outcome != tt.want || err != nil {

@@ -8,14 +8,15 @@ import (
 	"strings"
 )
 
-// MaxKey is how many characters a key may have.
+// MaxKey is the maximum number of characters of a key.
 const MaxKey = 255
 
-// ErrSyntax is why a key cannot be taken. Its text is fit for callers.
+// ErrSyntax is the error of text that is no key. Its text is for callers.
 var ErrSyntax = errors.New("the idempotency key must be 1 to 255 visible ASCII characters, without commas and quotes, or such text in double quotes")
 
-// ParseKey reads a key as a header carries it: bare, as most clients send it,
-// or in quotes, as a string of RFC 9651. Both forms of a text are the same key.
+// ParseKey returns the key in the value of a header: plain, as most clients send it, or in
+// quotes, as a string of RFC 9651. Both forms of a text are the same key. The error is
+// ErrSyntax.
 func ParseKey(header string) (string, error) {
 	text, quoted := strings.CutPrefix(header, `"`)
 	var key strings.Builder
@@ -47,22 +48,22 @@ func ParseKey(header string) (string, error) {
 	return key.String(), nil
 }
 
-// Request is what a caller sends under a key.
+// Request is a request with a key.
 type Request struct {
-	Scope  string // what is asked for: keys of different scopes have nothing to do with each other
-	Caller string // whose key it is; empty: callers are not distinguished
+	Scope  string // such as the route; equal keys of different scopes are different keys
+	Caller string // name of the caller; equal keys of different callers are different keys
 	Key    string
-	Body   []byte // that, with Scope, decides the answer
-	Owner  string // who is charged for what is kept; of a bounded set of names
+	Body   []byte // decides the answer together with Scope
+	Owner  string // who is charged for what is stored; from a bounded set of names
 }
 
-// id is what the key is stored by.
+// id is the id of the key in the store.
 func (r *Request) id() string { return digest(r.Scope, r.Caller, r.Key) }
 
-// fingerprint tells whether two requests under one key are the same one.
+// fingerprint is equal for equal requests with the same key.
 func (r *Request) fingerprint() string { return digest(r.Scope, r.Caller, r.Key, string(r.Body)) }
 
-// digest hashes texts, each after its length, so that no two lists are one.
+// digest hashes texts, each after its length, so that different lists have different hashes.
 func digest(texts ...string) string {
 	h := sha256.New()
 	for _, text := range texts {

@@ -5,56 +5,51 @@ import (
 	"time"
 )
 
-// Keys is where keys live. Implementations are safe for concurrent use, by
-// several processes too.
+// Keys is the store of keys. Implementations are safe for concurrent use, also by several
+// processes.
 type Keys interface {
-	// ClaimKey claims the key for c.Token if it is free: it is new, has expired, or
-	// has no answer and an expired lease. The result tells whether it did, and why
-	// not.
+	// ClaimKey claims the key for c.Token if the key is new or expired, or if it has no
+	// answer and its lease is expired. The result is the key as it is then.
 	ClaimKey(ctx context.Context, c Claim) (Key, error)
-	// AnswerKey stores the answer where token still has the key. False: it has
-	// it no longer, and nothing was stored.
+	// AnswerKey stores the answer if token still has the key, and reports whether it did.
 	AnswerKey(ctx context.Context, id, token string, a Answer) (bool, error)
-	// ReleaseKey ends the lease of token, so that the next claim need not wait.
+	// ReleaseKey ends the lease of token, so that the next claim succeeds at once.
 	ReleaseKey(ctx context.Context, id, token string) error
-	// RemoveExpiredKeys removes some keys that have expired, at most limit, and
-	// tells how many it did.
+	// RemoveExpiredKeys removes at most limit expired keys, and returns how many.
 	RemoveExpiredKeys(ctx context.Context, limit int) (int, error)
-	// KeyUsage returns how many bytes the keys of each owner take.
+	// KeyUsage returns the size of the keys of each owner, in bytes.
 	KeyUsage(ctx context.Context) (map[string]int64, error)
-	// RemoveOldestKeys removes an owner's oldest keys, at most limit, of those
-	// that expire until before and are not being handled. It tells how many
-	// bytes they took.
+	// RemoveOldestKeys removes at most limit of an owner's oldest keys, of those that expire
+	// before a time and whose request is not being handled. It returns their number and size.
 	RemoveOldestKeys(ctx context.Context, owner string, before time.Time, limit int) (removed int, bytes int64, err error)
 }
 
-// KeyBytes is what a key takes without its answer. It is an estimate of a row
-// and its indexes.
+// KeyBytes is the estimated size of a key without its answer: a row and its indexes.
 const KeyBytes = 512
 
-// Bytes is what the answer takes.
+// Bytes returns the size of the answer.
 func (a *Answer) Bytes() int64 { return int64(len(a.ContentType) + len(a.Location) + len(a.Body)) }
 
-// Claim asks for a key.
+// Claim is a request for a key.
 type Claim struct {
 	ID          string
 	Owner       string // who is charged for the key
 	Fingerprint string
-	Subject     string        // for a key that is new, or has expired
-	Token       string        // of this claim alone
+	Subject     string        // of a key that is new or expired
+	Token       string        // identifies this claim
 	Lease       time.Duration // how long the claim is exclusive
-	TTL         time.Duration // how long it lasts, from now on
+	TTL         time.Duration // time until the key expires
 }
 
-// Key is what became of a claim.
+// Key is a key after a claim.
 type Key struct {
-	Claimed     bool
-	Subject     string  // of the first claim, however often it was claimed since
+	Claimed     bool    // the claim has the key
+	Subject     string  // of the first claim
 	Fingerprint string  // of the request that has the key
 	Answer      *Answer // nil while there is none
 }
 
-// Answer is what a caller got.
+// Answer is a response to a caller.
 type Answer struct {
 	Status      int
 	ContentType string

@@ -11,16 +11,15 @@ const (
 	// sweepBatch keys are removed before a pause of sweepPause.
 	sweepBatch = 500
 	sweepPause = 100 * time.Millisecond
-	// fullPause is how long it is not looked again after something did not fit.
+	// fullPause is the minimum time between two removals because of a lack of room.
 	fullPause = 10 * time.Second
-	// countTime bounds the counting, which reads an index of all keys.
+	// countTime bounds the time to count keys, which reads an index of all keys.
 	countTime = 30 * time.Second
 )
 
-// Run removes keys, in small batches, until ctx ends: those that have expired,
-// and the oldest of callers who fill the room that there is. Several replicas
-// may run it at the same time. That it is late does no harm: an expired key
-// counts as new, and what does not fit is not kept.
+// Run removes keys in small batches until ctx ends: expired keys, and the oldest keys of
+// callers who fill their room. Several replicas may run it at the same time. A delay does no
+// harm: an expired key counts as new, and a key without room is not stored.
 func (g *Guard) Run(ctx context.Context) {
 	g.count(ctx)
 	full := g.usage.full
@@ -43,7 +42,7 @@ func (g *Guard) Run(ctx context.Context) {
 	}
 }
 
-// removeExpired removes a batch, and returns when to look for the next.
+// removeExpired removes a batch, and returns the time until the next one.
 func (g *Guard) removeExpired(ctx context.Context) time.Duration {
 	removed := 0
 	err := g.ask(ctx, leaseMargin, "remove expired keys", func(ctx context.Context) (err error) {
@@ -57,8 +56,7 @@ func (g *Guard) removeExpired(ctx context.Context) time.Duration {
 	return sweepEvery
 }
 
-// count asks the database what is kept. Where it does not answer, what is known
-// stays.
+// count reads the usage from the database. After an error the old usage remains.
 func (g *Guard) count(ctx context.Context) {
 	g.usage.counting()
 	_ = g.ask(ctx, countTime, "count the keys", func(ctx context.Context) error {
@@ -70,11 +68,11 @@ func (g *Guard) count(ctx context.Context) {
 	})
 }
 
-// removeOldest removes the oldest keys of callers who fill their room, until
-// they do not or their keys are too young.
+// removeOldest removes the oldest keys of callers who fill their room, until there is room or
+// the remaining keys are younger than minAge.
 func (g *Guard) removeOldest(ctx context.Context) {
 	for ctx.Err() == nil {
-		owner, found := g.usage.greedy()
+		owner, found := g.usage.largestOwner()
 		if !found {
 			return
 		}

@@ -7,25 +7,25 @@ import (
 )
 
 const (
-	// minAge is how old a key is at least when it is removed before its time. A
-	// caller repeats its request within minutes.
+	// minAge is the minimum age of a key that is removed before it expires. Callers repeat
+	// their requests within minutes.
 	minAge = 10 * time.Minute
-	// spareMin is what the disk must have to spare for a key to be kept.
-	spareMin = 1 << 20
+	// minSpare is the space that the disk must have to spare to store an optional key.
+	minSpare = 1 << 20
 )
 
-// usage is what is kept, for each owner. It is that of the database when it was
-// asked last, and what this process has added since: other processes on the same
-// database are seen within a minute. It is safe for concurrent use.
+// usage is the size of the stored keys of each owner: as read from the database, plus what
+// this process has stored since. Keys of other processes are counted within a minute. It is
+// safe for concurrent use.
 type usage struct {
 	max  int64
-	full chan struct{} // has a token when something did not fit
+	full chan struct{} // has a token if something did not fit
 
 	mu    sync.Mutex
 	held  map[string]int64
 	total int64
-	// since is what was charged since the counting under way began: the count
-	// may have it or not. What it has twice is corrected by the next one.
+	// since is what was charged since the current count began. The count may contain it or
+	// not. What is counted twice is corrected by the next count.
 	since map[string]int64
 }
 
@@ -33,8 +33,9 @@ func newUsage(maximum int64) *usage {
 	return &usage{max: maximum, full: make(chan struct{}, 1), held: make(map[string]int64)}
 }
 
-// take charges n bytes to an owner, and reports whether they fit: within all
-// that is kept, and within half of it for one owner. anyway charges in any case.
+// take charges n bytes to an owner, and reports whether they fit: into the maximum together
+// with all others, and into half of it for the owner. With anyway it charges them in any
+// case.
 func (u *usage) take(owner string, n int64, anyway bool) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -55,7 +56,7 @@ func (u *usage) take(owner string, n int64, anyway bool) bool {
 	return fits || anyway
 }
 
-// give takes n bytes off what an owner is charged.
+// give subtracts n bytes from what an owner is charged.
 func (u *usage) give(owner string, n int64) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -73,8 +74,7 @@ func (u *usage) counting() {
 	u.since = make(map[string]int64)
 }
 
-// set replaces what is known by what the database says, and what was charged
-// while it was asked.
+// set replaces the usage by that of the database and what was charged during the count.
 func (u *usage) set(held map[string]int64) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -88,26 +88,26 @@ func (u *usage) set(held map[string]int64) {
 	u.since = nil
 }
 
-// bytes returns what is kept in all.
+// bytes returns the usage of all owners.
 func (u *usage) bytes() int64 {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.total
 }
 
-// greedy names the owner whose oldest keys are to go: the one with most, where
-// it or all together have nearly reached their bound.
-func (u *usage) greedy() (owner string, found bool) {
+// largestOwner returns the owner with the largest usage, if that or the usage of all owners
+// has nearly reached its bound. The oldest keys of that owner are removed next.
+func (u *usage) largestOwner() (owner string, found bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	most := int64(0)
+	largest := int64(0)
 	for name, n := range u.held {
-		if n > most || n == most && name < owner {
-			owner, most = name, n
+		if n > largest || n == largest && name < owner {
+			owner, largest = name, n
 		}
 	}
-	return owner, most > nearly(u.max/2) || u.total > nearly(u.max)
+	return owner, largest > nearly(u.max/2) || u.total > nearly(u.max)
 }
 
-// nearly is where removing begins, so that there is room before it is needed.
+// nearly returns the usage at which keys begin to be removed, before a bound is reached.
 func nearly(bound int64) int64 { return bound / 8 * 7 }

@@ -7,33 +7,32 @@ import (
 	"time"
 )
 
-// answer is the writer of the answers on one connection. Its memory is used
-// again.
+// answer is the ResponseWriter of a connection. Its memory is used again for each response.
 type answer struct {
 	header http.Header
-	status int      // 0: none yet
-	typed  bool     // the handler said what the body is
-	last   bool     // the connection is to be closed
-	after  func()   // called when the answer has been written; may be nil
-	names  []string // of headers, in their order
-	out    []byte   // what goes out: at first status and headers
+	status int      // 0: not set yet
+	typed  bool     // the handler has set Content-Type
+	last   bool     // the connection is closed after the response
+	after  func()   // called when the response has been written; may be nil
+	names  []string // of the headers, sorted
+	out    []byte   // the encoded response: status and headers first
 	body   []byte
 
-	second int64 // the date is of
+	second int64 // Unix time of date
 	date   []byte
 }
 
 func newAnswer() answer { return answer{header: make(http.Header)} }
 
-// keptMax is the memory that is kept for the next answer, of each of two
-// buffers. An idle connection holds it for as long as the client likes.
-const keptMax = 4 << 10
+// maxKept is the size up to which a buffer is kept for the next response. An idle connection
+// holds two such buffers.
+const maxKept = 4 << 10
 
-// reset makes it ready for the next answer. What it was given is let go.
+// reset prepares the answer for the next response, and calls after.
 func (a *answer) reset() {
 	clear(a.header)
 	a.status, a.typed, a.last, a.out = 0, false, false, a.out[:0]
-	if a.body = a.body[:0]; cap(a.body) > keptMax || cap(a.out) > keptMax {
+	if a.body = a.body[:0]; cap(a.body) > maxKept || cap(a.out) > maxKept {
 		a.body, a.out = nil, nil
 	}
 	if a.after != nil {
@@ -42,15 +41,15 @@ func (a *answer) reset() {
 	}
 }
 
-// AfterWrite has a function called when the answer has been written, or could
-// not be: until then it is in memory, for as long as the client takes to read it.
+// AfterWrite sets a function that is called when the response has been written or writing has
+// failed. Until then the response is in memory, however slowly the client reads it.
 func (a *answer) AfterWrite(after func()) { a.after = after }
 
 // Header implements http.ResponseWriter.
 func (a *answer) Header() http.Header { return a.header }
 
-// WriteHeader implements http.ResponseWriter. Headers that are changed later
-// have no effect. Interim answers (1xx) are not sent.
+// WriteHeader implements http.ResponseWriter. Headers that are changed later have no effect.
+// Interim responses (1xx) are not sent.
 func (a *answer) WriteHeader(status int) {
 	if status < 200 || a.status != 0 {
 		return
@@ -71,7 +70,7 @@ func (a *answer) WriteHeader(status int) {
 	for _, name := range a.names {
 		switch name {
 		case "Content-Length", "Transfer-Encoding", "Date":
-			continue // ours
+			continue // set by finish
 		case "Content-Type":
 			a.typed = true
 		case "Connection":
@@ -83,7 +82,7 @@ func (a *answer) WriteHeader(status int) {
 	}
 }
 
-// line writes a header. A line break in a value becomes a space, as in net/http.
+// line appends a header. A line break in the value becomes a space, as in net/http.
 func (a *answer) line(name, value string) {
 	a.out = append(append(a.out, name...), ": "...)
 	begin := len(a.out)
@@ -112,8 +111,8 @@ func (a *answer) mayHaveBody() bool {
 	return a.status != http.StatusNoContent && a.status != http.StatusNotModified
 }
 
-// finish returns the whole answer, until the next one, and whether the
-// connection is to be closed after it.
+// finish returns the encoded response, which is valid until reset, and whether the
+// connection is closed after it.
 func (a *answer) finish(now time.Time) (out []byte, last bool) {
 	if a.status == 0 {
 		a.WriteHeader(http.StatusOK)

@@ -53,7 +53,7 @@ func TestAnIdleConnectionHoldsNoLargeAnswer(t *testing.T) {
 	_, _ = a.Write(make([]byte, 60<<10))
 	_, _ = a.finish(time.Now())
 	a.reset()
-	if held := cap(a.body) + cap(a.out); held > 2*keptMax {
+	if held := cap(a.body) + cap(a.out); held > 2*maxKept {
 		t.Errorf("%d bytes are held", held)
 	}
 }

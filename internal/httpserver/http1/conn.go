@@ -12,22 +12,22 @@ import (
 	"time"
 )
 
-// conn is a connection whose requests are answered here. One goroutine reads
-// it, always, and so knows at once when the client leaves; another one, from the
-// first request on, handles the requests and writes the answers.
+// conn is a connection whose requests are answered by this package. It has two goroutines:
+// the reader reads all the time, and so notices at once when the client leaves; the handler,
+// which starts with the first request, handles requests and writes responses.
 type conn struct {
 	net.Conn
 	l        *Listener
 	ctx      context.Context // ends when the client leaves
 	leave    context.CancelFunc
-	blank    *http.Request // what all requests have in common
-	requests chan *request // to the one who answers
-	answered chan struct{} // closed when that one has ended; nil: there is none
-	open     atomic.Int32  // requests that have no answer yet
-	over     atomic.Bool   // no request more is handled
+	blank    *http.Request // the fields that all requests have in common
+	requests chan *request // from the reader to the handler
+	answered chan struct{} // closed when the handler has ended; nil: it has not started
+	open     atomic.Int32  // requests without a response
+	over     atomic.Bool   // no further request is handled
 
-	// Of the one who answers.
-	writeBy time.Time // the deadline
+	// Used by the handler.
+	writeBy time.Time // deadline for writing
 	answer  answer
 }
 
@@ -38,20 +38,20 @@ func (l *Listener) newConn(tcp net.Conn) *conn {
 	return c
 }
 
-// serve reads requests until the connection ends, or until one of them is not
-// plain. Then it leaves the connection to the other server.
+// serve reads requests until the connection ends or a request is not plain. Then it passes
+// the connection to net/http.
 func (c *conn) serve() {
 	defer c.leave()
-	rest, others := c.read()
-	if !others {
-		c.leave() // before the answer under way is waited for
+	rest, handOff := c.read()
+	if !handOff {
+		c.leave() // cancels the request that is being handled
 	}
 	close(c.requests)
 	if c.answered != nil {
 		<-c.answered
 	}
 	c.l.forget(c)
-	if !others || c.over.Load() {
+	if !handOff || c.over.Load() {
 		_ = c.Conn.Close()
 		return
 	}
@@ -60,37 +60,37 @@ func (c *conn) serve() {
 }
 
 const (
-	// restTimeout is the time for the rest of a request after its first bytes. Many
-	// clients write header and body separately.
+	// restTimeout is how long the rest of a request may take after its first bytes; later
+	// net/http reads it. Many clients write header and body separately.
 	restTimeout = 50 * time.Millisecond
-	// lingerTimeout is the time that a client has to read its answer before its
-	// connection is closed. What it sends meanwhile is read and dropped: unread
-	// data would make the kernel reset the connection.
+	// lingerTimeout is how long a client has to read the last response before its connection
+	// is closed. What it sends meanwhile is read and discarded: unread data would make the
+	// kernel reset the connection.
 	lingerTimeout = 500 * time.Millisecond
 )
 
-// maxBreaks is how many bytes of line breaks after the body of a POST are
-// ignored, as in net/http (RFC 9112, section 2.2). net/http would not do so for
-// a connection whose last request was answered here.
+// maxBreaks is how many bytes of line breaks after the body of a POST are ignored, as in
+// net/http (RFC 9112, section 2.2). net/http does so for the requests that it has read
+// itself only.
 const maxBreaks = 4
 
-// minNext is how many bytes net/http has to see behind a request to take them for
-// another one, whose error it answers where the connection ends within it.
+// minNext is how many bytes after a request net/http takes for the beginning of another one.
+// If the connection ends within that, net/http answers with an error.
 const minNext = 4
 
-// What a deadline of the reader is for.
+// waiting is what the deadline of the reader bounds.
 type waiting byte
 
 const (
 	forNothing waiting = iota
-	forFirst           // request
-	forRest            // of a request that has begun to come
-	forNext            // request
+	forFirst           // the first request
+	forRest            // the rest of a request
+	forNext            // the next request
 )
 
-// read hands over the requests as they come. In the end it returns what it has
-// read of one that is the other server's, or that there is none.
-func (c *conn) read() (rest []byte, others bool) {
+// read passes requests to the handler as they arrive. It returns with handOff if a request
+// is for net/http; rest is what has been read of it.
+func (c *conn) read() (rest []byte, handOff bool) {
 	now := time.Now()
 	by := now.Add(c.l.o.ReadTimeout) // as in net/http
 	c.waitUntil(by)
@@ -120,7 +120,8 @@ func (c *conn) read() (rest []byte, others bool) {
 			waits, by = forRest, now.Add(restTimeout)
 			c.waitUntil(by)
 		case len(r.in) == 0 && waits != forFirst && (waits != forNext || by.Sub(now) < idle):
-			// Not for each request: to set it costs more than to look at it.
+			// Setting a deadline is slow, so it is set a little later than required and not for
+			// each request.
 			waits, by = forNext, now.Add(idle+idle/8)
 			c.waitUntil(by)
 		}
@@ -135,28 +136,28 @@ func (c *conn) read() (rest []byte, others bool) {
 			r.in = r.in[:0]
 		case n > 0:
 		case errors.Is(err, io.EOF) && len(r.in) > 0 && (c.answered == nil || maxBreaks-breaks+len(r.in) >= minNext):
-			return r.in, true // the client sends no more, and may still read
+			return r.in, true // the client has closed its sending side, and may still read
 		case !errors.Is(err, os.ErrDeadlineExceeded):
 			return nil, false
 		case len(r.in) > 0:
-			return r.in, true // it is slow
+			return r.in, true // the client is slow
 		case c.open.Load() == 0:
-			return nil, false // it is idle
+			return nil, false // the connection is idle
 		}
 	}
 }
 
-// waitUntil sets the reader's deadline, unless the connection is over.
+// waitUntil sets the deadline of the reader, unless the connection is over.
 func (c *conn) waitUntil(by time.Time) {
 	_ = c.Conn.SetReadDeadline(by)
-	if c.over.Load() { // false: the goroutine that ends the connection sets it later
+	if c.over.Load() { // if it is still false, the handler sets the deadline later
 		c.closeAfterLinger()
 	}
 }
 
 func (c *conn) closeAfterLinger() { _ = c.Conn.SetReadDeadline(time.Now().Add(lingerTimeout)) }
 
-// hand waits until the request before has been answered, and hands over one.
+// hand passes a request to the handler, and waits until the handler is free.
 func (c *conn) hand(r *request) {
 	c.open.Add(1)
 	if c.answered == nil {
@@ -166,7 +167,7 @@ func (c *conn) hand(r *request) {
 	c.requests <- r
 }
 
-// answerAll handles requests in their order.
+// answerAll is the handler: it handles requests in their order.
 func (c *conn) answerAll() {
 	defer close(c.answered)
 	for r := range c.requests {
@@ -178,7 +179,7 @@ func (c *conn) answerAll() {
 	}
 }
 
-// handle answers one request. A connection that cannot go on after it is over.
+// handle answers one request. It sets over if the connection is closed after the response.
 func (c *conn) handle(r *request) {
 	done := false
 	defer func() {
@@ -195,12 +196,12 @@ func (c *conn) handle(r *request) {
 	}()
 	c.l.o.Handler.ServeHTTP(&c.answer, &r.Request)
 	out, last := c.answer.finish(time.Now())
-	if r.at.Add(c.l.o.WriteTimeout).After(c.writeBy) { // not for each request either
+	if r.at.Add(c.l.o.WriteTimeout).After(c.writeBy) { // not for each request, because it is slow
 		c.writeBy = r.at.Add(2 * c.l.o.WriteTimeout)
 		_ = c.Conn.SetWriteDeadline(c.writeBy)
 	}
 	_, err := c.Conn.Write(out)
-	c.answer.reset() // now, lest an idle connection hold what its last request left
+	c.answer.reset() // at once, so that an idle connection holds little memory
 	if done = err == nil; done && last {
 		c.over.Store(true)
 		if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {

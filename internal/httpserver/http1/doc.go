@@ -1,23 +1,19 @@
-// Package http1 answers plain requests of HTTP/1.1 for a fraction of what
-// net/http's server costs, and leaves everything else to that.
+// Package http1 answers plain requests of HTTP/1.1 at a fraction of the cost of net/http's
+// server. All other requests are answered by net/http.
 //
-// A Listener stands between a listener and an http.Server. It reads the
-// connections itself for as long as each request on them is plain:
+// A Listener is placed between a listener and an http.Server. It reads a connection as long
+// as each request on it is plain:
 //
-//   - POST to one of the paths that were named, in HTTP/1.1;
-//   - with a body whose length is told, and which arrives with its header, both
-//     within a few kilobytes;
-//   - with no header twice, none that says how the connection is to go on
-//     (Transfer-Encoding, Expect, Upgrade, …), none that net/http would change,
-//     and no byte that needs to be thought about.
+//   - It is a POST to one of the configured paths, in HTTP/1.1.
+//   - It has a Content-Length, and header and body arrive together and have at most 4 KiB.
+//   - It has no header that controls the connection (Transfer-Encoding, Expect, Upgrade, …)
+//     or that net/http would change, and no header with unusual characters.
 //
-// With the first one that is not, the connection goes to the http.Server, with
-// all of its bytes from the beginning of that request on, and stays there. So
-// nothing is ever refused here, there is one server that knows the whole of the
-// protocol, and the reader of this one can be strict and short: a request that
-// it takes, net/http takes too, and sees the same in it.
+// The first request that is not plain is passed to the http.Server with all of its bytes,
+// and the connection stays there. So this package refuses no request and implements a part
+// of the protocol only. Whatever it accepts, net/http accepts too, with the same meaning.
 //
-// The header of such a request may have at most 128 lines.
+// The header of a request that is passed on may have at most 128 lines.
 //
 //	server.ConnState = http1.ConnState
 //	l := http1.Listen(inner, http1.Options{Handler: h, Paths: []string{"/predict"}})
@@ -26,10 +22,12 @@
 //	l.Shutdown(ctx)
 //	server.Shutdown(ctx)
 //
-// Handlers see an *http.Request and an http.ResponseWriter as ever, with three
-// differences. The answer is held in memory until the handler has returned, so
-// it has one length and one write, and the writer is neither a Flusher nor a
-// Hijacker. The request, its header and its body are used again for the next one
-// on the connection: a handler that has returned must not use them. And the
-// request's context ends with the connection, not with the request.
+// Handlers get an *http.Request and an http.ResponseWriter, with three differences from
+// net/http:
+//
+//   - The response is held in memory until the handler has returned, and then has a
+//     Content-Length and is written at once. The writer is neither a Flusher nor a Hijacker.
+//   - The memory of the request, its header and its body is used again for later requests. A
+//     handler must not use them after it has returned.
+//   - The request's context ends with the connection, not with the request.
 package http1

@@ -5,19 +5,19 @@ import (
 	"syscall"
 )
 
-// handedOffConn is a connection that net/http serves, with the bytes that had
-// been read from it. It detects at low cost that the client has left.
+// handedOffConn is a connection that was passed to net/http, with the bytes that have been
+// read from it. It detects at a low cost that the client has left.
 type handedOffConn struct {
 	net.Conn
 	rest []byte
 
-	header  headerLines // of the request that is read
+	header  headerLines // lines of the header that is being read
 	preface int         // bytes of http2Preface that were read
 	http2   bool        // the whole preface was read; constant from then on
 
 	raw    syscall.RawConn
 	look   func(fd uintptr) bool // of raw.Read
-	looked bool                  // once, since the reader came
+	looked bool                  // look has been called since the last Read began
 }
 
 func newHandedOffConn(conn net.Conn, rest []byte) *handedOffConn {
@@ -35,7 +35,7 @@ func newHandedOffConn(conn net.Conn, rest []byte) *handedOffConn {
 	return c
 }
 
-// Read implements net.Conn. It fails where the header of a request has too many
+// Read implements net.Conn. It returns errHeaderLines if the header of a request has too many
 // lines.
 //
 // While a request is handled, net/http reads a single byte ahead to detect that
@@ -68,15 +68,15 @@ func (c *handedOffConn) read(b []byte) (int, error) {
 	}
 	if len(b) == 1 && c.raw != nil && !c.http2 { // in HTTP/2 a frame may lack one byte
 		c.looked = false
-		if err := c.raw.Read(c.look); err != nil { // by a deadline, when the answer is made
+		if err := c.raw.Read(c.look); err != nil { // net/http sets a deadline when the response is complete
 			return 0, err
 		}
 	}
 	return c.Conn.Read(b)
 }
 
-// CloseWrite lets net/http close a connection in two steps, so that a client
-// which still sends can read its answer.
+// CloseWrite allows net/http to close a connection in two steps, so that a client that still
+// sends can read the response.
 func (c *handedOffConn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
@@ -84,9 +84,8 @@ func (c *handedOffConn) CloseWrite() error {
 	return nil
 }
 
-// http2Preface begins a connection of HTTP/2, see RFC 9113, section 3.4. The
-// server of HTTP/2 bounds headers by itself, and its goroutines must not share
-// the count of header lines.
+// http2Preface is the beginning of a connection of HTTP/2 (RFC 9113, section 3.4). The server
+// of HTTP/2 bounds headers, and its goroutines must not share the count of header lines.
 const http2Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 // begunHTTP2 reports whether the bytes complete the preface. It looks at the

@@ -7,10 +7,10 @@ import (
 	"net/http"
 )
 
-// headerLinesMax is how many lines the header of a request may have that is left
-// to net/http. That keeps each line in a map of its own size while the rest is
-// waited for: 36 KiB of short lines take a megabyte.
-const headerLinesMax = 128
+// maxHeaderLines is the maximum number of lines in a header that net/http reads. net/http
+// holds each line in a map until the header is complete: 36 KiB of short lines take a
+// megabyte of memory.
+const maxHeaderLines = 128
 
 var errHeaderLines = errors.New("the header of the request has too many lines")
 
@@ -19,16 +19,16 @@ var errHeaderLines = errors.New("the header of the request has too many lines")
 type headerLines struct {
 	count int
 	begun bool // the current line has bytes
-	ended bool // a blank line came: what follows is the body
-	over  bool // there are more lines than may be
+	ended bool // the blank line has been read; the body follows
+	over  bool // there are more than maxHeaderLines
 }
 
-// next begins the next header. Part of its first line may have been read
-// already, so that the line break which is read next ends no blank line.
+// next begins the next header. A part of its first line may have been read already, so the
+// next line break does not end a blank line.
 func (h *headerLines) next() { *h = headerLines{begun: true} }
 
-// add looks at bytes that were read, and returns how many of them are within the
-// limit.
+// add counts the lines in bytes that were read, and returns how many of the bytes are within
+// the limit.
 func (h *headerLines) add(p []byte) int {
 	for at := 0; !h.ended && at < len(p); {
 		rest := p[at:]
@@ -41,7 +41,7 @@ func (h *headerLines) add(p []byte) int {
 			h.ended = true
 			break
 		}
-		if h.count == headerLinesMax {
+		if h.count == maxHeaderLines {
 			h.over = true
 			return at
 		}
@@ -52,8 +52,8 @@ func (h *headerLines) add(p []byte) int {
 	return len(p)
 }
 
-// ConnState is to be the ConnState of the server that gets the connections: it
-// tells them when a request has been answered.
+// ConnState must be the ConnState of the http.Server that gets the connections. It begins a
+// new count of header lines when a request has been answered.
 func ConnState(conn net.Conn, state http.ConnState) {
 	if c, ok := conn.(*handedOffConn); ok && state == http.StateIdle && !c.http2 {
 		c.header.next()

@@ -17,12 +17,12 @@ func TestTheLinesOfAHeaderAreCounted(t *testing.T) {
 		name, text string
 		within     bool
 	}{
-		{"as many as may be", "GET / HTTP/1.1\r\n" + lines(headerLinesMax-1) + "\r\n", true},
-		{"one more", "GET / HTTP/1.1\r\n" + lines(headerLinesMax) + "\r\n", false},
-		{"bare line feeds", strings.ReplaceAll("GET / HTTP/1.1\r\n"+lines(headerLinesMax), "\r", ""), false},
+		{"as many as may be", "GET / HTTP/1.1\r\n" + lines(maxHeaderLines-1) + "\r\n", true},
+		{"one more", "GET / HTTP/1.1\r\n" + lines(maxHeaderLines) + "\r\n", false},
+		{"bare line feeds", strings.ReplaceAll("GET / HTTP/1.1\r\n"+lines(maxHeaderLines), "\r", ""), false},
 		{"lines of the body", "POST / HTTP/1.1\r\nA: b\r\n\r\n" + lines(1000), true},
 		{"lines of the body after bare line feeds", "POST / HTTP/1.1\nA: b\n\n" + lines(1000), true},
-		{"a carriage return within a line", "GET / HTTP/1.1\r\n" + strings.Repeat("\ra\r\n", headerLinesMax), false},
+		{"a carriage return within a line", "GET / HTTP/1.1\r\n" + strings.Repeat("\ra\r\n", maxHeaderLines), false},
 	} {
 		for _, step := range []int{1, 2, 3, 7, len(tt.text)} {
 			var h headerLines

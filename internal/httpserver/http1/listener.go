@@ -13,46 +13,44 @@ import (
 	"time"
 )
 
-// Options say what is answered here, and how. Handler and Paths are required.
+// Options are the settings of a Listener. Handler and Paths are required.
 type Options struct {
 	Handler http.Handler
-	// Paths are those whose requests are answered here. They need no escaping.
+	// Paths are the paths of plain requests. They contain no characters that are escaped.
 	Paths []string
-	// Leave is asked before each request whether it is to be left to the other
-	// server. Nil: it never is.
+	// Leave is called before each request. If it returns true, the request and its
+	// connection are passed to net/http. Nil: it always returns false.
 	Leave func() bool
-	// IdleTimeout is how long a connection is kept without a request, or up to an
-	// eighth longer. Zero: two minutes.
+	// IdleTimeout is how long a connection is kept open without a request. It may be kept up
+	// to an eighth longer. Zero: two minutes.
 	IdleTimeout time.Duration
 	// ReadTimeout is how long a client may take from connecting to its first
 	// request. Zero: ten seconds.
 	ReadTimeout time.Duration
-	// WriteTimeout is how long it may take from a request until its answer has
-	// been read, the handling included; it is enforced within twice that time.
-	// Zero: a minute.
+	// WriteTimeout bounds the time from a request until its response has been written. It is
+	// enforced within twice that time. Zero: a minute.
 	WriteTimeout time.Duration
-	// ErrorLog hears of handlers that panic. Nil: the standard logger.
+	// ErrorLog gets the panics of handlers. Nil: the standard logger.
 	ErrorLog *log.Logger
 }
 
-// Listener answers what is plain, and hands the other connections on, as
-// net.Listener.
+// Listener answers plain requests. Its Accept returns the connections with other requests.
 type Listener struct {
 	net.Listener
 	o      Options
 	paths  map[string]string
-	others chan net.Conn
+	others chan net.Conn // for Accept
 	begin  sync.Once
 	closed chan struct{}
 	close  func() error
-	broken chan error // what ended the listener below
+	broken chan error // error of Accept of the listener below
 
 	mu    sync.Mutex
 	conns map[*conn]struct{}
 }
 
-// Listen takes the connections of a listener, from the first Accept on and
-// until an Accept of that one fails.
+// Listen makes a Listener over another one. It accepts connections of that one from its first
+// Accept on, until an Accept of that one fails.
 func Listen(inner net.Listener, o Options) *Listener {
 	o.IdleTimeout = cmp.Or(o.IdleTimeout, 2*time.Minute)
 	o.ReadTimeout = cmp.Or(o.ReadTimeout, 10*time.Second)
@@ -87,9 +85,8 @@ func (l *Listener) accept() {
 	}
 }
 
-// Accept implements net.Listener: it returns connections with a request that
-// is not answered here. Until Close there may be some, also when the listener
-// below has come to its end.
+// Accept implements net.Listener. It returns connections with a request that is not plain.
+// After the listener below is closed there may be further ones, until Close.
 func (l *Listener) Accept() (net.Conn, error) {
 	l.begin.Do(func() { go l.accept() })
 	for {
@@ -106,10 +103,10 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 }
 
-// Close implements net.Listener. It ends no connection; Shutdown does.
+// Close implements net.Listener. It closes no connection; Shutdown does.
 func (l *Listener) Close() error { return l.close() }
 
-// handOff hands a connection to the other server.
+// handOff passes a connection to Accept.
 func (l *Listener) handOff(conn net.Conn) {
 	select {
 	case l.others <- conn:
@@ -118,7 +115,7 @@ func (l *Listener) handOff(conn net.Conn) {
 	}
 }
 
-// Open returns how many connections are answered here.
+// Open returns the number of connections that this package reads.
 func (l *Listener) Open() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -131,10 +128,10 @@ func (l *Listener) forget(c *conn) {
 	delete(l.conns, c)
 }
 
-// Shutdown closes the connections that are answered here as soon as they have
-// their answers, or all of them when ctx ends, and returns its error then. A
-// request that is only just coming is lost, so first of all clients should be
-// told to go elsewhere, which is the other server's part (Options.Leave).
+// Shutdown closes the connections that this package reads, each when its requests have been
+// answered. When ctx ends, it closes all of them and returns the error of ctx. A request that
+// arrives meanwhile is lost, so Options.Leave should return true for a while before: net/http
+// then asks clients to close their connections.
 func (l *Listener) Shutdown(ctx context.Context) error {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()

@@ -10,19 +10,19 @@ import (
 )
 
 const (
-	// maxBytes is what a plain request has at most, header and body.
+	// maxBytes is the maximum size of a plain request, header and body.
 	maxBytes = 4 << 10
-	// maxHeaders is how many headers it has at most.
+	// maxHeaders is the maximum number of headers of a plain request.
 	maxHeaders = 32
 )
 
-// request is a plain request. Its memory is used again.
+// request is a plain request. Its memory is used again for other requests.
 type request struct {
 	http.Request // as handlers see it
 	at           time.Time
 
-	in     []byte // what has been read, of which so much
-	end    int    // belongs to this request, and the rest to the next ones
+	in     []byte // the bytes that have been read
+	end    int    // length of this request in them; later requests follow
 	blank  *http.Request
 	target url.URL
 	header http.Header
@@ -30,10 +30,10 @@ type request struct {
 	body   body
 }
 
-var requests sync.Pool // of *request, free
+var requests sync.Pool // of *request
 
-// requestFor returns a request of which nothing has been read; it will be like
-// blank, but for what is.
+// requestFor returns an empty request. parse sets its fields to those of blank and to what has
+// been read.
 func requestFor(blank *http.Request) *request {
 	r, ok := requests.Get().(*request)
 	if !ok {
@@ -43,7 +43,7 @@ func requestFor(blank *http.Request) *request {
 	return r
 }
 
-// free gives the memory to another request.
+// free returns the memory to the pool.
 func (r *request) free() {
 	r.Request, r.blank, r.in = http.Request{}, nil, r.in[:0]
 	r.body.Reset(nil)
@@ -51,21 +51,22 @@ func (r *request) free() {
 	requests.Put(r)
 }
 
-// body is a request's body. It can be closed, which changes nothing.
+// body is the body of a request. Close has no effect.
 type body struct{ bytes.Reader }
 
 func (*body) Close() error { return nil }
 
-// verdict is what is thought of the bytes that have been read.
+// verdict is the kind of the bytes that have been read.
 type verdict byte
 
 const (
-	unfinished verdict = iota // they are no plain request yet
-	plain                     // they begin with one
-	other                     // they never will
+	unfinished verdict = iota // they may be the beginning of a plain request
+	plain                     // they begin with a plain request
+	other                     // they begin with a request for net/http
 )
 
-// parse looks at what has been read. If it is plain, the request is filled in.
+// parse returns the verdict on what has been read. If that is plain, it sets the fields of the
+// request.
 func (r *request) parse(paths map[string]string) verdict {
 	head := bytes.Index(r.in, []byte("\r\n\r\n"))
 	if head < 0 {
@@ -85,7 +86,7 @@ func (r *request) parse(paths map[string]string) verdict {
 		return other
 	}
 	r.Request = *r.blank
-	clear(r.header) // of the request before, or of this one, when more of its body was due
+	clear(r.header) // of an earlier request, or of an earlier call for this one
 	length, ok := r.readHeaders(string(rest[:len(rest)-len("\r\n")]))
 	switch {
 	case !ok || length > maxBytes:
@@ -102,8 +103,8 @@ func (r *request) parse(paths map[string]string) verdict {
 	return plain
 }
 
-// skipBreaks drops line breaks, at most limit bytes of them, from what has been
-// read, and returns how many bytes it dropped.
+// skipBreaks removes at most limit bytes of line breaks from the beginning of what has been
+// read, and returns their number.
 func (r *request) skipBreaks(limit int) int {
 	n := 0
 	for n < limit && n < len(r.in) && (r.in[n] == '\r' || r.in[n] == '\n') {
@@ -123,8 +124,8 @@ func unfinishedWithin(size int) verdict {
 	return unfinished
 }
 
-// readHeaders reads lines that each end with CR and LF. It returns what they
-// say of the body's length, which is above zero. The text is kept.
+// readHeaders reads lines that each end with CR and LF. It returns the length of the body,
+// which is above zero. Header values refer to text.
 func (r *request) readHeaders(text string) (length int, ok bool) {
 	for n := 0; text != ""; n++ {
 		name, value, rest, ok := cutLine(text)
@@ -140,7 +141,7 @@ func (r *request) readHeaders(text string) (length int, ok bool) {
 				return 0, false
 			}
 			r.Host = value
-			continue // net/http takes it out of the others
+			continue // not in Header, as in net/http
 		case "Content-Length":
 			if length = decimal(value); length <= 0 || again {
 				return 0, false
@@ -157,12 +158,12 @@ func (r *request) readHeaders(text string) (length int, ok bool) {
 			continue
 		}
 		r.values[n] = value
-		r.header[key] = r.values[n : n+1 : n+1] // appending to it does not reach the next one
+		r.header[key] = r.values[n : n+1 : n+1] // its capacity is 1, so that append copies it
 	}
 	return length, r.Host != "" && length > 0
 }
 
-// cutLine takes the first line off a text, as a name and a value without the
+// cutLine splits the first line from a text. It returns its name and its value without white
 // space around it.
 func cutLine(text string) (name, value, rest string, ok bool) {
 	i := 0
@@ -188,7 +189,7 @@ func cutLine(text string) (name, value, rest string, ok bool) {
 	return name, text[begin:end], text[i+2:], true
 }
 
-// isToken says which bytes a header's name may have (RFC 9110, 5.6.2).
+// isToken has the bytes that the name of a header may contain (RFC 9110, section 5.6.2).
 var isToken = func() (table [256]bool) {
 	for b := range table {
 		table[b] = 'a' <= b && b <= 'z' || 'A' <= b && b <= 'Z' || '0' <= b && b <= '9'
@@ -210,7 +211,7 @@ func isHost(host string) bool {
 	return host != ""
 }
 
-// decimal is the value of a number of at most nine digits, else below zero.
+// decimal returns the value of a number of at most nine digits, and -1 for other text.
 func decimal(text string) (n int) {
 	if text == "" || len(text) > 9 {
 		return -1
@@ -224,7 +225,7 @@ func decimal(text string) (n int) {
 	return n
 }
 
-// canonical is textproto.CanonicalMIMEHeaderKey, at once for what is usual.
+// canonical is textproto.CanonicalMIMEHeaderKey, but faster for usual names.
 func canonical(name string) string {
 	if key, known := usual[name]; known {
 		return key
@@ -232,8 +233,8 @@ func canonical(name string) string {
 	return textproto.CanonicalMIMEHeaderKey(name)
 }
 
-// usual are headers that clients and the proxies before the gateway send, as
-// they write them.
+// usual has the canonical names of headers that clients and proxies usually send, by the two
+// usual spellings.
 var usual = func() map[string]string {
 	names := make(map[string]string)
 	for _, name := range []string{"host", "user-agent", "accept", "accept-encoding", "accept-language", "content-length", "content-type",
