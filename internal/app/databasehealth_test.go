@@ -71,7 +71,7 @@ func TestAPostgresThatTakesNoWritesIsDegraded(t *testing.T) {
 		t.Fatal(err)
 	}
 	text, _ := json.Marshal(page["dependencies"])
-	if !strings.Contains(string(text), "takes no writes") {
+	if !strings.Contains(string(text), "is read-only") {
 		t.Errorf("the status page does not say why: %s", text)
 	}
 

@@ -107,7 +107,7 @@ func TestAStartDoesNotWaitForWhatTheDatabaseRefuses(t *testing.T) {
 	o := open(t.Context(), cfg)
 	<-o.done
 	var usage *config.Error
-	says := fmt.Sprintf(`user "app" lacks a right on database %q; the owner of it can say: GRANT USAGE, CREATE ON SCHEMA "public" TO "app"`, u.Path[1:])
+	says := fmt.Sprintf(`user "app" lacks a privilege on database %q; its owner can grant it: GRANT USAGE, CREATE ON SCHEMA "public" TO "app"`, u.Path[1:])
 	if !errors.As(o.err, &usage) || !strings.HasPrefix(o.err.Error(), "GATEWAY_DB_SECRET_ID: ") || !strings.Contains(o.err.Error(), says) {
 		t.Errorf("got %v, want a wrong setting and %s", o.err, says)
 	}

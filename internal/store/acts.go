@@ -33,7 +33,7 @@ SELECT id, at, token, address, forwarded_for, request_id, action, target, detail
 WHERE (at, id) < (SELECT at, id FROM acts WHERE id = $1) ORDER BY at DESC, id DESC LIMIT $2`
 )
 
-// BeginAct records what an operator is about to do.
+// BeginAct records an act that begins.
 func (s *Store) BeginAct(ctx context.Context, a audit.Entry) error {
 	return s.inWrite(ctx, "begin act", func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, beginActSQL, a.ID, micros(a.At), a.Token, a.Address, a.Forwarded, a.RequestID,
@@ -42,8 +42,8 @@ func (s *Store) BeginAct(ctx context.Context, a audit.Entry) error {
 	})
 }
 
-// CountAct records an act that stands for Count equal ones, or its new Count
-// and Detail where it is recorded already.
+// CountAct records an entry that stands for Count equal acts, or updates the Count
+// and Detail of a recorded one.
 func (s *Store) CountAct(ctx context.Context, a audit.Entry) error {
 	return s.inWrite(ctx, "count act", func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, countActSQL, a.ID, micros(a.At), a.Token, a.Address, a.Forwarded, a.RequestID,
@@ -60,7 +60,8 @@ func (s *Store) RemoveSignIns(ctx context.Context, before time.Time) error {
 	})
 }
 
-// EndAct records what came of it. An empty target leaves the one that is known.
+// EndAct records the status of an act that ended. An empty target keeps the recorded
+// one.
 func (s *Store) EndAct(ctx context.Context, id string, status int, target string) error {
 	return s.inWrite(ctx, "end act", func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, endActSQL, int64(status), target, id)
@@ -68,8 +69,8 @@ func (s *Store) EndAct(ctx context.Context, id string, status int, target string
 	})
 }
 
-// Acts returns the newest, newest first, at most limit, older than the one
-// named before; kind NotFound if there is no such one.
+// Acts returns the newest acts, newest first, at most limit, older than the act
+// named by before, unless that is empty; kind NotFound if there is no such act.
 func (s *Store) Acts(ctx context.Context, limit int, before string) ([]audit.Entry, error) {
 	query, args := newestActsSQL, []any{limit}
 	if before != "" {

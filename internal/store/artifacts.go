@@ -18,17 +18,16 @@ WHERE artifacts.body = excluded.body AND artifacts.line = excluded.line`
 
 	artifactSQL = `SELECT body FROM artifacts WHERE name = $1 AND line = $2`
 
-	// A transaction that makes a model serve, and one that removes it, lock this
-	// row first, so that the artifact of a serving model is never removed.
+	// Transactions that deploy or remove a model lock this row first, so that the
+	// artifact of a serving model is never removed.
 	holdArtifactSQL   = `UPDATE artifacts SET created_at = created_at WHERE name = $1 AND line = $2`
 	servesSQL         = `SELECT count(*) FROM serving WHERE model = $1`
 	removeArtifactSQL = `DELETE FROM artifacts WHERE name = $1 AND line = $2`
 )
 
-// PutArtifact stores what a training job made. Storing the same again is no
-// error; another artifact of the name is kept: kind Conflict. The body must be
-// UTF-8 without NUL: the column is text, and not every engine keeps any other
-// bytes as they are.
+// PutArtifact stores the artifact of a training job. Storing the same again is no
+// error; if there is another artifact of that name, the kind is Conflict. The body
+// must be UTF-8 without NUL, since the column is text.
 func (l *Line) PutArtifact(ctx context.Context, name string, body []byte) error {
 	if len(body) == 0 || !utf8.Valid(body) || bytes.IndexByte(body, 0) >= 0 {
 		return failed("put artifact", errors.New("the artifact is not text"))
@@ -45,8 +44,7 @@ func (l *Line) PutArtifact(ctx context.Context, name string, body []byte) error 
 	})
 }
 
-// Artifact returns an artifact, which is the caller's to keep; kind NotFound if
-// there is none of that name.
+// Artifact returns an artifact; kind NotFound if there is none of that name.
 func (l *Line) Artifact(ctx context.Context, name string) ([]byte, error) {
 	var body []byte
 	err := l.read.QueryRowContext(ctx, artifactSQL, name, l.id).Scan(&body)
@@ -56,8 +54,8 @@ func (l *Line) Artifact(ctx context.Context, name string) ([]byte, error) {
 	return body, failed("artifact", err)
 }
 
-// RemoveArtifact removes an artifact. Removing it again is no error. The artifact
-// of a model that serves at an endpoint is kept: kind Conflict.
+// RemoveArtifact removes an artifact. Removing it again is no error. If the model
+// serves at an endpoint, the kind is Conflict.
 func (l *Line) RemoveArtifact(ctx context.Context, name string) error {
 	return l.inWrite(ctx, "remove artifact", func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, holdArtifactSQL, name, l.id); err != nil {

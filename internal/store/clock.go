@@ -19,7 +19,7 @@ ON CONFLICT (id) DO UPDATE SET checked_at = excluded.checked_at, doubt_since = e
 )
 
 // maxClockStep is how far a clock may be ahead of the last check before it is in
-// doubt, and how long it then has to go on before it is believed.
+// doubt, and how long it must run on before it is accepted.
 const maxClockStep = 24 * time.Hour
 
 // CheckClock returns an error while now may be the time of a clock that is wrong.
@@ -27,9 +27,9 @@ const maxClockStep = 24 * time.Hour
 // would make all of them too old.
 //
 // The database keeps the time of the last check. A clock that is more than
-// maxClockStep ahead of it is in doubt, and believed once it has gone on for
-// maxClockStep: so it is after a long stop, too. A gateway with a right clock on
-// the same database ends the doubt, and with it the wait of one with a wrong clock.
+// maxClockStep ahead of it is in doubt, and accepted once it has run on for
+// maxClockStep. The same holds after a long stop. A check by a gateway with a right
+// clock on the same database ends the doubt: a wrong clock then has to run on anew.
 func (s *Store) CheckClock(ctx context.Context, now time.Time) error {
 	var doubt error
 	err := s.inTurn(ctx, writing{operation: "check the clock", class: bulk}, func(tx *sql.Tx) error {
@@ -52,8 +52,8 @@ func (s *Store) CheckClock(ctx context.Context, now time.Time) error {
 	return doubt
 }
 
-// readClock reads the last check. Before the first one the newest prediction
-// tells the time, or now where there is none.
+// readClock reads the last check. If there is none, the time of the newest
+// prediction counts as one, or else now.
 func readClock(ctx context.Context, tx *sql.Tx, now time.Time) (clockCheck, error) {
 	var checked, since int64
 	err := tx.QueryRowContext(ctx, clockSQL).Scan(&checked, &since)
@@ -69,19 +69,19 @@ func readClock(ctx context.Context, tx *sql.Tx, now time.Time) (clockCheck, erro
 	return c, err
 }
 
-// clockCheck is what the database keeps of the checks.
+// clockCheck is the stored result of a check.
 type clockCheck struct {
 	checkedAt  time.Time
 	doubtSince time.Time // zero: no clock is in doubt
 }
 
-// check returns what is known after a check at now, with an error if now is in doubt.
+// check returns the result of a check at now, with an error if now is in doubt.
 func (c clockCheck) check(now time.Time) (clockCheck, error) {
 	if now.Sub(c.checkedAt) <= maxClockStep {
 		return clockCheck{checkedAt: now}, nil
 	}
 	doubted := now.Sub(c.doubtSince)
-	if c.doubtSince.IsZero() || doubted < 0 || doubted >= 2*maxClockStep { // another jump, or a stop
+	if c.doubtSince.IsZero() || doubted < 0 || doubted >= 2*maxClockStep { // the clock jumped again, or the gateway was stopped
 		c.doubtSince, doubted = now, 0
 	}
 	if doubted >= maxClockStep {

@@ -15,38 +15,38 @@ import (
 )
 
 const (
-	// loginTime bounds the making of a connection, all tries included, where
-	// the caller's own deadline is later.
+	// loginTime bounds the time to make a connection, with all attempts. The caller's
+	// deadline may be earlier.
 	loginTime = 10 * time.Second
-	// loginWait is how long after a round of refusals the next one begins; it
-	// doubles up to maxLoginWait.
+	// loginWait is the pause after a round of refused logins; it doubles up to
+	// maxLoginWait.
 	loginWait    = 10 * time.Millisecond
 	maxLoginWait = 200 * time.Millisecond
 )
 
-// Logins knows what to log in with. It is safe for concurrent use.
+// Logins supplies credentials. It is safe for concurrent use.
 type Logins interface {
-	// Login returns what to try after the versions named were refused; where
-	// none is named, what to begin with. It may wait for something newer, but
-	// not beyond ctx. ok is false where there is nothing else at the moment.
+	// Login returns the login to try after the named versions were refused, or the
+	// first one if none is named. It may wait for a newer version until ctx ends. ok is
+	// false if there is no other version at the moment.
 	Login(ctx context.Context, refused ...string) (login Login, ok bool)
-	// Accepted is told which version the server took.
+	// Accepted is called with the version that the server accepted.
 	Accepted(version string)
 }
 
-// Login is a server, and a user it lets in.
+// Login is a server, with the user and password for it.
 type Login struct {
-	Version string // names the user and password
+	Version string // of the user and password
 	Server  PostgresServer
 }
 
-// Connector makes connections to a PostgreSQL server whose password changes
-// while we use it. User and password are asked for where a connection is born,
-// so the pool need not know; a server does not end the connections of those who
-// came in with an old password, and the pool retires them by age.
+// Connector makes connections to a PostgreSQL server whose password may change at
+// any time. It asks for user and password whenever it makes a connection. A server
+// does not close connections that were made with an earlier password; the pool
+// closes them by age.
 //
-// A login that is refused is tried with something newer, again and again until
-// the caller's deadline. That is safe: no statement has been sent.
+// A refused login is retried with a newer version until the caller's deadline. That
+// is safe, since no statement has been sent.
 type Connector struct {
 	logins  Logins
 	opened  atomic.Int64
@@ -57,12 +57,12 @@ type Connector struct {
 // NewConnector makes a Connector, for OpenPostgres.
 func NewConnector(logins Logins) *Connector { return &Connector{logins: logins} }
 
-// Opened returns how many connections have been made, and how many logins were
-// refused on the way and tried again.
+// Opened returns how many connections were made, and how many refused logins were
+// retried.
 func (c *Connector) Opened() (opened, retried int64) { return c.opened.Load(), c.retries.Load() }
 
-// Retire makes the pools drop the connections that were made before, each when
-// it would be used the next time.
+// Retire makes the pools drop all connections made until now, each before its next
+// use.
 func (c *Connector) Retire() { c.retired.Add(1) }
 
 // sinceNow returns a function that reports whether Retire was called since.
@@ -102,7 +102,7 @@ func (c *Connector) Connect(ctx context.Context) (driver.Conn, error) {
 			case refusal == nil:
 				return nil, err
 			}
-			// Out of time in a later try: the refusal says more.
+			// The time ran out in a later attempt: the refusal says more.
 		}
 		select {
 		case <-time.After(wait):
@@ -117,7 +117,7 @@ func (c *Connector) Connect(ctx context.Context) (driver.Conn, error) {
 	}
 }
 
-// refusesLogin reports whether a server turned down the user or the password.
+// refusesLogin reports whether the server refused the user or the password.
 func refusesLogin(err error) bool {
 	const invalidPassword, invalidAuthorization = "28P01", "28000"
 	var pg *pgconn.PgError

@@ -22,8 +22,8 @@ INSERT INTO customers (id, features, label, label_at, demo, outcome, origin)
 VALUES ($1, $2, NULL, NULL, 0, 0, 'app')
 ON CONFLICT (id) DO NOTHING`
 
-	// A label that an outcome set stays, and so does any label where the import
-	// has none. The imported label is kept beside it: models are judged by that.
+	// A label that an outcome set is kept, as is any label if the import has none. The
+	// imported label is stored beside it, since models are judged by that.
 	updateCustomerSQL = `
 UPDATE customers
 SET features = $1, demo = $2, origin = 'imported',
@@ -49,10 +49,10 @@ type Counts struct {
 }
 
 // Features returns the stored features of those customers that exist, by id.
-// The caller owns what it gets.
+// The caller may keep and change the values.
 func (s *Store) Features(ctx context.Context, ids []string) (map[string][]byte, error) {
 	found := make(map[string][]byte, len(ids))
-	if len(ids) == 1 { // the usual prediction: no statement to put together and compile
+	if len(ids) == 1 { // the usual prediction has a prepared statement
 		var features []byte
 		switch err := s.featuresOfOne.QueryRowContext(ctx, ids[0]).Scan(&features); err {
 		case nil:
@@ -114,13 +114,12 @@ func numbered(first, n int) string {
 // customersAtOnce is how many customers one transaction stores.
 const customersAtOnce = 64
 
-// PutCustomers stores customers, and counts those that are new and those that
-// were known. A known one gets the new features and Demo flag. A label replaces
-// the known one unless an outcome set that; no label keeps what is known.
-// Customer.Outcome is the store's own and ignored.
+// PutCustomers stores customers, and returns how many were inserted and how many
+// updated. An update replaces the features and the Demo flag. It replaces the label
+// if there is one and no outcome has set the stored one. Customer.Outcome is ignored.
 //
-// Many customers are stored in several transactions, in their order. With an
-// error the counts tell how many of the first ones were stored.
+// Many customers are stored in several transactions, in their order. If there is an
+// error, the customers counted were stored, and those after them were not.
 func (s *Store) PutCustomers(ctx context.Context, customers []predict.Customer) (inserted, updated int, err error) {
 	for start := 0; start < len(customers); start += customersAtOnce {
 		end := min(start+customersAtOnce, len(customers))
@@ -183,10 +182,9 @@ const (
 	removeDemoSQL     = `DELETE FROM customers WHERE id IN (%s)`
 )
 
-// RemoveDemo removes the generated customers with their outcomes and says how
-// many there were. What was predicted for them stays in the ledger. It takes
-// several transactions: an error may leave some of the customers, and the count
-// tells how many are gone.
+// RemoveDemo removes the generated customers with their outcomes, and returns how
+// many it removed, also with an error. Their predictions stay in the ledger. It
+// takes several transactions.
 func (s *Store) RemoveDemo(ctx context.Context) (removed int64, err error) {
 	for {
 		n, done, err := s.removeSomeDemo(ctx)
@@ -197,11 +195,11 @@ func (s *Store) RemoveDemo(ctx context.Context) (removed int64, err error) {
 	}
 }
 
-// removeSomeDemo removes some outcomes of generated customers, and the
-// customers where none is left.
+// removeSomeDemo removes some outcomes of generated customers, and the customers if
+// no outcome of theirs is left.
 func (s *Store) removeSomeDemo(ctx context.Context) (removed int64, done bool, err error) {
 	err = s.inTurn(ctx, writing{operation: "remove demo customers", class: bulk}, func(tx *sql.Tx) error {
-		// An outcome for one of them is recorded before or after.
+		// No outcome of theirs is recorded meanwhile.
 		if _, err := holdSequence(ctx, tx); err != nil {
 			return err
 		}
@@ -246,7 +244,7 @@ func someIDs(ctx context.Context, db queryer, query string, args ...any) (ids []
 	return ids, rows.Err()
 }
 
-// CountCustomers counts.
+// CountCustomers counts the stored customers.
 func (s *Store) CountCustomers(ctx context.Context) (Counts, error) {
 	var c Counts
 	err := s.read.QueryRowContext(ctx, countCustomersSQL).Scan(&c.Customers, &c.Labelled, &c.Demo)
@@ -255,9 +253,9 @@ func (s *Store) CountCustomers(ctx context.Context) (Counts, error) {
 
 // EachCustomer calls fn with each customer, in the order of their ids as the
 // database sorts text (SQLite: by bytes). It reads one snapshot, and keeps one
-// customer in memory at a time. fn may keep the customer's Features. An error of
-// fn ends the walk and is returned unchanged. fn may use the store, but must not
-// call EachCustomer: only a few calls run at once, and the others wait for them.
+// customer in memory at a time. fn may keep the customer's Features. If fn returns
+// an error, EachCustomer returns it unchanged. fn may use the store but must not
+// call EachCustomer, since only maxStreams calls run at once.
 func (s *Store) EachCustomer(ctx context.Context, fn func(predict.Customer) error) error {
 	select {
 	case s.streams <- struct{}{}:
@@ -265,16 +263,14 @@ func (s *Store) EachCustomer(ctx context.Context, fn func(predict.Customer) erro
 	case <-ctx.Done():
 		return failed("each customer", ctx.Err())
 	}
-	// One statement sees one snapshot, on both engines, so there is no need
-	// for a transaction around it.
+	// A single statement reads one snapshot on both engines, without a transaction.
 	rows, err := s.read.QueryContext(ctx, eachCustomerSQL)
 	if err != nil {
 		return failed("each customer", err)
 	}
 	defer rows.Close()
 	for rows.Next() {
-		// database/sql notices the end of ctx in a goroutine of its own, which
-		// may come late.
+		// database/sql checks ctx in another goroutine, which may be late.
 		if err := ctx.Err(); err != nil {
 			return failed("each customer", err)
 		}

@@ -8,14 +8,14 @@ import (
 	"strings"
 )
 
-// shownDamages is how many places a check reports at most.
-const shownDamages = 5
+// maxDamages is how many damaged places a check reports.
+const maxDamages = 5
 
-// QuickCheck reads all pages of an SQLite database and looks whether they are
-// sound. The error is a *Fault where some are not; Check then returns it from
-// now on. With PostgreSQL there is nothing to check.
+// QuickCheck reads and checks all pages of an SQLite database. If some are damaged,
+// the error is a *Fault, which Check returns from then on. With PostgreSQL it does
+// nothing.
 //
-// It reads over a connection of its own, for some seconds for each gigabyte.
+// It uses a connection of its own and takes some seconds for each gigabyte.
 func (s *Store) QuickCheck(ctx context.Context) error {
 	if s.file.info == nil {
 		return nil
@@ -44,10 +44,9 @@ func damageOf(path string, err error) *Fault {
 	return &Fault{damaged, fmt.Sprintf("the database file %s has damaged pages; stop the gateway and restore a backup of it (docs/operations.md)", path), err}
 }
 
-// quickCheck returns the damaged places, of which there are none in a sound
-// database.
+// quickCheck returns the damaged places.
 func quickCheck(ctx context.Context, db *sql.DB) (places []string, err error) {
-	rows, err := db.QueryContext(ctx, fmt.Sprintf("PRAGMA quick_check(%d)", shownDamages))
+	rows, err := db.QueryContext(ctx, fmt.Sprintf("PRAGMA quick_check(%d)", maxDamages))
 	if err != nil {
 		return nil, err
 	}
@@ -64,8 +63,8 @@ func quickCheck(ctx context.Context, db *sql.DB) (places []string, err error) {
 	return places, rows.Err()
 }
 
-// Size is how many bytes the file of an SQLite database had when it was opened,
-// or 0.
+// Size is the size in bytes of an SQLite database when it was opened; 0 with
+// PostgreSQL.
 func (s *Store) Size() int64 {
 	if s.file.info == nil {
 		return 0

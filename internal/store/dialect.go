@@ -11,8 +11,7 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// What the engines do not have in common: how migrations are kept apart, and
-// the codes of errors. Everything else is one text for both.
+// Differences between the engines: the lock for migrations, and the codes of errors.
 
 // migrator says how to migrate an engine.
 type migrator struct {
@@ -21,27 +20,27 @@ type migrator struct {
 }
 
 var (
-	// Only one process has the file open, so there is no lock for migrations.
+	// Only one process opens the file, so migrations need no lock.
 	sqliteMigrator = migrator{goose.DialectSQLite3, func() ([]goose.ProviderOption, error) { return nil, nil }}
 
-	// Replicas may start together. One migrates, and the others look every
-	// second whether it is done, for as long as five minutes.
+	// Replicas may start together. One migrates; the others check every second, for at
+	// most five minutes, whether it has finished.
 	postgresMigrator = migrator{goose.DialectPostgres, func() ([]goose.ProviderOption, error) {
 		locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300), lock.WithUnlockTimeout(1, 60))
 		return []goose.ProviderOption{goose.WithSessionLocker(locker)}, err
 	}}
 )
 
-// violation says which kind of constraint a statement broke.
+// violation is the kind of constraint that a statement violated.
 type violation int
 
 const (
 	noViolation violation = iota
 	uniqueViolation
-	dataViolation // a value that its column refuses, or a reference to nothing
+	dataViolation // a value that its column refuses, or a missing referenced row
 )
 
-// violationOf finds a broken constraint in an error of a driver.
+// violationOf returns the violation that an error of a driver reports.
 func violationOf(err error) violation {
 	var lite *sqlite.Error
 	var pg *pgconn.PgError
@@ -67,8 +66,8 @@ func violationOf(err error) violation {
 	return noViolation
 }
 
-// lostRace reports whether the engine gave up a transaction in favour of
-// another one. SQLite has one writer, who never does.
+// lostRace reports whether the engine ended a transaction because of a deadlock.
+// SQLite has one writer, so it has none.
 func lostRace(err error) bool {
 	var pg *pgconn.PgError
 	return errors.As(err, &pg) && pg.Code == "40P01" // deadlock

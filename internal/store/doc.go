@@ -19,53 +19,50 @@
 //	}
 //	err = line.Append(ctx, predictions)
 //
-// # What it refuses to know
+// # What it leaves to others
 //
-// Features, artifacts and the details of steps are text to it; it neither
-// checks features against a schema nor reads them. It does not decide when to
-// renew, whether a challenger wins or what an HTTP caller sees. It holds no
-// policy but the rules for labels: which outcome counts, and that it counts
-// once. They head the file outcomes.go.
+// Features, artifacts and the details of steps are text, which it neither reads nor
+// checks against a schema. It does not decide when to renew, whether a challenger
+// wins or what an HTTP caller sees. The only rules in it are those for labels: which
+// outcome counts, and that it counts once. They are at the top of outcomes.go.
 //
 // # Writing and reading
 //
-// Requests write outcomes and idempotency keys. Predictions wait on disk
-// (package outbox) and come in batches.
+// Requests write outcomes and idempotency keys. Package outbox writes predictions,
+// in batches.
 //
-// Every write transaction is small: a call that brings many rows is cut into
-// transactions of a bounded number, and what can be found out by reading is
-// read before the first of them begins. Transactions take turns, which the file
-// turns.go hands out: what a caller waits for comes first, then lists of
-// outcomes, then imports, the outbox and removals. So a call of many rows is not
-// all or nothing. Each of its rows is recorded once, however often the call is
-// repeated.
+// Write transactions are small: a call with many rows is divided into transactions
+// of a bounded number of rows, and reads that it needs come before the first of
+// them. turns.go decides the order of transactions: first those for which a caller
+// waits, then lists of outcomes, then imports, the outbox and removals. A call with
+// many rows is not atomic. Each of its rows is recorded once, however often the call
+// is repeated.
 //
-// SQLite has one writer at a time, so there the Store has one writing
-// connection. Readers have connections
-// of their own, opened read-only, and see the last commit before they began.
-// They never wait for the writer nor it for them. While a long read runs, such
-// as [Store.EachCustomer], SQLite cannot reuse the older part of its
-// write-ahead log, so the file beside the database grows; it shrinks again
-// afterwards.
+// SQLite has one writer at a time, so the Store has one connection for writing.
+// Reads have connections of their own, opened read-only, and see the last commit
+// before they began. Reads and writes do not wait for each other. While a long read
+// runs, such as [Store.EachCustomer], SQLite cannot reuse the older part of its
+// write-ahead log, so that file grows; it shrinks again afterwards.
 //
 // PostgreSQL has many writers, in this process and in others. Transactions that
-// write customers, outcomes or which model serves follow each other all the
-// same, everywhere: each begins by taking the row that numbers outcomes. So
-// numbers become visible in their order, and no two transactions wait for each
-// other. All others run side by side.
+// write customers, outcomes or which model serves run one after the other, across
+// all processes: each begins by locking the row that numbers outcomes. So numbers
+// become visible in their order, and these transactions cannot deadlock. All other
+// transactions run concurrently.
 //
 // # Durability
 //
-// A write that has returned survives the death of the process, and also of the
-// machine: every commit is flushed (SQLite: synchronous=FULL; PostgreSQL: as
-// its server is set, and by default it is).
+// A write that has returned survives a crash of the process and of the machine:
+// commits are flushed (SQLite: synchronous=FULL; PostgreSQL: as its server is
+// configured, by default flushed). With SQLite, [Line.Append] is the exception: a
+// power cut may lose its rows until [Store.Flush] returns.
 //
 // # SQL
 //
-// The statements and migrations are one text for both engines and use only what
-// these have in common: $1 placeholders in order of first use, TEXT, BIGINT and
-// DOUBLE PRECISION, ON CONFLICT, RETURNING, partial indexes. What they do not
-// have in common is in dialect.go. Times are kept in UTC to
-// the microsecond, the resolution of PostgreSQL, because the order in which
-// outcomes were observed decides which one counts.
+// Statements and migrations are the same text for both engines and use only what
+// both have: $1 placeholders in order of first use, TEXT, BIGINT and DOUBLE
+// PRECISION, ON CONFLICT, RETURNING, partial indexes. Other differences are in
+// dialect.go; the insertion of predictions, for speed, is in ledger.go. Times are in
+// UTC with the microseconds of PostgreSQL, because the order in which outcomes were
+// observed decides which one counts.
 package store

@@ -8,9 +8,9 @@ import (
 	"gateway/internal/modelswap"
 )
 
-// failed turns what stopped an operation into the error that callers see: one
-// that they can act on stays as it is, a broken constraint gets a kind, and
-// all others get the operation's name.
+// failed returns the error of an operation for callers. It leaves a *failure.Error
+// and modelswap.ErrStale as they are, gives a violated constraint a kind, and adds
+// the name of the operation to all other errors.
 func failed(operation string, err error) error {
 	var known *failure.Error
 	if err == nil || errors.As(err, &known) || errors.Is(err, modelswap.ErrStale) {

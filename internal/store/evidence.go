@@ -7,13 +7,13 @@ import (
 	"gateway/internal/predict"
 )
 
-// evidenceColumns are read into an evidence, in its order.
+// evidenceColumns are the columns of evidence, in the order of its fields.
 const evidenceColumns = `origin, coalesce(caller, ''), labelled_at, imported_label`
 
 // originApp is the origin of a customer made from a prediction and its outcome.
 const originApp = "app"
 
-// evidence is what a row of customers says about where its values come from.
+// evidence is the origin of the values in a row of customers.
 type evidence struct {
 	origin, caller       string
 	labelledAt, imported sql.Null[int64]
@@ -27,9 +27,9 @@ func (e *evidence) of() predict.Evidence {
 	return out
 }
 
-// MarkImported notes that customers whom a prediction made known here are
-// imported ones elsewhere, each with the label that was imported there, nil for
-// none. It leaves an imported label that is known.
+// MarkImported records that customers who were made from predictions here have been
+// imported elsewhere, each with the label imported there; nil: none. It keeps an
+// imported label that is recorded already.
 func (s *Store) MarkImported(ctx context.Context, customers []predict.Customer) error {
 	const markSQL = `UPDATE customers SET origin = 'imported', imported_label = coalesce(imported_label, $1) WHERE id = $2`
 	return s.inWrite(ctx, "mark imported customers", func(tx *sql.Tx) error {

@@ -11,14 +11,14 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// Fault says why the database does not do its work.
+// Fault is why the database cannot be used.
 type Fault struct {
 	reason string // one of the constants below
 	detail string
 	err    error // nil for none
 }
 
-// The reasons of faults. They tell nothing but the kind of fault.
+// The reasons of faults.
 const (
 	readOnly     = "read_only"
 	diskFull     = "disk_full"
@@ -41,11 +41,11 @@ func (f *Fault) Error() string {
 // Unwrap returns the error of the driver.
 func (f *Fault) Unwrap() error { return f.err }
 
-// Reason is the kind of fault in one word, for everyone.
+// Reason is the kind of fault in one word. It has no details, so anyone may read it.
 func (f *Fault) Reason() string { return f.reason }
 
-// faultOf returns the fault that an error tells of, or nil: where a statement
-// failed by what it was given, or its time ran out, the database may be sound.
+// faultOf returns the fault that an error reports. It is nil if a statement failed
+// because of its values, or its time ran out: the database may be well.
 func faultOf(err error) *Fault {
 	var known *Fault
 	var pg *pgconn.PgError
@@ -75,7 +75,7 @@ const readOnlyCode = "25006"
 func postgresFault(code string, err error) *Fault {
 	switch {
 	case code == readOnlyCode:
-		return &Fault{readOnly, "the database server takes no writes: it is a replica, or its user may only read", err}
+		return &Fault{readOnly, "the database server is read-only: it is a replica, or the user may only read", err}
 	case code == "53100": // disk_full
 		return &Fault{diskFull, "the disk of the database server is full", err}
 	case code == "42501": // insufficient_privilege
@@ -83,7 +83,7 @@ func postgresFault(code string, err error) *Fault {
 	case strings.HasPrefix(code, "28"): // invalid authorization
 		return &Fault{noPermission, "the database server refuses the login", err}
 	case strings.HasPrefix(code, "08"), strings.HasPrefix(code, "57P"), strings.HasPrefix(code, "53"):
-		return &Fault{unreachable, "the database server does not serve", err}
+		return &Fault{unreachable, "the database server accepts no work", err}
 	case strings.HasPrefix(code, "58"): // system error
 		return &Fault{ioError, "the database server cannot read or write its files", err}
 	case strings.HasPrefix(code, "XX"):
@@ -109,7 +109,7 @@ func sqliteFault(code int, err error) *Fault {
 	return nil
 }
 
-// isReadOnly reports whether a connection leads to a server that takes no writes.
+// isReadOnly reports whether the server of a connection is read-only.
 func isReadOnly(err error) bool {
 	var pg *pgconn.PgError
 	return errors.As(err, &pg) && pg.Code == readOnlyCode

@@ -10,30 +10,29 @@ import (
 )
 
 const (
-	// probeEvery is how old a commit may be and still show that the database
-	// can be written.
+	// probeEvery is how old the last commit may be before the database is probed for
+	// being writable.
 	probeEvery = 10 * time.Second
-	// probeAgain is how long after a failed probe the next one comes.
+	// probeAgain is the least time between two probes.
 	probeAgain = time.Second
-	// retireEvery is how often connections are retired while the server takes
-	// no writes.
+	// retireEvery is how often connections are retired while the server is read-only.
 	retireEvery = 5 * time.Second
-	// probeMark is what a probe writes.
+	// probeMark is the name of the mark that a probe sets.
 	probeMark = "probe"
 )
 
-// health is what the writes of the process have shown of the database.
+// health is the state of the database as seen by the writes of this process.
 type health struct {
 	mu      sync.Mutex
 	wrote   time.Time // the last commit
 	probed  time.Time // the last probe
 	retired time.Time
-	failing *Fault // of the last write; nil once one succeeds
-	damage  *Fault // stays until the next start
+	failing *Fault // of the last write; nil if it succeeded
+	damage  *Fault // is kept until the next start
 }
 
-// note takes the result of a write transaction. It reports whether it is the
-// first to succeed since the server took no writes.
+// note records the result of a write transaction. It reports whether it is the first
+// success after the server was read-only.
 func (h *health) note(now time.Time, err error) (writable bool) {
 	f := faultOf(err)
 	h.mu.Lock()
@@ -51,8 +50,7 @@ func (h *health) note(now time.Time, err error) (writable bool) {
 	return writable
 }
 
-// due reports whether the database must be probed to know whether it can be
-// written. It counts as a probe that begins.
+// due reports whether the database is to be probed now, and records the probe.
 func (h *health) due(now time.Time) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -63,7 +61,7 @@ func (h *health) due(now time.Time) bool {
 	return true
 }
 
-// known is what is wrong with the database, or nil.
+// known returns the present fault of the database, or nil.
 func (h *health) known() *Fault {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -84,8 +82,8 @@ func (h *health) mayRetire(now time.Time) bool {
 // Check reports whether the database can be read and written, and whether it is
 // the file that was opened. The error is a *Fault where the reason is known.
 //
-// Writes of others show it too. Only where the last one was probeEvery ago, or
-// failed, does Check write a row.
+// Check writes a row only if the last write of this process was probeEvery ago or
+// failed.
 func (s *Store) Check(ctx context.Context) error {
 	if err := s.file.check(); err != nil {
 		return err
@@ -113,8 +111,8 @@ func (s *Store) Damaged() bool {
 	return f != nil && f.reason == damaged
 }
 
-// retireReadOnly drops a connection to a server that takes no writes, and makes
-// the pools drop all others: after a failover new ones find the primary.
+// retireReadOnly drops a connection to a read-only server, and makes the pools drop
+// all others: after a failover, new connections lead to the primary.
 func (s *Store) retireReadOnly(conn *sql.Conn) {
 	drop(conn)
 	if s.health.mayRetire(s.now()) {
@@ -135,8 +133,8 @@ type openedFile struct {
 	info os.FileInfo // of the file that was opened
 }
 
-// check reports whether the file is still in its place. What is written after
-// it was moved away would be found by no later start.
+// check returns an error if the file is no longer at its path. The next start would
+// not find what is written to it.
 func (f openedFile) check() error {
 	if f.info == nil {
 		return nil

@@ -82,7 +82,7 @@ func TestPostgresThatTakesNoWrites(t *testing.T) {
 		_ = s.Check(t.Context())
 		pass(probeAgain)
 	}
-	wantFault(t, s.Check(t.Context()), readOnly, "takes no writes", "25006")
+	wantFault(t, s.Check(t.Context()), readOnly, "is read-only", "25006")
 	if _, err := s.Features(t.Context(), []string{"c"}); err != nil {
 		t.Errorf("a read-only server is not read: %v", err)
 	}

@@ -12,20 +12,20 @@ import (
 	"gateway/internal/idempotency"
 )
 
-// Who handles a request that bears an idempotency key.
+// Which process handles a request with an idempotency key.
 //
-// It is a lease as that of a renewal, and the token of the claim is its fence:
-// who lost the lease unawares cannot store an answer any more. An answer ends
-// the lease for good; nothing but its expiry removes it.
+// A claim is a lease, as that of a renewal, and its token is the fence: a process
+// that has lost the lease cannot store an answer. An answer ends the lease; the key
+// is removed when it expires, or when its owner has too many.
 
 const (
 	idempotencyKeySQL = `
 SELECT fingerprint, subject, lease_until, expires_at, status, content_type, location, body
 FROM idempotency_keys WHERE id = $1`
 
-	// In the condition stands what was stored before. A key that has expired
-	// is a new one; one whose handler died goes to a repetition of the same
-	// request, and keeps its subject.
+	// The condition is on the stored row. An expired key counts as new. A key whose
+	// lease has expired can be claimed by a repetition of the same request, and keeps
+	// its subject.
 	claimKeySQL = `
 INSERT INTO idempotency_keys (id, fingerprint, subject, token, lease_until, expires_at, owner, size)
 VALUES ($1, $2, $3, $4, $5, $6, $9, $10)
@@ -51,22 +51,23 @@ WHERE id = $1 AND token = $2 AND status IS NULL`
 SELECT id, coalesce(octet_length(body), 0) FROM idempotency_keys
 WHERE expires_at <= $1 ORDER BY expires_at, id LIMIT $2`
 
-	// A key that is being handled is not removed: its answer is to come.
+	// A key whose request is being handled is not removed.
 	oldestKeysSQL = `
 SELECT id, size FROM idempotency_keys
 WHERE expires_at <= $1 AND owner = $3 AND (status IS NOT NULL OR lease_until <= $4)
 ORDER BY expires_at LIMIT $2`
 
-	// A key may have been claimed anew since it was found.
+	// A key may have been claimed again since it was found.
 	removeKeysSQL = `DELETE FROM idempotency_keys WHERE expires_at <= $1 AND id IN (%s)`
 
 	keyUsageSQL = `SELECT owner, CAST(SUM(size) AS BIGINT) FROM idempotency_keys GROUP BY owner`
 )
 
-// removedBytes is how many bytes of answers one transaction removes, or one answer.
+// removedBytes is how many bytes of answers one transaction removes; it removes at
+// least one answer.
 const removedBytes = 1 << 20
 
-// ClaimKey implements idempotency.Keys. A key that is not free costs a read.
+// ClaimKey implements idempotency.Keys. It only reads if the key is taken.
 func (s *Store) ClaimKey(ctx context.Context, c idempotency.Claim) (key idempotency.Key, err error) {
 	key, taken, err := keyOf(ctx, s.read, c, s.now())
 	if taken || err != nil {
@@ -88,8 +89,8 @@ func (s *Store) ClaimKey(ctx context.Context, c idempotency.Claim) (key idempote
 	return key, nil
 }
 
-// keyOf returns a key as it is, and whether it is taken: whether it cannot be
-// claimed now. One that can be is the claim's, without an answer.
+// keyOf returns the stored key and whether it is taken, so that it cannot be claimed
+// now. If it is not taken, the returned key is that of the claim, without an answer.
 func keyOf(ctx context.Context, db rowQueryer, c idempotency.Claim, now time.Time) (k idempotency.Key, taken bool, err error) {
 	free := idempotency.Key{Fingerprint: c.Fingerprint}
 	var lease, expires int64
@@ -154,10 +155,10 @@ func (s *Store) RemoveOldestKeys(ctx context.Context, owner string, before time.
 	return s.removeKeys(ctx, "remove oldest keys", oldestKeysSQL, micros(before), limit, owner, micros(s.now()))
 }
 
-// removeKeys removes the keys that a query finds, of those that expire until
-// before. It looks for them before it writes, and removes them in transactions of
-// bounded size. Where two replicas remove the same keys at once and PostgreSQL
-// ends one of them, the other one does the work.
+// removeKeys removes the keys that a query finds and that expire until before. It
+// finds them before it writes, and removes them in transactions of bounded size. If
+// two replicas remove the same keys and PostgreSQL ends one of the transactions, the
+// other one removes them.
 func (s *Store) removeKeys(ctx context.Context, operation, find string, before int64, limit int, args ...any) (removed int, size int64, err error) {
 	pieces, err := s.findKeys(ctx, find, append([]any{before, limit}, args...)...)
 	if err != nil {
@@ -177,7 +178,7 @@ func (s *Store) removeKeys(ctx context.Context, operation, find string, before i
 	return removed, size, nil
 }
 
-// keyPiece is what one transaction removes.
+// keyPiece is the keys that one transaction removes.
 type keyPiece struct {
 	ids   []any
 	bytes int64
@@ -208,7 +209,7 @@ func (s *Store) findKeys(ctx context.Context, query string, args ...any) (pieces
 	return pieces, rows.Err()
 }
 
-// KeyUsage implements idempotency.Keys. It reads an index, of all keys.
+// KeyUsage implements idempotency.Keys. It reads the whole of an index.
 func (s *Store) KeyUsage(ctx context.Context) (held map[string]int64, err error) {
 	defer func() { err = failed("count keys", err) }()
 	rows, err := s.read.QueryContext(ctx, keyUsageSQL)

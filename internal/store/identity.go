@@ -12,15 +12,15 @@ const (
 	identitySQL       = `SELECT value FROM identity WHERE name = 'database'`
 	insertIdentitySQL = `INSERT INTO identity (name, value) VALUES ('database', $1) ON CONFLICT (name) DO NOTHING`
 
-	// What a database holds once a gateway has been in use.
+	// isUsedSQL reports whether a gateway has stored anything in the database.
 	isUsedSQL = `
 SELECT CASE WHEN EXISTS (SELECT 1 FROM customers) OR EXISTS (SELECT 1 FROM predictions)
     OR EXISTS (SELECT 1 FROM renewals) OR EXISTS (SELECT 1 FROM models) THEN 1 ELSE 0 END`
 )
 
-// Identity returns the database's id, which it keeps for ever and which its
-// copies share. A database without one gets known, or a new id where known is
-// empty; but an empty database does not get known: then the id is "".
+// Identity returns the id of the database, which never changes and which copies
+// share. A database without an id gets known as its id, or a new one if known is
+// empty. An unused database does not get known: Identity then returns "".
 func (s *Store) Identity(ctx context.Context, known string) (id string, err error) {
 	err = s.inWrite(ctx, "identity", func(tx *sql.Tx) error {
 		id, err = readIdentity(ctx, tx)

@@ -9,10 +9,9 @@ import (
 	"gateway/internal/predict"
 )
 
-// Outcomes that match nothing are found before the write lock is taken, by
-// queries for many ids at a time. One that may match something is looked up
-// again by the transaction that records it, which also sees whether a prediction is
-// of its line.
+// Outcomes that match nothing are found before a write transaction begins, by
+// queries for many ids at a time. The transaction looks the others up again, and
+// also checks that a prediction is of its line.
 
 const (
 	knownPredictionsSQL = `
@@ -27,8 +26,8 @@ WHERE EXISTS (SELECT 1 FROM customers WHERE id = column1)
    OR EXISTS (SELECT 1 FROM predictions WHERE id = column1 AND customer_id IS NULL)`
 )
 
-// idsAtOnce is how many ids one of these queries takes. SQLite looks for each
-// parameter among all of them by name, so that more would cost more for each.
+// idsAtOnce is how many ids one query has. SQLite searches the names of all
+// parameters for each of them, so more ids would cost more each.
 const idsAtOnce = 128
 
 // knownQuery selects those of some ids that exist.
@@ -59,8 +58,7 @@ func parameterRows(n int) string {
 	return "(" + strings.ReplaceAll(placeholders(n), ", ", "), (") + ")"
 }
 
-// mayMatch returns the indexes of those outcomes whose prediction or customer
-// is known.
+// mayMatch returns the indexes of the outcomes whose prediction or customer exists.
 func (s *Store) mayMatch(ctx context.Context, outcomes []predict.Outcome) ([]int, error) {
 	predictions, customers := make(map[string]bool), make(map[string]bool)
 	for i := range outcomes {
@@ -110,8 +108,8 @@ func (s *Store) markKnown(ctx context.Context, q knownQuery, ids map[string]bool
 	return s.markMany(ctx, q.many, args, ids)
 }
 
-// markMany runs one query of a list's ids. Lists take turns, so that they take
-// only one of the reading connections.
+// markMany runs one query for the ids of a list. One list does so at a time, so that
+// lists use only one connection for reading.
 func (s *Store) markMany(ctx context.Context, many *sql.Stmt, args []any, ids map[string]bool) error {
 	select {
 	case s.lookups <- struct{}{}:

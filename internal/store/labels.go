@@ -8,8 +8,8 @@ import (
 	"gateway/internal/predict"
 )
 
-// Where customers live elsewhere, the rows of the customers' table here are
-// those with outcomes, and tell which labels to bring there.
+// If customers are stored elsewhere, the customers' table here has those with
+// outcomes. Their labels are copied to the store elsewhere.
 
 const (
 	labelColumnsSQL = `SELECT id, features, label, label_at, outcome, ` + receivedSQL + `, ` + evidenceColumns + ` FROM customers `
@@ -68,7 +68,7 @@ func (s *Store) labels(ctx context.Context, query string, args ...any) ([]predic
 	return all, rows.Err()
 }
 
-// Mark returns the number that SetMark keeps under a name; zero before that.
+// Mark returns the number that SetMark stored under a name; zero if there is none.
 func (s *Store) Mark(ctx context.Context, name string) (value int64, err error) {
 	err = s.read.QueryRowContext(ctx, markSQLGet, name).Scan(&value)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -77,8 +77,8 @@ func (s *Store) Mark(ctx context.Context, name string) (value int64, err error) 
 	return value, failed("mark", err)
 }
 
-// SetMark keeps a number under a name. A lower one than before is passed over: it
-// comes from a process that was stopped for a while.
+// SetMark stores a number under a name, unless the stored number is higher: then the
+// process was stopped for a while.
 func (s *Store) SetMark(ctx context.Context, name string, value int64) error {
 	return s.setMark(ctx, urgent, name, value)
 }

@@ -10,12 +10,12 @@ import (
 	"gateway/internal/modelswap"
 )
 
-// A lease names the gateway that works on a renewal and the time until which it
-// does, by that gateway's clock. It only keeps others from starting the same
-// work. Correctness comes from the revision: every claim and every save increments
-// it, and a save names the revision that it is based on, so that a gateway which
-// has lost its lease cannot save any more. Clocks that differ between machines
-// only make a renewal change its owner too early or too late.
+// A lease names the gateway that works on a renewal, and when the lease expires, by
+// that gateway's clock. It keeps other gateways from starting the same work.
+// Correctness does not depend on it but on the revision: every claim and every save
+// increments it, and a save names the revision that it is based on, so that a
+// gateway that has lost its lease cannot save. If the clocks of machines differ, a
+// renewal changes its owner too early or too late.
 
 // farAhead is longer than any lease and any pause. A time further ahead was
 // written by a wrong clock and counts as past. Otherwise, after the clock has been

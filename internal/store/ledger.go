@@ -17,21 +17,19 @@ const predictionColumns = 11
 
 // inserts is how rows are inserted into an engine.
 type inserts struct {
-	// sizes are how many rows one statement inserts: a call is cut into the
-	// largest that fit, so that there are few texts to prepare.
+	// sizes are the numbers of rows that one statement inserts, largest first. A call
+	// uses the largest that fits, so that few statements are prepared.
 	sizes []int
-	// numbered says that parameters are $1, $2, …, and not ?.
+	// numbered says that parameters are $1, $2, … instead of ?.
 	numbered bool
 	// atOnce is how many rows one transaction inserts.
 	atOnce int
-	// unflushed says that a commit can leave its flush to a later one, and that
-	// those of Append are left to Flush.
+	// unflushed says that a commit can leave its flush to a later one, as Append does.
 	unflushed bool
-	// gentle says that Append rests while it brings few rows.
+	// gentle says that Append pauses between few rows; see GentleRows.
 	gentle bool
-	// ordered says that Append brings rows in the order of their ids. Two processes
-	// that bring some of the same rows in different orders would wait for each
-	// other, until the engine ends one of them.
+	// ordered says that Append inserts rows in the order of their ids. Two processes
+	// that insert some of the same rows in different orders would deadlock.
 	ordered bool
 }
 
@@ -49,10 +47,10 @@ const (
 )
 
 var (
-	// SQLite treats $1 as a name and searches all names for each bound value. That
-	// took a fifth of the time.
+	// SQLite treats $1 as a name and searches all names for each value, which took a
+	// fifth of the time.
 	sqliteInserts = inserts{sizes: []int{restAfter, 1}, atOnce: 64, unflushed: true, gentle: true}
-	// A thousand rows are some thirty round trips.
+	// A thousand rows take about thirty round trips.
 	postgresInserts = inserts{sizes: []int{32, 8, 1}, atOnce: 256, numbered: true, ordered: true}
 )
 
@@ -83,10 +81,10 @@ VALUES `)
 }
 
 // Append records predictions, in transactions of a bounded number of rows. A
-// killed process loses none of them once it returns nil, and a power cut none
-// after Flush. An error may leave some of them recorded. A prediction whose id
-// is known is ignored, so that a call may be repeated. Reasons are not recorded.
-// Where the tables refuse a row the error is of kind Invalid.
+// killed process loses none of them once it returns nil, and a power cut none after
+// Flush. An error may leave some of them recorded. A prediction whose id is recorded
+// already is ignored, so that a call may be repeated. Reasons are not recorded. If
+// the tables refuse a row, the error is of kind Invalid.
 func (l *Line) Append(ctx context.Context, predictions []predict.Prediction) error {
 	if len(predictions) == 0 {
 		return nil
@@ -131,16 +129,16 @@ func (l *Line) insertPredictions(ctx context.Context, tx *sql.Tx, predictions []
 	return nil
 }
 
-// flushedMark is what Flush writes, there being nothing else to write.
+// flushedMark is the name of the mark that Flush sets.
 const flushedMark = "flushed"
 
-// Flush puts on disk what Append was given before. With PostgreSQL it is there
-// already.
+// Flush flushes the rows of earlier calls of Append to the disk. With PostgreSQL
+// Append has done so.
 func (s *Store) Flush(ctx context.Context) error {
 	if !s.inserts.unflushed {
 		return nil
 	}
-	// SQLite's log is one file: a commit that flushes it flushes those before.
+	// SQLite's log is one file: a flushed commit flushes all before it.
 	return s.setMark(ctx, bulk, flushedMark, micros(s.now()))
 }
 
@@ -158,7 +156,7 @@ func prepareInserts(ctx context.Context, db *sql.DB, how inserts, line int64) (m
 }
 
 // removePredictionsSQL looks among the oldest predictions only, whose ids are the
-// lowest: an index by age would cost each insert an eighth of its time.
+// lowest: with an index by age, inserts would take an eighth longer.
 const removePredictionsSQL = `
 DELETE FROM predictions WHERE id IN
     (SELECT id FROM (SELECT id, created_at FROM predictions ORDER BY id LIMIT $2) oldest WHERE created_at < $1 ORDER BY id LIMIT $3)`
@@ -168,11 +166,10 @@ const removedAtOnce = 64
 
 // RemovePredictions removes those of the oldest predictions, at most limit, that
 // were made before a time, and returns how many it removed, also with an error.
-// What they taught stays: labels are the customers', and outcomes a table of
-// their own. Several processes may do so at once.
+// Outcomes and the customers' labels stay. Several processes may call it at once.
 //
-// Each transaction looks among the limit oldest, so that fewer rows than that
-// which are younger than their ids do not end the removal.
+// Each transaction searches the limit oldest, so that a few rows that are younger
+// than their ids do not end the removal.
 func (s *Store) RemovePredictions(ctx context.Context, before time.Time, limit int) (removed int64, err error) {
 	for left := limit; left > 0; left -= removedAtOnce {
 		n, err := s.removeSome(ctx, "remove predictions", removePredictionsSQL, micros(before), limit, min(left, removedAtOnce))
@@ -184,7 +181,7 @@ func (s *Store) RemovePredictions(ctx context.Context, before time.Time, limit i
 	return removed, nil
 }
 
-// removeSome removes what the statement says, in one transaction.
+// removeSome runs a statement that removes rows, in one transaction.
 func (s *Store) removeSome(ctx context.Context, operation, query string, args ...any) (removed int64, err error) {
 	err = s.inTurn(ctx, writing{operation: operation, class: bulk}, func(tx *sql.Tx) error {
 		result, err := tx.ExecContext(ctx, query, args...)
@@ -207,11 +204,11 @@ SELECT id, coalesce(customer_id, ''), created_at, coalesce(caller, ''), features
 FROM (SELECT * FROM predictions WHERE line = $1 ORDER BY id DESC LIMIT $2) newest
 WHERE model = $3 ORDER BY id DESC LIMIT $4`
 
-// recentLook is how many of the newest predictions count as recent ones.
+// recentLook is how many of the newest predictions are searched.
 const recentLook = 10_000
 
-// RecentPredictions returns the newest predictions of a model, at most limit,
-// out of those of the line that were made last, by whichever model.
+// RecentPredictions returns the newest predictions of a model, at most limit. It
+// searches the recentLook newest predictions of the line, of any model.
 func (l *Line) RecentPredictions(ctx context.Context, model string, limit int) ([]predict.Prediction, error) {
 	rows, err := l.read.QueryContext(ctx, recentSQL, l.id, recentLook, model, limit)
 	if err != nil {

@@ -18,12 +18,12 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// ErrNewer means that the database was made by a newer version of the gateway,
-// whose tables this one does not know.
+// ErrNewer means that a newer version of the gateway migrated the database to tables
+// that this version does not know.
 var ErrNewer = errors.New("the database was made by a newer version of the gateway")
 
-// migrate brings the tables up to date. A database that knows migrations we do
-// not is left as it is and refused with ErrNewer.
+// migrate brings the tables up to date. It returns ErrNewer, and changes nothing, if
+// the database has migrations that this version does not know.
 func migrate(ctx context.Context, m migrator, db *sql.DB) error {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {

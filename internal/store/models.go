@@ -22,8 +22,8 @@ SET renewal = excluded.renewal, algorithm = excluded.algorithm, schema = exclude
     created_at = excluded.created_at, removed_at = excluded.removed_at, watermark = excluded.watermark
 WHERE models.line = excluded.line`
 
-	// The renewal's row is held until the record is written: a claim comes before
-	// or after both.
+	// The renewal's row is locked until the record is written, so that no claim comes
+	// between.
 	holdRenewalSQL = `UPDATE renewals SET revision = revision WHERE id = $1 AND revision = $2 AND line = $3`
 
 	selectModelsSQL = `
@@ -46,9 +46,9 @@ WHERE deployed_at IS NOT NULL AND retired_at IS NULL AND name <> $2 AND line = $
 )
 
 // InsertModel records a model that a renewal made, where by.Revision is the
-// renewal's stored revision; else it returns modelswap.ErrStale. The zero Fence
-// is not checked. One of the same name is replaced, but for its times of serving.
-// Serving is not recorded: the platform has it.
+// renewal's stored revision; else it returns modelswap.ErrStale. The zero Fence is
+// not checked. A record of the same name is replaced, except DeployedAt and
+// RetiredAt. Serving is not recorded.
 func (l *Line) InsertModel(ctx context.Context, m modelswap.Model, by modelswap.Fence) error {
 	parameters, err1 := encodeOptional(m.Parameters, m.Parameters == nil)
 	metrics, err2 := encodeOptional(m.Metrics, m.Metrics == nil)
@@ -80,7 +80,7 @@ func (l *Line) InsertModel(ctx context.Context, m modelswap.Model, by modelswap.
 	})
 }
 
-// Model returns one; kind NotFound if there is none.
+// Model returns the record of a model; kind NotFound if there is none.
 func (l *Line) Model(ctx context.Context, name string) (*modelswap.Model, error) {
 	m, err := scanModel(l.read.QueryRowContext(ctx, modelSQL, name, l.id))
 	if errors.Is(err, sql.ErrNoRows) {
@@ -96,7 +96,7 @@ func noModel(name string) error {
 	return failure.Errorf(failure.NotFound, "there is no model %q", name)
 }
 
-// Models returns all, newest first.
+// Models returns the records of all models, newest first.
 func (l *Line) Models(ctx context.Context) ([]modelswap.Model, error) {
 	rows, err := l.read.QueryContext(ctx, modelsSQL, l.id)
 	if err != nil {
@@ -114,13 +114,13 @@ func (l *Line) Models(ctx context.Context) ([]modelswap.Model, error) {
 	return models, failed("models", rows.Err())
 }
 
-// MarkServing notes that name serves from at on and retires any other model of
-// its schema that was marked; kind NotFound if there is no such model. Marking
-// the one that is marked changes nothing. Where another model of the schema was
-// marked as serving from a later time on, it returns modelswap.ErrStale.
+// MarkServing records that a model serves from at on, and retires any other model of
+// its schema that was marked as serving; kind NotFound if there is no such model. If
+// the model is marked already, it changes nothing. If another model of the schema
+// was marked as serving from a later time on, it returns modelswap.ErrStale.
 func (l *Line) MarkServing(ctx context.Context, name string, at time.Time) error {
 	return l.inWrite(ctx, "mark the serving model", func(tx *sql.Tx) error {
-		// Two that mark different models at once would leave both marked.
+		// Concurrent calls for different models would leave both marked.
 		if _, err := holdSequence(ctx, tx); err != nil {
 			return err
 		}
@@ -146,8 +146,8 @@ func (l *Line) MarkServing(ctx context.Context, name string, at time.Time) error
 	})
 }
 
-// MarkRemoved notes that the platform has the model no longer; kind NotFound if
-// there is no such model.
+// MarkRemoved records that the platform does not have the model any more; kind
+// NotFound if there is no such model.
 func (l *Line) MarkRemoved(ctx context.Context, name string, at time.Time) error {
 	return l.inWrite(ctx, "mark a removed model", func(tx *sql.Tx) error {
 		result, err := tx.ExecContext(ctx, removedSQL, micros(at), name, l.id)

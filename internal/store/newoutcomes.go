@@ -7,8 +7,9 @@ import (
 	"gateway/internal/modelswap"
 )
 
-// outcomesAfterSQL counts by caller; those that have settled have none. The first
-// condition follows from the second, and lets the partial index be used.
+// outcomesAfterSQL counts customers by the caller who reported the outcome; the
+// caller of settled ones is empty. The condition outcome > 0 lets the partial index
+// be used.
 const outcomesAfterSQL = `
 SELECT who, count(*) FROM (
     SELECT CASE WHEN labelled_at IS NULL OR labelled_at < $2 OR (origin <> 'app' AND imported_label = label)

@@ -2,45 +2,41 @@ package store
 
 // The rules for outcomes.
 //
-// Whose it is. An outcome for a prediction belongs to the prediction's
-// customer. An anonymous prediction is its own customer: one whose id is the
-// prediction's. An outcome for a customer belongs to that customer and to its
-// newest prediction, if it has one. Where both are given, the prediction
-// decides. What is neither a known prediction nor a customer who is stored or
-// has been predicted for matches nothing, and nothing is kept of it.
+// Matching. An outcome for a prediction belongs to the customer of the prediction.
+// An anonymous prediction has a customer of its own, with the id of the prediction.
+// An outcome for a customer belongs to that customer and to the newest prediction
+// of the line for them, if there is one. If both ids are given, the prediction's
+// decides. An outcome matches nothing if the prediction is unknown, or if the
+// customer is neither stored nor has a prediction; then it is not recorded.
 //
-// A customer is made where there is none, not as a demo, from the prediction's
-// features, so that the next renewal learns from the outcome. The features of
-// a prediction have no personal values, and so neither has such a customer. Its
-// origin says so, for models are not judged by it.
+// If the customer of a prediction is not stored, one is made from the prediction's
+// features, which have no personal values, so that the next renewal learns from the
+// outcome. Its origin is 'app': models are not judged by it.
 //
-// Which label counts: the one observed last; of two observed at the same
-// moment, the one received last. It carries the sequence number of its outcome,
-// and no import overrides it. One that arrives late, observed before the label
-// that is known and contradicting it, is recorded and changes nothing. Its match
-// says that it is superseded, as does the match of one that a later outcome of
-// the same call contradicts.
+// The label that counts is the one observed last; of two observed at the same time,
+// the one received last. It has the sequence number of its outcome, and no import
+// replaces it. An outcome that contradicts the stored label and was observed before
+// it is recorded and changes nothing else. Its match says that it is superseded, as
+// does the match of an outcome that a later one of the same call contradicts.
 //
-// A label that was observed further ahead of the clock than an outcome may be,
-// stored before that was checked or by a gateway whose clock was wrong, counts as
-// observed when its outcome was received; of a prediction, when it was made.
+// A stored label may have been observed further ahead of the clock than is allowed:
+// earlier versions did not check that, and a gateway's clock may have been wrong. It
+// counts as observed when its outcome was received; that of a prediction, when the
+// prediction was made.
 //
-// Once only. An outcome that says what is known, because the customer's label
-// came from an outcome and is the same, or because the very same outcome
-// (customer, label and time) was recorded before, is a duplicate: no row, no
-// sequence number. One that confirms the label at a later time still moves the
-// time at which the label was observed, or else a contradiction from between
-// the two would win over it. The same holds for outcomes within one call, which
-// are taken in their order.
+// Duplicates. An outcome is a duplicate if an earlier outcome set the same label, or
+// if the same outcome (customer, label and time) is recorded already. It gets no row
+// and no sequence number. If it was observed later than the label, the label gets
+// that time, so that a contradicting outcome from between does not replace it. The
+// same holds for outcomes within one call, which are processed in their order.
 //
-// The ledger. The prediction that an outcome matched, duplicate or not, learns
-// its label: two predictions for one customer both have their result, although
-// the customer's label counted once. If several outcomes reach one prediction,
-// the one observed last stays, as with customers.
+// The ledger. The prediction that an outcome matched gets its label, also if the
+// outcome is a duplicate: two predictions for one customer both get theirs, although
+// the customer's label counts once. Of several outcomes for one prediction the one
+// observed last counts, as with customers.
 //
-// A demo customer that is removed takes its outcomes along. So there are
-// outcomes only of customers who are stored, and customers.outcome is the row
-// that counts.
+// The outcomes of a demo customer are removed with it. So every outcome has a stored
+// customer, and customers.outcome is the number of the outcome that counts.
 
 import (
 	"cmp"
@@ -54,10 +50,9 @@ import (
 )
 
 const (
-	// Taking the counter's row first makes transactions that number outcomes
-	// follow each other even where several processes write. With SQLite there
-	// is one writer anyway. So a number, once seen, means that all smaller
-	// ones can be seen: the watermark of a renewal misses none.
+	// Transactions that number outcomes lock the counter's row first, so that they run
+	// one after the other in all processes. So when a number is visible, all smaller
+	// ones are: the watermark of a renewal misses none.
 	holdSequenceSQL = `UPDATE counters SET value = value WHERE name = 'outcomes' RETURNING value`
 	saveSequenceSQL = `UPDATE counters SET value = $1 WHERE name = 'outcomes'`
 
@@ -80,7 +75,7 @@ INSERT INTO outcomes (seq, customer_id, prediction_id, label, observed_at, recei
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 ON CONFLICT (customer_id, label, observed_at) DO NOTHING`
 
-	// The first outcome moves the imported label aside.
+	// The first outcome keeps the label before it as the imported one.
 	setLabelSQL = `
 UPDATE customers
 SET label = $1, label_at = $2, outcome = $3, caller = $5, labelled_at = $6,
@@ -93,12 +88,12 @@ WHERE id = $4`
 // outcomesAtOnce is how many outcomes of a list one transaction records.
 const outcomesAtOnce = 32
 
-// RecordOutcomes records outcomes, each by the rules that head this file. Match
-// i belongs to outcome i; one that matches nothing is no error and writes
-// nothing. A label that is neither 0 nor 1 fails the call with kind Invalid.
+// RecordOutcomes records outcomes by the rules at the top of this file. Match i
+// belongs to outcome i. An outcome that matches nothing is no error and writes
+// nothing. If a label is neither 0 nor 1, the error is of kind Invalid.
 //
-// A list is recorded in several transactions. An error may leave its first
-// outcomes recorded; sent again, they count once.
+// A list is recorded in several transactions. An error may leave its first outcomes
+// recorded; when they are sent again, they are duplicates.
 func (l *Line) RecordOutcomes(ctx context.Context, outcomes []predict.Outcome) ([]predict.Match, error) {
 	if len(outcomes) == 0 {
 		return nil, nil
@@ -124,8 +119,8 @@ func (l *Line) RecordOutcomes(ctx context.Context, outcomes []predict.Outcome) (
 	return matches, nil
 }
 
-// markSuperseded marks the outcomes that set a label which a later one of the
-// same call replaced.
+// markSuperseded marks outcomes whose label a later outcome of the same call
+// replaced.
 func markSuperseded(outcomes []predict.Outcome, matches []predict.Match) {
 	labels := make(map[string]int) // after the call, by customer
 	for i := len(matches) - 1; i >= 0; i-- {
@@ -141,8 +136,7 @@ func markSuperseded(outcomes []predict.Outcome, matches []predict.Match) {
 	}
 }
 
-// recordOutcomes records those outcomes whose indexes are given, in one
-// transaction.
+// recordOutcomes records the outcomes with the indexes at, in one transaction.
 func (l *Line) recordOutcomes(ctx context.Context, w writing, outcomes []predict.Outcome, at []int, matches []predict.Match) error {
 	return l.inTurn(ctx, w, func(tx *sql.Tx) error {
 		sequence, err := holdSequence(ctx, tx)
@@ -160,8 +154,8 @@ func (l *Line) recordOutcomes(ctx context.Context, w writing, outcomes []predict
 	})
 }
 
-// holdSequence takes the counter's row until tx ends and returns the last
-// number given out. Transactions that must follow each other begin with it.
+// holdSequence locks the counter's row until tx ends, and returns the last number
+// that was assigned. Transactions that must not run concurrently begin with it.
 func holdSequence(ctx context.Context, tx *sql.Tx) (sequence int64, err error) {
 	err = tx.QueryRowContext(ctx, holdSequenceSQL).Scan(&sequence)
 	return sequence, err
@@ -172,17 +166,17 @@ type outcomeRecorder struct {
 	tx       *sql.Tx
 	line     int64
 	now      time.Time
-	sequence int64 // the last number given out
+	sequence int64 // the last number that was assigned
 }
 
-// joined is a prediction that an outcome matched.
+// joined is a prediction that an outcome matches.
 type joined struct {
 	id, customer, features, model string
 	outcome, outcomeAt            sql.Null[int64]
 	createdAt                     int64
 }
 
-// labelled is what is known of a customer's label.
+// labelled is a customer's stored label.
 type labelled struct {
 	label       sql.Null[int64]
 	at, outcome int64
@@ -224,7 +218,7 @@ func (r *outcomeRecorder) record(ctx context.Context, o predict.Outcome) (predic
 	return match, err
 }
 
-// prediction finds the prediction that the outcome is for, or nil.
+// prediction returns the prediction that the outcome matches, or nil.
 func (r *outcomeRecorder) prediction(ctx context.Context, o predict.Outcome) (*joined, error) {
 	if o.PredictionID != "" {
 		return r.onePrediction(ctx, predictionSQL, o.PredictionID)
@@ -233,7 +227,7 @@ func (r *outcomeRecorder) prediction(ctx context.Context, o predict.Outcome) (*j
 	if p != nil || err != nil {
 		return p, err
 	}
-	// The id may be the one that an anonymous prediction's customer goes by.
+	// The customer of an anonymous prediction has the prediction's id.
 	p, err = r.onePrediction(ctx, predictionSQL, o.CustomerID)
 	if p != nil && p.customer != "" {
 		p = nil
@@ -252,8 +246,8 @@ func (r *outcomeRecorder) onePrediction(ctx context.Context, query, id string) (
 	return &p, err
 }
 
-// customer finds what is known of the customer, after making it from the
-// prediction where there is none, or nil if there is no prediction either.
+// customer returns the label of the customer. If the customer is not stored, it is
+// made from the prediction; without a prediction the result is nil.
 func (r *outcomeRecorder) customer(ctx context.Context, id string, p *joined) (*labelled, error) {
 	var known labelled
 	var received int64
@@ -269,8 +263,8 @@ func (r *outcomeRecorder) customer(ctx context.Context, id string, p *joined) (*
 	return &labelled{}, err
 }
 
-// plausible is when a stored outcome counts as observed: at, unless that is too
-// far ahead of now; then when it came, and at the latest now.
+// plausible is the time at which a stored outcome counts as observed: at, or, if that
+// is too far ahead of now, the earlier of came and now.
 func plausible(at, came int64, now time.Time) int64 {
 	if at <= micros(now.Add(predict.MaxObservedAhead)) {
 		return at
@@ -278,8 +272,8 @@ func plausible(at, came int64, now time.Time) int64 {
 	return min(came, micros(now))
 }
 
-// count records the outcome unless it is a duplicate, sets the customer's label
-// if it is the one that counts, and returns the match completed by that.
+// count records the outcome unless it is a duplicate, sets the customer's label if
+// the outcome counts, and returns the completed match.
 func (r *outcomeRecorder) count(ctx context.Context, m predict.Match, y, at int64, caller string, known labelled) (predict.Match, error) {
 	if known.outcome > 0 && known.label.V == y {
 		m.Duplicate = true
@@ -311,9 +305,9 @@ func (r *outcomeRecorder) count(ctx context.Context, m predict.Match, y, at int6
 	return m, err
 }
 
-// join gives the prediction its outcome, unless it has one that was observed
-// later. Of two observed at the same moment the one received last stays, where
-// a repeated one was not received last.
+// join sets the outcome of a prediction, unless it has one that was observed later.
+// Of two observed at the same time the one received last counts; a duplicate does
+// not count as received again.
 func (r *outcomeRecorder) join(ctx context.Context, p *joined, y, at int64, isNew bool) error {
 	if p.outcome.Valid && (at < p.outcomeAt.V || at == p.outcomeAt.V && !isNew) {
 		return nil

@@ -8,9 +8,9 @@ import (
 	"gateway/internal/predict"
 )
 
-// Exports read a page at a time, each with a statement of its own by the primary
-// key, so that a slow reader holds no snapshot and no connection. They see what
-// is written meanwhile where it comes after what they have read.
+// Exports read pages, each with a statement of its own by the primary key, so that a
+// slow reader holds neither a snapshot nor a connection. They include rows that are
+// written meanwhile if their keys come after the rows that have been read.
 
 const (
 	customersAfterSQL = `SELECT id, features, label, demo, outcome FROM customers WHERE id > $1 ORDER BY id LIMIT $2`

@@ -13,31 +13,29 @@ import (
 )
 
 const (
-	// postgresReaders and postgresWriters are how many connections a process has
-	// at most: a few replicas stay far below what a small server allows. Those
-	// who write follow each other at one row (see holdSequence), so more of them
-	// would only wait in the server instead of here (see turns); and with
-	// connections of their own they do not delay the lookup of a customer for a
-	// prediction.
+	// postgresReaders and postgresWriters are the largest numbers of connections of a
+	// process: a few replicas stay far below the limit of a small server. Most write
+	// transactions run one after the other (see holdSequence), so more of them would
+	// only wait in the server instead of here (see turns). Writers have connections of
+	// their own, so that they do not delay the lookup of a customer for a prediction.
 	postgresReaders = 8
 	postgresWriters = 4
-	// postgresIdle is how many unused connections of each kind stay open.
+	// postgresIdle is how many idle connections of each kind are kept open.
 	postgresIdle = 3
-	// postgresLifetime is how long one is used: afterwards a new one finds the
-	// server that a failover made the primary, and the password of the day.
+	// postgresLifetime is how long a connection is used. A new one leads to the present
+	// primary, with the present password.
 	postgresLifetime = 5 * time.Minute
 )
 
-// PostgresOptions are for tests that cannot wait. The zero value is for use.
+// PostgresOptions are for tests. The zero value is the default.
 type PostgresOptions struct {
 	// Lifetime is how long a connection is used. Zero: 5 min.
 	Lifetime time.Duration
 }
 
 // OpenPostgres opens the PostgreSQL database that connector connects to, and
-// migrates it. Several processes may open it, and start together. Where a
-// connection is made, and with which password, is the connector's to decide
-// each time.
+// migrates it. Several processes may open it at the same time. The connector chooses
+// the server and the password for each connection.
 //
 // The error matches ErrNewer where a newer version of the gateway made the
 // database, and ErrSharedSessions where a pooler shares sessions. It holds a
@@ -47,7 +45,7 @@ func OpenPostgres(ctx context.Context, connector driver.Connector, o PostgresOpt
 	if err := refuseSharedSessions(ctx, connector); err != nil {
 		return nil, failed("connect", permissionError(ctx, connector, err))
 	}
-	retirer, canRetire := connector.(interface{ Retire() }) // what wraps it has no such method
+	retirer, canRetire := connector.(interface{ Retire() }) // before it is wrapped
 	connector = sessionConnector{connector}
 	if err := migrateAsOwner(ctx, connector); err != nil {
 		return nil, failed("migrate", permissionError(ctx, connector, err))
@@ -60,8 +58,8 @@ func OpenPostgres(ctx context.Context, connector driver.Connector, o PostgresOpt
 		db.SetConnMaxIdleTime(postgresLifetime)
 		return db
 	}
-	// Lists and bulk have one connection each, so that the others are left for
-	// what is urgent.
+	// Lists and bulk use one connection each, so that the others are free for urgent
+	// transactions.
 	turns := newTurns(postgresWriters, [classes]int{postgresWriters, 1, 1})
 	s, err := newStore(ctx, pool(postgresWriters), pool(postgresReaders), turns, postgresInserts)
 	if canRetire && err == nil {
@@ -70,17 +68,17 @@ func OpenPostgres(ctx context.Context, connector driver.Connector, o PostgresOpt
 	return s, err
 }
 
-// migrateAsOwner migrates over connections of its own, which end with it.
+// migrateAsOwner migrates with connections of its own, which it closes.
 func migrateAsOwner(ctx context.Context, connector driver.Connector) error {
 	db := sql.OpenDB(ownerConnector{connector})
 	err := migrate(ctx, postgresMigrator, db)
 	return errors.Join(err, db.Close())
 }
 
-// ownerConnector makes connections that act as the owner of our tables. Where
-// two users take turns, as a rotation of alternating users has it, the second
-// is a member of the first; without this, a table that is made while it is the
-// second one's turn would belong to it alone, and be closed to the first.
+// ownerConnector makes connections with the role of the owner of the tables. If two
+// users alternate, as in a rotation with two users, the second is a member of the
+// first. Without this, a table that the second one makes would belong to it, and the
+// first could not use it.
 type ownerConnector struct{ driver.Connector }
 
 // Connect implements driver.Connector.

@@ -11,16 +11,16 @@ import (
 	"strings"
 )
 
-// systemRoots is libpq's name for the authorities that the system trusts.
+// systemRoots is the value of sslrootcert for the system's authorities.
 const systemRoots = "system"
 
-// The modes and methods that libpq has.
+// The modes and methods of libpq.
 var (
 	sslModes    = []string{"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}
 	authMethods = []string{"scram-sha-256", "md5", "password", "gss", "sspi", "oauth", "none"}
 )
 
-// onThisMachine reports whether a host is reached without a network.
+// onThisMachine reports whether a host is this machine.
 func onThisMachine(host string) bool {
 	ip := net.ParseIP(host)
 	return strings.HasPrefix(host, "/") || strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
@@ -40,7 +40,7 @@ func (p PostgresServer) requireAuth() string {
 	return cmp.Or(p.RequireAuth, "scram-sha-256")
 }
 
-// allowsAuth reports whether the server may ask for the password by a method.
+// allowsAuth reports whether the server may use an authentication method.
 func (p PostgresServer) allowsAuth(method string) bool {
 	methods := strings.Split(p.requireAuth(), ",")
 	for i := range methods {
@@ -52,8 +52,9 @@ func (p PostgresServer) allowsAuth(method string) bool {
 	return slices.Contains(methods, method)
 }
 
-// CheckProtection checks how the connection is protected. It checks itself what pgx would refuse with an error that repeats the
-// value. A value may have come into the wrong member of a secret.
+// CheckProtection checks the settings that protect the connection. pgx would check
+// them too, but repeats the value in its error, and the value may be a secret that
+// was put into the wrong member.
 func (p PostgresServer) CheckProtection() error {
 	if !slices.Contains(sslModes, p.sslMode()) {
 		return fmt.Errorf("sslmode must be one of %s", strings.Join(sslModes, ", "))
@@ -76,16 +77,16 @@ func (p PostgresServer) CheckProtection() error {
 func checkRootCert(path string) error {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return fmt.Errorf("the authorities' certificates: %w", err)
+		return fmt.Errorf("sslrootcert: %w", err)
 	}
 	if !x509.NewCertPool().AppendCertsFromPEM(text) {
-		return fmt.Errorf("%s holds no certificate in PEM form", path)
+		return fmt.Errorf("sslrootcert: %s has no certificate in PEM form", path)
 	}
 	return nil
 }
 
-// Weaknesses says what the connection's settings give up, one fact each. It is
-// empty for the defaults.
+// Weaknesses describes each setting that protects the connection less than the
+// defaults do.
 func (p PostgresServer) Weaknesses() []string {
 	var weak []string
 	if !onThisMachine(p.Host) && p.SSLRootCert != systemRoots { // with it, libpq always verifies in full
@@ -112,11 +113,11 @@ func (p PostgresServer) Weaknesses() []string {
 	return weak
 }
 
-// ProtectionError says which settings a connection failed by that did not meet
-// them: the server showed a certificate that is not trusted, or asked for the
-// password in a way that is not allowed. Waiting does not mend it.
+// ProtectionError is the error of a connection to a server that does not meet the
+// settings: its certificate is not trusted, or it asks for the password by a method
+// that is not allowed. Retrying does not help.
 type ProtectionError struct {
-	Hint string // what may be changed
+	Hint string // which setting or certificate to change
 	Err  error
 }
 

@@ -19,10 +19,9 @@ INSERT INTO renewals
      cancel, wake_at, schema, line)
 VALUES ($1, 1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`
 
-	// To the right of "=" is the stored value. The process that saves an
-	// unfinished renewal may not have read a request to cancel it: the request
-	// stays, and so does the wake_at that it has set. A renewal that had ended and
-	// is resumed ignores earlier requests.
+	// Names to the right of "=" are stored values. The process that saves an unfinished
+	// renewal may not have read a request to cancel it: the request is kept, with the
+	// wake_at that it set. A finished renewal that is resumed ignores earlier requests.
 	updateRenewalSQL = `
 UPDATE renewals
 SET revision = revision + 1, status = $1, cause = $2, reason = $3, overrides = $4, force = $5,
@@ -33,9 +32,9 @@ SET revision = revision + 1, status = $1, cause = $2, reason = $3, overrides = $
     lease_until = CASE WHEN $14 = 1 THEN CAST($15 AS BIGINT) ELSE lease_until END
 WHERE id = $16 AND revision = $17 AND line = $18`
 
-	// A renewal and its steps come in one statement, hence from one snapshot:
-	// a row for each step, repeating the renewal. A step that was never saved
-	// has no row, and a renewal without any has one row of NULLs.
+	// A renewal and its steps are read by one statement, so from one snapshot: a row
+	// for each step, with the renewal repeated. A step that was never saved has no row;
+	// a renewal without steps has one row, with NULL in the columns of the step.
 	selectRenewalsSQL = `
 SELECT r.id, r.revision, r.status, r.cause, r.reason, r.overrides, r.force, r.created_at,
     r.finished_at, r.model, r.metrics, r.state, r.error, r.wake_at, r.cancel,
@@ -57,8 +56,8 @@ WHERE r.id IN (
 ORDER BY r.created_at DESC, r.id DESC, s.position`
 )
 
-// InsertRenewal stores a new renewal and sets its Revision to 1. While another
-// one is unfinished it returns a conflict that names that one.
+// InsertRenewal stores a new renewal and sets its Revision to 1. If another one of
+// the line is unfinished, it returns a conflict that names that one.
 func (l *Line) InsertRenewal(ctx context.Context, r *modelswap.Renewal) error {
 	err := l.inWrite(ctx, "insert renewal", func(tx *sql.Tx) error { return l.insertRenewal(ctx, tx, r) })
 	if err != nil {
@@ -81,9 +80,9 @@ func (l *Line) insertRenewal(ctx context.Context, tx *sql.Tx, r *modelswap.Renew
 
 // UpdateRenewal saves the renewal and its steps in one transaction, where the
 // stored revision is still r.Revision, and increments both; else it returns
-// modelswap.ErrStale. It lets the lease go where the renewal is final or
-// Released. Where it would make a finished renewal run while another
-// one is unfinished, it returns a conflict that names that one.
+// modelswap.ErrStale. It ends the lease if the renewal is final or Released. If it
+// would make a finished renewal run while another one is unfinished, it returns a
+// conflict that names that one.
 func (l *Line) UpdateRenewal(ctx context.Context, r *modelswap.Renewal) error {
 	values, err := renewalValues(r)
 	if err != nil {
@@ -109,7 +108,8 @@ func (l *Line) UpdateRenewal(ctx context.Context, r *modelswap.Renewal) error {
 	return nil
 }
 
-// renewalValues are the columns that both statements write, in their order.
+// renewalValues returns the values of the columns that both statements write, in
+// their order.
 func renewalValues(r *modelswap.Renewal) ([]any, error) {
 	overrides, err1 := encode(r.Overrides)
 	metrics, err2 := encode(r.Metrics)
@@ -119,8 +119,8 @@ func renewalValues(r *modelswap.Renewal) ([]any, error) {
 	return values, errors.Join(err1, err2, err3)
 }
 
-// renewalConflict lets a conflict name the renewal that is in the way. Should
-// that one have ended by now, the conflict stays as it is.
+// renewalConflict adds to a conflict the name of the unfinished renewal. If that has
+// ended meanwhile, the conflict stays as it is.
 func (l *Line) renewalConflict(ctx context.Context, id string, err error) error {
 	var conflict *failure.Error
 	if !errors.As(err, &conflict) || conflict.Kind != failure.Conflict {
@@ -137,7 +137,7 @@ func (l *Line) renewalConflict(ctx context.Context, id string, err error) error 
 	}
 }
 
-// Renewal returns one; kind NotFound if there is none.
+// Renewal returns a renewal; kind NotFound if there is none.
 func (l *Line) Renewal(ctx context.Context, id string) (*modelswap.Renewal, error) {
 	found, err := queryRenewals(ctx, l.read, renewalSQL, id, l.id)
 	if err != nil {
@@ -153,8 +153,8 @@ func noRenewal(id string) error {
 	return failure.Errorf(failure.NotFound, "there is no renewal %q", id)
 }
 
-// Renewals returns the newest, newest first, at most limit, older than the one
-// named before; kind NotFound if there is no such one.
+// Renewals returns the newest renewals, newest first, at most limit, older than the
+// one named by before, unless that is empty; kind NotFound if there is no such one.
 func (l *Line) Renewals(ctx context.Context, limit int, before string) ([]*modelswap.Renewal, error) {
 	if limit <= 0 {
 		return nil, nil
@@ -165,7 +165,7 @@ func (l *Line) Renewals(ctx context.Context, limit int, before string) ([]*model
 	}
 	found, err := queryRenewals(ctx, l.read, olderRenewalsSQL, l.id, before, limit)
 	if err == nil && len(found) == 0 {
-		// It is the oldest one or there is none such.
+		// before is the oldest one, or there is no such renewal.
 		_, err = l.Renewal(ctx, before)
 	}
 	return found, failed("renewals", err)

@@ -20,8 +20,8 @@ const (
 	newestOutcomeSQL  = `SELECT value FROM counters WHERE name = 'outcomes'`
 )
 
-// Schedule returns what starts renewals by itself; the zero Schedule before
-// the first save.
+// Schedule returns the schedule of renewals; the zero Schedule before the first
+// save.
 func (l *Line) Schedule(ctx context.Context) (modelswap.Schedule, error) {
 	var schedule modelswap.Schedule
 	var state []byte
@@ -37,10 +37,10 @@ func (l *Line) Schedule(ctx context.Context) (modelswap.Schedule, error) {
 	return schedule, failed("schedule", err)
 }
 
-// SaveSchedule saves the schedule where the stored revision is still its own,
-// and inserts the renewal, unless that is nil: both or nothing. It returns
-// modelswap.ErrStale if another process saved in the meantime, and a conflict
-// as InsertRenewal does.
+// SaveSchedule saves the schedule if the stored revision is still that of schedule,
+// and inserts the renewal, unless that is nil, in one transaction. It returns
+// modelswap.ErrStale if another process has saved meanwhile, and a conflict as
+// InsertRenewal does.
 func (l *Line) SaveSchedule(ctx context.Context, schedule modelswap.Schedule, r *modelswap.Renewal) error {
 	state, err := encode(schedule)
 	if err != nil {
@@ -74,8 +74,8 @@ func (l *Line) SaveSchedule(ctx context.Context, schedule modelswap.Schedule, r 
 	return err
 }
 
-// maxRaise is the highest number that outcomes are raised to. One that is higher
-// is no number of ours, and would leave none for outcomes to come.
+// maxRaise is the highest number to which the number of outcomes is raised. A higher
+// one was not assigned by a gateway, and would leave none for later outcomes.
 const maxRaise = 1 << 53
 
 // RaiseOutcomes implements modelswap.Schedules.
@@ -89,7 +89,7 @@ func (s *Store) RaiseOutcomes(ctx context.Context, above int64) error {
 	})
 }
 
-// NewestOutcome is the number of the newest outcome, 0 for none.
+// NewestOutcome returns the number of the newest outcome; 0 if there is none.
 func (s *Store) NewestOutcome(ctx context.Context) (int64, error) {
 	var n int64
 	err := s.read.QueryRowContext(ctx, newestOutcomeSQL).Scan(&n)

@@ -8,21 +8,21 @@ import (
 	"gateway/internal/modelswap"
 )
 
-// What serves.
+// Which model serves.
 //
 // A line has one row for each endpoint and schema. changed_at is its version: it
 // rises with each change of the model. renewal and revision are the fence of the
-// newest change or hold (modelswap.Fence). A process may write after it was
-// stopped for a while, so each write states what it is based on, in its own
-// statement; modelswap.Change.Check is the rule.
+// newest change or hold (modelswap.Fence). A process may be stopped for a while
+// before it writes, so each write states what it is based on, in the statement
+// itself; modelswap.Change.Check is the rule.
 
 const (
-	// A gateway of one schema has one row: its own, or the one that an earlier
-	// version of the gateway made.
+	// There is one row: that of this version, or that of an earlier version of the
+	// gateway.
 	servingSQL = `
 SELECT model, changed_at, renewal, revision FROM serving WHERE endpoint IN ($1, $2) AND schema IN ($3, '') AND line = $4`
 
-	// $4 is 1 for a change and 0 for a hold, which leaves the model as it is.
+	// $4 is 1 for a change, and 0 for a hold, which does not change the model.
 	changeServingSQL = `
 UPDATE serving
 SET schema = $1, renewal = $2, revision = $3,
@@ -89,8 +89,7 @@ func (l *Line) HoldServing(ctx context.Context, endpoint, schema string, c model
 	})
 }
 
-// changeServing changes the row, or holds it. It inserts the row where there is
-// none yet.
+// changeServing changes or holds the row. If there is none, it inserts it.
 func (l *Line) changeServing(ctx context.Context, tx *sql.Tx, endpoint, schema string, c modelswap.Change, deploys bool, at int64) (version int64, err error) {
 	earlier, own := l.servingKeys(endpoint, schema)
 	err = tx.QueryRowContext(ctx, changeServingSQL, schema, c.By.Renewal, c.By.Revision, flag(deploys), c.Model, at,
@@ -116,5 +115,5 @@ func (l *Line) changeServing(ctx context.Context, tx *sql.Tx, endpoint, schema s
 	if n, err := result.RowsAffected(); n == 1 || err != nil {
 		return at, err
 	}
-	return 0, modelswap.ErrStale // another process has made the row in this moment
+	return 0, modelswap.ErrStale // another process has inserted the row meanwhile
 }

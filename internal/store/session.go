@@ -11,15 +11,15 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// frozenTime is how long the server keeps the locks of a transaction whose client
-// is silent in the middle of it. The gateway never pauses there, so such a client
-// is frozen or cut off. The time is shorter than a renewal's lease, so that the
-// process that takes over a renewal does not wait for the rows longer than that.
+// frozenTime is how long a transaction may be idle before the server ends it. The
+// gateway never pauses within a transaction, so the process is frozen or cut off.
+// The time is not longer than a renewal's lease, so that the process that takes the
+// renewal over does not wait longer for the locks.
 const frozenTime = 5 * time.Second
 
-// sessionConnector makes connections whose session has our settings. They are
+// sessionConnector makes connections with the gateway's session settings. They are
 // set after the login, since poolers refuse startup parameters that they do not
-// have themselves. RDS Proxy keeps a session with settings for its client.
+// know. RDS Proxy pins a session with settings to its client.
 type sessionConnector struct{ driver.Connector }
 
 // Connect implements driver.Connector.
@@ -37,7 +37,7 @@ func (s sessionConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	return pg, nil
 }
 
-// connectPgx makes a connection that must be one of pgx.
+// connectPgx makes a connection of pgx.
 func connectPgx(ctx context.Context, connector driver.Connector) (*stdlib.Conn, error) {
 	conn, err := connector.Connect(ctx)
 	if err != nil {
@@ -56,12 +56,12 @@ func connectPgx(ctx context.Context, connector driver.Connector) (*stdlib.Conn, 
 var ErrSharedSessions = errors.New("a pooler before the database shares sessions between clients (transaction or statement pooling); " +
 	"the gateway needs session pooling (in PgBouncer, pool_mode = session for its database) or the server's own address")
 
-// refuseSharedSessions fails with ErrSharedSessions where sessions are shared. It
-// changes no session, for it may be another client's.
+// refuseSharedSessions returns ErrSharedSessions if a pooler shares sessions. It
+// changes no session, since a session may be another client's.
 //
-// A pooler makes up the process that it names at the login. Behind one, a
-// session that is shared is seen by two clients having the same, or by one
-// client having two, of whichever order the pooler hands them out in.
+// A pooler invents the process id that it sends at the login, so it differs from the
+// server's. Sessions are shared if two clients have the same session, or one client
+// has two, whatever the order in which the pooler assigns them.
 func refuseSharedSessions(ctx context.Context, connector driver.Connector) error {
 	ctx, cancel := context.WithTimeout(ctx, loginTime)
 	defer cancel()
@@ -99,7 +99,7 @@ func refuseSharedSessions(ctx context.Context, connector driver.Connector) error
 	return err
 }
 
-// processOf asks which process of the server answers.
+// processOf returns the id of the server's process for the session.
 func processOf(ctx context.Context, on interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }) (process uint32, err error) {

@@ -19,20 +19,20 @@ const (
 	maxStreams = readConnections / 2
 )
 
-// OpenSQLite opens the database in the file at path, or makes one that only
-// its owner can read, and migrates it. Its folder must exist. One process at a
-// time may have it open; that is for the caller to see to, since SQLite itself
-// would let several in and their migrations collide.
+// OpenSQLite opens the database in the file at path, or makes one that only its
+// owner can read, and migrates it. Its folder must exist. The caller must see to it
+// that one process at a time has it open: SQLite allows several, but their
+// migrations would collide.
 //
-// The error matches ErrNewer where a newer version of the gateway made the
+// The error matches ErrNewer if a newer version of the gateway has migrated the
 // database.
 func OpenSQLite(ctx context.Context, path string) (*Store, error) {
 	path, err := filepath.Abs(path) // a file URI needs it
 	if err != nil {
 		return nil, failed("open", err)
 	}
-	// SQLite would make the file with the mode that the umask leaves. The log
-	// and the index that it keeps beside the file inherit this one.
+	// SQLite would make the file with the mode of the umask. Its log and index beside
+	// the file get the mode of the file.
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, failed("open", err)
@@ -82,15 +82,15 @@ func writerDSN(path string) string {
 
 // withoutFlush runs fn in a transaction whose commit is not flushed.
 func withoutFlush(ctx context.Context, conn *sql.Conn, fn func(tx *sql.Tx) error) (err error) {
-	// It is over soon, and each statement of a context that may end has a
-	// goroutine that watches it.
+	// The transaction is short, and database/sql starts a goroutine for each statement
+	// whose context can end.
 	ctx = context.WithoutCancel(ctx)
 	if _, err := conn.ExecContext(ctx, "PRAGMA synchronous = NORMAL"); err != nil {
 		return err
 	}
 	defer func() {
 		if _, fault := conn.ExecContext(ctx, "PRAGMA synchronous = FULL"); fault != nil {
-			drop(conn) // it must not be used like this
+			drop(conn) // later transactions on it would not be flushed
 			err = errors.Join(err, fault)
 		}
 	}()

@@ -10,12 +10,12 @@ import (
 )
 
 const (
-	// What is shown of a step that has not begun is not history.
+	// The row of a step that has not begun is not part of the history.
 	forgetPendingSQL = `DELETE FROM renewal_steps WHERE renewal_id = $1 AND attempt = 0`
 
-	// Which attempt a renewal shows is a mark and not the highest number: a
-	// renewal that goes on from an earlier step shows later ones as pending
-	// again, although they had attempts.
+	// latest marks the attempt that a renewal shows. It is not always the highest one:
+	// a renewal that is resumed from an earlier step shows later steps as pending,
+	// although they had attempts.
 	unmarkStepsSQL = `UPDATE renewal_steps SET latest = 0 WHERE renewal_id = $1 AND latest = 1`
 
 	saveStepSQL = `
@@ -26,7 +26,7 @@ ON CONFLICT (renewal_id, name, attempt) DO UPDATE
 SET latest = 1, earlier = excluded.earlier, position = excluded.position, status = excluded.status,
     started_at = excluded.started_at, finished_at = excluded.finished_at, detail = excluded.detail, error = excluded.error`
 
-	// The engines differ in where NULL sorts; what has no start goes last.
+	// The engines sort NULL differently; here steps without a start come last.
 	attemptsSQL = `
 SELECT name, attempt, status, started_at, finished_at, detail, error
 FROM renewal_steps WHERE renewal_id = (SELECT id FROM renewals WHERE id = $1 AND line = $2) AND attempt > 0
@@ -66,8 +66,7 @@ func (l *Line) attempts(ctx context.Context, id string) ([]modelswap.Step, error
 	return attempts, rows.Err()
 }
 
-// saveSteps saves what the renewal shows of its steps. Earlier attempts stay as
-// history.
+// saveSteps saves the shown attempts of the steps. Earlier attempts stay as history.
 func saveSteps(ctx context.Context, tx *sql.Tx, r *modelswap.Renewal) error {
 	if _, err := tx.ExecContext(ctx, forgetPendingSQL, r.ID); err != nil {
 		return err
@@ -93,9 +92,8 @@ func saveSteps(ctx context.Context, tx *sql.Tx, r *modelswap.Renewal) error {
 	return nil
 }
 
-// begun reports whether the step's attempt is one that has begun. Else, if it
-// counts attempts, they are those from before the step was reset, and theirs
-// is what history says of them.
+// begun reports whether the shown attempt has begun. If not, Attempt counts the
+// attempts before the step was reset, which are part of the history.
 func begun(s *modelswap.Step) bool {
 	switch s.Status {
 	case modelswap.StepPending, modelswap.StepSkipped, modelswap.StepCancelled:
@@ -104,14 +102,14 @@ func begun(s *modelswap.Step) bool {
 	return true
 }
 
-// stepColumns are the columns of a step, all NULL where a renewal has none.
+// stepColumns are the columns of a step; all are NULL if a renewal has no steps.
 type stepColumns struct {
 	name, status, detail, err  sql.Null[string]
 	attempt, started, finished sql.Null[int64]
 }
 
-// step returns the step or nil. Numbers in its detail are float64, as
-// encoding/json reads them.
+// step returns the step, or nil. Numbers in its detail are float64, as encoding/json
+// decodes them.
 func (c *stepColumns) step() (*modelswap.Step, error) {
 	if !c.name.Valid {
 		return nil, nil
@@ -126,8 +124,8 @@ func (c *stepColumns) step() (*modelswap.Step, error) {
 	return s, nil
 }
 
-// withPending puts steps in the order in which they run and adds those that
-// were never saved. One whose name is not known any more goes to the end.
+// withPending sorts steps in the order in which they run, and adds those that were
+// never saved. Steps with unknown names come last.
 func withPending(saved []modelswap.Step) []modelswap.Step {
 	order := modelswap.Order()
 	steps := make([]modelswap.Step, 0, max(len(order), len(saved)))

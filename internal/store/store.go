@@ -25,30 +25,30 @@ var (
 // Errors that a caller can act on are *failure.Error; all others name the
 // operation that failed and are for the operator.
 type Store struct {
-	// With SQLite, write is one connection, whose transactions hold the write
-	// lock from the start, and read several that cannot write. With PostgreSQL
-	// both are several that can do either.
+	// With SQLite, write is one connection, whose transactions take the write lock at
+	// their begin, and read several read-only connections. With PostgreSQL both are
+	// several connections, each of which can read and write.
 	write, read *sql.DB
-	turns       *turns // of those who write
+	turns       *turns // of write transactions
 
 	inserts       inserts
 	featuresOfOne *sql.Stmt    // on read
 	known         knownQueries // on read
 
-	streams chan struct{} // a token for each EachCustomer under way
-	lookups chan struct{} // a token for the query under way of a list's ids
+	streams chan struct{} // has a token for each EachCustomer that runs
+	lookups chan struct{} // has a token while the ids of a list are looked up
 	now     func() time.Time
 
 	health health
 	file   openedFile // with SQLite
-	retire func()     // makes the pools drop their connections; nil: they cannot
+	retire func()     // makes the pools drop their connections; nil: not supported
 
 	closing  sync.Once
 	closeErr error
 }
 
-// newStore wires a Store over migrated databases. It takes them over: where it
-// fails it closes them.
+// newStore makes a Store of migrated databases, which it owns. It closes them if it
+// fails.
 func newStore(ctx context.Context, write, read *sql.DB, turns *turns, how inserts) (*Store, error) {
 	s := &Store{write: write, read: read, turns: turns, inserts: how,
 		streams: make(chan struct{}, maxStreams), lookups: make(chan struct{}, 1), now: time.Now}
@@ -62,26 +62,27 @@ func newStore(ctx context.Context, write, read *sql.DB, turns *turns, how insert
 	return s, nil
 }
 
-// Close ends the store and releases the file. What is called later fails. Close may be called more than once.
+// Close closes the store and its file. Calls after it fail. Close may be called more
+// than once.
 func (s *Store) Close() error {
 	s.closing.Do(func() {
-		// The writer goes last: SQLite tidies its log away when the last
-		// connection closes, and a read-only one could not.
+		// The writer is closed last: SQLite removes its log when the last connection
+		// closes, which a read-only one cannot do.
 		s.closeErr = failed("close", errors.Join(s.read.Close(), s.write.Close()))
 	})
 	return s.closeErr
 }
 
-// Ping reads a row, to see whether the database answers. It does not wait for
-// the writer.
+// Ping reads a row to check that the database answers. It does not wait for
+// writers.
 func (s *Store) Ping(ctx context.Context) error {
 	var value int64
 	err := s.read.QueryRowContext(ctx, newestOutcomeSQL).Scan(&value)
 	return failed("ping", err)
 }
 
-// Connections tells how many connections to the database are open, and how many
-// of them are in use, at this moment.
+// Connections returns how many connections to the database are open, and how many
+// of them are in use.
 func (s *Store) Connections() (open, inUse int) {
 	for _, db := range []*sql.DB{s.write, s.read} {
 		stats := db.Stats()
@@ -100,9 +101,8 @@ func (s *Store) inWrite(ctx context.Context, operation string, fn func(tx *sql.T
 type writing struct {
 	operation string
 	class     class
-	// unflushed leaves the flush to a later commit, where the engine can. What is
-	// written in this way and what others write is in one order: a power cut takes
-	// the end of it.
+	// unflushed leaves the flush to a later commit, if the engine can. All writes have
+	// one order: a power cut loses the last of them.
 	unflushed bool
 }
 
@@ -115,7 +115,7 @@ func (s *Store) inTurn(ctx context.Context, w writing, fn func(tx *sql.Tx) error
 	defer s.turns.end(w.class)
 	err := s.writeOnce(ctx, w, fn)
 	if s.health.note(s.now(), err) {
-		s.retireAll() // readers may still be connected to the former primary
+		s.retireAll() // connections for reading may still lead to the former primary
 	}
 	return failed(w.operation, err)
 }
@@ -139,7 +139,7 @@ func (s *Store) writeOnce(ctx context.Context, w writing, fn func(tx *sql.Tx) er
 	return err
 }
 
-// drop closes a connection instead of giving it back to its pool.
+// drop closes a connection instead of returning it to its pool.
 func drop(conn *sql.Conn) {
 	_ = conn.Raw(func(any) error { return driver.ErrBadConn })
 }

@@ -6,16 +6,16 @@ import (
 	"sync"
 )
 
-// class says how soon a write transaction gets its turn.
+// class is the priority of a write transaction.
 type class int
 
 const (
-	// urgent are transactions that a caller waits for and that have few rows:
-	// a single outcome, an idempotency key, an operator's act, a renewal's step.
+	// urgent transactions have few rows, and a caller waits for them: a single outcome,
+	// an idempotency key, an operator's act, a renewal's step.
 	urgent class = iota
-	// lists are the pieces of lists of outcomes.
+	// lists are transactions of lists of outcomes.
 	lists
-	// bulk are the pieces of imports, of the outbox and of what is removed.
+	// bulk are transactions of imports, of the outbox and of removals.
 	bulk
 
 	classes
@@ -23,11 +23,11 @@ const (
 
 func (c class) String() string { return [classes]string{"urgent", "lists", "bulk"}[c] }
 
-// fewRows is how many rows a call may bring and still be urgent. A single
-// outcome brings along at most two predictions.
+// fewRows is the largest number of rows of an urgent call. A single outcome stores
+// at most two predictions before it.
 const fewRows = 2
 
-// classOf is the class of a call that brings rows.
+// classOf is the class of a call with a number of rows; many is that of many rows.
 func classOf(rows int, many class) class {
 	if rows <= fewRows {
 		return urgent
@@ -35,7 +35,7 @@ func classOf(rows int, many class) class {
 	return many
 }
 
-// smallValue is how many bytes a value may have and still be written urgently.
+// smallValue is the largest size, in bytes, of a value that is written urgently.
 const smallValue = 64 << 10
 
 // classOfValue is the class of a call that writes one value.
@@ -46,23 +46,23 @@ func classOfValue(value []byte) class {
 	return bulk
 }
 
-// passesAtMost is how many turns may pass a class by. Then it has the next
-// one, so that urgent work without end does not stop the outbox.
-const passesAtMost = 8
+// maxPasses is how many turns may go to earlier classes while a class waits. It then
+// has the next turn, so that endless urgent work does not starve the outbox.
+const maxPasses = 8
 
-// turns gives write transactions their turns: the first class first, and
-// within a class in the order of arrival. A transaction that has begun is
-// never broken off. So an urgent one waits for those of its own class that
-// came before it, for at most one of each later class that is under way, and
-// for at most one of each later class that was passed by too often.
+// turns schedules write transactions by class, and within a class in the order of
+// arrival. A transaction that has begun is never interrupted. So an urgent one waits
+// for earlier ones of its class, for at most one of each later class that is
+// running, and for at most one of each later class that has waited for maxPasses
+// turns.
 type turns struct {
-	places int          // transactions at once
-	most   [classes]int // of each class at once
+	places int          // concurrent transactions
+	limits [classes]int // of these, by class
 
 	mu      sync.Mutex
 	taken   [classes]int
-	waiting [classes][]chan struct{} // closed when the turn is there
-	passed  [classes]int             // turns that went to an earlier class
+	waiting [classes][]chan struct{} // closed when the turn begins
+	passed  [classes]int             // turns of earlier classes while it waits
 	begun   [classes]int64
 	watch   func(turnEvent) // for tests; called with mu held
 }
@@ -73,7 +73,7 @@ type turnEvent struct {
 	what  string // asked, begun, ended
 }
 
-func newTurns(places int, most [classes]int) *turns { return &turns{places: places, most: most} }
+func newTurns(places int, limits [classes]int) *turns { return &turns{places: places, limits: limits} }
 
 // begin waits for a turn of the class. end must be called after it.
 func (t *turns) begin(ctx context.Context, c class) error {
@@ -95,7 +95,7 @@ func (t *turns) begin(ctx context.Context, c class) error {
 	defer t.mu.Unlock()
 	if i := slices.Index(t.waiting[c], ready); i >= 0 {
 		t.waiting[c] = slices.Delete(t.waiting[c], i, i+1)
-	} else { // the turn came at the same moment
+	} else { // the turn has begun at the same moment
 		t.leave(c)
 	}
 	return ctx.Err()
@@ -114,7 +114,7 @@ func (t *turns) leave(c class) {
 	t.grant()
 }
 
-// grant gives turns for as long as there are places.
+// grant begins turns while there are places.
 func (t *turns) grant() {
 	for {
 		c := t.next()
@@ -135,14 +135,14 @@ func (t *turns) grant() {
 	}
 }
 
-// next is the class whose turn it is, or classes for none.
+// next returns the class of the next turn; classes if there is none.
 func (t *turns) next() class {
 	first := classes
 	for c := bulk; c >= urgent; c-- {
 		if !t.canBegin(c) {
 			continue
 		}
-		if t.passed[c] >= passesAtMost {
+		if t.passed[c] >= maxPasses {
 			return c
 		}
 		first = c
@@ -155,7 +155,7 @@ func (t *turns) canBegin(c class) bool {
 	for _, n := range t.taken {
 		all += n
 	}
-	return len(t.waiting[c]) > 0 && all < t.places && t.taken[c] < t.most[c]
+	return len(t.waiting[c]) > 0 && all < t.places && t.taken[c] < t.limits[c]
 }
 
 func (t *turns) note(c class, what string) {
@@ -164,15 +164,15 @@ func (t *turns) note(c class, what string) {
 	}
 }
 
-// Writes tells, of a class of write transactions, how many have begun and how
-// many wait for their turn.
+// Writes are the numbers of write transactions of a class that have begun and that
+// wait.
 type Writes struct {
 	Class   string
 	Begun   int64
 	Waiting int
 }
 
-// Writes tells about each class.
+// Writes returns the figures of each class.
 func (s *Store) Writes() []Writes {
 	t := s.turns
 	t.mu.Lock()

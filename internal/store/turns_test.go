@@ -53,7 +53,7 @@ func TestTurnsGoByClass(t *testing.T) {
 
 // Urgent work without end leaves the outbox one turn in nine.
 func TestTurnsPassNoClassByForEver(t *testing.T) {
-	asked := append([]class{bulk, bulk, lists}, slices.Repeat([]class{urgent}, 3*passesAtMost)...)
+	asked := append([]class{bulk, bulk, lists}, slices.Repeat([]class{urgent}, 3*maxPasses)...)
 	got := begunOrder(t, oneTurn(), asked)
 	var at []int
 	for i, c := range got {
@@ -61,7 +61,7 @@ func TestTurnsPassNoClassByForEver(t *testing.T) {
 			at = append(at, i)
 		}
 	}
-	want(t, "turns of later classes", at, []int{passesAtMost, passesAtMost + 1, 2*passesAtMost + 1})
+	want(t, "turns of later classes", at, []int{maxPasses, maxPasses + 1, 2*maxPasses + 1})
 }
 
 func TestTurnsOfOneClassLeaveRoomForOthers(t *testing.T) {

@@ -13,8 +13,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// Unavailable reports whether an error of OpenPostgres says that the server does
-// not answer, or has no room, so that trying again may help.
+// Unavailable reports whether an error of OpenPostgres means that the server does not
+// answer or has no resources, so that retrying may help.
 func Unavailable(err error) bool {
 	var (
 		protection *ProtectionError
@@ -33,20 +33,20 @@ func Unavailable(err error) bool {
 		errors.Is(err, driver.ErrBadConn) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// PermissionError says which right the user of the database lacks.
+// PermissionError means that the user of the database lacks a privilege.
 type PermissionError struct {
 	User, Database string
-	Grant          string // the statement that gives the right
+	Grant          string // the statement that grants the privilege
 	Err            error
 }
 
 func (e *PermissionError) Error() string {
-	return fmt.Sprintf("user %q lacks a right on database %q; the owner of it can say: %s: %v", e.User, e.Database, e.Grant, e.Err)
+	return fmt.Sprintf("user %q lacks a privilege on database %q; its owner can grant it: %s: %v", e.User, e.Database, e.Grant, e.Err)
 }
 func (e *PermissionError) Unwrap() error { return e.Err }
 
-// permissionError makes a PermissionError of err where it is one. It asks the
-// server for what the error does not say.
+// permissionError returns a PermissionError if err is about a missing privilege. It
+// asks the server for the names that the error does not have.
 func permissionError(ctx context.Context, connector driver.Connector, err error) error {
 	const insufficientPrivilege, invalidSchemaName = "42501", "3F000"
 	var pg *pgconn.PgError
@@ -55,7 +55,7 @@ func permissionError(ctx context.Context, connector driver.Connector, err error)
 	}
 	name := func(text string) string { return pgx.Identifier{text}.Sanitize() }
 	var connect *pgconn.ConnectError
-	if errors.As(err, &connect) { // not let in
+	if errors.As(err, &connect) { // the login failed
 		user, database := connect.Config.User, connect.Config.Database
 		return &PermissionError{user, database, fmt.Sprintf("GRANT CONNECT ON DATABASE %s TO %s", name(database), name(user)), err}
 	}

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// row is a *sql.Row or the current one of *sql.Rows.
+// row is a *sql.Row, or *sql.Rows at a row.
 type row interface {
 	Scan(dest ...any) error
 }
@@ -50,7 +50,7 @@ func pointer[T any](n sql.Null[T]) *T {
 	return &n.V
 }
 
-// textOrNull stores text, or NULL where it is empty.
+// textOrNull stores text, or NULL if it is empty.
 func textOrNull(text string) sql.Null[string] {
 	return sql.Null[string]{V: text, Valid: text != ""}
 }
