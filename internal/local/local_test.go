@@ -131,7 +131,7 @@ func training(t *testing.T, files *datadir.Files, name string) modelswap.Trainin
 	}
 	return modelswap.TrainingJob{Name: name, Model: "model-" + name, Algorithm: string(learn.XGBoost),
 		Hyperparameters: map[string]string{"num_round": "5"}, MaxRuntime: time.Minute,
-		Train: "r/train.csv", Holdout: "r/holdout.csv", Columns: s.Columns(), Features: features, Schema: s.Fingerprint(), Data: "digest"}
+		Train: "r/train.csv", Holdout: "r/holdout.csv", Columns: s.Columns(), Features: features, Schema: s.Fingerprint(), Threshold: 0.3, Data: "digest"}
 }
 
 // trained runs a job to its end.
@@ -172,7 +172,7 @@ func TestTraining(t *testing.T) {
 		t.Fatal(err)
 	}
 	artifact, err := learn.Decode(bytes.NewReader(text))
-	if err != nil || artifact.Name != job.Model || artifact.Schema != job.Schema || artifact.Data != "digest" || artifact.Rows != 300 || artifact.Metrics == nil || len(artifact.Figures.Importance) != 20 {
+	if err != nil || artifact.Name != job.Model || artifact.Schema != job.Schema || artifact.Data != "digest" || artifact.Rows != 300 || artifact.Metrics == nil || len(artifact.Figures.Importance) != 20 || artifact.Figures.Confusion.Threshold != job.Threshold {
 		t.Errorf("the artifact says %+v (%v)", artifact, err)
 	}
 
