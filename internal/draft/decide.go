@@ -1,7 +1,6 @@
 package draft
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -87,11 +86,11 @@ func (d *decisions) plan(c *column) plan {
 		p.exclude("it has the name of an id, but "+c.whyNotUnique(), schema.Category)
 		return p
 	}
-	date, _, isDate := c.dates.format()
+	date, otherDates, isDate := c.dates.format()
 	format, isNumber, otherFormats := c.number()
 	switch {
 	case isDate:
-		d.planDate(&p, date)
+		d.planDate(&p, date, otherDates)
 	case isNumber:
 		d.planNumber(&p, format, otherFormats)
 	default:
@@ -155,10 +154,20 @@ func (c *column) markersText() string {
 	return "no value (" + strings.Join(marks, ", ") + ")"
 }
 
-// planDate leaves a column of dates out: the encoder has no column for them.
-func (d *decisions) planDate(p *plan, format dateFormat) {
-	p.exclude(fmt.Sprintf("dates (%s) from %s to %s; add a column with the number of days or the month to use them", cmp.Or(format.schema, "RFC 3339"),
-		p.column.dates.min.Format("2006-01-02"), p.column.dates.max.Format("2006-01-02")), schema.Category)
+func (d *decisions) planDate(p *plan, format dateFormat, others []dateFormat) {
+	c := p.column
+	p.kind = "date"
+	p.comment = append(p.comment, fmt.Sprintf("dates from %s to %s, taken as day, month and day of the week", c.dates.min.Format("2006-01-02"), c.dates.max.Format("2006-01-02")))
+	if format.schema != "" && format.schema != "YYYY-MM-DD" {
+		p.fields = append(p.fields, "format: "+quoteYAML(format.schema))
+	}
+	for _, o := range others {
+		if strings.IndexAny(o.schema, "M") != strings.IndexAny(format.schema, "M") {
+			p.comment = append(p.comment, fmt.Sprintf("GUESS: the order of day and month; every date can also be read as %s", o.schema))
+			break
+		}
+	}
+	p.noteMissing("")
 }
 
 func (d *decisions) planNumber(p *plan, format numberFormat, others []numberFormat) {

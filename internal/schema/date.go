@@ -70,7 +70,7 @@ type dateFormat struct {
 // datePart is a field of digits or a literal text.
 type datePart struct {
 	field    dateField
-	min, max int // digits
+	min, max int // digits; zero for a month by its name
 	literal  string
 }
 
@@ -93,7 +93,7 @@ var dateTokens = []struct {
 	part datePart
 }{
 	{"YYYY", datePart{field: fieldYear, min: 4, max: 4}}, {"YY", datePart{field: fieldYear, min: 2, max: 2}},
-	{"MM", datePart{field: fieldMonth, min: 2, max: 2}}, {"M", datePart{field: fieldMonth, min: 1, max: 2}},
+	{"MMM", datePart{field: fieldMonth}}, {"MM", datePart{field: fieldMonth, min: 2, max: 2}}, {"M", datePart{field: fieldMonth, min: 1, max: 2}},
 	{"DD", datePart{field: fieldDay, min: 2, max: 2}}, {"D", datePart{field: fieldDay, min: 1, max: 2}},
 	{"HH", datePart{field: fieldHour, min: 2, max: 2}}, {"H", datePart{field: fieldHour, min: 1, max: 2}},
 	{"mm", datePart{field: fieldMinute, min: 2, max: 2}}, {"ss", datePart{field: fieldSecond, min: 2, max: 2}},
@@ -117,7 +117,7 @@ func parseDateFormat(text string) (d *dateFormat, fault string) {
 		case c == "[" || c == "]":
 			return nil, "may have brackets only around its end"
 		case part.field == fieldNone && isTokenRune(c):
-			return nil, "has " + c + "; its fields are YYYY, YY, MM, M, DD, D, HH, H, mm and ss"
+			return nil, "has " + c + "; its fields are YYYY, YY, MMM, MM, M, DD, D, HH, H, mm and ss"
 		case part.field != fieldNone && seen[part.field]:
 			return nil, "has a field twice: " + c
 		}
@@ -195,6 +195,13 @@ func take(parts []datePart, text string, fields *[dateFields]int) (rest string, 
 			}
 			continue
 		}
+		if part.max == 0 {
+			if fields[fieldMonth], ok = monthNamed(text); !ok {
+				return "", false
+			}
+			text = text[monthLetters:]
+			continue
+		}
 		n, value := 0, 0
 		for n < part.max && n < len(text) && text[n] >= '0' && text[n] <= '9' {
 			value, n = 10*value+int(text[n]-'0'), n+1
@@ -208,6 +215,23 @@ func take(parts []datePart, text string, fields *[dateFields]int) (rest string, 
 		text, fields[part.field] = text[n:], value
 	}
 	return text, true
+}
+
+// monthLetters is the number of letters of an English month that a format MMM reads.
+const monthLetters = 3
+
+// monthNamed returns the month, 1 to 12, whose first three letters begin a text, in
+// any case.
+func monthNamed(text string) (month int, ok bool) {
+	if len(text) < monthLetters {
+		return 0, false
+	}
+	for m := time.January; m <= time.December; m++ {
+		if strings.EqualFold(text[:monthLetters], m.String()[:monthLetters]) {
+			return int(m), true
+		}
+	}
+	return 0, false
 }
 
 // century completes a year of two digits as POSIX does: 69 to 99 are of the

@@ -95,6 +95,7 @@ func TestDateFormats(t *testing.T) {
 	for format, cells := range map[string]map[string]string{
 		"DD.MM.YYYY":            {"30.11.2026": "2026-11-30", "30.11.26": "", "1.1.2026": "", "30-11-2026": "", "2026-11-30": "2026-11-30", "30.11.2026 ": "2026-11-30", "30.11.2026x": ""},
 		"D.M.YYYY":              {"1.1.2026": "2026-01-01", "01.01.2026": "2026-01-01", "31.4.2026": ""},
+		"D-MMM-YY":              {"4-Sep-12": "2012-09-04", "30-feb-12": "", "04-OCT-99": "1999-10-04", "4-Foo-12": "", "4-Se": ""},
 		"M/D/YY":                {"1/2/68": "2068-01-02", "12/31/69": "1969-12-31", "1/2/1999": ""},
 		"YYYY-MM-DD HH:mm[:ss]": {"2026-11-30 23:59": "2026-11-30", "2026-11-30 23:59:60": "2026-11-30", "2026-11-30 24:00": "", "2026-11-30 10:60": "", "2026-11-30 10:00:61": ""},
 		"YYYY-MM-DDTHH:mm:ssZ":  {"2026-11-30T10:00:00Z": "2026-11-30"},
@@ -104,7 +105,7 @@ func TestDateFormats(t *testing.T) {
 	} {
 		text := withFeatures(fmt.Sprintf("  - {name: a, type: date, format: %q}", format))
 		if len(cells) == 0 {
-			wantFaults(t, text, []string{`s.yaml:5: feature "a": format "` + format + `" has 年; its fields are YYYY, YY, MM, M, DD, D, HH, H, mm and ss`})
+			wantFaults(t, text, []string{`s.yaml:5: feature "a": format "` + format + `" has 年; its fields are YYYY, YY, MMM, MM, M, DD, D, HH, H, mm and ss`})
 			continue
 		}
 		s := parse(t, text)
@@ -124,10 +125,10 @@ func TestDateFormats(t *testing.T) {
 		`format: "YYYY-DD-MM"`:                 `feature "a": format "YYYY-DD-MM" reads 2001-02-03 as 2001-03-02`,
 		`format: "DD.MM.YYYY MM"`:              `feature "a": format "DD.MM.YYYY MM" has a field twice: MM`,
 		`format: "DMYYYY"`:                     `feature "a": format "DMYYYY" needs a separator before M`,
-		`format: "DD.MMM.YYYY"`:                `feature "a": format "DD.MMM.YYYY" has a field twice: M`,
+		`format: "DD.MMMM.YYYY"`:               `feature "a": format "DD.MMMM.YYYY" has a field twice: M`,
 		`format: "DD.MM.[YYYY]"`:               `feature "a": format "DD.MM.[YYYY]" must have year, month and day outside of brackets`,
 		`format: "[DD.]MM.YYYY"`:               `feature "a": format "[DD.]MM.YYYY" may have brackets only around its end`,
-		`format: "%d.%m.%Y"`:                   `feature "a": format "%d.%m.%Y" has d; its fields are YYYY, YY, MM, M, DD, D, HH, H, mm and ss`,
+		`format: "%d.%m.%Y"`:                   `feature "a": format "%d.%m.%Y" has d; its fields are YYYY, YY, MMM, MM, M, DD, D, HH, H, mm and ss`,
 		`min: 31.12.2026`:                      `min must be a date such as 2026-11-30, not "31.12.2026"`,
 		`min: 2026-01-02, max: 2026-01-01`:     `feature "a": min 2026-01-02 is after max 2026-01-01`,
 		`min: 2026-01-02, default: 2026-01-01`: `feature "a": the default must be at least 2026-01-02, not "2026-01-01"`,
