@@ -18,11 +18,10 @@ var (
 	_ modelswap.Traffic   = (*Line)(nil)
 )
 
-// Line is a database as one model line sees it. A model line is everything that
-// belongs to the model of one schema and is named after that schema: its ledger of
-// predictions, its renewals and their schedule, its models, their artifacts, and
-// which of them serves. The methods of Line read and write the rows of that line
-// alone.
+// Line is the part of a database that belongs to one model line. A model line is
+// everything that belongs to the model of one schema, and has the schema's name: the
+// ledger of predictions, renewals and their schedule, models, their artifacts, and
+// which of them serves. The methods of Line read and write only rows of its line.
 //
 // A Line also has the methods of its Store, for what the lines of a database
 // share: customers and their outcomes, idempotency keys, the audit log, removal by
@@ -47,8 +46,8 @@ const (
 )
 
 // OpenLine opens the line of that name, which is the name of a schema, or makes
-// one. The rows of earlier versions of the gateway, which know no lines, belong to
-// the first line that is opened, unless their newest model is named after another
+// one. Rows of earlier versions of the gateway, which have no lines, belong to the
+// first line that is opened, unless their newest model is named after another
 // schema.
 func (s *Store) OpenLine(ctx context.Context, name string) (*Line, error) {
 	if name == "" {
@@ -72,7 +71,7 @@ func (s *Store) OpenLine(ctx context.Context, name string) (*Line, error) {
 // there is none.
 func (s *Store) makeLine(ctx context.Context, name string) (id int64, err error) {
 	err = s.inWrite(ctx, "make line", func(tx *sql.Tx) error {
-		// Processes that make lines follow each other.
+		// One process at a time makes a line.
 		if _, err := holdSequence(ctx, tx); err != nil {
 			return err
 		}
@@ -103,8 +102,8 @@ func (s *Store) makeLine(ctx context.Context, name string) (id int64, err error)
 // Name returns the line's name.
 func (l *Line) Name() string { return l.name }
 
-// OtherLines returns the names of the database's other lines, oldest first. The
-// name of rows of earlier versions is empty while no line has taken them.
+// OtherLines returns the names of the other lines of the database, oldest first. One
+// is empty while the rows of earlier versions have no name.
 func (l *Line) OtherLines(ctx context.Context) ([]string, error) {
 	rows, err := l.read.QueryContext(ctx, otherLinesSQL, l.id)
 	if err != nil {
@@ -122,8 +121,8 @@ func (l *Line) OtherLines(ctx context.Context) ([]string, error) {
 	return names, failed("other lines", rows.Err())
 }
 
-// key makes a primary key the line's own. The keys of the first line are those
-// that earlier versions of the gateway use.
+// key returns a primary key for a row of the line. The keys of the first line are
+// those of earlier versions of the gateway.
 func (l *Line) key(key string) string {
 	if l.id == firstLine {
 		return key

@@ -37,10 +37,10 @@ type PostgresOptions struct {
 // migrates it. Several processes may open it at the same time. The connector chooses
 // the server and the password for each connection.
 //
-// The error matches ErrNewer where a newer version of the gateway made the
-// database, and ErrSharedSessions where a pooler shares sessions. It holds a
-// ProtectionError or a PermissionError where it is one; Unavailable says whether
-// trying again may help.
+// The error matches ErrNewer if a newer version of the gateway has migrated the
+// database, and ErrSharedSessions if a pooler shares sessions. It may wrap a
+// ProtectionError or a PermissionError. Unavailable reports whether retrying may
+// help.
 func OpenPostgres(ctx context.Context, connector driver.Connector, o PostgresOptions) (*Store, error) {
 	if err := refuseSharedSessions(ctx, connector); err != nil {
 		return nil, failed("connect", permissionError(ctx, connector, err))

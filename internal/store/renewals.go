@@ -78,8 +78,8 @@ func (l *Line) insertRenewal(ctx context.Context, tx *sql.Tx, r *modelswap.Renew
 	return saveSteps(ctx, tx, r)
 }
 
-// UpdateRenewal saves the renewal and its steps in one transaction, where the
-// stored revision is still r.Revision, and increments both; else it returns
+// UpdateRenewal saves the renewal and its steps in one transaction, if the stored
+// revision is still r.Revision, and increments both; else it returns
 // modelswap.ErrStale. It ends the lease if the renewal is final or Released. If it
 // would make a finished renewal run while another one is unfinished, it returns a
 // conflict that names that one.

@@ -1,6 +1,6 @@
 -- +goose Up
 
--- What starts renewals by itself: one row for each kind of renewal.
+-- The schedule of renewals: one row for each kind of renewal.
 CREATE TABLE schedules (
     kind     TEXT   NOT NULL PRIMARY KEY,
     revision BIGINT NOT NULL,

@@ -1,13 +1,13 @@
 -- +goose Up
 
--- What was answered to a request that may be repeated. Neither the key nor the
--- request is here, only hashes: both may be personal.
+-- The responses to requests that may be repeated. Keys and requests are stored as
+-- hashes, since both may be personal.
 CREATE TABLE idempotency_keys (
     id           TEXT   NOT NULL PRIMARY KEY CHECK (id <> ''), -- hash of scope, caller and key
     fingerprint  TEXT   NOT NULL,           -- hash of these and of the request's body
     subject      TEXT   NOT NULL,           -- id of what the request makes
-    token        TEXT   NOT NULL,           -- of the claim that has the key
-    lease_until  BIGINT NOT NULL,           -- nobody else claims it before, unless it expires
+    token        TEXT   NOT NULL,           -- of the claim that holds the key
+    lease_until  BIGINT NOT NULL,           -- no other claim succeeds before, unless the key expires
     expires_at   BIGINT NOT NULL,
     status       BIGINT,                    -- NULL while there is no answer
     content_type TEXT,

@@ -1,5 +1,5 @@
 -- +goose Up
 
--- Labels that are brought to customers who live elsewhere are read by the number
--- of their outcome. Customers without one, which may be millions, stay out of it.
+-- Labels of customers who are stored elsewhere are read by the number of their
+-- outcome. The index leaves out customers without one, which may be millions.
 CREATE INDEX customers_by_outcome ON customers (outcome) WHERE outcome > 0;

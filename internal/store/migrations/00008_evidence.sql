@@ -3,8 +3,8 @@
 -- 'app' for a customer made from a prediction and its outcome. An import makes
 -- it 'imported'.
 ALTER TABLE customers ADD COLUMN origin TEXT NOT NULL DEFAULT 'imported' CHECK (origin IN ('imported', 'app'));
--- Where an outcome set the label: who reported it, when it was received, and the
--- label that was imported. NULL if unknown or none.
+-- If an outcome set the label: the caller who reported it, when it was received, and
+-- the label that was imported. NULL if unknown or none.
 ALTER TABLE customers ADD COLUMN caller TEXT CHECK (caller <> '');
 ALTER TABLE customers ADD COLUMN labelled_at BIGINT;
 ALTER TABLE customers ADD COLUMN imported_label BIGINT CHECK (imported_label IN (0, 1));

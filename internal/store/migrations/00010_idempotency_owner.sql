@@ -1,7 +1,7 @@
 -- +goose Up
 
--- Who is charged for a key, and what it takes in bytes: what is kept for one
--- caller is bounded. Keys from before this have no owner.
+-- The caller who is charged for a key, and its size in bytes, since what is kept for
+-- one caller is bounded. Earlier keys have no owner.
 ALTER TABLE idempotency_keys ADD COLUMN owner TEXT NOT NULL DEFAULT '';
 ALTER TABLE idempotency_keys ADD COLUMN size BIGINT NOT NULL DEFAULT 512;
 UPDATE idempotency_keys SET size = 512 + LENGTH(body) WHERE body IS NOT NULL;
