@@ -148,7 +148,7 @@ func (b *backEnd) queue() func() admission.Queue {
 	}
 }
 
-// measureRetries tells what became of calls that could be repeated.
+// measureRetries counts failed calls of the endpoint that could be retried, by result.
 func measureRetries(reg prometheus.Registerer, api *aws.Clients) {
 	for result, value := range map[string]func(aws.Retries) int64{
 		"made":        func(r aws.Retries) int64 { return r.Made },
@@ -157,28 +157,29 @@ func measureRetries(reg prometheus.Registerer, api *aws.Clients) {
 	} {
 		reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "gateway_endpoint_retries_total", ConstLabels: prometheus.Labels{"result": result},
-			Help: "Calls of the endpoint that failed and could be repeated: made again; not, because a tenth of all calls were already; not, because load was being shed or the breaker was not closed.",
+			Help: "Failed calls of the endpoint that could be retried, by result: made; over_budget, not retried because retries are limited to a tenth of all calls; held, not retried because load was being shed or the circuit breaker was not closed.",
 		}, func() float64 { return float64(value(api.Retries())) }))
 	}
 }
 
-// measureForeignAnswers counts answers of the endpoint that were not their calls'.
+// measureForeignAnswers counts answers of the endpoint that belong to other calls.
 func measureForeignAnswers(reg prometheus.Registerer, api *aws.Clients) {
 	reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "gateway_endpoint_foreign_answers_total",
-		Help: "Answers of the endpoint that did not fit their call: another number of scores, or no score that a known model gives the call's probe. The answer is discarded, its connection closed, and the call made again if the retry budget allows.",
+		Help: "Answers of the endpoint that belong to another call: they have another number of scores, or no known model gives the probe of the call their score. The gateway discards the answer, closes the connection and makes the call again if the retry budget allows.",
 	}, func() float64 { return float64(api.ForeignAnswers()) }))
 }
 
-// spotWait is how long a training job may wait for spare machines.
+// spotWait is how long a training job may wait for spot capacity.
 const spotWait = time.Hour
 
-// startable lets a gateway start while a service does not answer: what serves
-// can serve. A setting or a permission that is wrong stops it.
+// startable returns nil for the error of a service that does not answer, so that the gateway
+// starts: the endpoint may answer predictions. It returns the error of a wrong setting or
+// permission.
 func startable(err error, log *slog.Logger) error {
 	var fault *modelswap.Fault
 	if errors.As(err, &fault) && fault.Class != modelswap.Input {
-		log.Warn("a service does not answer; the gateway starts nevertheless", "error", err)
+		log.Warn("a service of AWS does not answer; the gateway starts and tries again later", "error", err)
 		return nil
 	}
 	return err

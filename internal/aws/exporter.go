@@ -141,7 +141,7 @@ func (e *ExistingExporter) StartExport(context.Context, string) error { return n
 func (e *ExistingExporter) ExportStatus(ctx context.Context, _ string) (modelswap.ExportStatus, error) {
 	folder, passed, err := export.Newest(ctx, e.files.FS(ctx), existingFolder)
 	if errors.Is(err, fs.ErrNotExist) {
-		err = failure.Errorf(failure.NotFound, "%s contains no export", e.files.uri(existingFolder))
+		err = failure.Errorf(failure.NotFound, "there is no export in %s", e.files.uri(existingFolder))
 	}
 	if err != nil {
 		return modelswap.ExportStatus{}, e.addressed(err)
