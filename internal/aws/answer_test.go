@@ -69,8 +69,7 @@ func TestNonsenseIsNoAnswer(t *testing.T) {
 	}
 }
 
-// FuzzParseAnswer holds hostile answers to the one promise: as many
-// probabilities, or an error.
+// FuzzParseAnswer checks that any answer gives one probability for each row, or an error.
 func FuzzParseAnswer(f *testing.F) {
 	f.Add("application/json", `{"predictions":[{"score":0.25,"predicted_label":1.0}]}`, 1)
 	f.Add("text/csv", "0.25,0.5\n", 2)
@@ -94,8 +93,8 @@ func FuzzParseAnswer(f *testing.F) {
 	})
 }
 
-// TestUsualAnswersAreScanned shows that the short way is taken, which no result
-// would.
+// TestUsualAnswersAreScanned checks that scan parses the usual answers. The result of
+// parseAnswer would not show that, because the JSON library parses them as well.
 func TestUsualAnswersAreScanned(t *testing.T) {
 	for _, text := range []string{
 		`{"predictions": [{"score": 0.25, "predicted_label": 1.0}, {"score": 1e-07, "predicted_label": 0}]}`,
@@ -108,8 +107,8 @@ func TestUsualAnswersAreScanned(t *testing.T) {
 	}
 }
 
-// FuzzScan holds the scan to the JSON library: what it takes the library takes,
-// and reads the same.
+// FuzzScan checks that the JSON library accepts each text that scan accepts, with the same
+// result.
 func FuzzScan(f *testing.F) {
 	for _, text := range []string{
 		`{"predictions": [{"score": 0.25, "predicted_label": 1.0}, {"score": 1e-07}]}`, `{"predictions":[]}`, `{"predictions":[0.5,-0,1E+2]}`,

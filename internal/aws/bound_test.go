@@ -20,13 +20,13 @@ import (
 	"gateway/internal/secrets"
 )
 
-// Beginnings of answers, of which the string goes on and on.
+// Beginnings of answers that end with an endless string.
 const (
 	jsonStart = `{"message": "`
 	xmlStart  = `<ListBucketResult><Name>`
 )
 
-// startOf is how an answer to a request begins.
+// startOf returns the beginning of the answer to a request.
 func startOf(r *http.Request) string {
 	if r.URL.Query().Has("list-type") {
 		return xmlStart
@@ -34,8 +34,8 @@ func startOf(r *http.Request) string {
 	return jsonStart
 }
 
-// bomb is a string of 512 MiB, packed into half a megabyte. It is 512 copies of
-// one packed piece: readers of gzip take members that follow each other for one text.
+// bomb is a string of 512 MiB, compressed to half a megabyte. It is 512 copies of one gzip
+// member, because readers of gzip concatenate members.
 func bomb(start string) []byte {
 	return append(pack([]byte(start)), bytes.Repeat(pack(bytes.Repeat([]byte("x"), 1<<20)), 512)...)
 }
@@ -52,7 +52,7 @@ var packed = sync.OnceValue(func() map[string][]byte {
 	return map[string][]byte{jsonStart: bomb(jsonStart), xmlStart: bomb(xmlStart)}
 })
 
-// bombs are answers that are far larger than they may be.
+// bombs are answers far above the limit.
 var bombs = map[string]http.HandlerFunc{
 	"packed": func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", typeJSON)
@@ -76,7 +76,7 @@ var bombs = map[string]http.HandlerFunc{
 	},
 }
 
-// TestNoAnswerIsReadWithoutABound reads such answers by every client that there is.
+// TestNoAnswerIsReadWithoutABound reads such answers with each client.
 func TestNoAnswerIsReadWithoutABound(t *testing.T) {
 	calls := map[string]func(context.Context, *Clients) error{
 		"endpoint by hand": func(ctx context.Context, c *Clients) error {
@@ -111,7 +111,7 @@ func TestNoAnswerIsReadWithoutABound(t *testing.T) {
 	for what, call := range calls {
 		for kind, handler := range bombs {
 			if what == "a small object of S3" && kind == "packed" {
-				continue // it is read as it is stored
+				continue // objects are not decompressed
 			}
 			t.Run(what+"/"+kind, func(t *testing.T) {
 				c, err := NewClients(configOver(t, handler, nil))
@@ -130,7 +130,7 @@ func TestNoAnswerIsReadWithoutABound(t *testing.T) {
 	}
 }
 
-// takesLittle holds a call to an error and to memory.
+// takesLittle checks that a call returns an error and allocates little memory.
 func takesLittle(t *testing.T, call func() error) {
 	t.Helper()
 	packed()
@@ -141,7 +141,7 @@ func takesLittle(t *testing.T, call func() error) {
 	if err == nil {
 		t.Error("the answer is taken")
 	}
-	// A buffer that grows is allocated some five times over. 512 MiB would be three GB.
+	// Growing a buffer allocates about five times its size: 3 GB for 512 MiB.
 	if took := (after.TotalAlloc - before.TotalAlloc) >> 20; took > 400 {
 		t.Errorf("%d MiB were allocated", took)
 	}

@@ -40,7 +40,7 @@ func (s *stand) pointInTime(on bool) {
 	s.must(err)
 }
 
-// openStore is the ledger.
+// openStore opens the ledger.
 func openStore(t *testing.T) *store.Line {
 	t.Helper()
 	db, err := store.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "ledger.db"))
@@ -55,8 +55,7 @@ func openStore(t *testing.T) *store.Line {
 	return line
 }
 
-// tableAndLedger is the customer store and the ledger as the wiring puts them
-// together.
+// tableAndLedger is the customer store and the ledger as package app wires them.
 type tableAndLedger struct {
 	*Customers
 	*LabelSync
@@ -77,7 +76,7 @@ func (s *stand) item(id string) map[string]types.AttributeValue {
 	return out.Item
 }
 
-// text is an attribute as people write it; empty where there is none.
+// text returns the value of an attribute, or "" if there is none.
 func text(item map[string]types.AttributeValue, name string) string {
 	switch v := item[name].(type) {
 	case *types.AttributeValueMemberN:
@@ -283,14 +282,14 @@ func TestLabelsReachTheTable(t *testing.T) {
 	if m := record(predict.Outcome{CustomerID: "nobody", Label: 1}); m.Found || s.item("nobody") != nil {
 		t.Errorf("an unknown customer: %+v, item %v", m, s.item("nobody"))
 	}
-	// An anonymous prediction's customer is made from what was predicted with.
+	// The customer of an anonymous prediction is made from the features of the prediction.
 	id := failure.NewID()
 	s.must(c.Append(t.Context(), []predict.Prediction{{ID: id, CreatedAt: noon, Features: []byte(`{"x":7,"month":"jun"}`), Model: "m", Schema: "s"}}))
 	record(predict.Outcome{PredictionID: id, Label: 1, ObservedAt: noon})
 	if item := s.item(id); text(item, "x") != "7" || text(item, "month") != "'jun'" || text(item, "y") != "1" {
 		t.Errorf("the new customer is %v", item)
 	}
-	// An import does not override what outcomes said.
+	// An import does not replace labels that outcomes have set.
 	_, _, err = c.PutCustomers(t.Context(), []predict.Customer{{ID: "known", Features: []byte(`{"x":2,"month":"may"}`), Label: sdk.Int(1)}})
 	s.must(err)
 	if item := s.item("known"); text(item, "y") != "0" || text(item, "x") != "2" {
@@ -311,7 +310,7 @@ func TestALabelOfTheFutureInTheTableGivesWay(t *testing.T) {
 		return m[0]
 	}
 	record(1, time.Now())
-	// The table has it from before the times of outcomes were checked.
+	// An older version has stored a time without a check.
 	_, err = s.api.dynamodb.UpdateItem(t.Context(), &dynamodb.UpdateItemInput{
 		TableName: sdk.String(table), Key: map[string]types.AttributeValue{"customer_id": &types.AttributeValueMemberS{Value: "1"}},
 		UpdateExpression:          sdk.String("SET #o = :o"),
@@ -362,7 +361,7 @@ func TestALabelThatTheTableDidNotTakeComesBeforeTheNextExport(t *testing.T) {
 	if n := s.Count("UpdateItem") - before; n != 0 {
 		t.Errorf("%d labels were brought again", n)
 	}
-	// The table is made anew, as from a backup that has no labels yet.
+	// The table is created again, as from a backup without the labels.
 	_, err = s.api.dynamodb.DeleteTable(t.Context(), &dynamodb.DeleteTableInput{TableName: sdk.String(table)})
 	s.must(err)
 	s.createTable(table, "customer_id", types.ScalarAttributeTypeS)

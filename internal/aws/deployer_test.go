@@ -121,7 +121,7 @@ func TestARollbackBySageMakerIsAFailure(t *testing.T) {
 				err := s.order("second")
 				isFault(t, err, modelswap.Unfit, tt.reason)
 				isFault(t, err, modelswap.Unfit, "rolled back to first-")
-				// The operator knows, and may try again.
+				// The error was reported, so the model can be deployed again.
 				s.deploy("second")
 			})
 		}
@@ -134,11 +134,11 @@ func TestTheFirstLookAfterAnOrderMayBeOld(t *testing.T) {
 	s.deploy("first")
 	s.train("second", "linear-learner", 400)
 	s.must(s.order("second"))
-	// SageMaker shows the endpoint as it was.
+	// SageMaker still shows the endpoint as before.
 	old := *s.endpoint.view.Load()
 	old.status, old.pending, old.coming, old.at = types.EndpointStatusInService, "", nil, time.Now()
 	for _, another := range []bool{false, true} {
-		if another { // process: all it knows is the note
+		if another { // another process, which has only the recorded order
 			s.deployer.lastDeployment = lastDeployment{}
 			last, err := s.deployer.readDeployment(t.Context())
 			s.must(err)
@@ -223,14 +223,14 @@ func TestASwapBetweenSchemasIsRefused(t *testing.T) {
 	if n := s.Count("UpdateEndpoint"); n != 0 {
 		t.Errorf("%d updates were ordered", n)
 	}
-	// Rows of the new schema are as wide as those of the old one. No score for them.
+	// Rows of the new schema have as many columns as those of the old one, and get no score.
 	if out, err := s.score(1); !isKind(err, failure.Unavailable) {
 		t.Errorf("got %+v, %v, want no score of a model that reads the columns otherwise", out, err)
 	}
 	if err := s.scorer.Ready(t.Context()); err == nil {
 		t.Error("the gateway is ready")
 	}
-	// On an endpoint of its own it can.
+	// With an endpoint of its own the gateway can deploy.
 	s.endpoint.name = "another-endpoint"
 	s.deploy("second")
 	_, err = s.score(1)
@@ -256,7 +256,7 @@ func TestAnEndpointThatNoGatewayMadeIsLeftAlone(t *testing.T) {
 	if err := s.deployer.RemoveModel(t.Context(), "theirs"); !isKind(err, failure.Conflict) {
 		t.Errorf("removing it: %v", err)
 	}
-	// Adopted, it is a model like any other.
+	// With the tag it is treated like any other model.
 	theirs, err := describeModel(t.Context(), s.api, "theirs")
 	s.must(err)
 	s.must(tag(t.Context(), s.api, theirs.arn, map[string]string{tagSchema: s.schema.Fingerprint()}))

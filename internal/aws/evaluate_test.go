@@ -11,7 +11,7 @@ import (
 	"gateway/internal/sandbox"
 )
 
-// scoreWith scores with a model while time passes.
+// scoreWith scores rows with a model and advances the clock meanwhile.
 func (s *stand) scoreWith(model string, n int) (scores []float64, err error) {
 	s.t.Helper()
 	held, _ := rows(n)
@@ -32,7 +32,7 @@ func TestAModelIsEvaluatedInItsContainerAndOnce(t *testing.T) {
 			if len(scores) != 1200 {
 				t.Fatalf("%d scores", len(scores))
 			}
-			// `verify` asks about the first of the rows, in another process perhaps.
+			// The step verify scores the first rows, possibly in another process.
 			s.wire(s.schema)
 			again, err := s.scoreWith("first", 64)
 			s.must(err)
@@ -44,7 +44,7 @@ func TestAModelIsEvaluatedInItsContainerAndOnce(t *testing.T) {
 			if n := s.Count("CreateTransformJob"); n != 1 {
 				t.Errorf("%d jobs, want one", n)
 			}
-			// And the endpoint says the same.
+			// The endpoint has the same scores.
 			s.deploy("first")
 			out, err := s.score(64)
 			s.must(err)

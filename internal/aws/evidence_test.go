@@ -54,7 +54,7 @@ func TestTheTableSaysWhereLabelsComeFrom(t *testing.T) {
 	if item := s.item("predicted"); text(item, "x") != "1" {
 		t.Errorf("a prediction changed the features of a known customer: %v", item)
 	}
-	// The ledger, which took the predicted one for a new customer, knows better now.
+	// The ledger now knows that the customer of the prediction was in the table before.
 	ledger := c.LabelSync.outcomes.(*store.Line)
 	made := map[string]bool{}
 	s.must(ledger.EachCustomer(t.Context(), func(p predict.Customer) error { made[p.ID] = p.Made; return nil }))

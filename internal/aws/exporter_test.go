@@ -19,7 +19,7 @@ import (
 	"gateway/internal/sandbox"
 )
 
-// exported is a table of n customers and its exporter.
+// exported makes a table of n customers and its exporter.
 func (s *stand) exported(n int) *Exporter {
 	s.t.Helper()
 	s.createTable(table, "customer_id", types.ScalarAttributeTypeS)
@@ -34,7 +34,7 @@ func (s *stand) exported(n int) *Exporter {
 	return NewExporter(s.api, s.files, table, c.LabelSync)
 }
 
-// converted is the training CSV of an export.
+// converted returns the training CSV of an export.
 func (s *stand) converted(folder string) (text string, report export.Report) {
 	s.t.Helper()
 	items, err := export.Open(s.t.Context(), s.files.FS(s.t.Context()), folder)
@@ -165,7 +165,8 @@ func TestTheNewestExportOfOthersIsTaken(t *testing.T) {
 	}
 }
 
-// TestUnfinishedExportsOfOthersArePassedOver says which, by their addresses.
+// TestUnfinishedExportsOfOthersArePassedOver checks that the status lists them with their
+// addresses.
 func TestUnfinishedExportsOfOthersArePassedOver(t *testing.T) {
 	s := start(t)
 	put := func(key, text string) {

@@ -90,8 +90,8 @@ func good(w http.ResponseWriter, _ *http.Request) {
 	io.WriteString(w, goodBody)
 }
 
-// TestTheSDKMakesWhatIsUnusual has settings under which no call may be made by
-// hand; all of them are made, and said once.
+// TestTheSDKMakesWhatIsUnusual has settings that package wire does not support. The SDK makes
+// the calls, and the reason is logged once.
 func TestTheSDKMakesWhatIsUnusual(t *testing.T) {
 	proxy, _ := url.Parse("http://proxy.internal:3128")
 	tests := []struct {
@@ -176,8 +176,8 @@ func TestARedirectIsAnErrorAsWithTheSDK(t *testing.T) {
 	}
 }
 
-// TestTheClockIsCorrected has a service whose clock is an hour ahead: the first
-// call needs a second attempt, the others do not; and back again.
+// TestTheClockIsCorrected has a service whose clock is an hour ahead, and later right again.
+// Each time the first call needs a second attempt, and the others do not.
 func TestTheClockIsCorrected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var ahead atomic.Int64
@@ -212,7 +212,7 @@ func TestTheClockIsCorrected(t *testing.T) {
 			}
 			out.release()
 		}
-		// A form that is cut now has nothing of the hour or of this deadline in it.
+		// A template that is captured now contains neither the wrong time nor this deadline.
 		ahead.Store(int64(time.Hour))
 		for _, accept := range []string{typeJSON, typeCSV, typeCSV} {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -276,8 +276,8 @@ func TestCredentialsThatFailAreTheSDKsError(t *testing.T) {
 	})
 }
 
-// TestABundleOfRootsIsUsed connects over TLS to a server whose certificate only
-// AWS_CA_BUNDLE vouches for.
+// TestABundleOfRootsIsUsed connects over TLS to a server whose root certificate is only in
+// AWS_CA_BUNDLE.
 func TestABundleOfRootsIsUsed(t *testing.T) {
 	server := httptest.NewUnstartedServer(http.HandlerFunc(good))
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
@@ -333,7 +333,7 @@ func TestAnIDThatBreaksTheHeaderIsNotSent(t *testing.T) {
 	})
 }
 
-// TestTheServiceSaysHowLongToWait has a service that asks for time.
+// TestTheServiceSaysHowLongToWait has a service that sends Retry-After.
 func TestTheServiceSaysHowLongToWait(t *testing.T) {
 	tests := []struct {
 		header   string
@@ -388,8 +388,7 @@ func TestTheServiceSaysHowLongToWait(t *testing.T) {
 	}
 }
 
-// TestRetriesAreATenth holds the budget to its word where retries help: every
-// other attempt is throttled.
+// TestRetriesAreATenth checks the budget with a service that throttles every other attempt.
 func TestRetriesAreATenth(t *testing.T) {
 	for _, byHand := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {

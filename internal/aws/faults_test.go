@@ -21,11 +21,11 @@ var updateDocs = flag.Bool("update", false, "write docs/faults.md anew")
 
 // faultTable is one table of docs/faults.md.
 type faultTable struct {
-	begin, end string // marks around it
+	begin, end string // marks around the table
 	lines      []string
 }
 
-// check holds the table in docs/faults.md to what the test saw.
+// check compares the table in docs/faults.md with the results of the test.
 func (f *faultTable) check(t *testing.T) {
 	t.Helper()
 	name := filepath.Join("..", "..", "docs", "faults.md")
@@ -115,7 +115,7 @@ func TestFaultsOfTheEndpointBecomeStatuses(t *testing.T) {
 				t.Fatalf("got %+v, %v; want kind %v, Retry-After %v", out, err, tt.kind, tt.wait)
 			}
 			for s.Count("InvokeEndpoint") == 0 {
-				runtime.Gosched() // a call that hung is noted when its caller has left
+				runtime.Gosched() // the journal records a call that hung after its caller has left
 			}
 			attempts := 0
 			for _, n := range s.Invocations("InvokeEndpoint") {
@@ -135,13 +135,13 @@ func TestFaultsOfTheEndpointBecomeStatuses(t *testing.T) {
 		})
 	}
 	table.check(t)
-	// Nothing of all that lasts.
+	// No fault has an effect on later calls.
 	if out, err := s.score(1); err != nil || out.Model != "first" {
 		t.Errorf("got %+v, %v after all faults", out, err)
 	}
 }
 
-// wireRuntime makes the runtime's client anew.
+// wireRuntime makes a new client of the runtime.
 func (s *stand) wireRuntime() {
 	s.t.Helper()
 	s.api.runtime = s.clients().runtime
@@ -173,7 +173,7 @@ func TestRetriesEndWhenTheirBudgetIsSpent(t *testing.T) {
 			t.Fatalf("got %v", err)
 		}
 	}
-	// Ten retries in reserve, and one for each ten calls.
+	// The reserve of ten retries, and one for each ten calls.
 	if n := s.Count("InvokeEndpoint"); n < calls+calls/10 || n > calls+calls/10+10 {
 		t.Errorf("%d calls made %d attempts, want a tenth more and the reserve", calls, n)
 	}

@@ -25,7 +25,7 @@ import (
 	"gateway/internal/schema"
 )
 
-// logistic is the model of these tests: it depends on every column.
+// logistic is the model of these tests. Its score depends on every column.
 func logistic(row []float64) float64 {
 	sum := 0.1
 	for i, x := range row {
@@ -34,9 +34,9 @@ func logistic(row []float64) float64 {
 	return float64(float32(1 / (1 + math.Exp(-sum))))
 }
 
-// crossed is an endpoint, or a proxy before one, that gives calls the answers of
-// others. A rule is asked about the nth answer on a connection and all answers
-// before it, and writes what is to be sent.
+// crossed is an endpoint, or a proxy in front of one, that sends calls the answers of other
+// calls. A rule gets the nth answer on a connection with all answers before it, and writes the
+// bytes to send.
 type crossed struct {
 	rule func(to io.Writer, answers [][]byte)
 	swap *swapper
@@ -102,8 +102,7 @@ func answerTo(body []byte) []byte {
 	return fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(text), text)
 }
 
-// swapper gives two calls that wait at the same time each other's answers, now
-// and then.
+// swapper swaps the answers of two concurrent calls from time to time.
 type swapper struct {
 	calls atomic.Int64
 	meet  chan chan []byte
@@ -122,7 +121,7 @@ func (s *swapper) exchange(mine []byte) []byte {
 	case s.meet <- back:
 		back <- mine
 		for {
-			// The other side takes ours and puts its own in place.
+			// The other call takes this answer and leaves its own.
 			theirs := <-back
 			if !bytes.Equal(theirs, mine) {
 				return theirs
@@ -135,7 +134,7 @@ func (s *swapper) exchange(mine []byte) []byte {
 	}
 }
 
-// oneIn does something else with every nth answer of all connections.
+// oneIn applies another rule to every nth answer of all connections.
 func oneIn(n int64, rule func(to io.Writer, answers [][]byte)) func(io.Writer, [][]byte) {
 	var count atomic.Int64
 	return func(to io.Writer, answers [][]byte) {
@@ -147,7 +146,7 @@ func oneIn(n int64, rule func(to io.Writer, answers [][]byte)) func(io.Writer, [
 	}
 }
 
-// last is the answer that many before the newest, or the newest where there is none.
+// last returns the answer that many before the latest, or the latest if there is none.
 func last(answers [][]byte, back int) []byte {
 	if back >= len(answers) {
 		back = 0
@@ -163,8 +162,8 @@ func late(back int) func(io.Writer, [][]byte) {
 	})
 }
 
-// scorerAt is a scorer whose endpoint is known and has two models, the first of
-// which serves.
+// scorerAt returns a scorer with a cached state of its endpoint, which has two models. The first
+// one serves.
 func scorerAt(runtime *invoker) *Scorer {
 	schema, err := schema.Parse("small.yaml", []byte(smallSchema))
 	if err != nil {
@@ -187,10 +186,9 @@ func scorerAt(runtime *invoker) *Scorer {
 	return NewScorer(e, slog.New(slog.DiscardHandler))
 }
 
-// TestNoCallGetsTheAnswerOfAnother makes thousands of calls of endpoints that send
-// one answer in twenty twice, at once or late, whole or in pieces, or to another
-// call. No score may be another row's. That some calls fail is right, for their
-// answers cannot be trusted, but they are few.
+// TestNoCallGetsTheAnswerOfAnother makes thousands of calls of endpoints that send one answer in
+// twenty twice, at once or later, whole or in pieces, or to another call. No row may get the
+// score of another row. A few calls may fail, because their answers cannot be checked.
 func TestNoCallGetsTheAnswerOfAnother(t *testing.T) {
 	tests := []struct {
 		name string
@@ -216,7 +214,7 @@ func TestNoCallGetsTheAnswerOfAnother(t *testing.T) {
 		}), false},
 		{"to another call", oneIn(1<<40, nil), true},
 	}
-	log.SetOutput(io.Discard) // net/http logs what arrives without a request
+	log.SetOutput(io.Discard) // net/http logs bytes that arrive without a request
 	t.Cleanup(func() { log.SetOutput(os.Stderr) })
 	for _, path := range []string{"by hand", "by the SDK"} {
 		for _, tt := range tests {
@@ -242,7 +240,7 @@ func TestNoCallGetsTheAnswerOfAnother(t *testing.T) {
 	}
 }
 
-// manyCalls scores rows, each different from all others, in calls of one row or two.
+// manyCalls scores different rows in calls of one or two rows.
 func manyCalls(t *testing.T, s *Scorer, workers, calls int) (right, wrong, failed int) {
 	var mu sync.Mutex
 	var wait sync.WaitGroup

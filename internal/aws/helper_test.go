@@ -45,7 +45,7 @@ func parseSchema(t testing.TB, text string) *schema.Schema {
 	return s
 }
 
-// stand is the back end on a stand-in whose time stands still until Advance.
+// stand is the back end with a stand-in whose clock only Advance moves.
 type stand struct {
 	*sandbox.Server
 	t        *testing.T
@@ -60,7 +60,7 @@ type stand struct {
 	logs     *lockedBuffer
 }
 
-// lockedBuffer is what a log has written.
+// lockedBuffer is the text of a log.
 type lockedBuffer struct {
 	mu   sync.Mutex
 	text strings.Builder
@@ -122,7 +122,7 @@ func (s *stand) clients() *Clients {
 	return api
 }
 
-// wire makes the back end anew, as another process would.
+// wire makes a new back end, as in another process.
 func (s *stand) wire(schema *schema.Schema) {
 	s.t.Helper()
 	var err error
@@ -136,7 +136,7 @@ func (s *stand) wire(schema *schema.Schema) {
 	s.deployer = NewDeployer(s.endpoint, s.hosting, Timing{Poll: time.Millisecond}, slog.New(slog.DiscardHandler))
 }
 
-// hurry lets time pass while do waits for something.
+// hurry calls do and advances the clock until it returns.
 func (s *stand) hurry(do func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- do() }()
@@ -157,7 +157,7 @@ func (s *stand) must(err error) {
 	}
 }
 
-// rows are n rows of the schema, in which x decides.
+// rows returns n rows of the schema whose labels depend on x.
 func rows(n int) (rows []schema.Vector, labels []int) {
 	for i := range n {
 		x := float64((i*37)%100) / 10
@@ -176,8 +176,8 @@ func (s *stand) write(name, text string) {
 	s.must(s.files.WriteFile(s.t.Context(), name, func(w io.Writer) error { _, err := io.WriteString(w, text); return err }))
 }
 
-// job writes training data and asks for a model of it; other data makes
-// another model.
+// job writes training data and returns the job of a model. Another number of rows gives another
+// model.
 func (s *stand) job(model, algorithm string, n int) modelswap.TrainingJob {
 	s.t.Helper()
 	all, labels := rows(n)
@@ -217,7 +217,7 @@ func (s *stand) trainOnly(model, algorithm string, n int) {
 	s.must(s.deployer.RegisterModel(s.t.Context(), model, status.Artifact, job.Schema))
 }
 
-// order asks for a model to serve in the place of what serves.
+// order deploys a model in the place of the serving one and does not wait.
 func (s *stand) order(model string) error {
 	s.t.Helper()
 	now, err := s.deployer.Serving(s.t.Context())
@@ -226,7 +226,7 @@ func (s *stand) order(model string) error {
 	return err
 }
 
-// deploy makes a model serve.
+// deploy deploys a model and waits until it serves.
 func (s *stand) deploy(model string) {
 	s.t.Helper()
 	s.must(s.order(model))
@@ -234,7 +234,7 @@ func (s *stand) deploy(model string) {
 	s.serves(model, false)
 }
 
-// serves holds the deployer to what serves.
+// serves checks which model serves according to the deployer.
 func (s *stand) serves(model string, changing bool) {
 	s.t.Helper()
 	now, err := s.deployer.Serving(s.t.Context())
@@ -248,7 +248,7 @@ func (s *stand) score(n int) (predict.Scores, error) {
 	return s.scorer.Score(s.t.Context(), all, false)
 }
 
-// describe is the endpoint as SageMaker has it.
+// describe returns the description of the endpoint.
 func (s *stand) describe() *sagemaker.DescribeEndpointOutput {
 	s.t.Helper()
 	out, err := s.api.sagemaker.DescribeEndpoint(s.t.Context(), &sagemaker.DescribeEndpointInput{EndpointName: &s.endpoint.name})
@@ -256,7 +256,7 @@ func (s *stand) describe() *sagemaker.DescribeEndpointOutput {
 	return out
 }
 
-// inShift brings an endpoint that is being updated to where both fleets answer.
+// inShift advances the clock until both fleets of an endpoint that is being updated answer.
 func (s *stand) inShift() {
 	s.t.Helper()
 	for range 1000 {
@@ -282,7 +282,7 @@ func isKind(err error, kind failure.Kind) bool {
 	return errors.As(err, &e) && e.Kind == kind
 }
 
-// isFault holds an error to its class and to a part of its text.
+// isFault checks the class of an error and a part of its text.
 func isFault(t *testing.T, err error, class modelswap.Class, text string) {
 	t.Helper()
 	var f *modelswap.Fault
@@ -291,7 +291,7 @@ func isFault(t *testing.T, err error, class modelswap.Class, text string) {
 	}
 }
 
-// configOf is the endpoint configuration of the live endpoint.
+// configOf returns the configuration of the endpoint.
 func (s *stand) configOf(name string) *sagemaker.DescribeEndpointConfigOutput {
 	s.t.Helper()
 	out, err := s.api.sagemaker.DescribeEndpointConfig(s.t.Context(), &sagemaker.DescribeEndpointConfigInput{EndpointConfigName: &name})
@@ -299,7 +299,7 @@ func (s *stand) configOf(name string) *sagemaker.DescribeEndpointConfigOutput {
 	return out
 }
 
-// byHand makes an endpoint configuration that no gateway made.
+// byHand makes an endpoint configuration as an operator would.
 func (s *stand) byHand(name, model string, change func(*sagemaker.CreateEndpointConfigInput)) {
 	s.t.Helper()
 	in := &sagemaker.CreateEndpointConfigInput{EndpointConfigName: &name, ProductionVariants: []types.ProductionVariant{{

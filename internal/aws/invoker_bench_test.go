@@ -24,7 +24,7 @@ import (
 	"gateway/internal/schema"
 )
 
-// bankRows are rows as wide as the bank's, with as many zeros.
+// bankRows returns rows with as many columns and zeros as those of the bank.
 func bankRows(n int) []schema.Vector {
 	out := make([]schema.Vector, n)
 	for i := range out {
@@ -36,7 +36,7 @@ func bankRows(n int) []schema.Vector {
 	return out
 }
 
-// answerFor is linear-learner's answer to a number of rows.
+// answerFor returns the answer of linear-learner to a number of rows.
 func answerFor(n int) []byte {
 	var b bytes.Buffer
 	b.WriteString(`{"predictions": [`)
@@ -50,8 +50,8 @@ func answerFor(n int) []byte {
 	return b.Bytes()
 }
 
-// quickEndpoint is an endpoint on the loopback interface that costs hardly
-// anything: it reads a request by its length, and answers.
+// quickEndpoint is an endpoint on the loopback interface with a low cost: it reads a request by
+// its length and answers.
 func quickEndpoint(tb testing.TB, answer []byte) string {
 	tb.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -100,8 +100,8 @@ func configFor(url string) sdk.Config {
 	return sdk.Config{Region: "eu-central-1", BaseEndpoint: &url, Credentials: credentials.NewStaticCredentialsProvider("AKIABENCH", "secret", "")}
 }
 
-// BenchmarkCall is a whole call over the loopback interface, from rows to
-// scores, the endpoint's part included.
+// BenchmarkCall is a whole call over the loopback interface, from rows to scores, with the time
+// of the endpoint.
 func BenchmarkCall(b *testing.B) {
 	for _, path := range []string{"fast", "sdk"} {
 		for _, n := range []int{1, 32} {
@@ -123,7 +123,7 @@ func BenchmarkCall(b *testing.B) {
 	}
 }
 
-// BenchmarkProbedCall is a call with a probe, as predictions make it.
+// BenchmarkProbedCall is a call with a probe, as for a prediction.
 func BenchmarkProbedCall(b *testing.B) {
 	const n = 1
 	r := newInvoker(configFor(quickEndpoint(b, answerFor(n+1))), slog.New(slog.DiscardHandler))
@@ -195,8 +195,8 @@ func BenchmarkEncodeRows(b *testing.B) {
 	}
 }
 
-// BenchmarkSDKStack is the SDK's client on a transport that answers at once:
-// what a call costs before anything is sent.
+// BenchmarkSDKStack is a call of the SDK's client with a transport that answers at once: the cost
+// of a call without the network.
 func BenchmarkSDKStack(b *testing.B) {
 	for _, n := range []int{1, 32} {
 		b.Run(strconv.Itoa(n), func(b *testing.B) {

@@ -26,14 +26,14 @@ import (
 	"gateway/internal/sandbox"
 )
 
-// byTheSDK makes a runtime whose calls are all the SDK's own.
+// byTheSDK makes the SDK make all calls.
 func byTheSDK(r *invoker) *invoker {
 	r.dialer = nil
 	return r
 }
 
-// inMemory is the configuration of a stand-in in memory, for clients that want
-// to open their own connections.
+// inMemory returns the configuration of a stand-in in memory for clients that open their own
+// connections.
 func inMemory(s *sandbox.Server) sdk.Config {
 	cfg := s.Config()
 	dial := cfg.HTTPClient.(*http.Client).Transport.(*http.Transport).DialContext
@@ -41,7 +41,7 @@ func inMemory(s *sandbox.Server) sdk.Config {
 	return cfg
 }
 
-// outcomeOf is what a caller of Score, and the endpoint, see of a call.
+// outcomeOf is the result of a call for its caller and for the endpoint.
 type outcomeOf struct {
 	Kind       failure.Kind
 	Detail     string
@@ -50,12 +50,11 @@ type outcomeOf struct {
 	General    bool
 	Scores     predict.Scores
 	Attempts   []int
-	Waited     bool // backed off, for how long is by chance
+	Waited     bool // before a retry; the length of the wait is random
 }
 
-// TestEveryFaultEndsAsWithTheSDK orders every fault that the stand-in knows,
-// once with the fast path and once without: callers and the endpoint must not
-// be able to tell.
+// TestEveryFaultEndsAsWithTheSDK orders each kind of fault of the stand-in with and without the
+// fast path. Callers and the endpoint must see the same.
 func TestEveryFaultEndsAsWithTheSDK(t *testing.T) {
 	type order struct {
 		name  string
@@ -98,7 +97,7 @@ func TestEveryFaultEndsAsWithTheSDK(t *testing.T) {
 	})
 }
 
-// outcome makes a call under a fault, after one that went well.
+// outcome makes a call with a fault, after a successful one.
 func (s *stand) outcome(r *invoker, fault sandbox.Fault) outcomeOf {
 	s.t.Helper()
 	s.api.runtime = r
@@ -122,13 +121,13 @@ func (s *stand) outcome(r *invoker, fault sandbox.Fault) outcomeOf {
 	} else if err != nil {
 		out.Detail = err.Error()
 	}
-	synctest.Wait() // a call that hung is noted when its caller has left
+	synctest.Wait() // the journal records a call that hung after its caller has left
 	out.Attempts = s.Invocations("InvokeEndpoint")
 	return out
 }
 
-// tap is an endpoint on pipes that keeps what it is sent, byte for byte, and
-// always gives the same answer.
+// tap is an endpoint on pipes that records the bytes of its requests and always sends the same
+// answer.
 type tap struct {
 	requests [][]byte
 	answer   string
@@ -157,8 +156,8 @@ func (p *tap) dial(context.Context, string, string) (net.Conn, error) {
 
 const goodAnswer = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 36\r\n\r\n" + `{"predictions": [{"score": 0.2500}]}`
 
-// TestTheWireIsTheSDKs holds the fast path to the bytes of the SDK's client:
-// the same headers in the same order with the same signature.
+// TestTheWireIsTheSDKs compares the requests of the fast path with those of the SDK: the same
+// header fields in the same order with the same signature.
 func TestTheWireIsTheSDKs(t *testing.T) {
 	long := bytes.Repeat([]byte("0.125,1,0,-3.5e-07\n"), 3000)
 	tests := []struct {
@@ -188,8 +187,8 @@ func TestTheWireIsTheSDKs(t *testing.T) {
 					theirs = append(theirs, sentBy(t, tt.with, true, &tt.call, string(id[:36]))...)
 				}
 				for i := range ours {
-					// net/http's own header, unsigned. An answer of a few numbers is
-					// not worth packing.
+					// net/http adds this field without signing it. Compressing an
+					// answer of a few numbers gains nothing.
 					want := strings.Replace(string(theirs[i]), "Accept-Encoding: gzip\r\n", "", 1)
 					if diff := cmp.Diff(want, string(ours[i])); diff != "" {
 						t.Error(diff)

@@ -14,7 +14,7 @@ import (
 	"gateway/internal/modelswap"
 )
 
-// haltClient stops a process before its n-th request that matches.
+// haltClient suspends a process before its n-th request that matches.
 type haltClient struct {
 	sdk.HTTPClient
 	matches func(*http.Request) bool
@@ -40,7 +40,7 @@ func (h *haltClient) Do(r *http.Request) (*http.Response, error) {
 	return h.HTTPClient.Do(r)
 }
 
-// call matches a call of SageMaker, or a write of the file of orders.
+// call returns a match for a call of SageMaker or a write of the file with the newest order.
 func call(name string) func(*http.Request) bool {
 	return func(r *http.Request) bool {
 		if name == "PutObject" {
@@ -50,7 +50,7 @@ func call(name string) func(*http.Request) bool {
 	}
 }
 
-// stopped makes a deployer of another process, which stops before its n-th call.
+// stopped makes a deployer of another process, which is suspended before its n-th call.
 func (s *stand) stopped(name string, n int) (*Deployer, *haltClient) {
 	s.t.Helper()
 	cfg := s.Config()
@@ -75,14 +75,14 @@ func (s *stand) stopped(name string, n int) (*Deployer, *haltClient) {
 	return mine.deployer, h
 }
 
-// soon lets an order that SageMaker may not have got count as lost at once.
+// soon makes an order that SageMaker may not have received count as lost at once.
 func (s *stand) soon() { s.deployer.timing.Grace = time.Nanosecond }
 
 func renewalsChange(model string, over modelswap.Serving, claim int64) modelswap.Change {
 	return modelswap.Change{Model: model, Over: over, By: modelswap.Fence{Renewal: "r", Revision: claim}}
 }
 
-// begin lets a deployer do something until it stops.
+// begin starts do and waits until its process is suspended.
 func (h *haltClient) begin(t *testing.T, do func() error) (end <-chan error) {
 	t.Helper()
 	out := make(chan error, 1)
@@ -95,9 +95,9 @@ func (h *haltClient) begin(t *testing.T, do func() error) (end <-chan error) {
 	return out
 }
 
-// TestAnOrderThatComesLateChangesNothing stops a process before each write of a
-// deployment. Another process finishes the renewal, an operator rolls back, and
-// then the first process goes on.
+// TestAnOrderThatComesLateChangesNothing suspends a process before each write of a deployment.
+// Another process finishes the renewal, an operator rolls back, and then the first process
+// continues.
 func TestAnOrderThatComesLateChangesNothing(t *testing.T) {
 	for _, at := range []struct {
 		name string
@@ -147,8 +147,8 @@ func TestAnOrderThatComesLateChangesNothing(t *testing.T) {
 	}
 }
 
-// TestAnOrderOfADeadProcessIsGivenAnew lets a process die before SageMaker has its
-// order, and after.
+// TestAnOrderOfADeadProcessIsGivenAnew ends a process before and after SageMaker has received its
+// order.
 func TestAnOrderOfADeadProcessIsGivenAnew(t *testing.T) {
 	for _, at := range []struct {
 		name string
@@ -182,8 +182,8 @@ func TestAnOrderOfADeadProcessIsGivenAnew(t *testing.T) {
 	}
 }
 
-// TestARemovalThatComesLateTakesNothingThatServes stops a process before each
-// call by which it removes a model, while an operator goes back to that model.
+// TestARemovalThatComesLateTakesNothingThatServes suspends a process before each call by which it
+// removes a model, while an operator rolls back to that model.
 func TestARemovalThatComesLateTakesNothingThatServes(t *testing.T) {
 	for _, name := range []string{"AddTags", "DeleteEndpointConfig", "DeleteModel"} {
 		t.Run(name, func(t *testing.T) {

@@ -10,11 +10,11 @@ import (
 	"testing"
 )
 
-// calls finds where the package calls a service: a method of one of the
-// clients, or a paginator of one.
+// calls returns the places where the package calls a service: a method of a client or a
+// paginator.
 var calls = regexp.MustCompile(`\.(sagemaker|runtime|dynamodb|s3)\.([A-Z][A-Za-z]+)\(|\b(sagemaker|s3|dynamodb)\.New([A-Z][A-Za-z0-9]+)Paginator\(`)
 
-// actions are the permissions of calls whose names differ from them.
+// actions are the permissions of calls that have other names.
 var actions = map[string][]string{
 	"runtime:InvokeEndpoint":            {"sagemaker:InvokeEndpoint"},
 	"s3:HeadObject":                     {"s3:GetObject"},
@@ -31,9 +31,9 @@ var actions = map[string][]string{
 	"sagemaker:CreateEndpoint":          {"sagemaker:CreateEndpoint", "sagemaker:AddTags"},
 }
 
-// TestThePolicyAllowsWhatTheCodeCalls holds the policy in docs/sagemaker.md to
-// the code, both ways: a call that it does not allow fails in production, and
-// what it allows without need is a danger.
+// TestThePolicyAllowsWhatTheCodeCalls compares the policy in docs/sagemaker.md with the code. A
+// call that the policy does not allow fails in production, and a permission without a call is
+// a risk.
 func TestThePolicyAllowsWhatTheCodeCalls(t *testing.T) {
 	needed := make(map[string]string) // action → file
 	files, err := filepath.Glob("*.go")

@@ -19,7 +19,7 @@ import (
 	"gateway/internal/sandbox"
 )
 
-// people is a customer store of n customers.
+// people returns a customer store of n customers.
 type people int
 
 func (n people) EachCustomer(_ context.Context, each func(predict.Customer) error) error {
@@ -34,8 +34,7 @@ func (n people) EachCustomer(_ context.Context, each func(predict.Customer) erro
 	return nil
 }
 
-// renewing is an engine on a stand-in whose days are seconds. Its records are in
-// memory.
+// renewing is an engine with a stand-in in which a day takes seconds. Its records are in memory.
 type renewing struct {
 	*stand
 	*modelswaptest.Backend
@@ -156,7 +155,7 @@ func TestFaultsOfTheServicesAndWhatBecomesOfTheRenewal(t *testing.T) {
 			r.ForgetCalls()
 			o := r.Order(tt.operation, tt.fault)
 			got := r.renew(t, modelswap.TriggerRequest{Force: true, Overrides: modelswap.Overrides{
-				// Another model each time: one like the one that serves has nothing to show.
+				// Each model differs, so that a deployment changes the scores.
 				Hyperparameters: modelswap.Hyperparameters{"wd": fmt.Sprintf("0.%03d", i+1)}}})
 			r.CancelFaults()
 			if o.Hits() == 0 {
@@ -186,7 +185,7 @@ func TestFaultsOfTheServicesAndWhatBecomesOfTheRenewal(t *testing.T) {
 				}
 				class, retries, renewal = string(tt.want.class), fmt.Sprint(tt.want.retries+1), fmt.Sprintf("failed at `%s`", tt.want.step)
 			}
-			// Whatever happens, one model serves, and it is the one that is said to.
+			// In any case one model serves, and it is the one that the records name.
 			deadline := time.After(time.Minute)
 			for {
 				now, err := r.deployer.Serving(t.Context())
@@ -216,8 +215,8 @@ func TestFaultsOfTheServicesAndWhatBecomesOfTheRenewal(t *testing.T) {
 	table.check(t)
 }
 
-// TestTheLongestNameOfASchemaGoesThroughARenewal on a stand-in that holds names to
-// SageMaker's limits, a second training of the same renewal included.
+// TestTheLongestNameOfASchemaGoesThroughARenewal runs with a stand-in that checks the limits of
+// SageMaker's names. The renewal trains twice.
 func TestTheLongestNameOfASchemaGoesThroughARenewal(t *testing.T) {
 	name := "n" + strings.Repeat("-long_name", 3) + "x"
 	if len(name) != 32 {

@@ -7,7 +7,7 @@ import (
 	"gateway/internal/aws/wire"
 )
 
-// spread are scores of which each differs from all others.
+// spread returns scores that differ from each other.
 func spread(from, step float64) []float64 {
 	scores := make([]float64, probeCount)
 	for i := range scores {
