@@ -13,6 +13,7 @@ import (
 
 	"gateway/internal/failure"
 	"gateway/internal/predict"
+	"gateway/internal/testsize"
 )
 
 func TestRowsReachTheDatabaseOnceAndInOrder(t *testing.T) {
@@ -194,10 +195,11 @@ func TestARowThatFailsForAnUnknownReasonDoesNotBlock(t *testing.T) {
 		b.db.refuse = nil
 		b.db.Fail(errDown)
 		b.mustAppend(t, newPredictions(1000, 50)...)
-		time.Sleep(24 * time.Hour)
+		outage := testsize.Of(time.Hour, 24*time.Hour)
+		time.Sleep(outage)
 		synctest.Wait()
 		if s := b.Stats(); s.SetAside != 1 || s.Rows != 50 {
-			t.Errorf("after a day without database the stats are %+v, want no row set aside", s)
+			t.Errorf("after %v without a database the stats are %+v, want no row set aside", outage, s)
 		}
 		b.db.Fail(nil)
 		time.Sleep(time.Minute)
@@ -264,7 +266,7 @@ func TestAPowerCutLosesNothingThatTheDatabaseHadNotFlushed(t *testing.T) {
 		b := setup(t, options)
 		b.options.Flush = b.db.Flush
 		b.journal.segmentSize = 32 << 10 // several are drained between two flushes
-		all := newPredictions(0, 5000)
+		all := newPredictions(0, testsize.Of(1500, 5000))
 		b.mustAppendEach(t, all)
 		defer b.run(t)()
 		least := len(b.files(t, ""))
@@ -403,9 +405,10 @@ func TestADatabaseInsideTakesTurnsWithPredictions(t *testing.T) {
 				case tt.inside:
 					b.db.delay = 500 * time.Microsecond
 				}
-				defer b.run(t)()
-				time.Sleep(time.Hour)
-				synctest.Wait()
+				stop := b.run(t)
+				time.Sleep(5 * time.Second)
+				stop()
+				b.mustDrain(t) // the rest, without pauses
 				b.stored(t, newPredictions(0, rows)...)
 				share := float64(b.db.delay) / float64(b.db.calls[1].at.Sub(b.db.calls[0].at))
 				if share < tt.least || share > tt.most {
