@@ -23,6 +23,7 @@ import (
 
 	"gateway/internal/failure"
 	"gateway/internal/schema"
+	"gateway/internal/testsize"
 )
 
 // logistic is the model of these tests. Its score depends on every column.
@@ -186,7 +187,7 @@ func scorerAt(runtime *invoker) *Scorer {
 	return NewScorer(e, slog.New(slog.DiscardHandler))
 }
 
-// TestNoCallGetsTheAnswerOfAnother makes thousands of calls of endpoints that send one answer in
+// TestNoCallGetsTheAnswerOfAnother makes many calls of endpoints that send one answer in
 // twenty twice, at once or later, whole or in pieces, or to another call. No row may get the
 // score of another row. A few calls may fail, because their answers cannot be checked.
 func TestNoCallGetsTheAnswerOfAnother(t *testing.T) {
@@ -227,7 +228,7 @@ func TestNoCallGetsTheAnswerOfAnother(t *testing.T) {
 				if path == "by the SDK" {
 					runtime = byTheSDK(runtime)
 				}
-				right, wrong, failed := manyCalls(t, scorerAt(runtime), 8, 200)
+				right, wrong, failed := manyCalls(t, scorerAt(runtime), 8, testsize.Of(60, 200))
 				if wrong > 0 {
 					t.Errorf("%d of %d answers are another row's", wrong, right+wrong)
 				}
