@@ -120,7 +120,7 @@ func (b *Breaker) refusal() error {
 	if wait == 0 { // half-open: the trial calls have not ended
 		wait = b.o.Open
 	}
-	return &failure.Error{Kind: failure.Unavailable, RetryAfter: wait, Detail: "the model has not answered for a while, and is not asked"}
+	return &failure.Error{Kind: failure.Unavailable, RetryAfter: wait, Detail: "the model has not answered for a while; calls are suspended"}
 }
 
 // breakerResult is what the end of a call says about the endpoint.
