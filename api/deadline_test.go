@@ -25,7 +25,7 @@ func (d *deadlines) SetReadDeadline(t time.Time) error  { d.read = t; return nil
 func (d *deadlines) SetWriteDeadline(t time.Time) error { d.write = t; return nil }
 func (d *deadlines) EnableFullDuplex() error            { return nil }
 
-func TestWhoeverStillSendsIsNotDroppedForNotReading(t *testing.T) {
+func TestACallerThatStillSendsIsNotDroppedForNotReading(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := &api{o: Options{StreamIdle: time.Minute}.withDefaults()}
 		w := &deadlines{ResponseRecorder: httptest.NewRecorder()}

@@ -251,9 +251,9 @@ func TestOverloadKeepsGoodputAndTimes(t *testing.T) {
 	})
 }
 
-// TestListsShutNobodyOut: large requests bring a queue of their own, which is no
+// TestListsDoNotExcludeOtherRequests: large requests bring a queue of their own, which is no
 // overload as long as it is done in time, and small ones go before it.
-func TestListsShutNobodyOut(t *testing.T) {
+func TestListsDoNotExcludeOtherRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newEndpoint(4, 2*time.Millisecond)
 		e.perRow = 5 * time.Millisecond
