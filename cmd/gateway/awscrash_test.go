@@ -30,7 +30,7 @@ func TestARenewalOnSageMakerSurvivesKill9(t *testing.T) {
 	if len(points) < 20 {
 		t.Errorf("only %d points: the test shows little", len(points))
 	}
-	for _, point := range sampleOf(points, 3) {
+	for _, point := range sampleOf(points, 1) {
 		v.killAt(point)
 		killed++
 	}

@@ -304,8 +304,8 @@ func TestARenewalSurvivesKill9(t *testing.T) {
 		random   int // kills by each gateway
 		secret   func(*testing.T) string
 	}{
-		{"SQLite", testsize.Of(1, 4), 4, testsize.Of(1, 5), func(*testing.T) string { return "" }},
-		{"Postgres", testsize.Of(1, 8), 2, testsize.Of(0, 3), gatewaytest.DatabaseSecret},
+		{"SQLite", testsize.Of(1, 4), 2, testsize.Of(1, 5), func(*testing.T) string { return "" }},
+		{"Postgres", testsize.Of(1, 8), 1, testsize.Of(0, 3), gatewaytest.DatabaseSecret},
 	} {
 		for i := range engine.gateways {
 			t.Run(fmt.Sprintf("%s, gateway %d", engine.name, i), func(t *testing.T) {

@@ -35,14 +35,14 @@ func TestExport(t *testing.T) {
 			return out
 		}
 		customers := export("customers")
-		if rows := gatewaytest.Lines(customers); len(rows) != 6001 || !strings.HasPrefix(rows[0], "customer_id,age,") {
+		if rows := gatewaytest.Lines(customers); len(rows) != demoSize+1 || !strings.HasPrefix(rows[0], "customer_id,age,") {
 			t.Fatalf("%d rows below %s", len(rows)-1, rows[0])
 		}
 		if first != "" && customers != first {
 			t.Error("the customers of the data dir differ from those that the gateway exported")
 		}
 		first = customers
-		if rows := gatewaytest.Lines(export("customers", "--json")); len(rows) != 6000 || !strings.HasPrefix(rows[0], `{"customer_id":"`) {
+		if rows := gatewaytest.Lines(export("customers", "--json")); len(rows) != demoSize || !strings.HasPrefix(rows[0], `{"customer_id":"`) {
 			t.Errorf("%d lines as NDJSON: %s", len(rows), rows[0])
 		}
 		if rows := gatewaytest.Lines(export("ledger")); len(rows) != 1 || !strings.Contains(rows[0], `"job":"technician"`) {
@@ -61,7 +61,7 @@ func TestExport(t *testing.T) {
 			t.Fatal(err)
 		}
 		rows, err := csv.NewReader(strings.NewReader(string(text))).ReadAll()
-		if err != nil || len(rows) < 4000 || rows[0][0] != "y" || len(rows[0]) != len(rows[1]) {
+		if err != nil || len(rows) < 1000 || rows[0][0] != "y" || len(rows[0]) != len(rows[1]) {
 			t.Errorf("training data: %d rows, %v", len(rows), err)
 		}
 		if want := fmt.Sprintf("wrote %d lines to %s in ", len(rows), file); !strings.HasPrefix(said, want) {
@@ -79,7 +79,7 @@ func TestExport(t *testing.T) {
 
 	t.Setenv("GATEWAY_DATA_DIR", t.TempDir())
 	file := gatewaytest.WriteFile(t, "customers.csv", first)
-	if code, out, errs := command(t, "import", file, "--strict"); code != exitOK || !strings.Contains(out, "imported 6000 of 6000 rows") || !strings.Contains(out, "5391 labelled, 0 bad") {
+	if code, out, errs := command(t, "import", file, "--strict"); code != exitOK || !strings.Contains(out, "imported 1500 of 1500 rows") || !strings.Contains(out, "1350 labelled, 0 bad") {
 		t.Fatalf("import ended with %d: %s%s", code, out, errs)
 	}
 	if code, out, errs := command(t, "export", "customers"); code != exitOK || out != first {

@@ -83,10 +83,13 @@ type service struct {
 	stop   func() error
 }
 
+// demoSize is how many customers the demo generates.
+const demoSize = 1500
+
 // serve starts a gateway.
 func serve(t *testing.T, cfg config.Config) *service {
 	t.Helper()
-	a, err := app.Open(t.Context(), cfg, app.Options{Log: slog.New(slog.DiscardHandler)})
+	a, err := app.Open(t.Context(), cfg, app.Options{Log: slog.New(slog.DiscardHandler), DemoCustomers: demoSize})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,7 +42,7 @@ func TestOperatorsCommands(t *testing.T) {
 			}
 			return out
 		}
-		want([]string{"status"}, *newest.Model, " UTC", "dependency database  ok", "6000, 5391 labelled, 6000 generated", newest.ID+" succeeded at ")
+		want([]string{"status"}, *newest.Model, " UTC", "dependency database  ok", "1500, 1350 labelled, 1500 generated", newest.ID+" succeeded at ")
 		var page map[string]any
 		if out := want([]string{"status", "--json"}); json.Unmarshal([]byte(out), &page) != nil || page["model"] != *newest.Model {
 			t.Errorf("status --json: %s", out)
@@ -53,7 +53,7 @@ func TestOperatorsCommands(t *testing.T) {
 		if out := want([]string{"renewals", "--limit", "1"}, newest.ID); len(gatewaytest.Lines(out)) != 2 {
 			t.Errorf("renewals --limit 1:\n%s", out)
 		}
-		want([]string{"renewals", first.ID}, "verify    succeeded", " UTC", "items: 6000")
+		want([]string{"renewals", first.ID}, "verify    succeeded", " UTC", "items: 1500")
 		var list api.RenewalList
 		if out := want([]string{"renewals", "--json"}); json.Unmarshal([]byte(out), &list) != nil || len(list.Renewals) != 2 {
 			t.Errorf("renewals --json: %s", out)

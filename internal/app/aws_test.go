@@ -23,7 +23,7 @@ func awsConfig(t *testing.T, s *sandbox.Server, settings ...string) config.Confi
 func TestTheLoopOnSageMaker(t *testing.T) {
 	s := gatewaytest.StartSandbox(t)
 	g := start(t, awsConfig(t, s))
-	few, err := demo.Customers(schema.Bank(), 3000, 1)
+	few, err := demo.Customers(schema.Bank(), 1000, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"gateway/api"
 	"gateway/internal/gatewaytest"
+	"gateway/internal/testsize"
 )
 
 // TestAFileLargerThanTheOutboxGoesThrough streams many times what the outbox may
@@ -19,11 +20,11 @@ import (
 // goes at the pace of the database: nothing is refused, of the stream nor of
 // a caller that asks meanwhile, and all of it is in the ledger.
 func TestAFileLargerThanTheOutboxGoesThrough(t *testing.T) {
-	const rows = 25_000
+	rows := testsize.Of(8_000, 25_000) // some 600 bytes each
 	cfg := newConfig(t)
 	cfg.Demo = false
 	cfg.Outbox.MaxSize, cfg.Outbox.Policy, cfg.Outbox.Sync = 1<<20, "refuse", "interval"
-	g := startPrepared(t, cfg, generated(1500))
+	g := startPrepared(t, cfg, generated(600))
 	line, err := json.Marshal(api.PredictionRequest{Features: gatewaytest.Sample()})
 	if err != nil {
 		t.Fatal(err)

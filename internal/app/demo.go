@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -9,7 +10,7 @@ import (
 	"gateway/internal/modelswap"
 )
 
-// demoCustomers is how many customers the demo generates.
+// demoCustomers is how many customers the demo generates by default.
 const demoCustomers = 6000
 
 // startDemo fills an empty customer store and starts the first renewal, so
@@ -37,8 +38,9 @@ func (m *Model) fillDemo(ctx context.Context, c *components) error {
 		return err
 	}
 	// A process that died in the middle of it has left some of them.
-	if count.Customers == count.Demo && count.Customers < demoCustomers {
-		customers, err := demo.Customers(m.schema, demoCustomers, trainingSeed)
+	wanted := cmp.Or(c.options.DemoCustomers, demoCustomers)
+	if count.Customers == count.Demo && count.Customers < int64(wanted) {
+		customers, err := demo.Customers(m.schema, wanted, trainingSeed)
 		if err != nil {
 			return err
 		}
@@ -46,7 +48,7 @@ func (m *Model) fillDemo(ctx context.Context, c *components) error {
 			return err
 		}
 		c.log.Info("generated demo customers", "customers", len(customers))
-		count.Customers, count.Demo = demoCustomers, demoCustomers
+		count.Customers, count.Demo = int64(wanted), int64(wanted)
 	}
 	serving, err := m.engine.Serving(ctx)
 	if err != nil || serving != "" || count.Demo < count.Customers {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"gateway/api"
@@ -22,12 +23,14 @@ import (
 
 // realCustomers are labelled customers whom no gateway under test has seen: they
 // are what its models are held against here.
-func realCustomers(t *testing.T) (rows []schema.Vector, labels []float64) {
-	t.Helper()
+var realCustomers = sync.OnceValue(func() (real struct {
+	rows   []schema.Vector
+	labels []float64
+}) {
 	schema := schema.Bank()
 	customers, err := demo.Customers(schema, 4000, 99)
 	if err != nil {
-		t.Fatal(err)
+		panic(err)
 	}
 	for _, c := range customers {
 		if c.Label == nil {
@@ -35,22 +38,22 @@ func realCustomers(t *testing.T) (rows []schema.Vector, labels []float64) {
 		}
 		record, err := schema.DecodeStored(c.Features, nil)
 		if err != nil {
-			t.Fatal(err)
+			panic(err)
 		}
-		rows, labels = append(rows, schema.Encode(record)), append(labels, float64(*c.Label))
+		real.rows, real.labels = append(real.rows, schema.Encode(record)), append(real.labels, float64(*c.Label))
 	}
-	return rows, labels
-}
+	return real
+})
 
 // aucOnReal is the AUC of a model on real customers.
 func (g *gatewayUnderTest) aucOnReal(t *testing.T, model string) float64 {
 	t.Helper()
-	rows, labels := realCustomers(t)
-	scores, err := g.models[0].deployer.ScoreWith(t.Context(), model, rows)
+	real := realCustomers()
+	scores, err := g.models[0].deployer.ScoreWith(t.Context(), model, real.rows)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := learn.Evaluate(scores, labels, 0.5)
+	m, err := learn.Evaluate(scores, real.labels, 0.5)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -288,7 +291,7 @@ func TestWrongOutcomesForRealCustomers(t *testing.T) {
 	cases := []struct{ train, judges int }{{60, 0}, {900, 600}}
 	for _, tt := range cases[:testsize.Of(1, 2)] {
 		t.Run(fmt.Sprint(tt), func(t *testing.T) {
-			g := imported(t, 6000, func(*config.Config) {})
+			g := imported(t, testsize.Of(3000, 6000), func(*config.Config) {})
 			before := g.aucOnReal(t, g.serving(t))
 			var train, judges []string
 			for _, id := range g.likely(t) {

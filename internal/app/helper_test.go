@@ -15,6 +15,7 @@ import (
 	"gateway/internal/gatewaytest"
 	"gateway/internal/modelswap"
 	"gateway/internal/pgtest"
+	"gateway/internal/testsize"
 )
 
 func TestMain(m *testing.M) {
@@ -37,6 +38,9 @@ func newConfig(t *testing.T) config.Config {
 	return cfg
 }
 
+// demoSize is how many customers the demo generates, of the product's 6000.
+var demoSize = testsize.Of(1500, demoCustomers)
+
 // gatewayUnderTest runs in this process.
 type gatewayUnderTest struct {
 	*App
@@ -55,6 +59,7 @@ func start(t *testing.T, cfg config.Config) *gatewayUnderTest {
 func startWith(t *testing.T, cfg config.Config, o Options) *gatewayUnderTest {
 	t.Helper()
 	logs := &gatewaytest.Buffer{}
+	o.DemoCustomers = demoSize
 	o.Log = slog.New(slog.NewJSONHandler(logs, nil))
 	a, err := Open(t.Context(), cfg, o)
 	if err != nil {

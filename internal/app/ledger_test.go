@@ -25,7 +25,7 @@ import (
 // prepared: it has Postgres, or trains on SageMaker.
 func (g *gatewayUnderTest) model(t *testing.T) {
 	t.Helper()
-	g.learn(t, 1500, false)
+	g.learn(t, 600, false)
 	g.ready(t)
 }
 
@@ -41,7 +41,7 @@ func TestADataDirMoves(t *testing.T) {
 	cfg := newConfig(t)
 	cfg.Demo = false
 	cfg.ShutdownGrace = 500 * time.Millisecond
-	g := startPrepared(t, cfg, generated(1500))
+	g := startPrepared(t, cfg, generated(600))
 	// SQLite has one writer: while another program is it, nothing is drained.
 	db, err := sql.Open("sqlite", "file:"+filepath.Join(cfg.DataDir, "gateway.db")+"?_txlock=immediate&_pragma=busy_timeout(5000)")
 	if err != nil {
@@ -85,7 +85,7 @@ func TestADataDirMoves(t *testing.T) {
 func TestOutcomesFindPredictionsAtOnce(t *testing.T) {
 	cfg := newConfig(t)
 	cfg.Demo = false
-	g := startPrepared(t, cfg, generated(1500))
+	g := startPrepared(t, cfg, generated(600))
 	for i := range 50 {
 		p, err := g.client.Predict(t.Context(), api.PredictionRequest{CustomerID: fmt.Sprint("new-", i), Features: gatewaytest.Sample()})
 		if err != nil {

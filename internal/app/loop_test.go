@@ -89,7 +89,7 @@ func TestModelsAreSwappedUnderLoad(t *testing.T) {
 	swaps := testsize.Of(4, 10)
 	cfg := newConfig(t)
 	cfg.Demo, cfg.KeepModels = false, swaps // to ask each of them in the end
-	g := startPrepared(t, cfg, generated(1500))
+	g := startPrepared(t, cfg, generated(600))
 
 	type answer struct {
 		customer int

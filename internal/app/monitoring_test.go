@@ -57,7 +57,7 @@ func shown(t *testing.T) map[string]*metric {
 	})
 	t.Run("on SageMaker", func(t *testing.T) {
 		g := start(t, awsConfig(t, gatewaytest.StartSandbox(t), "GATEWAY_HEDGE", "p95"))
-		few, err := demo.Customers(schema.Bank(), 3000, 1)
+		few, err := demo.Customers(schema.Bank(), 1000, 1)
 		if err != nil {
 			t.Fatal(err)
 		}

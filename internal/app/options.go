@@ -23,6 +23,8 @@ type Options struct {
 	// WrapPorts changes the ports of the renewal engine, for tests of crashes; nil
 	// leaves them as they are.
 	WrapPorts func(modelswap.Ports) modelswap.Ports
+	// DemoCustomers is how many customers the demo generates; zero: 6000.
+	DemoCustomers int
 	// These are shorter in tests; zero: the packages' own.
 	secretRefresh, databaseLifetime, maxHandling time.Duration
 }

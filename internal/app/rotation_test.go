@@ -25,7 +25,7 @@ import (
 	"gateway/internal/testsize"
 )
 
-var rotations = flag.Int("rotations", testsize.Of(6, 50), "how often the rotation tests rotate the database's secret, for each way to do it")
+var rotations = flag.Int("rotations", testsize.Of(4, 50), "how often the rotation tests rotate the database's secret, for each way to do it")
 
 // TestRotationsUnderLoadFailNothing rotates the database's secret again and
 // again, and the operators' token and the apps' key with it, while apps predict

@@ -35,7 +35,7 @@ func besieged(t *testing.T, change func(*config.Config, *Options)) *gatewayUnder
 	if change != nil {
 		change(&cfg, &o)
 	}
-	return startPreparedWith(t, cfg, generated(1500), o)
+	return startPreparedWith(t, cfg, generated(600), o)
 }
 
 // dial opens connections that are closed when the test ends.

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"text/tabwriter"
 
 	"github.com/kelseyhightower/envconfig"
@@ -32,7 +33,7 @@ var firstSettings = []string{
 
 // settingGroups lists all settings in the order of Config. The names come from
 // envconfig, so the list cannot differ from what is read.
-func settingGroups() []settingGroup {
+var settingGroups = sync.OnceValue(func() []settingGroup {
 	var groups []settingGroup
 	config := reflect.ValueOf(&Config{}).Elem()
 	for i := range config.NumField() {
@@ -44,7 +45,7 @@ func settingGroups() []settingGroup {
 		groups = append(groups, settingGroup{name, field.Tag.Get("about"), settingsOf(config.Field(i).Addr().Interface())})
 	}
 	return groups
-}
+})
 
 // settingsOf lists the settings in a struct.
 func settingsOf(group any) []Setting {
