@@ -98,7 +98,7 @@ func TestExport(t *testing.T) {
 	}
 	for args, text := range map[string]string{
 		"everything": "must be one of", "customers --from 2020-01-01T00:00:00Z": "--from is for", "ledger --to yesterday": "--to: must be a time",
-		"ledger --json --format csv": "--json does not go",
+		"ledger --json --format csv": "--json and --format csv exclude each other",
 	} {
 		code, _, errs := command(t, append([]string{"export"}, strings.Fields(args)...)...)
 		if code != exitUsage || len(gatewaytest.Lines(errs)) != 1 || !strings.Contains(errs, text) {
