@@ -87,7 +87,7 @@ func TestARowThatCannotBeReadKeepsItsPlace(t *testing.T) {
 		}
 	}
 	bad := gatewaytest.WriteFile(t, "wide.csv", "\xff\xfea\x00")
-	if code, _, errs := command(t, "predict", bad, "--url", g.url); code != exitFailed || !strings.Contains(errs, "UTF-16; save it as UTF-8") {
+	if code, _, errs := command(t, "predict", bad, "--url", g.url); code != exitFailed || !strings.Contains(errs, "the file is UTF-16; it was decoded") {
 		t.Errorf("UTF-16 ended with %d: %s", code, errs)
 	}
 }

@@ -172,7 +172,7 @@ func TestWrongSettingsStopTheStartWithALineThatNamesThem(t *testing.T) {
 		{"GATEWAY_SCHEMA", broken, "broken.yaml:5: type \"colour\""},
 		{"GATEWAY_DEMO", "perhaps", "true or false"},
 		{"GATEWAY_DB_SECRET_ID", "file:/no/such/file", "no such file"},
-		{"GATEWAY_DB_SECRET_ID", "file:" + mysql, "mysql\" is not supported; postgres"},
+		{"GATEWAY_DB_SECRET_ID", "file:" + mysql, "mysql\" is not supported, want postgres"},
 		{"GATEWAY_DB_HOST", "db:port", "host:port"},
 		{"GATEWAY_DB_SSLMODE", "perhaps", "verify-full"},
 		{"GATEWAY_ADMIN_SECRET_ID", "my-secret", "AWS_REGION"},

@@ -74,7 +74,7 @@ func TestARenamedSchemaBeginsALineOfItsOwn(t *testing.T) {
 		if err := errors.Join(err1, err2, err3, err4); err != nil {
 			t.Fatal(err)
 		}
-		if line.Name() != c.name || len(predictions) != c.rows || len(renewals) != c.rows || len(models) != c.rows || count.Customers != demoCustomers {
+		if line.Name() != c.name || len(predictions) != c.rows || len(renewals) != c.rows || len(models) != c.rows || count.Customers != int64(demoSize) {
 			t.Errorf("line %s has %d predictions, %d renewals, %d models and %d customers, want %d of each and all customers",
 				line.Name(), len(predictions), len(renewals), len(models), count.Customers, c.rows)
 		}

@@ -119,7 +119,7 @@ func TestAnOutageOfSecretsManagerCostsNoPrediction(t *testing.T) {
 	if now, _ := g.components.connector.Opened(); now == opened {
 		t.Error("no connection was made meanwhile")
 	}
-	if _, text := state(); !strings.Contains(text, "a secret cannot be read") || strings.Contains(text, "the-token") || strings.Contains(text, "the-key") {
+	if _, text := state(); !strings.Contains(text, "cannot read a secret") || strings.Contains(text, "the-token") || strings.Contains(text, "the-key") {
 		t.Errorf("the log does not tell the story, or too much: %s", text)
 	}
 }
