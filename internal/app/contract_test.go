@@ -314,7 +314,7 @@ func (c *contractCheck) failingEndpoint(s *sandbox.Server) {
 	defer s.Order("InvokeEndpoint", sandbox.Fault{Kind: sandbox.Unavailable, Times: -1}).Cancel()
 	example := c.examples("predict")["application/json"]["features"]
 	gatewaytest.Eventually(c.t, "the endpoint is not called", func() bool {
-		return strings.Contains(c.send([]int{502, 503}, "predict", example).Body, "not asked")
+		return strings.Contains(c.send([]int{502, 503}, "predict", example).Body, "calls are suspended")
 	})
 	c.becomes("degraded")
 	c.state("degraded", 200)
