@@ -29,6 +29,7 @@
 //	internal/idempotency keys under which a request is handled once
 //	internal/modelswap   renewals: the steps, the engine that runs them, the gate
 //	internal/learn       models trained in Go: logistic regression, boosted trees
+//	internal/insights/stats statistics of quality and drift, from counts
 //	internal/export      DynamoDB's two export formats, and training CSV from them
 //	internal/secrets     values that rotate, and never print
 //	internal/store       SQL: customers, ledger, renewals, models
@@ -83,7 +84,7 @@
 //	wire        ──► callctx
 //	callctx     ──► failure
 //	secrets     ──► datadir
-//	failure, learn, audit, datadir, http1, logging ──► none of these
+//	failure, learn, stats, audit, datadir, http1, logging ──► none of these
 //
 // The list leaves out three small mechanisms: outage, budget and suggest.
 //

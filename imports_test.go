@@ -59,6 +59,8 @@ var mayImport = map[string][]string{
 	"internal/budget":  {},
 	"internal/suggest": {},
 
+	"internal/insights/stats": {}, // pure functions
+
 	"internal/aws/wire": {"internal/callctx"}, // HTTP/1.1 and signatures by hand; no SDK
 
 	"internal/httpserver":       {"internal/httpserver/http1", "internal/admission"},

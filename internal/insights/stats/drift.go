@@ -1,0 +1,144 @@
+package stats
+
+import (
+	"fmt"
+	"math"
+	"slices"
+)
+
+const (
+	// MinDriftRows is how many rows a window, and its reference, need: below, the
+	// distribution of the PSI is not near its limit.
+	MinDriftRows = 200
+
+	// FalseDriftRate is the share of windows that are expected to raise an alarm
+	// though no feature has changed.
+	FalseDriftRate = 0.001
+
+	// MinDriftPSI is the least PSI that counts as drift, however many rows show it.
+	MinDriftPSI = 0.02
+)
+
+// Histograms counts the rows of a feature, or of the score, by bin: those of the
+// reference and those of a window. Missing, unseen and out of range values have bins
+// of their own.
+type Histograms struct {
+	Reference []float64
+	Live      []float64
+
+	// Contribution is, of each bin, the mean contribution of the feature to the score,
+	// in log-odds. It may be nil.
+	Contribution []float64
+
+	// Weight is used where Contribution is nil: the feature's mean absolute
+	// contribution, or another measure of its importance.
+	Weight float64
+}
+
+// Drift is how a distribution differs from its reference.
+type Drift struct {
+	PSI       float64 `json:"psi"`
+	Threshold float64 `json:"threshold"` // drifted is PSI >= Threshold
+	PValue    float64 `json:"p_value"`
+	Drifted   bool    `json:"drifted"`
+
+	// Shift is by how much the feature has moved the mean score, in log-odds (or units
+	// of Weight, and then not negative). ShareOfScoreShift is the share of its size in
+	// those of all features, of what exceeds the sampling error.
+	Shift             float64 `json:"-"`
+	ShareOfScoreShift float64 `json:"share_of_score_shift"`
+
+	// Insufficient says why nothing can be said; empty where something can.
+	Insufficient string `json:"insufficient,omitempty"`
+}
+
+// FindDrift compares the distributions of several features, and the score where it is
+// among them.
+//
+// The population stability index is Σ (live−reference)·ln(live/reference) over the
+// shares of rows in bins. A bin that is empty on one side counts as half a row there;
+// one that is empty on both is left out. If nothing has changed, PSI/(1/n+1/m), with n
+// and m the numbers of rows, has a chi-square distribution with one degree of freedom
+// less than bins (Yurdakul and Naranjo, Journal of Risk Model Validation 14(4), 2020):
+// a fixed threshold would be exceeded by chance in small windows. Threshold is the
+// quantile of that distribution, at the level that Benjamini and Hochberg's procedure
+// allows (Journal of the Royal Statistical Society B 57(1), 1995) for a false discovery
+// rate of FalseDriftRate over all features, and at least MinDriftPSI.
+func FindDrift(features []Histograms) []Drift {
+	out := make([]Drift, len(features))
+	var pValues []float64
+	for i, h := range features {
+		out[i] = h.compare()
+		if out[i].Insufficient == "" {
+			pValues = append(pValues, out[i].PValue)
+		}
+	}
+	level := discoveryLevel(pValues, FalseDriftRate)
+	for i, h := range features {
+		if d := &out[i]; d.Insufficient == "" {
+			d.Threshold = max(MinDriftPSI, h.threshold(level))
+			d.Drifted = d.PSI >= d.Threshold
+		}
+	}
+	setShares(features, out)
+	return out
+}
+
+func (h Histograms) compare() Drift {
+	n, m := total(h.Live), total(h.Reference)
+	if min(n, m) < MinDriftRows {
+		return Drift{Insufficient: fmt.Sprintf("%.0f rows, and %.0f of the reference; %d are needed", n, m, MinDriftRows)}
+	}
+	psi := h.psi()
+	return Drift{PSI: psi, PValue: chiSquareTail(psi/(1/n+1/m), h.freedom())}
+}
+
+// psi needs rows on both sides.
+func (h Histograms) psi() float64 {
+	n, m := total(h.Live), total(h.Reference)
+	psi := 0.0
+	for i, live := range h.Live {
+		if reference := h.Reference[i]; live > 0 || reference > 0 {
+			p, q := max(reference, 0.5)/m, max(live, 0.5)/n
+			psi += (q - p) * math.Log(q/p)
+		}
+	}
+	return psi
+}
+
+// freedom is the number of bins with rows, less one; at least 1.
+func (h Histograms) freedom() float64 {
+	bins := 0.0
+	for i, live := range h.Live {
+		if live > 0 || h.Reference[i] > 0 {
+			bins++
+		}
+	}
+	return max(1, bins-1)
+}
+
+// threshold is the PSI that is exceeded by chance with a probability of level.
+func (h Histograms) threshold(level float64) float64 {
+	return chiSquareQuantile(level, h.freedom()) * (1/total(h.Live) + 1/total(h.Reference))
+}
+
+// discoveryLevel is the largest p-value that is a discovery at a false discovery rate by
+// Benjamini and Hochberg: the largest k·rate/count that at least k p-values do not
+// exceed. Where there is no discovery it is what a single one would have needed.
+func discoveryLevel(pValues []float64, rate float64) float64 {
+	sorted := slices.Sorted(slices.Values(pValues))
+	step := rate / float64(max(1, len(sorted)))
+	for k := len(sorted); k > 1; k-- {
+		if level := float64(k) * step; sorted[k-1] <= level {
+			return level
+		}
+	}
+	return step
+}
+
+func total(counts []float64) (sum float64) {
+	for _, c := range counts {
+		sum += c
+	}
+	return sum
+}

@@ -1,0 +1,97 @@
+package stats
+
+import (
+	"cmp"
+	"math/rand/v2"
+	"slices"
+)
+
+// Calibration gives the rate of positives for a score. A nil Calibration gives the
+// score itself.
+type Calibration struct {
+	Scores []float64 `json:"scores"` // rising
+	Rates  []float64 `json:"rates"`  // not falling, one a score
+}
+
+// Rate returns the rate of positives among rows with a score: between the points it is
+// interpolated, outside of them it is that of the nearest.
+func (c *Calibration) Rate(score float64) float64 {
+	if c == nil {
+		return score
+	}
+	return interpolate(c.Scores, c.Rates, score)
+}
+
+// Recalibrate fits a Calibration to rows with a label that the model has not learned
+// from, by isotonic regression (Zadrozny and Elkan, KDD 2002). It returns nil, so that
+// scores stay as they are, unless this lowers the expected calibration error of rows
+// that it is not fitted to, by five-fold cross-validation; and with fewer rows than
+// Measure needs. Rows of one cell are alike, so they are divided by drawing from the
+// counts. Draws are the same each time.
+func Recalibrate(heldOut []Cell) *Calibration {
+	if insufficient(labelCounts(heldOut)) != "" {
+		return nil
+	}
+	const folds = 5
+	parts := divide(heldOut, folds)
+	var before, after []Cell
+	for i := range parts {
+		fitted := fitCalibration(slices.Concat(slices.Concat(parts[:i]...), slices.Concat(parts[i+1:]...)))
+		for _, c := range parts[i] {
+			before = append(before, c)
+			c.Score = fitted.Rate(c.Score)
+			after = append(after, c)
+		}
+	}
+	errorBefore, _ := expectedCalibrationError(equalGroups(before))
+	errorAfter, _ := expectedCalibrationError(equalGroups(after))
+	if errorAfter >= errorBefore {
+		return nil
+	}
+	return fitCalibration(heldOut)
+}
+
+// fitCalibration fits to cells with at least one outcome.
+func fitCalibration(cells []Cell) *Calibration {
+	cells = slices.Clone(cells)
+	slices.SortStableFunc(cells, func(a, b Cell) int { return cmp.Compare(a.Score, b.Score) })
+	c := &Calibration{}
+	var positives, weights []float64
+	for _, cell := range cells {
+		if cell.outcomes() == 0 {
+			continue
+		}
+		if last := len(c.Scores) - 1; last < 0 || c.Scores[last] != cell.Score {
+			c.Scores, positives, weights = append(c.Scores, cell.Score), append(positives, 0), append(weights, 0)
+		}
+		positives[len(positives)-1] += cell.Positives
+		weights[len(weights)-1] += cell.outcomes()
+	}
+	rates := make([]float64, len(positives))
+	for i := range rates {
+		rates[i] = positives[i] / weights[i]
+	}
+	c.Rates = isotonic(rates, weights)
+	return c
+}
+
+// divide gives each row of cells to one of several parts, by chance, but the same each time.
+func divide(cells []Cell, count int) [][]Cell {
+	random := rand.New(rand.NewPCG(1, 1))
+	parts := make([][]Cell, count)
+	for i := range parts {
+		parts[i] = slices.Clone(cells)
+		for j := range parts[i] {
+			parts[i][j].Negatives, parts[i][j].Positives = 0, 0
+		}
+	}
+	for j, c := range cells {
+		for range int(c.Negatives) {
+			parts[random.IntN(count)][j].Negatives++
+		}
+		for range int(c.Positives) {
+			parts[random.IntN(count)][j].Positives++
+		}
+	}
+	return parts
+}
