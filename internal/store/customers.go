@@ -123,7 +123,7 @@ const customersAtOnce = 64
 func (s *Store) PutCustomers(ctx context.Context, customers []predict.Customer) (inserted, updated int, err error) {
 	for start := 0; start < len(customers); start += customersAtOnce {
 		end := min(start+customersAtOnce, len(customers))
-		w := writing{operation: "put customers", class: classOf(len(customers), bulk), unflushed: end < len(customers)}
+		w := writing{operation: "put customers", class: classOf(len(customers), bulk), unflushed: end < len(customers), proves: true}
 		n, m, err := s.putCustomers(ctx, w, customers[start:end])
 		if err != nil {
 			return inserted, updated, err

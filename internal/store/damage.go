@@ -36,7 +36,7 @@ func (s *Store) QuickCheck(ctx context.Context) error {
 		err = errors.New(strings.Join(places, "; "))
 	}
 	fault := damageOf(s.file.path, err)
-	s.health.note(s.now(), fault)
+	s.health.note(s.now(), fault, false)
 	return fault
 }
 

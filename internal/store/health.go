@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// probeEvery is how old the last commit may be before the database is probed for
-	// being writable.
+	// probeEvery is how old the last proof that the database can be written may be
+	// before the database is probed.
 	probeEvery = 10 * time.Second
 	// probeAgain is the least time between two probes.
 	probeAgain = time.Second
@@ -23,21 +23,25 @@ const (
 
 // health is the state of the database as seen by the writes of this process.
 type health struct {
+	probing chan struct{} // holds one value while a probe is under way
+
 	mu      sync.Mutex
-	wrote   time.Time // the last commit
-	probed  time.Time // the last probe
+	wrote   time.Time // the last commit of a transaction that surely wrote
+	probed  time.Time // the last probe with a result
 	retired time.Time
 	failing *Fault // of the last write; nil if it succeeded
 	damage  *Fault // is kept until the next start
 }
 
-// note records the result of a write transaction. It reports whether it is the first
+// note records the result of a write transaction. Success counts if the transaction
+// proves that the database can be written. note reports whether it is the first
 // success after the server was read-only.
-func (h *health) note(now time.Time, err error) (writable bool) {
+func (h *health) note(now time.Time, err error, proves bool) (writable bool) {
 	f := faultOf(err)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
+	case err == nil && !proves:
 	case err == nil:
 		writable = h.failing != nil && h.failing.reason == readOnly
 		h.wrote, h.failing = now, nil
@@ -50,15 +54,19 @@ func (h *health) note(now time.Time, err error) (writable bool) {
 	return writable
 }
 
-// due reports whether the database is to be probed now, and records the probe.
+// due reports whether the database is to be probed now.
 func (h *health) due(now time.Time) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.failing == nil && now.Sub(h.wrote) < probeEvery || now.Sub(h.probed) < probeAgain {
-		return false
-	}
+	proven := h.failing == nil && now.Sub(h.wrote) < probeEvery
+	return !proven && now.Sub(h.probed) >= probeAgain
+}
+
+// probeEnded records the end of a probe with a result.
+func (h *health) probeEnded(now time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.probed = now
-	return true
 }
 
 // known returns the present fault of the database, or nil.
@@ -83,7 +91,7 @@ func (h *health) mayRetire(now time.Time) bool {
 // the file that was opened. The error is a *Fault where the reason is known.
 //
 // Check writes a row only if the last write of this process was probeEvery ago or
-// failed.
+// failed. It waits for a check that does so.
 func (s *Store) Check(ctx context.Context) error {
 	if err := s.file.check(); err != nil {
 		return err
@@ -94,14 +102,32 @@ func (s *Store) Check(ctx context.Context) error {
 		}
 		return err
 	}
-	if s.health.due(s.now()) {
-		if err := s.setMark(ctx, urgent, probeMark, micros(s.now())); err != nil && faultOf(err) == nil {
-			return err
-		}
+	if err := s.probe(ctx); err != nil {
+		return err
 	}
 	if f := s.health.known(); f != nil {
 		return f
 	}
+	return nil
+}
+
+// probe writes a row if that is due. Health has the result; the error is of a write
+// that showed nothing about the database, such as one whose time ran out.
+func (s *Store) probe(ctx context.Context) error {
+	select {
+	case s.health.probing <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-s.health.probing }()
+	now := s.now()
+	if !s.health.due(now) {
+		return nil
+	}
+	if err := s.setMark(ctx, urgent, probeMark, micros(now)); err != nil && faultOf(err) == nil {
+		return err
+	}
+	s.health.probeEnded(now)
 	return nil
 }
 

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -61,6 +62,33 @@ func testHealth(t *testing.T, open opener) {
 	writes(3)
 	wantKind(t, s.Append(t.Context(), []predict.Prediction{{ID: "p", CreatedAt: epoch, Label: 7}}), failure.Invalid, "a value cannot be stored")
 	writes(4)
+}
+
+// A check while another one writes its row waits for the result. A check whose write
+// shows nothing leaves the database in doubt.
+func TestChecksWaitForTheProbe(t *testing.T) {
+	t.Parallel()
+	s := openAt(t, filepath.Join(t.TempDir(), "gateway.db"))
+	pass := clock(s)
+	must(t, s.Check(t.Context()))
+	pass(probeEvery)
+	s.health.probing <- struct{}{} // a probe under way
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if err := s.Check(ended); !errors.Is(err, context.Canceled) {
+		t.Errorf("beside a probe under way, got %v", err)
+	}
+	<-s.health.probing
+	must(t, s.turns.begin(t.Context(), urgent)) // so that the write of a probe has to wait
+	for range 2 {
+		brief, end := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer end()
+		if err := s.Check(brief); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("with a write that shows nothing, got %v", err)
+		}
+	}
+	s.turns.end(urgent)
+	must(t, s.Check(t.Context()))
 }
 
 // A failover, as a pool sees it: sessions end, and new ones take no writes. The
@@ -123,6 +151,10 @@ func TestPostgresUsersWhoCannotWrite(t *testing.T) {
 			s, err = onLine(OpenPostgres(t.Context(), NewConnector(fixed(reader)), PostgresOptions{}))
 			must(t, err)
 			defer func() { must(t, s.Close()) }()
+			// A transaction that only reads commits, and shows nothing.
+			if _, err := s.Identity(t.Context(), ""); err != nil && faultOf(err) == nil {
+				t.Fatal(err)
+			}
 			wantFault(t, s.Check(t.Context()), c.reason)
 		})
 	}

@@ -84,7 +84,7 @@ func (s *Store) SetMark(ctx context.Context, name string, value int64) error {
 }
 
 func (s *Store) setMark(ctx context.Context, c class, name string, value int64) error {
-	return s.inTurn(ctx, writing{operation: "set mark", class: c}, func(tx *sql.Tx) error {
+	return s.inTurn(ctx, writing{operation: "set mark", class: c, proves: true}, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, markSQLSet, name, value)
 		return err
 	})

@@ -92,7 +92,7 @@ func (l *Line) Append(ctx context.Context, predictions []predict.Prediction) err
 	if l.inserts.ordered && !slices.IsSortedFunc(predictions, byID) {
 		predictions = slices.SortedStableFunc(slices.Values(predictions), byID)
 	}
-	w := writing{operation: "append predictions", class: classOf(len(predictions), bulk), unflushed: true}
+	w := writing{operation: "append predictions", class: classOf(len(predictions), bulk), unflushed: true, proves: true}
 	gentle := l.inserts.gentle && len(predictions) <= GentleRows
 	for some := range slices.Chunk(predictions, l.inserts.atOnce) {
 		if err := l.inTurn(ctx, w, func(tx *sql.Tx) error {

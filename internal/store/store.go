@@ -51,7 +51,8 @@ type Store struct {
 // fails.
 func newStore(ctx context.Context, write, read *sql.DB, turns *turns, how inserts) (*Store, error) {
 	s := &Store{write: write, read: read, turns: turns, inserts: how,
-		streams: make(chan struct{}, maxStreams), lookups: make(chan struct{}, 1), now: time.Now}
+		streams: make(chan struct{}, maxStreams), lookups: make(chan struct{}, 1), now: time.Now,
+		health: health{probing: make(chan struct{}, 1)}}
 	var err error
 	if s.featuresOfOne, err = read.PrepareContext(ctx, featuresOfOneSQL); err == nil {
 		s.known, err = prepareKnown(ctx, read)
@@ -104,6 +105,11 @@ type writing struct {
 	// unflushed leaves the flush to a later commit, if the engine can. All writes have
 	// one order: a power cut loses the last of them.
 	unflushed bool
+	// proves means that the transaction writes a row whatever the database has, so
+	// that its commit shows that the database can be written. PostgreSQL commits a
+	// transaction that only read, and SQLite one that found nothing to change, on a
+	// database that takes no writes.
+	proves bool
 }
 
 // inTurn waits for a turn of the class, runs fn in a write transaction and
@@ -114,7 +120,7 @@ func (s *Store) inTurn(ctx context.Context, w writing, fn func(tx *sql.Tx) error
 	}
 	defer s.turns.end(w.class)
 	err := s.writeOnce(ctx, w, fn)
-	if s.health.note(s.now(), err) {
+	if s.health.note(s.now(), err, w.proves) {
 		s.retireAll() // connections for reading may still lead to the former primary
 	}
 	return failed(w.operation, err)
