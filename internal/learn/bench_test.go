@@ -39,6 +39,24 @@ func BenchmarkScore(b *testing.B) {
 	}
 }
 
+// BenchmarkContributions explains a row by 20 trees of depth 4, and by the default
+// settings.
+func BenchmarkContributions(b *testing.B) {
+	data := bankSized()
+	for name, parameters := range map[string]map[string]string{
+		"20 trees of depth 4": {"num_round": "20", "max_depth": "4", "gamma": "0"},
+		"default":             nil,
+	} {
+		b.Run(name, func(b *testing.B) {
+			m := mustTrain(b, data, Options{Algorithm: XGBoost, Hyperparameters: parameters})
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				m.Contributions(data.Row(i % data.Rows()))
+			}
+		})
+	}
+}
+
 func BenchmarkReadCSV(b *testing.B) {
 	data := bankSized()
 	csv := trainingCSV(data)

@@ -1,6 +1,9 @@
 package learn
 
-import "math"
+import (
+	"math"
+	"sync/atomic"
+)
 
 // forest is a fitted boosted model: log-odds = base + Σ over trees of the
 // value of the leaf a row falls in.
@@ -11,6 +14,8 @@ type forest struct {
 	// cover is, for each node, how much of the training data came there: the sum
 	// of the second derivatives. It is empty where that is not known.
 	cover []float32
+	// explained is made when contributions are first asked for.
+	explained atomic.Pointer[explainer]
 }
 
 // tree is a binary decision tree as a flat list. The root is first; the two

@@ -20,14 +20,12 @@ func (l *linear) margin(row []float64) float64 {
 	return m
 }
 
-// contributions returns what each column of row adds to the log-odds of the
+// contributions adds to out what each column of row adds to the log-odds of the
 // average training row.
-func (l *linear) contributions(row []float64) []float64 {
-	out := make([]float64, len(l.coef))
+func (l *linear) contributions(row, out []float64) {
 	for j, c := range l.coef {
-		out[j] = c * (row[j] - l.mean[j])
+		out[j] += c * (row[j] - l.mean[j])
 	}
-	return out
 }
 
 // trainLinear fits a logistic regression by Newton's method on standardised

@@ -1,6 +1,8 @@
 package learn
 
 import (
+	"errors"
+	"fmt"
 	"math"
 	"slices"
 )
@@ -33,6 +35,7 @@ type Model struct {
 	forest      *forest      // may be nil where linear is not
 	calibration *calibration // may be nil
 	search      *Search      // what Auto tried; else nil
+	single      bool         // numbers of rows are rounded to float32, as other programs do
 }
 
 // Algorithm returns how the model was learned.
@@ -49,7 +52,7 @@ func (m *Model) Ignored() []string { return slices.Clone(m.ignored) }
 func (m *Model) Threshold() float64 { return 0.5 }
 
 // Score returns the probability that row's label is 1: always a number in
-// [0, 1]. It does not allocate.
+// [0, 1]. It does not allocate, unless the model was made elsewhere.
 //
 // The row should be len(Columns()) finite numbers. Score cannot refuse one
 // that is not, and answers what is known without it: a row of another width,
@@ -58,11 +61,23 @@ func (m *Model) Score(row []float64) float64 {
 	if len(row) != len(m.columns) {
 		return m.base
 	}
-	margin := m.calibration.at(m.margin(row))
+	margin := m.calibration.at(m.margin(m.rounded(row)))
 	if math.IsNaN(margin) {
 		return m.base
 	}
 	return sigmoid(margin)
+}
+
+// rounded returns row with the numbers that the model computes with.
+func (m *Model) rounded(row []float64) []float64 {
+	if !m.single {
+		return row
+	}
+	out := make([]float64, len(row))
+	for j, x := range row {
+		out[j] = float64(float32(x))
+	}
+	return out
 }
 
 // margin returns the log-odds of row before they are calibrated, NaN if they are
@@ -81,27 +96,47 @@ func (m *Model) margin(row []float64) float64 {
 // Search returns what Auto tried to make the model, or nil if it did not make it.
 func (m *Model) Search() *Search { return m.search }
 
+// ErrUnexplained matches the reason why a model has no contributions.
+var ErrUnexplained = errors.New("the model cannot be explained")
+
+// Explains returns nil if the model has contributions, else why it has none: it was
+// made by an earlier version, which did not store what SHAP values of trees need.
+// The error matches ErrUnexplained.
+func (m *Model) Explains() error {
+	if m.forest != nil && !m.forest.explains() {
+		return fmt.Errorf("%w: it was made by a version that did not store how much data reached the nodes of its trees; train a new one", ErrUnexplained)
+	}
+	return nil
+}
+
 // Contributions returns what each column of row adds to the log-odds, in the order
-// of Columns. With Base they sum to the log-odds of Score(row), calibration
-// included: that multiplies all of them by its mean slope from Base to the score.
+// of Columns. With Base they sum to the log-odds of Score(row).
 //
 // Of a linear model they are coefficient × (value − mean), of boosted trees SHAP
-// values, of a blend the sums of both. It returns nil for a row of another width,
-// and where the model was made by an earlier version, which did not store what SHAP
-// values of trees need.
+// values, of a blend the sums of both. A calibration maps log-odds to log-odds, so
+// that it cannot be attributed to a column: it multiplies all contributions by its
+// mean slope from Base to the score, and the sum stays exact.
+//
+// It returns nil for a row of another width, for one whose log-odds are undefined,
+// and where Explains returns an error.
 func (m *Model) Contributions(row []float64) []float64 {
-	if len(row) != len(m.columns) || m.forest != nil && !m.forest.explains() {
+	if len(row) != len(m.columns) || m.Explains() != nil {
+		return nil
+	}
+	row = m.rounded(row)
+	margin := m.margin(row)
+	if !finite(margin) {
 		return nil
 	}
 	out := make([]float64, len(m.columns))
 	if m.linear != nil {
-		out = m.linear.contributions(row)
+		m.linear.contributions(row, out)
 	}
 	if m.forest != nil {
-		m.forest.contributions(row, out)
+		m.forest.explainer().contributions(row, out)
 	}
 	if m.calibration != nil {
-		slope := m.calibration.slope(m.uncalibratedBase(), m.margin(row))
+		slope := m.calibration.slope(m.uncalibratedBase(), margin)
 		for j := range out {
 			out[j] *= slope
 		}
@@ -119,7 +154,7 @@ func (m *Model) uncalibratedBase() float64 {
 		base = m.linear.margin(m.linear.mean)
 	}
 	if m.forest != nil && m.forest.explains() {
-		base += m.forest.expected()
+		base += m.forest.explainer().mean
 	}
 	return base
 }

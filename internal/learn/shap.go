@@ -1,148 +1,228 @@
 package learn
 
+import (
+	"math"
+	"sync"
+)
+
+// # Contributions of trees
+//
 // A forest's contributions are SHAP values: what each column adds to the log-odds
 // of a row of which nothing is known, averaged over all orders in which the
 // columns of the row may become known. A decision on a column that is not known
 // yet goes both ways, weighted by how much of the training data went either way
-// (the path-dependent algorithm of Lundberg, Erion and Lee, Consistent
-// Individualized Feature Attribution for Tree Ensembles, arXiv:1802.03888,
-// algorithm 2; XGBoost's pred_contribs). They sum to the log-odds less expected.
+// (the path-dependent values of Lundberg, Erion and Lee, Consistent
+// Individualized Feature Attribution for Tree Ensembles, arXiv:1802.03888;
+// XGBoost's pred_contribs). They sum to the log-odds less expected.
+//
+// Let each column be known with probability t, independently. On the way to a leaf,
+// column j then lets the row pass with probability
+//
+//	p(j, t) = zero(j)·(1−t) + one(j)·t
+//
+// where one is 1 if the row passes all decisions on j on that way, else 0, and zero
+// is the share of the training data that does. The contribution of column i is
+//
+//	Σ over leaves of value · (one(i) − zero(i)) · ∫₀¹ Π over j≠i of p(j, t) dt
+//
+// The integrand is a polynomial in t of degree d−1, if d columns are on the way.
+// Gauss–Legendre quadrature with ⌈d/2⌉ points integrates it exactly. All terms of
+// the product are positive, so that nothing cancels, however deep the tree is
+// (QuadratureTreeSHAP, arXiv:2605.04497). One walk of a tree does for all columns:
+// on the way down the product is extended, on the way up the leaves are summed
+// (Yu et al., Linear TreeShap, arXiv:2209.08192).
 
-// step is a decision on the way from the root of a tree to a node.
-type step struct {
-	column int32
-	zero   float64 // share of the training data that goes this way
-	one    float64 // 1 if the row goes this way, else 0
-	weight float64 // of the sets of known columns, by their size
+// explainer has what the contributions of a forest need and no row changes. It
+// is safe for concurrent use.
+type explainer struct {
+	forest *forest
+	share  []float64 // by node: its share of the training data of its parent
+	mean   float64   // log-odds of a row of which nothing is known
+	at     []float64 // points of the quadrature, in (0, 1)
+	weight []float64 // of each point
+	depth  int       // decisions on the longest way to a leaf
+	walks  sync.Pool // of *walk
 }
 
 // explains reports whether f knows how much data went each way.
 func (f *forest) explains() bool { return len(f.cover) == len(f.nodes) }
 
-// contributions adds the SHAP values of row to out, one for each column.
-func (f *forest) contributions(row, out []float64) {
-	s := &shapley{forest: f, row: row, out: out}
-	for _, root := range f.roots {
-		s.visit(root, nil, 0, step{column: leafMark, zero: 1, one: 1})
+// explainer returns the explainer of a complete forest. It makes it at the first
+// call.
+func (f *forest) explainer() *explainer {
+	if e := f.explained.Load(); e != nil {
+		return e
 	}
+	e := newExplainer(f)
+	f.explained.CompareAndSwap(nil, e)
+	return e
 }
 
-// expected returns the log-odds of a row of which nothing is known.
-func (f *forest) expected() float64 {
-	sum := f.base
-	var mean func(at int32) float64
-	mean = func(at int32) float64 {
-		n := f.nodes[at]
-		if n.column == leafMark {
-			return n.number
+func newExplainer(f *forest) *explainer {
+	e := &explainer{forest: f, share: make([]float64, len(f.nodes)), mean: f.base}
+	columns := 1 // most on one way
+	for _, root := range f.roots {
+		e.measure(root, 1, nil, &columns)
+	}
+	e.at, e.weight = quadrature((columns + 1) / 2)
+	return e
+}
+
+// measure walks the tree below a node and sets the shares, the mean and the depth.
+// reach is the share of the training data of the tree that came to the node, path
+// the columns on the way.
+func (e *explainer) measure(at int32, reach float64, path []int32, columns *int) {
+	n := e.forest.nodes[at]
+	if n.column == leafMark {
+		e.mean += reach * n.number
+		seen := make(map[int32]bool, len(path))
+		for _, c := range path {
+			seen[c] = true
 		}
-		left := f.leftShare(at)
-		return left*mean(n.left) + (1-left)*mean(n.left+1)
+		e.depth, *columns = max(e.depth, len(path)), max(*columns, len(seen))
+		return
 	}
-	for _, root := range f.roots {
-		sum += mean(root)
+	path = append(path, n.column&^missingLeft)
+	for child := n.left; child <= n.left+1; child++ {
+		e.share[child] = e.forest.shareOf(child, at)
+		e.measure(child, reach*e.share[child], path, columns)
 	}
-	return sum
 }
 
-// leftShare returns the share of the training data at a decision that went left.
-func (f *forest) leftShare(at int32) float64 {
-	left, right := float64(f.cover[f.nodes[at].left]), float64(f.cover[f.nodes[at].left+1])
-	if left+right == 0 {
+// shareOf returns the share of the training data at a node that came to its child.
+// As in XGBoost it is one half where no data came to the node.
+func (f *forest) shareOf(child, parent int32) float64 {
+	if !(f.cover[parent] > 0) {
 		return 0.5
 	}
-	return left / (left + right)
+	return float64(f.cover[child]) / float64(f.cover[parent])
 }
 
-// shapley explains one row.
-type shapley struct {
-	forest *forest
-	row    []float64
-	out    []float64
-	paths  [][]step // one for each depth, used again
-}
-
-// visit walks the tree below the node at, to which the step next leads from the
-// end of path.
-func (s *shapley) visit(at int32, path []step, depth int, next step) {
-	if depth == len(s.paths) {
-		s.paths = append(s.paths, nil)
+// quadrature returns the points and the weights of Gauss–Legendre quadrature on
+// [0, 1], which integrates polynomials of degree 2n−1 exactly. The points are the
+// roots of the Legendre polynomial of degree n, found by Newton's method.
+func quadrature(n int) (at, weight []float64) {
+	at, weight = make([]float64, n), make([]float64, n)
+	for i := range n {
+		x := math.Cos(math.Pi * (float64(i) + 0.75) / (float64(n) + 0.5))
+		slope := 0.0
+		for range 100 {
+			before, p := 1.0, x // of degree k-1 and k
+			for k := 2; k <= n; k++ {
+				before, p = p, (float64(2*k-1)*x*p-float64(k-1)*before)/float64(k)
+			}
+			slope = float64(n) * (x*p - before) / (x*x - 1)
+			step := p / slope
+			x -= step
+			if math.Abs(step) < 1e-15 {
+				break
+			}
+		}
+		at[i], weight[i] = (1+x)/2, 1/((1-x*x)*slope*slope)
 	}
-	s.paths[depth] = append(append(s.paths[depth][:0], path...), step{})
-	path = extend(s.paths[depth], next)
-	n := s.forest.nodes[at]
+	return at, weight
+}
+
+// walk is the state of a walk through a tree with one row.
+type walk struct {
+	*explainer
+	row []float64
+	out []float64
+	// last is, by column, the depth below the last decision on it on the way; 0 if
+	// there was none.
+	last []int32
+	// By depth: of the column of the last decision, what zero and one are there.
+	zero, one []float64
+	// By depth and point: 1/p of the column of the last decision, the product of p
+	// over all columns on the way, and the sum over the leaves below.
+	inverse, product, sum []float64
+}
+
+// contributions adds the SHAP values of row to out, one for each column.
+func (e *explainer) contributions(row, out []float64) {
+	w, _ := e.walks.Get().(*walk)
+	if w == nil {
+		points, levels := len(e.at), e.depth+1
+		w = &walk{explainer: e, zero: make([]float64, levels), one: make([]float64, levels),
+			inverse: make([]float64, points*levels), product: make([]float64, points*levels), sum: make([]float64, points*levels)}
+		copy(w.product, e.weight)
+	}
+	if len(w.last) < len(row) {
+		w.last = make([]int32, len(row))
+	}
+	w.row, w.out = row, out
+	for _, root := range e.forest.roots {
+		w.visit(root, 0)
+	}
+	w.row, w.out = nil, nil
+	e.walks.Put(w)
+}
+
+// visit walks the tree below a node at a depth, and leaves the sums over its
+// leaves in w.sum.
+func (w *walk) visit(at int32, depth int) {
+	points := len(w.at)
+	n := &w.forest.nodes[at]
+	sum := w.sum[depth*points:][:points]
+	product := w.product[depth*points:][:points]
 	if n.column == leafMark {
-		for i := 1; i < len(path); i++ {
-			p := path[i]
-			s.out[p.column] += unwoundWeight(path, i) * (p.one - p.zero) * n.number
+		for q := range sum {
+			sum[q] = product[q] * n.number
 		}
 		return
 	}
+	clear(sum)
 	column := n.column &^ missingLeft
+	before := w.last[column]
 	zero, one := 1.0, 1.0
-	for i := 1; i < len(path); i++ {
-		if path[i].column == column {
-			zero, one = path[i].zero, path[i].one
-			path = unwind(path, i)
-			break
+	if before > 0 {
+		zero, one = w.zero[before], w.one[before]
+	}
+	goes := n.left + 1
+	if n.goesLeft(w.row[column]) {
+		goes = n.left
+	}
+	below := depth + 1
+	w.last[column] = int32(below)
+	inverse := w.inverse[below*points:][:points]
+	next := w.product[below*points:][:points]
+	found := w.sum[below*points:][:points]
+	total := 0.0
+	for child := n.left; child <= n.left+1; child++ {
+		z, o := zero*w.share[child], 0.0
+		if child == goes {
+			o = one
 		}
-	}
-	share := s.forest.leftShare(at)
-	left, right := one, 0.0
-	if !n.goesLeft(s.row[column]) {
-		left, right = 0, one
-	}
-	s.visit(n.left, path, depth+1, step{column: column, zero: zero * share, one: left})
-	s.visit(n.left+1, path, depth+1, step{column: column, zero: zero * (1 - share), one: right})
-}
-
-// extend makes next the last step of path, of which the last element is free.
-func extend(path []step, next step) []step {
-	l := len(path) - 1
-	if l == 0 {
-		next.weight = 1
-	}
-	path[l] = next
-	for i := l - 1; i >= 0; i-- {
-		path[i+1].weight += next.one * path[i].weight * float64(i+1) / float64(l+1)
-		path[i].weight = next.zero * path[i].weight * float64(l-i) / float64(l+1)
-	}
-	return path
-}
-
-// unwind undoes the extension by step i.
-func unwind(path []step, i int) []step {
-	l := len(path) - 1
-	zero, one := path[i].zero, path[i].one
-	rest := path[l].weight
-	for j := l - 1; j >= 0; j-- {
-		if one != 0 {
-			w := path[j].weight
-			path[j].weight = rest * float64(l+1) / (float64(j+1) * one)
-			rest = w - path[j].weight*zero*float64(l-j)/float64(l+1)
-		} else {
-			path[j].weight = path[j].weight * float64(l+1) / (zero * float64(l-j))
+		if z == 0 && o == 0 {
+			continue // neither the row nor the training data comes here
 		}
-	}
-	for j := i; j < l; j++ {
-		path[j].column, path[j].zero, path[j].one = path[j+1].column, path[j+1].zero, path[j+1].one
-	}
-	return path[:l]
-}
-
-// unwoundWeight returns the sum of the weights of path without step i.
-func unwoundWeight(path []step, i int) float64 {
-	l := len(path) - 1
-	zero, one := path[i].zero, path[i].one
-	rest, total := path[l].weight, 0.0
-	for j := l - 1; j >= 0; j-- {
-		if one != 0 {
-			w := rest * float64(l+1) / (float64(j+1) * one)
-			total += w
-			rest = path[j].weight - w*zero*float64(l-j)/float64(l+1)
-		} else {
-			total += path[j].weight * float64(l+1) / (zero * float64(l-j))
+		for q, t := range w.at {
+			p := z + (o-z)*t
+			inverse[q] = 1 / p
+			next[q] = product[q] * p
 		}
+		if before > 0 {
+			for q, x := range w.inverse[int(before)*points:][:points] {
+				next[q] *= x
+			}
+		}
+		w.zero[below], w.one[below] = z, o
+		w.visit(child, below)
+		with := 0.0
+		for q := range found {
+			with += found[q] * inverse[q]
+			sum[q] += found[q]
+		}
+		total += (o - z) * with
 	}
-	return total
+	if before > 0 {
+		// The decision before has counted its leaves too.
+		without := 0.0
+		for q, x := range w.inverse[int(before)*points:][:points] {
+			without += sum[q] * x
+		}
+		total -= (one - zero) * without
+	}
+	w.out[column] += total
+	w.last[column] = before
 }
