@@ -133,9 +133,10 @@ type walk struct {
 	last []int32
 	// By depth: of the column of the last decision, what zero and one are there.
 	zero, one []float64
-	// By depth and point: 1/p of the column of the last decision, the product of p
-	// over all columns on the way, and the sum over the leaves below.
-	inverse, product, sum []float64
+	// By depth and point: 1/p of the column of the last decision; the product of p over
+	// all columns on the way, and the same without the column of the next decision; the
+	// sum over the leaves below.
+	inverse, product, bare, sum []float64
 }
 
 // contributions adds the SHAP values of row to out, one for each column.
@@ -144,7 +145,8 @@ func (e *explainer) contributions(row, out []float64) {
 	if w == nil {
 		points, levels := len(e.at), e.depth+1
 		w = &walk{explainer: e, zero: make([]float64, levels), one: make([]float64, levels),
-			inverse: make([]float64, points*levels), product: make([]float64, points*levels), sum: make([]float64, points*levels)}
+			inverse: make([]float64, points*levels), product: make([]float64, points*levels),
+			bare: make([]float64, points*levels), sum: make([]float64, points*levels)}
 		copy(w.product, e.weight)
 	}
 	if len(w.last) < len(row) {
@@ -165,7 +167,7 @@ func (w *walk) visit(at int32, depth int) {
 	n := &w.forest.nodes[at]
 	sum := w.sum[depth*points:][:points]
 	product := w.product[depth*points:][:points]
-	if n.column == leafMark {
+	if n.column == leafMark { // only a root: visit looks at other leaves from above
 		for q := range sum {
 			sum[q] = product[q] * n.number
 		}
@@ -173,20 +175,19 @@ func (w *walk) visit(at int32, depth int) {
 	}
 	clear(sum)
 	column := n.column &^ missingLeft
-	before := w.last[column]
-	zero, one := 1.0, 1.0
+	zero, one, bare := 1.0, 1.0, product
+	before := int(w.last[column])
 	if before > 0 {
-		zero, one = w.zero[before], w.one[before]
+		zero, one, bare = w.zero[before], w.one[before], w.bare[depth*points:][:points]
+		for q, x := range w.inverse[before*points:][:points] {
+			bare[q] = product[q] * x
+		}
 	}
 	goes := n.left + 1
 	if n.goesLeft(w.row[column]) {
 		goes = n.left
 	}
-	below := depth + 1
-	w.last[column] = int32(below)
-	inverse := w.inverse[below*points:][:points]
-	next := w.product[below*points:][:points]
-	found := w.sum[below*points:][:points]
+	w.last[column] = int32(depth + 1)
 	total := 0.0
 	for child := n.left; child <= n.left+1; child++ {
 		z, o := zero*w.share[child], 0.0
@@ -196,33 +197,46 @@ func (w *walk) visit(at int32, depth int) {
 		if z == 0 && o == 0 {
 			continue // neither the row nor the training data comes here
 		}
-		for q, t := range w.at {
-			p := z + (o-z)*t
-			inverse[q] = 1 / p
-			next[q] = product[q] * p
-		}
-		if before > 0 {
-			for q, x := range w.inverse[int(before)*points:][:points] {
-				next[q] *= x
+		var without float64
+		if leaf := &w.forest.nodes[child]; leaf.column == leafMark {
+			for q, t := range w.at {
+				x := bare[q] * leaf.number
+				without += x
+				sum[q] += x * (z + (o-z)*t)
 			}
+		} else {
+			without = w.descend(child, depth+1, z, o, bare, sum)
 		}
-		w.zero[below], w.one[below] = z, o
-		w.visit(child, below)
-		with := 0.0
-		for q := range found {
-			with += found[q] * inverse[q]
-			sum[q] += found[q]
-		}
-		total += (o - z) * with
+		total += (o - z) * without
 	}
 	if before > 0 {
-		// The decision before has counted its leaves too.
+		// The decision before has counted these leaves too.
 		without := 0.0
-		for q, x := range w.inverse[int(before)*points:][:points] {
+		for q, x := range w.inverse[before*points:][:points] {
 			without += sum[q] * x
 		}
 		total -= (one - zero) * without
 	}
 	w.out[column] += total
-	w.last[column] = before
+	w.last[column] = int32(before)
+}
+
+// descend visits the node below a decision and adds the sums over its leaves to sum.
+// It returns that of the leaves without the factor of the decision's column.
+func (w *walk) descend(at int32, depth int, zero, one float64, bare, sum []float64) (without float64) {
+	points := len(w.at)
+	inverse := w.inverse[depth*points:][:points]
+	product := w.product[depth*points:][:points]
+	for q, t := range w.at {
+		p := zero + (one-zero)*t
+		inverse[q] = 1 / p
+		product[q] = bare[q] * p
+	}
+	w.zero[depth], w.one[depth] = zero, one
+	w.visit(at, depth)
+	for q, x := range w.sum[depth*points:][:points] {
+		without += x * inverse[q]
+		sum[q] += x
+	}
+	return without
 }
