@@ -106,6 +106,19 @@ func (d *document) boolean(at string) (bool, error) {
 	return token.Bool(), nil
 }
 
+// explain reads which reasons are asked for.
+func (d *document) explain(at string) (schema.Explain, error) {
+	value, err := d.dec.ReadValue()
+	if err != nil {
+		return schema.ExplainNone, d.broken(err)
+	}
+	explain, v := schema.ExplainFromJSON(at, value)
+	if v != nil {
+		d.violations.Add(*v)
+	}
+	return explain, nil
+}
+
 // count reads an integer of at least one.
 func (d *document) count(at string) (int, error) {
 	if d.dec.PeekKind() != '0' {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"gateway/api/edge"
 	"gateway/internal/failure"
@@ -18,7 +19,7 @@ import (
 type PredictionRequest struct {
 	CustomerID string         `json:"customer_id,omitzero"`
 	Features   map[string]any `json:"features,omitzero"`
-	Explain    bool           `json:"explain,omitzero"`
+	Explain    schema.Explain `json:"explain,omitzero"`
 }
 
 // Prediction is the response to a PredictionRequest.
@@ -28,7 +29,11 @@ type Prediction struct {
 	PredictedLabel int              `json:"predicted_label"`
 	Model          string           `json:"model"`
 	Schema         string           `json:"schema"`
+	Base           *float64         `json:"base,omitzero"`
 	Reasons        []predict.Reason `json:"reasons,omitzero"`
+	// Unexplained is the header ExplainUnavailable of a single prediction: why it has
+	// no reasons although they were asked for. Only Client.Predict sets it.
+	Unexplained string `json:"-"`
 }
 
 // BatchItem is a Prediction or an Error. End marks the last line of a stream that ended
@@ -63,6 +68,7 @@ func (a *api) predict(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	q.Rows, q.Model = 1, p.Model
+	unexplained(w, &p)
 	doc.answer = append(appendPrediction(doc.answer[:0], &p), '\n')
 	edge.Write(w, http.StatusOK, edge.JSON, doc.answer)
 	return nil
@@ -177,6 +183,7 @@ func (a *api) writeBatch(w http.ResponseWriter, r *http.Request, results []predi
 			continue
 		}
 		q.Model = results[i].Prediction.Model
+		unexplained(w, &results[i].Prediction)
 		body = appendPrediction(body, &results[i].Prediction)
 	}
 	status := http.StatusOK
@@ -282,7 +289,7 @@ func (a *api) instance(doc *document, features schema.Record) (predict.Request, 
 			stored = true
 			req.CustomerID, err = doc.customerID(name)
 		case "explain":
-			req.Explain, err = doc.boolean(name)
+			req.Explain, err = doc.explain(name)
 		case "features":
 			if err = schema.DecodeFeatures(features, doc.dec, "/features/", &doc.violations); err != nil {
 				return doc.broken(err)
@@ -320,6 +327,30 @@ func (d *document) customerID(at string) (string, error) {
 	return id, nil
 }
 
+// ExplainUnavailable is the header with the reason why a response has "reasons": null.
+// It has one reason, also if predictions have several.
+const ExplainUnavailable = "Explain-Unavailable"
+
+// maxHeaderReason is the maximum length of the value of ExplainUnavailable.
+const maxHeaderReason = 300
+
+// unexplained sets the header ExplainUnavailable if a prediction lacks the reasons that
+// were asked for and the header is not set yet.
+func unexplained(w http.ResponseWriter, p *predict.Prediction) {
+	h := w.Header()
+	if p.Unexplained == "" || h.Get(ExplainUnavailable) != "" {
+		return
+	}
+	visible := func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}
+	text := strings.Map(visible, p.Unexplained)
+	h.Set(ExplainUnavailable, text[:min(len(text), maxHeaderReason)])
+}
+
 // appendPrediction appends a prediction as JSON. It does not use reflection, because every
 // request takes this path.
 func appendPrediction(dst []byte, p *predict.Prediction) []byte {
@@ -328,7 +359,13 @@ func appendPrediction(dst []byte, p *predict.Prediction) []byte {
 	dst = strconv.AppendInt(append(dst, `,"predicted_label":`...), int64(p.Label), 10)
 	dst = appendString(append(dst, `,"model":`...), p.Model)
 	dst = appendString(append(dst, `,"schema":`...), p.Schema)
-	if p.Reasons != nil {
+	if p.Base != nil {
+		dst = strconv.AppendFloat(append(dst, `,"base":`...), *p.Base, 'g', -1, 64)
+	}
+	switch {
+	case p.Unexplained != "":
+		dst = append(dst, `,"reasons":null`...)
+	case p.Reasons != nil:
 		dst = append(dst, `,"reasons":[`...)
 		for i, reason := range p.Reasons {
 			if i > 0 {

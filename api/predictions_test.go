@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -62,6 +63,71 @@ func TestPredict(t *testing.T) {
 				t.Errorf("reasons: %v", p.Reasons)
 			}
 		})
+	}
+}
+
+func TestPredictExplains(t *testing.T) {
+	b := setup(t)
+	features := b.deps.Predict.Schema().Features
+	b.scorer.Weights = make([]float64, b.deps.Predict.Schema().Width())
+	b.scorer.Weights[0] = 2
+	b.scorer.Change = func(s *predict.Scores) { s.Base = -0.5 }
+	for _, test := range []struct {
+		explain string
+		base    bool
+		reasons int
+	}{{"true", false, 5}, {`"all"`, true, len(features)}, {"false", false, 0}, {` "\u0061ll"`, true, len(features)}} {
+		t.Run(test.explain, func(t *testing.T) {
+			b := *b
+			b.t = t
+			instance := `{"explain":` + test.explain + `,"features":` + technician + `}`
+			one := b.post("/predict", instance).want(200)
+			batch := b.post("/predict/batch", `{"instances":[`+instance+`]}`).want(200)
+			stream := b.stream("application/x-ndjson", instance+"\n").want(200)
+			for _, a := range []answer{one, batch, stream} {
+				var p api.Prediction
+				text := []byte(strings.TrimSuffix(strings.TrimPrefix(a.body, `{"predictions":[`), "],\"failed\":0}\n"))
+				if err := json.Unmarshal(text, &p); err != nil {
+					t.Fatalf("%s: %v", a.body, err)
+				}
+				if len(p.Reasons) != test.reasons || (p.Base != nil) != test.base || test.base && *p.Base != -0.5 {
+					t.Errorf("got %s", a.body)
+				}
+				if test.reasons > 0 && p.Reasons[0] != (predict.Reason{Feature: "age", Contribution: 68}) {
+					t.Errorf("got %+v first", p.Reasons[0])
+				}
+				if h := a.header.Get(api.ExplainUnavailable); h != "" {
+					t.Errorf("%s: %s", api.ExplainUnavailable, h)
+				}
+			}
+		})
+	}
+}
+
+func TestPredictSaysWhyItDoesNotExplain(t *testing.T) {
+	b := setup(t)
+	b.scorer.Change = func(s *predict.Scores) { s.Unexplained = "the artifact\r\nis of größe 7" + strings.Repeat("x", 500) }
+	const asked, plain = `{"explain":true,"features":` + technician + `}`, `{"features":` + technician + `}`
+	for name, a := range map[string]answer{
+		"predict": b.post("/predict", asked).want(200),
+		"batch":   b.post("/predict/batch", `{"instances":[`+plain+`,`+asked+`,`+asked+`]}`).want(200),
+		"stream":  b.stream("application/x-ndjson", plain+"\n"+asked+"\n").want(200),
+	} {
+		h := a.header.Values(api.ExplainUnavailable)
+		if len(h) != 1 || !strings.HasPrefix(h[0], "the artifact??is of gr??e 7xxx") || len(h[0]) != 300 {
+			t.Errorf("%s: header %q", name, h)
+		}
+		if !strings.Contains(a.body, `"reasons":null`) || strings.Contains(a.body, "größe") {
+			t.Errorf("%s: got %s", name, a.body)
+		}
+	}
+	for name, a := range map[string]answer{
+		"predict": b.post("/predict", plain).want(200),
+		"stream":  b.stream("text/csv", csvHeader+csvRow).want(200),
+	} {
+		if a.header.Get(api.ExplainUnavailable) != "" || strings.Contains(a.body, "reasons") {
+			t.Errorf("%s, not asked for: %s", name, a.body)
+		}
 	}
 }
 

@@ -94,6 +94,9 @@ func (a *api) predictStream(w http.ResponseWriter, r *http.Request, given string
 				break
 			}
 			q.Rows++
+			if !s.begun {
+				unexplained(w, &results[i].Prediction)
+			}
 			lines = append(a.appendRow(lines, ctx, results[i], numbers[i]), '\n')
 			if results[i].Err == nil {
 				q.Model = results[i].Prediction.Model

@@ -44,7 +44,17 @@ func (c *Client) WithIdempotencyKey(key string) *Client {
 // Predict asks for one prediction.
 func (c *Client) Predict(ctx context.Context, req api.PredictionRequest) (api.Prediction, error) {
 	var p api.Prediction
-	return p, c.post(ctx, "/predict", req, &p)
+	text, err := json.Marshal(req)
+	if err != nil {
+		return p, err
+	}
+	res, err := c.do(ctx, http.MethodPost, "/predict", "application/json", bytes.NewReader(text))
+	if err != nil {
+		return p, err
+	}
+	defer res.Body.Close()
+	p.Unexplained = res.Header.Get(api.ExplainUnavailable)
+	return p, readAnswer(res, &p)
 }
 
 // PredictBatch sends rows of CSV or NDJSON, and yields the items of the response in order, as

@@ -26,7 +26,7 @@ func cors(origins []string) func(http.Handler) http.Handler {
 				return
 			}
 			h.Set("Access-Control-Allow-Origin", origin)
-			h.Set("Access-Control-Expose-Headers", "ETag, X-Request-Id, Retry-After, X-Schema-Fingerprint, Idempotent-Replayed, Idempotent-Unstored")
+			h.Set("Access-Control-Expose-Headers", "ETag, X-Request-Id, Retry-After, X-Schema-Fingerprint, Idempotent-Replayed, Idempotent-Unstored, Explain-Unavailable")
 			if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
 				next.ServeHTTP(w, r)
 				return

@@ -43,6 +43,12 @@ func (s *Scorer) Score(ctx context.Context, rows []schema.Vector, explain bool) 
 	}
 	out := predict.Scores{Model: l.name, Schema: l.schema,
 		Score: make([]float64, len(rows)), Label: make([]int, len(rows))}
+	if explain {
+		out.Contributions, out.Base = make([][]float64, len(rows)), l.model.Base()
+		if err := l.model.Explains(); err != nil {
+			explain, out.Contributions, out.Unexplained = false, nil, err.Error()
+		}
+	}
 	for i, row := range rows {
 		if i%256 == 0 && ctx.Err() != nil {
 			return predict.Scores{}, &failure.Error{Kind: failure.Deadline, Detail: "the rows were not scored in time", Err: ctx.Err()}
@@ -52,8 +58,8 @@ func (s *Scorer) Score(ctx context.Context, rows []schema.Vector, explain bool) 
 			out.Label[i] = 1
 		}
 		if explain {
-			if c := l.model.Contributions(row); c != nil {
-				out.Contributions = append(out.Contributions, c)
+			if out.Contributions[i] = l.model.Contributions(row); out.Contributions[i] == nil {
+				out.Unexplained = "the model's log-odds of a row are undefined: a number is missing or too large"
 			}
 		}
 	}

@@ -10,19 +10,25 @@ import (
 // Scorer calls a model. Implementations are safe for concurrent use.
 type Scorer interface {
 	// Score returns one score for each row, in order, all from one model. It must
-	// not keep or change rows. With explain it also fills Contributions if the
-	// model's coefficients are known. Errors are *failure.Error of kind
+	// not keep or change rows. With explain it also fills Contributions and Base, or
+	// says in Unexplained why it does not. Errors are *failure.Error of kind
 	// Unavailable (no model yet, throttled), BadModel or Deadline.
 	Score(ctx context.Context, rows []schema.Vector, explain bool) (Scores, error)
 }
 
 // Scores are one model's answers for some rows.
 type Scores struct {
-	Model         string      // the model that scored
-	Schema        string      // fingerprint of the schema that it was trained on
-	Score         []float64   // by row: the probability that the label is 1
-	Label         []int       // by row: the predicted label, 0 or 1
-	Contributions [][]float64 // by row and column: change of the log-odds; nil if unknown
+	Model  string    // the model that scored
+	Schema string    // fingerprint of the schema that it was trained on
+	Score  []float64 // by row: the probability that the label is 1
+	Label  []int     // by row: the predicted label, 0 or 1
+	// Contributions have, by row and column, what the column adds to the log-odds of
+	// the row. They are nil if none were asked for or none are known, and a row is nil
+	// if its are not. Base and the contributions of a row sum to the log-odds of its
+	// score.
+	Contributions [][]float64
+	Base          float64 // log-odds of a row of which nothing is known
+	Unexplained   string  // why rows have no contributions; empty if all have or none were asked for
 
 	// Errors has, by row, the reason why a row has no score. It is nil if all rows
 	// have one. Only package scoring sets it: other Scorers score all rows or
@@ -104,7 +110,7 @@ type Request struct {
 	ID         string // of the prediction; empty: a new one
 	CustomerID string
 	Features   schema.Record
-	Explain    bool
+	Explain    schema.Explain
 }
 
 // Prediction is the answer to a Request, and its row in the ledger.
@@ -120,7 +126,11 @@ type Prediction struct {
 	Model      string
 	Schema     string
 	Latency    time.Duration
-	Reasons    []Reason
+	Reasons    []Reason // as asked for; the largest first
+	Base       *float64 // with all reasons: the log-odds that they are counted from
+	// Unexplained is why reasons were asked for and there are none. It has no values
+	// of the request.
+	Unexplained string
 }
 
 // Recorded is a prediction as the ledger has it, without reasons, and its
@@ -132,7 +142,7 @@ type Recorded struct {
 }
 
 // Reason is the contribution of one feature to the score, in log-odds relative to
-// the average customer of the training data.
+// a customer of whom nothing is known.
 type Reason struct {
 	Feature      string  `json:"feature"`
 	Contribution float64 `json:"contribution"`

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
-	"sort"
 	"strconv"
 	"sync"
 	"time"
@@ -110,7 +109,7 @@ func (s *Service) predict(ctx context.Context, w *scratch, reqs []Request, resul
 			continue
 		}
 		reqs[i].Features.Mapped(func(f int) { s.metrics.mapped.WithLabelValues(s.schema.Features[f].Name).Inc() })
-		explain = explain || reqs[i].Explain
+		explain = explain || reqs[i].Explain != schema.ExplainNone
 		from := len(w.numbers)
 		w.numbers = s.schema.AppendVector(w.numbers, reqs[i].Features)
 		w.rows = append(w.rows, w.numbers[from:len(w.numbers):len(w.numbers)])
@@ -182,12 +181,18 @@ func (s *Service) checkScores(scores Scores, rows int) error {
 	if scores.Contributions == nil {
 		return nil
 	}
+	if math.IsNaN(scores.Base) || math.IsInf(scores.Base, 0) {
+		return failure.Errorf(failure.BadModel, "the base of the model's contributions is not a number")
+	}
 	if len(scores.Contributions) != rows {
 		return failure.Errorf(failure.BadModel, "the model explained %d of %d rows", len(scores.Contributions), rows)
 	}
 	for i, row := range scores.Contributions {
 		if scores.ErrorOf(i) != nil {
 			continue
+		}
+		if row == nil {
+			continue // not known
 		}
 		if len(row) != s.schema.Width() {
 			return failure.Errorf(failure.BadModel, "the model explained %d columns, there are %d", len(row), s.schema.Width())
@@ -277,10 +282,8 @@ func (s *Service) fill(ctx context.Context, w *scratch, reqs []Request, results 
 		if p.ID == "" {
 			p.ID = failure.NewID()
 		}
-		if reqs[i].Explain && scores.Contributions != nil {
-			p.Reasons = s.reasons(scores.Contributions[k])
-		}
 		w.predictions = append(w.predictions, *p)
+		s.explain(p, reqs[i].Explain, scores, k)
 		row := &w.predictions[len(w.predictions)-1]
 		from := len(w.text)
 		w.text = s.schema.AppendFeatures(w.text, reqs[i].Features, false)
@@ -319,23 +322,6 @@ func (s *Service) record(ctx context.Context, w *scratch, results []Result, answ
 	}
 	s.metrics.ledgerFailures.Add(float64(len(w.at)))
 	s.recording.Failed(s.log.Error, err, "cannot record predictions in the ledger; they are answered without being recorded", "rows", len(w.at))
-}
-
-// reasons sums contributions by feature and returns the five largest.
-func (s *Service) reasons(contributions []float64) []Reason {
-	sum := make(map[int]float64)
-	for c, x := range contributions {
-		sum[s.feature[c]] += x
-	}
-	all := make([]Reason, 0, len(sum))
-	for i, x := range sum {
-		all = append(all, Reason{s.schema.Features[i].Name, x})
-	}
-	sort.Slice(all, func(a, b int) bool {
-		x, y := math.Abs(all[a].Contribution), math.Abs(all[b].Contribution)
-		return x > y || (x == y && all[a].Feature < all[b].Feature)
-	})
-	return all[:min(5, len(all))]
 }
 
 // RecordOutcomes records outcomes. Matches are in the order of the outcomes; one

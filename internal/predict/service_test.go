@@ -134,7 +134,7 @@ features:
 			b.put(t, "7", `{"age":40,"job":null}`)
 			b.scorer.Weights = []float64{1, 10, 100, 1000, 10000}
 			req := b.request(t, tt.customer, tt.features)
-			req.Explain = true
+			req.Explain = schema.ExplainTop
 			got, err := b.Predict(t.Context(), req)
 			if err != nil {
 				t.Fatal(err)
@@ -476,6 +476,7 @@ func TestTheModelFails(t *testing.T) {
 		{"a score without bounds", nil, func(s *predict.Scores) { s.Score[1] = math.Inf(-1) }, failure.BadModel, "failed"},
 		{"too few explanations", nil, func(s *predict.Scores) { s.Contributions = s.Contributions[:1] }, failure.BadModel, "failed"},
 		{"an explanation too short", nil, func(s *predict.Scores) { s.Contributions[1] = s.Contributions[1][:3] }, failure.BadModel, "failed"},
+		{"a base that is not a number", nil, func(s *predict.Scores) { s.Base = math.Inf(1) }, failure.BadModel, "failed"},
 		{"an explanation that is not a number", nil, func(s *predict.Scores) { s.Contributions[1][0] = math.NaN() }, failure.BadModel, "failed"},
 	}
 	for _, tt := range tests {
@@ -485,7 +486,7 @@ func TestTheModelFails(t *testing.T) {
 			b.scorer.Change = tt.change
 			b.scorer.Fail(tt.err)
 			first := b.request(t, "", `{"age":20,"job":"admin."}`)
-			first.Explain = true
+			first.Explain = schema.ExplainTop
 			results := b.PredictBatch(t.Context(), []predict.Request{first, b.request(t, "", `{}`), b.request(t, "10042", `{}`)})
 			for _, i := range []int{0, 2} {
 				err := results[i].Err
@@ -554,26 +555,59 @@ func TestExplain(t *testing.T) {
 	b := setup(t, small)
 	// Columns: age, job ×3, month, rate.
 	b.scorer.Weights = []float64{-0.5, 1, 2, 4, 0.25, 8}
-	ask := func(explain bool, features string) predict.Request {
+	b.scorer.Change = func(s *predict.Scores) { s.Base = -1.5 }
+	ask := func(explain schema.Explain, features string) predict.Request {
 		r := b.request(t, "", features)
 		r.Explain = explain
 		return r
 	}
+	const features = `{"age":20,"job":"services","month":"may","rate":-2}`
 	results := b.PredictBatch(t.Context(), []predict.Request{
-		ask(true, `{"age":20,"job":"services","month":"may","rate":-2}`),
-		ask(false, `{"age":20,"job":"services","month":"may","rate":-2}`),
+		ask(schema.ExplainTop, features), ask(schema.ExplainNone, features), ask(schema.ExplainAll, features),
 	})
 	want := []predict.Reason{{Feature: "rate", Contribution: -16}, {Feature: "age", Contribution: -10},
 		{Feature: "job", Contribution: 2}, {Feature: "month", Contribution: 0.75}}
-	if diff := cmp.Diff(want, results[0].Prediction.Reasons); diff != "" {
-		t.Errorf("reasons (-want +got):\n%s", diff)
+	for _, i := range []int{0, 2} {
+		if diff := cmp.Diff(want, results[i].Prediction.Reasons); diff != "" {
+			t.Errorf("reasons (-want +got):\n%s", diff)
+		}
 	}
-	if results[1].Prediction.Reasons != nil {
-		t.Errorf("reasons that were not asked for: %v", results[1].Prediction.Reasons)
+	if p := results[1].Prediction; p.Reasons != nil || p.Base != nil || p.Unexplained != "" {
+		t.Errorf("reasons that were not asked for: %+v", p)
 	}
-	b.scorer.Weights = nil
-	if got, err := b.Predict(t.Context(), ask(true, `{"age":20,"job":"services"}`)); err != nil || got.Reasons != nil {
-		t.Errorf("a model that cannot explain: %v, %v", got.Reasons, err)
+	if p := results[0].Prediction; p.Base != nil {
+		t.Errorf("a base that was not asked for: %v", *p.Base)
+	}
+	if p := results[2].Prediction; p.Base == nil || *p.Base != -1.5 {
+		t.Errorf("got base %v, want -1.5", p.Base)
+	}
+}
+
+func TestPredictionsWithoutReasonsSayWhy(t *testing.T) {
+	const why = "the artifact is too large"
+	for name, tt := range map[string]struct {
+		change func(*predict.Scores)
+		want   string // of the first request
+	}{
+		"no row":            {func(s *predict.Scores) { s.Contributions, s.Unexplained = nil, why }, why},
+		"not this row":      {func(s *predict.Scores) { s.Contributions[0], s.Unexplained = nil, why }, why},
+		"without a reason":  {func(s *predict.Scores) { s.Contributions = nil }, "the model cannot be explained"},
+		"a row that has it": {func(s *predict.Scores) { s.Contributions[1], s.Unexplained = nil, why }, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := setup(t, small)
+			b.scorer.Weights, b.scorer.Change = make([]float64, 6), tt.change
+			asked, plain := b.request(t, "", `{"age":20,"job":"services"}`), b.request(t, "", `{"age":20,"job":"services"}`)
+			asked.Explain = schema.ExplainTop
+			results := b.PredictBatch(t.Context(), []predict.Request{asked, plain})
+			p := results[0].Prediction
+			if results[0].Err != nil || p.Unexplained != tt.want || (p.Reasons == nil) != (tt.want != "") {
+				t.Errorf("got %+v, %v", p, results[0].Err)
+			}
+			if p := results[1].Prediction; results[1].Err != nil || p.Unexplained != "" || p.Reasons != nil {
+				t.Errorf("not asked for: %+v, %v", p, results[1].Err)
+			}
+		})
 	}
 }
 
@@ -588,7 +622,7 @@ func TestReasonsSumTheColumnsOfAFeature(t *testing.T) {
 		}
 	}
 	r := b.request(t, "", `{"age":20,"job":"services"}`)
-	r.Explain = true
+	r.Explain = schema.ExplainTop
 	got, err := b.Predict(t.Context(), r)
 	want := []predict.Reason{{Feature: "job", Contribution: 1.75}, {Feature: "age", Contribution: 0.5},
 		{Feature: "rate", Contribution: 0.5}, {Feature: "month", Contribution: 0}}
@@ -609,7 +643,7 @@ func TestReasonsAreTheFiveLargestAndSkipExcludedFeatures(t *testing.T) {
 	}
 	store := predicttest.NewStore()
 	service := predict.NewService(s, scorer, store, store, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
-	got, err := service.Predict(t.Context(), predict.Request{Features: record(t, s, sample), Explain: true})
+	got, err := service.Predict(t.Context(), predict.Request{Features: record(t, s, sample), Explain: schema.ExplainTop})
 	want := []predict.Reason{{Feature: "nr_employed", Contribution: 4991.6}, {Feature: "duration", Contribution: 190},
 		{Feature: "education", Contribution: 1}, {Feature: "job", Contribution: 1}, {Feature: "loan", Contribution: 1}}
 	if diff := cmp.Diff(want, got.Reasons); err != nil || diff != "" {

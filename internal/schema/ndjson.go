@@ -151,10 +151,7 @@ func (t *ndjsonTable) setMember(row *Row, name string, raw jsontext.Value) {
 		}
 		row.Label = &label
 	case name == "explain" && s.Feature(name) < 0:
-		if k := raw.Kind(); k != 't' && k != 'f' {
-			v = &failure.Violation{Field: name, Code: failure.CodeType, Detail: "must be true or false, not " + JSONKind(k)}
-		}
-		row.Explain = raw.Kind() == 't'
+		row.Explain, v = ExplainFromJSON(name, raw)
 	default:
 		s.setMember(row.Features, name, raw, "", &row.Violations)
 	}

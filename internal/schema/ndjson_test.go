@@ -31,8 +31,9 @@ func TestNDJSONTable(t *testing.T) {
 				"2 [] {} - !y type: must be one of 1, \"yes\", 0, \"no\", not a boolean\n" +
 				"3 [] {} - !y unknown_category: must be one of 1, \"yes\", 0, \"no\"\n" +
 				"4 [] {} - !y unknown_category: must be one of 1, \"yes\", 0, \"no\"\n"},
-		{"explain", `{"explain":true}` + "\n" + `{"explain":false}` + "\n" + `{"explain":1}`,
-			"1 [] {} - explain\n2 [] {} -\n3 [] {} - !explain type: must be true or false, not a number\n"},
+		{"explain", `{"explain":true}` + "\n" + `{"explain":false}` + "\n" + `{"explain":1}` + "\n" + `{"explain":"all"}` + "\n" + `{"explain":"every"}`,
+			"1 [] {} - explain true\n2 [] {} -\n3 [] {} - !explain type: must be true, false or \"all\", not a number\n4 [] {} - explain \"all\"\n" +
+				"5 [] {} - !explain type: must be true, false or \"all\", not another string\n"},
 		{"wrong ids", `{"customer_id":7}` + "\n" + `{"customer_id":""}`,
 			"1 [] {} - !customer_id type: must be a string, not a number\n2 [] {} - !customer_id missing: is empty\n"},
 		{"every violation of a line", `{"age":"x","job":7,"nope":1,"features":{"month":"Mar","rate":null}}`,

@@ -14,7 +14,7 @@ package schema
 type Input struct {
 	CustomerID string // empty: none
 	Features   Record
-	Explain    bool
+	Explain    Explain
 }
 
 // Scan reads the text of one input, {"customer_id": …, "features": {…},
@@ -80,7 +80,7 @@ func (s *Schema) scanInput(p *scanner, in *Input) bool {
 				return false
 			}
 			explain = true
-			if in.Explain, ok = p.boolean(); !ok {
+			if in.Explain, ok = p.explain(); !ok {
 				return false
 			}
 		case "features":
@@ -218,18 +218,20 @@ func (p *scanner) plain() (text []byte, ok bool) {
 	return nil, false
 }
 
-func (p *scanner) boolean() (value, ok bool) {
+func (p *scanner) explain() (value Explain, ok bool) {
 	word := "false"
 	switch p.byte() {
 	case 't':
-		value, word = true, "true"
+		value, word = ExplainTop, "true"
+	case '"':
+		value, word = ExplainAll, `"`+explainAllText+`"`
 	case 'f':
 	default:
-		return false, false
+		return ExplainNone, false
 	}
 	rest := p.text[p.at:]
 	if len(rest) < len(word)-1 || string(rest[:len(word)-1]) != word[1:] {
-		return false, false
+		return ExplainNone, false
 	}
 	p.at += len(word) - 1
 	return value, true

@@ -15,9 +15,9 @@ import (
 type Row struct {
 	Line       int // of its first character, counted from 1, the header included
 	CustomerID string
-	Features   Record // possibly partial: Complete has not been called
-	Label      *int   // nil if the table has none or the cell is empty
-	Explain    bool   // NDJSON only
+	Features   Record  // possibly partial: Complete has not been called
+	Label      *int    // nil if the table has none or the cell is empty
+	Explain    Explain // NDJSON only
 	Violations failure.Violations
 }
 

@@ -25,8 +25,12 @@ func summary(t testing.TB, s *schema.Schema, table schema.Table) string {
 			label = fmt.Sprint(*row.Label)
 		}
 		fmt.Fprintf(&b, "%d [%s] %s %s", row.Line, row.CustomerID, s.AppendFeatures(nil, row.Features, true), label)
-		if row.Explain {
-			b.WriteString(" explain")
+		if row.Explain != schema.ExplainNone {
+			text, err := row.Explain.MarshalJSON()
+			fmt.Fprintf(&b, " explain %s", text)
+			if err != nil {
+				t.Error(err)
+			}
 		}
 		for _, v := range row.Violations.Listed {
 			fmt.Fprintf(&b, " !%s %s: %s", v.Field, v.Code, v.Detail)

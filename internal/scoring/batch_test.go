@@ -26,6 +26,9 @@ type gate struct {
 	calls []*held
 }
 
+// base is the base of all contributions.
+const base = -1.25
+
 // held is a call at the gate.
 type held struct {
 	ctx     context.Context
@@ -46,7 +49,7 @@ func (g *gate) Score(ctx context.Context, rows []schema.Vector, explain bool) (p
 			out.Score = append(out.Score, row[0])
 			out.Label = append(out.Label, int(row[0])%2)
 			if explain {
-				out.Contributions = append(out.Contributions, []float64{row[0]})
+				out.Contributions, out.Base = append(out.Contributions, []float64{row[0]}), base
 			}
 		}
 		return out, f(&out)

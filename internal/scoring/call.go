@@ -114,6 +114,7 @@ func (b *Batch) deliver(to []*waiter, scores predict.Scores, err error) {
 		if err == nil {
 			part = predict.Scores{Model: scores.Model, Schema: scores.Schema,
 				Score: scores.Score[from:till:till], Label: scores.Label[from:till:till]}
+			part.Base, part.Unexplained = scores.Base, scores.Unexplained
 			if scores.Contributions != nil {
 				part.Contributions = scores.Contributions[from:till:till]
 			}

@@ -13,14 +13,14 @@ import (
 // join collects the scores of one request from the calls of its parts.
 type join struct {
 	out    predict.Scores
-	models []string // by row; empty where the row failed
-	schema map[string]string
+	models []string                  // by row; empty where the row failed
+	parts  map[string]predict.Scores // by model, one of its parts
 }
 
 func newJoin(rows int) *join {
 	return &join{
 		out:    predict.Scores{Score: make([]float64, rows), Label: make([]int, rows), Errors: make([]error, rows)},
-		models: make([]string, rows), schema: make(map[string]string, 1),
+		models: make([]string, rows), parts: make(map[string]predict.Scores, 1),
 	}
 }
 
@@ -33,7 +33,9 @@ func (j *join) put(from int, part predict.Scores) {
 		}
 		copy(j.out.Contributions[from:], part.Contributions)
 	}
-	j.schema[part.Model] = part.Schema
+	if part.Unexplained != "" || j.parts[part.Model].Unexplained == "" {
+		j.parts[part.Model] = part
+	}
 	for i := range part.Score {
 		j.out.Errors[from+i] = part.ErrorOf(i)
 		j.models[from+i] = part.Model
@@ -82,15 +84,8 @@ func (j *join) scores() (predict.Scores, error) {
 	case 0:
 		j.out.Errors = nil
 	}
-	if j.out.Contributions != nil {
-		for i, c := range j.out.Contributions {
-			if c == nil && j.out.ErrorOf(i) == nil {
-				j.out.Contributions = nil // some rows have none
-				break
-			}
-		}
-	}
-	j.out.Model, j.out.Schema = model, j.schema[model]
+	of := j.parts[model]
+	j.out.Model, j.out.Schema, j.out.Base, j.out.Unexplained = model, of.Schema, of.Base, of.Unexplained
 	return j.out, nil
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"gateway/internal/failure"
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 	"gateway/internal/scoring"
 )
 
@@ -233,11 +234,40 @@ func TestRequestsWithExplainShareCallsOnlyWithTheirKind(t *testing.T) {
 		}
 		for i, a := range all {
 			a.wants(t, float64(i+1))
-			if explained := a.scores.Contributions != nil; explained != (i%2 == 1) || explained && a.scores.Contributions[0][0] != float64(i+1) {
+			if explained := a.scores.Contributions != nil; explained != (i%2 == 1) || explained && (a.scores.Contributions[0][0] != float64(i+1) || a.scores.Base != base) {
 				t.Errorf("request %d has contributions %v", i, a.scores.Contributions)
 			}
 		}
 	})
+}
+
+// partlyExplained explains the rows below 3.
+type partlyExplained struct{}
+
+func (partlyExplained) Score(_ context.Context, rows []schema.Vector, _ bool) (predict.Scores, error) {
+	out := predict.Scores{Model: "m1", Schema: "s1", Score: make([]float64, len(rows)), Label: make([]int, len(rows)),
+		Contributions: make([][]float64, len(rows)), Base: base}
+	for i, row := range rows {
+		if row[0] < 3 {
+			out.Contributions[i] = row
+		} else {
+			out.Unexplained = "three is too much"
+		}
+	}
+	return out, nil
+}
+
+func TestPartsOfARequestKeepTheirReasons(t *testing.T) {
+	b := scoring.NewBatch(partlyExplained{}, scoring.BatchOptions{MaxRows: 2}, prometheus.NewRegistry())
+	got, err := b.Score(t.Context(), vectors(1, 2, 3, 4, 1), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := predict.Scores{Model: "m1", Schema: "s1", Score: make([]float64, 5), Label: make([]int, 5),
+		Contributions: [][]float64{{1}, {2}, nil, nil, {1}}, Base: base, Unexplained: "three is too much"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("scores (-want +got):\n%s", diff)
+	}
 }
 
 func TestStopAnswersWhatItHasAndRefusesTheRest(t *testing.T) {
