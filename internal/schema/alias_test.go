@@ -88,9 +88,9 @@ func TestAliasFaults(t *testing.T) {
 		{"an id without a name", id("{alias: [a]}"), []string{`s.yaml:2: "name" is missing`}},
 		{"an unknown key of the id", id("{name: a, aliases: [b]}"), []string{`s.yaml:2: unknown key "aliases" in id; did you mean "alias"?`}},
 		{"an id that is a list", id("[a]"), []string{"s.yaml:2: the id must be a single value"}},
-		{"an alias of the id that a feature bears", id("{name: a, alias: [AGE]}"), []string{`s.yaml:5: name "age" is already taken by an alias of "a"`}},
-		{"an alias of the label that the id bears", strings.Replace(small, "name: y,", "name: y, alias: [Customer_ID],", 1),
-			[]string{`s.yaml:3: name "Customer_ID" is already taken by the id`}},
+		{"an alias of the id that a feature bears", id("{name: a, alias: [age]}"), []string{`s.yaml:5: name "age" is already taken by an alias of "a"`}},
+		{"an alias of the label that the id bears", strings.Replace(small, "name: y,", "name: y, alias: [customer_id],", 1),
+			[]string{`s.yaml:3: name "customer_id" is already taken by the id`}},
 		{"an alias that repeats its name", id("{name: a, alias: [a]}"), []string{`s.yaml:2: name "a" is already taken by the id`}},
 		{"an alias that is given twice", id("{name: a, alias: [b b, ' b b']}"), []string{`s.yaml:2: name "b b" is already taken by an alias of "a"`}},
 	}

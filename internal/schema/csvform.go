@@ -37,13 +37,21 @@ func sniffCSV(r io.Reader, max int) (form csvForm, head []byte, err error) {
 	return header.form(head), head, err
 }
 
-// otherForm names the kind of a file that is not text, judging by its first bytes,
-// and the remedy. It returns "" for text.
+// otherForm names the kind of a file that is not text in UTF-8, judging by its first
+// bytes, and the remedy. It returns "" for such text.
 func otherForm(head []byte) string {
 	switch {
 	case bytes.HasPrefix(head, []byte("\xff\xfe")), bytes.HasPrefix(head, []byte("\xfe\xff")),
 		len(head) >= 2 && (head[0] == 0) != (head[1] == 0):
 		return "seems to be UTF-16; save it as UTF-8"
+	}
+	return binaryForm(head)
+}
+
+// binaryForm names the kind of a file that is no text, and the remedy. It returns ""
+// for text in any encoding.
+func binaryForm(head []byte) string {
+	switch {
 	case bytes.HasPrefix(head, []byte("PK\x03\x04")), bytes.HasPrefix(head, []byte("\xd0\xcf\x11\xe0")):
 		return "is a workbook of a spreadsheet, or a zip archive; save or unpack it as CSV"
 	case bytes.HasPrefix(head, []byte("\x1f\x8b")):

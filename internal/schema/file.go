@@ -72,7 +72,8 @@ func Parse(file string, text []byte) (*Schema, error) {
 // schemaParser walks the YAML tree and collects all faults.
 type schemaParser struct {
 	faults []Fault
-	names  map[string]claim // lower-cased name or alias → what it is used for
+	names  map[string]claim // name or alias → what it is used for
+	folded map[string]claim // lower-cased name → the same, without aliases
 }
 
 func (p *schemaParser) fault(n *yaml.Node, format string, args ...any) {
@@ -110,7 +111,7 @@ func (p *schemaParser) parse(text []byte) *Schema {
 		return nil
 	}
 	s := &Schema{}
-	p.names = make(map[string]claim)
+	p.names, p.folded = make(map[string]claim), make(map[string]claim)
 	root := doc.Content[0]
 	top := p.mapping(root, "the schema", "name", "id", "label", "threshold", "features")
 	s.Name = p.name(p.need(root, top, "name"))
@@ -256,16 +257,21 @@ func (p *schemaParser) aliases(n *yaml.Node, name string) []string {
 }
 
 // claim notes the use of a name. Names must differ in more than case, because
-// Athena does not distinguish the case of columns. Only an alias may repeat the
-// name that it stands for in another case.
+// Athena does not distinguish the case of columns. An alias, which is compared letter
+// by letter, may differ from another one or from a name in case only.
 func (p *schemaParser) claim(n *yaml.Node, c claim) {
-	key := strings.ToLower(c.text)
-	taken, ok := p.names[key]
-	switch {
-	case !ok:
-		p.names[key] = c
-	case taken.owner != c.owner || taken.text == c.text || c.owner == c.text:
+	isName, key := c.owner == c.text, strings.ToLower(c.text)
+	taken, repeated := p.names[c.text]
+	if !repeated && isName {
+		taken, repeated = p.folded[key]
+	}
+	if repeated {
 		p.fault(n, "name %q is already taken by %s", c.text, taken.what)
+		return
+	}
+	p.names[c.text] = c
+	if isName {
+		p.folded[key] = c
 	}
 }
 

@@ -100,8 +100,8 @@ func TestSchemaFileFaults(t *testing.T) {
 			`s.yaml:5: unknown key "defualt" in a feature; did you mean "default"?`}},
 		{"two features of one name but for case", withFeatures(sound, "  - {name: Age, type: number}"), []string{
 			`s.yaml:6: name "Age" is already taken by a feature`}},
-		{"an alias that another feature bears", withFeatures(sound, "  - {name: a, type: number, alias: [AGE]}"), []string{
-			`s.yaml:6: name "AGE" is already taken by a feature`}},
+		{"an alias that another feature bears", withFeatures(sound, "  - {name: a, type: number, alias: [age]}"), []string{
+			`s.yaml:6: name "age" is already taken by a feature`}},
 		{"two features with one alias", withFeatures("  - {name: a, type: number, alias: [x.y]}", "  - {name: b, type: number, alias: [x.y]}"), []string{
 			`s.yaml:6: name "x.y" is already taken by an alias of "a"`}},
 		{"an alias that is no list", withFeatures("  - {name: a, type: number, alias: b}"), []string{"s.yaml:5: alias must be a list"}},

@@ -11,6 +11,7 @@ import (
 type numberFormat struct {
 	prefix, suffix string // currency or unit; optional in a cell
 	thousands      rune   // '.', ',', ' ' or '\''; 0: none. See separator
+	indian         bool   // thousands have a group of three digits at the end and groups of two before it
 	decimal        byte   // '.' or ','
 }
 
@@ -41,7 +42,7 @@ func parseNumberFormat(example string, integer bool) (n *numberFormat, fault str
 	if strings.Contains(before, "(") && strings.Contains(after, ")") {
 		before, after = strings.Replace(before, "(", "", 1), strings.Replace(after, ")", "", 1)
 	}
-	n.prefix, n.suffix = strings.TrimSpace(strings.Trim(before, "-+−")), strings.TrimSpace(after)
+	n.prefix, n.suffix = strings.TrimSpace(strings.Trim(before, "-+−")), strings.TrimSpace(strings.Trim(after, "-−"))
 	if !isUnit(n.prefix) || !isUnit(n.suffix) {
 		return nil, "may have only letters, a currency sign or % around the number"
 	}
@@ -85,8 +86,9 @@ func (n *numberFormat) separators(digits string, integer bool) (fault string) {
 		}
 		n.thousands = s
 	}
-	if n.thousands != 0 && !areThousands(groups) {
-		return "must have groups of three digits between separators of thousands"
+	n.indian = areIndian(groups) && !areThousands(groups)
+	if n.thousands != 0 && !areThousands(groups) && !n.indian {
+		return "must have groups of three digits between separators of thousands, or Indian groups as in 1,23,456"
 	}
 	switch {
 	case n.decimal != 0:
@@ -125,12 +127,32 @@ func areThousands(groups []string) bool {
 	return allDigits(groups[0])
 }
 
+// areIndian reports whether digits are grouped as in India: three at the end, two in
+// the groups before them, one or two in the first.
+func areIndian(groups []string) bool {
+	end := len(groups) - 1
+	if end < 1 || len(groups[end]) != 3 || len(groups[0]) < 1 || len(groups[0]) > 2 {
+		return false
+	}
+	for i, g := range groups {
+		if !allDigits(g) || i > 0 && i < end && len(g) != 2 {
+			return false
+		}
+	}
+	return true
+}
+
 // read returns the decimal number that a cell has, in the form that parseNumber
 // reads. A percent is the number before the sign.
 func (n *numberFormat) read(text string) (number string, ok bool) {
 	c := cell{text: strings.TrimSpace(text), format: n}
 	c.cutSign()
-	c.cutUnits()
+	if c.cutLastSign() {
+		c.cutUnits()
+	} else {
+		c.cutUnits()
+		c.cutLastSign()
+	}
 	c.cutSign()
 	if inner, found := strings.CutPrefix(c.text, "("); found && !c.signed {
 		if c.text, found = strings.CutSuffix(inner, ")"); !found {
@@ -164,7 +186,11 @@ func (n *numberFormat) join(digits string) (joined string, ok bool) {
 	groups := strings.FieldsFunc(digits, func(r rune) bool { return n.thousands != 0 && separator(r) == n.thousands })
 	joined = strings.Join(groups, "")
 	separators := utf8.RuneCountInString(digits) - len(joined)
-	return joined, separators == len(groups)-1 && areThousands(groups)
+	grouped := areThousands(groups)
+	if n.indian {
+		grouped = areIndian(groups)
+	}
+	return joined, separators == len(groups)-1 && grouped
 }
 
 // write returns a decimal number in the format, without units and separators of
@@ -186,6 +212,17 @@ func (c *cell) cutSign() {
 			c.text, c.signed, c.negative = strings.TrimSpace(rest), true, sign != "+"
 		}
 	}
+}
+
+// cutLastSign cuts a minus behind the number, as SAP writes it.
+func (c *cell) cutLastSign() (found bool) {
+	for _, sign := range []string{"-", "−"} {
+		if rest, found := strings.CutSuffix(c.text, sign); found && !c.signed {
+			c.text, c.signed, c.negative = strings.TrimSpace(rest), true, true
+			return true
+		}
+	}
+	return false
 }
 
 func (c *cell) cutUnits() {

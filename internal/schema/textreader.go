@@ -10,6 +10,8 @@ import (
 
 	"golang.org/x/text/encoding/charmap"
 	"golang.org/x/text/encoding/unicode"
+
+	"gateway/internal/failure"
 )
 
 // TextReader reads a file of text as UTF-8. It decodes UTF-16 that begins with a
@@ -19,6 +21,7 @@ import (
 type TextReader struct {
 	r       *bufio.Reader
 	pending []byte // decoded and not read yet
+	begun   bool
 	utf16   bool
 	bytes   int // number of bytes read as Windows-1252
 	err     error
@@ -57,6 +60,15 @@ func (t *TextReader) Read(p []byte) (int, error) {
 
 // fill decodes what r has buffered, at least one character.
 func (t *TextReader) fill() {
+	if !t.begun {
+		t.begun = true
+		const longestMark = 4 // bytes, see binaryForm
+		head, _ := t.r.Peek(longestMark)
+		if other := binaryForm(head); other != "" {
+			t.err = failure.Errorf(failure.Invalid, "the file %s", other)
+			return
+		}
+	}
 	if head, _ := t.r.Peek(2); !t.utf16 && (bytes.Equal(head, []byte("\xff\xfe")) || bytes.Equal(head, []byte("\xfe\xff"))) {
 		t.utf16 = true
 		decoder := unicode.UTF16(unicode.BigEndian, unicode.ExpectBOM).NewDecoder()
