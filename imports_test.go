@@ -111,7 +111,7 @@ var mayUse = map[string][]string{
 	"go.yaml.in/yaml/v3":                  {"api", "internal/schema"},
 	"github.com/google/uuid":              {"internal/failure", "internal/sandbox"},
 	"github.com/robfig/cron":              {"internal/modelswap"},
-	"golang.org/x/text":                   {"internal/schema"},
+	"golang.org/x/text":                   {"internal/draft", "internal/schema"},
 	"golang.org/x/sync":                   {"api", "internal/local", "internal/store", "internal/modelswap"},
 	"github.com/go-json-experiment/json":  {"cmd/gateway", "api", "api/client", "api/edge", "internal/aws", "internal/sandbox", "internal/contracttest", "internal/export", "internal/schema"},
 	"github.com/prometheus/client_golang": {"internal/app", "internal/httpserver", "api", "api/edge", "internal/outbox", "internal/modelswap", "internal/idempotency", "internal/admission", "internal/audit", "internal/scoring", "internal/secrets", "internal/tracing", "internal/predict"},

@@ -36,8 +36,10 @@ type column struct {
 	dates    dateProfile
 	zeros    int     // distinct texts such as 08123: codes, not quantities
 	rounded  int     // distinct texts such as 1.23457E+11: numbers that a spreadsheet rounded
+	units    units   // of the distinct texts
 	counting bool    // each row's value is one more than that of the row before
-	last     float64 // of the row before, while counting
+	rising   bool    // each row's value is above that of the row before
+	last     float64 // of the row before, while rising
 	longest  int     // bytes of the longest text
 	wordy    int     // rows with three words and more
 }
@@ -52,8 +54,42 @@ type numberProfile struct {
 
 func newColumn(header string, at int) *column {
 	return &column{header: header, at: at, missing: map[string]int{}, texts: map[string]int{}, hashes: map[uint64]struct{}{},
-		seed: maphash.MakeSeed(), counting: true}
+		seed: maphash.MakeSeed(), counting: true, rising: true}
 }
+
+// units are what stands around the numbers of a column.
+type units struct {
+	prefixes, suffixes []string // different ones, at most maxUnits each
+	bare               bool     // a number has none
+	signs              bool     // a number has a sign that only a schema's format reads
+}
+
+// maxUnits is the maximum number of different units that are kept.
+const maxUnits = 3
+
+func (u *units) add(w *written) {
+	u.prefixes, u.suffixes = addUnit(u.prefixes, w.prefix), addUnit(u.suffixes, w.suffix)
+	u.bare = u.bare || w.prefix+w.suffix == ""
+	u.signs = u.signs || w.sign
+}
+
+func addUnit(all []string, unit string) []string {
+	same := func(other string) bool { return strings.TrimSpace(other) == strings.TrimSpace(unit) }
+	if unit == "" || len(all) == maxUnits || slices.ContainsFunc(all, same) {
+		return all
+	}
+	return append(all, strings.Clone(unit))
+}
+
+// prefix and suffix return the only unit, or nothing.
+func (u *units) prefix() string { return strings.Join(u.prefixes[:min(1, len(u.prefixes))], "") }
+func (u *units) suffix() string { return strings.Join(u.suffixes[:min(1, len(u.suffixes))], "") }
+
+// mixed reports whether numbers have different units.
+func (u *units) mixed() bool { return len(u.prefixes) > 1 || len(u.suffixes) > 1 }
+
+// partial reports whether some numbers have a unit and some have none.
+func (u *units) partial() bool { return u.bare && len(u.prefixes)+len(u.suffixes) > 0 }
 
 // missingCount returns the number of cells without a value.
 func (c *column) missingCount() int {
@@ -72,15 +108,15 @@ var ambiguousMarkers = []string{"None", "none"}
 func (c *column) add(text string) {
 	if schema.IsMissingMarker(text) && !slices.Contains(ambiguousMarkers, text) {
 		c.missing[text]++
-		c.counting = false
+		c.counting, c.rising = false, false
 		return
 	}
 	c.seen++
 	if strings.Count(text, " ") >= 2 {
 		c.wordy++
 	}
-	if c.counting {
-		c.count(text)
+	if c.rising {
+		c.follow(text)
 	}
 	if _, known := c.texts[text]; known {
 		c.texts[text]++
@@ -100,13 +136,14 @@ func (c *column) add(text string) {
 	}
 }
 
-// count follows a column that counts the rows, from 0 or 1 on.
-func (c *column) count(text string) {
+// follow compares a column of rising numbers with the row before. It counts the
+// rows if its first number is 0 or 1 and each other one is the next.
+func (c *column) follow(text string) {
 	x, integer, ok := schema.ParseNumber(text)
 	if c.seen == 1 {
-		c.counting = ok && (x == 0 || x == 1)
+		c.rising, c.counting = ok, ok && (x == 0 || x == 1)
 	} else {
-		c.counting = ok && integer && x == c.last+1
+		c.rising, c.counting = ok && x > c.last, c.counting && ok && integer && x == c.last+1
 	}
 	c.last = x
 }
@@ -133,6 +170,11 @@ func (c *column) addNumber(text string) {
 	x, integer, plainOK := schema.ParseNumber(text)
 	simple := plainOK && strings.Trim(text, "0123456789.-") == ""
 	hasPoint := strings.IndexByte(text, '.') >= 0
+	w := written{digits: text}
+	if !simple {
+		w = cutNumber(text)
+	}
+	read := false
 	for f := range c.numbers {
 		p := &c.numbers[f]
 		if p.none {
@@ -141,7 +183,7 @@ func (c *column) addNumber(text string) {
 		format := numberFormat(f)
 		x, integer, ok := x, integer, plainOK
 		if format != plain && !(simple && (!hasPoint || marks[f].decimal == '.')) || format == plain && !plainOK {
-			x, integer, ok = readNumber(text, format)
+			x, integer, ok = w.read(format)
 		}
 		if !ok {
 			p.none = true
@@ -152,6 +194,10 @@ func (c *column) addNumber(text string) {
 		}
 		p.min, p.max = math.Min(p.min, x), math.Max(p.max, x)
 		p.fraction = p.fraction || !integer
+		read = true
+	}
+	if read {
+		c.units.add(&w)
 	}
 }
 
@@ -177,7 +223,7 @@ func (c *column) distinct() int { return len(c.texts) }
 // number returns the format in which all values of the column are numbers.
 // otherFormats says which further formats would read them all as other numbers.
 func (c *column) number() (format numberFormat, ok bool, others []numberFormat) {
-	if c.seen == c.ambiguous() || c.zeros > 0 {
+	if c.seen == c.ambiguous() || c.zeros > 0 || c.units.mixed() {
 		return 0, false, nil
 	}
 	var fit []numberFormat

@@ -25,6 +25,16 @@ func withTimes(dates []dateFormat) []dateFormat {
 	return append(all, dateFormat{"", time.RFC3339}, dateFormat{"YYYY-MM-DDTHH:mm:ss", "2006-01-02T15:04:05"})
 }
 
+// matches reports whether a text is a date in the format.
+func (f dateFormat) matches(text string) bool {
+	at, err := time.Parse(f.layout, text)
+	return err == nil && plausible(at)
+}
+
+// plausible reports whether a date is one of a customer, and not a number that looks
+// like a date.
+func plausible(at time.Time) bool { return at.Year() >= 1800 && at.Year() <= 2200 }
+
 // dateProfile counts in which formats the cells of a column are dates.
 type dateProfile struct {
 	seen int
@@ -52,7 +62,7 @@ func (d *dateProfile) add(text string) {
 	first := true
 	for _, i := range d.fit {
 		at, err := time.Parse(dateFormats[i].layout, text)
-		if err != nil || at.Year() < 1800 || at.Year() > 2200 {
+		if err != nil || !plausible(at) {
 			continue
 		}
 		if fit = append(fit, i); first {

@@ -1,6 +1,7 @@
 package draft
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -183,9 +184,18 @@ func (d *decisions) planNumber(p *plan, format numberFormat, others []numberForm
 		distinct = fmt.Sprintf("more than %d", maxTexts)
 	}
 	p.comment = append(p.comment, fmt.Sprintf("%s different %s from %s to %s", distinct, what, number(n.min), number(n.max)))
-	prefix, suffix := c.affixes()
-	if format != plain || prefix != "" || suffix != "" {
-		p.fields = append(p.fields, "format: "+quoteText(format.example(prefix, suffix, p.kind == schema.Number || format == decimalComma)))
+	u := &c.units
+	if format != plain || u.signs || len(u.prefixes)+len(u.suffixes) > 0 {
+		p.fields = append(p.fields, "format: "+quoteText(format.example(u.prefix(), u.suffix(), p.kind == schema.Number || format == decimalComma)))
+	}
+	if u.signs {
+		p.comment = append(p.comment, "Parentheses, or a minus behind the number, make it negative")
+	}
+	if text := c.placeholder(n); text != "" {
+		p.comment = append(p.comment, "GUESS: "+text)
+	}
+	if u.partial() {
+		p.comment = append(p.comment, fmt.Sprintf("GUESS: numbers without %q have the same unit as those with it", strings.TrimSpace(cmp.Or(u.prefix(), u.suffix()))))
 	}
 	for _, o := range others {
 		p.comment = append(p.comment, fmt.Sprintf("GUESS: read as %s; every value can also be read as %s", format.example("", "", true), o.example("", "", true)))
@@ -198,23 +208,38 @@ func (d *decisions) planNumber(p *plan, format numberFormat, others []numberForm
 	if p.kind == schema.Integer && c.distinct() == 2 && c.missingCount() == 0 {
 		return
 	}
-	if p.kind == schema.Integer && !c.repeated && c.missingCount() == 0 && d.table.rows > 20 {
-		p.fields = nil
-		p.exclude("no value repeats: a number that identifies rows", schema.Category)
+	why := c.identifies(n)
+	switch {
+	case p.kind != schema.Integer || c.repeated || c.missingCount() > 0 || c.seen <= minIdentified:
+	case why != "":
+		p.exclude("no value repeats: a number that identifies rows, "+why, schema.Category)
+	default:
+		p.comment = append(p.comment, "GUESS: a quantity, although no value repeats; exclude it if it identifies rows")
 	}
 }
 
-// affixes returns the commonest currency or percent sign before and after the
-// numbers of a column.
-func (c *column) affixes() (prefix, suffix string) {
-	most := 0
-	for _, text := range slices.Sorted(maps.Keys(c.texts)) {
-		before, _, after := affixes(text)
-		if n := c.texts[text]; (before != "" || after != "") && n > most {
-			prefix, suffix, most = before, after, n
-		}
+// minIdentified is the number of rows up to which whole numbers that do not repeat
+// are taken as a quantity.
+const minIdentified = 20
+
+// minExpectedRepeats is the number of equal pairs that random numbers of a column's
+// range would have, from which a column without any is taken to identify rows.
+// Quantities cluster, so they have more.
+const minExpectedRepeats = 0.5
+
+// identifies says why a column of whole numbers that do not repeat identifies its
+// rows; empty: it may be a quantity, such as incomes that happen to differ.
+func (c *column) identifies(n numberProfile) string {
+	rows := float64(c.seen)
+	switch {
+	case idRank(c.header) > 0 || isContact(c.header):
+		return "as its name says"
+	case c.rising:
+		return "each above that of the row before"
+	case rows*(rows-1)/2/(n.max-n.min+1) >= minExpectedRepeats:
+		return fmt.Sprintf("since %d quantities from %s to %s would repeat", c.seen, number(n.min), number(n.max))
 	}
-	return prefix, suffix
+	return ""
 }
 
 // median returns the median of a column's numbers in the sample.
@@ -243,7 +268,7 @@ func (d *decisions) planCategory(p *plan) {
 		d.planValues(p, values)
 		return
 	case !c.repeated, float64(len(values)) >= maxUniqueShare*float64(c.seen):
-		p.exclude("nearly every value is different: an identifier or free text", schema.Category)
+		p.exclude(cmp.Or(c.nearly(), "nearly every value is different: an identifier or free text"), schema.Category)
 		return
 	case c.wordy*2 > c.seen && c.longest > 60:
 		p.exclude("free text", schema.Category)
@@ -251,9 +276,10 @@ func (d *decisions) planCategory(p *plan) {
 	}
 	kept, rows := c.frequent()
 	if share := float64(rows) / float64(c.seen); share < minCoverage {
-		p.exclude(fmt.Sprintf("%s different texts, most of them rare", c.distinctText()), schema.Category)
+		p.exclude(cmp.Or(c.nearly(), fmt.Sprintf("%s different texts, most of them rare", c.distinctText())), schema.Category)
 		return
 	}
+	p.noteNearly()
 	other := "other"
 	for slices.Contains(values, other) {
 		other += "_"
@@ -289,6 +315,7 @@ func (c *column) frequent() (values []string, rows int) {
 // planValues keeps all values of a category.
 func (d *decisions) planValues(p *plan, values []string) {
 	c := p.column
+	p.noteNearly()
 	switch {
 	case c.code():
 		p.comment = append(p.comment, fmt.Sprintf("%d different codes with leading zeros, taken as texts", len(values)))
@@ -303,6 +330,9 @@ func (d *decisions) planValues(p *plan, values []string) {
 		case "unknown", "other":
 			unknown = v
 		}
+	}
+	if same := sameButCase(values); same != "" {
+		p.comment = append(p.comment, same+" differ in case only, and are different values")
 	}
 	p.fields = append(p.fields, "values: ["+yamlList(values)+"]")
 	if unknown != "" {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -28,10 +30,21 @@ type Draft struct {
 	Unread   int       // rows that could not be read
 	Label    Label     // the column to be learned
 	ID       string    // header of the id's column; empty: rows are numbered
+	WhyID    string    // why it was taken, or why there is none
 	LeftOut  []LeftOut // columns that the model does not see
 	Features int       // columns that it sees
+	Notes    []string  // remarks on the file as a whole
+	Guesses  []string  // what was taken for likely, by column
 	Schema   *schema.Schema
 }
+
+// OptionError is the error of an option that does not fit the file.
+type OptionError struct {
+	Option string // id, label or positive
+	Reason string
+}
+
+func (e *OptionError) Error() string { return "--" + e.Option + ": " + e.Reason }
 
 // LeftOut is a column that the model does not see.
 type LeftOut struct {
@@ -50,10 +63,21 @@ type table struct {
 	columns []*column
 	rows    int
 	bad     badRows
-	totals  int        // rows that look like a total
+	totals  []totalRow // rows that look like a total, at most maxTotals
 	sample  [][]string // a random sample of the rows, trimmed
-	notes   []string   // remarks of the reader: encoding, header
+	notes   []string   // remarks on the file: encoding, header, rows left out
+	random  *rand.Rand
 }
+
+// totalRow is a row that looks like a total.
+type totalRow struct {
+	line int
+	row  []string
+}
+
+// maxTotals is the maximum number of rows that are taken for totals. If more look
+// like one, they are data.
+const maxTotals = 5
 
 // badRows are rows that cannot be read.
 type badRows struct {
@@ -86,7 +110,7 @@ func profile(r io.Reader) (*table, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &table{}
+	t := &table{random: rand.New(rand.NewPCG(1, 2))} // the same file gives the same draft
 	names := schema.UniqueNames(text.Header())
 	if text.HeaderIsData() {
 		text.UnreadHeader()
@@ -96,35 +120,43 @@ func profile(r io.Reader) (*table, error) {
 	for i, name := range names {
 		t.columns = append(t.columns, newColumn(name, i))
 	}
-	random := rand.New(rand.NewPCG(1, 2)) // the same file gives the same draft
 	for {
-		_, cells, err := text.Next()
+		line, cells, err := text.Next()
 		var unread *schema.RowError
 		switch {
 		case errors.Is(err, io.EOF):
 			if note := decoded.Note(); note != "" {
 				t.notes = append(t.notes, note)
 			}
-			return t, t.check()
+			return t, t.finish(text.HeaderLine())
 		case errors.As(err, &unread):
 			t.bad.add(err)
 			continue
 		case err != nil:
 			return nil, err
 		}
-		t.add(cells, random)
+		t.read(line, cells)
 	}
 }
 
-func (t *table) add(cells []string, random *rand.Rand) {
+// read adds a row, unless it looks like a total.
+func (t *table) read(line int, cells []string) {
 	row := make([]string, len(cells))
 	for i, cell := range cells {
 		row[i] = strings.TrimSpace(cell)
 	}
-	if isTotal(row) {
-		t.totals++
+	if len(t.totals) > maxTotals || !isTotal(row) {
+		t.add(row)
 		return
 	}
+	if t.totals = append(t.totals, totalRow{line, row}); len(t.totals) > maxTotals {
+		for _, total := range t.totals {
+			t.add(total.row)
+		}
+	}
+}
+
+func (t *table) add(row []string) {
 	t.rows++
 	for i, cell := range row {
 		t.columns[i].add(cell)
@@ -132,24 +164,96 @@ func (t *table) add(cells []string, random *rand.Rand) {
 	// Vitter's algorithm R: every row is in the sample with the same probability.
 	if len(t.sample) < sampleRows {
 		t.sample = append(t.sample, row)
-	} else if k := random.IntN(t.rows); k < sampleRows {
+	} else if k := t.random.IntN(t.rows); k < sampleRows {
 		t.sample[k] = row
 	}
 }
 
-// check returns an error for a table without rows.
-func (t *table) check() error {
-	if t.rows > 0 {
-		return nil
+// finish adds the remarks on the rows, and returns an error for a table without
+// rows or without a header.
+func (t *table) finish(headerLine int) error {
+	switch {
+	case t.rows > 0:
+	case t.bad.count > 0 && len(t.columns) == 1:
+		return fmt.Errorf("%w; is line %d, %q, a title? Remove what is above the names of the columns", t.bad.first, headerLine, shorten(t.columns[0].header, 40))
+	default:
+		return cmp.Or(t.bad.first, errors.New("there are no rows below the header"))
 	}
-	return cmp.Or(t.bad.first, errors.New("there are no rows below the header"))
+	if t.headerIsData() {
+		headers := make([]string, len(t.columns))
+		for i, c := range t.columns {
+			headers[i] = c.header
+		}
+		return fmt.Errorf("line %d seems to be data and not a header: %s; write a line with the names of the columns above it", headerLine, quoted(headers[:min(len(headers), 5)]))
+	}
+	if n := t.bad.count; n > 0 {
+		t.notes = append(t.notes, fmt.Sprintf("%s cannot be read and %s left out, the first on %s", countOf(n, "row"), wasWere(n), t.bad.first))
+	}
+	if n := len(t.totals); n > 0 && n <= maxTotals {
+		lines := make([]string, n)
+		for i, total := range t.totals {
+			lines[i] = strconv.Itoa(total.line)
+		}
+		note := "the row on line %s looks like a total and was left out. An import does not leave it out, so remove it"
+		if n > 1 {
+			note = "the rows on lines %s look like totals and were left out. An import does not leave them out, so remove them"
+		}
+		t.notes = append(t.notes, fmt.Sprintf(note, strings.Join(lines, ", ")))
+	}
+	return nil
+}
+
+// countOf returns "1 row" or "2 rows".
+func countOf(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+func wasWere(n int) string {
+	if n == 1 {
+		return "was"
+	}
+	return "were"
+}
+
+// headerIsData reports whether the first line is data: it repeats a text of its
+// column, and no column of numbers or dates has a name that is none.
+func (t *table) headerIsData() bool {
+	repeats := false
+	for _, c := range t.columns {
+		_, isNumber, _ := c.number()
+		_, _, isDate := c.dates.format()
+		switch {
+		case schema.IsMissingMarker(c.header) || strings.HasPrefix(c.header, "column_"):
+		case isNumber && !c.allNumbers(c.header), isDate && !isNumber && !slices.ContainsFunc(dateFormats, func(f dateFormat) bool { return f.matches(c.header) }):
+			return false
+		case !isNumber && !isDate && c.texts[c.header] > 1:
+			repeats = true
+		}
+	}
+	return repeats
+}
+
+// allNumbers reports whether a text is a number in a format that the column has.
+func (c *column) allNumbers(text string) bool {
+	for f := range c.numbers {
+		if c.numbers[f].none || !c.numbers[f].any {
+			continue
+		}
+		if _, _, ok := readNumber(text, numberFormat(f)); ok {
+			return true
+		}
+	}
+	return false
 }
 
 // totalWords begin the row of a total below a table.
 var totalWords = []string{"total", "totals", "grand total", "sum", "summe", "gesamt", "gesamtsumme", "insgesamt", "somme", "totale", "suma", "итого", "всего"}
 
 // isTotal reports whether a row is a total or a subtotal: its first cell with a
-// value says so, and most other cells are empty.
+// value says so, and another cell is empty.
 func isTotal(row []string) bool {
 	first, values := "", 0
 	for _, cell := range row {
@@ -160,7 +264,7 @@ func isTotal(row []string) bool {
 			first = strings.ToLower(strings.TrimRight(cell, ": "))
 		}
 	}
-	if len(row) < 3 || values*2 > len(row) {
+	if len(row) < 3 || values == len(row) {
 		return false
 	}
 	for _, word := range totalWords {
@@ -194,7 +298,7 @@ func (t *table) column(name string) (*column, error) {
 	return nil, fmt.Errorf("there is no column %q in the header%s", name, hint)
 }
 
-// valid returns text for a message: shortened, and UTF-8.
+// shorten returns text for a message: shortened, and UTF-8.
 func shorten(text string, maxRunes int) string {
 	text = strings.ToValidUTF8(text, "?")
 	if utf8.RuneCountInString(text) <= maxRunes {

@@ -92,10 +92,12 @@ func TestTheLabel(t *testing.T) {
 		{"named in another case", numbered("Plan,z", 40, two), draft.Options{Label: "plan"}, "Plan"},
 		{"two without a name", numbered("plan,z", 40, two), draft.Options{}, "it is unclear which column is the label"},
 		{"two of one rank", numbered("churned,converted,age2", 40, func(i int) string { return two(i) + fmt.Sprint(",", i%7) }), draft.Options{}, "it is unclear which column is the label"},
-		{"a name that is not there", numbered("y", 40, yesNo), draft.Options{Label: "Y2"}, `there is no column "Y2" in the header`},
+		{"a name that is not there", numbered("y", 40, yesNo), draft.Options{Label: "Y2"}, `--label: there is no column "Y2" in the header`},
+		{"three values beside a column of two", numbered("gender,churn", 40, func(i int) string { return fmt.Sprintf("%c,%d", "FM"[i%2], i%3) }), draft.Options{}, "it is unclear which column is the label"},
+		{"one value beside a column of two", numbered("gender,churn", 40, func(i int) string { return fmt.Sprintf("%c,0", "FM"[i%2]) }), draft.Options{}, "it is unclear which column is the label"},
 		{"three values", numbered("y", 40, func(i int) string { return fmt.Sprint(i % 3) }), draft.Options{}, "no column has two values"},
 		{"one value", numbered("y", 40, func(int) string { return "0" }), draft.Options{}, "no column has two values"},
-		{"a named one of three values", numbered("y", 40, func(i int) string { return fmt.Sprint(i % 3) }), draft.Options{Label: "y"}, `the label column "y" must have two values; it has 3: "0", "1", "2"`},
+		{"a named one of three values", numbered("y", 40, func(i int) string { return fmt.Sprint(i % 3) }), draft.Options{Label: "y"}, `--label: column "y" must have two values; it has 3: "0" 35.0 %, "1" 32.5 %, "2" 32.5 %`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -120,7 +122,7 @@ func TestAnUnclearLabelListsTheCandidates(t *testing.T) {
 	if !errors.As(err, &unclear) || len(unclear.Candidates) != 2 {
 		t.Fatalf("got %v", err)
 	}
-	for _, want := range []string{`--label 'my plan'`, `"a" 50.0 %, "b" 50.0 %`, `--label z`, `"j" 75.0 %, "n" 25.0 %`, `column "status" has the name of a label, but it has 3: "0", "1", "2"`} {
+	for _, want := range []string{`--label 'my plan'`, `"a" 50.0 %, "b" 50.0 %`, `--label z`, `"j" 75.0 %, "n" 25.0 %`, `column "status" has the name of a label, but it has 3: "0" 35.0 %, "1" 32.5 %, "2" 32.5 %`} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("the error does not say %s:\n%v", want, err)
 		}
@@ -149,7 +151,11 @@ func TestOrientation(t *testing.T) {
 		{"no churn", "churn", "churn", false},
 		{"Non-Default", "Default", "Default", false},
 		{"not bought", "bought", "bought", false},
-		{"unpaid", "paid", "paid", false},
+		{"unpaid", "paid", "paid", true},
+		{"inactive", "active", "active", true},
+		{"Stayed", "Churned", "Churned", false},
+		{"-1", "1", "1", false},
+		{"-1.0", "+1.0", "+1.0", false},
 		{"nicht gekündigt", "gekündigt", "gekündigt", false},
 		{"edible", "poisonous", "poisonous", false},
 		{"stayed", "left", "left", false},
@@ -174,7 +180,7 @@ func TestOrientation(t *testing.T) {
 		}
 	}
 	if _, err := draft.Infer(strings.NewReader(numbered("y", 40, func(i int) string { return fmt.Sprint(i % 2) })), draft.Options{Positive: "yes"}); err == nil ||
-		err.Error() != `the label has no value "yes"; it has "0" and "1"` {
+		err.Error() != `--positive: the label has no value "yes"; it has "0" and "1"` {
 		t.Errorf("a positive value that is not there: %v", err)
 	}
 }
@@ -213,9 +219,9 @@ func TestTheID(t *testing.T) {
 		})
 	}
 	for opts, want := range map[draft.Options]string{
-		{ID: "z"}:   `there is no column "z" in the header`,
-		{ID: "y"}:   `column "y" cannot be both the id and the label`,
-		{ID: "age"}: `column "age" cannot be the id: a value occurs in more than one row`,
+		{ID: "z"}:   `--id: there is no column "z" in the header`,
+		{ID: "y"}:   `--id: column "y" cannot be both the id and the label`,
+		{ID: "age"}: `--id: column "age" cannot be the id: a value occurs in more than one row`,
 	} {
 		if _, err := draft.Infer(strings.NewReader(numbered("y", 200, y)), opts); err == nil || err.Error() != want {
 			t.Errorf("%+v: %v, want %s", opts, err, want)
@@ -251,6 +257,24 @@ func TestColumns(t *testing.T) {
 		{"codes", func(i int) string { return fmt.Sprintf("0%d", 8000+noise[i]%20) }, []string{"  # c: 20 different codes with leading zeros, taken as texts.", "  - {name: c, type: category, values: [\"0"}},
 		{"texts", func(i int) string { return []string{"basic", "plus", "pro"}[noise[i]%3] }, []string{"  # c: 3 different texts.", "  - {name: c, type: category, values: [basic, plus, pro]}"}},
 		{"missing texts", func(i int) string { return []string{"?", "basic", "plus", "pro"}[noise[i]%4] }, []string{"values: [basic, plus, pro], missing: allow}"}},
+		{"a minus behind the number", func(i int) string { return fmt.Sprintf("%d.5%s", noise[i], []string{"-", ""}[i%2]) }, []string{"numbers from -999.5 to 999.5. Parentheses, or a minus behind the number, make it negative.", `  - {name: c, type: number, format: "1234.56"}`}},
+		{"a minus behind the number, and points", func(i int) string { return fmt.Sprintf("\"1.%03d,5-\"", noise[i]) }, []string{`  - {name: c, type: number, format: "1.234,56"}`}},
+		{"the minus of typographers", func(i int) string { return fmt.Sprintf("−%d", noise[i]%50) }, []string{"from -49 to 0", `  - {name: c, type: integer, format: "1234"}`}},
+		{"parentheses", func(i int) string { return fmt.Sprintf("(%d)", noise[i]%50) }, []string{"from -49 to 0", `  - {name: c, type: integer, format: "1234"}`}},
+		{"Indian groups", func(i int) string { return fmt.Sprintf("\"₹%d,%02d,%03d.50\"", 1+i%9, noise[i]%100, noise[i]) }, []string{`  - {name: c, type: number, format: "₹1,23,456.56", min: 0}`}},
+		{"a unit", func(i int) string { return fmt.Sprintf("%d kg", noise[i]%50) }, []string{`  - {name: c, type: integer, format: "1234 kg", min: 0}`}},
+		{"a currency's letters", func(i int) string { return fmt.Sprintf("EUR %d.5", noise[i]) }, []string{`  - {name: c, type: number, format: EUR1234.56, min: 0}`}},
+		{"a unit that some lack", func(i int) string { return fmt.Sprintf("%d%s", noise[i]%50, []string{"", "%"}[i%2]) }, []string{`GUESS: numbers without "%" have the same unit as those with it`}},
+		{"two currencies", func(i int) string { return []string{"$", "€"}[i%2] + fmt.Sprint(noise[i]) }, []string{`  # c: left out: its numbers have different units: "$", "€"`}},
+		{"codes with a letter", func(i int) string { return fmt.Sprintf("00%dA", noise[i]%50) }, []string{"type: category"}},
+		{"numbers and two words", func(i int) string { return []string{"abc", fmt.Sprintf("%d.25", i)}[min(i%150, 1)] }, []string{`  # c: left out: 397 of 400 values are numbers, but not "abc".`}},
+		{"numbers and a word that is frequent", func(i int) string { return []string{"k.A.", fmt.Sprint(noise[i] % 50)}[min(i%4, 1)] }, []string{`GUESS: taken as texts, since 300 of 400 values are numbers, but not "k.A."`}},
+		{"dates and a word", func(i int) string { return []string{"0000-00-00", fmt.Sprintf("2024-01-%02d", 1+i%28)}[min(i%9, 1)] }, []string{`of 400 values are dates, but not "0000-00-00"`}},
+		{"dates in a form that is not read", func(i int) string { return fmt.Sprintf("%d/%d/2024 1:30 PM", 1+i%12, 1+noise[i]%28) }, []string{`it looks like dates in a form that is not read, such as "1/`}},
+		{"a number for what is missing", func(i int) string { return []string{"-999", fmt.Sprint(noise[i] % 50)}[min(i%5, 1)] }, []string{"GUESS: -999, in 80 rows, is a number; if it means that the value is missing, leave these cells empty"}},
+		{"a high number for what is missing", func(i int) string { return []string{"999", fmt.Sprint(noise[i] % 50)}[min(i%5, 1)] }, []string{"GUESS: 999, in 80 rows, is a number;"}},
+		{"texts that differ in case", func(i int) string { return []string{"Gold", "gold", "silver"}[noise[i]%3] }, []string{`"Gold", "gold" differ in case only`}},
+		{"incomes that differ", func(i int) string { return fmt.Sprint(20_000 + i*7919*31%999_983) }, []string{"GUESS: a quantity, although no value repeats", "type: integer, min: 0}"}},
 		{"the word none", func(i int) string { return []string{"none", "basic", "plus"}[noise[i]%3] }, []string{"values: [basic, none, plus]}"}},
 		{"a word for others", func(i int) string { return []string{"basic", "plus", "unknown"}[noise[i]%3] }, []string{"values: [basic, plus, unknown], unknown: unknown}"}},
 		{"words that YAML knows", func(i int) string { return []string{"null ", "on", "yes: 1", "# x"}[noise[i]%4] + "x" }, []string{`values: ["# xx", "null x", onx, "yes: 1x"]`}},
@@ -258,7 +282,7 @@ func TestColumns(t *testing.T) {
 		{"nothing", func(int) string { return "" }, []string{"  # c: left out: no row has a value."}},
 		{"a row number", func(i int) string { return fmt.Sprint(i + 1) }, []string{"  # c: left out: it counts the rows."}},
 		{"names", func(i int) string { return fmt.Sprintf("Customer Number %d", i) }, []string{"  # c: left out: nearly every value is different: an identifier or free text.", "exclude: true, personal: true"}},
-		{"a number that identifies rows", func(i int) string { return fmt.Sprint(100000 + i*7919%99991) }, []string{"  # c: left out: no value repeats: a number that identifies rows."}},
+		{"a number that identifies rows", func(i int) string { return fmt.Sprint(100000 + i*7919%99991) }, []string{"  # c: left out: no value repeats: a number that identifies rows, since 400 quantities from 100000 to 199882 would repeat."}},
 		{"the label in other words", func(i int) string { return map[string]string{"0": "stay", "1": "go"}[y(i)] }, []string{"  # c: left out: LEAK: it alone tells the label (AUC 1.0000 on held-out rows), so it was probably written after the outcome."}},
 		{"a number that tells the label", func(i int) string { return fmt.Sprint(map[string]int{"0": 0, "1": 5000}[y(i)] + noise[i]) }, []string{"LEAK: it alone tells the label"}},
 		{"ISO dates", func(i int) string { return fmt.Sprintf("2026-%02d-%02d", 1+noise[i]%12, 1+noise[i]%28) }, []string{"  # c: dates from 2026-01-01 to 2026-12-28", "  - {name: c, type: date}"}},
@@ -312,9 +336,11 @@ func TestFilesOfAnyForm(t *testing.T) {
 		{"without a header", rowsOf("1,2.5,0", 60, func(i int) string { return fmt.Sprintf("%d,%d.5,%d", i*31%17, i%9, i*5%7%2) }), "the file has no header"},
 		{"names that repeat", strings.Replace(csv, "straße", "age", 1), ""},
 		{"a name that is empty", strings.Replace(csv, "straße", "", 1), ""},
+		{"names that differ in case", strings.Replace(csv, "age,straße", "Plan,plan", 1), ""},
 		{"names that become one", strings.Replace(csv, "age,straße", "a b,a.b", 1), ""},
-		{"a total below", csv + "Total,1234,,\n", "1 rows look like a total below the table"},
-		{"rows that cannot be read", csv + "c99,1\n", "1 rows cannot be read and were left out, the first on line 62"},
+		{"a total with most cells", csv + "Total,1234,x,\n", "the row on line 62 looks like a total and was left out"},
+		{"a total below", csv + "Total,1234,,\n", "the row on line 62 looks like a total and was left out"},
+		{"rows that cannot be read", csv + "c99,1\n", "1 row cannot be read and was left out, the first on line 62"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -322,7 +348,7 @@ func TestFilesOfAnyForm(t *testing.T) {
 			if !strings.Contains(string(d.YAML), tt.want) {
 				t.Errorf("the draft does not say %q:\n%s", tt.want, d.YAML)
 			}
-			if !strings.Contains(tt.want, " rows ") {
+			if !strings.Contains(tt.want, "left out") {
 				accepted(t, d.Schema, tt.csv)
 			}
 		})
@@ -331,6 +357,11 @@ func TestFilesOfAnyForm(t *testing.T) {
 
 func TestFaults(t *testing.T) {
 	tests := []struct{ name, csv, want string }{
+		{"a title", "Customers of 2026\na,b,y\n1,2,0\n", `line 2: the row has 3 columns where the header has 1; is line 1, "Customers of 2026", a title?`},
+		{"texts without a header", rowsOf("c0,30,plus,yes", 60, func(i int) string {
+			return fmt.Sprintf("c%d,%d,%s,%s", i+1, i%40, []string{"plus", "basic"}[i%2], []string{"yes", "no"}[i/2%2])
+		}),
+			`line 1 seems to be data and not a header: "c0", "30", "plus", "yes"`},
 		{"an empty file", "", "the table is empty"},
 		{"a header only", "a,y\n", "there are no rows below the header"},
 		{"short rows only", "a,y\n1\n2\n", "line 2: the row has 1 columns where the header has 2"},
@@ -404,5 +435,31 @@ func TestRealTables(t *testing.T) {
 				t.Errorf("%d of %d rows are accepted", rows, d.Rows)
 			}
 		})
+	}
+}
+
+// TestGuessesAndNotesAreListed holds what a command shows of a draft to its comments.
+func TestGuessesAndNotesAreListed(t *testing.T) {
+	csv := numbered("since,y", 60, func(i int) string { return fmt.Sprintf("%02d/%02d/2024,%d", 1+i%12, 1+i%11, i%2) }) + "Total,5,,\nc99,1\n"
+	d := infer(t, csv, draft.Options{})
+	if want := []string{"since: the order of day and month; every date can also be read as M/D/YYYY"}; !slices.Equal(d.Guesses, want) {
+		t.Errorf("guesses %q, want %q", d.Guesses, want)
+	}
+	if want := []string{"1 row cannot be read and was left out, the first on line 63: the row has 2 columns where the header has 4",
+		"the row on line 62 looks like a total and was left out. An import does not leave it out, so remove it"}; !slices.Equal(d.Notes, want) {
+		t.Errorf("notes %q, want %q", d.Notes, want)
+	}
+	if want := "its name is that of an id and no value repeats"; d.WhyID != want {
+		t.Errorf("the id: %q", d.WhyID)
+	}
+}
+
+// TestManyTotalsAreData drafts a file in which the word of a total is a value.
+func TestManyTotalsAreData(t *testing.T) {
+	csv := rowsOf("cover,age,y", 60, func(i int) string {
+		return fmt.Sprintf("%s,%s,%d", []string{"total", "partial"}[i%2], []string{"", "30"}[min(1, i%3)], i/2%2)
+	})
+	if d := infer(t, csv, draft.Options{Label: "y"}); d.Rows != 60 || len(d.Notes) > 0 {
+		t.Errorf("%d rows, notes %q", d.Rows, d.Notes)
 	}
 }

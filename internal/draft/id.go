@@ -37,6 +37,7 @@ var (
 	idWords       = words("id ids uuid guid key nr no num number nummer code numéro numero número schlüssel schluessel ид номер 编号")
 	customerWords = words("customer client user kunde kunden cliente clients member person account passenger patient employee claim applicant borrower subscriber caller contact lead contract order policy msisdn клиент 客户 顧客")
 	idNames       = words("id customerid clientid userid custid cust_id kundennummer kundennr kunden_nr kundenid accountid memberid idcliente clienteid")
+	contactWords  = words("phone telephone telefon tel mobile mobil handy fax email mail iban ssn imei телефон 电话 電話")
 	indexNames    = words("index rownumber row rownum rowid row_id unnamed_0 unnamed x1 lfd zeile ligne fila nr no number seq sequence")
 )
 
@@ -58,6 +59,12 @@ func idRank(header string) int {
 	return 0
 }
 
+// isContact reports whether a header is that of a phone number or another number
+// that belongs to one person.
+func isContact(header string) bool {
+	return slices.ContainsFunc(tokens(header), func(w string) bool { return slices.Contains(contactWords, w) })
+}
+
 // isIndexName reports whether a header is that of an index or row number: pandas
 // writes an index without a name.
 func (c *column) isIndexName() bool {
@@ -70,15 +77,18 @@ func (c *column) isIndexName() bool {
 func (d *decisions) chooseID(label *column) (*column, string, error) {
 	if name := d.opts.ID; name != "" {
 		c, err := d.table.column(name)
+		fault := func(format string, args ...any) (*column, string, error) {
+			return nil, "", &OptionError{"id", fmt.Sprintf(format, args...)}
+		}
 		switch {
 		case err != nil:
-			return nil, "", err
+			return fault("%v", err)
 		case c == label:
-			return nil, "", fmt.Errorf("column %q cannot be both the id and the label", c.header)
+			return fault("column %q cannot be both the id and the label", c.header)
 		case c.repeated:
-			return nil, "", fmt.Errorf("column %q cannot be the id: a value occurs in more than one row", c.header)
+			return fault("column %q cannot be the id: a value occurs in more than one row", c.header)
 		case c.missingCount() > 0:
-			return nil, "", fmt.Errorf("column %q cannot be the id: %d rows have no value", c.header, c.missingCount())
+			return fault("column %q cannot be the id: %s no value", c.header, rowsText(c.missingCount()))
 		}
 		return c, "named by --id", nil
 	}
@@ -118,5 +128,5 @@ func (c *column) whyNotUnique() string {
 	if c.repeated {
 		return "a value occurs in more than one row"
 	}
-	return fmt.Sprintf("%d rows have no value", c.missingCount())
+	return rowsText(c.missingCount()) + " no value"
 }

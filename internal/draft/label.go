@@ -71,10 +71,13 @@ func (e *UnclearError) Error() string {
 	return b.String()
 }
 
+// maxLabelTexts is the maximum number of spellings of a column that may be a label.
+const maxLabelTexts = 20
+
 // classes returns the values of a column with case and white space folded, and
 // numbers that are equal taken as one. ok is false if there are not two.
 func (c *column) classes() (classes []Class, ok bool) {
-	if c.overflow || len(c.texts) > 20 {
+	if c.overflow || len(c.texts) > maxLabelTexts {
 		return nil, false
 	}
 	byKey := map[string]*Class{}
@@ -136,11 +139,11 @@ func (d *decisions) chooseLabel() (*column, []Class, string, error) {
 	if name := d.opts.Label; name != "" {
 		c, err := d.table.column(name)
 		if err != nil {
-			return nil, nil, "", err
+			return nil, nil, "", &OptionError{"label", err.Error()}
 		}
 		classes, ok := c.classes()
 		if !ok {
-			return nil, nil, "", fmt.Errorf("the label column %q must have two values; %s", c.header, c.valuesText())
+			return nil, nil, "", &OptionError{"label", fmt.Sprintf("column %q must have two values; %s", c.header, c.valuesText())}
 		}
 		return c, classes, "named by --label", nil
 	}
@@ -151,6 +154,7 @@ func (d *decisions) chooseLabel() (*column, []Class, string, error) {
 	}
 	var all []candidate
 	unclear := &UnclearError{}
+	missTier := len(labelNames) // of the columns that have the name of a label and not two values
 	for _, c := range d.table.columns {
 		classes, ok := c.classes()
 		if ok {
@@ -158,8 +162,11 @@ func (d *decisions) chooseLabel() (*column, []Class, string, error) {
 			unclear.Candidates = append(unclear.Candidates, Candidate{c.header, classes[0], classes[1]})
 			continue
 		}
-		if miss := c.nearMiss(classes); miss != "" && labelTier(c.header) < len(labelNames) {
-			unclear.NearMisses = append(unclear.NearMisses, miss)
+		if tier := labelTier(c.header); tier < len(labelNames) {
+			unclear.NearMisses = append(unclear.NearMisses, c.nearMiss())
+			if !c.overflow && c.distinct() <= maxLabelTexts {
+				missTier = min(missTier, tier)
+			}
 		}
 	}
 	best := len(labelNames)
@@ -173,29 +180,56 @@ func (d *decisions) chooseLabel() (*column, []Class, string, error) {
 		}
 	}
 	last := d.table.columns[len(d.table.columns)-1]
+	taken := func(c candidate, why string) (*column, []Class, string, error) {
+		return c.column, c.classes, why + unclear.others(c.column.header) + c.column.negatedName(), nil
+	}
 	switch {
+	case missTier < best:
+		return nil, nil, "", unclear
 	case len(winners) == 1 && best < len(labelNames):
-		return winners[0].column, winners[0].classes, fmt.Sprintf("its name is a usual one for a label and it has two values%s", others(len(all)-1)), nil
+		return taken(winners[0], "its name is a usual one for a label and it has two values")
 	case len(all) == 1:
-		return all[0].column, all[0].classes, "it is the only column with two values", nil
+		return taken(all[0], "it is the only column with two values")
 	case len(winners) > 1 && best < len(labelNames) && winners[len(winners)-1].column == last:
-		return last, winners[len(winners)-1].classes, "its name is a usual one for a label and it is the last column", nil
+		return taken(winners[len(winners)-1], "its name is a usual one for a label and it is the last column")
 	}
 	return nil, nil, "", unclear
 }
 
-func others(n int) string {
-	switch n {
-	case 0:
-		return ""
-	case 1:
-		return "; one other column has two values"
+// others lists the candidates other than the one that was taken.
+func (e *UnclearError) others(taken string) string {
+	var names []string
+	for _, c := range e.Candidates {
+		if c.Column != taken {
+			names = append(names, c.Column)
+		}
 	}
-	return fmt.Sprintf("; %d other columns have two values", n)
+	const shown = 5
+	switch n := len(names); {
+	case n == 0:
+		return ""
+	case n == 1:
+		return fmt.Sprintf("; column %s has two values too", quoted(names))
+	case n > shown:
+		return fmt.Sprintf("; columns %s and %d more have two values too", quoted(names[:shown]), n-shown)
+	}
+	return fmt.Sprintf("; columns %s have two values too", quoted(names))
 }
 
+// negatedName says that a header such as not_churned is a negation, so that its yes
+// is the opposite of the event.
+func (c *column) negatedName() string {
+	all := tokens(c.header)
+	if len(all) < 2 || !slices.Contains(negationWords, all[0]) {
+		return ""
+	}
+	return fmt.Sprintf("; its name begins with %q, so its yes means that the event did not happen", all[0])
+}
+
+var negationWords = words("not no non kein keine nicht pas sin nao não не")
+
 // nearMiss says why a column with the name of a label cannot be one.
-func (c *column) nearMiss(classes []Class) string {
+func (c *column) nearMiss() string {
 	return fmt.Sprintf("column %q has the name of a label, but %s", c.header, c.valuesText())
 }
 
@@ -208,15 +242,40 @@ func (c *column) valuesText() string {
 		return fmt.Sprintf("it has more than %d different values", maxTexts)
 	case n == 1:
 		for text := range c.texts {
-			return fmt.Sprintf("every row has the value %q; a model needs rows of both classes", shorten(text, 40))
+			value := fmt.Sprintf("%q", shorten(text, 40))
+			if n := c.missingCount(); n > 0 {
+				return fmt.Sprintf("its only value is %s: %s, which is taken as a missing value; if it means the other class, write that as a word", value, c.markersOf(n))
+			}
+			return fmt.Sprintf("every row has the value %s; a model needs rows of both classes", value)
 		}
 		return ""
 	case n > 10:
 		return fmt.Sprintf("it has %d different values", n)
 	default:
-		texts := slices.Sorted(maps.Keys(c.texts))
-		return fmt.Sprintf("it has %d: %s", n, quoted(texts))
+		var shares []string
+		for _, text := range slices.Sorted(maps.Keys(c.texts)) {
+			shares = append(shares, fmt.Sprintf("%q %.1f %%", shorten(text, 40), 100*float64(c.texts[text])/float64(c.seen)))
+		}
+		return fmt.Sprintf("it has %d: %s", n, strings.Join(shares, ", "))
 	}
+}
+
+// markersOf says how many cells are empty or have a marker of a missing value.
+func (c *column) markersOf(n int) string {
+	cells := "%d cells are empty or have"
+	var marks []string
+	for _, m := range slices.Sorted(maps.Keys(c.missing)) {
+		if m != "" {
+			marks = append(marks, fmt.Sprintf("%q", m))
+		}
+	}
+	switch {
+	case len(marks) == 0:
+		return fmt.Sprintf("%d cells are empty", n)
+	case c.missing[""] == 0:
+		cells = "%d cells have"
+	}
+	return fmt.Sprintf(cells+" %s", n, strings.Join(marks, ", "))
 }
 
 // Words that mean yes and no, in the languages that people write.
@@ -228,12 +287,17 @@ var (
 func words(text string) []string { return strings.Fields(text) }
 
 // Beginnings of a negation: what follows is the other value.
-var negations = []string{"no ", "not ", "non ", "non-", "no-", "no_", "not_", "non_", "kein ", "keine ", "nicht ", "nicht_", "kein_", "pas de ", "sin ", "não ", "не ", "un", "in", "nie "}
+var negations = []string{"no ", "not ", "non ", "non-", "no-", "no_", "not_", "non_", "kein ", "keine ", "nicht ", "nicht_", "kein_", "pas de ", "sin ", "não ", "не ", "nie "}
+
+// Prefixes of adjectives that are negated: which of the two is the event is open, as
+// with active and inactive.
+var weakNegations = []string{"un", "in", "im", "dis"}
 
 // Pairs of which the second is the event that one wants to predict.
 var knownPairs = [][2]string{
 	{"edible", "poisonous"}, {"healthy", "sick"}, {"alive", "dead"}, {"benign", "malignant"}, {"b", "m"}, {"ham", "spam"}, {"legit", "fraud"},
-	{"legitimate", "fraudulent"}, {"normal", "attack"}, {"stayed", "left"}, {"active", "churned"}, {"retained", "churned"}, {"aktiv", "gekündigt"}, {"fail", "pass"},
+	{"legitimate", "fraudulent"}, {"normal", "attack"}, {"stayed", "left"}, {"stayed", "churned"}, {"stay", "churn"}, {"active", "churned"}, {"retained", "churned"}, {"existing", "churned"},
+	{"aktiv", "gekündigt"}, {"fail", "pass"}, {"-1", "1"},
 	{"failed", "passed"}, {"rejected", "approved"}, {"rejected", "accepted"}, {"low", "high"},
 }
 
@@ -243,11 +307,11 @@ func orient(classes []Class, positive string) (pos, neg Class, why string, guess
 	a, b := classes[0], classes[1]
 	if positive != "" {
 		for _, k := range []struct{ pos, neg Class }{{a, b}, {b, a}} {
-			if slices.ContainsFunc(k.pos.Texts, func(t string) bool { return strings.EqualFold(t, positive) }) {
+			if slices.ContainsFunc(k.pos.Texts, func(t string) bool { return sameText(t, positive) }) {
 				return k.pos, k.neg, "named by --positive", false, nil
 			}
 		}
-		return pos, neg, "", false, fmt.Errorf("the label has no value %q; it has %s and %s", positive, quoted(a.Texts), quoted(b.Texts))
+		return pos, neg, "", false, &OptionError{"positive", fmt.Sprintf("the label has no value %q; it has %s and %s", positive, quoted(a.Texts), quoted(b.Texts))}
 	}
 	x, y := fold(a), fold(b)
 	switch {
@@ -255,10 +319,14 @@ func orient(classes []Class, positive string) (pos, neg Class, why string, guess
 		return a, b, "it is the yes of the two", false, nil
 	case slices.Contains(yesWords, y) && slices.Contains(noWords, x):
 		return b, a, "it is the yes of the two", false, nil
-	case negates(x, y):
+	case negates(x, y, negations):
 		return b, a, "the other value is its negation", false, nil
-	case negates(y, x):
+	case negates(y, x, negations):
 		return a, b, "the other value is its negation", false, nil
+	case negates(x, y, weakNegations):
+		return b, a, "the other value is its negation", true, nil
+	case negates(y, x, weakNegations):
+		return a, b, "the other value is its negation", true, nil
 	}
 	for _, pair := range knownPairs {
 		switch {
@@ -276,11 +344,23 @@ func orient(classes []Class, positive string) (pos, neg Class, why string, guess
 
 // fold returns the commonest spelling of a class in lower case, without a full stop.
 func fold(c Class) string {
+	if x, _, ok := schema.ParseNumber(c.Texts[0]); ok {
+		return fmt.Sprint(x)
+	}
 	return strings.ToLower(strings.TrimSpace(strings.TrimRight(c.Texts[0], ".!")))
 }
 
-// negates reports whether text is a negation of base, such as "no churn" of "churn".
-func negates(text, base string) bool {
+// sameText reports whether two texts are one value of a label: in any case, and
+// numbers by their value.
+func sameText(a, b string) bool {
+	x, _, okX := schema.ParseNumber(a)
+	y, _, okY := schema.ParseNumber(b)
+	return strings.EqualFold(a, strings.TrimSpace(b)) || okX && okY && x == y
+}
+
+// negates reports whether text is one of the negations of base, such as "no churn"
+// of "churn".
+func negates(text, base string, negations []string) bool {
 	for _, n := range negations {
 		if text == n+base {
 			return true

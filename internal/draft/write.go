@@ -7,6 +7,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+
+	"golang.org/x/text/unicode/norm"
 
 	"gateway/internal/schema"
 )
@@ -20,7 +23,7 @@ func (d *decisions) draft() (*Draft, error) {
 	d.writeID(&b, names)
 	d.writeLabel(&b, names)
 	b.WriteString("features:\n")
-	out := &Draft{Rows: d.table.rows, Unread: d.table.bad.count, Label: d.labels}
+	out := &Draft{Rows: d.table.rows, Unread: d.table.bad.count, Label: d.labels, Notes: d.table.notes, WhyID: d.whyID}
 	if d.id != nil {
 		out.ID = d.id.header
 	}
@@ -30,10 +33,11 @@ func (d *decisions) draft() (*Draft, error) {
 			out.LeftOut = append(out.LeftOut, LeftOut{p.column.header, p.leftOut})
 		} else {
 			out.Features++
+			out.Guesses = append(out.Guesses, p.guesses()...)
 		}
 	}
 	if out.Features == 0 {
-		return nil, fmt.Errorf("no column is left for the model to learn from:%s", reasons(out.LeftOut))
+		return nil, fmt.Errorf("no column is left for the model to learn from%s", reasons(out.LeftOut))
 	}
 	out.YAML = []byte(b.String())
 	var err error
@@ -45,7 +49,10 @@ func (d *decisions) draft() (*Draft, error) {
 
 func reasons(leftOut []LeftOut) string {
 	var b strings.Builder
-	for _, l := range leftOut {
+	for i, l := range leftOut {
+		if i == 0 {
+			b.WriteString(":")
+		}
 		fmt.Fprintf(&b, "\n  %q: %s", shorten(l.Column, 40), l.Reason)
 	}
 	return b.String()
@@ -57,12 +64,16 @@ func (d *decisions) writeHead(b *strings.Builder) {
 	for _, note := range t.notes {
 		fmt.Fprintf(b, "# %s.\n", comment(note))
 	}
-	if t.bad.count > 0 {
-		fmt.Fprintf(b, "# %d rows cannot be read and were left out, the first on %s.\n", t.bad.count, comment(t.bad.first.Error()))
+}
+
+// guesses returns the comments that are guesses, with the name of the column.
+func (p *plan) guesses() (all []string) {
+	for _, text := range p.comment {
+		if guess, ok := strings.CutPrefix(text, "GUESS: "); ok {
+			all = append(all, fmt.Sprintf("%s: %s", comment(p.column.header), guess))
+		}
 	}
-	if t.totals > 0 {
-		fmt.Fprintf(b, "# %d rows look like a total below the table and were left out. Remove them before the import.\n", t.totals)
-	}
+	return all
 }
 
 func (d *decisions) writeID(b *strings.Builder, names *names) {
@@ -148,7 +159,7 @@ func (n *names) take(c *column, name string) {
 
 // plainName makes a name of a header.
 func plainName(c *column) string {
-	name := strings.Trim(notNameByte.ReplaceAllString(c.header, "_"), "_")
+	name := strings.Trim(notNameByte.ReplaceAllString(plainLetters(c.header), "_"), "_")
 	if len(name) > maxName-8 {
 		name = strings.Trim(name[:maxName-8], "_")
 	}
@@ -159,6 +170,17 @@ func plainName(c *column) string {
 		return "column_" + name
 	}
 	return name
+}
+
+// plainLetters returns a text without the accents of its letters.
+func plainLetters(text string) string {
+	text = strings.NewReplacer("ß", "ss", "æ", "ae", "Æ", "AE", "ø", "o", "Ø", "O", "ł", "l", "Ł", "L", "ı", "i", "đ", "d", "Đ", "D").Replace(text)
+	return strings.Map(func(r rune) rune {
+		if unicode.Is(unicode.Mn, r) {
+			return -1
+		}
+		return r
+	}, norm.NFD.String(text))
 }
 
 // free returns the name, with a number behind it if it is taken.
