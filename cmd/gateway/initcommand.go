@@ -75,10 +75,8 @@ func (cmd *initCommand) draft(c *console) (*draft.Draft, error) {
 				return nil, err
 			}
 			continue
-		case errors.As(err, &unclear):
-			return nil, &usageError{fmt.Errorf("%s: %w", cmd.File, err)}
 		case err != nil:
-			return nil, fmt.Errorf("%s: %w", cmd.File, err)
+			return nil, draftError(cmd.File, err)
 		case !d.Label.Guess || !cmd.asks(c):
 			return d, nil
 		}
@@ -163,25 +161,41 @@ func (cmd *initCommand) ask(c *console, prompt string, most int) (int, error) {
 func (cmd *initCommand) summary(out io.Writer, d *draft.Draft) {
 	l := &d.Label
 	total := float64(l.Positive.Count + l.Negative.Count)
-	fmt.Fprintf(out, "rows     %d", d.Rows)
-	if d.Unread > 0 {
-		fmt.Fprintf(out, ", %d more cannot be read", d.Unread)
+	fmt.Fprintf(out, "rows     %d\n", d.Rows)
+	for _, note := range d.Notes {
+		fmt.Fprintf(out, "note     %s\n", note)
 	}
 	guess := ""
 	if l.Guess {
-		guess = fmt.Sprintf("; a guess: use --positive %q for the other", l.Negative.Texts[0])
+		guess = "; a guess: use --positive " + shellQuote(l.Negative.Texts[0]) + " for the other"
 	}
-	fmt.Fprintf(out, "\nlabel    %s: %s\npositive %s, %.1f %% of the rows: %s%s\n", l.Column, l.Why, strings.Join(l.Positive.Texts, ", "),
+	fmt.Fprintf(out, "label    %s: %s\npositive %s, %.1f %% of the rows: %s%s\n", l.Column, l.Why, strings.Join(l.Positive.Texts, ", "),
 		100*float64(l.Positive.Count)/total, l.WhyValue, guess)
+	if l.Missing > 0 {
+		fmt.Fprintf(out, "note     %d rows have no label; they are imported and not learned from\n", l.Missing)
+	}
 	if d.ID == "" {
-		fmt.Fprintf(out, "id       none: rows are numbered from 1\n")
+		fmt.Fprintf(out, "id       none, rows are numbered from 1: %s\n", d.WhyID)
 	} else {
-		fmt.Fprintf(out, "id       %s\n", d.ID)
+		fmt.Fprintf(out, "id       %s: %s\n", d.ID, d.WhyID)
 	}
 	fmt.Fprintf(out, "features %d\n", d.Features)
+	for _, text := range d.Guesses {
+		fmt.Fprintf(out, "guess    %s\n", text)
+	}
 	for _, k := range d.LeftOut {
 		fmt.Fprintf(out, "left out %s: %s\n", k.Column, k.Reason)
 	}
+}
+
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9_./:=-]+$`)
+
+// shellQuote quotes a word for a shell if it is not plain.
+func shellQuote(word string) string {
+	if plainWord.MatchString(word) {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
 // write writes the schema. It replaces an earlier draft only with --yes.
@@ -207,12 +221,17 @@ func (cmd *initCommand) write(path string, text []byte) error {
 func (cmd *initCommand) next(out io.Writer, cfg *config.Config, path string) {
 	env := ""
 	if dir := os.Getenv("GATEWAY_DATA_DIR"); dir != "" {
-		env = "GATEWAY_DATA_DIR=" + dir + " "
+		env = "GATEWAY_DATA_DIR=" + shellQuote(dir) + " "
 	}
 	if !sameFile(path, cfg.DataSchema()) {
-		env += "GATEWAY_SCHEMA=" + path + " "
+		env += "GATEWAY_SCHEMA=" + shellQuote(path) + " "
 	}
-	fmt.Fprintf(out, "\nNext:\n  %sgateway                    serve predictions on %s; try them on /docs\n  %sgateway predict %s   score the file\n", env, cfg.Addr, env, cmd.File)
+	program := "gateway"
+	if strings.ContainsRune(os.Args[0], filepath.Separator) {
+		program = shellQuote(os.Args[0])
+	}
+	fmt.Fprintf(out, "\nNext:\n  %s%s   serve predictions on http://%s; try them on /docs\n  %s%s predict %s   score the file\n",
+		env, program, cfg.Addr, env, program, shellQuote(cmd.File))
 }
 
 // sameFile reports whether two paths name one file, which need not exist.

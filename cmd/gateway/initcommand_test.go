@@ -35,12 +35,23 @@ func TestInitGoesFromAFileToAModel(t *testing.T) {
 	if code != exitUsage || !strings.Contains(errs, "it is unclear which column is the label") || !strings.Contains(errs, "--label gone") {
 		t.Fatalf("without a label init ended with %d: %s", code, errs)
 	}
+	for flag, want := range map[string]string{"--label=gones": `--label: there is no column "gones" in the header; did you mean "gone"?`, "--label=visits": "--label: column", "--id=plan": "--id: column"} {
+		if code, _, errs := command(t, "init", file, "--label=gone", flag); code != exitUsage || !strings.Contains(errs, want) {
+			t.Errorf("%s: init ended with %d: %s", flag, code, errs)
+		}
+		if code, _, errs := command(t, "schema", "infer", file, "--label=gone", flag); code != exitUsage || !strings.Contains(errs, want) {
+			t.Errorf("%s: infer ended with %d: %s", flag, code, errs)
+		}
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
+		t.Errorf("a command with a wrong flag wrote %v: %v", entries, err)
+	}
 	code, out, errs := command(t, "init", file, "--label", "gone")
 	if code != exitOK {
 		t.Fatalf("init ended with %d: %s\n%s", code, errs, out)
 	}
-	for _, want := range []string{"rows     600\n", "label    gone: named by --label\n", "positive bad, ", `it is the rarer value; a guess: use --positive "good" for the other`,
-		"id       customer_id\n", "features 2\n", "imported 600 of 600 rows", " is succeeded\n", "model my-customers-", "Next:\n  GATEWAY_DATA_DIR=" + dir + " gateway "} {
+	for _, want := range []string{"predict '" + file + "'   score the file", "rows     600\n", "label    gone: named by --label\n", "positive bad, ", `it is the rarer value; a guess: use --positive good for the other`,
+		"id       customer_id: its name is that of an id and no value repeats\n", "features 2\n", "imported 600 of 600 rows", " is succeeded\n", "model my-customers-", "Next:\n  GATEWAY_DATA_DIR=" + dir + " "} {
 		if !strings.Contains(out, want) {
 			t.Errorf("init does not say %q:\n%s", want, out)
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 
@@ -32,9 +33,27 @@ func (cmd schemaInferCommand) Run(c *console) error {
 	defer in.Close()
 	d, err := draft.Infer(in, draft.Options{Name: cmd.Name, ID: cmd.ID, Label: cmd.Label, Positive: cmd.Positive})
 	if err != nil {
-		return fmt.Errorf("%s: %w", cmd.File, err)
+		return draftError(cmd.File, err)
 	}
 	_, err = c.stdout.Write(d.YAML)
+	return err
+}
+
+// Help is shown by gateway schema infer --help.
+func (schemaInferCommand) Help() string { return draftExitCodesHelp }
+
+// draftExitCodesHelp ends the help of the commands that draft a schema.
+const draftExitCodesHelp = "Exit codes: 0 success; 1 the command failed, or the file is at fault; 2 a flag or a setting is wrong, or the file does not show the label and --label must name it."
+
+// draftError returns the error of a draft: of the command line, if a flag is wrong or
+// missing, else of the file.
+func draftError(file string, err error) error {
+	var unclear *draft.UnclearError
+	var option *draft.OptionError
+	err = fmt.Errorf("%s: %w", file, err)
+	if errors.As(err, &option) || errors.As(err, &unclear) && len(unclear.Candidates) > 0 {
+		return &usageError{err}
+	}
 	return err
 }
 
