@@ -1,6 +1,9 @@
 package learn
 
-import "math"
+import (
+	"fmt"
+	"math"
+)
 
 // mixture says how the log-odds of a linear and of a boosted model become those
 // of one model:
@@ -31,8 +34,10 @@ func (m mixture) algorithm() Algorithm {
 func (t *tuner) choose(linear, boosted *tried) mixture {
 	switch {
 	case t.record.Folds == 0 && linear != nil:
+		t.record.Why = fmt.Sprintf("fewer than %d rows of either label are too few to compare by", minSearchLabel)
 		return mixture{linear: 1}
 	case t.record.Folds == 0:
+		t.record.Why = fmt.Sprintf("fewer than %d rows of either label are too few to compare by, and linear models take no missing numbers", minSearchLabel)
 		return mixture{boosted: 1}
 	case linear == nil:
 		linear = &tried{}
@@ -45,6 +50,7 @@ func (t *tuner) choose(linear, boosted *tried) mixture {
 	var best candidateMix
 	consider := func(use [2]bool, fitted bool) {
 		c := v.cross(use, fitted)
+		t.mixture(c)
 		if best.margins == nil || c.loss < best.loss-worthwhile {
 			best = c
 		}
@@ -62,11 +68,28 @@ func (t *tuner) choose(linear, boosted *tried) mixture {
 	if best.fitted {
 		t.record.Calibration = CalibrationLogistic
 	}
-	if loss, ok := v.crossIsotonic(best.margins); ok && loss < best.loss-worthwhile {
-		mix.calibration = fitIsotonic(v.mixed(mix), v.labels, nil, 0)
-		t.record.Calibration = CalibrationIsotonic
+	if loss, ok := v.crossIsotonic(best.margins); ok {
+		t.record.Mixtures = append(t.record.Mixtures, Mixture{mix.algorithm(), CalibrationIsotonic, loss})
+		if loss < best.loss-worthwhile {
+			mix.calibration = fitIsotonic(v.mixed(mix), v.labels, nil, 0)
+			t.record.Calibration = CalibrationIsotonic
+		}
 	}
+	t.record.Why = fmt.Sprintf("the lowest log loss by cross-validation; of those within %g the simpler one", worthwhile)
 	return mix
+}
+
+// mixture records a mixture that was compared. One that could not be fitted is left
+// out.
+func (t *tuner) mixture(c candidateMix) {
+	if math.IsInf(c.loss, 1) {
+		return
+	}
+	calibration := CalibrationNone
+	if c.fitted {
+		calibration = CalibrationLogistic
+	}
+	t.record.Mixtures = append(t.record.Mixtures, Mixture{c.mix.algorithm(), calibration, c.loss})
 }
 
 // validation judges mixtures of models by the log-odds of rows that those had

@@ -79,7 +79,7 @@ func Describe(ctx context.Context, m *Model, held *Table, features []string, thr
 	if err := checkScores(scores, held.labels); err != nil {
 		return nil, err
 	}
-	f := &Figures{Rows: held.Rows(), Calibration: calibrationBinsOf(scores, held.labels), Confusion: confusionOf(scores, held.labels, threshold)}
+	f := &Figures{Rows: held.Rows(), Calibration: CalibrationOf(scores, held.labels), Confusion: ConfusionOf(scores, held.labels, threshold)}
 	if m.search != nil && m.forest != nil {
 		f.Curve = m.search.Curve
 	}
@@ -168,7 +168,9 @@ func scoresShuffled(m *Model, held *Table, columns []int, order []int) []float64
 	return scores
 }
 
-func calibrationBinsOf(scores, labels []float64) []CalibrationBin {
+// CalibrationOf compares scores in [0, 1] with labels in ten bins of the same width.
+// It leaves out bins without rows.
+func CalibrationOf(scores, labels []float64) []CalibrationBin {
 	var bins [calibrationBins]CalibrationBin
 	for i, p := range scores {
 		b := &bins[min(int(p*calibrationBins), calibrationBins-1)]
@@ -189,7 +191,9 @@ func calibrationBinsOf(scores, labels []float64) []CalibrationBin {
 	return out
 }
 
-func confusionOf(scores, labels []float64, threshold float64) Confusion {
+// ConfusionOf counts rows by label and by the side of the threshold. A score at or
+// above threshold predicts 1.
+func ConfusionOf(scores, labels []float64, threshold float64) Confusion {
 	c := Confusion{Threshold: threshold}
 	for i, p := range scores {
 		switch predicted := p >= threshold; {

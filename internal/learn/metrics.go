@@ -54,12 +54,7 @@ func Evaluate(scores, labels []float64, threshold float64) (Metrics, error) {
 	for i, p := range scores {
 		y := labels[i]
 		positives += y
-		clipped := min(max(p, minProbability), 1-minProbability)
-		if y == 1 {
-			loss -= math.Log(clipped)
-		} else {
-			loss -= math.Log1p(-clipped)
-		}
+		loss += rowLoss(p, y)
 		switch predicted := p >= threshold; {
 		case predicted && y == 1:
 			truePositives++

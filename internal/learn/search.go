@@ -18,8 +18,14 @@ type Search struct {
 	Folds int `json:"folds"`
 	// Candidates are in the order in which they were tried.
 	Candidates []Candidate `json:"candidates"`
+	// Mixtures are what the best linear and the best boosted candidate were made
+	// into, with calibrations, in the order in which they were compared. Artifacts
+	// of earlier versions have none.
+	Mixtures []Mixture `json:"mixtures,omitempty"`
 	// Chosen is the algorithm of the model.
 	Chosen Algorithm `json:"chosen"`
+	// Why is the reason of the choice. Artifacts of earlier versions have none.
+	Why string `json:"why,omitempty"`
 	// Calibration is how scores were brought closer to the rates of positives:
 	// none, logistic or isotonic.
 	Calibration string `json:"calibration"`
@@ -37,6 +43,14 @@ type Candidate struct {
 	AUC             float64           `json:"auc"`
 	// Problem is why it could not be tried. The figures are then 0.
 	Problem string `json:"problem,omitempty"`
+}
+
+// Mixture is a linear model, a boosted one or a blend of both, with its quality on
+// rows that neither the models nor the calibration were fitted to.
+type Mixture struct {
+	Algorithm   Algorithm `json:"algorithm"`
+	Calibration string    `json:"calibration"` // as Search.Calibration
+	LogLoss     float64   `json:"log_loss"`
 }
 
 // What Search.Calibration may be.

@@ -180,6 +180,24 @@ func TestAutoRecordsWhatItTried(t *testing.T) {
 	if first, second := s.Candidates[0], s.Candidates[1]; first.Hyperparameters["wd"] != "0.001111" || second.Hyperparameters["wd"] != "0.01111" || first.LogLoss == second.LogLoss {
 		t.Errorf("got linear candidates %+v and %+v, want a penalty of 1/900 and ten times that", first, second)
 	}
+	// Each of the two, as it is and calibrated, and both together.
+	var mixed []string
+	lowest := math.Inf(1)
+	for _, x := range s.Mixtures {
+		mixed = append(mixed, string(x.Algorithm)+" "+x.Calibration)
+		lowest = min(lowest, x.LogLoss)
+		if x.Algorithm == s.Chosen && x.Calibration == s.Calibration && x.LogLoss > lowest+worthwhile {
+			t.Errorf("%+v was chosen of %+v", x, s.Mixtures)
+		}
+	}
+	for _, want := range []string{"linear-learner none", "xgboost none", "linear-learner logistic", "xgboost logistic", string(s.Chosen) + " " + s.Calibration} {
+		if !slices.Contains(mixed, want) {
+			t.Errorf("no %q among the mixtures %v", want, mixed)
+		}
+	}
+	if !strings.HasPrefix(s.Why, "the lowest log loss") {
+		t.Errorf("chosen because %q", s.Why)
+	}
 	fixed := mustTrain(t, drawn("ab", 200, 5, straight), Options{Algorithm: Auto, Hyperparameters: map[string]string{"wd": "0.25"}}).Search()
 	if got := fixed.Candidates[0].Hyperparameters["wd"]; got != "0.25" || fixed.Candidates[1].Algorithm != XGBoost {
 		t.Errorf("with wd given, got candidates %+v", fixed.Candidates[:2])
@@ -195,6 +213,9 @@ func TestAutoOnFewRows(t *testing.T) {
 	m := mustTrain(t, data, Options{Algorithm: Auto})
 	if m.Algorithm() != LinearLearner || m.Search().Folds != 0 || len(m.Search().Candidates) != 0 {
 		t.Errorf("got %s by %+v, want linear-learner untried", m.Algorithm(), m.Search())
+	}
+	if m.Search().Why != "fewer than 10 rows of either label are too few to compare by" {
+		t.Errorf("chosen because %q", m.Search().Why)
 	}
 	data.X[7] = math.NaN()
 	if m := mustTrain(t, data, Options{Algorithm: Auto}); m.Algorithm() != XGBoost {
