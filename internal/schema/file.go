@@ -117,7 +117,7 @@ func (p *schemaParser) parse(text []byte) *Schema {
 	s.Name = p.name(p.need(root, top, "name"))
 	s.ID, s.IDAliases = p.id(p.need(root, top, "id"))
 	s.Label = p.label(p.need(root, top, "label"))
-	s.Threshold = p.threshold(top["threshold"])
+	s.Threshold, s.Costs = p.threshold(top["threshold"])
 	s.Features = p.features(p.need(root, top, "features"))
 	return s
 }

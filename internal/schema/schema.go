@@ -74,6 +74,7 @@ type Schema struct {
 	IDAliases []string
 	Label     Label
 	Threshold float64 // score from which label 1 is predicted; 0: the model's own, which is one half unless it says otherwise
+	Costs     *Costs  // that the threshold was computed from; nil if it was not
 	Features  []Feature
 
 	lookup      map[string]int  // feature name or alias → index into Features

@@ -2,6 +2,7 @@ package schema
 
 import (
 	"cmp"
+	"math"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -27,36 +28,45 @@ func (s *Schema) Decide(scores []float64, given []int) []int {
 	return labels
 }
 
+// Costs are what the two wrong decisions cost, in any unit.
+type Costs struct {
+	FalsePositive float64 `json:"false_positive"`
+	FalseNegative float64 `json:"false_negative"`
+}
+
 // threshold reads the threshold: a number, or the costs of the two wrong decisions.
 // Predicting 1 costs (1-p)·false_positive on average, predicting 0 costs
 // p·false_negative, so that 1 is the cheaper one from the score p =
 // false_positive / (false_positive + false_negative) on (C. Elkan, "The Foundations
 // of Cost-Sensitive Learning", 2001).
-func (p *schemaParser) threshold(n *yaml.Node) float64 {
+func (p *schemaParser) threshold(n *yaml.Node) (threshold float64, costs *Costs) {
 	if n == nil {
-		return 0
+		return 0, nil
 	}
 	if n.Kind != yaml.MappingNode {
 		x := p.number(n, "threshold")
 		if x == nil {
-			return 0
+			return 0, nil
 		}
 		if *x <= 0 || *x >= 1 {
 			p.fault(n, "threshold must be above 0 and below 1, not %s", formatNumber(*x))
 		}
-		return *x
+		return *x, nil
 	}
 	m := p.mapping(n, "threshold", "false_positive", "false_negative")
 	positive := p.cost(p.need(n, m, "false_positive"), "false_positive")
 	negative := p.cost(p.need(n, m, "false_negative"), "false_negative")
 	if positive == 0 || negative == 0 {
-		return 0
+		return 0, nil
 	}
-	x := 1 / (1 + negative/positive)
+	x := positive / (positive + negative)
+	if math.IsInf(positive+negative, 1) {
+		x = 1 / (1 + negative/positive)
+	}
 	if x <= 0 || x >= 1 {
 		p.fault(n, "threshold: the costs are too far apart: their threshold is %s", formatNumber(x))
 	}
-	return x
+	return x, &Costs{FalsePositive: positive, FalseNegative: negative}
 }
 
 func (p *schemaParser) cost(n *yaml.Node, what string) float64 {

@@ -1,24 +1,30 @@
 package schema_test
 
 import (
+	"math"
 	"strings"
 	"testing"
 )
 
 func TestThreshold(t *testing.T) {
 	base := parse(t, small)
-	if base.Threshold != 0 || base.DecisionThreshold() != 0.5 {
+	if base.Threshold != 0 || base.Costs != nil || base.DecisionThreshold() != 0.5 {
 		t.Errorf("without one: %v, decides at %v", base.Threshold, base.DecisionThreshold())
 	}
 	for text, want := range map[string]float64{
 		"0.5": 0.5, "0.125": 0.125, "1e-3": 0.001,
-		"{false_positive: 1, false_negative: 4}":     0.2,
-		"{false_positive: 3, false_negative: 1}":     0.75,
-		"{false_negative: 0.5, false_positive: 0.5}": 0.5,
+		"{false_positive: 1, false_negative: 4}":         0.2,
+		"{false_positive: 3, false_negative: 1}":         0.75,
+		"{false_positive: 9, false_negative: 1}":         0.9,
+		"{false_positive: 1e308, false_negative: 1e308}": 0.5,
+		"{false_negative: 0.5, false_positive: 0.5}":     0.5,
 	} {
 		s := parse(t, small+"threshold: "+text+"\n")
 		if s.Threshold != want || s.DecisionThreshold() != want {
 			t.Errorf("%s is %v, want %v", text, s.Threshold, want)
+		}
+		if ofCosts := strings.HasPrefix(text, "{"); ofCosts != (s.Costs != nil) || ofCosts && math.Abs(s.Costs.FalseNegative/s.Costs.FalsePositive-(1-want)/want) > 1e-12 {
+			t.Errorf("%s has costs %+v", text, s.Costs)
 		}
 		if s.Fingerprint() != base.Fingerprint() {
 			t.Errorf("%s changes the fingerprint", text)
