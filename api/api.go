@@ -192,6 +192,7 @@ func (a *api) operators(r chi.Router) {
 		r.Method(http.MethodGet, "/renewals/{id}", edge.Handler(a.renewal))
 		r.Method(http.MethodGet, "/renewals/{id}/events", edge.Handler(a.renewalEvents))
 		r.Method(http.MethodGet, "/models", edge.Handler(a.models))
+		r.Method(http.MethodGet, "/models/{name}", edge.Handler(a.model))
 		r.Method(http.MethodGet, "/status", edge.Handler(a.status))
 		r.Method(http.MethodGet, "/audit", edge.Handler(a.audit))
 	})

@@ -59,6 +59,7 @@ var goodRequests = map[string]request{
 	"exportPredictions":  {"GET /admin/predictions", "", ""},
 	"exportTrainingData": {"GET /admin/training-data", "", ""},
 	"listModels":         {"GET /admin/models", "", ""},
+	"getModel":           {"GET /admin/models/m1", "", ""},
 	"getStatus":          {"GET /admin/status", "", ""},
 	"listActs":           {"GET /admin/audit", "", ""},
 }
@@ -442,6 +443,7 @@ func (c *contract) exports() {
 func (c *contract) modelsAndStatus() {
 	b := c.setup()
 	c.good(b, "listModels", 200)
+	c.good(b, "getModel", 404)
 	now := time.Now().UTC()
 	hash := b.deps.Predict.Schema().Fingerprint()
 	b.swap.models = []modelswap.Model{
@@ -450,12 +452,38 @@ func (c *contract) modelsAndStatus() {
 		{Name: "m0", Schema: hash, Data: hash, CreatedAt: now, RetiredAt: &now},
 	}
 	c.good(b, "listModels", 200)
+	c.good(b, "getModel", 200) // without figures
+	b.swap.figures = map[string]*modelswap.Figures{"m1": fullFigures}
+	c.good(b, "getModel", 200)
 	c.good(b, "getStatus", 200)
 	b.swap.err = errTest // the page names what is not known
 	c.good(b, "getStatus", 200)
 	c.good(c.setup(func(b *bundle, _ *api.Options, _ *parts) {
 		b.deps.Status = func(context.Context) map[string]any { panic("a fault") }
 	}), "getStatus", 500)
+}
+
+// fullFigures have every member.
+var fullFigures = &modelswap.Figures{
+	Rows:  9,
+	Label: &modelswap.Classes{Name: "y", Positive: []string{"yes"}, Negative: []string{"no"}, PositiveRate: .1},
+	Estimates: &learn.Estimates{AUC: learn.Estimate{Value: .9, Low: .8, High: .95}, LogLoss: learn.Estimate{Value: .2},
+		Precision: &learn.Estimate{Value: .5}},
+	Importance: []learn.Importance{{Feature: "age", AUC: .1, LogLoss: .2}},
+	Alone:      []learn.AloneAUC{{Feature: "age", AUC: .6}},
+	Intercept:  new(float64),
+	Coefficients: []modelswap.Coefficient{
+		{Coefficient: learn.Coefficient{Column: "age", Feature: "age", Value: .01}, Unit: "per 1"}},
+	Curve:       []modelswap.CurvePoint{{Round: 1, LogLoss: .3}},
+	Calibration: []learn.CalibrationBin{{From: .1, To: .2, Count: 9, MeanScore: .15, PositiveRate: .1}},
+	Confusion:   &learn.Confusion{Threshold: .5, TruePositives: 9},
+	Search: &learn.Search{Rows: 9, Folds: 3, Chosen: learn.XGBoost, Calibration: learn.CalibrationNone, Why: "the lowest log loss",
+		Candidates: []learn.Candidate{{Algorithm: learn.XGBoost, Hyperparameters: map[string]string{"eta": "0.1"}, LogLoss: .3, AUC: .9, Problem: "a reason"}},
+		Mixtures:   []learn.Mixture{{Algorithm: learn.XGBoost, Calibration: learn.CalibrationNone, LogLoss: .3}}},
+	Compared:    &modelswap.Compared{Model: "m0", Rows: 9, AUC: learn.Estimate{Value: .01}},
+	Suspicion:   &modelswap.Suspicion{AUC: 1, Features: []learn.AloneAUC{{Feature: "age", AUC: 1}}},
+	LeftOut:     map[string]int{"coefficients": 3},
+	Unavailable: map[string]string{"curve": "a reason"},
 }
 
 func (c *contract) faultsOfTheModel() {
@@ -487,7 +515,7 @@ func (c *contract) faultsOfStores() {
 		503: failure.Errorf(failure.Unavailable, "the database does not answer"),
 		504: context.DeadlineExceeded,
 	} {
-		for _, operation := range []string{"retrain", "listRenewals", "getRenewal", "renewalEvents", "resumeRenewal", "cancelRenewal", "listModels", "rollback", "listActs"} {
+		for _, operation := range []string{"retrain", "listRenewals", "getRenewal", "renewalEvents", "resumeRenewal", "cancelRenewal", "listModels", "getModel", "rollback", "listActs"} {
 			b := c.setup()
 			b.swap.err = err
 			if operation == "listActs" {

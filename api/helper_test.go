@@ -320,6 +320,7 @@ type swapStore struct {
 	renewals []*modelswap.Renewal // newest first
 	attempts []modelswap.Step
 	models   []modelswap.Model
+	figures  map[string]*modelswap.Figures
 	serving  string
 	stale    bool // another process is always faster
 	err      error
@@ -463,6 +464,9 @@ func (s *swapStore) ExtendLease(context.Context, string, string, time.Duration) 
 func (s *swapStore) InsertModel(context.Context, modelswap.Model, modelswap.Fence) error { return nil }
 func (s *swapStore) Model(context.Context, string) (*modelswap.Model, error) {
 	return nil, errors.New("not asked for here")
+}
+func (s *swapStore) Figures(_ context.Context, name string) (*modelswap.Figures, error) {
+	return s.figures[name], s.err
 }
 func (s *swapStore) Schedule(context.Context) (modelswap.Schedule, error) {
 	return modelswap.Schedule{Line: "0 2 * * *", Next: time.Date(2030, 1, 1, 2, 0, 0, 0, time.UTC)}, s.err

@@ -11,6 +11,7 @@ import (
 	"gateway/internal/modelswap"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/go-json-experiment/json"
 )
 
 // RetrainRequest is the body of POST /admin/retrain. All members are optional.
@@ -54,14 +55,17 @@ func page(r *http.Request) (limit int, before string, err error) {
 	return limit, before, err
 }
 
-// renewalID returns the id in the path. For text that databases do not store it returns "",
-// which is the id of no renewal.
-func renewalID(r *http.Request) string {
-	id := chi.URLParam(r, "id")
-	if !utf8.ValidString(id) || strings.IndexByte(id, 0) >= 0 {
+// renewalID returns the id in the path.
+func renewalID(r *http.Request) string { return pathText(r, "id") }
+
+// pathText returns a parameter of the path. For text that databases do not store it
+// returns "", which is the id or name of nothing.
+func pathText(r *http.Request, name string) string {
+	text := chi.URLParam(r, name)
+	if !utf8.ValidString(text) || strings.IndexByte(text, 0) >= 0 {
 		return ""
 	}
-	return id
+	return text
 }
 
 func (a *api) retrain(w http.ResponseWriter, r *http.Request) error {
@@ -215,4 +219,14 @@ func (a *api) models(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return edge.WriteJSON(w, http.StatusOK, ModelList{list})
+}
+
+func (a *api) model(w http.ResponseWriter, r *http.Request) error {
+	ctx, cancel := context.WithTimeout(r.Context(), storeTimeout)
+	defer cancel()
+	report, err := a.d.Renewals.ModelReport(ctx, pathText(r, "name"))
+	if err != nil {
+		return err
+	}
+	return edge.WriteJSON(w, http.StatusOK, report, json.FormatNilSliceAsNull(true)) // null is unknown, [] is none
 }

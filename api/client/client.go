@@ -163,6 +163,12 @@ func (c *Client) Models(ctx context.Context) ([]modelswap.Model, error) {
 	return list.Models, err
 }
 
+// Model returns a model with its figures.
+func (c *Client) Model(ctx context.Context, name string) (*modelswap.ModelReport, error) {
+	var report modelswap.ModelReport
+	return &report, c.get(ctx, "/admin/models/"+url.PathEscape(name), &report)
+}
+
 // Audit returns at most limit entries of the audit log, newest first, that are older than the
 // entry with the id before. Limit 0 is the gateway's default; an empty id means from the
 // newest.

@@ -28,8 +28,8 @@ func Write(w http.ResponseWriter, status int, contentType string, body []byte) {
 // WriteJSON sends a value as JSON. It encodes the value before it sends anything, so
 // that an error can still become a problem. A nil slice or map becomes an empty list or
 // object.
-func WriteJSON(w http.ResponseWriter, status int, value any) error {
-	body, err := json.Marshal(value, json.Deterministic(true))
+func WriteJSON(w http.ResponseWriter, status int, value any, options ...json.Options) error {
+	body, err := json.Marshal(value, append(options, json.Deterministic(true))...)
 	if err != nil {
 		return err
 	}

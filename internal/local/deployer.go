@@ -153,6 +153,20 @@ func (d *Deployer) DescribeModel(ctx context.Context, name string) (modelswap.Mo
 		Parameters: a.Hyperparameters, Metrics: a.Metrics, CreatedAt: a.CreatedAt}, nil
 }
 
+// LearnedFigures implements modelswap.Deployer. It reads the artifact.
+func (d *Deployer) LearnedFigures(ctx context.Context, name string) (modelswap.LearnedFigures, error) {
+	body, err := d.store.Artifact(ctx, name)
+	if err != nil {
+		return modelswap.LearnedFigures{}, err
+	}
+	a, err := learn.Decode(bytes.NewReader(body))
+	if err != nil {
+		return modelswap.LearnedFigures{}, err
+	}
+	return modelswap.LearnedFigures{Figures: a.Figures, Search: a.Model.Search(),
+		Why: "training could not compute it: all held-out rows have the same label"}, nil
+}
+
 // decode decodes an artifact and checks its name and its schema.
 func decode(name, schema string, body []byte) (*loaded, error) {
 	a, err := learn.Decode(bytes.NewReader(body))

@@ -33,38 +33,24 @@ func (x *stepRun) evaluate(ctx context.Context) error {
 		return err
 	}
 	x.r.Metrics = Metrics{Rows: len(rows)}
-	comparison := Comparison{Alone: why != "", Why: why}
-	if one := onlyLabel(labels); one != "" {
-		comparison.Why = strings.TrimPrefix(why+"; "+one, "; ")
-	} else {
-		var ours, theirs []float64
-		if comparison.Challenger, ours, err = x.measure(ctx, state.Model, rows, labels); err != nil {
-			return err
-		}
-		if why == "" {
-			comparison.Champion, theirs, err = x.measure(ctx, champion.Name, rows, labels)
-			if comparison.Why = notComparable(champion, err); comparison.Why != "" {
-				comparison.Alone, err = true, nil
-			}
-			if err != nil {
-				return fmt.Errorf("the champion: %w", err)
-			}
-			if !comparison.Alone {
-				difference, err := learn.CompareAUC(ours, theirs, labels)
-				if err != nil {
-					return fmt.Errorf("the champion: %w", err)
-				}
-				comparison.Difference = &difference
-				x.note("auc_difference", difference)
-			}
-		}
+	comparison, held, err := x.compare(ctx, champion, why, heldOut{rows: rows, labels: labels})
+	if err != nil {
+		return err
 	}
 	if comparison.Why != "" {
 		x.note("not_compared", comparison.Why)
 	}
 	x.r.Metrics.Challenger, x.r.Metrics.Champion = comparison.Challenger, comparison.Champion
 	x.metrics.compared(x.r.Metrics)
-	if err := x.recordModel(ctx, comparison.Challenger); err != nil {
+	figures, err := x.figures(ctx, held)
+	if err != nil {
+		return err
+	}
+	if s := figures.Suspicion; s != nil {
+		x.note("suspicious", s.String())
+		x.log.Warn("the new model is suspiciously good", "renewal", x.r.ID, "model", x.r.State.Model, "reason", s.String())
+	}
+	if err := x.recordModel(ctx, comparison.Challenger, figures); err != nil {
 		return err
 	}
 	gate := x.opts.Gate
@@ -87,6 +73,34 @@ func (x *stepRun) evaluate(ctx context.Context) error {
 		return nil
 	}
 	return &rejection{verdict.Reason + "; to deploy the model all the same, change GATEWAY_GATE or start a renewal with --force"}
+}
+
+// compare evaluates challenger and champion on held-out rows, and returns the rows
+// with the scores. why is the reason, if any, why the champion cannot be compared.
+func (x *stepRun) compare(ctx context.Context, champion Model, why string, h heldOut) (c Comparison, held heldOut, err error) {
+	c = Comparison{Alone: why != "", Why: why}
+	if h.why = onlyLabel(h.labels); h.why != "" {
+		c.Why = strings.TrimPrefix(why+"; "+h.why, "; ")
+		return c, h, nil
+	}
+	if c.Challenger, h.ours, err = x.measure(ctx, x.r.State.Model, h.rows, h.labels); err != nil || c.Alone {
+		return c, h, err
+	}
+	c.Champion, h.theirs, err = x.measure(ctx, champion.Name, h.rows, h.labels)
+	if c.Why = notComparable(champion, err); c.Why != "" {
+		c.Alone, err = true, nil
+	}
+	if err == nil && !c.Alone {
+		var difference learn.Difference
+		if difference, err = learn.CompareAUC(h.ours, h.theirs, h.labels); err == nil {
+			c.Difference = &difference
+			x.note("auc_difference", difference)
+		}
+	}
+	if err != nil {
+		return c, h, fmt.Errorf("the champion: %w", err)
+	}
+	return c, h, nil
 }
 
 // champion returns the serving model and, where it cannot be compared with the

@@ -51,9 +51,12 @@ type Models interface {
 	// renewal's stored revision, else it returns ErrStale. Recording the same name
 	// again replaces all but DeployedAt and RetiredAt.
 	InsertModel(ctx context.Context, m Model, by Fence) error
-	// Model returns one; kind NotFound if there is none.
+	// Model returns one without its Figures; kind NotFound if there is none.
 	Model(ctx context.Context, name string) (*Model, error)
-	// Models returns all, newest first. Serving is not filled in.
+	// Figures returns the figures that were recorded with a model, nil if there
+	// are none or there is no such model.
+	Figures(ctx context.Context, name string) (*Figures, error)
+	// Models returns all, newest first. Serving and Figures are not filled in.
 	Models(ctx context.Context) ([]Model, error)
 	// MarkServing records that name serves from at on, and that any other model of
 	// its schema that was marked is retired. Marking the marked one changes
@@ -183,6 +186,9 @@ type Deployer interface {
 	// its name, its schema (empty for a model that no gateway made) and its
 	// creation time. Kind NotFound if there is none.
 	DescribeModel(ctx context.Context, name string) (Model, error)
+	// LearnedFigures returns what the platform can tell about the inside of a
+	// registered model.
+	LearnedFigures(ctx context.Context, name string) (LearnedFigures, error)
 	// ScoreWith scores rows with a model, serving or not. The error wraps
 	// learn.ErrArtifact where the model cannot be read and learn.ErrSchema where
 	// it was made for another schema; kind NotFound if there is none.

@@ -183,6 +183,7 @@ type Model struct {
 	RemovedAt  *time.Time        `json:"removed_at"`  // when it was removed from the platform
 	Serving    bool              `json:"serving"`
 	Watermark  int64             `json:"-"` // number of the newest outcome in its training data
+	Figures    *Figures          `json:"-"` // set where a model is recorded; read by Models.Figures alone
 }
 
 // Order lists the steps in the order in which they run.

@@ -232,14 +232,14 @@ func (x *stepRun) register(ctx context.Context) error {
 	}
 	x.r.Model = &state.Model
 	x.note("model", state.Model)
-	return x.recordModel(ctx, nil)
+	return x.recordModel(ctx, nil, nil)
 }
 
-func (x *stepRun) recordModel(ctx context.Context, metrics *learn.Metrics) error {
+func (x *stepRun) recordModel(ctx context.Context, metrics *learn.Metrics, figures *Figures) error {
 	algorithm, parameters := x.training(x.r.Overrides)
 	return x.ports.Models.InsertModel(ctx, Model{
 		Name: x.r.State.Model, Renewal: x.r.ID, Algorithm: cmp.Or(x.r.State.Algorithm, algorithm), Schema: x.opts.Schema.Fingerprint(),
-		Data: x.r.State.Data, Rows: x.r.State.Rows, Parameters: parameters, Metrics: metrics,
+		Data: x.r.State.Data, Rows: x.r.State.Rows, Parameters: parameters, Metrics: metrics, Figures: figures,
 		CreatedAt: time.Now().UTC().Truncate(time.Millisecond), Watermark: x.r.State.Watermark,
 	}, Fence{x.r.ID, x.r.Revision})
 }

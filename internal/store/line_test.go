@@ -310,35 +310,39 @@ VALUES ('%s', 1, '%s', 'manual', '', '{}', 0, 0, '{}', '{}', '')`
 	})
 }
 
-// TestTheWayBackFromLines runs the statements that docs/operations.md has for going
-// back: they leave the tables of version 12 with all rows, and a later upgrade has
-// them again.
-func TestTheWayBackFromLines(t *testing.T) {
+// TestTheWayBack runs the statements that docs/operations.md has for going back from
+// each version: they leave the tables of the version before with all rows, and a
+// later upgrade has them again.
+func TestTheWayBack(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../docs/operations.md")
 	must(t, err)
-	statements := regexp.MustCompile(`(?s)    BEGIN;\n.*?version_id = 13;\n    COMMIT;\n`).Find(text)
-	if statements == nil {
-		t.Fatal("docs/operations.md has no statements for going back from version 13")
-	}
-	fromMigrated(t, 12, func(t *testing.T, db *sql.DB, migrations *goose.Provider) {
-		before := tables(t, db)
-		_, err := db.Exec(`INSERT INTO models (name, renewal, algorithm, schema, data, row_count, created_at, watermark) VALUES ('m', 'r', 'xgboost', 's', '', 1, 5, 0)`)
-		must(t, err)
-		_, err = migrations.UpTo(t.Context(), 13)
-		must(t, err)
-		if diff := cmp.Diff(before, tables(t, db)); diff == "" {
-			t.Fatal("version 13 has the tables of version 12")
+	for _, version := range []int64{13, 14} {
+		statements := regexp.MustCompile(fmt.Sprintf(`    BEGIN;\n(    .*\n)*    DELETE FROM goose_db_version WHERE version_id = %d;\n    COMMIT;\n`, version)).Find(text)
+		if statements == nil {
+			t.Fatalf("docs/operations.md has no statements for going back from version %d", version)
 		}
-		_, err = db.Exec(string(statements))
-		must(t, err)
-		want(t, "tables", tables(t, db), before)
-		version, err := migrations.GetDBVersion(t.Context())
-		must(t, err)
-		want(t, "version", version, int64(12))
-	}, func(t *testing.T, bank *Line) {
-		want(t, "model", readModel(t, bank, "m").Name, "m")
-	})
+		t.Run(fmt.Sprint(version), func(t *testing.T) {
+			fromMigrated(t, version-1, func(t *testing.T, db *sql.DB, migrations *goose.Provider) {
+				before := tables(t, db)
+				_, err := db.Exec(`INSERT INTO models (name, renewal, algorithm, schema, data, row_count, created_at, watermark) VALUES ('m', 'r', 'xgboost', 's', '', 1, 5, 0)`)
+				must(t, err)
+				_, err = migrations.UpTo(t.Context(), version)
+				must(t, err)
+				if diff := cmp.Diff(before, tables(t, db)); diff == "" {
+					t.Fatal("the version has the tables of the one before")
+				}
+				_, err = db.Exec(string(statements))
+				must(t, err)
+				want(t, "tables", tables(t, db), before)
+				now, err := migrations.GetDBVersion(t.Context())
+				must(t, err)
+				want(t, "version", now, version-1)
+			}, func(t *testing.T, bank *Line) {
+				want(t, "model", readModel(t, bank, "m").Name, "m")
+			})
+		})
+	}
 }
 
 // tables describes the columns and indexes of a database, without their order.

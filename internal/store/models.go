@@ -14,12 +14,13 @@ import (
 const (
 	insertModelSQL = `
 INSERT INTO models
-    (name, renewal, algorithm, schema, data, row_count, parameters, metrics, created_at, deployed_at, retired_at, removed_at, watermark, line)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+    (name, renewal, algorithm, schema, data, row_count, parameters, metrics, created_at, deployed_at, retired_at, removed_at, watermark, figures, line)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 ON CONFLICT (name) DO UPDATE
 SET renewal = excluded.renewal, algorithm = excluded.algorithm, schema = excluded.schema, data = excluded.data,
     row_count = excluded.row_count, parameters = excluded.parameters, metrics = excluded.metrics,
-    created_at = excluded.created_at, removed_at = excluded.removed_at, watermark = excluded.watermark
+    created_at = excluded.created_at, removed_at = excluded.removed_at, watermark = excluded.watermark,
+    figures = excluded.figures
 WHERE models.line = excluded.line`
 
 	// The renewal's row is locked until the record is written, so that no claim comes
@@ -31,8 +32,9 @@ SELECT name, renewal, algorithm, schema, data, row_count, parameters, metrics, c
     removed_at, watermark
 FROM models `
 
-	modelSQL  = selectModelsSQL + `WHERE name = $1 AND line = $2`
-	modelsSQL = selectModelsSQL + `WHERE line = $1 ORDER BY created_at DESC, name DESC`
+	modelSQL   = selectModelsSQL + `WHERE name = $1 AND line = $2`
+	figuresSQL = `SELECT figures FROM models WHERE name = $1 AND line = $2`
+	modelsSQL  = selectModelsSQL + `WHERE line = $1 ORDER BY created_at DESC, name DESC`
 
 	// A model is marked as the one that serves from deployed_at to retired_at.
 	isMarkedSQL = `SELECT CASE WHEN deployed_at IS NOT NULL AND retired_at IS NULL THEN 1 ELSE 0 END FROM models WHERE name = $1 AND line = $2`
@@ -52,7 +54,8 @@ WHERE deployed_at IS NOT NULL AND retired_at IS NULL AND name <> $2 AND line = $
 func (l *Line) InsertModel(ctx context.Context, m modelswap.Model, by modelswap.Fence) error {
 	parameters, err1 := encodeOptional(m.Parameters, m.Parameters == nil)
 	metrics, err2 := encodeOptional(m.Metrics, m.Metrics == nil)
-	if err := errors.Join(err1, err2); err != nil {
+	figures, err3 := encodeOptional(m.Figures, m.Figures == nil)
+	if err := errors.Join(err1, err2, err3); err != nil {
 		return failed("insert model", err)
 	}
 	return l.inWrite(ctx, "insert model", func(tx *sql.Tx) error {
@@ -69,7 +72,7 @@ func (l *Line) InsertModel(ctx context.Context, m modelswap.Model, by modelswap.
 		}
 		result, err := tx.ExecContext(ctx, insertModelSQL, m.Name, m.Renewal, m.Algorithm, m.Schema, m.Data, int64(m.Rows),
 			parameters, metrics, micros(m.CreatedAt), optionalMicros(m.DeployedAt), optionalMicros(m.RetiredAt),
-			optionalMicros(m.RemovedAt), m.Watermark, l.id)
+			optionalMicros(m.RemovedAt), m.Watermark, figures, l.id)
 		if err != nil {
 			return err
 		}
@@ -80,7 +83,8 @@ func (l *Line) InsertModel(ctx context.Context, m modelswap.Model, by modelswap.
 	})
 }
 
-// Model returns the record of a model; kind NotFound if there is none.
+// Model returns the record of a model without its figures; kind NotFound if there is
+// none.
 func (l *Line) Model(ctx context.Context, name string) (*modelswap.Model, error) {
 	m, err := scanModel(l.read.QueryRowContext(ctx, modelSQL, name, l.id))
 	if errors.Is(err, sql.ErrNoRows) {
@@ -96,7 +100,22 @@ func noModel(name string) error {
 	return failure.Errorf(failure.NotFound, "there is no model %q", name)
 }
 
-// Models returns the records of all models, newest first.
+// Figures returns the figures that were recorded with a model, nil if there are none
+// or there is no such model.
+func (l *Line) Figures(ctx context.Context, name string) (*modelswap.Figures, error) {
+	var text sql.Null[string]
+	err := l.read.QueryRowContext(ctx, figuresSQL, name, l.id).Scan(&text)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	var figures *modelswap.Figures
+	if err == nil {
+		err = decodeOptional(text, &figures)
+	}
+	return figures, failed("figures", err)
+}
+
+// Models returns the records of all models without their figures, newest first.
 func (l *Line) Models(ctx context.Context) ([]modelswap.Model, error) {
 	rows, err := l.read.QueryContext(ctx, modelsSQL, l.id)
 	if err != nil {

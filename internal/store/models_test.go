@@ -49,6 +49,25 @@ func testModels(t *testing.T, open opener) {
 		must(t, s.InsertModel(ctx, full, modelswap.Fence{}))
 		want(t, "model", readModel(t, s, "full"), full)
 	})
+	t.Run("figures are kept exactly, replaced with the model, and not read with it", func(t *testing.T) {
+		t.Parallel()
+		s := open(t)
+		m := full
+		m.Figures = &modelswap.Figures{Rows: 3, Importance: []learn.Importance{{Feature: "a", AUC: 1.0 / 3}}, Alone: []learn.AloneAUC{},
+			Search: &learn.Search{Chosen: learn.Blend}, LeftOut: map[string]int{}, Unavailable: map[string]string{"curve": "a reason"}}
+		must(t, s.InsertModel(ctx, m, modelswap.Fence{}))
+		figures := func(name string) *modelswap.Figures {
+			t.Helper()
+			f, err := s.Figures(ctx, name)
+			must(t, err)
+			return f
+		}
+		want(t, "figures", figures("full"), m.Figures)
+		want(t, "the model alone", readModel(t, s, "full"), full)
+		must(t, s.InsertModel(ctx, full, modelswap.Fence{}))
+		want(t, "figures of a model without any", figures("full"), (*modelswap.Figures)(nil))
+		want(t, "figures of no model", figures("x"), (*modelswap.Figures)(nil))
+	})
 	t.Run("an unknown model is not found", func(t *testing.T) {
 		t.Parallel()
 		s := open(t)

@@ -197,6 +197,11 @@ func (c crashDeployer) ScoreWith(ctx context.Context, name string, rows []schema
 	return c.Deployer.ScoreWith(ctx, name, rows)
 }
 
+func (c crashDeployer) LearnedFigures(ctx context.Context, name string) (modelswap.LearnedFigures, error) {
+	c.reach("LearnedFigures before")
+	return c.Deployer.LearnedFigures(ctx, name)
+}
+
 func (c crashDeployer) DeployModel(ctx context.Context, change modelswap.Change) (version int64, err error) {
 	err = c.around("DeployModel", func() error { version, err = c.Deployer.DeployModel(ctx, change); return err })
 	return version, err

@@ -28,6 +28,8 @@ type Backend struct {
 	Live func(predict.Scores) predict.Scores
 	// Platform are models that the platform has and that no renewal made.
 	Platform map[string]modelswap.Model
+	// Learned is what the platform tells about the inside of every model.
+	Learned modelswap.LearnedFigures
 	// Changing tells whether a change of what serves is under way; nil: never.
 	Changing func() bool
 	// Before is called before each call of a port, with its name; an error

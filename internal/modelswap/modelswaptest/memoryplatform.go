@@ -122,6 +122,14 @@ func (b *Backend) DescribeModel(_ context.Context, name string) (modelswap.Model
 	return modelswap.Model{}, failure.Errorf(failure.NotFound, "there is no model %q", name)
 }
 
+// LearnedFigures implements modelswap.Deployer: what is in Learned.
+func (b *Backend) LearnedFigures(context.Context, string) (modelswap.LearnedFigures, error) {
+	if err := b.before("LearnedFigures"); err != nil {
+		return modelswap.LearnedFigures{}, err
+	}
+	return b.Learned, nil
+}
+
 // ScoreWith implements modelswap.Deployer.
 func (b *Backend) ScoreWith(_ context.Context, name string, rows []schema.Vector) ([]float64, error) {
 	if err := b.before("ScoreWith"); err != nil {

@@ -39,6 +39,13 @@ func (b *Backend) Model(_ context.Context, name string) (*modelswap.Model, error
 	return &m, nil
 }
 
+// Figures implements modelswap.Models.
+func (b *Backend) Figures(_ context.Context, name string) (*modelswap.Figures, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.models[name].Figures, nil
+}
+
 // Models implements modelswap.Models.
 func (b *Backend) Models(context.Context) ([]modelswap.Model, error) {
 	b.mu.Lock()
