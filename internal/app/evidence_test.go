@@ -287,11 +287,17 @@ func (g *gatewayUnderTest) likely(t *testing.T) []string {
 
 // TestWrongOutcomesForRealCustomers lets a caller report the opposite of what is
 // likely, first of customers to train on, then of those that models are judged by.
+// The algorithm is that of a gateway without settings. With linear-learner some
+// hundred held-out rows are too few to show the first harm (docs/security.md).
 func TestWrongOutcomesForRealCustomers(t *testing.T) {
 	cases := []struct{ train, judges int }{{60, 0}, {900, 600}}
 	for _, tt := range cases[:testsize.Of(1, 2)] {
 		t.Run(fmt.Sprint(tt), func(t *testing.T) {
-			g := imported(t, testsize.Of(3000, 6000), func(*config.Config) {})
+			g := imported(t, testsize.Of(3000, 6000), func(c *config.Config) { c.Training.Algorithm = "auto" })
+			// The model of the prepared data dir is linear.
+			if r := g.renew(t, api.RetrainRequest{}); r.Status != modelswap.Succeeded {
+				t.Fatalf("the first renewal is %s: %s", r.Status, r.Error)
+			}
 			before := g.aucOnReal(t, g.serving(t))
 			var train, judges []string
 			for _, id := range g.likely(t) {
