@@ -337,7 +337,7 @@ func (c *contract) repetitions() {
 	c.good(c.setup(withKeys(busyKeys{}), impatient), "predict", 409, withKey("k"))
 }
 
-// finishRenewal makes the newest renewal one with everything in it.
+// finishRenewal ends the newest renewal and fills in all of its members.
 func (b *bundle) finishRenewal() {
 	b.swap.mu.Lock()
 	defer b.swap.mu.Unlock()
@@ -526,7 +526,7 @@ func (c *contract) faultsOfStores() {
 	}
 }
 
-// bodiesThatBreakOff sends half of a body, and then nothing, or the end.
+// bodiesThatBreakOff sends half of a body, and then stops or closes the connection.
 func (c *contract) bodiesThatBreakOff() {
 	b := c.setup(withOptions(func(o *api.Options) { o.StreamIdle = 200 * time.Millisecond }))
 	slow := httptest.NewUnstartedServer(b.handler)
@@ -585,7 +585,7 @@ func TestACallerWhoOnlyListensGetsNoEmptyAnswer(t *testing.T) {
 	}
 }
 
-// load sends to a gateway that is full already.
+// load sends requests to a gateway whose queue is full.
 func (c *contract) load() {
 	entered, release := make(chan struct{}), make(chan struct{})
 	b := c.setup(withEdge(func(o *edge.Options) { o.MaxInFlight = 1 }), withOptions(func(o *api.Options) { o.PredictTimeout = time.Minute }),
@@ -711,14 +711,14 @@ func (b *bundle) store10042() {
 	}
 }
 
-// good sends the operation's good request.
+// good sends the operation's valid request.
 func (c *contract) good(b *bundle, operation string, status int, headers ...string) answer {
 	c.t.Helper()
 	sent := goodRequests[operation]
 	return c.try(b, status, sent.target, sent.body, headers...)
 }
 
-// try sends a request and checks both sides. Its media type and token are those
+// try sends a request and checks request and response. Its media type and token are those
 // of the operation's good request, unless headers say otherwise.
 func (c *contract) try(b *bundle, status int, target, body string, headers ...string) answer {
 	c.t.Helper()
@@ -737,14 +737,14 @@ func (c *contract) try(b *bundle, status int, target, body string, headers ...st
 	return a
 }
 
-// request is one that is held against the document, and not sent.
+// request checks a request against the document without sending it.
 func (c *contract) request(target, body string, headers ...string) *http.Request {
 	c.t.Helper()
 	method, path, _ := strings.Cut(target, " ")
 	return contracttest.NewRequest(c.t, method, path, body, headers...)
 }
 
-// check holds an exchange against the document.
+// check checks a request and its response against the document.
 func (c *contract) check(pattern string, req *http.Request, a answer, status int) {
 	c.t.Helper()
 	c.Check(pattern, req, contracttest.Answer{Status: a.status, Header: a.header, Trailer: a.trailer, Body: a.body}, status)

@@ -61,8 +61,8 @@ func (n trickle) Read(p []byte) (int, error) {
 	return min(len(p), int(n)), nil
 }
 
-// A caller has so much credit: waiting for it takes credit, and what it sends
-// earns some back.
+// A caller has a credit of time. Waiting for the caller uses it up, and each byte
+// that the caller sends restores some of it.
 func TestAStreamMustKeepItsPace(t *testing.T) {
 	for _, test := range []struct {
 		name    string
@@ -94,7 +94,7 @@ func TestAStreamMustKeepItsPace(t *testing.T) {
 	}
 }
 
-// What the gateway itself takes is not the caller's time.
+// The time that the gateway itself takes does not count against the caller.
 func TestScoringCostsAStreamNoPace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := &api{o: Options{}.withDefaults()}

@@ -12,8 +12,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// fuzzPost sends any body and wants an answer that is whole, valid JSON, and
-// never our fault.
+// fuzzPost sends any body and checks that the response is complete, valid JSON,
+// and no 5xx.
 func fuzzPost(f *testing.F, contentType string, paths ...string) {
 	b := setupFuzz(f)
 	f.Fuzz(func(t *testing.T, body []byte) {

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// dependency is one that a test controls.
+// dependency is a dependency whose state the test sets.
 type dependency struct {
 	calls atomic.Int64
 	err   atomic.Pointer[error]

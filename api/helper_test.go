@@ -35,7 +35,7 @@ import (
 const (
 	token = "an-operators-token"
 
-	// technician is the sample customer, whole.
+	// technician is the sample customer with all features.
 	technician = `{"age":34,"job":"technician","marital":"married","education":"high.school","default":"no",` +
 		`"housing":"yes","loan":"no","contact":"cellular","month":"jun","day_of_week":"wed","duration":190,` +
 		`"campaign":1,"pdays":3,"previous":4,"poutcome":"success","emp_var_rate":-1.7,"cons_price_idx":94.055,` +
@@ -157,7 +157,7 @@ func withKeys(keys idempotency.Keys) option {
 	return func(_ *bundle, _ *api.Options, parts *parts) { parts.keys = keys }
 }
 
-// scorerFunc is a model that is a function.
+// scorerFunc is a function as a model.
 type scorerFunc func(ctx context.Context, rows []schema.Vector) (predict.Scores, error)
 
 func (f scorerFunc) Score(ctx context.Context, rows []schema.Vector, _ bool) (predict.Scores, error) {
@@ -168,12 +168,12 @@ func halves(rows []schema.Vector) predict.Scores {
 	return predict.Scores{Model: "m1", Schema: "s1", Score: slices.Repeat([]float64{.5}, len(rows)), Label: make([]int, len(rows))}
 }
 
-// noLedger forgets.
+// noLedger discards what is recorded.
 type noLedger struct{ predict.Ledger }
 
 func (noLedger) Append(context.Context, []predict.Prediction) error { return nil }
 
-// answer is a response, read whole.
+// answer is a response whose body has been read.
 type answer struct {
 	t       testing.TB
 	status  int
@@ -228,7 +228,7 @@ func (a answer) want(status int) answer {
 	return a
 }
 
-// problem wants a problem and checks what all problems share.
+// problem checks that the response is a problem with the members that all have.
 func (a answer) problem(status int) edge.Problem {
 	a.t.Helper()
 	a.want(status)
@@ -312,8 +312,8 @@ func (l *logBuffer) await(t testing.TB, text string) {
 	}
 }
 
-// swapStore holds renewals and models in memory, and knows what serves.
-// Only the tests work on its renewals.
+// swapStore holds renewals, models and the name of the serving model in memory.
+// No engine runs its renewals.
 type swapStore struct {
 	modelswap.Deployer
 	mu       sync.Mutex
@@ -328,7 +328,7 @@ type swapStore struct {
 	listed   int          // calls of Renewals
 }
 
-// failure is what all calls return.
+// failure returns the error that all calls return.
 func (s *swapStore) failure() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -378,7 +378,7 @@ func (s *swapStore) RequestCancel(_ context.Context, id string) error {
 	})
 }
 
-// change changes a renewal as its owner would, without a new revision.
+// change changes a renewal as its owner does, without a new revision.
 func (s *swapStore) change(id string, do func(r *modelswap.Renewal) error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

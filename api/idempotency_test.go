@@ -177,8 +177,8 @@ func TestOtherRoutesPassOverAKey(t *testing.T) {
 	b.post("/predict", `{"features":`+technician+`}`).want(200) // nor does a request without one ask it
 }
 
-// TestWhichAnswersAreKept sends each request twice, and changes the world in
-// between.
+// TestWhichAnswersAreKept sends each request twice, and changes the model and the
+// store in between.
 func TestWhichAnswersAreKept(t *testing.T) {
 	now := time.Now().UTC()
 	for _, test := range []struct {
@@ -303,8 +303,8 @@ func TestReplicasHandleARequestOnce(t *testing.T) {
 	}
 }
 
-// dying is a store of keys as a process has it that is killed after it handled
-// a request: no answer is stored, and nothing let go.
+// dying is the store of keys of a process that is killed after it handled a
+// request: it stores no answer and releases no key.
 type dying struct{ idempotency.Keys }
 
 var errKilled = errors.New("the process is dead")
@@ -314,9 +314,9 @@ func (dying) AnswerKey(context.Context, string, string, idempotency.Answer) (boo
 }
 func (dying) ReleaseKey(context.Context, string, string) error { return errKilled }
 
-// TestTheSuccessorOfADeadProcessFindsWhatItMade lets a gateway die between what
-// it did and its answer. Another one finds the renewal and the prediction, and
-// makes no second one.
+// TestTheSuccessorOfADeadProcessFindsWhatItMade ends a gateway after it handled a
+// request and before it answered. Another gateway finds the renewal and the
+// prediction, and makes no second one.
 func TestTheSuccessorOfADeadProcessFindsWhatItMade(t *testing.T) {
 	d := newDatabase(t)
 	dead := d.replica(func(_ *bundle, _ *api.Options, p *parts) { p.keys = dying{p.keys} })

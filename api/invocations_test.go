@@ -25,7 +25,7 @@ func (b *bundle) invoke(body string, headers ...string) answer {
 	return b.do("POST", "/endpoints/ServiceEndpoint/invocations", body, append([]string{"Content-Type: text/csv"}, headers...)...)
 }
 
-// awsError wants an error in the AWS envelope.
+// awsError checks that the response is an error in the AWS envelope.
 func (a answer) awsError(status int, code string) map[string]any {
 	a.t.Helper()
 	a.want(status)
@@ -102,7 +102,7 @@ func TestErrorsOfInvocationsAreThoseOfAWS(t *testing.T) {
 	broken.invoke(servingRow("34")).awsError(500, "InternalFailure")
 }
 
-// untilDone is a model that answers only when it may not any more.
+// untilDone is a model that returns when its context ends.
 var untilDone = scorerFunc(func(ctx context.Context, _ []schema.Vector) (predict.Scores, error) {
 	<-ctx.Done()
 	return predict.Scores{}, ctx.Err()

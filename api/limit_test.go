@@ -13,14 +13,14 @@ import (
 	"gateway/internal/admission"
 )
 
-// withQueue puts a queue of some length behind the gateway.
+// withQueue gives the gateway a queue of the given length.
 func withQueue(q admission.Queue) option {
 	return func(b *bundle, _ *api.Options, _ *parts) {
 		b.edge.Limit = admission.NewLimit(admission.Options{Queue: func() admission.Queue { return q }}, b.deps.Registry)
 	}
 }
 
-// tooLong is a queue that no request should join.
+// tooLong is the length of a queue that admits no further request.
 var tooLong = admission.Queue{Rows: 100_000, Wait: 2500 * time.Millisecond, Call: 5 * time.Millisecond}
 
 func TestPredictionsAreShedInFrontOfALongQueue(t *testing.T) {
@@ -41,7 +41,7 @@ func TestPredictionsAreShedInFrontOfALongQueue(t *testing.T) {
 	if a := b.do("POST", "/endpoints/ServiceEndpoint/invocations", "1,2", "Content-Type: text/csv").want(503); a.header.Get("X-Amzn-ErrorType") != "ServiceUnavailable" {
 		t.Errorf("got %v", a.header)
 	}
-	// What asks no model goes on.
+	// Routes that need no model still answer.
 	b.post("/outcomes", `{"customer_id":"10042","outcome":1}`).want(202)
 	b.do("GET", "/schema", "").want(200)
 	b.do("GET", "/readyz", "").want(200)
@@ -71,8 +71,8 @@ func TestARefusalDoesNotWaitForTheBody(t *testing.T) {
 	}
 }
 
-// TestARefusalKeepsTheConnection: who was turned away with a small body, and
-// comes back, needs no new connection.
+// TestARefusalKeepsTheConnection: a caller that was refused, and whose body was
+// small, can use its connection again.
 func TestARefusalKeepsTheConnection(t *testing.T) {
 	b := setup(t, withQueue(tooLong))
 	conn := dialBundle(t, b)

@@ -12,14 +12,14 @@ import (
 	"gateway/internal/schema"
 )
 
-// withMemory gives large requests so much memory.
+// withMemory sets the memory for large requests, in bytes.
 func withMemory(bytes int64) option {
 	return func(b *bundle, _ *api.Options, _ *parts) {
 		b.edge.Limit = admission.NewLimit(admission.Options{Memory: bytes}, b.deps.Registry)
 	}
 }
 
-// memory is what large requests hold now.
+// memory returns the number of bytes that large requests hold.
 func (b *bundle) memory() int64 {
 	b.t.Helper()
 	var status struct {
@@ -29,8 +29,8 @@ func (b *bundle) memory() int64 {
 	return status.Limit.Memory
 }
 
-// TestLargeRequestsShareMemory: while lists that are being scored hold what there
-// is, further ones are turned away, and small requests go on.
+// TestLargeRequestsShareMemory: while the lists being scored hold all of the memory,
+// further lists are refused, and small requests are answered.
 func TestLargeRequestsShareMemory(t *testing.T) {
 	entered, finish := make(chan struct{}), make(chan struct{})
 	scorer := scorerFunc(func(_ context.Context, rows []schema.Vector) (predict.Scores, error) {

@@ -32,7 +32,7 @@ func (b *bundle) failed() string {
 	return r.ID
 }
 
-// save changes a renewal as its owner would.
+// save changes a renewal as its owner does.
 func (b *bundle) save(id string, do func(r *modelswap.Renewal)) {
 	b.t.Helper()
 	err := b.swap.change(id, func(r *modelswap.Renewal) error {

@@ -21,7 +21,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
-// everyRoute is one request to each route and to some that are none.
+// everyRoute has a request for each route, and some for paths without a route.
 var everyRoute = []struct {
 	method, path string
 	status       int

@@ -20,7 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// tracer keeps what it is told of spans.
+// tracer records the spans.
 type tracer struct {
 	mu    sync.Mutex
 	ended []ended

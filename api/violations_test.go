@@ -13,7 +13,7 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// unknownMembers returns count members that no schema has.
+// unknownMembers returns count JSON members that are in no schema.
 func unknownMembers(count int) string {
 	var b strings.Builder
 	for i := range count {

@@ -113,7 +113,7 @@ func TestProblems(t *testing.T) {
 	}
 }
 
-// placed is an error that names a place in the body.
+// placed is an error with a position in the body.
 type placed struct{ error }
 
 func (placed) Place() string   { return "line 7: " }

@@ -20,7 +20,8 @@ import (
 	"gateway/internal/schema"
 )
 
-// TestMain lets the test binary play the roles that a run starts.
+// TestMain runs the test binary as one of the processes that a run starts, where its
+// arguments say so.
 func TestMain(m *testing.M) {
 	if os.Getenv(roleVariable) != "" {
 		main()
@@ -43,7 +44,7 @@ var built = sync.OnceValues(func() (to string, err error) {
 	return to, build(context.Background(), to, false)
 })
 
-// onStage is a gateway before an endpoint, for one test.
+// onStage is a gateway and its endpoint, for one test.
 func onStage(t *testing.T) *stage {
 	t.Helper()
 	gateway, err := built()
@@ -218,7 +219,7 @@ func TestFaultsAreWhatTheyAreCalled(t *testing.T) {
 	t.Run("slow and small", func(t *testing.T) { callsQueueAndTakeTheirTime(t, s) })
 }
 
-// callsQueueAndTakeTheirTime is part of the test above, for its gateway's sake.
+// callsQueueAndTakeTheirTime is part of the test above, so that both use one gateway.
 func callsQueueAndTakeTheirTime(t *testing.T, s *stage) {
 	ctx := t.Context()
 	if err := s.endpoint.become(ctx, behaviour{Latency: 10 * time.Millisecond, PerRow: 10 * time.Millisecond, Concurrent: 2}); err != nil {

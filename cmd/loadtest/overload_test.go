@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// overloaded100 is a load of 75 a second before an endpoint that does 100, and
-// 400 a second on top of it from 10 to 20 s. refuse says how long a refusal
-// takes, keep how long an answer does meanwhile.
+// overloaded100 is a load of 75 requests a second on an endpoint that can handle 100,
+// with 400 a second more between 10 and 20 s. refuse is how long a refusal takes,
+// keep how long an answer takes meanwhile.
 func overloaded100(refuse, keep time.Duration, goodput int) *surge {
 	u := &surge{capacity: 100, before: time.Second, from: 10 * time.Second, to: 20 * time.Second, after: 10 * time.Second,
 		memory: history{{0, usage{rss: 100 << 20}}, {15 * time.Second, usage{rss: 110 << 20}}}}

@@ -26,7 +26,7 @@ import (
 	"gateway/internal/schema"
 )
 
-// noLedger forgets.
+// noLedger discards what is recorded.
 type noLedger struct{ predict.Ledger }
 
 func (noLedger) Append(context.Context, []predict.Prediction) error { return nil }

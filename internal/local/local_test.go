@@ -93,7 +93,7 @@ func (m *memory) Serving(context.Context, string, string) (modelswap.Serving, er
 	return m.serving, m.fault
 }
 
-// deploy makes a model serve in the place of what serves.
+// deploy makes a model serve instead of the present one.
 func deploy(ctx context.Context, deployer *local.Deployer, model string) error {
 	now, err := deployer.Serving(ctx)
 	if err == nil {
@@ -134,7 +134,7 @@ func training(t *testing.T, files *datadir.Files, name string) modelswap.Trainin
 		Train: "r/train.csv", Holdout: "r/holdout.csv", Columns: s.Columns(), Features: features, Schema: s.Fingerprint(), Threshold: 0.3, Data: "digest"}
 }
 
-// trained runs a job to its end.
+// trained runs a training job to its end.
 func trained(t *testing.T, trainer *local.Trainer, job modelswap.TrainingJob) modelswap.TrainingStatus {
 	t.Helper()
 	if err := trainer.StartTraining(t.Context(), job); err != nil {

@@ -30,7 +30,7 @@ func tool(t *testing.T, name string) string {
 	return path
 }
 
-// shell runs a program with the environment of the stand-in.
+// shell runs a program with the sandbox's environment variables.
 func (s *stand) shell(name string, args ...string) (string, error) {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), 2*time.Minute)

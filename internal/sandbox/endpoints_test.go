@@ -12,7 +12,8 @@ import (
 	"gateway/internal/sandbox"
 )
 
-// two has an endpoint that serves the configuration old, and one more, new.
+// two makes an endpoint that serves the configuration old, and a second
+// configuration, new.
 func two(t *testing.T) *stand {
 	t.Helper()
 	s := start(t)
@@ -22,7 +23,7 @@ func two(t *testing.T) *stand {
 	return s
 }
 
-// models asks n times and counts the models that answered.
+// models sends n invocations and counts the answers of each model.
 func (s *stand) models(n int) map[string]int {
 	s.t.Helper()
 	s.ForgetCalls()

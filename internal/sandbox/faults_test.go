@@ -24,7 +24,7 @@ import (
 	"gateway/internal/sandbox"
 )
 
-// hasty retries at once, so that tests of retries take no time.
+// hasty retries without a delay.
 func hasty(o *sagemakerruntime.Options) {
 	o.Retryer = retry.NewStandard(func(o *retry.StandardOptions) {
 		o.Backoff = retry.BackoffDelayerFunc(func(int, error) (time.Duration, error) { return 0, nil })

@@ -26,7 +26,7 @@ const (
 	xgb090  = "492215442770.dkr.ecr.eu-central-1.amazonaws.com/sagemaker-xgboost:0.90-2-cpu-py3"
 )
 
-// stand is a stand-in and its clients.
+// stand is a sandbox and its clients.
 type stand struct {
 	*sandbox.Server
 	t       *testing.T
@@ -36,7 +36,7 @@ type stand struct {
 	dynamo  *dynamodb.Client
 }
 
-// start starts a stand-in whose time stands still until Advance.
+// start starts a sandbox whose clock moves only by Advance.
 func start(t *testing.T) *stand {
 	t.Helper()
 	return startWith(t, sandbox.Options{Clock: sandbox.NewManualClock()})
@@ -58,7 +58,7 @@ func (s *stand) put(key, text string) {
 	}
 }
 
-// csv is training data of which the first column decides.
+// csv returns training data whose label depends on the first column.
 func csv(rows int, seed uint64) string {
 	random := rand.New(rand.NewPCG(seed, 1))
 	var b strings.Builder
@@ -72,7 +72,7 @@ func csv(rows int, seed uint64) string {
 	return b.String()
 }
 
-// trainingJob asks for a model from what lies under data/.
+// trainingJob is the request to train on the objects under data/.
 func trainingJob(name, image string) *sagemaker.CreateTrainingJobInput {
 	parameters := map[string]string{"predictor_type": "binary_classifier", "mini_batch_size": "100"}
 	if image != linear {
@@ -110,7 +110,7 @@ func (s *stand) data() {
 	s.put("data/validation/held.csv", csv(200, 3))
 }
 
-// train trains a model and returns where its artifact lies.
+// train trains a model and returns the URL of its artifact.
 func (s *stand) train(name, image string) string {
 	s.t.Helper()
 	s.data()
@@ -181,7 +181,7 @@ func (s *stand) describe(name string) *sagemaker.DescribeEndpointOutput {
 	return out
 }
 
-// is holds an endpoint to a status and to the configuration that serves.
+// is checks the status of an endpoint and the configuration that it serves.
 func (s *stand) is(name string, status types.EndpointStatus, config string) *sagemaker.DescribeEndpointOutput {
 	s.t.Helper()
 	out := s.describe(name)
@@ -199,7 +199,7 @@ func (s *stand) invoke(endpoint, body string, options ...func(*sagemakerruntime.
 	return s.runtime.InvokeEndpoint(s.t.Context(), in)
 }
 
-// refused holds an error to its code and the beginning of its message.
+// refused checks the code of an error and the beginning of its message.
 func refused(t *testing.T, err error, code, message string) {
 	t.Helper()
 	var api smithy.APIError

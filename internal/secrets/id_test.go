@@ -60,7 +60,7 @@ func (r repeating) Get(_ context.Context, id string, _ secrets.Stage) (secrets.V
 	return secrets.Version{}, fmt.Errorf("not authorized to perform GetSecretValue on %s (%w)", id, r.err)
 }
 
-// What could be a name may be a token in the wrong setting.
+// A setting for a name may by mistake hold a token, which looks like a name.
 func TestANameIsNotShownBeforeASecretWasFound(t *testing.T) {
 	for id, shown := range map[string]bool{"leak": false, "file:leak": true, "arn:aws:leak": true} {
 		var logs bytes.Buffer

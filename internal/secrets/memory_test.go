@@ -17,8 +17,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
-// memory is a source of one secret. It counts reads of the current version,
-// takes as long as it is told to, and fails as long as it is told to.
+// memory is a source of one secret. It counts reads of the current version. A
+// test sets how long a read takes and how long reads fail.
 type memory struct {
 	mu    sync.Mutex
 	now   map[secrets.Stage]string // value by stage
@@ -78,7 +78,7 @@ func (m *memory) count() int {
 	return m.reads
 }
 
-// bench is a store with one secret from a memory.
+// bench is a store with one secret, whose source is a memory.
 type bench struct {
 	*memory
 	t      *testing.T
@@ -93,7 +93,7 @@ const (
 	grace = time.Hour
 )
 
-// text understands everything but nonsense.
+// text parses every value but the text nonsense.
 func text(s secrets.Secret) (string, error) {
 	if strings.HasPrefix(s.Reveal(), "nonsense") {
 		return "", errors.New("must not be nonsense")
@@ -139,7 +139,7 @@ func (b *bench) want(what, got, want string) {
 	}
 }
 
-// after asks what comes after some versions; "-" is nothing.
+// after returns the version that follows some versions; "-" means none.
 func (b *bench) after(ctx context.Context, refused ...string) string {
 	for i := range refused {
 		refused[i] = "id-of-" + refused[i]

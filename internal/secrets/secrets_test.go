@@ -19,7 +19,7 @@ import (
 
 const value = "hunter2-hunter2"
 
-// holder has a secret in every place where printers look.
+// holder has a secret in each kind of field that package fmt prints.
 type holder struct {
 	S secrets.Secret
 	P *secrets.Secret
@@ -33,14 +33,15 @@ type holder struct {
 	deep  *hidden
 }
 
-// hidden has its secret where package fmt may call no methods.
+// hidden has its secret in an unexported field, whose methods package fmt cannot
+// call.
 type hidden struct {
 	secret secrets.Secret
 	list   []secrets.Secret
 	table  map[string]secrets.Named
 }
 
-// failure is an error that has a secret in it.
+// failure is an error with a secret in its text.
 type failure struct{ Secret secrets.Secret }
 
 func (f failure) Error() string { return fmt.Sprintf("refused: %v", f.Secret) }

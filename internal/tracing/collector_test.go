@@ -40,8 +40,8 @@ gateway_trace_spans_total{state="sent"} 1
 	}
 }
 
-// A request that had to wait for the collector would wait for the test's end,
-// for until then the collector does not answer.
+// The collector answers only at the end of the test. A request that waited for it
+// would not end before.
 func TestACollectorThatHangsMakesNobodyWait(t *testing.T) {
 	b := setup(t, "OTEL_BSP_SCHEDULE_DELAY", "1", "OTEL_BSP_MAX_QUEUE_SIZE", "8", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "4")
 	left := make(chan struct{})
@@ -69,7 +69,7 @@ func TestACollectorThatHangsMakesNobodyWait(t *testing.T) {
 	}
 }
 
-// patience bounds what a test waits for. It is far above what anything takes.
+// patience is the longest wait of a test. It is far longer than any operation takes.
 const patience = time.Minute
 
 func eventually(t *testing.T, what string, is func() bool) {

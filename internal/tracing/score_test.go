@@ -20,8 +20,8 @@ import (
 	"gateway/internal/tracing/tracetest"
 )
 
-// endpoint is a remote model. It tells which trace context it was sent, and
-// answers once it may.
+// endpoint is a remote model. It records the trace context of each call, and answers
+// when the test allows it.
 type endpoint struct {
 	mu   sync.Mutex
 	sent []callctx.Trace
@@ -49,7 +49,7 @@ func (e *endpoint) calls() []callctx.Trace {
 	return append([]callctx.Trace(nil), e.sent...)
 }
 
-// ask sends a request through a scorer, in a span of its own.
+// ask scores a row within a span.
 func (b *bundle) ask(scorer predict.Scorer, parent string) error {
 	r := httptest.NewRequestWithContext(b.t.Context(), http.MethodPost, "/predict", nil)
 	r.Header.Set("Traceparent", parent)
@@ -103,8 +103,8 @@ func TestACallOfTheEndpointIsASpanInTheRequestsTrace(t *testing.T) {
 }
 
 // One call is on its way, and the requests that come meanwhile share the next.
-// By itself no trace is kept: those that are, are so because their callers say
-// so, and the shared call is because theirs are.
+// The gateway samples no trace itself. A request's trace is sampled if its caller
+// samples it, and the shared call is sampled because one of its requests is.
 func TestASharedCallLinksItsRequests(t *testing.T) {
 	const sharing = 200 // more than the SDK lets a span name by itself
 	b, e := setup(t, "OTEL_TRACES_SAMPLER", "parentbased_always_off"), &endpoint{may: make(chan struct{})}

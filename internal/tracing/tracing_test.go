@@ -57,7 +57,7 @@ func expired() context.Context {
 	return ctx
 }
 
-// sent closes tracing and returns what the collector has, by name.
+// sent closes tracing and returns the spans that the collector received, by name.
 func (b *bundle) sent() map[string][]tracetest.Span {
 	b.t.Helper()
 	if err := b.Close(b.t.Context()); err != nil {
@@ -70,7 +70,7 @@ func (b *bundle) sent() map[string][]tracetest.Span {
 	return found
 }
 
-// request lets a request with these headers have its span.
+// request handles a request with these headers within a span.
 func (b *bundle) request(status int, headers ...string) (traceID string) {
 	r := httptest.NewRequest(http.MethodPost, "/predict?customer=anna", nil)
 	for i := 0; i < len(headers); i += 2 {
