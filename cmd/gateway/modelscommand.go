@@ -11,14 +11,39 @@ import (
 )
 
 type modelsCommand struct {
-	remote
+	Show    modelsShowCommand    `cmd:"" default:"withargs" help:"List models or, with a name, show what one goes by and how good it is. The word show may be left out."`
+	Compare modelsCompareCommand `cmd:"" help:"Show the figures of two models side by side."`
 }
 
 // Help is shown by gateway models --help.
-func (modelsCommand) Help() string { return exitCodesHelp }
+func (modelsCommand) Help() string {
+	return `There are three forms:
 
-// Run lists the models that renewals made, newest first.
-func (cmd modelsCommand) Run(c *console) error {
+  gateway models              lists the models
+  gateway models NAME         shows what one goes by and how good it is
+  gateway models compare A B  shows the figures of two side by side
+
+` + exitCodesHelp
+}
+
+type modelsShowCommand struct {
+	Name string `arg:"" optional:"" help:"Show this model with its figures; without it the models are listed."`
+	All  bool   `help:"Show all features and columns, not only the first."`
+	remote
+}
+
+// Help is shown by gateway models show --help.
+func (modelsShowCommand) Help() string { return exitCodesHelp }
+
+// Run lists the models that renewals made, newest first, or shows one.
+func (cmd modelsShowCommand) Run(c *console) error {
+	if cmd.Name != "" {
+		return cmd.show(c)
+	}
+	return cmd.list(c)
+}
+
+func (cmd modelsShowCommand) list(c *console) error {
 	return cmd.onExisting(c, func(ctx context.Context, client *client.Client) error {
 		list, err := client.Models(ctx)
 		if err != nil {

@@ -59,11 +59,25 @@ func TestOperatorsCommands(t *testing.T) {
 			t.Errorf("renewals --json: %s", out)
 		}
 		want([]string{"models"}, *newest.Model, *first.Model, "serving", "kept")
+		want([]string{"models", *newest.Model}, "model      "+*newest.Model+", serving since ", "label      y: 1, yes is positive, ", "threshold  0.5 (the schema sets none;",
+			"held-out rows", "AUC  ", "less "+*first.Model+" on the same rows: AUC 0.0000", "Decisions at the threshold 0.5", "duration", "per 1 ", "Calibration", "no boosted trees")
+		var report modelswap.ModelReport
+		if out := want([]string{"models", *newest.Model, "--json"}); json.Unmarshal([]byte(out), &report) != nil || report.Name != *newest.Model ||
+			!report.Serving || report.Figures.Rows == 0 || len(report.Figures.Importance) != 20 || len(report.Figures.Coefficients) != 65 {
+			t.Errorf("models NAME --json: %s", out)
+		}
+		want([]string{"models", "compare", *first.Model, *newest.Model}, "A  "+*first.Model, "B  "+*newest.Model, "AUC ", "0.0000 to 0.0000", "the same", "each its own", "Importance", "duration")
+		var comparison modelswap.ModelComparison
+		if out := want([]string{"models", "compare", *first.Model, *newest.Model, "--json"}); json.Unmarshal([]byte(out), &comparison) != nil ||
+			comparison.A.Name != *first.Model || len(comparison.Metrics) != 5 || len(comparison.Importance) != 20 {
+			t.Errorf("models compare --json: %s", out)
+		}
 		want([]string{"rollback"}, "model "+*first.Model+" serves since ")
 		want([]string{"rollback", *newest.Model}, "model "+*newest.Model+" serves since ")
 
 		for args, text := range map[string]string{
-			"rollback none": `no model "none"; gateway models`, "renewals none": `no renewal "none"`, "rollback " + *newest.Model: "already serves",
+			"rollback none": `no model "none"; gateway models`, "models none": `no model "none"; gateway models`,
+			"models compare none " + *first.Model: `no model "none"`, "models compare " + *first.Model + " none": `no model "none"`, "renewals none": `no renewal "none"`, "rollback " + *newest.Model: "already serves",
 		} {
 			code, out, errs := command(t, append(strings.Fields(args), where...)...)
 			if code != exitFailed || out != "" || len(gatewaytest.Lines(errs)) != 1 || !strings.Contains(errs, text) {
@@ -94,14 +108,14 @@ func TestOperatorsCommandsWithoutADataDir(t *testing.T) {
 	newConfig(t)
 	none := filepath.Join(t.TempDir(), "none")
 	t.Setenv("GATEWAY_DATA_DIR", none)
-	for _, name := range []string{"status", "renewals", "models", "rollback"} {
-		code, out, errs := command(t, name)
+	for _, name := range []string{"status", "renewals", "models", "models m", "models compare a b", "rollback"} {
+		code, out, errs := command(t, strings.Fields(name)...)
 		if code != exitFailed || out != "" || len(gatewaytest.Lines(errs)) != 1 || !strings.Contains(errs, "GATEWAY_DATA_DIR") || !strings.Contains(errs, "--url") {
 			t.Errorf("%s ended with %d: %q %q", name, code, out, errs)
 		}
 	}
-	for _, name := range []string{"import", "retrain", "predict", "status", "renewals", "models", "rollback", "outcomes", "export"} {
-		if code, out, _ := command(t, name, "--help"); code != exitOK || !strings.Contains(out, "Exit codes: 0 success") {
+	for _, name := range []string{"import", "retrain", "predict", "status", "renewals", "models", "models show", "models compare", "rollback", "outcomes", "export"} {
+		if code, out, _ := command(t, append(strings.Fields(name), "--help")...); code != exitOK || !strings.Contains(out, "Exit codes: 0 success") {
 			t.Errorf("%s --help ended with %d: %s", name, code, out)
 		}
 	}

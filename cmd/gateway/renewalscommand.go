@@ -87,6 +87,9 @@ func (cmd renewalsCommand) show(c *console, r *modelswap.Renewal) error {
 	}
 	for _, s := range r.Steps {
 		fmt.Fprintln(c.stdout, oneLineStep(s))
+		if warning := stepWarning(s); warning != "" {
+			fmt.Fprintln(c.stdout, warning)
+		}
 	}
 	return nil
 }

@@ -236,6 +236,9 @@ func (v *renewalView) show(r *modelswap.Renewal) {
 		if state := fmt.Sprint(s.Status, s.Attempt); v.shown[s.Name] != state {
 			v.shown[s.Name] = state
 			v.line(stepLine(s))
+			if warning := stepWarning(s); warning != "" {
+				v.line(warning)
+			}
 		}
 		if s.Status == modelswap.StepRunning {
 			v.showRetries(s)
@@ -308,6 +311,14 @@ func stepLine(s modelswap.Step) string {
 		line += "  " + *s.Error
 	}
 	return line
+}
+
+// stepWarning describes what is suspicious about a step's result.
+func stepWarning(s modelswap.Step) string {
+	if text, ok := s.Detail["suspicious"].(string); ok && s.FinishedAt != nil {
+		return "warning: " + text
+	}
+	return ""
 }
 
 // detailText formats a value of a step's detail. Counts are float64 after JSON,

@@ -43,7 +43,7 @@ func thresholdOf(s *schema.Schema) Threshold {
 	case s.Threshold != 0:
 		t.Source, t.Why = ThresholdSet, "the schema sets it"
 	default:
-		t.Source, t.Why = ThresholdDefault, "the schema sets none: the label is the model's own, by 0.5 unless a container of SageMaker decides otherwise"
+		t.Source, t.Why = ThresholdDefault, "the schema sets none; the label is the model's own, by 0.5 unless a container of SageMaker decides otherwise"
 	}
 	return t
 }
