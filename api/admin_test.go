@@ -308,7 +308,7 @@ func TestImport(t *testing.T) {
 		"2," + strings.Replace(strings.TrimSuffix(csvRow, "\n"), "34", "340", 1) + ",no\n3," + strings.TrimSuffix(csvRow, "\n") + ",\n"
 	a := b.asOperator("POST", "/admin/customers", body, "Content-Type: text/csv").want(200)
 	if lines := a.lines(); len(lines) != 2 || !strings.HasPrefix(lines[0], `{"line":3,"errors":[{"field":"age","code":"out_of_range"`) ||
-		lines[1] != `{"rows":3,"imported":2,"inserted":2,"updated":0,"failed":1,"labelled":1,"demo_removed":0}` {
+		lines[1] != `{"rows":3,"imported":2,"inserted":2,"updated":0,"failed":1,"labelled":1,"positive":1,"numbered":0,"demo_removed":0}` {
 		t.Errorf("got %s", a.body)
 	}
 	if a.trailer.Get("X-Stream-End") != "complete" || a.header.Get("Content-Type") != "application/x-ndjson" {
@@ -327,6 +327,26 @@ func TestImport(t *testing.T) {
 		t.Errorf("NDJSON: %+v, %v", report, err)
 	}
 
+	t.Run("rows without an id that are not those of another table", func(t *testing.T) {
+		b := setup(t)
+		other := csvHeader + strings.Replace(csvRow, "34", "35", 1)
+		b.asOperator("POST", "/admin/customers", csvHeader+csvRow, "Content-Type: text/csv").want(200)
+		if p := b.asOperator("POST", "/admin/customers?numbering=refuse", other, "Content-Type: text/csv").problem(409); !strings.HasPrefix(p.Detail, "line 2: customer 1 exists with other values") {
+			t.Errorf("got %s", p.Detail)
+		}
+		if report, err := b.client.Import(t.Context(), "text/csv", strings.NewReader(other), client.ImportOptions{Numbering: predict.NumberContinue}, nil); err != nil || report.Inserted != 1 || report.Numbered != 1 {
+			t.Errorf("got %+v, %v", report, err)
+		}
+		if got := fields(b.asOperator("POST", "/admin/customers?numbering=x", other, "Content-Type: text/csv").problem(422)); !strings.HasPrefix(got, "numbering ") {
+			t.Errorf("got %s", got)
+		}
+	})
+	t.Run("a header with an id that lacks a required column", func(t *testing.T) {
+		p := b.asOperator("POST", "/admin/customers", "customer_id,agee\n1,2\n", "Content-Type: text/csv").problem(422)
+		if got := fields(p); p.Detail != `line 1: the header row does not fit the schema "bank"` || !strings.Contains(got, "agee unknown_field") || !strings.Contains(got, "age missing") {
+			t.Errorf("%s: %s", p.Detail, got)
+		}
+	})
 	t.Run("a strict import stops at the first bad row", func(t *testing.T) {
 		b := *b
 		b.t = t

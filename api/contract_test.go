@@ -393,6 +393,8 @@ func (c *contract) imports() {
 	c.try(b, 200, "POST /admin/customers", bad)
 	c.try(b, 200, "POST /admin/customers?strict=true", csvHeader+csvRow)
 	c.try(b, 200, "POST /admin/customers", `{"customer_id":"7","features":`+technician+`,"y":1}`, "Content-Type: application/x-ndjson")
+	c.try(b, 409, "POST /admin/customers?numbering=refuse", csvHeader+strings.Replace(csvRow, "34", "35", 1))
+	c.try(b, 422, "POST /admin/customers?numbering=perhaps", bad)
 	c.try(b, 415, "POST /admin/customers", "[]", "Content-Type: application/json")
 	c.try(b, 422, "POST /admin/customers?strict=true", bad)
 	c.try(b, 422, "POST /admin/customers?strict=perhaps", bad)

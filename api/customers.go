@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"gateway/api/edge"
 	"gateway/internal/failure"
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 
 	"github.com/go-json-experiment/json"
 )
@@ -43,6 +45,10 @@ func (a *api) customers(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	numbering, err := queryNumbering(r)
+	if err != nil {
+		return err
+	}
 	caller := a.edge.ChargedTo(r)
 	if err := a.imports.Take(caller, 1); err != nil {
 		w.Header().Set("Connection", "close")
@@ -51,7 +57,7 @@ func (a *api) customers(w http.ResponseWriter, r *http.Request) error {
 	defer a.imports.Give(caller, 1)
 	s := a.newStream(w, r, caller)
 	defer s.cancel()
-	table, err := a.table(given, s)
+	table, err := a.table(given, s, schema.NewCSVImport)
 	if err != nil {
 		s.discard()
 		return err
@@ -61,7 +67,7 @@ func (a *api) customers(w http.ResponseWriter, r *http.Request) error {
 	ctx, stop := context.WithCancelCause(context.WithoutCancel(r.Context()))
 	defer stop(nil)
 	report, err := a.d.Importer.Import(ctx, table, predict.ImportOptions{
-		Strict: strict, UniqueIDs: unique,
+		Strict: strict, UniqueIDs: unique, Numbering: numbering,
 		BadRow: func(bad predict.BadRow) {
 			if strict {
 				return // the row is reported by the error that ends the import
@@ -96,6 +102,19 @@ func (a *api) customers(w http.ResponseWriter, r *http.Request) error {
 		return a.broken(r, s, err)
 	}
 	return a.broken(r, s, s.end(state))
+}
+
+// queryNumbering returns the numbering of rows without an id; empty if the parameter is
+// missing.
+func queryNumbering(r *http.Request) (predict.Numbering, error) {
+	text, given, err := queryText(r, "numbering")
+	switch {
+	case err != nil || !given:
+		return "", err
+	case slices.Contains(predict.Numberings, predict.Numbering(text)):
+		return predict.Numbering(text), nil
+	}
+	return "", invalidQuery("numbering", "must be replace, refuse or continue")
 }
 
 // stoppedAfter adds to an error how many rows the import stored before it.

@@ -91,6 +91,7 @@ func TestWhatAStreamRefusesBeforeItBegins(t *testing.T) {
 		fields                  string
 	}{
 		{"an empty table", "text/csv", "", 422, ""},
+		{"an empty text of NDJSON", "application/x-ndjson", "\n", 422, ""},
 		{"a header with a column that is none", "text/csv", "agee," + csvHeader + csvRow, 422, "agee unknown_field"},
 		{"a header without a column that is needed", "text/csv", strings.Replace(csvHeader, "age,", "", 1), 422, "age missing"},
 		{"a row beyond reason", "text/csv", csvHeader + strings.Repeat("3", 20_000), 422, ""},
@@ -105,7 +106,7 @@ func TestWhatAStreamRefusesBeforeItBegins(t *testing.T) {
 			}
 		})
 	}
-	b.logs.await(t, `"error":"the table is empty: the first row must hold the names of the features"`)
+	b.logs.await(t, `"error":"the table is empty: the first row must hold the names of the columns"`)
 	t.Run("a model that fails", func(t *testing.T) {
 		b := *b
 		b.t = t

@@ -185,6 +185,22 @@ func (c *Client) Status(ctx context.Context) (map[string]any, error) {
 	return page, err
 }
 
+// SchemaInForce is what GET /schema says of the schema as a whole.
+type SchemaInForce struct {
+	Name        string `json:"title"`
+	Fingerprint string `json:"x-fingerprint"`
+	ID          string `json:"x-id"`
+	Label       string `json:"x-label"`
+	Positive    []any  `json:"x-positive"` // spellings of the positive value of the label
+	Negative    []any  `json:"x-negative"`
+}
+
+// Schema returns the schema that the gateway uses.
+func (c *Client) Schema(ctx context.Context) (s SchemaInForce, err error) {
+	err = c.get(ctx, "/schema", &s)
+	return s, err
+}
+
 // Ready returns whether the gateway can predict. That it is unavailable is not an error.
 func (c *Client) Ready(ctx context.Context) (api.Readiness, error) {
 	var ready api.Readiness
@@ -202,8 +218,9 @@ func (c *Client) Ready(ctx context.Context) (api.Readiness, error) {
 // ImportOptions are the options of Import. With the zero value all valid rows are imported,
 // and of rows with the same id the last one counts.
 type ImportOptions struct {
-	Strict    bool // stop at the first bad row
-	UniqueIDs bool // stop at the first id that an earlier row has
+	Strict    bool              // stop at the first bad row
+	UniqueIDs bool              // stop at the first id that an earlier row has
+	Numbering predict.Numbering // of rows without an id; empty: predict.NumberReplace
 }
 
 // query returns the options as the query of a URL.
@@ -214,6 +231,9 @@ func (o ImportOptions) query() string {
 	}
 	if o.UniqueIDs {
 		values.Set("unique_ids", "true")
+	}
+	if o.Numbering != "" {
+		values.Set("numbering", string(o.Numbering))
 	}
 	if len(values) == 0 {
 		return ""

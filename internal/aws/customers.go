@@ -330,6 +330,12 @@ func (c *Customers) apply(ctx context.Context, id string, u update) (old map[str
 // customers.
 func (c *Customers) RemoveDemo(context.Context) (int64, error) { return 0, nil }
 
+// LastNumber implements predict.CustomerStore. It returns an error: DynamoDB finds the
+// highest key only by reading the whole table.
+func (c *Customers) LastNumber(context.Context) (int64, error) {
+	return 0, failure.Errorf(failure.Invalid, "the numbers of rows cannot be continued in the DynamoDB table %s, because it does not know the highest one: add a column %s to the file", c.table, c.schema.ID)
+}
+
 // tableError translates an error of DynamoDB: into a modelswap.Fault with its class for a
 // renewal, and for a throttled prediction also into an error of kind Unavailable.
 func tableError(operation string, err error) error {

@@ -1,10 +1,13 @@
 package predict
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"hash/maphash"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 
 	"gateway/internal/failure"
@@ -21,7 +24,32 @@ type CustomerStore interface {
 	// RemoveDemo deletes the generated customers and returns how many it deleted,
 	// also on an error.
 	RemoveDemo(ctx context.Context) (int64, error)
+	// Features is that of Customers.
+	Features(ctx context.Context, ids []string) (map[string][]byte, error)
+	// LastNumber returns the highest number that is the id of a customer who was not
+	// generated, 0 if there is none. It returns a *failure.Error of kind Invalid if
+	// the store cannot tell.
+	LastNumber(ctx context.Context) (int64, error)
 }
+
+// Numbering is how an import numbers rows without an id.
+type Numbering string
+
+// The numberings.
+const (
+	// NumberReplace numbers the rows from 1. They replace the customers of these
+	// numbers.
+	NumberReplace Numbering = "replace"
+	// NumberRefuse numbers the rows from 1, and stops before it stores any if a
+	// customer of such a number among the first rows has other features: the table is
+	// then not the one that was imported before.
+	NumberRefuse Numbering = "refuse"
+	// NumberContinue numbers the rows after the highest number in the store.
+	NumberContinue Numbering = "continue"
+)
+
+// Numberings are all numberings.
+var Numberings = []Numbering{NumberReplace, NumberRefuse, NumberContinue}
 
 // Importer loads tables of customers into the customer store.
 type Importer struct {
@@ -42,6 +70,7 @@ func (im *Importer) Schema() *schema.Schema { return im.schema }
 type ImportOptions struct {
 	Strict    bool             // stop at the first bad row; rows before it stay
 	UniqueIDs bool             // stop at the first id that an earlier row of the table has; else the last row wins
+	Numbering Numbering        // of rows without an id; empty: NumberReplace
 	BadRow    func(BadRow)     // called for each bad row
 	Progress  func(rows int64) // called after each stored chunk with the number of rows read so far
 }
@@ -62,6 +91,8 @@ type ImportReport struct {
 	Updated     int64 `json:"updated"`  // customers that existed
 	Failed      int64 `json:"failed"`
 	Labelled    int64 `json:"labelled"`     // imported rows with a label
+	Positive    int64 `json:"positive"`     // imported rows with the positive label
+	Numbered    int64 `json:"numbered"`     // imported rows without an id
 	DemoRemoved int64 `json:"demo_removed"` // generated customers that were deleted
 }
 
@@ -91,13 +122,15 @@ func (s *idSet) add(id string, line int) (earlier int, repeated bool) {
 const importChunk = 1000
 
 // Import reads the table to its end and stores its good rows, a thousand a
-// call. Rows without a customer id are numbered from 1 by their place
-// in the table, so importing the same file again updates the same customers.
-// The first real customers replace the generated ones. On an error the report
-// says what was imported before it.
+// call. Rows without a customer id are numbered by their place in the table, so that
+// importing the same file again updates the same customers; see Numbering. The first
+// real customers replace the generated ones. On an error the report says what was
+// imported before it.
 func (im *Importer) Import(ctx context.Context, t schema.Table, opts ImportOptions) (ImportReport, error) {
 	var report ImportReport
 	chunk := make([]Customer, 0, importChunk)
+	numbered := map[string]int{} // ids of the chunk that are numbers of rows → lines
+	numbers := rowNumbers{numbering: opts.Numbering, store: im.store}
 	var ids *idSet
 	if opts.UniqueIDs {
 		ids = newIDSet()
@@ -105,6 +138,9 @@ func (im *Importer) Import(ctx context.Context, t schema.Table, opts ImportOptio
 	flush := func() error {
 		if len(chunk) == 0 {
 			return nil
+		}
+		if err := numbers.check(ctx, im.schema, chunk, numbered); err != nil {
+			return err
 		}
 		if report.Imported == 0 {
 			removed, err := im.store.RemoveDemo(ctx)
@@ -120,12 +156,17 @@ func (im *Importer) Import(ctx context.Context, t schema.Table, opts ImportOptio
 			report.Imported++
 			if c.Label != nil {
 				report.Labelled++
+				report.Positive += int64(*c.Label)
+			}
+			if _, ok := numbered[c.ID]; ok {
+				report.Numbered++
 			}
 		}
 		if err != nil {
 			return err
 		}
 		chunk = chunk[:0]
+		clear(numbered)
 		if opts.Progress != nil {
 			opts.Progress(report.Rows)
 		}
@@ -142,7 +183,7 @@ func (im *Importer) Import(ctx context.Context, t schema.Table, opts ImportOptio
 			return report, err
 		}
 		report.Rows++
-		customer, violations := im.customer(row, report.Rows)
+		customer, violations := im.customer(row)
 		if violations.Count() > 0 {
 			report.Failed++
 			bad := BadRow{Line: row.Line, Errors: violations.Listed, Omitted: violations.Omitted}
@@ -156,6 +197,12 @@ func (im *Importer) Import(ctx context.Context, t schema.Table, opts ImportOptio
 				return report, err
 			}
 			continue
+		}
+		if customer.ID == "" {
+			if customer.ID, err = numbers.of(ctx, report.Rows); err != nil {
+				return report, errors.Join(err, flush())
+			}
+			numbered[customer.ID] = row.Line
 		}
 		if ids != nil {
 			if earlier, repeated := ids.add(customer.ID, row.Line); repeated {
@@ -179,7 +226,56 @@ func repeatedID(name string, line, earlier int) error {
 		Violations: []failure.Violation{{Field: name, Code: failure.CodeDuplicate, Detail: detail}}}
 }
 
-func (im *Importer) customer(row schema.Row, number int64) (Customer, failure.Violations) {
+// rowNumbers numbers rows without an id.
+type rowNumbers struct {
+	numbering Numbering
+	store     CustomerStore
+	begun     bool
+	after     int64 // the first row's number is one more
+}
+
+// of returns the id of the row of a number, counted from 1.
+func (n *rowNumbers) of(ctx context.Context, row int64) (string, error) {
+	if n.numbering == NumberContinue && !n.begun {
+		last, err := n.store.LastNumber(ctx)
+		if err != nil {
+			return "", err
+		}
+		n.after, n.begun = last, true
+	}
+	return strconv.FormatInt(n.after+row, 10), nil
+}
+
+// check returns an error if customers with the numbers of the first rows are others.
+// numbered has the lines of the rows in the chunk that were numbered.
+func (n *rowNumbers) check(ctx context.Context, s *schema.Schema, chunk []Customer, numbered map[string]int) error {
+	if n.numbering != NumberRefuse || n.begun || len(numbered) == 0 {
+		return nil
+	}
+	n.begun = true
+	stored, err := n.store.Features(ctx, slices.Sorted(maps.Keys(numbered)))
+	if err != nil {
+		return err
+	}
+	for _, c := range chunk {
+		line, ok := numbered[c.ID]
+		old, exists := stored[c.ID]
+		if ok && exists && !sameFeatures(s, old, c.Features) {
+			return failure.Errorf(failure.Conflict, "line %d: customer %s exists with other values, and the table has no column %s, so its rows are numbered from 1. "+
+				"Numbering %s adds them after the highest number; numbering %s puts them in the place of the customers with their numbers",
+				line, c.ID, s.ID, NumberContinue, NumberReplace)
+		}
+	}
+	return nil
+}
+
+// sameFeatures reports whether stored features are those of an imported row.
+func sameFeatures(s *schema.Schema, stored, imported []byte) bool {
+	record, err := s.DecodeStored(stored, nil)
+	return err == nil && bytes.Equal(s.AppendFeatures(nil, record, true), imported)
+}
+
+func (im *Importer) customer(row schema.Row) (Customer, failure.Violations) {
 	violations := row.Violations
 	if violations.Count() == 0 || !row.Features.IsEmpty() {
 		im.schema.AddMissing(&violations, row.Features, "")
@@ -187,9 +283,5 @@ func (im *Importer) customer(row schema.Row, number int64) (Customer, failure.Vi
 	if violations.Count() > 0 {
 		return Customer{}, violations
 	}
-	id := row.CustomerID
-	if id == "" {
-		id = strconv.FormatInt(number, 10)
-	}
-	return Customer{ID: id, Features: im.schema.AppendFeatures(nil, row.Features, true), Label: row.Label}, failure.Violations{}
+	return Customer{ID: row.CustomerID, Features: im.schema.AppendFeatures(nil, row.Features, true), Label: row.Label}, failure.Violations{}
 }

@@ -39,7 +39,7 @@ func TestImportReportsWhatAFailedCallStored(t *testing.T) {
 	if !errors.Is(err, errFull) {
 		t.Errorf("got %v, want %v", err, errFull)
 	}
-	if got, want := report, (predict.ImportReport{Rows: 3, Imported: 2, Inserted: 2, Labelled: 1}); got != want {
+	if got, want := report, (predict.ImportReport{Rows: 3, Imported: 2, Inserted: 2, Labelled: 1, Positive: 1, Numbered: 2}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
@@ -95,7 +95,7 @@ func TestImport(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := predict.ImportReport{Rows: 5, Imported: 3, Inserted: 3, Failed: 2, Labelled: 2, DemoRemoved: 2}
+	want := predict.ImportReport{Rows: 5, Imported: 3, Inserted: 3, Failed: 2, Labelled: 2, Positive: 1, Numbered: 3, DemoRemoved: 2}
 	if report != want {
 		t.Errorf("got %+v, want %+v", report, want)
 	}
@@ -133,8 +133,8 @@ func TestImportTwiceUpdatesTheSameCustomers(t *testing.T) {
 		t.Error("another schema")
 	}
 	for i, want := range []predict.ImportReport{
-		{Rows: 10, Imported: 10, Inserted: 10, Labelled: 5, DemoRemoved: 2},
-		{Rows: 10, Imported: 10, Updated: 10, Labelled: 5},
+		{Rows: 10, Imported: 10, Inserted: 10, Labelled: 5, Positive: 5, Numbered: 10, DemoRemoved: 2},
+		{Rows: 10, Imported: 10, Updated: 10, Labelled: 5, Positive: 5, Numbered: 10},
 	} {
 		report, err := importer.Import(t.Context(), csvOf(t, s, rows(10)), predict.ImportOptions{})
 		if err != nil || report != want {
@@ -217,7 +217,7 @@ func TestStrictImportStopsAtTheFirstBadRow(t *testing.T) {
 		t.Errorf("it does not begin with the place: %v", err)
 	}
 	sums(t, report)
-	if want := (predict.ImportReport{Rows: 3, Imported: 2, Inserted: 2, Failed: 1, DemoRemoved: 2}); report != want {
+	if want := (predict.ImportReport{Rows: 3, Imported: 2, Inserted: 2, Failed: 1, Numbered: 2, DemoRemoved: 2}); report != want {
 		t.Errorf("got %+v, want %+v", report, want)
 	}
 	if store.Len() != 2 {
@@ -276,6 +276,59 @@ func TestImportFaults(t *testing.T) {
 		_, err := predict.NewImporter(s, store).Import(t.Context(), csvOf(t, s, "age,job\n34,admin.\nx,admin.\n"), predict.ImportOptions{Strict: true})
 		if !errors.Is(err, errFull) || !errors.Is(err, predict.ErrStrict) {
 			t.Errorf("error %v", err)
+		}
+	})
+}
+
+// TestNumberingOfASecondTable imports a table without ids into a store that has the
+// rows of another.
+func TestNumberingOfASecondTable(t *testing.T) {
+	s := parse(t, small)
+	const first, other = "age,job,y\n34,admin.,yes\n35,services,no\n", "age,job,y\n50,admin.,no\n51,admin.,no\n52,admin.,no\n"
+	tests := []struct {
+		name, text string
+		numbering  predict.Numbering
+		want       predict.ImportReport
+		fault      string
+		customers  int
+	}{
+		{"the same again", first, predict.NumberRefuse, predict.ImportReport{Rows: 2, Imported: 2, Updated: 2, Labelled: 2, Positive: 1, Numbered: 2}, "", 2},
+		{"the same and more", first + "36,admin.,no\n", predict.NumberRefuse,
+			predict.ImportReport{Rows: 3, Imported: 3, Inserted: 1, Updated: 2, Labelled: 3, Positive: 1, Numbered: 3}, "", 3},
+		{"another", other, predict.NumberRefuse, predict.ImportReport{Rows: 3}, "line 2: customer 1 exists with other values, and the table has no column customer_id", 2},
+		{"another in its place", other, predict.NumberReplace, predict.ImportReport{Rows: 3, Imported: 3, Inserted: 1, Updated: 2, Labelled: 3, Numbered: 3}, "", 3},
+		{"another by default", other, "", predict.ImportReport{Rows: 3, Imported: 3, Inserted: 1, Updated: 2, Labelled: 3, Numbered: 3}, "", 3},
+		{"another after it", other, predict.NumberContinue, predict.ImportReport{Rows: 3, Imported: 3, Inserted: 3, Labelled: 3, Numbered: 3}, "", 5},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			store := predicttest.NewStore()
+			importer := predict.NewImporter(s, store)
+			if _, err := importer.Import(t.Context(), csvOf(t, s, first), predict.ImportOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			report, err := importer.Import(t.Context(), csvOf(t, s, tt.text), predict.ImportOptions{Numbering: tt.numbering})
+			var e *failure.Error
+			switch {
+			case tt.fault == "" && err != nil:
+				t.Error(err)
+			case tt.fault != "" && (!errors.As(err, &e) || e.Kind != failure.Conflict || !strings.HasPrefix(e.Detail, tt.fault)):
+				t.Errorf("error %v, want %s", err, tt.fault)
+			}
+			if report != tt.want || store.Len() != tt.customers {
+				t.Errorf("got %+v and %d customers, want %+v and %d", report, store.Len(), tt.want, tt.customers)
+			}
+			if c, _ := store.Customer("5"); tt.numbering == predict.NumberContinue && !strings.HasPrefix(string(c.Features), `{"age":52,`) {
+				t.Errorf("customer 5 is %s", c.Features)
+			}
+		})
+	}
+	t.Run("rows with ids are never refused", func(t *testing.T) {
+		store := predicttest.NewStore()
+		for _, text := range []string{first, "customer_id,age,job\n1,50,admin.\n"} {
+			if _, err := predict.NewImporter(s, store).Import(t.Context(), csvOf(t, s, text), predict.ImportOptions{Numbering: predict.NumberRefuse}); err != nil {
+				t.Error(err)
+			}
 		}
 	})
 }

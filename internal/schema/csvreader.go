@@ -59,7 +59,7 @@ func NewCSVReader(r io.Reader, maxRow int) (*CSVReader, error) {
 	var bad *RowError
 	switch {
 	case errors.Is(err, io.EOF):
-		return nil, failure.Errorf(failure.Invalid, "the table is empty: the first row must hold the names of the features")
+		return nil, failure.Errorf(failure.Invalid, "the table is empty: the first row must hold the names of the columns")
 	case errors.As(err, &bad) && (bytes.HasPrefix(head[form.skip:], []byte("{")) || bytes.HasPrefix(head[form.skip:], []byte("["))):
 		return nil, failure.Errorf(failure.Invalid, "line %d: the header row is not CSV; the file seems to be JSON", line)
 	case errors.As(err, &bad):
@@ -75,7 +75,7 @@ func NewCSVReader(r io.Reader, maxRow int) (*CSVReader, error) {
 		c.header = c.header[:n-1]
 		c.trailing++
 	}
-	return c, checkHeaderText(c.header)
+	return c, checkHeaderText(c.header, line)
 }
 
 // failingReader returns an error for each read.
@@ -85,7 +85,7 @@ type failingReader struct{ err error }
 func (f failingReader) Read([]byte) (int, error) { return 0, f.err }
 
 // checkHeaderText refuses names that are not UTF-8.
-func checkHeaderText(header []string) error {
+func checkHeaderText(header []string, line int) error {
 	var violations failure.Violations
 	for i, name := range header {
 		if !utf8.ValidString(name) {
@@ -96,7 +96,7 @@ func checkHeaderText(header []string) error {
 		return nil
 	}
 	return &failure.Error{Kind: failure.Invalid, Violations: violations.Listed, Omitted: violations.Omitted,
-		Detail: "the header row is not UTF-8; the file seems to be Windows-1252; save it as UTF-8"}
+		Detail: fmt.Sprintf("line %d: the header row is not UTF-8; the file seems to be Windows-1252; save it as UTF-8", line)}
 }
 
 // nameOfColumn names a column in a message: by its name, escaped and shortened if

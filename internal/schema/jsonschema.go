@@ -30,11 +30,27 @@ func (s *Schema) JSONSchema() []byte {
 		{"x-fingerprint", s.fingerprint},
 		{"x-id", s.ID},
 		{"x-label", s.Label.Name},
+		{"x-positive", spelled(s.Label.Positive)},
+		{"x-negative", spelled(s.Label.Negative)},
 	}, "", "  ")
 	if err != nil {
 		panic(err) // strings, numbers and lists only
 	}
 	return append(text, '\n')
+}
+
+// spelled returns the spellings of a class as JSON values.
+func spelled(class []Spelling) []any {
+	var values []any
+	for _, s := range class {
+		if s.IsText {
+			values = append(values, s.Value)
+			continue
+		}
+		x, _, _ := ParseNumber(s.Value)
+		values = append(values, json.Number(formatNumber(x)))
+	}
+	return values
 }
 
 func (f *Feature) jsonSchema() orderedObject {

@@ -17,6 +17,7 @@ type ndjsonTable struct {
 	schema *Schema
 	lines  *bufio.Scanner
 	line   int
+	rows   int
 	plain  bool // Scan reads lines in the same way as read
 }
 
@@ -30,7 +31,8 @@ const ndjsonBuffer = 32 << 10
 // NewNDJSONTable reads newline-delimited JSON. A line is the object that POST
 // /predict takes, {"customer_id": …, "features": {…}}, where the label may
 // stand beside the features; or flat, {"customer_id": …, "age": 34, …, "y":
-// 1}. Blank lines are skipped. maxRow is the maximum length of a line in bytes. A
+// 1}. Blank lines are skipped; a text without another line is an error, as an empty
+// CSV is. maxRow is the maximum length of a line in bytes. A
 // line that is not JSON is a Row with a violation.
 func NewNDJSONTable(s *Schema, r io.Reader, maxRow int) Table {
 	lines := bufio.NewScanner(r)
@@ -56,6 +58,7 @@ func (t *ndjsonTable) Next() (Row, error) {
 		if len(text) == 0 {
 			continue
 		}
+		t.rows++
 		row := Row{Line: t.line, Features: t.schema.NewRecord()}
 		if t.scan(&row, text) {
 			return row, nil
@@ -69,6 +72,8 @@ func (t *ndjsonTable) Next() (Row, error) {
 	}
 	err := t.lines.Err()
 	switch {
+	case err == nil && t.rows == 0:
+		return Row{}, failure.Errorf(failure.Invalid, "the table is empty: it must hold a JSON object on each line")
 	case err == nil:
 		return Row{}, io.EOF
 	case errors.Is(err, bufio.ErrTooLong):

@@ -52,7 +52,6 @@ func TestNDJSONTable(t *testing.T) {
 				"8 [] {} - !row format: is not a JSON object: it does not begin with {\n" +
 				"9 [] {} - !row format: is not a JSON object: it is not valid UTF-8\n" +
 				"10 [] {\"age\":35} -\n"},
-		{"an empty text", "", ""},
 	}
 	s := parse(t, small)
 	for _, tt := range tests {
@@ -62,6 +61,18 @@ func TestNDJSONTable(t *testing.T) {
 				t.Errorf("rows (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// An empty text is an error as an empty CSV is.
+func TestAnEmptyTextIsNoNDJSON(t *testing.T) {
+	s := parse(t, small)
+	for _, text := range []string{"", "\n \r\n", "\ufeff"} {
+		_, err := schema.NewNDJSONTable(s, strings.NewReader(text), 1<<16).Next()
+		var e *failure.Error
+		if !errors.As(err, &e) || e.Kind != failure.Invalid || e.Detail != "the table is empty: it must hold a JSON object on each line" {
+			t.Errorf("%q: %v", text, err)
+		}
 	}
 }
 

@@ -47,15 +47,27 @@ const (
 // NewCSVTable reads CSV with a header row: feature names or aliases, the schema's
 // id and label, in any order, in the forms that CSVReader reads. maxRow is the
 // maximum length of a row in bytes. A header that does not match the schema is a
-// *failure.Error of kind Invalid whose violations name every bad column.
+// *failure.Error of kind Invalid whose violations name every bad column. With an id
+// required features may lack a column, because the store may have them.
 func NewCSVTable(s *Schema, r io.Reader, maxRow int) (Table, error) {
+	return newCSVTable(s, r, maxRow, false)
+}
+
+// NewCSVImport is NewCSVTable for customers that are to be stored: required features
+// must have a column, with an id too.
+func NewCSVImport(s *Schema, r io.Reader, maxRow int) (Table, error) {
+	return newCSVTable(s, r, maxRow, true)
+}
+
+func newCSVTable(s *Schema, r io.Reader, maxRow int, complete bool) (Table, error) {
 	text, err := NewCSVReader(r, maxRow)
 	if err != nil {
 		return nil, err
 	}
 	t := &csvTable{schema: s, csv: text, names: s.columnNames(text)}
-	if violations := t.readHeader(); violations.Count() > 0 {
-		return nil, &failure.Error{Kind: failure.Invalid, Detail: "the header row does not fit the schema", Violations: violations.Listed, Omitted: violations.Omitted}
+	if violations := t.readHeader(complete); violations.Count() > 0 {
+		return nil, &failure.Error{Kind: failure.Invalid, Detail: fmt.Sprintf("line %d: the header row does not fit the schema %q", text.HeaderLine(), s.Name),
+			Violations: violations.Listed, Omitted: violations.Omitted}
 	}
 	return t, nil
 }
@@ -84,8 +96,9 @@ func (s *Schema) hasColumn(name string) bool {
 	return s.Feature(name) >= 0 || s.isID(name) || name == s.Label.Name
 }
 
-// readHeader maps columns to features and returns the violations of the header.
-func (t *csvTable) readHeader() (violations failure.Violations) {
+// readHeader maps columns to features and returns the violations of the header. With
+// complete required features must have a column.
+func (t *csvTable) readHeader(complete bool) (violations failure.Violations) {
 	seen := make(map[int]bool)
 	for i, name := range t.names {
 		column := t.schema.Feature(name)
@@ -97,7 +110,7 @@ func (t *csvTable) readHeader() (violations failure.Violations) {
 		case column < 0:
 			suggestion := ""
 			if !violations.Full() {
-				suggestion = t.schema.didYouMean(name)
+				suggestion = t.schema.didYouMeanColumn(name)
 			}
 			violations.Add(failure.Violation{Field: nameOfColumn(t.names, i), Code: failure.CodeUnknown, Detail: "is not a column of the schema" + suggestion})
 			continue
@@ -108,7 +121,7 @@ func (t *csvTable) readHeader() (violations failure.Violations) {
 		seen[column] = true
 		t.columns = append(t.columns, column)
 	}
-	if t.hasID {
+	if t.hasID && !complete {
 		return violations // the missing features may be in the customer store
 	}
 	for i := range t.schema.Features {

@@ -164,13 +164,13 @@ func TestFormOfALongHeader(t *testing.T) {
 
 func TestCSVHeaderFaults(t *testing.T) {
 	tests := []struct{ name, text, want string }{
-		{"an empty file", "", "the table is empty: the first row must hold the names of the features"},
-		{"a byte order mark alone", "\ufeff", "the table is empty: the first row must hold the names of the features"},
-		{"blank lines alone", "\n\r\n\n", "the table is empty: the first row must hold the names of the features"},
-		{"unknown columns", "agee,job,age,owner\n", "the header row does not fit the schema; agee: is not a column of the schema; did you mean \"age\"?" +
+		{"an empty file", "", "the table is empty: the first row must hold the names of the columns"},
+		{"a byte order mark alone", "\ufeff", "the table is empty: the first row must hold the names of the columns"},
+		{"blank lines alone", "\n\r\n\n", "the table is empty: the first row must hold the names of the columns"},
+		{"unknown columns", "agee,job,age,owner\n", "line 1: the header row does not fit the schema \"small\"; agee: is not a column of the schema; did you mean \"age\"?" +
 			"; owner: is not a column of the schema"},
-		{"a column without a name", "age,,job\n", "the header row does not fit the schema; column 2: is not a column of the schema"},
-		{"commas within quotes", "\"a, b, c\";age;job\n", "the header row does not fit the schema; a, b, c: is not a column of the schema"},
+		{"a column without a name", "age,,job\n", "line 1: the header row does not fit the schema \"small\"; column 2: is not a column of the schema"},
+		{"commas within quotes", "\"a, b, c\";age;job\n", "line 1: the header row does not fit the schema \"small\"; a, b, c: is not a column of the schema"},
 		{"UTF-16, little end first", "\xff\xfea\x00g\x00e\x00,\x00", "the file seems to be UTF-16; save it as UTF-8"},
 		{"UTF-16, big end first", "\xfe\xff\x00a\x00g\x00e\x00,", "the file seems to be UTF-16; save it as UTF-8"},
 		{"UTF-16 without a mark", "a\x00g\x00e\x00,\x00j\x00o\x00b\x00", "the file seems to be UTF-16; save it as UTF-8"},
@@ -181,18 +181,21 @@ func TestCSVHeaderFaults(t *testing.T) {
 		{"NDJSON", "{\"customer_id\":\"a\",\"age\":34}\n", "line 1: the header row is not CSV; the file seems to be JSON"},
 		{"a list of JSON", "\ufeff[{\"customer_id\":\"a\",\"age\":34}]", "line 1: the header row is not CSV; the file seems to be JSON"},
 		{"a delimiter is named, and the header is broken", "sep=;\nage;\"jo\"b\n", "line 2: the header row is not CSV: extraneous or missing \" in quoted-field"},
-		{"Windows-1252", "age,job,gr\xf6\xdfe\n", "the header row is not UTF-8; the file seems to be Windows-1252; save it as UTF-8" +
+		{"Windows-1252", "age,job,gr\xf6\xdfe\n", "line 1: the header row is not UTF-8; the file seems to be Windows-1252; save it as UTF-8" +
 			"; gr\\xf6\\xdfe: is not valid UTF-8"},
-		{"columns given twice", "age,job,age\n", "the header row does not fit the schema; age: is given twice"},
-		{"a feature by name and alias", "age,job,rate,emp.rate\n", "the header row does not fit the schema; emp.rate: is given twice"},
-		{"two ids", "customer_id,customer_id\n", "the header row does not fit the schema; customer_id: is given twice"},
-		{"two labels", "age,job,y,y\n", "the header row does not fit the schema; y: is given twice"},
-		{"missing columns", "month,y\n", "the header row does not fit the schema; age: is required and has no default" +
+		{"columns given twice", "age,job,age\n", "line 1: the header row does not fit the schema \"small\"; age: is given twice"},
+		{"a feature by name and alias", "age,job,rate,emp.rate\n", "line 1: the header row does not fit the schema \"small\"; emp.rate: is given twice"},
+		{"two ids", "customer_id,customer_id\n", "line 1: the header row does not fit the schema \"small\"; customer_id: is given twice"},
+		{"two labels", "age,job,y,y\n", "line 1: the header row does not fit the schema \"small\"; y: is given twice"},
+		{"missing columns", "month,y\n", "line 1: the header row does not fit the schema \"small\"; age: is required and has no default" +
 			"; job: is required and has no default"},
-		{"upper case", "AGE,job\n", "the header row does not fit the schema; AGE: is not a column of the schema; did you mean \"age\"?" +
+		{"upper case", "AGE,job\n", "line 1: the header row does not fit the schema \"small\"; AGE: is not a column of the schema; did you mean \"age\"?" +
 			"; age: is required and has no default"},
-		{"no header but data", "34,admin.\n", "the header row does not fit the schema; 34: is not a column of the schema" +
+		{"no header but data", "34,admin.\n", "line 1: the header row does not fit the schema \"small\"; 34: is not a column of the schema" +
 			"; admin.: is not a column of the schema; age: is required and has no default; and 1 more"},
+		{"a misspelt id and label", "custmer_id,age,job,Y2\n", "line 1: the header row does not fit the schema \"small\"; custmer_id: is not a column of the schema; did you mean \"customer_id\"?" +
+			"; Y2: is not a column of the schema; did you mean \"y\"?"},
+		{"a header below a line of Excel and a blank one", "sep=,\n\nagee,job,age\n", "line 3: the header row does not fit the schema \"small\"; agee: is not a column of the schema; did you mean \"age\"?"},
 		{"broken quotes", "age,\"jo\"b\n", "line 1: the header row is not CSV: extraneous or missing \" in quoted-field"},
 	}
 	s := parse(t, small)
@@ -204,6 +207,20 @@ func TestCSVHeaderFaults(t *testing.T) {
 				t.Errorf("got  %v\nwant %s", err, tt.want)
 			}
 		})
+	}
+}
+
+// TestAnImportNeedsAllRequiredColumns compares an import, whose rows must be whole,
+// with predictions about customers that the store may have.
+func TestAnImportNeedsAllRequiredColumns(t *testing.T) {
+	s, text := parse(t, small), "customer_id,agee,month\n7,1,apr\n"
+	_, err := schema.NewCSVImport(s, strings.NewReader(text), 1<<16)
+	want := "line 1: the header row does not fit the schema \"small\"; agee: is not a column of the schema; did you mean \"age\"?; age: is required and has no default; job: is required and has no default"
+	if err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+	if _, err := schema.NewCSVTable(s, strings.NewReader("customer_id,month\n7,apr\n"), 1<<16); err != nil {
+		t.Error(err)
 	}
 }
 

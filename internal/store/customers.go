@@ -34,6 +34,13 @@ WHERE id = $4`
 	countCustomersSQL = `
 SELECT count(*), count(label), count(CASE WHEN demo = 1 THEN 1 END) FROM customers`
 
+	lastNumberSQL = `
+SELECT coalesce(max(CAST(id AS BIGINT)), 0) FROM customers
+WHERE demo = 0 AND length(id) <= $1 AND ltrim(id, '0123456789') = ''`
+
+	// maxNumberDigits bounds the ids that LastNumber reads, so that they fit an int64.
+	maxNumberDigits = 18
+
 	eachCustomerSQL = `
 SELECT id, features, label, demo, outcome, ` + evidenceColumns + ` FROM customers ORDER BY id`
 )
@@ -249,6 +256,13 @@ func (s *Store) CountCustomers(ctx context.Context) (Counts, error) {
 	var c Counts
 	err := s.read.QueryRowContext(ctx, countCustomersSQL).Scan(&c.Customers, &c.Labelled, &c.Demo)
 	return c, failed("count customers", err)
+}
+
+// LastNumber returns the highest number that is the id of a customer who was not
+// generated, 0 if there is none. A number has at most maxNumberDigits digits.
+func (s *Store) LastNumber(ctx context.Context) (last int64, err error) {
+	err = s.read.QueryRowContext(ctx, lastNumberSQL, maxNumberDigits).Scan(&last)
+	return last, failed("last number", err)
 }
 
 // EachCustomer calls fn with each customer, in the order of their ids as the

@@ -34,6 +34,21 @@ func testCustomers(t *testing.T, open opener) {
 		want(t, "second import", []int{inserted, updated}, []int{1, 2})
 		want(t, "customers", allCustomers(t, s), map[string]predict.Customer{"a": a, "b": b, "c": c})
 	})
+	t.Run("the highest number of an id", func(t *testing.T) {
+		t.Parallel()
+		s := open(t)
+		last := func() int64 {
+			n, err := s.LastNumber(ctx)
+			must(t, err)
+			return n
+		}
+		want(t, "without customers", last(), 0)
+		put(t, s, predict.Customer{ID: "c7"}, predict.Customer{ID: "-3"}, predict.Customer{ID: "8.5"}, predict.Customer{ID: " 9"}, predict.Customer{ID: "1e3"},
+			predict.Customer{ID: "16000", Demo: true}, predict.Customer{ID: "99999999999999999999999999"})
+		want(t, "without numbers", last(), 0)
+		put(t, s, predict.Customer{ID: "9"}, predict.Customer{ID: "0100"}, predict.Customer{ID: "42"})
+		want(t, "with numbers", last(), 100)
+	})
 	t.Run("an import without a label keeps the known one", func(t *testing.T) {
 		t.Parallel()
 		s := open(t)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -129,6 +130,18 @@ func (s *Store) PutCustomers(ctx context.Context, customers []predict.Customer) 
 		s.customers[c.ID] = c
 	}
 	return inserted, updated, nil
+}
+
+// LastNumber implements predict.CustomerStore.
+func (s *Store) LastNumber(ctx context.Context) (last int64, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, c := range s.customers {
+		if n, err := strconv.ParseInt(id, 10, 64); err == nil && !c.Demo {
+			last = max(last, n)
+		}
+	}
+	return last, s.err
 }
 
 // RemoveDemo implements predict.CustomerStore.
