@@ -1,11 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/url"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"gateway/api/client"
@@ -14,7 +17,7 @@ import (
 type exportCommand struct {
 	What   string `arg:"" enum:"customers,ledger,training-data" help:"customers (CSV that gateway import takes), ledger (predictions with their outcomes) or training-data (CSV of the newest, encoded as the model has it)."`
 	Output string `short:"o" help:"File to write; standard output if not given." placeholder:"FILE"`
-	Format string `help:"csv or ndjson; without it csv, and ndjson for the ledger." enum:"csv,ndjson," default:""`
+	Format string `help:"csv or ndjson; without it that of the ending of FILE (.csv, .ndjson, .jsonl), else csv, and ndjson for the ledger." enum:"csv,ndjson," default:""`
 	From   string `help:"ledger: predictions made at this time or later, in RFC 3339." placeholder:"TIME"`
 	To     string `help:"ledger: predictions made before this time." placeholder:"TIME"`
 	remote
@@ -57,12 +60,24 @@ func (cmd exportCommand) export(c *console, path string, through func(io.Writer)
 	})
 }
 
+// formatOf returns the format that the ending of a file's name means; empty if it means
+// none.
+func formatOf(file string) string {
+	switch strings.ToLower(filepath.Ext(file)) {
+	case ".csv":
+		return "csv"
+	case ".ndjson", ".jsonl":
+		return "ndjson"
+	}
+	return ""
+}
+
 // path returns the path and query of the request.
 func (cmd exportCommand) path() (string, error) {
 	query := url.Values{}
-	format := cmd.Format
+	format := cmp.Or(cmd.Format, formatOf(cmd.Output))
 	if cmd.JSON {
-		if format == "csv" {
+		if cmd.Format == "csv" {
 			return "", errors.New("--json and --format csv exclude each other")
 		}
 		format = "ndjson"

@@ -54,6 +54,13 @@ func TestExport(t *testing.T) {
 		if rows := gatewaytest.Lines(export("ledger", "--format", "csv", "--from", "2020-01-01T00:00:00Z")); len(rows) != 2 {
 			t.Errorf("ledger as CSV: %s", rows)
 		}
+		for name, want := range map[string]string{"ledger.csv": "prediction_id,customer_id,", "ledger.txt": `{"prediction_id":"`, "LEDGER.CSV": "prediction_id,", "ledger.jsonl": `{"prediction_id":"`} {
+			file := filepath.Join(t.TempDir(), name)
+			export("ledger", "-o", file)
+			if text, err := os.ReadFile(file); err != nil || !strings.HasPrefix(string(text), want) {
+				t.Errorf("%s begins with %.40s, want %s: %v", name, text, want, err)
+			}
+		}
 		file := filepath.Join(t.TempDir(), "train.csv")
 		export("training-data", "-o", file)
 		text, err := os.ReadFile(file)

@@ -13,6 +13,7 @@ import (
 
 	"gateway/internal/config"
 	"gateway/internal/draft"
+	"gateway/internal/predict"
 	"gateway/internal/schema"
 )
 
@@ -54,7 +55,11 @@ func (cmd initCommand) Run(c *console) error {
 	}
 	fmt.Fprintf(c.stdout, "wrote %s\n\n", path)
 	on := remote{schema: path}
-	if err := (importCommand{File: cmd.File, remote: on}).Run(c); err != nil {
+	numbering := predict.NumberRefuse
+	if cmd.Yes {
+		numbering = predict.NumberReplace
+	}
+	if err := (importCommand{File: cmd.File, Numbering: string(numbering), remote: on}).Run(c); err != nil {
 		return err
 	}
 	if err := (retrainCommand{Watch: true, Reason: "first model of " + filepath.Base(cmd.File), remote: on}).Run(c); err != nil {

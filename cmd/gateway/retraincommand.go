@@ -69,7 +69,8 @@ func (cmd retrainCommand) Run(c *console) error {
 				return err
 			}
 		}
-		return cmd.report(c, r)
+		inForce, _ := client.Schema(ctx) // the line about the label is left out if it fails
+		return cmd.report(c, r, inForce)
 	})
 }
 
@@ -120,13 +121,16 @@ func (cmd retrainCommand) progress(c *console) io.Writer {
 }
 
 // report prints the renewal and fails unless it is running or succeeded.
-func (cmd retrainCommand) report(c *console, r *modelswap.Renewal) error {
+func (cmd retrainCommand) report(c *console, r *modelswap.Renewal, inForce client.SchemaInForce) error {
 	if cmd.JSON {
 		if err := printJSON(c, r); err != nil {
 			return err
 		}
 	} else {
 		fmt.Fprintf(c.stdout, "renewal %s is %s\n", r.ID, r.Status)
+		if positive, rows, ok := labelsOf(r); ok && inForce.Label != "" {
+			fmt.Fprintln(c.stdout, labelLine(inForce, positive, rows))
+		}
 		if m := r.Metrics.Challenger; m != nil {
 			fmt.Fprintf(c.stdout, "challenger: AUC %.4f, log loss %.4f, accuracy %.4f, F1 %.4f on %d held-out rows\n",
 				m.AUC, m.LogLoss, m.Accuracy, m.F1, r.Metrics.Rows)
@@ -142,6 +146,19 @@ func (cmd retrainCommand) report(c *console, r *modelswap.Renewal) error {
 		return fmt.Errorf("the renewal is %s: %s", r.Status, r.Error)
 	}
 	return nil
+}
+
+// labelsOf returns the number of positive rows and of all rows that a renewal learned
+// from. ok is false before it has converted them.
+func labelsOf(r *modelswap.Renewal) (positive, rows int64, ok bool) {
+	for _, s := range r.Steps {
+		if s.Name == modelswap.Convert && s.Status == modelswap.StepSucceeded {
+			p, okP := s.Detail["positive"].(float64)
+			n, okN := s.Detail["rows"].(float64)
+			return int64(p), int64(n), okP && okN
+		}
+	}
+	return 0, 0, false
 }
 
 const (

@@ -78,7 +78,7 @@ func (p *plan) guesses() (all []string) {
 
 func (d *decisions) writeID(b *strings.Builder, names *names) {
 	if d.id == nil {
-		fmt.Fprintf(b, "\n# The id: %s.\n# Rows are numbered from 1, so a second file would overwrite the customers of the first.\nid: %s\n",
+		fmt.Fprintf(b, "\n# The id: %s.\n# Rows are numbered from 1. A second file needs --numbering of gateway import.\nid: %s\n",
 			comment(d.whyID), names.free("customer_id"))
 		return
 	}
