@@ -249,7 +249,7 @@ func (partlyExplained) Score(_ context.Context, rows []schema.Vector, _ bool) (p
 		Contributions: make([][]float64, len(rows)), Base: base}
 	for i, row := range rows {
 		if row[0] < 3 {
-			out.Contributions[i] = row
+			out.Contributions[i] = row[:1]
 		} else {
 			out.Unexplained = "three is too much"
 		}
