@@ -3,7 +3,9 @@ package artifact
 import (
 	"archive/zip"
 	"bytes"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 
@@ -11,31 +13,31 @@ import (
 )
 
 // linear-learner's model_algo-1 is a zip of an MXNet module: mx-mod-symbol.json, the
-// network, and mx-mod-0000.params, its parameters by name. Those of a binary
-// classifier are one row of weights, in the units of the data, and one bias.
+// network, and mx-mod-0000.params, its parameters by name; beside them
+// additional-params.json, what the model predicts. The network of a binary classifier is
+// the logistic function of a row times fc0_weight plus fc0_bias. They are in the units
+// of the data, also where the algorithm has normalised it.
 const (
-	paramsFile = "mx-mod-0000.params"
-	weightName = "arg:fc0_weight"
-	biasName   = "arg:fc0_bias"
+	paramsFile     = "mx-mod-0000.params"
+	additionalFile = "additional-params.json"
+	weightName     = "arg:fc0_weight"
+	biasName       = "arg:fc0_bias"
+	classifier     = "binary_classifier"
 )
 
-// ReadLinear reads the file model_algo-1 of a binary classifier.
+// ReadLinear reads the file model_algo-1 of a binary classifier. Of each file in it at
+// most limit bytes are read.
 func ReadLinear(text []byte, columns []string, means []float64, limit int64) (*learn.Model, error) {
 	archive, err := zip.NewReader(bytes.NewReader(text), int64(len(text)))
 	if err != nil {
-		return nil, formatf("%s is not a zip: %w", linearFile, err)
+		return nil, formatf("%s is no zip: %w", linearFile, err)
 	}
-	f, err := archive.Open(paramsFile)
+	if err := checkPredictor(archive, limit); err != nil {
+		return nil, err
+	}
+	params, err := readPart(archive, paramsFile, limit)
 	if err != nil {
-		return nil, formatf("%s has no %s", linearFile, paramsFile)
-	}
-	defer f.Close()
-	params, err := io.ReadAll(io.LimitReader(f, limit+1))
-	switch {
-	case err != nil:
-		return nil, formatf("%s is damaged: %w", paramsFile, err)
-	case int64(len(params)) > limit:
-		return nil, formatf("%s is larger than %d bytes", paramsFile, limit)
+		return nil, err
 	}
 	arrays, err := readArrays(params)
 	if err != nil {
@@ -47,16 +49,53 @@ func ReadLinear(text []byte, columns []string, means []float64, limit int64) (*l
 		return nil, formatf("%s has no array %s", paramsFile, weightName)
 	case len(weight) != len(columns):
 		return nil, formatf("%s has %d weights, the schema has %d columns", paramsFile, len(weight), len(columns))
+	case len(means) != len(columns):
+		return nil, formatf("%d means were given for %d columns", len(means), len(columns))
 	case bias == nil: // use_bias=false
 		bias = []float64{0}
 	case len(bias) != 1:
-		return nil, formatf("%s has %d biases, want one: it is no binary classifier", paramsFile, len(bias))
+		return nil, formatf("%s has %d biases, want one", paramsFile, len(bias))
 	}
 	m, err := learn.NewLinear(columns, learn.Linear{Intercept: bias[0], Coefficients: weight, Means: means})
 	if err != nil {
-		return nil, formatf("%w", err)
+		return nil, formatf("%s: %w", paramsFile, err)
 	}
 	return m, nil
+}
+
+// readPart reads a file of the zip.
+func readPart(archive *zip.Reader, name string, limit int64) ([]byte, error) {
+	f, err := archive.Open(name)
+	if err != nil {
+		return nil, formatf("%s has no %s", linearFile, name)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, limit+1))
+	switch {
+	case err != nil:
+		return nil, formatf("%s is damaged: %w", name, err)
+	case int64(len(text)) > limit:
+		return nil, formatf("%s is larger than %d bytes", name, limit)
+	}
+	return text, nil
+}
+
+// checkPredictor returns an error unless the model is a binary classifier.
+func checkPredictor(archive *zip.Reader, limit int64) error {
+	text, err := readPart(archive, additionalFile, limit)
+	if err != nil {
+		return err
+	}
+	var additional struct {
+		PredictorType string `json:"predictor_type"`
+	}
+	if err := json.Unmarshal(text, &additional); err != nil {
+		return formatf("%s is not valid JSON: %w", additionalFile, err)
+	}
+	if additional.PredictorType != classifier {
+		return formatf("%s has the predictor type %q, want %s", additionalFile, shorten(additional.PredictorType), classifier)
+	}
+	return nil
 }
 
 // WriteLinear returns the file model_algo-1 of a linear model.
@@ -65,21 +104,18 @@ func WriteLinear(m *learn.Model) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	const symbol = `{"nodes": [{"op": "null", "name": "data", "inputs": []}, {"op": "null", "name": "fc0_weight", "inputs": []}, ` +
-		`{"op": "null", "name": "fc0_bias", "inputs": []}, {"op": "FullyConnected", "name": "fc0", "attrs": {"num_hidden": "1"}, ` +
-		`"inputs": [[0, 0, 0], [1, 0, 0], [2, 0, 0]]}, {"op": "sigmoid", "name": "out", "inputs": [[3, 0, 0]]}], ` +
-		`"arg_nodes": [0, 1, 2], "heads": [[4, 0, 0]]}`
+	width := len(parts.Coefficients)
 	files := []struct {
 		name string
 		text []byte
 	}{
-		{"additional-params.json", []byte(`{"mx_module_name": "mx-mod", "epoch": 0}`)},
-		{"manifest.json", []byte(`{"data_name": "data", "data_shape": [0, 0], "label_name": "out_label", "label_shape": [0, 0]}`)},
-		{"mx-mod-symbol.json", []byte(symbol)},
 		{paramsFile, appendArrays(nil, []array{
-			{weightName, []int64{1, int64(len(parts.Coefficients))}, parts.Coefficients},
-			{biasName, []int64{1}, []float64{parts.Intercept}},
+			{biasName, []int64{1, 1}, []float64{parts.Intercept}},
+			{weightName, []int64{int64(width), 1}, parts.Coefficients},
 		})},
+		{"mx-mod-symbol.json", fmt.Appendf(nil, linearNetwork, width)},
+		{"manifest.json", []byte(`{"additional-params.json": "json", "mx-mod": "mxnet_module", "version": 1}`)},
+		{additionalFile, []byte(`{"threshold": 0.5, "loss_type": "logistic", "predictor_type": "` + classifier + `"}`)},
 	}
 	var out bytes.Buffer
 	w := zip.NewWriter(&out)
@@ -96,6 +132,24 @@ func WriteLinear(m *learn.Model) ([]byte, error) {
 	err = w.Close()
 	return out.Bytes(), err
 }
+
+// linearNetwork is the network of a classifier of a number of columns.
+const linearNetwork = `{
+  "nodes": [
+    {"op": "null", "name": "data", "inputs": []},
+    {"op": "null", "name": "fc0_weight", "attrs": {"__shape__": "(%d, 1)"}, "inputs": []},
+    {"op": "dot", "name": "dot0", "inputs": [[0, 0, 0], [1, 0, 0]]},
+    {"op": "null", "name": "fc0_bias", "attrs": {"__lr_mult__": "10.0", "__shape__": "(1, 1)"}, "inputs": []},
+    {"op": "broadcast_add", "name": "broadcast_plus0", "inputs": [[2, 0, 0], [3, 0, 0]]},
+    {"op": "null", "name": "out_label", "inputs": []},
+    {"op": "LogisticRegressionOutput", "name": "logisticregressionoutput0", "inputs": [[4, 0, 0], [5, 0, 0]]}
+  ],
+  "arg_nodes": [0, 1, 3, 5],
+  "node_row_ptr": [0, 1, 2, 3, 4, 5, 6, 7],
+  "heads": [[6, 0, 0]],
+  "attrs": {"mxnet_version": ["int", 10301]}
+}
+`
 
 // An MXNet file of arrays (NDArray::Save of MXNet 1.x), in little-endian order: a magic
 // number, a reserved word, the number of arrays, the arrays, the number of names, the
