@@ -29,6 +29,7 @@
 //	internal/idempotency keys under which a request is handled once
 //	internal/modelswap   renewals: the steps, the engine that runs them, the gate
 //	internal/learn       models trained in Go: logistic regression, boosted trees
+//	internal/artifact    model files of SageMaker's built-in algorithms
 //	internal/insights/stats statistics of quality and drift, from counts
 //	internal/export      DynamoDB's two export formats, and training CSV from them
 //	internal/secrets     values that rotate, and never print
@@ -66,7 +67,7 @@
 //	config      ──► aws, store, outbox, modelswap, learn, secrets, schema
 //	httpserver  ──► http1, admission
 //	local       ──► datadir, modelswap, export, learn, secrets, predict, schema, failure
-//	aws         ──► wire, modelswap, export, learn, secrets, predict, schema, callctx, failure
+//	aws         ──► wire, artifact, modelswap, export, learn, secrets, predict, schema, callctx, failure
 //	store       ──► audit, modelswap, idempotency, learn, predict, failure
 //	outbox      ──► datadir, predict, failure
 //	tracing     ──► modelswap, predict, schema, callctx, failure
@@ -76,7 +77,8 @@
 //	scoring     ──► predict, schema, callctx, failure
 //	idempotency ──► failure
 //	admission   ──► failure
-//	sandbox     ──► learn
+//	sandbox     ──► artifact, learn
+//	artifact    ──► learn
 //	cmd/loadtest ─►  sandbox, demo, learn, predict, schema
 //	predict     ──► schema, callctx, failure
 //	draft       ──► schema, suggest

@@ -33,7 +33,7 @@ var mayImport = map[string][]string{
 	"api":              {"api/edge", "internal/admission", "internal/audit", "internal/modelswap", "internal/idempotency", "internal/predict", "internal/schema", "internal/outage", "internal/failure"},
 	"api/edge":         {"internal/admission", "internal/audit", "internal/callctx", "internal/outage", "internal/failure"}, // nothing of predictions or renewals
 
-	"internal/aws":       {"internal/aws/wire", "internal/modelswap", "internal/export", "internal/learn", "internal/secrets", "internal/predict", "internal/schema", "internal/callctx", "internal/budget", "internal/outage", "internal/failure"},
+	"internal/aws":       {"internal/aws/wire", "internal/artifact", "internal/modelswap", "internal/export", "internal/learn", "internal/secrets", "internal/predict", "internal/schema", "internal/callctx", "internal/budget", "internal/outage", "internal/failure"},
 	"internal/audit":     {},
 	"internal/datadir":   {},
 	"internal/local":     {"internal/datadir", "internal/modelswap", "internal/export", "internal/learn", "internal/secrets", "internal/predict", "internal/schema", "internal/outage", "internal/failure"},
@@ -48,16 +48,17 @@ var mayImport = map[string][]string{
 	"internal/scoring":     {"internal/predict", "internal/schema", "internal/callctx", "internal/budget", "internal/failure"},
 	"internal/idempotency": {"internal/outage", "internal/failure"},
 
-	"internal/predict": {"internal/schema", "internal/callctx", "internal/outage", "internal/failure"},
-	"internal/schema":  {"internal/suggest", "internal/failure"},
-	"internal/draft":   {"internal/schema", "internal/suggest"},
-	"internal/callctx": {"internal/failure"},
-	"internal/failure": {},
-	"internal/outage":  {},
-	"internal/secrets": {"internal/datadir", "internal/outage"},
-	"internal/learn":   {"internal/suggest"},
-	"internal/budget":  {},
-	"internal/suggest": {},
+	"internal/predict":  {"internal/schema", "internal/callctx", "internal/outage", "internal/failure"},
+	"internal/schema":   {"internal/suggest", "internal/failure"},
+	"internal/draft":    {"internal/schema", "internal/suggest"},
+	"internal/callctx":  {"internal/failure"},
+	"internal/failure":  {},
+	"internal/outage":   {},
+	"internal/secrets":  {"internal/datadir", "internal/outage"},
+	"internal/learn":    {"internal/suggest"},
+	"internal/artifact": {"internal/learn"},
+	"internal/budget":   {},
+	"internal/suggest":  {},
 
 	"internal/insights/stats": {}, // pure functions
 
@@ -73,7 +74,7 @@ var mayImport = map[string][]string{
 	"scripts/customers": {"internal/demo", "internal/export", "internal/predict", "internal/schema"},
 
 	// Conformance suites, fakes and stand-ins, for tests alone.
-	"internal/sandbox":                 {"internal/learn"},
+	"internal/sandbox":                 {"internal/artifact", "internal/learn"},
 	"internal/audit/audittest":         {"internal/audit", "internal/failure"},
 	"internal/contracttest":            {},
 	"internal/disktest":                {},

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"path"
+	"strconv"
 
 	"gateway/internal/learn"
 )
@@ -18,9 +19,9 @@ const (
 )
 
 // Read reads the model in a model.tar.gz. columns are the names of the model's
-// columns; means, by column, are the background of a linear model's contributions,
-// which its file does not have. Of the uncompressed archive at most limit bytes are
-// read.
+// columns; nil takes as many as it has, and names them f0, f1 and so on. means, by
+// column, are the background of a linear model's contributions, which its file does not
+// have; nil takes zeros. Of the uncompressed archive at most limit bytes are read.
 func Read(r io.Reader, columns []string, means []float64, limit int64) (*learn.Model, error) {
 	text, err := gzip.NewReader(r)
 	if err != nil {
@@ -58,6 +59,21 @@ func unread(bounded *io.LimitedReader, limit int64, err error) error {
 	}
 	return formatf("the archive is damaged: %w", err)
 }
+
+// named returns columns, or names for a number of columns if they are nil.
+func named(columns []string, count int) []string {
+	if columns != nil {
+		return columns
+	}
+	columns = make([]string, max(0, min(count, maxColumns)))
+	for j := range columns {
+		columns[j] = "f" + strconv.Itoa(j)
+	}
+	return columns
+}
+
+// maxColumns bounds what named makes.
+const maxColumns = 1 << 20
 
 // Write returns a model.tar.gz with a linear or boosted model, as the built-in
 // algorithm of its kind writes it.

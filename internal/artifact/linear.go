@@ -44,6 +44,10 @@ func ReadLinear(text []byte, columns []string, means []float64, limit int64) (*l
 		return nil, err
 	}
 	weight, bias := arrays[weightName], arrays[biasName]
+	columns = named(columns, len(weight))
+	if means == nil {
+		means = make([]float64, len(columns))
+	}
 	switch {
 	case weight == nil:
 		return nil, formatf("%s has no array %s", paramsFile, weightName)

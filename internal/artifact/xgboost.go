@@ -52,6 +52,7 @@ func ReadXGBoost(text []byte, columns []string) (*learn.Model, error) {
 	if err != nil {
 		return nil, err
 	}
+	columns = named(columns, b.features)
 	if err := b.check(len(columns)); err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -44,8 +45,9 @@ type Endpoint struct {
 	schema  *schema.Schema
 	formats Formats
 
-	view  atomic.Pointer[view]
-	turns turns
+	view         atomic.Pointer[view]
+	turns        turns
+	explanations explanations
 
 	refreshLock chan struct{} // holds a token while a goroutine describes the endpoint
 
@@ -87,7 +89,8 @@ type view struct {
 // NewEndpoint returns an Endpoint without a state. It calls no service.
 func NewEndpoint(api *Clients, files *Files, name string, schema *schema.Schema, formats Formats) *Endpoint {
 	return &Endpoint{api: api, files: files, name: name, schema: schema, formats: formats, refreshLock: make(chan struct{}, 1),
-		configs: make(map[string]*types.ProductionVariant), models: make(map[string]*model)}
+		explanations: explanations{wake: make(chan struct{}, 1)},
+		configs:      make(map[string]*types.ProductionVariant), models: make(map[string]*model)}
 }
 
 func (v *view) setProbes(probes []schema.Vector) {
@@ -151,6 +154,7 @@ func (e *Endpoint) look(ctx context.Context, since time.Time) (*view, error) {
 		}
 	}
 	e.view.Store(v)
+	e.explanations.look()
 	return v, nil
 }
 
@@ -345,10 +349,14 @@ func tags(values map[string]string) []types.Tag {
 	return out
 }
 
-// Follow keeps the state of the endpoint up to date until ctx ends. It describes
+// Follow keeps the state of the endpoint up to date until ctx ends, and reads the
+// artifacts of the models that may answer. It describes
 // the endpoint at the given interval, while it changes each second. While that
 // fails, predictions use the last known state.
 func (e *Endpoint) Follow(ctx context.Context, every time.Duration, log *slog.Logger) {
+	var background sync.WaitGroup
+	defer background.Wait()
+	background.Go(func() { e.followExplanations(ctx, log) })
 	var looks outage.Outage
 	for {
 		wait := every

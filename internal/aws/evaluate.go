@@ -51,6 +51,9 @@ func (d *Deployer) ScoreWith(ctx context.Context, name string, rows []schema.Vec
 	if err != nil {
 		return nil, err
 	}
+	if err := d.writeMeans(ctx, m, rows); err != nil {
+		return nil, err
+	}
 	scores, err := d.evaluated(ctx, m, rows)
 	if scores == nil && err == nil {
 		scores, err = d.scoreLive(ctx, m, rows)
@@ -108,6 +111,9 @@ func (d *Deployer) evaluated(ctx context.Context, m *model, rows []schema.Vector
 	}
 	text := append(appendRows(nil, rows), '\n')
 	for _, e := range entries {
+		if !e.IsDir() {
+			continue
+		}
 		at := path.Join(folder, e.Name())
 		same, err := beginsWith(fsys, path.Join(at, rowsFile), text)
 		if err != nil || !same {
@@ -255,6 +261,9 @@ func (d *Deployer) StopScoring(ctx context.Context, name string) error {
 		return err
 	}
 	for _, e := range entries {
+		if !e.IsDir() {
+			continue
+		}
 		for try := range maxTransforms {
 			job := transformName(path.Join(folder, e.Name()), try)
 			switch status, _, err := d.transformStatus(ctx, job); {

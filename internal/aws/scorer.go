@@ -55,8 +55,9 @@ func (s *Scorer) Ready(context.Context) error {
 }
 
 // Score implements predict.Scorer with one call of the endpoint. If the rows exceed the
-// limits of a call, the error is of kind Invalid; scoring.Batch splits rows before.
-func (s *Scorer) Score(ctx context.Context, rows []schema.Vector, _ bool) (predict.Scores, error) {
+// limits of a call, the error is of kind Invalid; scoring.Batch splits rows before. With
+// explain it adds contributions by the artifact of the model that answered.
+func (s *Scorer) Score(ctx context.Context, rows []schema.Vector, explain bool) (predict.Scores, error) {
 	v, err := s.current(ctx)
 	if err != nil {
 		return predict.Scores{}, err
@@ -68,7 +69,11 @@ func (s *Scorer) Score(ctx context.Context, rows []schema.Vector, _ bool) (predi
 	if err != nil {
 		return predict.Scores{}, err
 	}
-	return a.scored(), nil
+	out := a.scored()
+	if explain {
+		s.explain(&out, rows)
+	}
+	return out, nil
 }
 
 // maxNumberBytes is the maximum length of a number in CSV with its comma.

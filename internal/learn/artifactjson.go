@@ -31,6 +31,7 @@ type modelJSON struct {
 	// Calibration is in force for log-odds of linear and forest together.
 	Calibration *calibrationJSON `json:"calibration,omitempty"`
 	Search      *Search          `json:"search,omitempty"`
+	Single      bool             `json:"single,omitempty"` // numbers of rows are rounded to float32
 }
 
 type calibrationJSON struct {
@@ -61,7 +62,7 @@ type treeJSON struct {
 
 func (a *Artifact) toJSON() artifactJSON {
 	m := a.Model
-	wire := modelJSON{Columns: m.columns, Ignored: m.ignored, BaseRate: m.base, Search: m.search}
+	wire := modelJSON{Columns: m.columns, Ignored: m.ignored, BaseRate: m.base, Search: m.search, Single: m.single}
 	if c := m.calibration; c != nil {
 		wire.Calibration = &calibrationJSON{c.from, c.to}
 	}
@@ -100,6 +101,7 @@ func (w *artifactJSON) artifact() (*Artifact, error) {
 		ignored:   w.Model.Ignored,
 		base:      w.Model.BaseRate,
 		search:    w.Model.Search,
+		single:    w.Model.Single,
 	}
 	if c := w.Model.Calibration; c != nil {
 		m.calibration = &calibration{c.From, c.To}

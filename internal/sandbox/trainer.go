@@ -1,18 +1,13 @@
 package sandbox
 
 import (
-	"archive/tar"
 	"bytes"
-	"compress/gzip"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"math"
-	"path"
 	"strconv"
 	"strings"
 	"time"
@@ -21,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/go-json-experiment/json"
 
+	"gateway/internal/artifact"
 	"gateway/internal/learn"
 )
 
@@ -142,47 +138,38 @@ func (s *Server) train(ctx context.Context, in *trainingInput) (artifact string,
 		}
 	}
 	uri := artifactKey(in)
-	if err := s.store(ctx, uri, model, in, train.Rows()); err != nil {
+	if err := s.store(ctx, uri, model, image); err != nil {
 		return "", nil, fmt.Errorf("ClientError: Failed to upload model artifacts to %s: %w", uri, err)
 	}
 	return uri, metrics, nil
 }
 
-// artifactFile returns the name of the file in the model.tar.gz of an algorithm.
-func artifactFile(a learn.Algorithm) string {
-	if a == learn.XGBoost {
-		return "xgboost-model"
-	}
-	return "model_algo-1"
-}
-
-// store uploads a model as model.tar.gz.
-func (s *Server) store(ctx context.Context, uri string, model *learn.Model, in *trainingInput, rows int) error {
-	digest := sha256.Sum256([]byte(in.TrainingJobName))
-	a := &learn.Artifact{
-		Name: in.TrainingJobName, Data: hex.EncodeToString(digest[:]), Rows: rows, CreatedAt: time.Now().UTC(),
-		Algorithm: model.Algorithm(), Hyperparameters: in.HyperParameters, Model: model,
-	}
-	var text, packed bytes.Buffer
-	if err := a.Encode(&text); err != nil {
-		return err
-	}
-	zip := gzip.NewWriter(&packed)
-	archive := tar.NewWriter(zip)
-	err := errors.Join(
-		archive.WriteHeader(&tar.Header{Name: artifactFile(model.Algorithm()), Mode: 0o644, Size: int64(text.Len())}),
-		second(archive.Write(text.Bytes())), archive.Close(), zip.Close())
+// store uploads a model as model.tar.gz, in the format of the container of the image.
+func (s *Server) store(ctx context.Context, uri string, model *learn.Model, image string) error {
+	packed, err := artifact.Write(model, xgboostFormat(image))
 	if err != nil {
 		return err
 	}
 	bucket, key, _ := bucketOf(uri)
-	_, err = s.s3.PutObject(ctx, &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: bytes.NewReader(packed.Bytes())})
+	_, err = s.s3.PutObject(ctx, &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: bytes.NewReader(packed)})
 	return err
 }
 
-func second(_ int, err error) error { return err }
+// xgboostFormat returns the format in which the XGBoost of an image writes a model. The
+// containers before 1.3 pickle it; the stand-in writes binary files for these, too.
+func xgboostFormat(image string) artifact.XGBoostFormat {
+	_, tag, _ := strings.Cut(image, ":")
+	version, _, _ := strings.Cut(tag, ".")
+	if n, err := strconv.Atoi(version); err == nil && n >= 2 {
+		return artifact.XGBoostUBJSON
+	}
+	return artifact.XGBoostBinary
+}
 
-// load reads the artifact from a model.tar.gz.
+// maxArtifact is the maximum size of an uncompressed model in bytes.
+const maxArtifact = 256 << 20
+
+// load reads the model in a model.tar.gz.
 func (s *Server) load(ctx context.Context, uri string) (*learn.Artifact, error) {
 	bucket, key, ok := bucketOf(uri)
 	if !ok {
@@ -193,23 +180,11 @@ func (s *Server) load(ctx context.Context, uri string) (*learn.Artifact, error) 
 		return nil, err
 	}
 	defer out.Body.Close()
-	zip, err := gzip.NewReader(out.Body)
+	m, err := artifact.Read(out.Body, nil, nil, maxArtifact)
 	if err != nil {
 		return nil, err
 	}
-	archive := tar.NewReader(zip)
-	for {
-		file, err := archive.Next()
-		if err == io.EOF {
-			return nil, errors.New("the archive contains no model")
-		}
-		if err != nil {
-			return nil, err
-		}
-		if name := path.Base(file.Name); name == artifactFile(learn.LinearLearner) || name == artifactFile(learn.XGBoost) {
-			return learn.Decode(archive)
-		}
-	}
+	return &learn.Artifact{Name: uri, Algorithm: m.Algorithm(), Model: m}, nil
 }
 
 // keys returns the keys of the objects of a channel: all keys with its prefix, or those that
