@@ -2,6 +2,7 @@ package app
 
 import (
 	"fmt"
+	"math"
 	"testing"
 
 	"gateway/api"
@@ -40,6 +41,7 @@ func TestTheLoopOnSageMaker(t *testing.T) {
 	if err != nil || p.Model != *first.Model || p.Schema != schema.Bank().Fingerprint() {
 		t.Fatalf("got %+v (%v), want a score of the first model", p, err)
 	}
+	explainsAll(t, g)
 	if _, err := g.client.Outcome(ctx, api.Outcome{PredictionID: p.PredictionID, Outcome: 1}); err != nil {
 		t.Fatal(err)
 	}
@@ -53,5 +55,31 @@ func TestTheLoopOnSageMaker(t *testing.T) {
 	after, err := g.client.Predict(ctx, api.PredictionRequest{Features: gatewaytest.Sample()})
 	if err != nil || after.Model != *second.Model {
 		t.Errorf("model %q answers (%v), want %s", after.Model, err, *second.Model)
+	}
+	explainsAll(t, g)
+}
+
+// explainsAll checks that a prediction is explained as soon as the model's artifact has
+// been read: base and contributions make the log-odds of the score.
+func explainsAll(t *testing.T, g *gatewayUnderTest) {
+	t.Helper()
+	var p api.Prediction
+	gatewaytest.Eventually(t, "the model is explained", func() (is bool) {
+		var err error
+		p, err = g.client.Predict(t.Context(), api.PredictionRequest{Features: gatewaytest.Sample(), Explain: schema.ExplainAll})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.Reasons == nil && p.Unexplained != "the artifact of the model is being read" {
+			t.Fatalf("no reasons: %s", p.Unexplained)
+		}
+		return p.Reasons != nil
+	})
+	sum := *p.Base
+	for _, r := range p.Reasons {
+		sum += r.Contribution
+	}
+	if want := math.Log(p.Score / (1 - p.Score)); math.Abs(sum-want) > 1e-9 || len(p.Reasons) != len(schema.Bank().Features) {
+		t.Errorf("base and %d contributions make %v, want %v", len(p.Reasons), sum, want)
 	}
 }

@@ -37,9 +37,11 @@ func openSageMaker(ctx context.Context, c *components, s *schema.Schema, line *s
 	measureRetries(c.registry, api)
 	measureForeignAnswers(c.registry, api)
 	endpoint := aws.NewEndpoint(api, files, c.cfg.EndpointName, s, aws.Formats{ContentType: c.cfg.Model.ContentType, Accept: c.cfg.Model.Accept})
-	remote := openRemote(ctx, c, aws.NewScorer(endpoint, c.log))
+	scorer := aws.NewScorer(endpoint, c.log)
+	remote := openRemote(ctx, c, scorer)
 	b = backEnd{
 		scorer:         remote,
+		explainer:      scorer,
 		files:          files,
 		trainer:        aws.NewTrainer(api, files, trainingSettings(c.cfg)),
 		deployer:       aws.NewDeployer(endpoint, hostingSettings(c.cfg), aws.Timing{Poll: c.cfg.RenewalPoll}, c.log),
