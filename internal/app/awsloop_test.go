@@ -125,6 +125,18 @@ func TestTheLoopOnDynamoDBAndSageMaker(t *testing.T) {
 	if p, err := g.client.Predict(ctx, api.PredictionRequest{CustomerID: "newcomer"}); err != nil || p.Model != *second.Model {
 		t.Errorf("got %+v (%v), want the second model", p, err)
 	}
+	// What follows from scores is known of a model of SageMaker, and why the rest is not.
+	model, err := g.client.Model(ctx, *second.Model)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := model.Figures
+	if f.Estimates == nil || f.Estimates.AUC.Value != second.Metrics.Challenger.AUC || f.Confusion == nil || len(f.Calibration) == 0 || f.Compared == nil || f.Compared.Model != *first.Model {
+		t.Errorf("got figures %+v", f)
+	}
+	if f.Importance != nil || f.Coefficients != nil || !strings.Contains(f.Unavailable["importance"], "container of its own") || f.Unavailable["search"] == "" {
+		t.Errorf("unavailable are %v", f.Unavailable)
+	}
 	// The export can be converted by hand.
 	detail := second.Step(modelswap.Export).Detail
 	if detail["export"] != detail["folder"] || detail["passed_over"] != nil {

@@ -221,7 +221,14 @@ func (c *contractCheck) renewals() {
 	c.send([]int{200}, "listRenewals", "")
 	c.send([]int{200}, "GET /admin/renewals?limit=1&before="+c.renewal, "")
 
-	c.send([]int{200}, "listModels", "")
+	var models api.ModelList
+	if err := json.Unmarshal([]byte(c.send([]int{200}, "listModels", "").Body), &models); err != nil {
+		c.t.Fatal(err)
+	}
+	c.send([]int{404}, "getModel", "") // the endpoint's name is no model's
+	for _, m := range models.Models {
+		c.send([]int{200}, "GET /admin/models/"+m.Name, "")
+	}
 	c.sendExamples("rollback", 200, map[string]int{"named": 404})
 	c.send([]int{200}, "listModels", "")
 	c.send([]int{200}, "listActs", "")
