@@ -52,6 +52,21 @@ func TestAlone(t *testing.T) {
 	}
 }
 
+// One column of a feature is enough, where the others divide the rows into groups too
+// small to learn from.
+func TestAloneLooksAtColumnsOneByOne(t *testing.T) {
+	random := rand.New(rand.NewPCG(5, 6))
+	var rows [][]float64
+	var labels []float64
+	for i := range 400 {
+		y := float64(i % 2)
+		rows, labels = append(rows, []float64{random.Float64(), random.Float64(), random.Float64(), y}), append(labels, y)
+	}
+	if auc := Alone(rows, labels, []string{"date", "date", "date", "date"})[0].AUC; auc != 1 {
+		t.Errorf("got %v, want 1", auc)
+	}
+}
+
 // A column of which each value is one row's tells nothing about other rows.
 func TestAloneIsJudgedOnOtherRows(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))

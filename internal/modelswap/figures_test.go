@@ -171,6 +171,12 @@ func TestASuspiciousModelIsReported(t *testing.T) {
 	if !slices.Equal(report.Warnings, []string{want}) {
 		t.Errorf("got warnings %q", report.Warnings)
 	}
+	b.Score = func(_ string, row schema.Vector) float64 { return 0.2 + 0.6*row[0] } // it goes by x instead
+	b.gate = "off"
+	b.start(t)
+	if r, report := b.report(t); report.Figures.Suspicion != nil || r.Step(modelswap.Evaluate).Detail["suspicious"] != nil {
+		t.Errorf("a model with an AUC of %v is suspicious: %+v", report.Metrics.AUC, report.Figures.Suspicion)
+	}
 	many := &modelswap.Suspicion{AUC: 0.9995, Features: []learn.AloneAUC{{Feature: "a"}, {Feature: "b"}, {Feature: "c"}, {Feature: "d"}, {Feature: "e"}}}
 	if got := many.String(); !strings.HasPrefix(got, "AUC 0.9995: `a` or `b` or `c` or one of 2 others alone gives it;") {
 		t.Errorf("several features: %s", got)
