@@ -19,12 +19,14 @@ type group struct {
 // gap is by how much the mean score exceeds the rate of positives.
 func (g group) gap() float64 { return (g.scores - g.positives) / g.count }
 
-// gapVariance is the variance of the gap: of the rate of positives, given the scores.
-// A rate near 0 or 1 may be so by chance, so the variance is not less than the scores
-// would have it.
-func (g group) gapVariance() float64 {
-	rate := (g.positives + g.scores/g.count) / (g.count + 1)
-	return max(g.variance/g.count, rate*(1-rate)) / g.count
+// gapVariance is the variance of the gap if it is expected to be another one: that of
+// the rate of positives, given the scores. It is not less than that of half a positive.
+func (g group) gapVariance(gap float64) float64 {
+	score := g.scores / g.count
+	ofScores := score*(1-score) - g.variance/g.count
+	rate := min(max(score-gap, 0), 1)
+	least := 0.5 / g.count * (1 - 0.5/g.count)
+	return max(least, rate*(1-rate)-ofScores) / g.count
 }
 
 func (g *group) add(c Cell) {
@@ -78,7 +80,8 @@ func calibrationError(cells []Cell) *Figure {
 	deviation := func(factor float64) float64 {
 		var mean, variance float64
 		for _, g := range groups {
-			m, v := foldedNormal(factor*g.gap(), g.gapVariance())
+			gap := factor * g.gap()
+			m, v := foldedNormal(gap, g.gapVariance(gap))
 			mean += m * g.count / count
 			variance += v * square(g.count/count)
 		}

@@ -5,27 +5,31 @@ import "math"
 // Correlation accumulates Pearson's correlation of pairs of numbers in one pass. The
 // zero value has no pairs.
 type Correlation struct {
-	count          float64
-	meanX, meanY   float64
-	sumXX, sumYY   float64 // of squared deviations from the means
-	sumXY          float64 // of products of deviations
-	constX, constY bool
-	firstX, firstY float64
+	count        float64
+	x, y         moments
+	sumOfXTimesY float64 // of the products of deviations from the means
+}
+
+// moments are those of one number of the pairs. The mean is kept as a difference from
+// the first, so that numbers which differ little for their size keep their digits.
+type moments struct {
+	first       float64
+	mean        float64 // less first
+	sumOfSquare float64 // of deviations from the mean
+	constant    bool
 }
 
 // Add takes a pair. Pairs with a NaN are left out.
-//
-// Means and deviations are updated, not sums of squares, which would cancel (Welford,
-// Technometrics 4(3), 1962).
 func (c *Correlation) Add(x, y float64) {
 	if math.IsNaN(x) || math.IsNaN(y) {
 		return
 	}
-	c.Merge(Correlation{count: 1, meanX: x, meanY: y, constX: true, constY: true, firstX: x, firstY: y})
+	c.Merge(Correlation{count: 1, x: moments{first: x, constant: true}, y: moments{first: y, constant: true}})
 }
 
-// Merge takes the pairs of another (Chan, Golub and LeVeque, The American Statistician
-// 37(3), 1983).
+// Merge takes the pairs of another. Means and deviations are updated; sums of squares
+// would cancel (Welford, Technometrics 4(3), 1962; in parts: Chan, Golub and LeVeque,
+// The American Statistician 37(3), 1983).
 func (c *Correlation) Merge(other Correlation) {
 	switch {
 	case other.count == 0:
@@ -35,28 +39,35 @@ func (c *Correlation) Merge(other Correlation) {
 		return
 	}
 	count := c.count + other.count
-	dx, dy := other.meanX-c.meanX, other.meanY-c.meanY
 	weight := c.count * other.count / count
-	c.sumXX += other.sumXX + dx*dx*weight
-	c.sumYY += other.sumYY + dy*dy*weight
-	c.sumXY += other.sumXY + dx*dy*weight
-	c.meanX += dx * other.count / count
-	c.meanY += dy * other.count / count
-	c.constX = c.constX && other.constX && c.firstX == other.firstX
-	c.constY = c.constY && other.constY && c.firstY == other.firstY
+	dx, dy := c.x.distance(other.x), c.y.distance(other.y)
+	c.sumOfXTimesY += other.sumOfXTimesY + dx*dy*weight
+	c.x.merge(other.x, dx, weight, other.count/count)
+	c.y.merge(other.y, dy, weight, other.count/count)
 	c.count = count
+}
+
+// distance is how far the mean of other is above that of m.
+func (m moments) distance(other moments) float64 {
+	return (other.first - m.first) + (other.mean - m.mean)
+}
+
+func (m *moments) merge(other moments, distance, weight, share float64) {
+	m.mean += distance * share
+	m.sumOfSquare += other.sumOfSquare + distance*distance*weight
+	m.constant = m.constant && other.constant && m.first == other.first
 }
 
 // Count is the number of pairs.
 func (c *Correlation) Count() int64 { return int64(c.count) }
 
 // Value returns the correlation, from -1 to 1. There is none with less than two pairs,
-// where either number is constant, or where it is not finite.
+// where either number is constant, or where the result is not finite.
 func (c *Correlation) Value() (value float64, ok bool) {
-	if c.count < 2 || c.constX || c.constY {
+	if c.count < 2 || c.x.constant || c.y.constant {
 		return 0, false
 	}
-	value = c.sumXY / math.Sqrt(c.sumXX) / math.Sqrt(c.sumYY)
+	value = c.sumOfXTimesY / math.Sqrt(c.x.sumOfSquare) / math.Sqrt(c.y.sumOfSquare)
 	if math.IsNaN(value) || math.IsInf(value, 0) {
 		return 0, false
 	}

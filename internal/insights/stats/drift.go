@@ -56,8 +56,8 @@ type Drift struct {
 // among them.
 //
 // The population stability index is Σ (live−reference)·ln(live/reference) over the
-// shares of rows in bins. A bin that is empty on one side counts as half a row there;
-// one that is empty on both is left out. If nothing has changed, PSI/(1/n+1/m), with n
+// shares of rows in bins. Bins in which less than ten rows are expected are added up. A
+// bin that is then empty on one side counts as half a row there. If nothing has changed, PSI/(1/n+1/m), with n
 // and m the numbers of rows, has a chi-square distribution with one degree of freedom
 // less than bins (Yurdakul and Naranjo, Journal of Risk Model Validation 14(4), 2020):
 // a fixed threshold would be exceeded by chance in small windows. Threshold is the
@@ -89,37 +89,51 @@ func (h Histograms) compare() Drift {
 	if min(n, m) < MinDriftRows {
 		return Drift{Insufficient: fmt.Sprintf("%.0f rows, and %.0f of the reference; %d are needed", n, m, MinDriftRows)}
 	}
-	psi := h.psi()
-	return Drift{PSI: psi, PValue: chiSquareTail(psi/(1/n+1/m), h.freedom())}
+	psi, freedom := h.psi()
+	return Drift{PSI: psi, PValue: chiSquareTail(psi/(1/n+1/m), freedom)}
 }
 
-// psi needs rows on both sides.
-func (h Histograms) psi() float64 {
+// minExpected is how many rows a bin must be expected to have in the window and in the
+// reference. With sparser bins the PSI is not near its limit.
+const minExpected = 10
+
+// psi returns the index and its degrees of freedom, at least 1. It needs rows on both
+// sides. Sparse bins are added up to groups that are not; which ones depends on the sums
+// of both sides alone, so that it does not favour either.
+func (h Histograms) psi() (psi, freedom float64) {
 	n, m := total(h.Live), total(h.Reference)
-	psi := 0.0
-	for i, live := range h.Live {
-		if reference := h.Reference[i]; live > 0 || reference > 0 {
+	add := func(live, reference float64) {
+		if live > 0 || reference > 0 {
 			p, q := max(reference, 0.5)/m, max(live, 0.5)/n
 			psi += (q - p) * math.Log(q/p)
+			freedom++
 		}
 	}
-	return psi
-}
-
-// freedom is the number of bins with rows, less one; at least 1.
-func (h Histograms) freedom() float64 {
-	bins := 0.0
+	isSparse := func(live, reference float64) bool {
+		return (live+reference)*min(n, m)/(n+m) < minExpected
+	}
+	var sparseLive, sparseReference float64
 	for i, live := range h.Live {
-		if live > 0 || h.Reference[i] > 0 {
-			bins++
+		reference := h.Reference[i]
+		if !isSparse(live, reference) {
+			add(live, reference)
+			continue
+		}
+		sparseLive += live
+		sparseReference += reference
+		if !isSparse(sparseLive, sparseReference) {
+			add(sparseLive, sparseReference)
+			sparseLive, sparseReference = 0, 0
 		}
 	}
-	return max(1, bins-1)
+	add(sparseLive, sparseReference)
+	return psi, max(1, freedom-1)
 }
 
 // threshold is the PSI that is exceeded by chance with a probability of level.
 func (h Histograms) threshold(level float64) float64 {
-	return chiSquareQuantile(level, h.freedom()) * (1/total(h.Live) + 1/total(h.Reference))
+	_, freedom := h.psi()
+	return chiSquareQuantile(level, freedom) * (1/total(h.Live) + 1/total(h.Reference))
 }
 
 // discoveryLevel is the largest p-value that is a discovery at a false discovery rate by

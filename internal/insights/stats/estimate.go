@@ -25,8 +25,10 @@ type Estimate struct {
 // calibration, which may be nil: the score itself.
 //
 // Low and High are a band for the figure that will be measured once all these
-// predictions have an outcome: it lies within in 95 of 100 cases if the
-// probabilities are right. Only the chance in the labels is in it.
+// predictions have an outcome: it lies within in 95 of 100 cases if labels still depend
+// on scores as they did. In it are the chance in the labels and, with a calibration, that
+// in the labels of its rows: the variance of n predictions is 1+n/HeldOut times what it
+// is without.
 //
 // Expect cannot see a change of concept: where the same features come to mean
 // another label, the estimate stays as it is while the measured figures fall.
@@ -45,7 +47,7 @@ func Expect(cells []Cell, calibration *Calibration) Estimate {
 	if e.Insufficient = insufficient(negatives, positives); e.Insufficient != "" {
 		return e
 	}
-	e.AUC = rank(cells, expected).expectedFigure()
+	e.AUC = rank(cells, expected).expectedFigure(calibration.inflation(negatives + positives))
 	e.LogLoss = expectedLoss(cells, calibration, logLoss)
 	e.Brier = expectedLoss(cells, calibration, squaredLoss)
 	correct := func(c Cell, positive bool) bool { return c.PredictedPositive == positive }
@@ -61,7 +63,7 @@ func Expect(cells []Cell, calibration *Calibration) Estimate {
 // expectedFigure returns the AUC of a ranking of expected rows. Its variance is that
 // of labels drawn anew: a row whose label changes from negative to positive moves the
 // AUC by its influence, the difference of its placements' deviations.
-func (r ranking) expectedFigure() *Figure {
+func (r ranking) expectedFigure(inflation float64) *Figure {
 	variance := 0.0
 	for _, c := range r.cells {
 		count := c.negatives + c.positives
@@ -69,8 +71,17 @@ func (r ranking) expectedFigure() *Figure {
 		influence := (c.positivesPlacement-r.auc)/r.positives - (c.negativesPlacement-r.auc)/r.negatives
 		variance += count * p * (1 - p) * influence * influence
 	}
-	low, high := logitInterval(r.auc, variance)
+	low, high := logitInterval(r.auc, inflation*variance)
 	return &Figure{Value: r.auc, Low: low, High: high, Count: int64(math.Round(r.negatives + r.positives))}
+}
+
+// inflation is by how much the labels of held-out rows add to the variance of a figure
+// of so many predictions.
+func (c *Calibration) inflation(predictions float64) float64 {
+	if c == nil {
+		return 1
+	}
+	return 1 + predictions/c.HeldOut
 }
 
 // expectedLoss returns the mean loss that is expected of rows.
@@ -83,14 +94,14 @@ func expectedLoss(cells []Cell, calibration *Calibration, of loss) *Figure {
 		sum += c.Predictions * ((1-p)*ofNegative + p*ofPositive)
 		variance += c.Predictions * p * (1 - p) * square(ofPositive-ofNegative)
 	}
-	return lossFigure(sum/count, variance/count/count, count)
+	return lossFigure(sum/count, calibration.inflation(count)*variance/count/count, count)
 }
 
 // expectedShare returns the share of rows that are a success among those that count:
 // both may depend on the label. The number of either is a sum of independent
 // variables; the variance of their ratio is linearised. It is nil where no row counts.
 func expectedShare(cells []Cell, calibration *Calibration, success, counts func(c Cell, positive bool) bool) *Figure {
-	var count, successes float64
+	var predictions, count, successes float64
 	each := func(visit func(rows, p float64, successes, counts [2]float64)) {
 		for _, c := range cells {
 			var s, n [2]float64
@@ -106,6 +117,7 @@ func expectedShare(cells []Cell, calibration *Calibration, success, counts func(
 		}
 	}
 	each(func(rows, p float64, s, n [2]float64) {
+		predictions += rows
 		count += rows * ((1-p)*n[0] + p*n[1])
 		successes += rows * ((1-p)*s[0] + p*s[1])
 	})
@@ -117,6 +129,6 @@ func expectedShare(cells []Cell, calibration *Calibration, success, counts func(
 		influence := (s[1] - share*n[1]) - (s[0] - share*n[0])
 		variance += rows * p * (1 - p) * square(influence/count)
 	})
-	low, high := logitInterval(share, variance)
-	return &Figure{Value: share, Low: low, High: high, Count: int64(math.Round(count))}
+	width := normal975*math.Sqrt(calibration.inflation(predictions)*variance) + 0.5/count // half a row more, as rows are whole
+	return &Figure{Value: share, Low: max(0, share-width), High: min(1, share+width), Count: int64(math.Round(count))}
 }

@@ -7,29 +7,32 @@ import (
 )
 
 // Calibration gives the rate of positives for a score. A nil Calibration gives the
-// score itself.
+// score itself, and so does one without points.
 type Calibration struct {
-	Scores []float64 `json:"scores"` // rising
-	Rates  []float64 `json:"rates"`  // not falling, one a score
+	Scores  []float64 `json:"scores,omitempty"` // rising
+	Rates   []float64 `json:"rates,omitempty"`  // not falling, one a score
+	HeldOut float64   `json:"held_out"`         // the rows by which it was judged
 }
 
 // Rate returns the rate of positives among rows with a score: between the points it is
 // interpolated, outside of them it is that of the nearest.
 func (c *Calibration) Rate(score float64) float64 {
-	if c == nil {
+	if c == nil || len(c.Scores) == 0 {
 		return score
 	}
 	return interpolate(c.Scores, c.Rates, score)
 }
 
 // Recalibrate fits a Calibration to rows with a label that the model has not learned
-// from, by isotonic regression (Zadrozny and Elkan, KDD 2002). It returns nil, so that
+// from, by isotonic regression (Zadrozny and Elkan, KDD 2002). It has no points, so that
 // scores stay as they are, unless this lowers the expected calibration error of rows
-// that it is not fitted to, by five-fold cross-validation; and with fewer rows than
-// Measure needs. Rows of one cell are alike, so they are divided by drawing from the
-// counts. Draws are the same each time.
+// that it is not fitted to, by five-fold cross-validation. (To ask for an error that is
+// significant as well would leave moderate ones, which put estimates outside of their
+// bands.) It is nil with fewer rows than Measure needs. Rows of one cell are alike, so
+// they are divided by drawing from the counts. Draws are the same each time.
 func Recalibrate(heldOut []Cell) *Calibration {
-	if insufficient(labelCounts(heldOut)) != "" {
+	negatives, positives := labelCounts(heldOut)
+	if insufficient(negatives, positives) != "" {
 		return nil
 	}
 	const folds = 5
@@ -43,12 +46,14 @@ func Recalibrate(heldOut []Cell) *Calibration {
 			after = append(after, c)
 		}
 	}
+	out := &Calibration{}
 	errorBefore, _ := expectedCalibrationError(equalGroups(before))
 	errorAfter, _ := expectedCalibrationError(equalGroups(after))
-	if errorAfter >= errorBefore {
-		return nil
+	if errorAfter < errorBefore {
+		out = fitCalibration(heldOut)
 	}
-	return fitCalibration(heldOut)
+	out.HeldOut = negatives + positives
+	return out
 }
 
 // fitCalibration fits to cells with at least one outcome.
