@@ -11,20 +11,26 @@ const (
 	// distribution of the PSI is not near its limit.
 	MinDriftRows = 200
 
-	// FalseDriftRate is the share of windows that are expected to raise an alarm
-	// though no feature has changed.
-	FalseDriftRate = 0.001
+	// FalseDriftRate is the share of large windows that raise an alarm though no feature
+	// has changed. It is several times as much in windows of a few hundred rows, where
+	// the distribution of the PSI has a longer tail, and still below 1 %.
+	FalseDriftRate = 0.0002
 
-	// MinDriftPSI is the least PSI that counts as drift, however many rows show it.
-	MinDriftPSI = 0.02
+	// MinDriftPSI is the least PSI that counts as drift, however many rows show it. A
+	// normal feature that moves by a tenth of a standard deviation has it. The score may
+	// have little more where the rate of positives doubles.
+	MinDriftPSI = 0.01
 )
 
 // Histograms counts the rows of a feature, or of the score, by bin: those of the
-// reference and those of a window. Missing, unseen and out of range values have bins
-// of their own.
+// reference and those of a window.
 type Histograms struct {
 	Reference []float64
 	Live      []float64
+
+	// Special is how many of the first bins are for missing, unseen, out of range and
+	// similar values. They are never added up with others, however few rows they have.
+	Special int
 
 	// Contribution is, of each bin, the mean contribution of the feature to the score,
 	// in log-odds. It may be nil.
@@ -57,7 +63,8 @@ type Drift struct {
 //
 // The population stability index is Σ (live−reference)·ln(live/reference) over the
 // shares of rows in bins. Bins in which less than ten rows are expected are added up. A
-// bin that is then empty on one side counts as half a row there. If nothing has changed, PSI/(1/n+1/m), with n
+// bin that is then empty on one side counts as half a row there; one that is empty on
+// both is left out. If nothing has changed, PSI/(1/n+1/m), with n
 // and m the numbers of rows, has a chi-square distribution with one degree of freedom
 // less than bins (Yurdakul and Naranjo, Journal of Risk Model Validation 14(4), 2020):
 // a fixed threshold would be exceeded by chance in small windows. Threshold is the
@@ -115,7 +122,7 @@ func (h Histograms) psi() (psi, freedom float64) {
 	var sparseLive, sparseReference float64
 	for i, live := range h.Live {
 		reference := h.Reference[i]
-		if !isSparse(live, reference) {
+		if i < h.Special || !isSparse(live, reference) {
 			add(live, reference)
 			continue
 		}

@@ -24,7 +24,7 @@ var (
 
 func TestIntervalsCoverTheTruth(t *testing.T) {
 	random := rand.New(rand.NewPCG(21, 1))
-	repeats := testsize.Of(400, 2000)
+	repeats := testsize.Of(200, 1500)
 	for _, name := range slices.Sorted(maps.Keys(populations)) {
 		p := populations[name]
 		truth := p.truth().figures()
@@ -50,10 +50,11 @@ func TestIntervalsCoverTheTruth(t *testing.T) {
 
 func TestBinningChangesFiguresLittle(t *testing.T) {
 	random := rand.New(rand.NewPCG(21, 2))
-	for _, name := range slices.Sorted(maps.Keys(populations)) {
+	names := testsize.Of([]string{"overconfident"}, slices.Sorted(maps.Keys(populations)))
+	for _, name := range names {
 		p := populations[name]
 		var b binned
-		rows := testsize.Of(200_000, 1_000_000)
+		rows := testsize.Of(100_000, 1_000_000)
 		scores, labels := make([]float64, rows), make([]float64, rows)
 		for i := range rows {
 			score, positive := p.draw(random)
@@ -63,7 +64,7 @@ func TestBinningChangesFiguresLittle(t *testing.T) {
 		exact, got := Measure(exactCells(scores, labels, p.threshold)).figures(), Measure(b[:]).figures()
 		for _, figure := range slices.Sorted(maps.Keys(got)) {
 			difference := math.Abs(got[figure].Value - exact[figure].Value)
-			most := map[string]float64{"auc": 1e-4, "log loss": 1e-4, "Brier": 1e-4, "calibration error": 2e-3}[figure]
+			most := map[string]float64{"auc": 2e-4, "log loss": 1e-4, "Brier": 1e-4, "calibration error": 2e-3}[figure]
 			if difference > most {
 				t.Errorf("%s: %s is %v in bins and %v of rows", name, figure, got[figure].Value, exact[figure].Value)
 			}

@@ -76,8 +76,27 @@ func fitCalibration(cells []Cell) *Calibration {
 	for i := range rates {
 		rates[i] = positives[i] / weights[i]
 	}
-	c.Rates = isotonic(rates, weights)
+	c.Rates = isotonic(withOneMore(c.Scores, isotonic(rates, weights), weights), weights)
 	return c
+}
+
+// withOneMore returns the rates of blocks, points with the same rate, as if each had one
+// row more, whose label is its mean score. Without it the lowest block would often have
+// the rate 0 and the highest 1, by chance, and their labels would seem to be certain.
+func withOneMore(scores, rates, weights []float64) []float64 {
+	out := make([]float64, len(rates))
+	for begin := 0; begin < len(rates); {
+		end, weight, sum := begin, 0.0, 0.0
+		for ; end < len(rates) && rates[end] == rates[begin]; end++ {
+			weight += weights[end]
+			sum += weights[end] * scores[end]
+		}
+		for i := begin; i < end; i++ {
+			out[i] = (rates[i]*weight + sum/weight) / (weight + 1)
+		}
+		begin = end
+	}
+	return out
 }
 
 // divide gives each row of cells to one of several parts, by chance, but the same each time.

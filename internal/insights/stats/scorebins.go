@@ -10,8 +10,8 @@ import (
 // 0.9 as many of the distance from 1: models of rare labels have most scores
 // near 0. Tenths and, from 0.1 to 0.9, hundredths are edges.
 //
-// Scores within a bin count as tied. On a million rows this changes the AUC by
-// less than 1e-4 (TestBinningChangesFiguresLittle).
+// Scores within a bin count as tied, which lowers an AUC of 0.75 to 0.9 by about 1e-4
+// (TestBinningChangesFiguresLittle).
 const ScoreBins = decades*binsPerDecade*2 + 80 + 2
 
 const (
