@@ -69,8 +69,13 @@ func (cmd retrainCommand) Run(c *console) error {
 				return err
 			}
 		}
-		inForce, _ := client.Schema(ctx) // the line about the label is left out if it fails
-		return cmd.report(c, r, inForce)
+		label := ""
+		if positive, rows, ok := labelsOf(r); ok {
+			if inForce, err := client.Schema(ctx); err == nil { // else the line is left out
+				label = labelLine(inForce, positive, rows)
+			}
+		}
+		return cmd.report(c, r, label)
 	})
 }
 
@@ -120,16 +125,16 @@ func (cmd retrainCommand) progress(c *console) io.Writer {
 	return c.stdout
 }
 
-// report prints the renewal and fails unless it is running or succeeded.
-func (cmd retrainCommand) report(c *console, r *modelswap.Renewal, inForce client.SchemaInForce) error {
+// report prints the renewal, with a line on the label it learned, and fails unless it is running or succeeded.
+func (cmd retrainCommand) report(c *console, r *modelswap.Renewal, label string) error {
 	if cmd.JSON {
 		if err := printJSON(c, r); err != nil {
 			return err
 		}
 	} else {
 		fmt.Fprintf(c.stdout, "renewal %s is %s\n", r.ID, r.Status)
-		if positive, rows, ok := labelsOf(r); ok && inForce.Label != "" {
-			fmt.Fprintln(c.stdout, labelLine(inForce, positive, rows))
+		if label != "" {
+			fmt.Fprintln(c.stdout, label)
 		}
 		if m := r.Metrics.Challenger; m != nil {
 			fmt.Fprintf(c.stdout, "challenger: AUC %.4f, log loss %.4f, accuracy %.4f, F1 %.4f on %d held-out rows\n",
