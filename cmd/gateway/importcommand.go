@@ -47,6 +47,7 @@ func (cmd importCommand) Run(c *console) error {
 	problems := []rowProblem{} // an empty list in JSON, not null
 	var report predict.ImportReport
 	var inForce client.SchemaInForce
+	customers := int64(0) // in the store, after the import
 	bar := newProgress(c.stderr, "rows", size)
 	text := schema.NewTextReader(bar.reader(in))
 	err = cmd.with(c, func(ctx context.Context, gateway *client.Client) (err error) {
@@ -55,7 +56,9 @@ func (cmd importCommand) Run(c *console) error {
 			bad.add(b)
 			problems = appendProblems(problems, b)
 		})
-		inForce, _ = gateway.Schema(ctx) // what is said of it is left out if it fails
+		// What is said of these is left out if they fail.
+		inForce, _ = gateway.Schema(ctx)
+		customers = storedCustomers(gateway.Status(ctx))
 		return err
 	})
 	took := bar.done()
@@ -64,6 +67,9 @@ func (cmd importCommand) Run(c *console) error {
 	if report.Rows > 0 || err == nil {
 		if err := cmd.report(c, report, inForce, problems, took.String()); err != nil {
 			return err
+		}
+		if further := customers - report.Imported; further > 0 && report.Imported > 0 && !cmd.JSON && !cmd.LastWins {
+			fmt.Fprintf(c.stdout, "the store has %s customers, %s of which are not in the file\n", grouped(customers), grouped(further))
 		}
 	}
 	if foreign(err) || report.Imported == 0 && report.Failed > 0 {
@@ -76,6 +82,17 @@ func (cmd importCommand) Run(c *console) error {
 		return fmt.Errorf("%s: no row was imported", cmd.File)
 	}
 	return nil
+}
+
+// storedCustomers returns the number of customers of a status; 0 if it is not known
+// exactly, as with DynamoDB.
+func storedCustomers(status map[string]any, err error) int64 {
+	customers, _ := status["customers"].(map[string]any)
+	total, ok := customers["total"].(float64)
+	if _, exact := customers["labelled"]; err != nil || !ok || !exact {
+		return 0
+	}
+	return int64(total)
 }
 
 // foreign reports whether an import failed because the file's columns are not those

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,8 +12,11 @@ import (
 	"strconv"
 	"strings"
 
+	"gateway/api/client"
 	"gateway/internal/config"
+	"gateway/internal/datadir"
 	"gateway/internal/draft"
+	"gateway/internal/modelswap"
 	"gateway/internal/predict"
 	"gateway/internal/schema"
 )
@@ -50,7 +54,7 @@ func (cmd initCommand) Run(c *console) error {
 		return err
 	}
 	cmd.summary(c.stdout, d)
-	if err := cmd.write(path, d.YAML); err != nil {
+	if err := cmd.write(c, path, d); err != nil {
 		return err
 	}
 	fmt.Fprintf(c.stdout, "wrote %s\n\n", path)
@@ -62,8 +66,19 @@ func (cmd initCommand) Run(c *console) error {
 	if err := (importCommand{File: cmd.File, Numbering: string(numbering), remote: on}).Run(c); err != nil {
 		return err
 	}
-	if err := (retrainCommand{Watch: true, Reason: "first model of " + filepath.Base(cmd.File), remote: on}).Run(c); err != nil {
+	_, err = os.Stat(turnedFile(path))
+	turned := err == nil
+	err = (retrainCommand{Watch: true, Force: turned, Reason: "gateway init " + filepath.Base(cmd.File), remote: on}).Run(c)
+	var ended *renewalError
+	switch {
+	case errors.As(err, &ended) && ended.renewal.Status == modelswap.Rejected && ended.renewal.Metrics.Champion != nil:
+		fmt.Fprintf(c.stdout, "The model that served before goes on serving: %s\n", ended.renewal.Error)
+	case err != nil:
 		return err
+	case turned:
+		if err := os.Remove(turnedFile(path)); err != nil {
+			return err
+		}
 	}
 	cmd.next(c.stdout, &cfg, path)
 	return nil
@@ -203,11 +218,33 @@ func shellQuote(word string) string {
 	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
-// write writes the schema. It replaces an earlier draft only with --yes.
-func (cmd *initCommand) write(path string, text []byte) error {
+// turnedFile returns the path of a file beside a schema that is there from the moment
+// at which its label has another positive value until a model has learned that one.
+// That model is deployed however good the other one is.
+func turnedFile(schema string) string { return schema + ".turned" }
+
+// turns reports whether a label has another positive value than in the schema at a path,
+// if there is one.
+func turns(path string, l *schema.Label) bool {
+	old, err := schema.Load(path)
+	if err != nil {
+		return false
+	}
+	for _, spelling := range old.Label.Positive {
+		if label, ok := l.FromText(spelling.Value); ok && label == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// write writes the schema. It replaces an earlier draft only with --yes, and nothing
+// while a gateway serves from the data dir or if the store has the customers of
+// another file.
+func (cmd *initCommand) write(c *console, path string, d *draft.Draft) error {
 	old, err := os.ReadFile(path)
 	switch {
-	case err == nil && bytes.Equal(old, text):
+	case err == nil && bytes.Equal(old, d.YAML):
 		return nil
 	case err == nil && !cmd.Yes:
 		return &usageError{fmt.Errorf("%s exists and is another schema: remove it, or replace it with --yes", path)}
@@ -216,10 +253,49 @@ func (cmd *initCommand) write(path string, text []byte) error {
 		return err
 	}
 	draft := path + ".draft"
-	if err := os.WriteFile(draft, text, 0o644); err != nil {
+	defer os.Remove(draft)
+	if err := os.WriteFile(draft, d.YAML, 0o600); err != nil {
 		return err
 	}
-	return os.Rename(draft, path)
+	if err := cmd.checkStore(c, draft, path, d); err != nil {
+		return err
+	}
+	if turns(path, &d.Schema.Label) {
+		if err := os.WriteFile(turnedFile(path), nil, 0o600); err != nil {
+			return err
+		}
+	}
+	return datadir.ReplaceFile(path, func(w io.Writer) error {
+		_, err := w.Write(d.YAML)
+		return err
+	})
+}
+
+// checkStore returns an error if the store has customers that were not imported by
+// init of the same file: a model would learn from them too, whatever their label was.
+// draft has the new schema, path the old one if there is one.
+func (cmd *initCommand) checkStore(c *console, draft, path string, d *draft.Draft) error {
+	stored := int64(0)
+	err := remote{schema: draft}.with(c, func(ctx context.Context, gateway *client.Client) error {
+		status, err := gateway.Status(ctx)
+		customers, _ := status["customers"].(map[string]any)
+		total, _ := customers["total"].(float64)
+		demo, _ := customers["demo"].(float64)
+		stored = int64(total - demo)
+		return err
+	})
+	if err != nil || stored == 0 {
+		return err
+	}
+	old, err := schema.Load(path)
+	switch {
+	case err != nil || old.Name != d.Schema.Name:
+		return fmt.Errorf("the store has %s customers that were imported with another schema, and the model would learn from them: name another data dir with GATEWAY_DATA_DIR", grouped(stored))
+	case old.Label.Name != d.Schema.Label.Name && d.Label.Missing > 0:
+		return fmt.Errorf("the store has labels of column %q, and %d rows have no value in column %q: they would keep the other label. Name another data dir with GATEWAY_DATA_DIR",
+			old.Label.Name, d.Label.Missing, d.Label.Column)
+	}
+	return nil
 }
 
 // next prints what to run next.

@@ -3,6 +3,8 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -101,5 +103,133 @@ func TestImportStopsAtAnIDThatRepeats(t *testing.T) {
 	}
 	if code, out, errs := command(t, "import", "--last-wins", twice); code != exitOK || !strings.Contains(out, "imported 901 of 901 rows") {
 		t.Errorf("with --last-wins it ended with %d: %s%s", code, out, errs)
+	}
+}
+
+// TestInitLeavesADataDirThatIsInUseAlone has a gateway serve from the data dir.
+func TestInitLeavesADataDirThatIsInUseAlone(t *testing.T) {
+	file := initData(t)
+	cfg := newConfig(t)
+	if code, _, errs := command(t, "init", file, "--label=gone"); code != exitOK {
+		t.Fatalf("init ended with %d: %s", code, errs)
+	}
+	before, err := os.ReadFile(cfg.DataSchema())
+	if err != nil {
+		t.Fatal(err)
+	}
+	serve(t, cfg)
+	code, _, errs := command(t, "init", file, "--label=gone", "--positive=good", "--yes")
+	if code != exitFailed || !strings.Contains(errs, "is in use by another gateway") {
+		t.Errorf("init ended with %d: %s", code, errs)
+	}
+	if after, err := os.ReadFile(cfg.DataSchema()); err != nil || !bytes.Equal(before, after) {
+		t.Errorf("the schema has changed: %v", err)
+	}
+	if left, _ := filepath.Glob(cfg.DataSchema() + ".*"); len(left) > 0 {
+		t.Errorf("files are left: %v", left)
+	}
+}
+
+// TestInitDoesNotLearnFromAnotherFilesCustomers drafts another schema over a store that
+// has customers.
+func TestInitDoesNotLearnFromAnotherFilesCustomers(t *testing.T) {
+	file := initData(t)
+	t.Setenv("GATEWAY_DATA_DIR", t.TempDir())
+	if code, _, errs := command(t, "init", file, "--label=gone"); code != exitOK {
+		t.Fatalf("init ended with %d: %s", code, errs)
+	}
+	other, _ := gatewaytest.SmallData(t)
+	code, _, errs := command(t, "init", other, "--yes")
+	if want := "the store has 600 customers that were imported with another schema"; code != exitFailed || !strings.Contains(errs, want) {
+		t.Errorf("init ended with %d: %s", code, errs)
+	}
+	if code, out, errs := command(t, "init", file, "--label=gone"); code != exitOK || !strings.Contains(out, "0 new customers, 600 updated") {
+		t.Errorf("the same file again ended with %d: %s%s", code, out, errs)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gaps := filepath.Join(t.TempDir(), "my customers.csv")
+	if err := os.WriteFile(gaps, bytes.Replace(text, []byte("c7,7,pro,"), []byte("c7,7,,"), 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, errs := command(t, "init", gaps, "--label=plan", "--yes"); code != exitFailed || !strings.Contains(errs, `the store has labels of column "gone"`) {
+		t.Errorf("another label with gaps ended with %d: %s", code, errs)
+	}
+	smaller := filepath.Join(t.TempDir(), "my customers.csv")
+	if err := os.WriteFile(smaller, bytes.Join(bytes.SplitAfter(text, []byte("\n"))[:501], nil), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, out, errs := command(t, "init", smaller, "--label=gone", "--yes"); code != exitOK || !strings.Contains(out, "the store has 600 customers, 100 of which are not in the file\n") {
+		t.Errorf("a file with fewer rows ended with %d: %s%s", code, out, errs)
+	}
+}
+
+// TestInitTurnsTheLabel takes the other value as positive: the model of the first must
+// not go on serving, also if the process is killed between schema and model.
+func TestInitTurnsTheLabel(t *testing.T) {
+	file, dir, crash := initData(t), t.TempDir(), t.TempDir()
+	t.Setenv("GATEWAY_DATA_DIR", dir)
+	if code, _, errs := command(t, "init", file, "--label=gone"); code != exitOK {
+		t.Fatalf("init ended with %d: %s", code, errs)
+	}
+	score := func() float64 {
+		t.Helper()
+		code, out, errs := command(t, "predict", "--json", gatewaytest.WriteFile(t, "one.csv", "visits,plan\n1,free\n"))
+		var row struct{ Score float64 }
+		if err := json.Unmarshal([]byte(out), &row); code != exitOK || err != nil {
+			t.Fatalf("predict ended with %d: %s%s", code, out, errs)
+		}
+		return row.Score
+	}
+	bad := score()
+	if err := os.WriteFile(filepath.Join(crash, "at"), []byte("StartTraining before"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd, output := process(t, []string{crashDirVariable + "=" + crash}, "init", file, "--label=gone", "--positive=good", "--yes")
+	if err := cmd.Wait(); err == nil {
+		t.Fatalf("the process was not killed: %s", output)
+	}
+	code, out, errs := command(t, "init", file, "--label=gone", "--positive=good")
+	if code != exitOK {
+		t.Errorf("init again ended with %d: %s%s", code, out, errs)
+	}
+	if good := score(); bad < 0.6 || good > 0.4 {
+		t.Errorf("the probability of bad was %v, that of good is %v", bad, good)
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "schema.yaml.*")); len(left) > 0 {
+		t.Errorf("files are left: %v", left)
+	}
+}
+
+// TestRetrainGoesOnWithAnInterruptedRenewal kills the process of a renewal. Nothing else
+// runs on the data dir, so the next command must end it before it begins its own.
+func TestRetrainGoesOnWithAnInterruptedRenewal(t *testing.T) {
+	file, crash := initData(t), t.TempDir()
+	t.Setenv("GATEWAY_DATA_DIR", t.TempDir())
+	if err := os.WriteFile(filepath.Join(crash, "at"), []byte("StartTraining before"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd, output := process(t, []string{crashDirVariable + "=" + crash}, "init", file, "--label=gone")
+	if err := cmd.Wait(); err == nil {
+		t.Fatalf("the process was not killed: %s", output)
+	}
+	if code, out, errs := command(t, "retrain", "--force"); code != exitOK || !strings.Contains(out, " is succeeded\n") {
+		t.Errorf("retrain ended with %d: %s%s", code, out, errs)
+	}
+	if _, out, _ := command(t, "renewals"); strings.Count(out, "succeeded") != 2 {
+		t.Errorf("the interrupted renewal has not ended:\n%s", out)
+	}
+}
+
+// TestAnInterruptedCommandSaysSo cancels the context as a signal does.
+func TestAnInterruptedCommandSaysSo(t *testing.T) {
+	t.Setenv("GATEWAY_DATA_DIR", t.TempDir())
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out, errs bytes.Buffer
+	if code := run(&console{ctx: ctx, stdout: &out, stderr: &errs}, []string{"init", initData(t), "--label=gone"}); code != exitFailed || errs.String() != "gateway: interrupted\n" {
+		t.Errorf("init ended with %d: %s", code, errs.String())
 	}
 }

@@ -66,7 +66,7 @@ type console struct {
 	stderr  io.Writer     // progress and errors
 	answers *bufio.Reader // what a person types on a terminal; nil: there is no terminal
 
-	wrapPorts func(modelswap.Ports) modelswap.Ports // of serve, for tests of crashes; nil: none
+	wrapPorts func(modelswap.Ports) modelswap.Ports // of renewals, for tests of crashes; nil: none
 }
 
 // Exit codes.
@@ -116,6 +116,8 @@ func run(c *console, args []string) (code int) {
 		return exitUsage
 	case errors.Is(err, errReported):
 		return exitFailed
+	case c.ctx.Err() != nil && errors.Is(err, context.Canceled):
+		err = errors.New("interrupted")
 	}
 	printError(c.ctx, c.stderr, err)
 	return exitFailed

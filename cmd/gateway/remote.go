@@ -95,7 +95,7 @@ func (r remote) here(c *console, do func(ctx context.Context, client *client.Cli
 	cfg.Addr, cfg.AdminAddr, cfg.AdminSecretID, cfg.APIKeysSecretID, cfg.Demo = "127.0.0.1:0", "", "", "", false
 	log := slog.New(slog.NewTextHandler(c.stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 	// There is no time to drain: this process is the only client.
-	a, err := app.Open(c.ctx, cfg, app.Options{Log: log, Version: version, ForCommand: true})
+	a, err := app.Open(c.ctx, cfg, app.Options{Log: log, Version: version, ForCommand: true, WrapPorts: c.wrapPorts})
 	if err != nil {
 		return err
 	}

@@ -59,6 +59,11 @@ func (cmd retrainCommand) Run(c *console) error {
 		}
 	}
 	return cmd.with(c, func(ctx context.Context, client *client.Client) error {
+		if cmd.URL == "" && cmd.Resume == "" {
+			if err := cmd.finish(ctx, c, client); err != nil {
+				return err
+			}
+		}
 		r, err := cmd.begin(ctx, c.stderr, client, overrides)
 		if err != nil {
 			return err
@@ -77,6 +82,21 @@ func (cmd retrainCommand) Run(c *console) error {
 		}
 		return cmd.report(c, r, label)
 	})
+}
+
+// finish follows a renewal that a killed process has left: the gateway that runs for
+// this command goes on with it, and a new one cannot start before.
+func (cmd retrainCommand) finish(ctx context.Context, c *console, client *client.Client) error {
+	last, err := client.Renewals(ctx, 1, "")
+	if err != nil || len(last) == 0 || last[0].Status.Final() {
+		return err
+	}
+	fmt.Fprintf(c.stderr, "renewal %s has not ended; it goes on first\n", last[0].ID)
+	r, err := watch(ctx, cmd.progress(c), client, last[0])
+	if err == nil {
+		fmt.Fprintf(c.stderr, "renewal %s is %s\n", r.ID, r.Status)
+	}
+	return err
 }
 
 // begin starts or resumes a renewal. It repeats a request without an answer:
@@ -148,9 +168,16 @@ func (cmd retrainCommand) report(c *console, r *modelswap.Renewal, label string)
 		}
 	}
 	if r.Status.Final() && r.Status != modelswap.Succeeded {
-		return fmt.Errorf("the renewal is %s: %s", r.Status, r.Error)
+		return &renewalError{r}
 	}
 	return nil
+}
+
+// renewalError is the error of a renewal that ended without a new model.
+type renewalError struct{ renewal *modelswap.Renewal }
+
+func (e *renewalError) Error() string {
+	return fmt.Sprintf("the renewal is %s: %s", e.renewal.Status, e.renewal.Error)
 }
 
 // labelsOf returns the number of positive rows and of all rows that a renewal learned
