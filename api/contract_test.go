@@ -480,7 +480,7 @@ var fullFigures = &modelswap.Figures{
 	Calibration: []learn.CalibrationBin{{From: .1, To: .2, Count: 9, MeanScore: .15, PositiveRate: .1}},
 	Confusion:   &learn.Confusion{Threshold: .5, TruePositives: 9},
 	Search: &learn.Search{Rows: 9, Folds: 3, Chosen: learn.XGBoost, Calibration: learn.CalibrationNone, Why: "the lowest log loss",
-		Candidates: []learn.Candidate{{Algorithm: learn.XGBoost, Hyperparameters: map[string]string{"eta": "0.1"}, LogLoss: .3, AUC: .9, Problem: "a reason"}},
+		Candidates: []learn.Candidate{{Algorithm: learn.XGBoost, Hyperparameters: map[string]string{"eta": "0.1"}, LogLoss: .3, AUC: .9, MeanOf: 2, Problem: "a reason"}},
 		Mixtures:   []learn.Mixture{{Algorithm: learn.XGBoost, Calibration: learn.CalibrationNone, LogLoss: .3}}},
 	Compared:    &modelswap.Compared{Model: "m0", Rows: 9, AUC: learn.Estimate{Value: .01}},
 	Suspicion:   &modelswap.Suspicion{AUC: 1, Features: []learn.AloneAUC{{Feature: "age", AUC: 1}}},

@@ -216,6 +216,9 @@ func (v *modelView) search(f *modelswap.Figures) {
 	rows := [][]string{{"TRIED", "LOG LOSS", "AUC", "HYPERPARAMETERS"}}
 	for _, one := range s.Candidates {
 		cells := []string{string(one.Algorithm), fixed(one.LogLoss), fixed(one.AUC), parametersText(one.Hyperparameters)}
+		if one.MeanOf > 0 {
+			cells[3] = fmt.Sprintf("mean of the best %d", one.MeanOf)
+		}
 		if one.Problem != "" {
 			cells = []string{string(one.Algorithm), "-", "-", oneLine(one.Problem)}
 		}

@@ -26,8 +26,8 @@
 // Auto compares both by cross-validation and makes the better one, or the
 // weighted sum of both, a Blend; Model.Search has what it tried. It is in
 // search.go, with boosting that stops where held-out rows no longer gain
-// (crossvalidate.go), the weights (blend.go), and the calibration of scores
-// (calibrate.go). Hyperparameters hold for the algorithm that has them.
+// (crossvalidate.go), the mean of boosted candidates (mean.go), the weights
+// (blend.go), and the calibration of scores (calibrate.go). Hyperparameters hold for the algorithm that has them.
 //
 // LinearLearner is logistic regression, solved exactly by Newton's method, in
 // logistic.go and newton.go. In effect, with their defaults:

@@ -30,7 +30,7 @@ type Search struct {
 	// none, logistic or isotonic.
 	Calibration string `json:"calibration"`
 	// Curve is the mean log loss on held-out rows after each boosting round, of
-	// the boosted candidate that was best.
+	// the boosted candidate that was best alone.
 	Curve []float64 `json:"curve,omitempty"`
 }
 
@@ -41,6 +41,9 @@ type Candidate struct {
 	Hyperparameters map[string]string `json:"hyperparameters"`
 	LogLoss         float64           `json:"log_loss"`
 	AUC             float64           `json:"auc"`
+	// MeanOf is above 0 for the mean of the log-odds of so many boosted candidates,
+	// those of the lowest log loss.
+	MeanOf int `json:"mean_of,omitempty"`
 	// Problem is why it could not be tried. The figures are then 0.
 	Problem string `json:"problem,omitempty"`
 }
@@ -201,7 +204,7 @@ func (t *tuner) comparable() bool {
 // from.
 type tried struct {
 	linear   linearSettings
-	boosting boostSettings
+	boosting []boostSettings // the mean of the log-odds of their forests
 	margins  []float64
 	logLoss  float64
 }
@@ -260,9 +263,10 @@ func (t *tuner) linearMargins(ctx context.Context, s linearSettings) ([]float64,
 	return margins, nil
 }
 
-// searchBoosting returns the best boosted candidate.
+// searchBoosting returns the best boosted candidate, or a mean of the best ones.
 func (t *tuner) searchBoosting(ctx context.Context) (*tried, error) {
 	var best *tried
+	var all []*tried
 	for _, preset := range t.boostedCandidates() {
 		parameters := maps.Clone(preset)
 		maps.Copy(parameters, t.settings.boosting)
@@ -286,12 +290,13 @@ func (t *tuner) searchBoosting(ctx context.Context) (*tried, error) {
 		found := Candidate{Algorithm: XGBoost, Hyperparameters: parameters}
 		t.judge(&found, run.margins)
 		t.record.Candidates = append(t.record.Candidates, found)
+		all = append(all, &tried{boosting: []boostSettings{s}, margins: run.margins, logLoss: found.LogLoss})
 		if best == nil || found.LogLoss < best.logLoss-minImprovement {
-			best = &tried{boosting: s, margins: run.margins, logLoss: found.LogLoss}
+			best = all[len(all)-1]
 			t.record.Curve = run.curve
 		}
 	}
-	return best, nil
+	return t.average(best, all), nil
 }
 
 func (t *tuner) boostedCandidates() []map[string]string {
@@ -352,7 +357,7 @@ func trainAuto(ctx context.Context, m *Model, data *Table, s autoSettings, progr
 		if err != nil {
 			return err
 		}
-		boosted = &tried{boosting: plain}
+		boosted = &tried{boosting: []boostSettings{plain}}
 	default:
 		plain, _, err := parseLinear(s.linear)
 		if err != nil {
@@ -382,8 +387,7 @@ func (m *Model) become(ctx context.Context, data *Table, mix mixture, linear, bo
 		m.linear.intercept += mix.shift
 	}
 	if mix.boosted != 0 {
-		s := boosted.boosting
-		f, err := trainForest(ctx, newBinned(data, s.bins), data.labels, s, nil)
+		f, err := trainMean(ctx, data, boosted.boosting)
 		if err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"runtime"
@@ -138,7 +139,7 @@ func TestMixtureIsTheWeightedSum(t *testing.T) {
 		"trees":  {boosted: 2, shift: -0.3, calibration: curve},
 	} {
 		m := &Model{columns: data.Columns}
-		if err := m.become(t.Context(), table, mix, &tried{linear: linear}, &tried{boosting: boosting}); err != nil {
+		if err := m.become(t.Context(), table, mix, &tried{linear: linear}, &tried{boosting: []boostSettings{boosting}}); err != nil {
 			t.Fatal(err)
 		}
 		for i := range 20 {
@@ -164,17 +165,17 @@ func TestAutoRecordsWhatItTried(t *testing.T) {
 	if s.Rows != 900 || s.Folds != 5 || len(s.Curve) == 0 {
 		t.Errorf("got %d rows, %d folds and a curve of %d rounds", s.Rows, s.Folds, len(s.Curve))
 	}
-	var tried []Algorithm
+	var tried []string
 	for _, c := range s.Candidates {
-		tried = append(tried, c.Algorithm)
+		tried = append(tried, fmt.Sprintf("%s %d", c.Algorithm, c.MeanOf))
 		if !(c.LogLoss > 0.3 && c.LogLoss < 0.69) || !(c.AUC > 0.7 && c.AUC < 1) {
 			t.Errorf("%s %v: log loss %v, AUC %v", c.Algorithm, c.Hyperparameters, c.LogLoss, c.AUC)
 		}
-		if c.Algorithm == XGBoost && (c.Hyperparameters["eta"] != "0.2" || c.Hyperparameters["max_depth"] != "2") {
+		if c.Algorithm == XGBoost && c.MeanOf == 0 && (c.Hyperparameters["eta"] != "0.2" || c.Hyperparameters["max_depth"] != "2") {
 			t.Errorf("got %v, want the hyperparameters that were given", c.Hyperparameters)
 		}
 	}
-	if want := []Algorithm{LinearLearner, LinearLearner, XGBoost, XGBoost, XGBoost}; !slices.Equal(tried, want) {
+	if want := []string{"linear-learner 0", "linear-learner 0", "xgboost 0", "xgboost 0", "xgboost 0", "xgboost 2", "xgboost 3"}; !slices.Equal(tried, want) {
 		t.Errorf("tried %v, want %v", tried, want)
 	}
 	if first, second := s.Candidates[0], s.Candidates[1]; first.Hyperparameters["wd"] != "0.001111" || second.Hyperparameters["wd"] != "0.01111" || first.LogLoss == second.LogLoss {
@@ -374,7 +375,7 @@ func TestArtifactOfAutoRoundTrips(t *testing.T) {
 	m := &Model{columns: data.columns, base: 0.3, search: &Search{Rows: 7, Folds: 5, Chosen: Blend, Calibration: CalibrationIsotonic, Curve: []float64{0.5, 1. / 3},
 		Candidates: []Candidate{{Algorithm: XGBoost, Hyperparameters: map[string]string{"eta": "0.1"}, LogLoss: 0.1 + 0.2, AUC: 0.9}, {Algorithm: LinearLearner, Problem: "none"}}}}
 	mix := mixture{linear: 0.7, boosted: 0.4, shift: 0.1, calibration: &calibration{from: []float64{-1, 0.5}, to: []float64{-2, 1. / 3}}}
-	if err := m.become(t.Context(), data, mix, &tried{linear: plain}, &tried{boosting: trees}); err != nil {
+	if err := m.become(t.Context(), data, mix, &tried{linear: plain}, &tried{boosting: []boostSettings{trees}}); err != nil {
 		t.Fatal(err)
 	}
 	first := encode(t, &Artifact{Algorithm: m.Algorithm(), Model: m})
