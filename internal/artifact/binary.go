@@ -63,13 +63,19 @@ func (r *reader) count(size int) int {
 // str reads a length and text.
 func (r *reader) str() string { return string(r.next(r.count(1))) }
 
+// bits32 returns the bits of x as a float32. A decision may have a cut below or above
+// all numbers of a float32, if it tells missing numbers from others.
+func bits32(x float64) uint32 {
+	return math.Float32bits(float32(min(max(x, -math.MaxFloat32), math.MaxFloat32)))
+}
+
 // writer appends numbers in little-endian order.
 type writer []byte
 
 func (w *writer) u32(x uint32)  { *w = binary.LittleEndian.AppendUint32(*w, x) }
 func (w *writer) i32(x int)     { w.u32(uint32(int32(x))) }
 func (w *writer) u64(x uint64)  { *w = binary.LittleEndian.AppendUint64(*w, x) }
-func (w *writer) f32(x float64) { w.u32(math.Float32bits(float32(x))) }
+func (w *writer) f32(x float64) { w.u32(bits32(x)) }
 func (w *writer) zeros(n int)   { *w = append(*w, make([]byte, n)...) }
 
 func (w *writer) str(text string) {

@@ -98,8 +98,8 @@ func appendUBJSON(dst []byte, base float64, features int, trees [][]learn.TreeNo
 	u.name("num_parallel_tree").text("1")
 	u.name("num_trees").text(strconv.Itoa(len(trees)))
 	u.close()
-	u.name("iteration_indptr").numbers('l', len(trees)+1, func(i int) float64 { return float64(i) })
-	u.name("tree_info").numbers('l', len(trees), func(int) float64 { return 0 })
+	u.name("iteration_indptr").list(len(trees)+1, func(i int) int { return i })
+	u.name("tree_info").list(len(trees), func(int) int { return 0 })
 	u.name("trees").begin()
 	for k, t := range trees {
 		u.tree(k, features, t)
@@ -122,7 +122,7 @@ func appendUBJSON(dst []byte, base float64, features int, trees [][]learn.TreeNo
 	u.close()
 	u.close()
 	u.close()
-	u.name("version").numbers('l', 3, func(i int) float64 { return []float64{2, 1, 0}[i] })
+	u.name("version").list(3, func(i int) int { return []int{2, 1, 0}[i] })
 	u.close()
 	return u
 }
@@ -144,7 +144,16 @@ func (u *ubjsonWriter) length(n int) *ubjsonWriter {
 func (u *ubjsonWriter) name(name string) *ubjsonWriter { return u.length(len(name)).raw(name) }
 func (u *ubjsonWriter) text(text string)               { u.raw("S").length(len(text)).raw(text) }
 
-// numbers appends a typed array: l is int32, d float32, U uint8.
+// list appends an array of integers that each have their type: XGBoost takes no typed array
+// there.
+func (u *ubjsonWriter) list(count int, number func(i int) int) {
+	u.raw("[#").length(count)
+	for i := range count {
+		*u = binary.BigEndian.AppendUint32(append(*u, 'l'), uint32(int32(number(i))))
+	}
+}
+
+// numbers appends a typed array: l is int32, L int64 (only empty ones), d float32, U uint8.
 func (u *ubjsonWriter) numbers(kind byte, count int, number func(i int) float64) {
 	*u = append(*u, '[', '$', kind, '#')
 	u.length(count)
@@ -153,7 +162,7 @@ func (u *ubjsonWriter) numbers(kind byte, count int, number func(i int) float64)
 		case 'l':
 			*u = binary.BigEndian.AppendUint32(*u, uint32(int32(x)))
 		case 'd':
-			*u = binary.BigEndian.AppendUint32(*u, math.Float32bits(float32(x)))
+			*u = binary.BigEndian.AppendUint32(*u, bits32(x))
 		case 'U':
 			*u = append(*u, byte(x))
 		}
@@ -174,9 +183,10 @@ func (u *ubjsonWriter) tree(id, features int, t []learn.TreeNode) {
 	u.open()
 	zero := func(int) float64 { return 0 }
 	u.name("base_weights").numbers('d', len(t), zero)
-	for _, name := range []string{"categories", "categories_nodes", "categories_segments", "categories_sizes"} {
-		u.name(name).numbers('l', 0, zero)
-	}
+	u.name("categories").numbers('l', 0, zero)
+	u.name("categories_nodes").numbers('l', 0, zero)
+	u.name("categories_segments").numbers('L', 0, zero)
+	u.name("categories_sizes").numbers('L', 0, zero)
 	u.name("default_left").numbers('U', len(t), func(i int) float64 {
 		if t[i].MissingLeft {
 			return 1

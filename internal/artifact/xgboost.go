@@ -217,13 +217,16 @@ func readTree(whole *document, t any) []learn.TreeNode {
 	nodes := make([]learn.TreeNode, count)
 	for i := range nodes {
 		n := &nodes[i]
-		n.Number, n.Cover = number[i], cover[i]
+		// JSON has the shortest decimal of a float32, which float64 would not round alike.
+		n.Number, n.Cover = single(number[i]), single(cover[i])
 		if n.Leaf = left[i] == -1; !n.Leaf {
 			n.Left, n.Right, n.Column, n.MissingLeft = index(left[i]), index(right[i]), index(column[i]), missing[i] != 0
 		}
 	}
 	return nodes
 }
+
+func single(x float64) float64 { return float64(float32(x)) }
 
 // index returns x as an index, or -1 if it is none.
 func index(x float64) int {
