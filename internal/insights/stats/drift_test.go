@@ -243,10 +243,49 @@ func TestPSIOfEmptyBins(t *testing.T) {
 	if !d.Drifted {
 		t.Errorf("a tenth of new values is no drift: %+v", d)
 	}
+	// A value that is gone.
+	d = FindDrift([]Histograms{{Reference: []float64{500, 500}, Live: []float64{0, 1000}}})[0]
+	near(t, "PSI of a value that is gone", d.PSI, (0.0005-0.5)*math.Log(0.0005/0.5)+0.5*math.Log(2), 1e-12)
 	// A feature with one value has not drifted.
 	d = FindDrift([]Histograms{{Reference: []float64{0, 1000}, Live: []float64{0, 1000}}})[0]
 	if d.PSI != 0 || d.PValue != 1 || d.Drifted {
 		t.Errorf("a constant: %+v", d)
+	}
+}
+
+// Bins with less than ten expected rows are added to the next such ones; special bins are
+// not.
+func TestSparseBinsAreAddedUp(t *testing.T) {
+	sparse := Histograms{
+		Special:   1,
+		Reference: []float64{0, 5000, 80, 80, 4500, 80, 80, 80, 80, 20},
+		Live:      []float64{3, 240, 5, 3, 225, 4, 5, 2, 6, 7},
+	}
+	// Three values of 4 rows reach 10, and twice so; the last value is what is left.
+	added := Histograms{
+		Special:   1,
+		Reference: []float64{0, 5000, 4500, 240, 240, 20},
+		Live:      []float64{3, 240, 225, 12, 13, 7},
+	}
+	got, freedom := sparse.psi()
+	want, wantFreedom := added.psi()
+	near(t, "PSI", got, want, 1e-12)
+	if freedom != wantFreedom || freedom != 5 {
+		t.Errorf("%v degrees of freedom, want 5", freedom)
+	}
+}
+
+func TestOrder(t *testing.T) {
+	drifts := []Drift{
+		{PSI: 0.009, Threshold: 0.01, ShareOfScoreShift: 0.5},
+		{PSI: 0.02, Threshold: 0.01, Drifted: true, ShareOfScoreShift: 0.1},
+		{PSI: 0.05, Threshold: 0.02, Drifted: true},
+		{PSI: 0.04, Threshold: 0.01, Drifted: true},
+		{PSI: 0.03, Threshold: 0.01, Drifted: true, ShareOfScoreShift: 0.4},
+		{Insufficient: "too few rows"},
+	}
+	if got, want := Order(drifts), []int{4, 1, 3, 2, 0, 5}; !slices.Equal(got, want) {
+		t.Errorf("the order is %v, want %v", got, want)
 	}
 }
 

@@ -3,6 +3,7 @@ package stats
 import (
 	"fmt"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -80,5 +81,22 @@ func TestEstimatesUseAllPredictions(t *testing.T) {
 	near(t, "accuracy", e.Accuracy.Value, 0.88, 1e-12)
 	if e.Predictions != 1000 || e.Precision.Count != 100 || e.Recall.Count != 160 {
 		t.Errorf("counts are %d, %d, %d", e.Predictions, e.Precision.Count, e.Recall.Count)
+	}
+}
+
+// The band of a loss, by hand: 100 rows with a probability of 0.3, judged by 200.
+func TestBandOfALoss(t *testing.T) {
+	cells := []Cell{{Score: 0.3, Predictions: 100}}
+	mean := -0.7*math.Log(0.7) - 0.3*math.Log(0.3)
+	deviation := math.Sqrt(0.3*0.7/100) * (math.Log(0.7) - math.Log(0.3))
+	for held, inflation := range map[float64]float64{0: 1, 200: 1.5} {
+		var c *Calibration
+		if held > 0 {
+			c = &Calibration{HeldOut: held}
+		}
+		f := Expect(cells, c).LogLoss
+		near(t, "log loss", f.Value, mean, 1e-12)
+		near(t, "its upper bound", f.High, mean*math.Exp(normal975*deviation*math.Sqrt(inflation)/mean), 1e-12)
+		near(t, "its lower bound", f.Low, mean*mean/f.High, 1e-12)
 	}
 }

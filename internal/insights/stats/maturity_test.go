@@ -169,3 +169,19 @@ func TestAnsweredShareWithoutYoungPredictions(t *testing.T) {
 	counts[DelayBin(20*day)].Waiting = 600
 	near(t, "answered share", LearnMaturity(counts, 0.95).AnsweredShare, 0.4, 1e-12)
 }
+
+// A life table by hand. Of 100 predictions 90 are exposed in the first bin, as 20 leave it
+// half way; of the 70 that are left, 40 in the second.
+func TestIncidenceIsThatOfALifeTable(t *testing.T) {
+	counts := make([]DelayCount, DelayBins)
+	counts[0] = DelayCount{Negatives: 6, Positives: 4, Waiting: 20}
+	counts[1] = DelayCount{Negatives: 10, Waiting: 60}
+	c := newIncidence(counts)
+	near(t, "negatives in the first bin", c.cumulative[0][0], 6./90, 1e-12)
+	near(t, "positives in the first bin", c.cumulative[1][0], 4./90, 1e-12)
+	near(t, "negatives in the second", c.cumulative[0][1], 6./90+80./90*10/40, 1e-12)
+	near(t, "answered", c.answered(), 1./9+8./9/4, 1e-12)
+	if c.observed() != 2*time.Minute {
+		t.Errorf("observed for %v", c.observed())
+	}
+}

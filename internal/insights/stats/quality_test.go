@@ -147,7 +147,8 @@ func TestIntervalsOfPerfectScores(t *testing.T) {
 			t.Errorf("the interval of %s is empty: %+v", name, *f)
 		}
 	}
-	if q.AUC.Value != 1 || q.AUC.High != 1 || q.AUC.Low < 0.5 || q.AUC.Low > 0.99 {
+	// An AUC half a row short of 1, 0.95, has a standard error of 0.05 by Hanley and McNeil.
+	if q.AUC.Value != 1 || q.AUC.High != 1 || q.AUC.Low < 0.5 || q.AUC.Low > 0.85 {
 		t.Errorf("AUC is %+v", *q.AUC)
 	}
 }

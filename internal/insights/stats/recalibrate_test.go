@@ -61,3 +61,17 @@ func TestRecalibrationNeedsRows(t *testing.T) {
 		t.Error("no calibration changes a score")
 	}
 }
+
+// A block without a positive, or with positives alone, is not certain: it counts one row
+// more, with its mean score.
+func TestRatesAreNotCertain(t *testing.T) {
+	c := fitCalibration([]Cell{
+		{Score: 0.1, Negatives: 6}, {Score: 0.2, Negatives: 3}, // one block of 9 rows
+		{Score: 0.5, Negatives: 5, Positives: 5},
+		{Score: 0.9, Positives: 4},
+	})
+	want := []float64{(6*0.1 + 3*0.2) / 9 / 10, (6*0.1 + 3*0.2) / 9 / 10, 0.5, 4.9 / 5}
+	for i, rate := range c.Rates {
+		near(t, "rate", rate, want[i], 1e-12)
+	}
+}
