@@ -27,10 +27,11 @@
 //	internal/budget      calls that earn additional calls: retries, hedges
 //	internal/suggest     the name that a misspelled one was meant to be
 //	internal/idempotency keys under which a request is handled once
+//	internal/insights    whether the model is still right: sums of predictions and outcomes
+//	internal/insights/stats statistics of quality and drift, from counts
 //	internal/modelswap   renewals: the steps, the engine that runs them, the gate
 //	internal/learn       models trained in Go: logistic regression, boosted trees
 //	internal/artifact    model files of SageMaker's built-in algorithms
-//	internal/insights/stats statistics of quality and drift, from counts
 //	internal/export      DynamoDB's two export formats, and training CSV from them
 //	internal/secrets     values that rotate, and never print
 //	internal/store       SQL: customers, ledger, renewals, models
@@ -61,17 +62,18 @@
 //
 //	cmd/gateway ──► app, config, logging, client, aws, sandbox, export, modelswap, …
 //	app         ──► config, and everything below but client, sandbox and logging
-//	client      ──► api, edge, audit, modelswap, predict
-//	api         ──► edge, admission, audit, modelswap, idempotency, predict, schema, failure
+//	client      ──► api, edge, audit, insights, modelswap, predict
+//	api         ──► edge, admission, audit, insights, modelswap, idempotency, predict, schema, failure
 //	edge        ──► admission, audit, callctx, failure
 //	config      ──► aws, store, outbox, modelswap, learn, secrets, schema
 //	httpserver  ──► http1, admission
 //	local       ──► datadir, modelswap, export, learn, secrets, predict, schema, failure
 //	aws         ──► wire, artifact, modelswap, export, learn, secrets, predict, schema, callctx, failure
-//	store       ──► audit, modelswap, idempotency, learn, predict, failure
+//	store       ──► audit, insights, modelswap, idempotency, learn, predict, failure
 //	outbox      ──► datadir, predict, failure
 //	tracing     ──► modelswap, predict, schema, callctx, failure
-//	modelswap   ──► export, learn, predict, schema, failure
+//	modelswap   ──► export, insights, learn, predict, schema, failure
+//	insights    ──► stats, predict, schema, failure
 //	export      ──► predict, schema, failure
 //	demo        ──► predict, schema
 //	scoring     ──► predict, schema, callctx, failure

@@ -24,23 +24,24 @@ var mayImport = map[string][]string{
 	".": {}, // the overview and openapi.yaml
 
 	"cmd/gateway": {"internal/app", "internal/config", "internal/logging", "api", "api/client", "api/edge", "internal/aws", "internal/sandbox", "internal/datadir",
-		"internal/modelswap", "internal/idempotency", "internal/export", "internal/predict", "internal/draft", "internal/schema", "internal/failure"},
+		"internal/insights", "internal/insights/stats", "internal/modelswap", "internal/idempotency", "internal/export", "internal/predict", "internal/draft", "internal/schema", "internal/failure"},
 	"internal/app": {".", "internal/config", "api", "api/edge", "internal/httpserver", "internal/aws", "internal/local", "internal/store", "internal/outbox", "internal/datadir", "internal/demo",
-		"internal/admission", "internal/scoring", "internal/modelswap", "internal/idempotency", "internal/secrets", "internal/tracing", "internal/predict", "internal/schema", "internal/outage", "internal/failure"},
+		"internal/admission", "internal/insights", "internal/scoring", "internal/modelswap", "internal/idempotency", "internal/secrets", "internal/tracing", "internal/predict", "internal/schema", "internal/outage", "internal/failure"},
 	"internal/config":  {"internal/aws", "internal/store", "internal/outbox", "internal/modelswap", "internal/learn", "internal/secrets", "internal/schema"},
 	"internal/logging": {},
-	"api/client":       {"api", "api/edge", "internal/audit", "internal/modelswap", "internal/predict"},
-	"api":              {"api/edge", "internal/admission", "internal/audit", "internal/modelswap", "internal/idempotency", "internal/predict", "internal/schema", "internal/outage", "internal/failure"},
+	"api/client":       {"api", "api/edge", "internal/audit", "internal/insights", "internal/modelswap", "internal/predict"},
+	"api":              {"api/edge", "internal/admission", "internal/audit", "internal/insights", "internal/modelswap", "internal/idempotency", "internal/predict", "internal/schema", "internal/outage", "internal/failure"},
 	"api/edge":         {"internal/admission", "internal/audit", "internal/callctx", "internal/outage", "internal/failure"}, // nothing of predictions or renewals
 
 	"internal/aws":       {"internal/aws/wire", "internal/artifact", "internal/modelswap", "internal/export", "internal/learn", "internal/secrets", "internal/predict", "internal/schema", "internal/callctx", "internal/budget", "internal/outage", "internal/failure"},
 	"internal/audit":     {},
 	"internal/datadir":   {},
 	"internal/local":     {"internal/datadir", "internal/modelswap", "internal/export", "internal/learn", "internal/secrets", "internal/predict", "internal/schema", "internal/outage", "internal/failure"},
-	"internal/store":     {"internal/audit", "internal/modelswap", "internal/idempotency", "internal/learn", "internal/predict", "internal/failure"},
+	"internal/store":     {"internal/audit", "internal/insights", "internal/modelswap", "internal/idempotency", "internal/learn", "internal/predict", "internal/failure"},
 	"internal/outbox":    {"internal/datadir", "internal/predict", "internal/outage", "internal/failure"},
 	"internal/tracing":   {"internal/modelswap", "internal/predict", "internal/schema", "internal/callctx", "internal/outage", "internal/failure"},
-	"internal/modelswap": {"internal/export", "internal/learn", "internal/predict", "internal/schema", "internal/outage", "internal/failure"},
+	"internal/modelswap": {"internal/export", "internal/insights", "internal/learn", "internal/predict", "internal/schema", "internal/outage", "internal/failure"},
+	"internal/insights":  {"internal/insights/stats", "internal/predict", "internal/schema", "internal/outage", "internal/failure"},
 	"internal/export":    {"internal/predict", "internal/schema", "internal/failure"},
 	"internal/demo":      {"internal/predict", "internal/schema"},
 
@@ -75,6 +76,7 @@ var mayImport = map[string][]string{
 
 	// Conformance suites, fakes and stand-ins, for tests alone.
 	"internal/sandbox":                 {"internal/artifact", "internal/learn"},
+	"internal/insights/insightstest":   {"internal/insights", "internal/predict"},
 	"internal/audit/audittest":         {"internal/audit", "internal/failure"},
 	"internal/contracttest":            {},
 	"internal/disktest":                {},

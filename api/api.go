@@ -26,6 +26,8 @@ type Deps struct {
 	Predict  *predict.Service
 	Renewals *modelswap.Engine
 	Importer *predict.Importer
+	// Insights answers whether the model is still right.
+	Insights Insights
 	// Exports reads what operators may export.
 	Exports Exports
 	// KeysKept is how long an Idempotency-Key is stored.
@@ -193,6 +195,9 @@ func (a *api) operators(r chi.Router) {
 		r.Method(http.MethodGet, "/renewals/{id}/events", edge.Handler(a.renewalEvents))
 		r.Method(http.MethodGet, "/models", edge.Handler(a.models))
 		r.Method(http.MethodGet, "/models/{name}", edge.Handler(a.model))
+		r.Method(http.MethodGet, "/insights/quality", edge.Handler(a.quality))
+		r.Method(http.MethodGet, "/insights/drift", edge.Handler(a.drift))
+		r.Method(http.MethodGet, "/insights/correlations", edge.Handler(a.correlations))
 		r.Method(http.MethodGet, "/status", edge.Handler(a.status))
 		r.Method(http.MethodGet, "/audit", edge.Handler(a.audit))
 	})

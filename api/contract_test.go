@@ -19,6 +19,7 @@ import (
 	"gateway/api/edge"
 	"gateway/internal/contracttest"
 	"gateway/internal/failure"
+	"gateway/internal/insights"
 	"gateway/internal/learn"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
@@ -60,6 +61,9 @@ var goodRequests = map[string]request{
 	"exportTrainingData": {"GET /admin/training-data", "", ""},
 	"listModels":         {"GET /admin/models", "", ""},
 	"getModel":           {"GET /admin/models/m1", "", ""},
+	"getQuality":         {"GET /admin/insights/quality?from=2026-11-01T00:00:00Z&bucket=day", "", ""},
+	"getDrift":           {"GET /admin/insights/drift?model=m1", "", ""},
+	"getCorrelations":    {"GET /admin/insights/correlations", "", ""},
 	"getStatus":          {"GET /admin/status", "", ""},
 	"listActs":           {"GET /admin/audit", "", ""},
 }
@@ -150,6 +154,7 @@ func TestAnswersAreThoseOfTheDocument(t *testing.T) {
 	c.imports()
 	c.exports()
 	c.modelsAndStatus()
+	c.insights()
 	c.faultsOfTheModel()
 	c.faultsOfStores()
 	c.bodiesThatBreakOff()
@@ -442,6 +447,52 @@ func (c *contract) exports() {
 	}
 }
 
+func (c *contract) insights() {
+	b := c.setup()
+	c.good(b, "getQuality", 200)
+	c.good(b, "getDrift", 200) // without a profile
+	c.good(b, "getCorrelations", 404)
+	s := b.deps.Predict.Schema()
+	p := insights.NewProfiler(s)
+	row := s.NewRecord()
+	for i := range s.Features { // the least value of each feature
+		if s.Features[i].Type == schema.Category {
+			s.SetText(row, i, s.Features[i].Values[0])
+		} else if v := s.SetText(row, i, "30"); v != nil {
+			c.t.Fatal(v)
+		}
+	}
+	vector := s.Encode(row)
+	for i := range 300 {
+		if err := p.Add(insights.Row{Train: true, CSV: schema.AppendTrainingCSV(nil, i%2, vector)}); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+	profile := p.Profile(s.Fingerprint())
+	scores, labels := make([]float64, 300), make([]float64, 300)
+	for i := range scores {
+		scores[i], labels[i] = float64(i)/300, float64(i*7/1300)
+	}
+	b.sums.Newest = "m1"
+	b.sums.Profiles = map[string]*insights.Profile{"m1": profile}
+	b.sums.Holdouts = map[string]*insights.Holdout{"m1": insights.NewHoldout(s, &profile.Bins, slices.Repeat([]schema.Vector{vector}, 300), scores, labels, .5)}
+	for i := range 400 {
+		x := &predict.Prediction{Model: "m1", CreatedAt: time.Now().Add(-time.Hour), Score: scores[i%300], Label: i % 2,
+			Bins: []byte(strings.Repeat("4", len(profile.Bins.Features)))}
+		b.sums.Predict(x)
+		b.sums.Report(insights.Outcome{Prediction: x, Label: i / 200, Received: time.Now()})
+	}
+	c.good(b, "getQuality", 200)
+	c.good(b, "getDrift", 200)
+	c.good(b, "getCorrelations", 200)
+	for _, what := range []string{"quality", "drift"} {
+		c.try(b, 404, "GET /admin/insights/"+what+"?model=unknown", "")
+		for _, wrong := range []string{"from=yesterday", "to=2026", "from=2026-11-02T00:00:00Z&to=2026-11-01T00:00:00Z", "bucket=week", "bucket=hour&bucket=day", "model="} {
+			c.try(b, 422, "GET /admin/insights/"+what+"?"+wrong, "")
+		}
+	}
+}
+
 func (c *contract) modelsAndStatus() {
 	b := c.setup()
 	c.good(b, "listModels", 200)
@@ -517,9 +568,10 @@ func (c *contract) faultsOfStores() {
 		503: failure.Errorf(failure.Unavailable, "the database does not answer"),
 		504: context.DeadlineExceeded,
 	} {
-		for _, operation := range []string{"retrain", "listRenewals", "getRenewal", "renewalEvents", "resumeRenewal", "cancelRenewal", "listModels", "getModel", "rollback", "listActs"} {
+		for _, operation := range []string{"retrain", "listRenewals", "getRenewal", "renewalEvents", "resumeRenewal", "cancelRenewal", "listModels", "getModel", "rollback", "listActs", "getQuality", "getDrift", "getCorrelations"} {
 			b := c.setup()
 			b.swap.err = err
+			b.sums.Err = err
 			if operation == "listActs" {
 				b.acts.Fail(err)
 			}

@@ -23,6 +23,8 @@ import (
 	"gateway/internal/audit/audittest"
 	"gateway/internal/failure"
 	"gateway/internal/idempotency"
+	"gateway/internal/insights"
+	"gateway/internal/insights/insightstest"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
 	"gateway/internal/predict/predicttest"
@@ -59,6 +61,7 @@ type bundle struct {
 	logs    *logBuffer
 	client  *client.Client
 	handler http.Handler
+	sums    *insightstest.Memory
 
 	socketBuffer int // size of the buffers of connections, in bytes; 0: as the system chooses
 }
@@ -132,6 +135,8 @@ func setupHandler(t testing.TB, options ...option) *bundle {
 	}
 	b.deps.Importer = predict.NewImporter(p.schema, b.store)
 	b.deps.Renewals = modelswap.New(p.ports, modelswap.Options{Schema: p.schema}, b.deps.Log, b.deps.Registry)
+	b.sums = &insightstest.Memory{}
+	b.deps.Insights = insights.NewReports(p.schema, b.sums, b.swap, insights.Options{})
 	b.deps.Keys = idempotency.New(p.keys, idempotency.Options{}, b.deps.Log, b.deps.Registry)
 	b.handler, _ = api.New(b.deps, o)
 	return b
@@ -464,6 +469,10 @@ func (s *swapStore) ExtendLease(context.Context, string, string, time.Duration) 
 func (s *swapStore) InsertModel(context.Context, modelswap.Model, modelswap.Fence) error { return nil }
 func (s *swapStore) Model(context.Context, string) (*modelswap.Model, error) {
 	return nil, errors.New("not asked for here")
+}
+func (s *swapStore) InsightModels(context.Context) ([]insights.Model, error) {
+	auc := 0.9
+	return []insights.Model{{Name: "m1", Serving: true, AUC: &auc}, {Name: "m0"}}, s.failure()
 }
 func (s *swapStore) Figures(_ context.Context, name string) (*modelswap.Figures, error) {
 	return s.figures[name], s.err

@@ -16,6 +16,7 @@ import (
 	"gateway/api"
 	"gateway/api/edge"
 	"gateway/internal/audit"
+	"gateway/internal/insights"
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
 
@@ -167,6 +168,40 @@ func (c *Client) Models(ctx context.Context) ([]modelswap.Model, error) {
 func (c *Client) Model(ctx context.Context, name string) (*modelswap.ModelReport, error) {
 	var report modelswap.ModelReport
 	return &report, c.get(ctx, "/admin/models/"+url.PathEscape(name), &report)
+}
+
+// InsightQuery are the parameters of Quality and Drift. Empty ones are left out.
+type InsightQuery struct{ Model, From, To, Bucket string }
+
+func (q InsightQuery) of(path string) string {
+	values := url.Values{}
+	for name, value := range map[string]string{"model": q.Model, "from": q.From, "to": q.To, "bucket": q.Bucket} {
+		if value != "" {
+			values.Set(name, value)
+		}
+	}
+	if len(values) == 0 {
+		return path
+	}
+	return path + "?" + values.Encode()
+}
+
+// Quality returns how good predictions were.
+func (c *Client) Quality(ctx context.Context, q InsightQuery) (*insights.QualityReport, error) {
+	var report insights.QualityReport
+	return &report, c.get(ctx, q.of("/admin/insights/quality"), &report)
+}
+
+// Drift returns how far what a model is asked is from its training data.
+func (c *Client) Drift(ctx context.Context, q InsightQuery) (*insights.DriftReport, error) {
+	var report insights.DriftReport
+	return &report, c.get(ctx, q.of("/admin/insights/drift"), &report)
+}
+
+// Correlations returns the correlations of features with the label.
+func (c *Client) Correlations(ctx context.Context) (*insights.CorrelationReport, error) {
+	var report insights.CorrelationReport
+	return &report, c.get(ctx, "/admin/insights/correlations", &report)
 }
 
 // Audit returns at most limit entries of the audit log, newest first, that are older than the

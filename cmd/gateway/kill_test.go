@@ -2,19 +2,24 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"gateway/internal/gatewaytest"
+	"gateway/internal/insights/insightstest"
+	"gateway/internal/store"
 	"gateway/internal/testsize"
 )
 
 // TestKill9LosesNoAnsweredPrediction kills the gateway under load, again and
 // again. Every prediction that a client has an answer for must be in the ledger
-// in the end, once.
+// in the end, once, and the sums of insights must be those of the ledger.
 func TestKill9LosesNoAnsweredPrediction(t *testing.T) {
 	const clients, atLeast = 8, 40
 	rounds := testsize.Of(4, 50)
@@ -41,6 +46,8 @@ func TestKill9LosesNoAnsweredPrediction(t *testing.T) {
 		cmd, output := process(t, nil, "serve")
 		ready()
 		l := gatewaytest.StartLoad("http://"+addr, clients, true)
+		var reports sync.WaitGroup
+		reports.Go(func() { reportUntilKilled(t, "http://"+addr) })
 		gatewaytest.Eventually(t, "the load is under way", func() bool { return l.N.Load() > int64(atLeast+round) })
 		if err := cmd.Process.Signal(syscall.SIGKILL); err != nil {
 			t.Fatal(err)
@@ -49,6 +56,7 @@ func TestKill9LosesNoAnsweredPrediction(t *testing.T) {
 		for id := range l.End() {
 			answered[id] = true
 		}
+		reports.Wait()
 		if strings.Contains(output.String(), "has rows of an earlier run") {
 			recovered++
 		}
@@ -66,7 +74,59 @@ func TestKill9LosesNoAnsweredPrediction(t *testing.T) {
 		t.Fatal(err)
 	}
 	gatewaytest.WantOnce(t, answered, gatewaytest.InLedger(t, "sqlite", filepath.Join(cfg.DataDir, "gateway.db")))
+	checkSums(t, filepath.Join(cfg.DataDir, "gateway.db"))
 	t.Logf("killed %d times, %d answers, rows were recovered %d times", rounds, len(answered), recovered)
+}
+
+// reportUntilKilled asks for predictions and reports their outcomes, each twice with
+// another label, until the gateway is gone.
+func reportUntilKilled(t *testing.T, url string) {
+	body, err := json.Marshal(map[string]any{"features": gatewaytest.Sample()})
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	for i := 0; ; i++ {
+		id, err := gatewaytest.PredictOnce(http.DefaultClient, url, body)
+		if err != nil {
+			return
+		}
+		for again := range 2 {
+			outcome := fmt.Sprintf(`{"prediction_id":%q,"outcome":%d}`, id, (i+again)%2)
+			res, err := http.Post(url+"/outcomes", "application/json", strings.NewReader(outcome))
+			if err != nil {
+				return
+			}
+			_ = res.Body.Close()
+		}
+	}
+}
+
+// checkSums compares the sums of insights with the ledger.
+func checkSums(t *testing.T, path string) {
+	t.Helper()
+	s, err := store.OpenSQLite(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	line, err := s.OpenLine(t.Context(), "bank")
+	if err != nil {
+		t.Fatal(err)
+	}
+	predictions, outcomes := insightstest.CheckSums(t, line)
+	if predictions == 0 || outcomes == 0 {
+		t.Errorf("%d predictions and %d outcomes: the test does not test much", predictions, outcomes)
+	}
+	sums, err := line.Sums(t.Context(), "", time.Unix(0, 0), time.Now().Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range sums {
+		if len(sums[i].Features) == 0 && sums[i].Rows > 0 {
+			t.Errorf("a sum of %d rows has no bins: %+v", sums[i].Rows, sums[i].Key)
+		}
+	}
 }
 
 // TestARestartWithoutTrafficLosesNothing restarts twice, so that nothing waits in

@@ -78,6 +78,7 @@ func (a *App) deps(m *Model, front *edge.Edge) api.Deps {
 		Edge:         front,
 		Predict:      m.service,
 		Renewals:     m.engine,
+		Insights:     m.reports,
 		Importer:     m.importer,
 		Exports:      exports{m.line, a.cfg.CustomersTable},
 		KeysKept:     a.cfg.IdempotencyTTL,

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"gateway/internal/config"
+	"gateway/internal/insights"
 	"gateway/internal/modelswap"
 	"gateway/internal/outbox"
 	"gateway/internal/predict"
@@ -24,6 +25,9 @@ type Model struct {
 	service  *predict.Service
 	importer *predict.Importer
 	engine   *modelswap.Engine
+	binner   *insights.Binner
+	keeper   *insights.Keeper
+	reports  *insights.Reports
 }
 
 // openModels opens the models of the schemas. The outbox is between back ends
@@ -40,9 +44,10 @@ func openModels(ctx context.Context, c *components, schemas ...*schema.Schema) (
 		if err := m.openBackEnd(ctx, c); err != nil {
 			return nil, err
 		}
+		m.openInsights(c)
 		models[i] = m
 	}
-	if err := c.openOutbox(models[0].ledger); err != nil {
+	if err := c.openOutbox(insights.Ledger{Ledger: models[0].ledger, Binner: models[0].binner}); err != nil {
 		return nil, err
 	}
 	c.openKeys()
@@ -70,13 +75,14 @@ func (m *Model) open(ctx context.Context, c *components) error {
 	if err := c.hashPersonal(ctx, m.service); err != nil {
 		return err
 	}
+	m.service.CountBy(m.binner)
 	m.importer = predict.NewImporter(m.schema, m.customers)
 	options, err := m.engineOptions(c)
 	if err != nil {
 		return err
 	}
 	m.engine = modelswap.New(m.ports(c), options, c.log, c.registry)
-	return nil
+	return m.openReports(c)
 }
 
 // ports are what the engine renews the model with.
@@ -91,6 +97,7 @@ func (m *Model) ports(c *components) modelswap.Ports {
 		Trainer:   m.trainer,
 		Deployer:  m.deployer,
 		Scorer:    m.scorer,
+		Profiles:  m.line,
 	}
 	if wrap := c.options.WrapPorts; wrap != nil {
 		return wrap(ports)
@@ -145,6 +152,7 @@ func (m *Model) start(ctx context.Context, c *components, background *sync.WaitG
 	background.Go(func() { m.engine.Run(ctx) })
 	background.Go(func() { m.startDemo(ctx, c) })
 	background.Go(func() { m.follow(ctx, c.log) })
+	background.Go(func() { m.keeper.Run(ctx) })
 }
 
 // recentTraffic is what models were asked lately: what waits in the outbox, and

@@ -215,6 +215,8 @@ func (c *Config) validateRenewals(f *faults) {
 	}
 	_, err := modelswap.ParseGate(c.Gate)
 	f.check("GATE", err)
+	_, err = c.Outcome.MaturityAge()
+	f.check("OUTCOME_MATURITY", err)
 	f.oneOf("LEARN_FROM", c.LearnFrom, learnFromAll, LearnFromKnown)
 	if c.Retrain.Schedule != "" {
 		_, err := modelswap.ParseSchedule(c.Retrain.Schedule)

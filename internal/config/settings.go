@@ -123,7 +123,9 @@ type RenewalSettings struct {
 
 // OutcomeConfig is what outcomes count for.
 type OutcomeConfig struct {
-	Probation Age `default:"30d" min:"0" desc:"age, such as 30d, at which an outcome counts like an imported label: models are judged by it, and it no longer counts towards the caps of one caller and one hour; 0: never"`
+	Maturity  string `desc:"age, such as 14d or 36h, from which a prediction counts in its model's quality; empty: it is learned from the time that outcomes take"`
+	Default   string `desc:"label that a mature prediction without an outcome counts as in its model's quality, for apps that report one label alone; empty: it is left out"`
+	Probation Age    `default:"30d" min:"0" desc:"age, such as 30d, at which an outcome counts like an imported label: models are judged by it, and it no longer counts towards the caps of one caller and one hour; 0: never"`
 }
 
 // RetrainConfig is what starts renewals besides operators.

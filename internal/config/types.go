@@ -33,6 +33,26 @@ func (a *Age) Decode(text string) error {
 	return nil
 }
 
+// MaturityAge returns the age from which predictions count; negative: it is learned.
+func (c OutcomeConfig) MaturityAge() (time.Duration, error) {
+	if c.Maturity == "" {
+		return -1, nil
+	}
+	fault := errors.New("must be a time such as 14d, 36h or 0")
+	if digits, inDays := strings.CutSuffix(c.Maturity, "d"); inDays || c.Maturity == "0" {
+		days, err := strconv.ParseUint(digits, 10, 15)
+		if err != nil {
+			return 0, fault
+		}
+		return time.Duration(days) * 24 * time.Hour, nil
+	}
+	d, err := time.ParseDuration(c.Maturity)
+	if err != nil || d < 0 {
+		return 0, fault
+	}
+	return d, nil
+}
+
 // Bytes is a size, written as 1048576, 512KiB, 1MiB or 1Mi.
 type Bytes int64
 

@@ -31,6 +31,9 @@ type Options struct {
 	Progress func(items int64)
 	// Policy limits the contributions of apps; nil takes every row as it is.
 	Policy *Policy
+	// Observe is called with each row that the report counts, once its part is known;
+	// nil: none is. It must not keep the row. Its error ends the conversion.
+	Observe func(Row) error
 	// Memory is the maximum size of the rows kept in memory, in bytes. Further
 	// rows go through temporary files of about the size of the CSV. Zero means 64
 	// MiB.
@@ -45,6 +48,14 @@ const (
 	defaultMemory = 64 << 20
 	progressEvery = 1000 // items
 )
+
+// Row is a row of training data as Options.Observe sees it.
+type Row struct {
+	Train     bool   // it goes to Outputs.Train
+	CSV       []byte // as training data has it: the label, then the encoded columns
+	Mapped    []int  // features whose unlisted category became the unknown one
+	Defaulted []int  // features that took the schema's default
+}
 
 // Convert reads the whole export and writes it as training CSV. It writes nothing
 // before every item has been read and every file verified. After a later error the
@@ -71,6 +82,7 @@ func Convert(ctx context.Context, schema *schema.Schema, r *Reader, out Outputs,
 		return report, err
 	}
 	w := newWriters(out)
+	w.observe = opts.Observe
 	if opts.Policy != nil {
 		w.ruling, w.from, report.LeftOut = newRuling(opts.Policy, counts), contributions{}, map[string]int64{}
 		report.Settled, report.Open = counts.settled, w.ruling.open
@@ -136,6 +148,7 @@ type writers struct {
 	row                 row
 	ruling              *ruling // nil: every row counts as it is
 	from                contributions
+	observe             func(Row) error
 }
 
 func newWriters(out Outputs) *writers {
@@ -184,6 +197,12 @@ func (w *writers) write(schema *schema.Schema, rec record, watermark int64, repo
 	}
 	for _, f := range r.defaulted {
 		report.Defaulted[schema.Features[f].Name]++
+	}
+	if w.observe != nil {
+		err := w.observe(Row{Train: part != nil && part == w.train, CSV: r.csv, Mapped: r.mapped, Defaulted: r.defaulted})
+		if err != nil {
+			return err
+		}
 	}
 	if !held || !w.sumTrain {
 		w.sum.Write(r.csv)

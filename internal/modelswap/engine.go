@@ -28,6 +28,7 @@ type Ports struct {
 	Trainer   Trainer
 	Deployer  Deployer
 	Scorer    predict.Scorer // the live path, which `verify` calls
+	Profiles  Profiles       // nil: nothing is kept of the data
 }
 
 // Options are the settings of an engine.

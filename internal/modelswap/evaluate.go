@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"gateway/internal/failure"
+	"gateway/internal/insights"
 	"gateway/internal/learn"
 	"gateway/internal/schema"
 )
@@ -53,6 +54,9 @@ func (x *stepRun) evaluate(ctx context.Context) error {
 	if err := x.recordModel(ctx, comparison.Challenger, figures); err != nil {
 		return err
 	}
+	if err := x.keepHoldout(ctx, held); err != nil {
+		return err
+	}
 	gate := x.opts.Gate
 	if text := x.r.Overrides.Gate; text != "" {
 		if gate, err = ParseGate(text); err != nil {
@@ -73,6 +77,19 @@ func (x *stepRun) evaluate(ctx context.Context) error {
 		return nil
 	}
 	return &rejection{verdict.Reason + "; to deploy the model all the same, change GATEWAY_GATE or start a renewal with --force"}
+}
+
+// keepHoldout stores what insights need of the held-out rows, if they were scored.
+func (x *stepRun) keepHoldout(ctx context.Context, h heldOut) error {
+	if x.ports.Profiles == nil || h.ours == nil {
+		return nil
+	}
+	profile, _, err := x.ports.Profiles.Profile(ctx, x.r.State.Model)
+	if profile == nil || err != nil {
+		return err
+	}
+	kept := insights.NewHoldout(x.opts.Schema, &profile.Bins, h.rows, h.ours, h.labels, x.opts.Schema.DecisionThreshold())
+	return x.ports.Profiles.SaveHoldout(ctx, x.r.State.Model, kept, Fence{x.r.ID, x.r.Revision})
 }
 
 // compare evaluates challenger and champion on held-out rows, and returns the rows

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"gateway/internal/export"
+	"gateway/internal/insights"
 	"gateway/internal/predict"
 	"gateway/internal/schema"
 )
@@ -94,6 +95,17 @@ type Traffic interface {
 	// RecentPredictions returns at most limit of the newest predictions of the
 	// model, from a recent period only.
 	RecentPredictions(ctx context.Context, model string, limit int) ([]predict.Prediction, error)
+}
+
+// Profiles stores what is kept of the data of models, for insights.
+type Profiles interface {
+	// SaveProfile stores the profile of the training data of a model that a renewal
+	// makes if by.Revision is the renewal's stored revision, else it returns ErrStale.
+	SaveProfile(ctx context.Context, model string, p *insights.Profile, by Fence) error
+	// SaveHoldout adds what is kept of the held-out rows, likewise.
+	SaveHoldout(ctx context.Context, model string, h *insights.Holdout, by Fence) error
+	// Profile returns what is stored of a model, nil for nothing.
+	Profile(ctx context.Context, model string) (*insights.Profile, *insights.Holdout, error)
 }
 
 // Exporter writes all customers to files in the formats of DynamoDB exports.

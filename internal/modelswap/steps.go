@@ -11,6 +11,7 @@ import (
 
 	"gateway/internal/export"
 	"gateway/internal/failure"
+	"gateway/internal/insights"
 	"gateway/internal/learn"
 	"gateway/internal/schema"
 )
@@ -97,6 +98,7 @@ func (x *stepRun) convert(ctx context.Context) error {
 	state := &x.r.State
 	train, holdout := x.file("train.csv"), x.file("holdout.csv")
 	var report export.Report
+	var profiler *insights.Profiler
 	err = x.ports.Files.WriteFile(ctx, train, func(t io.Writer) error {
 		return x.ports.Files.WriteFile(ctx, holdout, func(h io.Writer) error {
 			items, err := export.Open(ctx, x.ports.Files.FS(ctx), state.Export)
@@ -104,8 +106,9 @@ func (x *stepRun) convert(ctx context.Context) error {
 				return exportError(err)
 			}
 			defer items.Close()
-			report, err = export.Convert(ctx, x.opts.Schema, items,
-				export.Outputs{Train: t, Holdout: h}, export.Options{Watermark: watermark, Policy: x.policy(), TempDir: x.opts.TempDir})
+			profiler = insights.NewProfiler(x.opts.Schema)
+			report, err = export.Convert(ctx, x.opts.Schema, items, export.Outputs{Train: t, Holdout: h},
+				export.Options{Watermark: watermark, Policy: x.policy(), TempDir: x.opts.TempDir, Observe: observer(profiler)})
 			return err
 		})
 	})
@@ -142,9 +145,21 @@ func (x *stepRun) convert(ctx context.Context) error {
 	if err := x.ports.Schedules.RaiseOutcomes(ctx, report.Watermark); err != nil {
 		return err
 	}
+	if x.ports.Profiles != nil {
+		if err := x.ports.Profiles.SaveProfile(ctx, state.Model, profiler.Profile(report.SHA256), Fence{x.r.ID, x.r.Revision}); err != nil {
+			return err
+		}
+	}
 	state.Train, state.Holdout, state.Settled, state.Open = train, holdout, report.Settled, report.Open
 	state.Data, state.Rows, state.Watermark = report.SHA256, int(report.TrainRows), report.Watermark
 	return nil
+}
+
+// observer passes rows of a conversion to a profiler.
+func observer(p *insights.Profiler) func(export.Row) error {
+	return func(r export.Row) error {
+		return p.Add(insights.Row{Train: r.Train, CSV: r.CSV, Mapped: r.Mapped, Defaulted: r.Defaulted})
+	}
 }
 
 // exportError maps the error of a missing export to io/fs's fs.ErrNotExist.

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 
+	"gateway/internal/insights"
 	"gateway/internal/pgtest"
 	"gateway/internal/predict"
 	"gateway/internal/store"
@@ -218,6 +219,17 @@ func (s *storeLedger) rows(t *testing.T, model string) (ids []string) {
 		ids = append(ids, p.ID)
 	}
 	return ids
+}
+
+// episodeLedger is the ledger of one episode: the sums of earlier ones outlast their
+// predictions.
+type episodeLedger struct {
+	*storeLedger
+	model string
+}
+
+func (e episodeLedger) Sums(ctx context.Context, _ string, from, to time.Time) ([]insights.Sum, error) {
+	return e.storeLedger.Sums(ctx, e.model, from, to)
 }
 
 func (s *storeLedger) clear(t *testing.T) {

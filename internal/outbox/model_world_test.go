@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"gateway/internal/failure"
+	"gateway/internal/insights/insightstest"
 	"gateway/internal/predict"
 )
 
@@ -213,6 +214,7 @@ func (w *world) newRow() predict.Prediction {
 	p.ID = fmt.Sprintf("%s-%06d", w.name, w.serial)
 	p.Model = w.name
 	p.Features = fmt.Appendf(nil, `{"n":"%s"}`, strings.Repeat("x", w.rng.IntN(100)))
+	p.Bins = []byte(string(rune('0' + w.serial%20)))
 	return p
 }
 
@@ -473,6 +475,9 @@ func (w *world) check(counts map[string]int) {
 	found := map[string]int{}
 	for _, id := range w.raw.rows(w.t, w.name) {
 		found[id]++
+	}
+	if s, ok := w.raw.(*storeLedger); ok {
+		insightstest.CheckSums(w.t, episodeLedger{s, w.name})
 	}
 	missing := map[string]int{}
 	var lost []string

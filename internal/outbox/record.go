@@ -11,8 +11,11 @@ import (
 )
 
 // recordVersion begins every record. A later version of the gateway may write
-// another one, and must read this one.
-const recordVersion = 1
+// another one, and must read these. Records of version withoutBins have no bins.
+const (
+	recordVersion = 2
+	withoutBins   = 1
+)
 
 var (
 	errNewerRecord  = errors.New("the record was made by a newer version of the gateway")
@@ -29,7 +32,8 @@ func appendRecord(dst []byte, p *predict.Prediction) []byte {
 		dst = append(binary.AppendUvarint(dst, uint64(len(text))), text...)
 	}
 	dst = append(binary.AppendUvarint(dst, uint64(len(p.Features))), p.Features...)
-	return append(binary.AppendUvarint(dst, uint64(len(p.Personal))), p.Personal...)
+	dst = append(binary.AppendUvarint(dst, uint64(len(p.Personal))), p.Personal...)
+	return append(binary.AppendUvarint(dst, uint64(len(p.Bins))), p.Bins...)
 }
 
 // decoder decodes records. It interns names that occur in many of them.
@@ -52,7 +56,8 @@ func (d *decoder) name(text []byte) string {
 func (d *decoder) decode(record []byte) (predict.Prediction, error) {
 	var p predict.Prediction
 	r := recordReader{rest: record}
-	if r.byte() != recordVersion {
+	version := r.byte()
+	if version != recordVersion && version != withoutBins {
 		return p, errNewerRecord
 	}
 	p.Label = int(r.byte())
@@ -63,6 +68,9 @@ func (d *decoder) decode(record []byte) (predict.Prediction, error) {
 	p.Model, p.Schema, p.Caller = d.name(r.text()), d.name(r.text()), d.name(r.text())
 	p.Features = append([]byte(nil), r.text()...)
 	p.Personal = append([]byte(nil), r.text()...)
+	if version != withoutBins {
+		p.Bins = append([]byte(nil), r.text()...)
+	}
 	if r.broken || len(r.rest) > 0 {
 		return p, errBrokenRecord
 	}

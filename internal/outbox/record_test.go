@@ -15,6 +15,7 @@ import (
 func TestARecordIsKeptExactly(t *testing.T) {
 	full := newPrediction(1)
 	full.Score, full.Personal = math.Nextafter(0.1, 1), []byte(`{"age":"k:1"}`)
+	full.Bins = []byte("45é-")
 	full.ID, full.CustomerID = failure.NewID(), "größe\x01"
 	odd := predict.Prediction{ID: "x", Score: -math.MaxFloat64, CreatedAt: time.UnixMicro(-5).UTC(), Features: []byte{}}
 	for _, p := range []predict.Prediction{full, odd} {
@@ -34,6 +35,25 @@ func TestARecordIsKeptExactly(t *testing.T) {
 		}
 		if _, err := d.decode(append(record, 0)); err == nil {
 			t.Error("a record with a rest was read")
+		}
+	}
+}
+
+// A record of an earlier version has no bins.
+func TestARecordWithoutBins(t *testing.T) {
+	p := newPrediction(1)
+	record := appendRecord(nil, &p)
+	record[0] = withoutBins
+	record = record[:len(record)-1] // the length of the bins
+	var d decoder
+	got, err := d.decode(record)
+	if err != nil || got.ID != p.ID || !bytes.Equal(got.Features, p.Features) || len(got.Bins) > 0 {
+		t.Errorf("got %+v (%v), want %+v", got, err, p)
+	}
+	for _, version := range []byte{0, recordVersion + 1} {
+		record[0] = version
+		if _, err := d.decode(record); err == nil {
+			t.Errorf("a record of version %d was read", version)
 		}
 	}
 }

@@ -73,6 +73,15 @@ type Ledger interface {
 	RecordOutcomes(ctx context.Context, outcomes []Outcome) ([]Match, error)
 }
 
+// Binner says in which bins the values of a prediction are counted.
+// Implementations are safe for concurrent use.
+type Binner interface {
+	// AppendBins appends the bins of a complete record, as text without personal
+	// values, for a prediction of the model. It appends nothing while it does not know
+	// the model's bins, and never waits.
+	AppendBins(dst []byte, model string, r schema.Record) []byte
+}
+
 // Customer is a row of the customer store.
 type Customer struct {
 	ID       string
@@ -121,6 +130,7 @@ type Prediction struct {
 	Caller     string // name of the caller; empty: unknown
 	Features   []byte // for the ledger only: as Schema.AppendFeatures writes them, without personal ones
 	Personal   []byte // for the ledger only: a JSON object of hashes of the personal ones; nil without a PersonalHash
+	Bins       []byte // for the ledger only: the bins of the features, as a Binner appends them; empty if unknown
 	Score      float64
 	Label      int
 	Model      string

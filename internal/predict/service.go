@@ -29,6 +29,7 @@ type Service struct {
 	metrics   *metrics
 	feature   []int // encoded column → index into schema.Features
 	personal  *PersonalHash
+	binner    Binner        // nil: predictions are recorded without bins
 	scratch   sync.Pool     // of *scratch
 	recording outage.Outage // of the ledger
 }
@@ -45,6 +46,10 @@ func NewService(schema *schema.Schema, scorer Scorer, customers Customers, ledge
 // be called before the first prediction. Without it personal features are not
 // recorded.
 func (s *Service) HashPersonal(h *PersonalHash) { s.personal = h }
+
+// CountBy makes the service record the bins of each prediction. It must be called
+// before the first prediction.
+func (s *Service) CountBy(b Binner) { s.binner = b }
 
 // Schema returns the schema that requests are validated against.
 func (s *Service) Schema() *schema.Schema { return s.schema }
@@ -78,7 +83,7 @@ type scratch struct {
 	at          []int     // rows[k] belongs to request at[k]
 	numbers     []float64 // backing array of rows
 	predictions []Prediction
-	text        []byte // backing array of the predictions' features
+	text        []byte // backing array of the predictions' features and bins
 }
 
 // keepRows is the number of rows up to which scratch memory is reused.
@@ -288,6 +293,11 @@ func (s *Service) fill(ctx context.Context, w *scratch, reqs []Request, results 
 		from := len(w.text)
 		w.text = s.schema.AppendFeatures(w.text, reqs[i].Features, false)
 		row.Features = w.text[from:len(w.text):len(w.text)]
+		if s.binner != nil {
+			from = len(w.text)
+			w.text = s.binner.AppendBins(w.text, scores.Model, reqs[i].Features)
+			row.Bins = w.text[from:len(w.text):len(w.text)]
+		}
 		if s.personal != nil {
 			row.Personal = s.personal.append(nil, s.schema, reqs[i].Features)
 		}

@@ -112,6 +112,17 @@ func (r Record) Has(i int) bool { return r.origin[i] >= given }
 // Missing reports whether the feature of index i has no value, or null.
 func (r Record) Missing(i int) bool { return !r.Has(i) || r.origin[i] == null }
 
+// Value returns the number, the day or the index into Values of the feature of index
+// i, which must have a value that is not null.
+func (r Record) Value(i int) float64 { return r.values[i] }
+
+// IsMapped reports whether the feature of index i had an unlisted category, which was
+// replaced with its Unknown value.
+func (r Record) IsMapped(i int) bool { return r.origin[i] == mapped }
+
+// IsDefaulted reports whether the feature of index i was absent and took its default.
+func (r Record) IsDefaulted(i int) bool { return r.origin[i] == defaulted }
+
 // Incomplete reports whether a feature that is not excluded has no value in r. A
 // default does not count as a value.
 func (s *Schema) Incomplete(r Record) bool {

@@ -246,6 +246,10 @@ func (s *Schema) canonical() []byte {
 	return text
 }
 
+// Text writes a value of the feature, a number, a day or an index into Values, in its
+// usual spelling.
+func (f *Feature) Text(value float64) string { return f.format(value) }
+
 // format writes a value of the feature in its usual spelling.
 func (f *Feature) format(value float64) string {
 	switch f.Type {

@@ -152,3 +152,24 @@ func (s *Schema) ParseCSV(row []byte) (Vector, error) {
 	}
 	return v, nil
 }
+
+// Decode returns the value of the feature of which v begins with the encoded columns,
+// as AppendVector wrote them: the number, the day, or the index into Values; and
+// whether it is missing.
+func (f *Feature) Decode(v Vector) (value float64, missing bool) {
+	if f.Missing && v[f.Width()-1] == 1 {
+		return 0, true
+	}
+	switch {
+	case f.Type == Category && f.Encode == Ordinal:
+		return v[0] - 1, false
+	case f.Type == Category:
+		for i := range f.Values {
+			if v[i] == 1 {
+				return float64(i), false
+			}
+		}
+		return 0, true
+	}
+	return v[0], false
+}

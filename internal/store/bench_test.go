@@ -18,6 +18,8 @@ const bankFeatures = `{"age":34,"job":"technician","marital":"married","educatio
 func benchPrediction() predict.Prediction {
 	p := predictionFor(failure.NewID(), "10042", epoch)
 	p.Features = []byte(bankFeatures)
+	p.Bins = []byte("4567:4567:4567:4567:")
+	p.Model = "bank-1"
 	return p
 }
 

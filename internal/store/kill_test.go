@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"gateway/internal/failure"
+	"gateway/internal/insights/insightstest"
 	"gateway/internal/predict"
 )
 
@@ -54,6 +55,9 @@ func TestSQLiteSurvivesAKill(t *testing.T) {
 				t.Errorf("round %d: prediction %s was reported as recorded and is gone", round, id)
 			}
 		}
+		if n, _ := insightstest.CheckSums(t, s); n < len(ids) {
+			t.Errorf("round %d: %d predictions, %d were reported", round, n, len(ids))
+		}
 		var verdict string
 		must(t, s.write.QueryRow(`PRAGMA integrity_check`).Scan(&verdict))
 		want(t, "integrity", verdict, "ok")
@@ -74,9 +78,14 @@ func appendUntilKilled(path string) {
 	fail(err)
 	for range 8 {
 		go func() {
-			for {
+			for i := 0; ; i++ {
 				p := newPrediction(failure.NewID())
+				p.Bins = []byte{'4', byte('0' + i%9)}
 				fail(s.Append(context.Background(), []predict.Prediction{p}))
+				if i%3 == 0 {
+					_, err := s.RecordOutcomes(context.Background(), []predict.Outcome{{PredictionID: p.ID, Label: i % 2}})
+					fail(err)
+				}
 				_, err := fmt.Println(p.ID)
 				fail(err)
 			}

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,7 +14,7 @@ import (
 
 // predictionColumns is how many parameters a row of the ledger has when it is made.
 // Its line is a part of the statement.
-const predictionColumns = 11
+const predictionColumns = 12
 
 // inserts is how rows are inserted into an engine.
 type inserts struct {
@@ -59,7 +60,7 @@ func insertPredictionsSQL(rows int, numbered bool, line int64) string {
 	var b strings.Builder
 	b.WriteString(`
 INSERT INTO predictions
-    (line, id, customer_id, created_at, caller, features, personal, score, label, model, schema, latency_us)
+    (line, id, customer_id, created_at, caller, features, personal, score, label, model, schema, latency_us, bins)
 VALUES `)
 	for r := range rows {
 		if r > 0 {
@@ -80,11 +81,12 @@ VALUES `)
 	return b.String()
 }
 
-// Append records predictions, in transactions of a bounded number of rows. A
-// killed process loses none of them once it returns nil, and a power cut none after
-// Flush. An error may leave some of them recorded. A prediction whose id is recorded
-// already is ignored, so that a call may be repeated. Reasons are not recorded. If
-// the tables refuse a row, the error is of kind Invalid.
+// Append records predictions, in transactions of a bounded number of rows, and counts
+// them in the sums of insights. A killed process loses none of them once it returns
+// nil, and a power cut none after Flush. An error may leave some of them recorded. A
+// prediction whose id is recorded already is ignored and not counted, so that a call
+// may be repeated. Reasons are not recorded. If the tables refuse a row, the error is
+// of kind Invalid.
 func (l *Line) Append(ctx context.Context, predictions []predict.Prediction) error {
 	if len(predictions) == 0 {
 		return nil
@@ -95,9 +97,11 @@ func (l *Line) Append(ctx context.Context, predictions []predict.Prediction) err
 	w := writing{operation: "append predictions", class: classOf(len(predictions), bulk), unflushed: true, proves: true}
 	gentle := l.inserts.gentle && len(predictions) <= GentleRows
 	for some := range slices.Chunk(predictions, l.inserts.atOnce) {
-		if err := l.inTurn(ctx, w, func(tx *sql.Tx) error {
-			return l.insertPredictions(ctx, tx, some, gentle)
-		}); err != nil {
+		err := l.inTurn(ctx, w, func(tx *sql.Tx) error { return l.insertPredictions(ctx, tx, some, gentle, false) })
+		if errors.Is(err, errRepeated) {
+			err = l.inTurn(ctx, w, func(tx *sql.Tx) error { return l.insertPredictions(ctx, tx, some, gentle, true) })
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -106,27 +110,46 @@ func (l *Line) Append(ctx context.Context, predictions []predict.Prediction) err
 
 func byID(a, b predict.Prediction) int { return strings.Compare(a.ID, b.ID) }
 
-func (l *Line) insertPredictions(ctx context.Context, tx *sql.Tx, predictions []predict.Prediction, gentle bool) error {
+// insertPredictions inserts predictions and counts those that were not recorded
+// before. A statement for several rows does not say which of them these are: if it
+// did not insert all of its rows, the error is errRepeated, and they must be inserted
+// again, one by one.
+func (l *Line) insertPredictions(ctx context.Context, tx *sql.Tx, predictions []predict.Prediction, gentle, oneByOne bool) error {
+	var fresh counted
 	args := make([]any, 0, predictionColumns*min(len(predictions), l.inserts.sizes[0]))
 	for done := 0; done < len(predictions); {
 		left := predictions[done:]
 		if gentle && done > 0 && done%restAfter == 0 {
 			time.Sleep(restTime)
 		}
-		size := l.inserts.sizes[slices.IndexFunc(l.inserts.sizes, func(n int) bool { return n <= len(left) })]
+		size := 1
+		if !oneByOne {
+			size = l.inserts.sizes[slices.IndexFunc(l.inserts.sizes, func(n int) bool { return n <= len(left) })]
+		}
 		args = args[:0]
 		for i := range left[:size] {
 			p := &left[i]
 			args = append(args, p.ID, textOrNull(p.CustomerID), micros(p.CreatedAt), textOrNull(p.Caller), string(p.Features),
-				textOrNull(string(p.Personal)), p.Score, int64(p.Label), p.Model, p.Schema, p.Latency.Microseconds())
+				textOrNull(string(p.Personal)), p.Score, int64(p.Label), p.Model, p.Schema, p.Latency.Microseconds(), string(p.Bins))
 		}
 		insert := tx.StmtContext(ctx, l.insertPredictionRows[size]) //nolint:sqlclosecheck // it is closed with the transaction
-		if _, err := insert.ExecContext(ctx, args...); err != nil {
+		result, err := insert.ExecContext(ctx, args...)
+		if err != nil {
 			return err
+		}
+		inserted, err := result.RowsAffected()
+		if err != nil {
+			return err
+		}
+		if inserted < int64(size) && size > 1 {
+			return errRepeated
+		}
+		for i := range left[:inserted] {
+			fresh.of(&left[i]).CountPrediction(&left[i])
 		}
 		done += size
 	}
-	return nil
+	return fresh.write(ctx, tx, l)
 }
 
 // flushedMark is the name of the mark that Flush sets.

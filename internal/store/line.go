@@ -32,6 +32,7 @@ type Line struct {
 	name string
 
 	insertPredictionRows map[int]*sql.Stmt // on write, by the number of rows
+	insertPart           *sql.Stmt         // on write
 }
 
 // firstLine is the line of rows that earlier versions of the gateway inserted.
@@ -60,6 +61,9 @@ func (s *Store) OpenLine(ctx context.Context, name string) (*Line, error) {
 	}
 	if err == nil {
 		l.insertPredictionRows, err = prepareInserts(ctx, s.write, s.inserts, l.id)
+	}
+	if err == nil {
+		l.insertPart, err = s.write.PrepareContext(ctx, insertPartSQL) //nolint:sqlclosecheck // the store keeps it for as long as it lives
 	}
 	if err != nil {
 		return nil, failed("open line "+name, err)

@@ -59,16 +59,8 @@ func (l *Line) InsertModel(ctx context.Context, m modelswap.Model, by modelswap.
 		return failed("insert model", err)
 	}
 	return l.inWrite(ctx, "insert model", func(tx *sql.Tx) error {
-		if by != (modelswap.Fence{}) {
-			result, err := tx.ExecContext(ctx, holdRenewalSQL, by.Renewal, by.Revision, l.id)
-			if err != nil {
-				return err
-			}
-			if n, err := result.RowsAffected(); err != nil {
-				return err
-			} else if n == 0 {
-				return modelswap.ErrStale
-			}
+		if err := l.holdRenewal(ctx, tx, by); err != nil {
+			return err
 		}
 		result, err := tx.ExecContext(ctx, insertModelSQL, m.Name, m.Renewal, m.Algorithm, m.Schema, m.Data, int64(m.Rows),
 			parameters, metrics, micros(m.CreatedAt), optionalMicros(m.DeployedAt), optionalMicros(m.RetiredAt),
@@ -81,6 +73,24 @@ func (l *Line) InsertModel(ctx context.Context, m modelswap.Model, by modelswap.
 		}
 		return nil
 	})
+}
+
+// holdRenewal locks the row of a renewal until tx ends. It returns modelswap.ErrStale if
+// by.Revision is not its stored revision. The zero Fence is not checked.
+func (l *Line) holdRenewal(ctx context.Context, tx *sql.Tx, by modelswap.Fence) error {
+	if by == (modelswap.Fence{}) {
+		return nil
+	}
+	result, err := tx.ExecContext(ctx, holdRenewalSQL, by.Renewal, by.Revision, l.id)
+	if err != nil {
+		return err
+	}
+	if n, err := result.RowsAffected(); err != nil {
+		return err
+	} else if n == 0 {
+		return modelswap.ErrStale
+	}
+	return nil
 }
 
 // Model returns the record of a model without its figures; kind NotFound if there is

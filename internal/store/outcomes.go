@@ -46,6 +46,7 @@ import (
 	"time"
 
 	"gateway/internal/failure"
+	"gateway/internal/insights"
 	"gateway/internal/predict"
 )
 
@@ -57,11 +58,11 @@ const (
 	saveSequenceSQL = `UPDATE counters SET value = $1 WHERE name = 'outcomes'`
 
 	predictionSQL = `
-SELECT id, coalesce(customer_id, ''), features, model, outcome, outcome_at, created_at
+SELECT id, coalesce(customer_id, ''), features, model, outcome, outcome_at, created_at, score, label
 FROM predictions WHERE id = $1 AND line = $2`
 
 	newestPredictionSQL = `
-SELECT id, coalesce(customer_id, ''), features, model, outcome, outcome_at, created_at
+SELECT id, coalesce(customer_id, ''), features, model, outcome, outcome_at, created_at, score, label
 FROM predictions WHERE customer_id = $1 AND line = $2
 ORDER BY created_at DESC, id DESC LIMIT 1`
 
@@ -82,7 +83,7 @@ SET label = $1, label_at = $2, outcome = $3, caller = $5, labelled_at = $6,
     imported_label = CASE WHEN outcome > 0 THEN imported_label ELSE label END
 WHERE id = $4`
 	confirmLabelSQL = `UPDATE customers SET label_at = $1 WHERE id = $2`
-	joinOutcomeSQL  = `UPDATE predictions SET outcome = $1, outcome_at = $2 WHERE id = $3`
+	joinOutcomeSQL  = `UPDATE predictions SET outcome = $1, outcome_at = $2 WHERE id = $3 RETURNING bins`
 )
 
 // outcomesAtOnce is how many outcomes of a list one transaction records.
@@ -149,8 +150,10 @@ func (l *Line) recordOutcomes(ctx context.Context, w writing, outcomes []predict
 				return err
 			}
 		}
-		_, err = tx.ExecContext(ctx, saveSequenceSQL, r.sequence)
-		return err
+		if _, err := tx.ExecContext(ctx, saveSequenceSQL, r.sequence); err != nil {
+			return err
+		}
+		return r.counted.write(ctx, tx, l)
 	})
 }
 
@@ -167,6 +170,7 @@ type outcomeRecorder struct {
 	line     int64
 	now      time.Time
 	sequence int64 // the last number that was assigned
+	counted  counted
 }
 
 // joined is a prediction that an outcome matches.
@@ -174,6 +178,8 @@ type joined struct {
 	id, customer, features, model string
 	outcome, outcomeAt            sql.Null[int64]
 	createdAt                     int64
+	score                         float64
+	label                         int
 }
 
 // labelled is a customer's stored label.
@@ -238,7 +244,7 @@ func (r *outcomeRecorder) prediction(ctx context.Context, o predict.Outcome) (*j
 func (r *outcomeRecorder) onePrediction(ctx context.Context, query, id string) (*joined, error) {
 	var p joined
 	err := r.tx.QueryRowContext(ctx, query, id, r.line).
-		Scan(&p.id, &p.customer, &p.features, &p.model, &p.outcome, &p.outcomeAt, &p.createdAt)
+		Scan(&p.id, &p.customer, &p.features, &p.model, &p.outcome, &p.outcomeAt, &p.createdAt, &p.score, &p.label)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
@@ -312,6 +318,18 @@ func (r *outcomeRecorder) join(ctx context.Context, p *joined, y, at int64, isNe
 	if p.outcome.Valid && (at < p.outcomeAt.V || at == p.outcomeAt.V && !isNew) {
 		return nil
 	}
-	_, err := r.tx.ExecContext(ctx, joinOutcomeSQL, y, at, p.id)
-	return err
+	var bins sql.Null[string]
+	err := r.tx.QueryRowContext(ctx, joinOutcomeSQL, y, at, p.id).Scan(&bins)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil // it was removed meanwhile, because of its age
+	case err != nil || !bins.Valid: // one that is not counted yet is counted with its outcome
+		return err
+	case p.outcome.Valid && p.outcome.V == y:
+		return nil
+	}
+	x := insights.Outcome{Label: int(y), Former: fromLabel(p.outcome), Received: r.now, Prediction: &predict.Prediction{
+		Model: p.model, CreatedAt: fromMicros(p.createdAt), Score: p.score, Label: p.label, Bins: []byte(bins.V)}}
+	r.counted.of(x.Prediction).CountOutcome(x)
+	return nil
 }

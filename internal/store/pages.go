@@ -17,7 +17,7 @@ const (
 
 	predictionsAfterSQL = `
 SELECT id, coalesce(customer_id, ''), created_at, coalesce(caller, ''), features, personal, score, label, model, schema,
-    latency_us, outcome, outcome_at
+    latency_us, outcome, outcome_at, coalesce(bins, '')
 FROM predictions WHERE id > $1 AND line = $2 ORDER BY id LIMIT $3`
 )
 
@@ -57,11 +57,14 @@ func (l *Line) PredictionsAfter(ctx context.Context, after string, limit int) ([
 		var created, latency int64
 		var outcome, outcomeAt sql.Null[int64]
 		if err := rows.Scan(&p.ID, &p.CustomerID, &created, &p.Caller, &p.Features, &p.Personal, &p.Score, &p.Label, &p.Model, &p.Schema,
-			&latency, &outcome, &outcomeAt); err != nil {
+			&latency, &outcome, &outcomeAt, &p.Bins); err != nil {
 			return nil, failed("predictions after", err)
 		}
 		p.CreatedAt, p.Latency = fromMicros(created), time.Duration(latency)*time.Microsecond
 		p.Outcome, p.OutcomeAt = fromLabel(outcome), optionalTime(outcomeAt)
+		if len(p.Bins) == 0 {
+			p.Bins = nil
+		}
 		page = append(page, p)
 	}
 	return page, failed("predictions after", rows.Err())

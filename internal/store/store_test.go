@@ -56,6 +56,8 @@ var conformance = []struct {
 	{"lists in pieces", testListsInPieces},
 	{"bulk in pieces", testBulkInPieces},
 	{"urgent beside lists", testUrgentBesideLists},
+	{"sums", testSums},
+	{"profiles", testProfiles},
 	{"lines", testLines},
 	{"plans of a line's queries", testPlansOfLines},
 }

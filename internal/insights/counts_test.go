@@ -1,0 +1,78 @@
+package insights
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestCountsAreKeptAsText(t *testing.T) {
+	var c Counts
+	c.Add(0, 0, 1)
+	c.Add(0, 2, 3)
+	c.Add(2, 1, -5)
+	c.Add(3, 4, 7)
+	c.Add(3, 4, -7)
+	const text = "1,,3;;,-5;;"
+	if got := string(c.AppendText(nil)); got != text {
+		t.Fatalf("the text is %q, want %q", got, text)
+	}
+	again, err := ParseCounts(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for row := range 5 {
+		for column := range 6 {
+			if again.At(row, column) != c.At(row, column) {
+				t.Errorf("%d, %d: got %d, want %d", row, column, again.At(row, column), c.At(row, column))
+			}
+		}
+	}
+	again.Add(0, 7, 9) // has not the memory of the next row
+	if again.At(2, 1) != -5 {
+		t.Error("a row grew into the next")
+	}
+}
+
+func TestDamagedCountsAreRefused(t *testing.T) {
+	for _, text := range []string{"1", "1,2", "1;2", "-;x", "--1;", "1-;", "1.5;", "99999999999999999999;", " 1;"} {
+		if c, err := ParseCounts(text); err == nil {
+			t.Errorf("%q became %v", text, c)
+		}
+	}
+}
+
+func FuzzParseCounts(f *testing.F) {
+	f.Add("1,,3;;,-5;;")
+	f.Fuzz(func(t *testing.T, text string) {
+		c, err := ParseCounts(text)
+		if err != nil {
+			return
+		}
+		once := c.AppendText(nil)
+		again, err := ParseCounts(string(once))
+		if err != nil || !bytes.Equal(again.AppendText(nil), once) {
+			t.Errorf("%q became %q", once, again.AppendText(nil))
+		}
+	})
+}
+
+// The sum of parts does not depend on how they are divided.
+func TestMergingIsAdding(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 1))
+	var whole, merged Counts
+	parts := make([]Counts, 5)
+	for range 500 {
+		row, column, n := rng.IntN(6), rng.IntN(40), rng.Int64N(9)-3
+		whole.Add(row, column, n)
+		parts[rng.IntN(len(parts))].Add(row, column, n)
+	}
+	for _, p := range parts {
+		merged.Merge(p)
+	}
+	if diff := cmp.Diff(string(whole.AppendText(nil)), string(merged.AppendText(nil))); diff != "" {
+		t.Error(diff)
+	}
+}

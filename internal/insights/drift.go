@@ -1,0 +1,365 @@
+package insights
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"gateway/internal/insights/stats"
+)
+
+// DriftReport compares what a model is asked with the data that it was trained on.
+type DriftReport struct {
+	Model     string         `json:"model"`
+	Reference DriftReference `json:"reference"`
+	Window    DriftWindow    `json:"window"`
+	Alarm     bool           `json:"alarm"` // a feature, or the score, has drifted
+	Score     ScoreDrift     `json:"score"`
+	Features  []FeatureDrift `json:"features"` // those that have drifted first, then by their share of the score's shift
+	Series    []DriftPoint   `json:"series"`
+	// Unavailable says why there is no comparison; empty where there is one.
+	Unavailable string `json:"unavailable,omitempty"`
+}
+
+// DriftReference is the training part of the model's data.
+type DriftReference struct {
+	Rows int64 `json:"rows"`
+}
+
+// DriftWindow is what is compared with it.
+type DriftWindow struct {
+	From time.Time `json:"from"`
+	To   time.Time `json:"to"`
+	Rows int64     `json:"rows"`
+}
+
+// Distance is how far a distribution is from its reference. Its figures are nil where
+// too few rows carry them; Insufficient has the reason.
+type Distance struct {
+	PSI          *float64 `json:"psi"` // population stability index
+	Threshold    *float64 `json:"threshold"`
+	PValue       *float64 `json:"p_value"`
+	Drifted      bool     `json:"drifted"`
+	Insufficient string   `json:"insufficient,omitempty"`
+}
+
+// Pair is a figure in the reference and live; nil: unknown.
+type Pair struct {
+	Reference *float64 `json:"reference"`
+	Live      *float64 `json:"live"`
+}
+
+// DriftBin has the shares of rows in a bin.
+type DriftBin struct {
+	Label string `json:"label"`
+	Pair
+}
+
+// ScoreDrift is the drift of the score; its reference are the held-out rows.
+type ScoreDrift struct {
+	Distance
+	Mean Pair       `json:"mean"`
+	Bins []DriftBin `json:"bins"`
+}
+
+// FeatureDrift is the drift of a feature.
+type FeatureDrift struct {
+	Feature string `json:"feature"`
+	Distance
+	// ShareOfScoreShift is how much of the shift of scores is due to the feature, as far
+	// as the mean scores of its bins tell; nil: unknown.
+	ShareOfScoreShift *float64 `json:"share_of_score_shift"`
+	// Shares of rows: the value is null or took the schema's default; is an unlisted
+	// category; is a number beyond those of the training data.
+	Missing    Pair       `json:"missing"`
+	Unseen     Pair       `json:"unseen"`
+	OutOfRange Pair       `json:"out_of_range"`
+	Bins       []DriftBin `json:"bins"`
+}
+
+// DriftPoint has the distances of one bucket; a feature with too few rows has none.
+type DriftPoint struct {
+	Start time.Time          `json:"start"`
+	Rows  int64              `json:"rows"`
+	Score *float64           `json:"score"` // PSI
+	PSI   map[string]float64 `json:"psi"`
+}
+
+// Drift returns the drift of a model, by default the one that serves.
+func (r *Reports) Drift(ctx context.Context, q Query) (*DriftReport, error) {
+	q, err := q.complete(r.now())
+	if err != nil {
+		return nil, err
+	}
+	model, err := r.model(ctx, q.Model)
+	if err != nil {
+		return nil, err
+	}
+	q.Model = model.Name
+	profile, held, err := r.store.Profile(ctx, model.Name)
+	if err != nil {
+		return nil, err
+	}
+	sums, err := r.sums(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	buckets := byModel(sums, q.Bucket)[model.Name]
+	live := total(buckets)
+	report := &DriftReport{Model: model.Name, Window: DriftWindow{q.From, q.To, live.Rows}, Features: []FeatureDrift{}, Series: []DriftPoint{}}
+	report.Score.Bins = []DriftBin{}
+	if profile == nil {
+		report.Unavailable = "nothing is kept of the data that the model was trained on: it was made elsewhere, or by an earlier version of the gateway; there will be drift once the next renewal has made a model"
+		report.Score.Insufficient = report.Unavailable
+		for _, b := range inOrder(buckets) {
+			report.Series = append(report.Series, DriftPoint{Start: b.Key.Start, Rows: b.Rows, PSI: map[string]float64{}})
+		}
+		return report, nil
+	}
+	report.Reference.Rows = profile.Rows
+	x, err := r.newComparison(profile, held)
+	if err != nil {
+		return nil, err
+	}
+	report.Score = x.score(live)
+	report.Features = x.features(live)
+	report.Alarm = report.Score.Drifted
+	for _, f := range report.Features {
+		report.Alarm = report.Alarm || f.Drifted
+	}
+	for _, b := range inOrder(buckets) {
+		report.Series = append(report.Series, x.point(b))
+	}
+	return report, nil
+}
+
+// comparison compares sums with the profile of a model.
+type comparison struct {
+	r         *Reports
+	bins      []FeatureBins
+	reference Counts
+	rows      int64
+	held      *Holdout // nil: the model was not evaluated
+	scores    scoreGroups
+}
+
+func (r *Reports) newComparison(p *Profile, held *Holdout) (*comparison, error) {
+	x := &comparison{r: r, bins: p.Bins.Features, rows: p.Rows, held: held}
+	var err error
+	if x.reference, err = ParseCounts(p.Counts); err != nil {
+		return nil, err
+	}
+	if held != nil {
+		counts, err := ParseCounts(held.Scores)
+		if err != nil {
+			return nil, err
+		}
+		x.scores = newScoreGroups(counts)
+	}
+	return x, nil
+}
+
+// seen returns the counts by bin with those of the schema's default in the bin of its
+// value: the model cannot tell them.
+func (f *FeatureBins) seen(counts Counts, feature int) []float64 {
+	seen := make([]float64, f.bins())
+	for bin := range seen {
+		to := bin
+		if bin == defaultedBin && f.Default > 0 {
+			to = f.Default
+		}
+		seen[to] += float64(max(0, counts.At(feature, bin)))
+	}
+	return seen
+}
+
+func (x *comparison) histograms(live *Sum) []stats.Histograms {
+	all := make([]stats.Histograms, len(x.bins))
+	for i := range x.bins {
+		all[i] = stats.Histograms{Reference: x.bins[i].seen(x.reference, i), Live: x.bins[i].seen(live.Features, i)}
+		if x.held != nil && i < len(x.held.LogOdds) {
+			all[i].Contribution = x.contribution(i)
+		}
+	}
+	return all
+}
+
+// contribution returns the mean log-odds of each bin. A bin without held-out rows has
+// that of the value which the model sees instead, or the mean of all rows.
+func (x *comparison) contribution(i int) []float64 {
+	f := &x.bins[i]
+	out := make([]float64, f.bins())
+	copy(out, x.held.LogOdds[i])
+	if f.Default > 0 && f.Default < len(out) {
+		out[defaultedBin] = out[f.Default]
+	}
+	if at := x.r.schema.Feature(f.Name); at >= 0 && x.r.schema.Features[at].Unknown != "" {
+		for bin, value := range f.Values {
+			if value == x.r.schema.Features[at].Unknown {
+				out[unseenBin] = out[firstValueBin+bin]
+			}
+		}
+	}
+	if n := len(f.Ranges); n > 0 && out[outOfRangeBin] == 0 {
+		// Beyond the training data most models go on as at its end; which one is not
+		// counted.
+		out[outOfRangeBin] = (out[firstValueBin] + out[firstValueBin+n-1]) / 2
+	}
+	return out
+}
+
+func (x *comparison) features(live *Sum) []FeatureDrift {
+	all := x.histograms(live)
+	var histograms []stats.Histograms
+	var index []int // of each into x.bins
+	out := make([]FeatureDrift, 0, len(x.bins))
+	var personal []FeatureDrift
+	for i := range x.bins {
+		if x.bins[i].Personal {
+			personal = append(personal, FeatureDrift{Feature: x.bins[i].Name, Bins: []DriftBin{},
+				Distance: Distance{Insufficient: "the feature is personal: the gateway keeps nothing of its values"}})
+			continue
+		}
+		histograms, index = append(histograms, all[i]), append(index, i)
+	}
+	drifts := stats.FindDrift(histograms)
+	for _, k := range stats.Order(drifts) {
+		out = append(out, x.feature(index[k], histograms[k], drifts[k], live))
+	}
+	return append(out, personal...)
+}
+
+func (x *comparison) feature(i int, h stats.Histograms, d stats.Drift, live *Sum) FeatureDrift {
+	f := &x.bins[i]
+	out := FeatureDrift{Feature: f.Name, Distance: distance(d), Bins: []DriftBin{}}
+	if d.Insufficient == "" && x.held != nil {
+		out.ShareOfScoreShift = &d.ShareOfScoreShift
+	}
+	n, m := sum(h.Live), sum(h.Reference)
+	pair := func(bins ...int) Pair {
+		var a, b float64
+		for _, bin := range bins {
+			a += float64(max(0, x.reference.At(i, bin)))
+			b += float64(max(0, live.Features.At(i, bin)))
+		}
+		return Pair{share(a, m), share(b, n)}
+	}
+	out.Missing, out.Unseen, out.OutOfRange = pair(missingBin, defaultedBin), pair(unseenBin), pair(outOfRangeBin)
+	at := x.r.schema.Feature(f.Name)
+	for bin := range h.Live {
+		special := bin < firstValueBin
+		if bin == defaultedBin || special && h.Live[bin] == 0 && h.Reference[bin] == 0 {
+			continue
+		}
+		label := f.label(bin, nil)
+		if at >= 0 {
+			label = f.label(bin, &x.r.schema.Features[at])
+		}
+		out.Bins = append(out.Bins, DriftBin{label, Pair{share(h.Reference[bin], m), share(h.Live[bin], n)}})
+	}
+	return out
+}
+
+func distance(d stats.Drift) Distance {
+	if d.Insufficient != "" {
+		return Distance{Insufficient: d.Insufficient}
+	}
+	return Distance{PSI: &d.PSI, Threshold: &d.Threshold, PValue: &d.PValue, Drifted: d.Drifted}
+}
+
+func sum(counts []float64) (n float64) {
+	for _, c := range counts {
+		n += c
+	}
+	return n
+}
+
+// share returns nil where there are no rows.
+func share(part, all float64) *float64 {
+	if all == 0 {
+		return nil
+	}
+	part /= all
+	return &part
+}
+
+func (x *comparison) score(live *Sum) ScoreDrift {
+	out := ScoreDrift{Bins: []DriftBin{}}
+	if n := live.Rows; n > 0 {
+		out.Mean.Live = share(float64(live.Scores.At(scoreSum, 0))/1e6, float64(n))
+	}
+	if x.held == nil {
+		out.Insufficient = "the model was not evaluated on held-out rows, which are the reference of the score"
+		return out
+	}
+	out.Mean.Reference = &x.held.MeanScore
+	h := x.scores.histograms(live)
+	out.Distance = distance(stats.FindDrift([]stats.Histograms{h})[0])
+	n, m := sum(h.Live), sum(h.Reference)
+	for i := range h.Live {
+		from, _ := stats.ScoreBinBounds(x.scores.first[i])
+		to := 1.0
+		if i+1 < len(x.scores.first) {
+			to, _ = stats.ScoreBinBounds(x.scores.first[i+1])
+		}
+		out.Bins = append(out.Bins, DriftBin{fmt.Sprintf("%.3g to %.3g", from, to), Pair{share(h.Reference[i], m), share(h.Live[i], n)}})
+	}
+	return out
+}
+
+func (x *comparison) point(b *Sum) DriftPoint {
+	p := DriftPoint{Start: b.Key.Start, Rows: b.Rows, PSI: map[string]float64{}}
+	drifts := stats.FindDrift(x.histograms(b))
+	for i, d := range drifts {
+		if d.Insufficient == "" && !x.bins[i].Personal {
+			p.PSI[x.bins[i].Name] = d.PSI
+		}
+	}
+	if x.held != nil {
+		p.Score = distance(stats.FindDrift([]stats.Histograms{x.scores.histograms(b)})[0]).PSI
+	}
+	return p
+}
+
+// scoreGroups are groups of neighbouring bins of the score with about equal counts of
+// held-out rows.
+type scoreGroups struct {
+	first     []int // the first bin of each group
+	reference []float64
+}
+
+// wantedGroups is the number of groups.
+const wantedGroups = 10
+
+func newScoreGroups(held Counts) scoreGroups {
+	var byBin [stats.ScoreBins]float64
+	all := 0.0
+	for row := range held {
+		for bin, n := range held[row] {
+			byBin[bin] += float64(n)
+			all += float64(n)
+		}
+	}
+	var g scoreGroups
+	seen := 0.0
+	for bin, n := range byBin {
+		if len(g.first) == 0 || g.reference[len(g.reference)-1] >= all/wantedGroups && all-seen >= all/wantedGroups/2 {
+			g.first, g.reference = append(g.first, bin), append(g.reference, 0)
+		}
+		g.reference[len(g.reference)-1] += n
+		seen += n
+	}
+	return g
+}
+
+func (g scoreGroups) histograms(live *Sum) stats.Histograms {
+	h := stats.Histograms{Reference: g.reference, Live: make([]float64, len(g.first))}
+	group := 0
+	for bin := range stats.ScoreBins {
+		for group+1 < len(g.first) && bin >= g.first[group+1] {
+			group++
+		}
+		h.Live[group] += float64(max(0, live.Scores.At(0, bin)+live.Scores.At(1, bin)))
+	}
+	return h
+}

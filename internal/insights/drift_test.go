@@ -1,0 +1,218 @@
+package insights_test
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"gateway/internal/insights"
+	"gateway/internal/insights/insightstest"
+	"gateway/internal/predict"
+	"gateway/internal/schema"
+)
+
+const driftYAML = `
+name: shop
+id: id
+label: {name: bought, positive: [1], negative: [0]}
+features:
+  - {name: visits, type: integer, min: 0, max: 1000}
+  - {name: plan, type: category, values: [free, pro, team], unknown: free}
+  - {name: income, type: number, missing: allow}
+  - {name: noise, type: number, default: 0.5}
+  - {name: secret, type: number, personal: true}
+`
+
+// shop is a model of the schema above with a profile, and a stream of its customers.
+type shop struct {
+	t       *testing.T
+	rng     *rand.Rand
+	schema  *schema.Schema
+	memory  *insightstest.Memory
+	binner  *insights.Binner
+	now     time.Time
+	visits  float64 // mean
+	plan    func() string
+	income  func() string
+	noNoise bool
+}
+
+func newShop(t *testing.T, seed uint64) *shop {
+	t.Helper()
+	s, err := schema.Parse("shop.yaml", []byte(driftYAML))
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := &shop{t: t, rng: rand.New(rand.NewPCG(seed, 5)), schema: s, now: epoch.Add(48 * time.Hour), visits: 100, memory: &insightstest.Memory{}}
+	x.plan = func() string { return []string{"free", "pro", "team"}[x.rng.IntN(3)] }
+	x.income = func() string { return fmt.Sprint(1000 * x.rng.ExpFloat64()) }
+	p := insights.NewProfiler(s)
+	var rows []schema.Vector
+	var scores, labels []float64
+	for i := range 5000 {
+		r := x.record()
+		label := x.rng.IntN(2)
+		row := insights.Row{Train: i%5 > 0, CSV: schema.AppendTrainingCSV(nil, label, s.Encode(r))}
+		if err := p.Add(row); err != nil {
+			t.Fatal(err)
+		}
+		if !row.Train {
+			rows, scores, labels = append(rows, s.Encode(r)), append(scores, x.score(r)), append(labels, float64(label))
+		}
+	}
+	profile := p.Profile("sha")
+	x.memory.Profiles = map[string]*insights.Profile{"m": profile}
+	x.memory.Holdouts = map[string]*insights.Holdout{"m": insights.NewHoldout(s, &profile.Bins, rows, scores, labels, .5)}
+	x.binner = insights.NewBinner(s, x.memory)
+	if err := x.binner.Fill(t.Context(), []predict.Prediction{{Model: "m", Schema: s.Fingerprint(), Features: []byte(`{}`)}}); err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
+func (x *shop) record() schema.Record {
+	noise := fmt.Sprintf(`"noise":%v,`, x.rng.Float64())
+	if x.noNoise {
+		noise = ""
+	}
+	text := fmt.Sprintf(`{"visits":%d,"plan":%q,"income":%s,%s"secret":%v}`,
+		int(max(0, min(1000, x.visits+20*x.rng.NormFloat64()))), x.plan(), x.income(), noise, x.rng.Float64())
+	r, err := x.schema.DecodeStored([]byte(text), func(feature int, code string) { x.t.Fatalf("%s: feature %d: %s", text, feature, code) })
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	if missing := x.schema.Complete(r, ""); len(missing) > 0 {
+		x.t.Fatal(missing)
+	}
+	return r
+}
+
+// score depends on visits alone.
+func (x *shop) score(r schema.Record) float64 { return 1 / (1 + math.Exp(-(r.Value(0)-100)/20)) }
+
+func (x *shop) predict(n int) {
+	for range n {
+		r := x.record()
+		p := &predict.Prediction{Model: "m", CreatedAt: x.now.Add(-time.Duration(x.rng.Int64N(int64(24 * time.Hour)))), Score: x.score(r)}
+		p.Bins = x.binner.AppendBins(nil, "m", r)
+		x.memory.Predict(p)
+	}
+}
+
+func (x *shop) drift(q insights.Query) *insights.DriftReport {
+	x.t.Helper()
+	r := insights.NewReportsAt(x.schema, x.memory, models{{Name: "m", Serving: true}, {Name: "adopted"}}, insights.Options{}, func() time.Time { return x.now })
+	report, err := r.Drift(context.Background(), q)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	return report
+}
+
+func drifted(r *insights.DriftReport) (names []string) {
+	for _, f := range r.Features {
+		if f.Drifted {
+			names = append(names, f.Feature)
+		}
+	}
+	return names
+}
+
+func TestDrift(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(x *shop)
+		want   []string
+		check  func(t *testing.T, f insights.FeatureDrift) // of the first feature
+	}{
+		"nothing changed": {func(*shop) {}, nil, func(*testing.T, insights.FeatureDrift) {}},
+		"a shift of half a standard deviation": {func(x *shop) { x.visits = 110 }, []string{"visits"}, func(t *testing.T, f insights.FeatureDrift) {
+			if *f.ShareOfScoreShift < .8 {
+				t.Errorf("its share of the score's shift is %v", *f.ShareOfScoreShift)
+			}
+		}},
+		"an unlisted category": {func(x *shop) {
+			x.plan = func() string { return []string{"free", "pro", "team", "gold"}[x.rng.IntN(4)] }
+		}, []string{"plan"}, func(t *testing.T, f insights.FeatureDrift) {
+			if *f.Unseen.Reference != 0 || math.Abs(*f.Unseen.Live-.25) > .05 {
+				t.Errorf("unseen %v, %v live", *f.Unseen.Reference, *f.Unseen.Live)
+			}
+			if !slices.ContainsFunc(f.Bins, func(b insights.DriftBin) bool { return b.Label == "unseen" && *b.Live > .2 }) {
+				t.Errorf("no bin of it: %+v", f.Bins)
+			}
+		}},
+		"a feature goes missing": {func(x *shop) {
+			income := x.income
+			x.income = func() string { return []string{"null", income()}[x.rng.IntN(2)] }
+		}, []string{"income"}, func(t *testing.T, f insights.FeatureDrift) {
+			if *f.Missing.Reference != 0 || math.Abs(*f.Missing.Live-.5) > .05 {
+				t.Errorf("missing %v, %v live", *f.Missing.Reference, *f.Missing.Live)
+			}
+		}},
+		"a default takes its place": {func(x *shop) { x.noNoise = true }, []string{"noise"}, func(t *testing.T, f insights.FeatureDrift) {
+			if *f.Missing.Live != 1 || slices.ContainsFunc(f.Bins, func(b insights.DriftBin) bool { return b.Label == "missing" }) {
+				t.Errorf("missing %v live; bins %+v", *f.Missing.Live, f.Bins)
+			}
+		}},
+		"numbers beyond the training data": {func(x *shop) { x.visits = 900 }, []string{"visits"}, func(t *testing.T, f insights.FeatureDrift) {
+			if *f.OutOfRange.Live != 1 || *f.OutOfRange.Reference != 0 {
+				t.Errorf("out of range: %v live", *f.OutOfRange.Live)
+			}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := newShop(t, 1)
+			tt.change(x)
+			x.predict(1000)
+			r := x.drift(insights.Query{})
+			if got := drifted(r); strings.Join(got, " ") != strings.Join(tt.want, " ") || r.Alarm != (len(tt.want) > 0) {
+				t.Fatalf("%v drifted, want %v; alarm %v", got, tt.want, r.Alarm)
+			}
+			if r.Reference.Rows != 4000 || r.Window.Rows != 1000 || len(r.Features) != 5 {
+				t.Errorf("%+v %+v, %d features", r.Reference, r.Window, len(r.Features))
+			}
+			tt.check(t, r.Features[0])
+			if last := r.Features[4]; last.Feature != "secret" || last.PSI != nil || last.Insufficient == "" || len(last.Bins) > 0 {
+				t.Errorf("the personal feature is %+v", last)
+			}
+			for _, f := range r.Features[:4] {
+				var reference, live float64
+				for _, b := range f.Bins {
+					reference, live = reference+*b.Reference, live+*b.Live
+				}
+				if math.Abs(reference-1) > 1e-9 || math.Abs(live-1) > 1e-9 {
+					t.Errorf("%s: the shares add up to %v and %v", f.Feature, reference, live)
+				}
+			}
+			if r.Score.Mean.Live == nil || math.Abs(*r.Score.Mean.Reference-.5) > .05 || len(r.Score.Bins) < 8 {
+				t.Errorf("the score is %+v", r.Score)
+			}
+		})
+	}
+}
+
+func TestDriftNeedsRowsAndAProfile(t *testing.T) {
+	x := newShop(t, 2)
+	x.visits = 500
+	x.predict(199)
+	r := x.drift(insights.Query{})
+	if r.Alarm || r.Features[0].PSI != nil || r.Features[0].Insufficient == "" || r.Score.PSI != nil || r.Features[0].Bins[0].Live == nil {
+		t.Errorf("199 rows: %+v", r.Features[0])
+	}
+	x.predict(1)
+	if r := x.drift(insights.Query{}); !r.Alarm {
+		t.Error("200 rows raise no alarm")
+	}
+	x.memory.Predict(&predict.Prediction{Model: "adopted", CreatedAt: x.now.Add(-time.Hour), Score: .5})
+	if r := x.drift(insights.Query{Model: "adopted"}); r.Unavailable == "" || r.Alarm || r.Window.Rows != 1 || len(r.Series) != 1 {
+		t.Errorf("a model without a profile: %+v", r)
+	}
+	series := x.drift(insights.Query{From: x.now.Add(-time.Hour), Bucket: insights.Hour}).Series
+	if len(series) == 0 || series[0].Rows == 0 {
+		t.Errorf("the series is %+v", series)
+	}
+}
