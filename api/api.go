@@ -63,6 +63,9 @@ type Options struct {
 	AdminOpenMetrics bool
 	// Version is the version that /admin/status shows. Zero: "dev".
 	Version string
+	// QuietReadiness keeps dependencies that fail out of the log. It is for a gateway that
+	// runs for one command, where a missing model is usual.
+	QuietReadiness bool
 	// EndpointName is the {name} of /endpoints/{name}/invocations. Zero: ServiceEndpoint.
 	EndpointName string
 	// MaxBody bounds JSON bodies, in bytes. Zero: 1 MiB.
@@ -83,6 +86,13 @@ type Options struct {
 	// StreamRate is how many bytes a second the body of a stream must bring on average.
 	// Zero: 256.
 	StreamRate int64
+}
+
+func readinessLog(log *slog.Logger, o Options) *slog.Logger {
+	if o.QuietReadiness {
+		return slog.New(slog.DiscardHandler)
+	}
+	return log
 }
 
 func (o Options) withDefaults() Options {
@@ -126,7 +136,7 @@ type api struct {
 // metrics, so a registry takes one New.
 func New(d Deps, o Options) (public, admin http.Handler) {
 	a := &api{d: d, o: o.withDefaults(), edge: d.Edge,
-		readiness: newReadiness(d.Dependencies, d.Log), started: time.Now().UTC(),
+		readiness: newReadiness(d.Dependencies, readinessLog(d.Log, o)), started: time.Now().UTC(),
 		imports: admission.NewBudget(maxImports), exports: admission.NewBudget(maxExports)}
 	a.spills = newSpillBudget(a.o.MaxSpool, d.SpoolSpare)
 	d.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{

@@ -47,7 +47,7 @@ func (cmd predictCommand) Run(c *console) error {
 	defer in.Close()
 	bar := newProgress(c.stderr, "rows", size)
 	text := schema.NewTextReader(bar.reader(in))
-	s := &fileScoring{json: cmd.JSON, bar: bar}
+	s := &fileScoring{json: cmd.JSON, notes: c.stderr, bar: bar}
 	err = cmd.with(c, func(ctx context.Context, client *client.Client) error {
 		return writeOutput(c, cmd.Output, func(w io.Writer) error {
 			s.out, s.csv = w, csv.NewWriter(w)
@@ -72,6 +72,7 @@ func (cmd predictCommand) Run(c *console) error {
 type fileScoring struct {
 	json   bool
 	out    io.Writer
+	notes  io.Writer
 	csv    *csv.Writer
 	bar    *progress
 	rows   int64
@@ -98,7 +99,11 @@ func (s *fileScoring) run(ctx context.Context, client *client.Client, in io.Read
 		header = schema.NumberedNames(len(header))
 	}
 	if !s.json {
-		if err := s.csv.Write(slices.Concat(schema.SafeCells(header), scoredColumns)); err != nil {
+		all := schema.UniqueNames(slices.Concat(header, scoredColumns))
+		if added := all[len(header):]; !slices.Equal(added, scoredColumns) {
+			fmt.Fprintf(s.notes, "the file has columns of these names, so the prediction is in %s\n", strings.Join(added, ", "))
+		}
+		if err := s.csv.Write(schema.SafeCells(slices.Concat(header, all[len(header):]))); err != nil {
 			return err
 		}
 	}

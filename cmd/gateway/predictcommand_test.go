@@ -91,3 +91,25 @@ func TestARowThatCannotBeReadKeepsItsPlace(t *testing.T) {
 		t.Errorf("UTF-16 ended with %d: %s", code, errs)
 	}
 }
+
+// TestPredictKeepsNamesApart scores a file whose columns have the names of a
+// prediction's.
+func TestPredictKeepsNamesApart(t *testing.T) {
+	t.Setenv("GATEWAY_DATA_DIR", t.TempDir())
+	var text strings.Builder
+	text.WriteString("customer_id,score,model,churned\n")
+	for i := range 300 {
+		fmt.Fprintf(&text, "c%d,%d,%s,%d\n", i, i%40, []string{"sedan", "van"}[i%2], min(1, i%40/30+i%7/6))
+	}
+	file := gatewaytest.WriteFile(t, "cars.csv", text.String())
+	if code, out, errs := command(t, "init", file); code != exitOK {
+		t.Fatalf("init ended with %d: %s%s", code, out, errs)
+	}
+	code, out, errs := command(t, "predict", file)
+	if want := "customer_id,score,model,churned,prediction_id,score_2,predicted_label,model_2,error"; code != exitOK || gatewaytest.Lines(out)[0] != want {
+		t.Errorf("predict ended with %d, the header is %s", code, gatewaytest.Lines(out)[0])
+	}
+	if want := "the prediction is in prediction_id, score_2, predicted_label, model_2, error\n"; !strings.Contains(errs, want) {
+		t.Errorf("predict does not say %q: %s", want, errs)
+	}
+}

@@ -114,6 +114,7 @@ func (a *App) apiOptions() api.Options {
 		SeparateAdmin:    a.cfg.AdminAddr != "",
 		AdminOpenMetrics: metricsOpen(a.cfg),
 		Version:          a.options.Version,
+		QuietReadiness:   a.options.ForCommand,
 		EndpointName:     a.cfg.EndpointName,
 		MaxBody:          int64(a.cfg.MaxBody),
 		MaxSpool:         int64(a.cfg.SpoolMaxSize),

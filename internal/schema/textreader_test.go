@@ -1,12 +1,14 @@
 package schema_test
 
 import (
+	"errors"
 	"io"
 	"strings"
 	"testing"
 	"testing/iotest"
 	"unicode/utf16"
 
+	"gateway/internal/failure"
 	"gateway/internal/schema"
 )
 
@@ -57,6 +59,21 @@ func TestTextReaderReturnsTheReadersError(t *testing.T) {
 	got, err := io.ReadAll(text)
 	if string(got) != "a,b\n" || err != errBroken {
 		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// TestTextReaderRefusesBinaryFiles names their kind, although their bytes could be read
+// as Windows-1252.
+func TestTextReaderRefusesBinaryFiles(t *testing.T) {
+	for head, want := range map[string]string{
+		"\x1f\x8b\x08\x00": "the file is compressed by gzip; decompress it", "PK\x03\x04": "the file is a workbook of a spreadsheet, or a zip archive; save or unpack it as CSV",
+		"\xd0\xcf\x11\xe0": "the file is a workbook of a spreadsheet, or a zip archive; save or unpack it as CSV", "PAR1": "the file is Parquet; write it as CSV",
+	} {
+		_, err := io.ReadAll(schema.NewTextReader(strings.NewReader(head + strings.Repeat("\x8d,\n", 100))))
+		var e *failure.Error
+		if !errors.As(err, &e) || e.Kind != failure.Invalid || e.Detail != want {
+			t.Errorf("%q: %v, want %s", head, err, want)
+		}
 	}
 }
 
