@@ -139,9 +139,12 @@ func (cmd *initCommand) name() string {
 
 // chooseLabel asks which column is the label.
 func (cmd *initCommand) chooseLabel(c *console, unclear *draft.UnclearError) (string, error) {
-	fmt.Fprintf(c.stderr, "Several columns have two values. Which one is to be predicted?\n")
+	fmt.Fprintf(c.stderr, "Which column is to be predicted? These have two values:\n")
 	for i, k := range unclear.Candidates {
 		fmt.Fprintf(c.stderr, "  %2d  %s\n", i+1, k)
+	}
+	for _, miss := range unclear.NearMisses {
+		fmt.Fprintf(c.stderr, "      %s\n", miss)
 	}
 	n, err := cmd.ask(c, "Number: ", len(unclear.Candidates))
 	if err != nil {
@@ -174,6 +177,7 @@ func (cmd *initCommand) ask(c *console, prompt string, most int) (int, error) {
 		if err != nil {
 			return 0, errors.New("no answer")
 		}
+		fmt.Fprintf(c.stderr, "Give a number from 1 to %d.\n", most)
 	}
 }
 

@@ -82,6 +82,15 @@ func TestInitAsksOnATerminal(t *testing.T) {
 	if d.Label.Column != "gone" || d.Label.Positive.Texts[0] != "good" {
 		t.Errorf("got %+v\n%s", d.Label, errs.String())
 	}
+	if got := errs.String(); strings.Count(got, "Give a number from 1 to 2.\n") != 2 {
+		t.Errorf("wrong answers: %s", got)
+	}
+	errs.Reset()
+	three := initCommand{File: gatewaytest.WriteFile(t, "three.csv", "sex,age,churn\n"+strings.Repeat("f,30,yes\nm,31,no\nf,32,maybe\nm,30,yes\nf,31,maybe\nm,32,no\n", 40))}
+	d, err = three.draft(&console{ctx: t.Context(), stderr: &errs, answers: bufio.NewReader(strings.NewReader("1\n1\n"))})
+	if err != nil || d.Label.Column != "sex" || !strings.Contains(errs.String(), `column "churn" has the name of a label, but it has 3`) {
+		t.Errorf("a label of three values: %v\n%s", err, errs.String())
+	}
 	unanswered := initCommand{File: file}
 	if _, err := unanswered.draft(&console{ctx: t.Context(), stderr: &errs, answers: bufio.NewReader(strings.NewReader(""))}); err == nil {
 		t.Error("no answer is taken for one")
