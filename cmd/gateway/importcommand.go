@@ -13,6 +13,7 @@ import (
 
 	"gateway/api/client"
 	"gateway/api/edge"
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 	"gateway/internal/schema"
 )
@@ -63,13 +64,17 @@ func (cmd importCommand) Run(c *console) error {
 	})
 	took := bar.done()
 	bad.summary()
+	var unreadable *failure.Error // of the file; errors of the gateway are problems
+	if errors.As(err, &unreadable) {
+		err = unreadable
+	}
 	noteDecoded(c.stderr, cmd.File, text)
 	if report.Rows > 0 || err == nil {
 		if err := cmd.report(c, report, inForce, problems, took.String()); err != nil {
 			return err
 		}
 		if further := customers - report.Imported; further > 0 && report.Imported > 0 && !cmd.JSON && !cmd.LastWins {
-			fmt.Fprintf(c.stdout, "the store has %s customers, %s of which are not in the file\n", grouped(customers), grouped(further))
+			fmt.Fprintf(c.stdout, "the store has %s customers; not in the file: %s\n", grouped(customers), grouped(further))
 		}
 	}
 	if foreign(err) || report.Imported == 0 && report.Failed > 0 {

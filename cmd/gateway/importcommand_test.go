@@ -39,6 +39,10 @@ func TestImportSaysWhichSchemaIsInForce(t *testing.T) {
 		}
 	}
 	refused("no schema", `"bank", the built-in one, since GATEWAY_SCHEMA is empty and there is no `+filepath.Join(dir, "schema.yaml"), file)
+	compressed := gatewaytest.WriteFile(t, "x.csv.gz", "\x1f\x8b\x08\x00")
+	if code, _, errs := command(t, "import", compressed); code != exitFailed || errs != "gateway: "+compressed+": the file is compressed by gzip; decompress it\n" {
+		t.Errorf("a compressed file ended with %d: %s", code, errs)
+	}
 	ndjson := gatewaytest.WriteFile(t, "x.ndjson", `{"visits":1}`+"\n")
 	refused("a file without a header", `"bank"`, ndjson)
 

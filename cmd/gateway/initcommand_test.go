@@ -170,7 +170,7 @@ func TestInitDoesNotLearnFromAnotherFilesCustomers(t *testing.T) {
 	if err := os.WriteFile(smaller, bytes.Join(bytes.SplitAfter(text, []byte("\n"))[:501], nil), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if code, out, errs := command(t, "init", smaller, "--label=gone", "--yes"); code != exitOK || !strings.Contains(out, "the store has 600 customers, 100 of which are not in the file\n") {
+	if code, out, errs := command(t, "init", smaller, "--label=gone", "--yes"); code != exitOK || !strings.Contains(out, "the store has 600 customers; not in the file: 100\n") {
 		t.Errorf("a file with fewer rows ended with %d: %s%s", code, out, errs)
 	}
 }

@@ -126,7 +126,7 @@ func (c *column) anyText() string {
 func (p *plan) noteMissing(fill string) {
 	c := p.column
 	if n := c.missingCount(); n > 0 {
-		p.comment = append(p.comment, fmt.Sprintf("%s %s; the model sees that as information of its own", rowsText(n), c.markersText()))
+		p.comment = append(p.comment, fmt.Sprintf("%s %s; the model learns from that too", rowsText(n), c.markersText()))
 		p.fields = append(p.fields, "missing: allow")
 		if fill != "" {
 			p.fields = append(p.fields, "fill: "+fill)

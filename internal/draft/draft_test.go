@@ -252,7 +252,7 @@ func TestColumns(t *testing.T) {
 		{"euros", func(i int) string { return fmt.Sprintf("\"%d,5 €\"", noise[i]) }, []string{`  - {name: c, type: number, format: "1234,56 €", min: 0}`}},
 		{"percent", func(i int) string { return fmt.Sprintf("%d.5%%", noise[i]%100) }, []string{`  - {name: c, type: number, format: "1234.56%", min: 0}`}},
 		{"missing numbers", func(i int) string { return []string{"NA", "", fmt.Sprint(noise[i] % 50)}[min(i%5, 2)] }, []string{
-			`160 rows have no value ("NA"); the model sees that as information of its own.`, "missing: allow, fill: "}},
+			`160 rows have no value ("NA"); the model learns from that too.`, "missing: allow, fill: "}},
 		{"a marker that Hive writes", func(i int) string { return []string{`\N`, fmt.Sprint(noise[i] % 50)}[min(i%5, 1)] }, []string{"  - {name: c, type: integer, min: 0, missing: allow, fill: "}},
 		{"codes", func(i int) string { return fmt.Sprintf("0%d", 8000+noise[i]%20) }, []string{"  # c: 20 different codes with leading zeros, taken as texts.", "  - {name: c, type: category, values: [\"0"}},
 		{"texts", func(i int) string { return []string{"basic", "plus", "pro"}[noise[i]%3] }, []string{"  # c: 3 different texts.", "  - {name: c, type: category, values: [basic, plus, pro]}"}},

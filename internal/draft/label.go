@@ -293,7 +293,7 @@ var negations = []string{"no ", "not ", "non ", "non-", "no-", "no_", "not_", "n
 // with active and inactive.
 var weakNegations = []string{"un", "in", "im", "dis"}
 
-// Pairs of which the second is the event that one wants to predict.
+// Pairs of values whose second one is the event to be predicted.
 var knownPairs = [][2]string{
 	{"edible", "poisonous"}, {"healthy", "sick"}, {"alive", "dead"}, {"benign", "malignant"}, {"b", "m"}, {"ham", "spam"}, {"legit", "fraud"},
 	{"legitimate", "fraudulent"}, {"normal", "attack"}, {"stayed", "left"}, {"stayed", "churned"}, {"stay", "churn"}, {"active", "churned"}, {"retained", "churned"}, {"existing", "churned"},
