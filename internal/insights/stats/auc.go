@@ -18,38 +18,29 @@ type ranking struct {
 // label that a row is on the right side of, a tie counting half.
 type ranked struct {
 	Cell
-	negatives, positives                   float64
 	negativesPlacement, positivesPlacement float64
 }
 
-// observed counts the labels of a cell's outcomes.
-func observed(c Cell) (negatives, positives float64) { return c.Negatives, c.Positives }
-
-// rank orders cells by score. Labels says how many rows of a cell have which label;
-// the numbers need not be whole. There must be rows of either label.
-func rank(cells []Cell, labels func(Cell) (negatives, positives float64)) ranking {
+// rank orders cells, which need not have whole numbers of labels, by score. There must be
+// rows of either label.
+func rank(cells []Cell) ranking {
 	var r ranking
-	for _, c := range cells {
-		negatives, positives := labels(c)
-		if negatives+positives > 0 {
-			r.cells = append(r.cells, ranked{Cell: c, negatives: negatives, positives: positives})
-			r.negatives += negatives
-			r.positives += positives
-		}
-	}
-	slices.SortFunc(r.cells, func(a, b ranked) int { return cmp.Compare(a.Score, b.Score) })
+	r.negatives, r.positives = labelCounts(cells)
+	cells = byScore(cells)
+	r.cells = make([]ranked, len(cells))
 	var negativesBelow, positivesBelow float64
-	for begin := 0; begin < len(r.cells); {
+	for begin := 0; begin < len(cells); {
 		end, negatives, positives := begin, 0.0, 0.0
-		for ; end < len(r.cells) && r.cells[end].Score == r.cells[begin].Score; end++ {
-			negatives += r.cells[end].negatives
-			positives += r.cells[end].positives
+		for ; end < len(cells) && cells[end].Score == cells[begin].Score; end++ {
+			negatives += cells[end].Negatives
+			positives += cells[end].Positives
 		}
+		ofPositives := (negativesBelow + negatives/2) / r.negatives
+		ofNegatives := 1 - (positivesBelow+positives/2)/r.positives
 		for i := begin; i < end; i++ {
-			r.cells[i].positivesPlacement = (negativesBelow + negatives/2) / r.negatives
-			r.cells[i].negativesPlacement = 1 - (positivesBelow+positives/2)/r.positives
+			r.cells[i] = ranked{cells[i], ofNegatives, ofPositives}
 		}
-		r.auc += positives * (negativesBelow + negatives/2) / r.negatives / r.positives
+		r.auc += positives * ofPositives / r.positives
 		negativesBelow += negatives
 		positivesBelow += positives
 		begin = end
@@ -57,13 +48,25 @@ func rank(cells []Cell, labels func(Cell) (negatives, positives float64)) rankin
 	return r
 }
 
+// byScore returns the cells that have an outcome, with rising scores.
+func byScore(cells []Cell) []Cell {
+	rising := func(a, b Cell) int { return cmp.Compare(a.Score, b.Score) }
+	empty := func(c Cell) bool { return c.outcomes() == 0 }
+	if slices.IsSortedFunc(cells, rising) && !slices.ContainsFunc(cells, empty) {
+		return cells
+	}
+	cells = slices.DeleteFunc(slices.Clone(cells), empty)
+	slices.SortStableFunc(cells, rising)
+	return cells
+}
+
 // variance of the AUC (DeLong, DeLong and Clarke-Pearson, Biometrics 44(3), 1988,
 // from placements as in Sun and Xu, IEEE Signal Processing Letters 21(11), 2014).
 func (r ranking) variance() float64 {
 	var ofNegatives, ofPositives float64
 	for _, c := range r.cells {
-		ofNegatives += c.negatives * square(c.negativesPlacement-r.auc)
-		ofPositives += c.positives * square(c.positivesPlacement-r.auc)
+		ofNegatives += c.Negatives * square(c.negativesPlacement-r.auc)
+		ofPositives += c.Positives * square(c.positivesPlacement-r.auc)
 	}
 	return ofNegatives/(r.negatives-1)/r.negatives + ofPositives/(r.positives-1)/r.positives
 }

@@ -1,7 +1,6 @@
 package stats
 
 import (
-	"cmp"
 	"math"
 	"slices"
 )
@@ -39,16 +38,13 @@ func (g *group) add(c Cell) {
 // equalGroups puts cells, by score, into groups of about the same number of outcomes.
 // No cell is divided, so there may be fewer groups.
 func equalGroups(cells []Cell) []group {
-	cells = slices.Clone(cells)
-	slices.SortStableFunc(cells, func(a, b Cell) int { return cmp.Compare(a.Score, b.Score) })
 	negatives, positives := labelCounts(cells)
 	var groups [calibrationGroups]group
 	below := 0.0
-	for _, c := range cells {
-		if middle := below + c.outcomes()/2; c.outcomes() > 0 {
-			i := int(calibrationGroups * middle / (negatives + positives))
-			groups[min(i, calibrationGroups-1)].add(c)
-		}
+	for _, c := range byScore(cells) {
+		middle := below + c.outcomes()/2
+		i := int(calibrationGroups * middle / (negatives + positives))
+		groups[min(i, calibrationGroups-1)].add(c)
 		below += c.outcomes()
 	}
 	return slices.DeleteFunc(groups[:], func(g group) bool { return g.count == 0 })
@@ -90,7 +86,7 @@ func calibrationError(cells []Cell) *Figure {
 	f := &Figure{Value: value, Count: int64(count)}
 	if value > 0 {
 		f.Low = value * factorWhere(deviation, normal975)
-		f.High = max(value, value*factorWhere(deviation, -normal975))
+		f.High = min(1, max(value, value*factorWhere(deviation, -normal975)))
 	}
 	return f
 }
@@ -104,7 +100,7 @@ func factorWhere(deviation func(factor float64) float64, target float64) float64
 	for deviation(high) > target && high < 1e6 {
 		high *= 2
 	}
-	for range 60 {
+	for range 30 {
 		if middle := (low + high) / 2; deviation(middle) > target {
 			low = middle
 		} else {

@@ -80,10 +80,10 @@ func FindDrift(features []Histograms) []Drift {
 			pValues = append(pValues, out[i].PValue)
 		}
 	}
-	level := discoveryLevel(pValues, FalseDriftRate)
+	quantile := quantileOf(discoveryLevel(pValues, FalseDriftRate))
 	for i, h := range features {
 		if d := &out[i]; d.Insufficient == "" {
-			d.Threshold = max(MinDriftPSI, h.threshold(level))
+			d.Threshold = max(MinDriftPSI, h.threshold(quantile))
 			d.Drifted = d.PSI >= d.Threshold
 		}
 	}
@@ -137,10 +137,26 @@ func (h Histograms) psi() (psi, freedom float64) {
 	return psi, max(1, freedom-1)
 }
 
-// threshold is the PSI that is exceeded by chance with a probability of level.
-func (h Histograms) threshold(level float64) float64 {
+// threshold is the PSI that is exceeded by chance, by a quantile of the chi-square
+// distribution.
+func (h Histograms) threshold(quantile func(freedom float64) float64) float64 {
 	_, freedom := h.psi()
-	return chiSquareQuantile(level, freedom) * (1/total(h.Live) + 1/total(h.Reference))
+	return quantile(freedom) * (1/total(h.Live) + 1/total(h.Reference))
+}
+
+// quantileOf returns a function from degrees of freedom to what a chi-square variable
+// exceeds with the probability tail. It computes each once: most features have as many
+// bins.
+func quantileOf(tail float64) func(freedom float64) float64 {
+	known := make(map[float64]float64)
+	return func(freedom float64) float64 {
+		q, ok := known[freedom]
+		if !ok {
+			q = chiSquareQuantile(tail, freedom)
+			known[freedom] = q
+		}
+		return q
+	}
 }
 
 // discoveryLevel is the largest p-value that is a discovery at a false discovery rate by

@@ -33,31 +33,50 @@ type Estimate struct {
 // Expect cannot see a change of concept: where the same features come to mean
 // another label, the estimate stays as it is while the measured figures fall.
 func Expect(cells []Cell, calibration *Calibration) Estimate {
-	var negatives, positives float64
-	expected := func(c Cell) (ofNegatives, ofPositives float64) {
-		p := calibration.Rate(c.Score)
-		return c.Predictions * (1 - p), c.Predictions * p
-	}
-	for _, c := range cells {
-		ofNegatives, ofPositives := expected(c)
-		negatives += ofNegatives
-		positives += ofPositives
-	}
+	rows, negatives, positives := expectedRows(cells, calibration)
 	e := Estimate{Predictions: int64(math.Round(negatives + positives))}
-	if e.Insufficient = insufficient(negatives, positives); e.Insufficient != "" {
+	if e.Insufficient = insufficient(negatives, positives, "expected outcomes"); e.Insufficient != "" {
 		return e
 	}
-	e.AUC = rank(cells, expected).expectedFigure(calibration.inflation(negatives + positives))
-	e.LogLoss = expectedLoss(cells, calibration, logLoss)
-	e.Brier = expectedLoss(cells, calibration, squaredLoss)
+	inflation := calibration.inflation(negatives + positives)
+	e.AUC = rank(rows).expectedFigure(inflation)
+	e.LogLoss = expectedLoss(rows, inflation, logLoss)
+	e.Brier = expectedLoss(rows, inflation, squaredLoss)
+	all := func(Cell, bool) bool { return true }
 	correct := func(c Cell, positive bool) bool { return c.PredictedPositive == positive }
-	e.Accuracy = expectedShare(cells, calibration, correct, func(Cell, bool) bool { return true })
-	e.Recall = expectedShare(cells, calibration, correct, func(_ Cell, positive bool) bool { return positive })
-	e.Precision = expectedShare(cells, calibration, correct, func(c Cell, _ bool) bool { return c.PredictedPositive })
+	e.Accuracy = expectedShare(rows, inflation, correct, all)
+	e.Recall = expectedShare(rows, inflation, correct, func(_ Cell, positive bool) bool { return positive })
+	e.Precision = expectedShare(rows, inflation, correct, func(c Cell, _ bool) bool { return c.PredictedPositive })
 	if e.Precision == nil {
 		e.Insufficient = "precision: no prediction is positive"
 	}
 	return e
+}
+
+// expectedRows returns cells in which the labels are those that are expected of all
+// predictions, and how many there are of either label. They need not be whole numbers.
+func expectedRows(cells []Cell, calibration *Calibration) (rows []Cell, negatives, positives float64) {
+	rows = make([]Cell, 0, len(cells))
+	for _, c := range cells {
+		if c.Predictions <= 0 {
+			continue
+		}
+		p := calibration.Rate(c.Score)
+		c.Negatives, c.Positives = c.Predictions*(1-p), c.Predictions*p
+		negatives += c.Negatives
+		positives += c.Positives
+		rows = append(rows, c)
+	}
+	return rows, negatives, positives
+}
+
+// inflation is by how much the labels of held-out rows add to the variance of a figure
+// of so many predictions.
+func (c *Calibration) inflation(predictions float64) float64 {
+	if c == nil || c.HeldOut <= 0 {
+		return 1
+	}
+	return 1 + predictions/c.HeldOut
 }
 
 // expectedFigure returns the AUC of a ranking of expected rows. Its variance is that
@@ -66,8 +85,8 @@ func Expect(cells []Cell, calibration *Calibration) Estimate {
 func (r ranking) expectedFigure(inflation float64) *Figure {
 	variance := 0.0
 	for _, c := range r.cells {
-		count := c.negatives + c.positives
-		p := c.positives / count
+		count := c.outcomes()
+		p := c.Positives / count
 		influence := (c.positivesPlacement-r.auc)/r.positives - (c.negativesPlacement-r.auc)/r.negatives
 		variance += count * p * (1 - p) * influence * influence
 	}
@@ -75,60 +94,48 @@ func (r ranking) expectedFigure(inflation float64) *Figure {
 	return &Figure{Value: r.auc, Low: low, High: high, Count: int64(math.Round(r.negatives + r.positives))}
 }
 
-// inflation is by how much the labels of held-out rows add to the variance of a figure
-// of so many predictions.
-func (c *Calibration) inflation(predictions float64) float64 {
-	if c == nil {
-		return 1
-	}
-	return 1 + predictions/c.HeldOut
-}
-
-// expectedLoss returns the mean loss that is expected of rows.
-func expectedLoss(cells []Cell, calibration *Calibration, of loss) *Figure {
+// expectedLoss returns the mean loss of expected rows.
+func expectedLoss(rows []Cell, inflation float64, of loss) *Figure {
 	var count, sum, variance float64
-	for _, c := range cells {
-		p := calibration.Rate(c.Score)
+	for _, c := range rows {
 		ofNegative, ofPositive := of(c.Score)
 		count += c.Predictions
-		sum += c.Predictions * ((1-p)*ofNegative + p*ofPositive)
-		variance += c.Predictions * p * (1 - p) * square(ofPositive-ofNegative)
+		sum += c.Negatives*ofNegative + c.Positives*ofPositive
+		variance += c.Negatives * c.Positives / c.Predictions * square(ofPositive-ofNegative)
 	}
-	return lossFigure(sum/count, calibration.inflation(count)*variance/count/count, count)
+	return lossFigure(sum/count, inflation*variance/count/count, count)
 }
 
-// expectedShare returns the share of rows that are a success among those that count:
-// both may depend on the label. The number of either is a sum of independent
+// expectedShare returns the share of expected rows that are a success among those that
+// count: both may depend on the label. The number of either is a sum of independent
 // variables; the variance of their ratio is linearised. It is nil where no row counts.
-func expectedShare(cells []Cell, calibration *Calibration, success, counts func(c Cell, positive bool) bool) *Figure {
-	var predictions, count, successes float64
-	each := func(visit func(rows, p float64, successes, counts [2]float64)) {
-		for _, c := range cells {
-			var s, n [2]float64
-			for label := range 2 {
-				if counts(c, label == 1) {
-					n[label] = 1
-					if success(c, label == 1) {
-						s[label] = 1
-					}
-				}
-			}
-			visit(c.Predictions, calibration.Rate(c.Score), s, n)
+func expectedShare(rows []Cell, inflation float64, success, counts func(c Cell, positive bool) bool) *Figure {
+	one := func(c Cell, positive bool) (ofSuccesses, ofCount float64) {
+		switch {
+		case !counts(c, positive):
+			return 0, 0
+		case !success(c, positive):
+			return 0, 1
 		}
+		return 1, 1
 	}
-	each(func(rows, p float64, s, n [2]float64) {
-		predictions += rows
-		count += rows * ((1-p)*n[0] + p*n[1])
-		successes += rows * ((1-p)*s[0] + p*s[1])
-	})
+	var count, successes, variance float64
+	for _, c := range rows {
+		ofNegative, negativeCounts := one(c, false)
+		ofPositive, positiveCounts := one(c, true)
+		count += c.Negatives*negativeCounts + c.Positives*positiveCounts
+		successes += c.Negatives*ofNegative + c.Positives*ofPositive
+	}
 	if count == 0 {
 		return nil
 	}
-	share, variance := successes/count, 0.0
-	each(func(rows, p float64, s, n [2]float64) {
-		influence := (s[1] - share*n[1]) - (s[0] - share*n[0])
-		variance += rows * p * (1 - p) * square(influence/count)
-	})
-	width := normal975*math.Sqrt(calibration.inflation(predictions)*variance) + 0.5/count // half a row more, as rows are whole
+	share := successes / count
+	for _, c := range rows {
+		ofNegative, negativeCounts := one(c, false)
+		ofPositive, positiveCounts := one(c, true)
+		influence := (ofPositive - share*positiveCounts) - (ofNegative - share*negativeCounts)
+		variance += c.Negatives * c.Positives / c.Predictions * square(influence/count)
+	}
+	width := normal975*math.Sqrt(inflation*variance) + 0.5/count // half a row more, as rows are whole
 	return &Figure{Value: share, Low: max(0, share-width), High: min(1, share+width), Count: int64(math.Round(count))}
 }

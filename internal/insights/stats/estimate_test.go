@@ -60,11 +60,11 @@ func TestEstimateDoesNotSeeAChangeOfConcept(t *testing.T) {
 
 func TestEstimatesNeedPredictions(t *testing.T) {
 	few := Expect([]Cell{{Score: 0.4, Predictions: 29}}, nil)
-	if few.AUC != nil || few.Insufficient != "29 outcomes, 30 are needed" {
+	if few.AUC != nil || few.Insufficient != "29 expected outcomes, 30 are needed" {
 		t.Errorf("of 29 predictions: %+v", few)
 	}
 	rare := Expect([]Cell{{Score: 0.01, Predictions: 400}}, nil)
-	if rare.AUC != nil || rare.Insufficient != "4 positive outcomes, 5 are needed" {
+	if rare.AUC != nil || rare.Insufficient != "4 positive expected outcomes, 5 are needed" {
 		t.Errorf("of predictions with 4 expected positives: %+v", rare)
 	}
 	none := Expect([]Cell{{Score: 0.4, Predictions: 100}}, nil)

@@ -33,11 +33,14 @@ func observedLoss(cells []Cell, of loss) *Figure {
 	return lossFigure(mean, variance, count)
 }
 
+// lossFigure returns a mean with an interval. Where the standard error is about as large
+// as the mean, the upper width is three times the normal one, not more.
 func lossFigure(mean, variance, count float64) *Figure {
-	f := &Figure{Value: mean, Low: mean, High: mean, Count: int64(count)}
+	f := &Figure{Value: mean, Low: mean, High: mean, Count: int64(math.Round(count))}
 	if mean > 0 {
-		factor := math.Exp(normal975 * math.Sqrt(variance) / mean)
-		f.Low, f.High = mean/factor, mean*factor
+		width := normal975 * math.Sqrt(variance)
+		factor := math.Exp(width / mean)
+		f.Low, f.High = mean/factor, min(mean*factor, mean+3*width)
 	}
 	return f
 }

@@ -69,10 +69,11 @@ func Measure(cells []Cell) Quality {
 		Positives:   int64(positives),
 		Calibration: calibrationTable(cells),
 	}
-	if q.Insufficient = insufficient(negatives, positives); q.Insufficient != "" {
+	if q.Insufficient = insufficient(negatives, positives, "outcomes"); q.Insufficient != "" {
 		return q
 	}
-	q.AUC = rank(cells, observed).figure()
+	cells = byScore(cells)
+	q.AUC = rank(cells).figure()
 	q.LogLoss = observedLoss(cells, logLoss)
 	q.Brier = observedLoss(cells, squaredLoss)
 	q.CalibrationError = calibrationError(cells)
@@ -95,16 +96,16 @@ func labelCounts(cells []Cell) (negatives, positives float64) {
 	return negatives, positives
 }
 
-// insufficient says what is missing for figures; empty where nothing is.
-func insufficient(negatives, positives float64) string {
+// insufficient says what is missing for figures, of which rows; empty where nothing is.
+func insufficient(negatives, positives float64, rows string) string {
 	var missing []string
 	for _, need := range []struct {
 		have, want float64
 		what       string
 	}{
-		{negatives + positives, MinOutcomes, "outcomes"},
-		{positives, MinOfEitherLabel, "positive outcomes"},
-		{negatives, MinOfEitherLabel, "negative outcomes"},
+		{negatives + positives, MinOutcomes, rows},
+		{positives, MinOfEitherLabel, "positive " + rows},
+		{negatives, MinOfEitherLabel, "negative " + rows},
 	} {
 		if need.have < need.want {
 			missing = append(missing, fmt.Sprintf("%.0f %s, %.0f are needed", need.have, need.what, need.want))

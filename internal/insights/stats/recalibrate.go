@@ -1,7 +1,6 @@
 package stats
 
 import (
-	"cmp"
 	"math/rand/v2"
 	"slices"
 )
@@ -32,7 +31,7 @@ func (c *Calibration) Rate(score float64) float64 {
 // they are divided by drawing from the counts. Draws are the same each time.
 func Recalibrate(heldOut []Cell) *Calibration {
 	negatives, positives := labelCounts(heldOut)
-	if insufficient(negatives, positives) != "" {
+	if insufficient(negatives, positives, "rows") != "" {
 		return nil
 	}
 	const folds = 5
@@ -58,14 +57,9 @@ func Recalibrate(heldOut []Cell) *Calibration {
 
 // fitCalibration fits to cells with at least one outcome.
 func fitCalibration(cells []Cell) *Calibration {
-	cells = slices.Clone(cells)
-	slices.SortStableFunc(cells, func(a, b Cell) int { return cmp.Compare(a.Score, b.Score) })
 	c := &Calibration{}
 	var positives, weights []float64
-	for _, cell := range cells {
-		if cell.outcomes() == 0 {
-			continue
-		}
+	for _, cell := range byScore(cells) {
 		if last := len(c.Scores) - 1; last < 0 || c.Scores[last] != cell.Score {
 			c.Scores, positives, weights = append(c.Scores, cell.Score), append(positives, 0), append(weights, 0)
 		}

@@ -9,9 +9,10 @@ import (
 // setShares fills the shifts of drifts.
 func setShares(features []Histograms, drifts []Drift) {
 	beyond := make([]float64, len(drifts)) // what exceeds the sampling error
+	quantile := quantileOf(0.05)
 	for i, h := range features {
 		if drifts[i].Insufficient == "" {
-			drifts[i].Shift, beyond[i] = h.shift(drifts[i].PSI)
+			drifts[i].Shift, beyond[i] = h.shift(drifts[i].PSI, quantile)
 		}
 	}
 	if sum := total(beyond); sum > 0 {
@@ -25,10 +26,10 @@ func setShares(features []Histograms, drifts []Drift) {
 // exceeds 95 % of what chance gives. With contributions it is the difference of their
 // means: exact where the model is a sum over features. Without, the PSI takes their
 // place: for a normal feature that moves by d standard deviations it is d².
-func (h Histograms) shift(psi float64) (shift, beyond float64) {
+func (h Histograms) shift(psi float64, quantile func(freedom float64) float64) (shift, beyond float64) {
 	n, m := total(h.Live), total(h.Reference)
 	if h.Contribution == nil {
-		byChance := h.threshold(0.05)
+		byChance := h.threshold(quantile)
 		return h.Weight * math.Sqrt(psi), h.Weight * math.Sqrt(max(0, psi-byChance))
 	}
 	live, liveVariance := meanContribution(h.Live, h.Contribution)
