@@ -125,7 +125,7 @@ func TestTheLoopOnDynamoDBAndSageMaker(t *testing.T) {
 	if p, err := g.client.Predict(ctx, api.PredictionRequest{CustomerID: "newcomer"}); err != nil || p.Model != *second.Model {
 		t.Errorf("got %+v (%v), want the second model", p, err)
 	}
-	// What follows from scores is known of a model of SageMaker, and why the rest is not.
+	// The figures of a model of SageMaker come from its scores and from its artifact.
 	model, err := g.client.Model(ctx, *second.Model)
 	if err != nil {
 		t.Fatal(err)
@@ -134,8 +134,8 @@ func TestTheLoopOnDynamoDBAndSageMaker(t *testing.T) {
 	if f.Estimates == nil || f.Estimates.AUC.Value != second.Metrics.Challenger.AUC || f.Confusion == nil || len(f.Calibration) == 0 || f.Compared == nil || f.Compared.Model != *first.Model {
 		t.Errorf("got figures %+v", f)
 	}
-	if f.Importance != nil || f.Coefficients != nil || !strings.Contains(f.Unavailable["importance"], "container of its own") || f.Unavailable["search"] == "" {
-		t.Errorf("unavailable are %v", f.Unavailable)
+	if len(f.Importance) != 20 || len(f.Coefficients) != 65 || f.Coefficients[0].Unit != "per 1" || f.Unavailable["search"] == "" || f.Unavailable["importance"] != "" {
+		t.Errorf("the importance is %v, the coefficients are %v, unavailable are %v", f.Importance, f.Coefficients, f.Unavailable)
 	}
 	// The export can be converted by hand.
 	detail := second.Step(modelswap.Export).Detail

@@ -153,11 +153,6 @@ func (d *Deployer) DescribeModel(ctx context.Context, name string) (modelswap.Mo
 		CreatedAt: sdk.ToTime(out.CreationTime).UTC().Truncate(time.Millisecond)}, nil
 }
 
-// LearnedFigures implements modelswap.Deployer. Training jobs do not report any.
-func (d *Deployer) LearnedFigures(context.Context, string) (modelswap.LearnedFigures, error) {
-	return modelswap.LearnedFigures{Why: "SageMaker trains and keeps the model in a container of its own, which does not report it"}, nil
-}
-
 // RemoveModel implements modelswap.Deployer. It removes the model, its endpoint
 // configurations, the artifact of its training job, and its evaluations.
 func (d *Deployer) RemoveModel(ctx context.Context, name string) error {

@@ -24,12 +24,11 @@ func (d Dataset) table() (*Table, error) {
 	if err := d.check(); err != nil {
 		return nil, err
 	}
-	t := newTable(d.Columns)
-	for i, y := range d.Y {
-		t.append(d.Row(i), y)
+	rows := make([][]float64, d.Rows())
+	for i := range rows {
+		rows[i] = d.Row(i)
 	}
-	t.seal()
-	return t, nil
+	return TableOf(d.Columns, rows, d.Y), nil
 }
 
 // check reports the first reason why d cannot be learned from.

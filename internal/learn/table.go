@@ -21,6 +21,16 @@ func newTable(columns []string) *Table {
 	return &Table{columns: columns, packed: make([]packed, len(columns))}
 }
 
+// TableOf returns rows of numbers with their labels as a Table.
+func TableOf[Row ~[]float64](columns []string, rows []Row, labels []float64) *Table {
+	t := newTable(columns)
+	for i, row := range rows {
+		t.append(row, labels[i])
+	}
+	t.seal()
+	return t
+}
+
 // Rows returns the number of labelled rows.
 func (t *Table) Rows() int { return len(t.labels) }
 

@@ -153,8 +153,8 @@ func (d *Deployer) DescribeModel(ctx context.Context, name string) (modelswap.Mo
 		Parameters: a.Hyperparameters, Metrics: a.Metrics, CreatedAt: a.CreatedAt}, nil
 }
 
-// LearnedFigures implements modelswap.Deployer. It reads the artifact.
-func (d *Deployer) LearnedFigures(ctx context.Context, name string) (modelswap.LearnedFigures, error) {
+// LearnedFigures implements modelswap.Deployer. The artifact has them.
+func (d *Deployer) LearnedFigures(ctx context.Context, name string, _ modelswap.HeldOut) (modelswap.LearnedFigures, error) {
 	body, err := d.store.Artifact(ctx, name)
 	if err != nil {
 		return modelswap.LearnedFigures{}, err

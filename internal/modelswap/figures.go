@@ -68,6 +68,14 @@ type LearnedFigures struct {
 	Why     string         // where Figures is nil, the reason
 }
 
+// HeldOut are rows that a model was not made from.
+type HeldOut struct {
+	Rows     []schema.Vector
+	Labels   []float64
+	Scores   []float64 // by the model; nil where all labels are the same
+	Features []string  // of each column, the feature that it is of
+}
+
 // Bounds of the lists in Figures.
 const (
 	maxFigureFeatures = 500
@@ -86,7 +94,7 @@ type heldOut struct {
 
 // figures computes the figures of the challenger.
 func (x *stepRun) figures(ctx context.Context, h heldOut) (*Figures, error) {
-	learned, err := x.ports.Deployer.LearnedFigures(ctx, x.r.State.Model)
+	learned, err := x.ports.Deployer.LearnedFigures(ctx, x.r.State.Model, HeldOut{h.rows, h.labels, h.ours, features(x.opts.Schema)})
 	if err != nil {
 		return nil, err
 	}

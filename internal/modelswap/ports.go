@@ -199,8 +199,9 @@ type Deployer interface {
 	// creation time. Kind NotFound if there is none.
 	DescribeModel(ctx context.Context, name string) (Model, error)
 	// LearnedFigures returns what the platform can tell about the inside of a
-	// registered model.
-	LearnedFigures(ctx context.Context, name string) (LearnedFigures, error)
+	// registered model. h may help it to find out. That the model cannot be read is
+	// no error.
+	LearnedFigures(ctx context.Context, name string, h HeldOut) (LearnedFigures, error)
 	// ScoreWith scores rows with a model, serving or not. The error wraps
 	// learn.ErrArtifact where the model cannot be read and learn.ErrSchema where
 	// it was made for another schema; kind NotFound if there is none.

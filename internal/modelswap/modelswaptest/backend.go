@@ -125,6 +125,7 @@ func TestPlatform(t *testing.T, open func(t *testing.T) Platform) {
 				}
 				want[model] = scores
 			}
+			p.describes(t, model, rows, want[model])
 			for range 2 {
 				p.deploy(t, model)
 			}
@@ -225,6 +226,27 @@ func (p Platform) trained(t *testing.T, model string, n int) {
 		if err := p.Deployer.RegisterModel(t.Context(), model, artifact, p.Schema.Fingerprint()); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// describes checks what the platform tells of a linear model that goes by z more than by x.
+func (p Platform) describes(t *testing.T, model string, rows []schema.Vector, scores []float64) {
+	t.Helper()
+	held := modelswap.HeldOut{Rows: rows, Scores: scores, Features: p.Schema.Columns()}
+	for _, row := range rows {
+		label := 0.0
+		if row[0]+5*row[1] > 65 {
+			label = 1
+		}
+		held.Labels = append(held.Labels, label)
+	}
+	learned, err := p.Deployer.LearnedFigures(t.Context(), model, held)
+	if err != nil || learned.Figures == nil {
+		t.Fatalf("no figures: %q (%v)", learned.Why, err)
+	}
+	f := learned.Figures
+	if len(f.Importance) != 2 || !(f.Importance[0].LogLoss > 0) || len(f.Coefficients) != 2 || !(f.Coefficients[0].Value > 0 && f.Coefficients[1].Value > f.Coefficients[0].Value) {
+		t.Errorf("got figures %+v", f)
 	}
 }
 

@@ -197,9 +197,9 @@ func (c crashDeployer) ScoreWith(ctx context.Context, name string, rows []schema
 	return c.Deployer.ScoreWith(ctx, name, rows)
 }
 
-func (c crashDeployer) LearnedFigures(ctx context.Context, name string) (modelswap.LearnedFigures, error) {
+func (c crashDeployer) LearnedFigures(ctx context.Context, name string, h modelswap.HeldOut) (modelswap.LearnedFigures, error) {
 	c.reach("LearnedFigures before")
-	return c.Deployer.LearnedFigures(ctx, name)
+	return c.Deployer.LearnedFigures(ctx, name, h)
 }
 
 func (c crashDeployer) DeployModel(ctx context.Context, change modelswap.Change) (version int64, err error) {

@@ -123,7 +123,7 @@ func (b *Backend) DescribeModel(_ context.Context, name string) (modelswap.Model
 }
 
 // LearnedFigures implements modelswap.Deployer: what is in Learned.
-func (b *Backend) LearnedFigures(context.Context, string) (modelswap.LearnedFigures, error) {
+func (b *Backend) LearnedFigures(context.Context, string, modelswap.HeldOut) (modelswap.LearnedFigures, error) {
 	if err := b.before("LearnedFigures"); err != nil {
 		return modelswap.LearnedFigures{}, err
 	}
