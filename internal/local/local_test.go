@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"testing"
@@ -215,6 +216,28 @@ func TestTraining(t *testing.T) {
 	}
 	if err := trainer.StartTraining(t.Context(), job); err == nil {
 		t.Error("a closed trainer took a job")
+	}
+}
+
+// Training that would exceed the memory limit fails before it begins.
+func TestTrainingNeedsMemory(t *testing.T) {
+	files := datadir.NewFiles(t.TempDir())
+	trainer := local.NewTrainer(files, 1)
+	t.Cleanup(func() { _ = trainer.Close() })
+	job := training(t, files, "one")
+	file, err := fs.Stat(files.FS(t.Context()), job.Train)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := debug.SetMemoryLimit(2*file.Size() - 1)
+	t.Cleanup(func() { debug.SetMemoryLimit(before) })
+	if status := trained(t, trainer, job); status.State != modelswap.TrainingFailed || !strings.Contains(status.Reason, "this process may use 0 MiB: allow it more, or train on SageMaker") {
+		t.Errorf("got %+v, want that the memory is too little", status)
+	}
+	debug.SetMemoryLimit(2 * file.Size())
+	job.Name = "two"
+	if status := trained(t, trainer, job); status.State != modelswap.TrainingSucceeded {
+		t.Errorf("got %+v, want success", status)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -111,7 +112,7 @@ func (t *Trainer) train(ctx context.Context, spec modelswap.TrainingJob, j *job)
 		return modelswap.TrainingStatus{State: modelswap.TrainingLost}
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return modelswap.TrainingStatus{State: modelswap.TrainingFailed,
-			Reason: fmt.Sprintf("training took longer than the %s allowed (GATEWAY_TRAINING_MAX_RUNTIME)", spec.MaxRuntime)}
+			Reason: fmt.Sprintf("training took longer than the %s allowed (GATEWAY_TRAINING_MAX_RUNTIME); data too large for this machine can be learned from on SageMaker (GATEWAY_PLATFORM=sagemaker)", spec.MaxRuntime)}
 	case ctx.Err() != nil:
 		return modelswap.TrainingStatus{State: modelswap.TrainingFailed, Reason: "training was stopped"}
 	}
@@ -126,6 +127,9 @@ type trained struct {
 
 // make trains the model, evaluates it on the held-out rows and writes the artifact.
 func (t *Trainer) make(ctx context.Context, spec modelswap.TrainingJob, progress func(done, total int)) (trained, error) {
+	if err := t.checkMemory(ctx, spec.Train); err != nil {
+		return trained{}, err
+	}
 	data, err := t.read(ctx, spec.Train, spec.Columns)
 	if err != nil {
 		return trained{}, err
@@ -162,6 +166,26 @@ func (t *Trainer) make(ctx context.Context, spec modelswap.TrainingJob, progress
 	}
 	name := artifactOf(spec)
 	return trained{model, name}, t.files.WriteFile(ctx, name, func(w io.Writer) error { return artifact.Encode(w) })
+}
+
+// memoryPerByte is how much memory training takes at least for each byte of the
+// training CSV: the table, its bins, and what the solvers keep of each row.
+const memoryPerByte = 2
+
+// checkMemory returns an error if training would exceed the memory limit of the
+// process, which would be killed, and with it the service.
+func (t *Trainer) checkMemory(ctx context.Context, name string) error {
+	file, err := fs.Stat(t.files.FS(ctx), name)
+	if err != nil {
+		return err
+	}
+	const mib = 1 << 20
+	limit := debug.SetMemoryLimit(-1) // reads the limit
+	if need := memoryPerByte * file.Size(); need > limit {
+		return fmt.Errorf("training on %d MiB of CSV takes %d MiB of memory or more, and this process may use %d MiB: allow it more, or train on SageMaker (GATEWAY_PLATFORM=sagemaker)",
+			file.Size()/mib, need/mib, limit/mib)
+	}
+	return nil
 }
 
 func (t *Trainer) read(ctx context.Context, name string, columns []string) (*learn.Table, error) {
