@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"gateway/internal/learn"
+	"gateway/internal/testsize"
 )
 
 const interpreter = "/usr/bin/python3"
@@ -38,10 +39,11 @@ func TestContributionsOnTheBankDataAreXGBoosts(t *testing.T) {
 	if _, err := os.Stat(bank); err != nil {
 		t.Skip("the bank data is not there; the golden files stand without it")
 	}
-	for _, size := range []struct {
+	type forest struct {
 		rounds, depth int
 		most          float64
-	}{{20, 4, 1e-6}, {30, 8, 4e-6}} {
+	}
+	for _, size := range testsize.Of([]forest{{20, 4, 1e-6}}, []forest{{20, 4, 1e-6}, {30, 8, 4e-6}}) {
 		t.Run(fmt.Sprintf("%d trees of depth %d", size.rounds, size.depth), func(t *testing.T) {
 			dir := t.TempDir()
 			python(t, "train", bank, dir, fmt.Sprint(size.rounds), fmt.Sprint(size.depth))

@@ -26,22 +26,28 @@ import (
 //	Σ over leaves of value · (one(i) − zero(i)) · ∫₀¹ Π over j≠i of p(j, t) dt
 //
 // The integrand is a polynomial in t of degree d−1, if d columns are on the way.
-// Gauss–Legendre quadrature with ⌈d/2⌉ points integrates it exactly. All terms of
-// the product are positive, so that nothing cancels, however deep the tree is
-// (QuadratureTreeSHAP, arXiv:2605.04497). One walk of a tree does for all columns:
-// on the way down the product is extended, on the way up the leaves are summed
-// (Yu et al., Linear TreeShap, arXiv:2209.08192).
+// Gauss–Legendre quadrature with ⌈d/2⌉ points or more integrates it exactly. All
+// terms of the product are positive, so that nothing cancels, however deep the tree
+// is (QuadratureTreeSHAP, arXiv:2605.04497). One walk of a tree does for all
+// columns: on the way down the product is extended, on the way up the leaves are
+// summed (Yu et al., Linear TreeShap, arXiv:2209.08192). A walk computes with four
+// points, which suffice for eight columns on a way; a tree with more is walked again
+// with four further points.
 
 // explainer has what the contributions of a forest need and no row changes. It
 // is safe for concurrent use.
 type explainer struct {
 	forest *forest
-	share  []float64 // by node: its share of the training data of its parent
-	mean   float64   // log-odds of a row of which nothing is known
-	at     []float64 // points of the quadrature, in (0, 1)
-	weight []float64 // of each point
-	depth  int       // decisions on the longest way to a leaf
-	walks  sync.Pool // of *walk
+	share  []float64    // by node: its share of the training data of its parent
+	mean   float64      // log-odds of a row of which nothing is known
+	depth  int          // decisions on the longest way to a leaf
+	points [][]fourfold // by tree: its points of the quadrature
+	walks  sync.Pool    // of *walk
+}
+
+// fourfold are four points of a quadrature: t, its weight, 1−t and 1/(1−t).
+type fourfold struct {
+	at, weight, rest, inverse [4]float64
 }
 
 // explains reports whether f knows how much data went each way.
@@ -60,12 +66,28 @@ func (f *forest) explainer() *explainer {
 
 func newExplainer(f *forest) *explainer {
 	e := &explainer{forest: f, share: make([]float64, len(f.nodes)), mean: f.base}
-	columns := 1 // most on one way
+	rules := make(map[int][]fourfold) // by their number
 	for _, root := range f.roots {
+		columns := 1 // most on one way
 		e.measure(root, 1, nil, &columns)
+		count := (columns + 7) / 8
+		if rules[count] == nil {
+			rules[count] = fourfolds(count)
+		}
+		e.points = append(e.points, rules[count])
 	}
-	e.at, e.weight = quadrature((columns + 1) / 2)
 	return e
+}
+
+// fourfolds returns the points of a quadrature with four times count points.
+func fourfolds(count int) []fourfold {
+	out := make([]fourfold, count)
+	at, weight := quadrature(4 * count)
+	for i, t := range at {
+		f, q := &out[i/4], i%4
+		f.at[q], f.weight[q], f.rest[q], f.inverse[q] = t, weight[i], 1-t, 1/(1-t)
+	}
+	return out
 }
 
 // measure walks the tree below a node and sets the shares, the mean and the depth.
@@ -128,115 +150,96 @@ type walk struct {
 	*explainer
 	row []float64
 	out []float64
+	*fourfold
 	// last is, by column, the depth below the last decision on it on the way; 0 if
 	// there was none.
-	last []int32
-	// By depth: of the column of the last decision, what zero and one are there.
-	zero, one []float64
-	// By depth and point: 1/p of the column of the last decision; the product of p over
-	// all columns on the way, and the same without the column of the next decision; the
-	// sum over the leaves below.
-	inverse, product, bare, sum []float64
+	last  []int32
+	steps []step // by depth: the last decision
+}
+
+// step is a decision on the way: zero and one of its column, and 1/p at each point.
+type step struct {
+	zero, one float64
+	inverse   [4]float64
 }
 
 // contributions adds the SHAP values of row to out, one for each column.
 func (e *explainer) contributions(row, out []float64) {
 	w, _ := e.walks.Get().(*walk)
 	if w == nil {
-		points, levels := len(e.at), e.depth+1
-		w = &walk{explainer: e, zero: make([]float64, levels), one: make([]float64, levels),
-			inverse: make([]float64, points*levels), product: make([]float64, points*levels),
-			bare: make([]float64, points*levels), sum: make([]float64, points*levels)}
-		copy(w.product, e.weight)
+		w = &walk{explainer: e, steps: make([]step, e.depth+1)}
 	}
 	if len(w.last) < len(row) {
 		w.last = make([]int32, len(row))
 	}
 	w.row, w.out = row, out
-	for _, root := range e.forest.roots {
-		w.visit(root, 0)
+	for k, root := range e.forest.roots {
+		n := &e.forest.nodes[root]
+		if n.column == leafMark {
+			continue // no column moves it
+		}
+		points := e.points[k]
+		for i := range points {
+			w.fourfold = &points[i]
+			w.visit(n, 0, w.weight[0], w.weight[1], w.weight[2], w.weight[3])
+		}
 	}
 	w.row, w.out = nil, nil
 	e.walks.Put(w)
 }
 
-// visit walks the tree below a node at a depth, and leaves the sums over its
-// leaves in w.sum.
-func (w *walk) visit(at int32, depth int) {
-	points := len(w.at)
-	n := &w.forest.nodes[at]
-	sum := w.sum[depth*points:][:points]
-	product := w.product[depth*points:][:points]
-	if n.column == leafMark { // only a root: visit looks at other leaves from above
-		for q := range sum {
-			sum[q] = product[q] * n.number
-		}
-		return
-	}
-	clear(sum)
+// visit walks the tree below a decision at a depth. p0 to p3 are the products at the
+// four points; the sums over the leaves come back. They are no array, so that they
+// stay in registers.
+func (w *walk) visit(n *node, depth int, p0, p1, p2, p3 float64) (s0, s1, s2, s3 float64) {
 	column := n.column &^ missingLeft
-	zero, one, bare := 1.0, 1.0, product
-	before := int(w.last[column])
-	if before > 0 {
-		zero, one, bare = w.zero[before], w.one[before], w.bare[depth*points:][:points]
-		for q, x := range w.inverse[before*points:][:points] {
-			bare[q] = product[q] * x
-		}
+	zero, one := 1.0, 1.0
+	before := w.last[column]
+	if before > 0 { // take its factor out of the product
+		b := &w.steps[before]
+		zero, one = b.zero, b.one
+		p0, p1, p2, p3 = p0*b.inverse[0], p1*b.inverse[1], p2*b.inverse[2], p3*b.inverse[3]
 	}
 	goes := n.left + 1
 	if n.goesLeft(w.row[column]) {
 		goes = n.left
 	}
-	w.last[column] = int32(depth + 1)
-	total := 0.0
-	for child := n.left; child <= n.left+1; child++ {
-		z, o := zero*w.share[child], 0.0
-		if child == goes {
+	depth++
+	w.last[column] = int32(depth)
+	f, total := w.fourfold, 0.0
+	for at := n.left; at <= n.left+1; at++ {
+		z, o := zero*w.share[at], 0.0
+		if at == goes {
 			o = one
 		}
 		if z == 0 && o == 0 {
 			continue // neither the row nor the training data comes here
 		}
-		var without float64
-		if leaf := &w.forest.nodes[child]; leaf.column == leafMark {
-			for q, t := range w.at {
-				x := bare[q] * leaf.number
-				without += x
-				sum[q] += x * (z + (o-z)*t)
-			}
+		f0, f1, f2, f3 := z*f.rest[0]+o*f.at[0], z*f.rest[1]+o*f.at[1], z*f.rest[2]+o*f.at[2], z*f.rest[3]+o*f.at[3]
+		child := &w.forest.nodes[at]
+		if child.column == leafMark {
+			x0, x1, x2, x3 := p0*child.number, p1*child.number, p2*child.number, p3*child.number
+			s0, s1, s2, s3 = s0+x0*f0, s1+x1*f1, s2+x2*f2, s3+x3*f3
+			total += (o - z) * (x0 + x1 + x2 + x3)
+			continue
+		}
+		b := &w.steps[depth]
+		b.zero, b.one = z, o
+		if o == 0 {
+			r := 1 / z
+			b.inverse = [4]float64{r * f.inverse[0], r * f.inverse[1], r * f.inverse[2], r * f.inverse[3]}
 		} else {
-			without = w.descend(child, depth+1, z, o, bare, sum)
+			b.inverse = [4]float64{1 / f0, 1 / f1, 1 / f2, 1 / f3}
 		}
-		total += (o - z) * without
+		c0, c1, c2, c3 := w.visit(child, depth, p0*f0, p1*f1, p2*f2, p3*f3)
+		s0, s1, s2, s3 = s0+c0, s1+c1, s2+c2, s3+c3
+		total += (o - z) * (c0*b.inverse[0] + c1*b.inverse[1] + c2*b.inverse[2] + c3*b.inverse[3])
 	}
-	if before > 0 {
-		// The decision before has counted these leaves too.
-		without := 0.0
-		for q, x := range w.inverse[before*points:][:points] {
-			without += sum[q] * x
-		}
-		total -= (one - zero) * without
+	if before > 0 { // the decision before counts these leaves, too
+		b := &w.steps[before]
+		total -= (one - zero) * (s0*b.inverse[0] + s1*b.inverse[1] + s2*b.inverse[2] + s3*b.inverse[3])
 	}
 	w.out[column] += total
-	w.last[column] = int32(before)
-}
-
-// descend visits the node below a decision and adds the sums over its leaves to sum.
-// It returns that of the leaves without the factor of the decision's column.
-func (w *walk) descend(at int32, depth int, zero, one float64, bare, sum []float64) (without float64) {
-	points := len(w.at)
-	inverse := w.inverse[depth*points:][:points]
-	product := w.product[depth*points:][:points]
-	for q, t := range w.at {
-		p := zero + (one-zero)*t
-		inverse[q] = 1 / p
-		product[q] = bare[q] * p
-	}
-	w.zero[depth], w.one[depth] = zero, one
-	w.visit(at, depth)
-	for q, x := range w.sum[depth*points:][:points] {
-		without += x * inverse[q]
-		sum[q] += x
-	}
-	return without
+	w.last[column] = before
+	return s0, s1, s2, s3
 }
