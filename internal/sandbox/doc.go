@@ -11,7 +11,8 @@
 // # What it does
 //
 // Statuses take time, and refuse the calls that they refuse on AWS. Errors have the real
-// codes and messages. A training job learns from the CSV in S3 and writes an artifact there.
+// codes and messages. A training job learns from the CSV in S3 and writes an artifact there,
+// in the format of the container.
 // An endpoint scores with that artifact: with the model of the old configuration until the
 // new one is in service, and with both while traffic shifts. Where the behaviour of the real
 // services is not documented, the stand-in has the one that careless code does not expect: a
