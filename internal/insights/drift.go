@@ -176,7 +176,7 @@ func (f *FeatureBins) seen(counts Counts, feature int) []float64 {
 func (x *comparison) histograms(live *Sum) []stats.Histograms {
 	all := make([]stats.Histograms, len(x.bins))
 	for i := range x.bins {
-		all[i] = stats.Histograms{Reference: x.bins[i].seen(x.reference, i), Live: x.bins[i].seen(live.Features, i)}
+		all[i] = stats.Histograms{Reference: x.bins[i].seen(x.reference, i), Live: x.bins[i].seen(live.Features, i), Special: firstValueBin}
 		if x.held != nil && i < len(x.held.LogOdds) {
 			all[i].Contribution = x.contribution(i)
 		}

@@ -22,7 +22,7 @@ id: id
 label: {name: bought, positive: [1], negative: [0]}
 features:
   - {name: visits, type: integer, min: 0, max: 1000}
-  - {name: plan, type: category, values: [free, pro, team], unknown: free}
+  - {name: plan, type: category, values: [free, pro, team, trial], unknown: free}
   - {name: income, type: number, missing: allow}
   - {name: noise, type: number, default: 0.5}
   - {name: secret, type: number, personal: true}
@@ -49,7 +49,12 @@ func newShop(t *testing.T, seed uint64) *shop {
 		t.Fatal(err)
 	}
 	x := &shop{t: t, rng: rand.New(rand.NewPCG(seed, 5)), schema: s, now: epoch.Add(48 * time.Hour), visits: 100, memory: &insightstest.Memory{}}
-	x.plan = func() string { return []string{"free", "pro", "team"}[x.rng.IntN(3)] }
+	x.plan = func() string {
+		if x.rng.IntN(125) == 0 {
+			return "trial"
+		}
+		return []string{"free", "pro", "team"}[x.rng.IntN(3)]
+	}
 	x.income = func() string { return fmt.Sprint(1000 * x.rng.ExpFloat64()) }
 	p := insights.NewProfiler(s)
 	var rows []schema.Vector
@@ -145,6 +150,15 @@ func TestDrift(t *testing.T) {
 				t.Errorf("no bin of it: %+v", f.Bins)
 			}
 		}},
+		"a little of an unlisted category, beside a rare one": {func(x *shop) {
+			plan := x.plan
+			x.plan = func() string {
+				if x.rng.IntN(50) == 0 {
+					return "gold"
+				}
+				return plan()
+			}
+		}, []string{"plan"}, func(*testing.T, insights.FeatureDrift) {}},
 		"a feature goes missing": {func(x *shop) {
 			income := x.income
 			x.income = func() string { return []string{"null", income()}[x.rng.IntN(2)] }
