@@ -251,7 +251,7 @@ func (cmd *initCommand) write(c *console, path string, d *draft.Draft) error {
 	case err == nil && bytes.Equal(old, d.YAML):
 		return nil
 	case err == nil && !cmd.Yes:
-		return &usageError{fmt.Errorf("%s exists and is another schema: remove it, or replace it with --yes", path)}
+		return &usageError{fmt.Errorf("%s exists and is another schema: to add rows of its columns, use gateway import; to replace it, give --yes; or name another data dir with GATEWAY_DATA_DIR", path)}
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
@@ -294,7 +294,7 @@ func (cmd *initCommand) checkStore(c *console, draft, path string, d *draft.Draf
 	old, err := schema.Load(path)
 	switch {
 	case err != nil || old.Name != d.Schema.Name:
-		return fmt.Errorf("the store has %s customers that were imported with another schema, and the model would learn from them: name another data dir with GATEWAY_DATA_DIR", grouped(stored))
+		return fmt.Errorf("the store has customers of another schema (%s), and the model would learn from them: name another data dir with GATEWAY_DATA_DIR", grouped(stored))
 	case old.Label.Name != d.Schema.Label.Name && d.Label.Missing > 0:
 		return fmt.Errorf("the store has labels of column %q, and %d rows have no value in column %q: they would keep the other label. Name another data dir with GATEWAY_DATA_DIR",
 			old.Label.Name, d.Label.Missing, d.Label.Column)

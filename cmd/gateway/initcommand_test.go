@@ -149,7 +149,7 @@ func TestInitDoesNotLearnFromAnotherFilesCustomers(t *testing.T) {
 	}
 	other, _ := gatewaytest.SmallData(t)
 	code, _, errs := command(t, "init", other, "--yes")
-	if want := "the store has 600 customers that were imported with another schema"; code != exitFailed || !strings.Contains(errs, want) {
+	if want := "the store has customers of another schema (600)"; code != exitFailed || !strings.Contains(errs, want) {
 		t.Errorf("init ended with %d: %s", code, errs)
 	}
 	if code, out, errs := command(t, "init", file, "--label=gone"); code != exitOK || !strings.Contains(out, "0 new customers, 600 updated") {
@@ -238,7 +238,7 @@ func TestAnInterruptedCommandSaysSo(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var out, errs bytes.Buffer
-	if code := run(&console{ctx: ctx, stdout: &out, stderr: &errs}, []string{"init", initData(t), "--label=gone"}); code != exitFailed || errs.String() != "gateway: interrupted\n" {
+	if code := run(&console{ctx: ctx, stdout: &out, stderr: &errs}, []string{"init", initData(t), "--label=gone"}); code != exitFailed || !strings.HasPrefix(errs.String(), "gateway: interrupted") {
 		t.Errorf("init ended with %d: %s", code, errs.String())
 	}
 }

@@ -116,8 +116,10 @@ func run(c *console, args []string) (code int) {
 		return exitUsage
 	case errors.Is(err, errReported):
 		return exitFailed
-	case c.ctx.Err() != nil && errors.Is(err, context.Canceled):
+	case errors.Is(err, context.Canceled) && errors.Unwrap(err) == nil: // alone it says nothing
 		err = errors.New("interrupted")
+	case c.ctx.Err() != nil && errors.Is(err, context.Canceled):
+		err = fmt.Errorf("interrupted: %w", err)
 	}
 	printError(c.ctx, c.stderr, err)
 	return exitFailed

@@ -454,6 +454,15 @@ func TestGuessesAndNotesAreListed(t *testing.T) {
 	}
 }
 
+// TestFewRowsOfAClassAreNoted warns in the draft and in its notes.
+func TestFewRowsOfAClassAreNoted(t *testing.T) {
+	d := infer(t, numbered("y", 100, func(i int) string { return fmt.Sprint(min(1, i/95)) }), draft.Options{})
+	want := "WARNING: only 5 rows have one of the values; a model needs some 30 of each to be judged"
+	if !slices.Equal(d.Notes, []string{want}) || !strings.Contains(string(d.YAML), "# "+want+".\n") {
+		t.Errorf("notes %q\n%s", d.Notes, d.YAML)
+	}
+}
+
 // TestManyTotalsAreData drafts a file in which the word of a total is a value.
 func TestManyTotalsAreData(t *testing.T) {
 	csv := rowsOf("cover,age,y", 60, func(i int) string {

@@ -27,6 +27,9 @@ func (d *decisions) draft() (*Draft, error) {
 	if d.id != nil {
 		out.ID = d.id.header
 	}
+	if few := d.labels.fewRows(); few != "" {
+		out.Notes = append(slices.Clip(out.Notes), "WARNING: "+few)
+	}
 	for _, p := range d.plans {
 		p.write(&b, names)
 		if p.leftOut != "" {
@@ -98,13 +101,22 @@ func (d *decisions) writeLabel(b *strings.Builder, names *names) {
 	if l.Guess {
 		fmt.Fprintf(b, "# To predict the other one, swap positive and negative, or use --positive %s.\n", comment(shellQuote(l.Negative.Texts[0])))
 	}
-	if few := min(l.Positive.Count, l.Negative.Count); few < minClassRows {
-		fmt.Fprintf(b, "# WARNING: only %d rows have one of the values; a model needs some %d of each to be judged.\n", few, minClassRows)
+	if few := l.fewRows(); few != "" {
+		fmt.Fprintf(b, "# WARNING: %s.\n", few)
 	}
 	if l.Missing > 0 {
 		fmt.Fprintf(b, "# %d rows have no label; they are imported and not learned from.\n", l.Missing)
 	}
 	fmt.Fprintf(b, "label: %s\n\n", names.mapping(d.label, fmt.Sprintf("positive: [%s], negative: [%s]", yamlList(l.Positive.Texts), yamlList(l.Negative.Texts))))
+}
+
+// fewRows says that a value of the label has too few rows; empty: both have enough.
+func (l *Label) fewRows() string {
+	few := min(l.Positive.Count, l.Negative.Count)
+	if few >= minClassRows {
+		return ""
+	}
+	return fmt.Sprintf("only %d rows have one of the values; a model needs some %d of each to be judged", few, minClassRows)
 }
 
 // write writes a column: comments, and one line of YAML.
