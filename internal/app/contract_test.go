@@ -165,7 +165,11 @@ func (c *contractCheck) state(want string, status int) {
 
 func (c *contractCheck) predictions() {
 	c.sendExamples("importCustomers", 200, nil)
-	c.send([]int{200}, "importCustomers", "customer_id,age\n1,340\n", "Content-Type: text/csv")
+	header, line, _ := strings.Cut(demoCSV(c.t, 1), "\n")
+	id, cells, _ := strings.Cut(line, ",")
+	_, cells, _ = strings.Cut(cells, ",")
+	c.send([]int{200}, "importCustomers", header+"\n"+id+",340,"+cells, "Content-Type: text/csv") // a bad row
+	c.send([]int{422}, "importCustomers", "customer_id,age\n1,34\n", "Content-Type: text/csv")
 	c.sendExamples("predict", 200, nil)
 	c.sendExamples("predictBatch", 200, nil)
 	c.sendExamples("recordOutcomes", 202, map[string]int{"prediction": 404})
