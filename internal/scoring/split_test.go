@@ -249,7 +249,7 @@ func (partlyExplained) Score(_ context.Context, rows []schema.Vector, _ bool) (p
 		Contributions: make([][]float64, len(rows)), Base: base}
 	for i, row := range rows {
 		if row[0] < 3 {
-			out.Contributions[i] = row[:1]
+			out.Contributions[i] = []float64{row[0]}
 		} else {
 			out.Unexplained = "three is too much"
 		}
