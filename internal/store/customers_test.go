@@ -42,12 +42,12 @@ func testCustomers(t *testing.T, open opener) {
 			must(t, err)
 			return n
 		}
-		want(t, "without customers", last(), 0)
+		want(t, "without customers", last(), int64(0))
 		put(t, s, predict.Customer{ID: "c7"}, predict.Customer{ID: "-3"}, predict.Customer{ID: "8.5"}, predict.Customer{ID: " 9"}, predict.Customer{ID: "1e3"},
 			predict.Customer{ID: "16000", Demo: true}, predict.Customer{ID: "99999999999999999999999999"})
-		want(t, "without numbers", last(), 0)
+		want(t, "without numbers", last(), int64(0))
 		put(t, s, predict.Customer{ID: "9"}, predict.Customer{ID: "0100"}, predict.Customer{ID: "42"})
-		want(t, "with numbers", last(), 100)
+		want(t, "with numbers", last(), int64(100))
 	})
 	t.Run("an import without a label keeps the known one", func(t *testing.T) {
 		t.Parallel()
