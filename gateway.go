@@ -65,7 +65,7 @@
 //	client      ──► api, edge, audit, insights, modelswap, predict
 //	api         ──► edge, admission, audit, insights, modelswap, idempotency, predict, schema, failure
 //	edge        ──► admission, audit, callctx, failure
-//	config      ──► aws, store, outbox, modelswap, learn, secrets, schema
+//	config      ──► aws, insights, store, outbox, modelswap, learn, secrets, schema
 //	httpserver  ──► http1, admission
 //	local       ──► datadir, modelswap, export, learn, secrets, predict, schema, failure
 //	aws         ──► wire, artifact, modelswap, export, learn, secrets, predict, schema, callctx, failure

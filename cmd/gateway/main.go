@@ -48,6 +48,7 @@ type commands struct {
 	Status   statusCommand   `cmd:"" help:"Show the state of the gateway on one page."`
 	Renewals renewalsCommand `cmd:"" help:"List renewals, or show one with its steps."`
 	Models   modelsCommand   `cmd:"" help:"List models, show what one goes by and how good it is, or compare two."`
+	Insights insightsCommand `cmd:"" help:"Show whether the model is still right: quality, drift, correlations."`
 	Rollback rollbackCommand `cmd:"" help:"Make an earlier model serve again."`
 	Outcomes outcomesCommand `cmd:"" help:"Report what really happened, from a CSV file."`
 	Export   exportCommand   `cmd:"" help:"Write customers, the ledger or the training data to a file."`

@@ -23,8 +23,26 @@ func (m *Model) openReports(c *components) error {
 	if err != nil {
 		return &config.Error{Err: err}
 	}
-	m.reports = insights.NewReports(m.schema, m.line, insightModels{m.engine}, options)
+	floor, err := insights.ParseFloor(c.cfg.Retrain.Quality)
+	if err != nil {
+		return &config.Error{Err: fmt.Errorf("GATEWAY_RETRAIN_QUALITY: %w", err)}
+	}
+	m.reports = insights.NewReports(m.schema, m.line, insightModels{m}, options)
+	m.watch = insights.NewWatch(m.reports, insights.WatchOptions{Drift: c.cfg.Retrain.Drift, Quality: floor}, c.log, c.registry)
 	return nil
+}
+
+// alarm is the present alarm for the engine.
+func (m *Model) alarm() *modelswap.Alarm {
+	a := m.watch.Alarm()
+	if a == nil {
+		return nil
+	}
+	trigger := modelswap.TriggerQuality
+	if a.Drift {
+		trigger = modelswap.TriggerDrift
+	}
+	return &modelswap.Alarm{Trigger: trigger, Model: a.Model, Reason: a.Reason}
 }
 
 func reportOptions(cfg config.Config, s *schema.Schema) (o insights.Options, err error) {
@@ -41,8 +59,8 @@ func reportOptions(cfg config.Config, s *schema.Schema) (o insights.Options, err
 	return o, nil
 }
 
-// insightModels are the models of an engine as insights needs them.
-type insightModels struct{ engine *modelswap.Engine }
+// insightModels are the models of the engine as insights needs them.
+type insightModels struct{ *Model }
 
 // InsightModels implements insights.Models.
 func (m insightModels) InsightModels(ctx context.Context) ([]insights.Model, error) {

@@ -28,6 +28,7 @@ type Model struct {
 	binner   *insights.Binner
 	keeper   *insights.Keeper
 	reports  *insights.Reports
+	watch    *insights.Watch
 }
 
 // openModels opens the models of the schemas. The outbox is between back ends
@@ -81,8 +82,12 @@ func (m *Model) open(ctx context.Context, c *components) error {
 	if err != nil {
 		return err
 	}
+	if err := m.openReports(c); err != nil {
+		return err
+	}
+	options.Alarm = m.alarm
 	m.engine = modelswap.New(m.ports(c), options, c.log, c.registry)
-	return m.openReports(c)
+	return nil
 }
 
 // ports are what the engine renews the model with.
@@ -153,6 +158,7 @@ func (m *Model) start(ctx context.Context, c *components, background *sync.WaitG
 	background.Go(func() { m.startDemo(ctx, c) })
 	background.Go(func() { m.follow(ctx, c.log) })
 	background.Go(func() { m.keeper.Run(ctx) })
+	background.Go(func() { m.watch.Run(ctx) })
 }
 
 // recentTraffic is what models were asked lately: what waits in the outbox, and

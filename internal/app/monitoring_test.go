@@ -109,6 +109,12 @@ func (g *gatewayUnderTest) busy(t *testing.T) {
 	if r := g.renew(t, api.RetrainRequest{Force: true}); r.Status != modelswap.Succeeded {
 		t.Fatalf("the renewal is %s: %s", r.Status, r.Error)
 	}
+	// As many as drift needs.
+	send("/predict/batch", `{"instances":[`+strings.TrimSuffix(strings.Repeat(`{"features":{"job":"technician",`+features+`}},`, 200), ",")+`]}`, http.StatusOK)
+	gatewaytest.Eventually(t, "the outbox is empty", func() bool { return g.components.outbox.Stats().Rows == 0 })
+	if err := g.models[0].watch.Look(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // collect adds what /metrics shows. All that is registered has to be there.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/kelseyhightower/envconfig"
 
+	"gateway/internal/insights"
 	"gateway/internal/learn"
 	"gateway/internal/modelswap"
 	"gateway/internal/outbox"
@@ -217,6 +218,8 @@ func (c *Config) validateRenewals(f *faults) {
 	f.check("GATE", err)
 	_, err = c.Outcome.MaturityAge()
 	f.check("OUTCOME_MATURITY", err)
+	_, err = insights.ParseFloor(c.Retrain.Quality)
+	f.check("RETRAIN_QUALITY", err)
 	f.oneOf("LEARN_FROM", c.LearnFrom, learnFromAll, LearnFromKnown)
 	if c.Retrain.Schedule != "" {
 		_, err := modelswap.ParseSchedule(c.Retrain.Schedule)

@@ -132,6 +132,8 @@ type OutcomeConfig struct {
 type RetrainConfig struct {
 	Schedule string `desc:"cron expression in UTC at which a renewal starts, such as 30 2 * * 1 for Mondays at 02:30; empty: none"`
 	Outcomes int64  `default:"0" min:"0" desc:"number of new outcomes at which a renewal starts; 0: none"`
+	Drift    bool   `desc:"start a renewal when what the model is asked has drifted from its training data"`
+	Quality  string `desc:"figure of the serving model over mature predictions and its limit, such as auc:0.85: a renewal starts when the figure is worse; empty: none"`
 }
 
 // TrainingConfig is what a renewal trains with unless its overrides differ.

@@ -45,6 +45,8 @@ type Options struct {
 	Outcomes        int64             // number of new outcomes that starts a renewal; zero: outcomes start none
 	KnownOnly       bool              // learn only from customers that were imported, not from those made from predictions
 	Probation       time.Duration     // how long an outcome is on probation: compared with the imported label and capped by caller; zero: for ever
+	Alarm           func() *Alarm     // returns the present alarm, nil for none; a nil function: alarms start nothing
+	AlarmPause      time.Duration     // how long an alarm starts no renewal after one that an alarm started and that made no new model; zero: 7 days
 	ManualOnly      bool              // start no renewal by schedule or outcomes, and leave the stored schedule unchanged
 	KeepModels      int               // retired models that are kept for a rollback; zero: 5
 	Poll            time.Duration     // time between polls of a job; zero: 200 ms
@@ -78,6 +80,7 @@ func New(ports Ports, opts Options, log *slog.Logger, reg prometheus.Registerer)
 	opts.Heartbeat = cmp.Or(opts.Heartbeat, leaseTime/3)
 	opts.MaxPause = cmp.Or(opts.MaxPause, time.Hour)
 	opts.KeepModels = cmp.Or(opts.KeepModels, 5)
+	opts.AlarmPause = cmp.Or(opts.AlarmPause, 7*24*time.Hour)
 	return &Engine{ports: ports, opts: opts, log: log, metrics: newMetrics(reg), wake: make(chan struct{}, 1)}
 }
 

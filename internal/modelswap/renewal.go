@@ -58,6 +58,8 @@ const (
 	TriggerSchedule = "schedule"
 	TriggerOutcomes = "outcomes"
 	TriggerFirst    = "first"
+	TriggerDrift    = "drift"
+	TriggerQuality  = "quality"
 )
 
 // Renewal is one run from the customers to a serving model. Its row in the store

@@ -49,7 +49,7 @@ func (e *Engine) keepTime(ctx context.Context) {
 			set = err == nil
 		}
 		if set && !e.opts.ManualOnly {
-			err = errors.Join(e.clock(ctx), e.outcomes(ctx))
+			err = errors.Join(e.clock(ctx), e.outcomes(ctx), e.alarm(ctx))
 		}
 		if looks%measureEvery == 0 {
 			err = errors.Join(err, e.measureState(ctx))
