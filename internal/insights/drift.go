@@ -100,7 +100,7 @@ func (r *Reports) Drift(ctx context.Context, q Query) (*DriftReport, error) {
 	if err != nil {
 		return nil, err
 	}
-	sums, err := r.sums(ctx, q)
+	sums, err := q.sums(ctx, r.store.Sums)
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,10 @@ type Store interface {
 	// Sums returns the sums of periods that begin at from or later, and before to. There
 	// may be several of the same key, which are to be added. An empty model: all.
 	Sums(ctx context.Context, model string, from, to time.Time) ([]Sum, error)
+	// QualitySums are the Sums with Rows, Scores and Outcomes alone.
+	QualitySums(ctx context.Context, model string, from, to time.Time) ([]Sum, error)
+	// DelaySums are the Sums of all models with Rows and Delays alone.
+	DelaySums(ctx context.Context, from, to time.Time) ([]Sum, error)
 	// MergeParts merges some of the parts of sums that transactions have left, and
 	// reports whether there may be more.
 	MergeParts(ctx context.Context) (merged int, more bool, err error)

@@ -121,7 +121,7 @@ func (r *Reports) Quality(ctx context.Context, q Query) (*QualityReport, error) 
 	if err != nil {
 		return nil, err
 	}
-	sums, err := r.sums(ctx, q)
+	sums, err := q.sums(ctx, r.store.QualitySums)
 	if err != nil {
 		return nil, err
 	}
@@ -255,7 +255,7 @@ const (
 // maturity returns the age from which predictions count. It is that of all models,
 // since outcomes do not depend on them.
 func (r *Reports) maturity(ctx context.Context, now time.Time) (MaturityReport, error) {
-	sums, err := r.store.Sums(ctx, "", Day.Start(now.Add(-learnFrom)), now.Add(clockSkew))
+	sums, err := r.store.DelaySums(ctx, Day.Start(now.Add(-learnFrom)), now.Add(clockSkew))
 	if err != nil {
 		return MaturityReport{}, err
 	}
@@ -265,8 +265,7 @@ func (r *Reports) maturity(ctx context.Context, now time.Time) (MaturityReport, 
 		var answered, rows int64
 		for _, sum := range mergeKeys(sums, now) {
 			if m.reached(sum.Key, now) {
-				n, _ := sum.outcomes()
-				answered, rows = answered+n, rows+sum.Rows
+				answered, rows = answered+sum.answered(), rows+sum.Rows
 			}
 		}
 		if rows > 0 {

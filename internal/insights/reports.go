@@ -91,10 +91,10 @@ func (q Query) complete(now time.Time) (Query, error) {
 	return q, nil
 }
 
-// sums returns the sums of the query's window. The period in which the window begins
+// sums reads the sums of the query's window. The period in which the window begins
 // counts as a whole.
-func (r *Reports) sums(ctx context.Context, q Query) ([]Sum, error) {
-	all, err := r.store.Sums(ctx, q.Model, Day.Start(q.From), q.To)
+func (q Query) sums(ctx context.Context, read func(ctx context.Context, model string, from, to time.Time) ([]Sum, error)) ([]Sum, error) {
+	all, err := read(ctx, q.Model, Day.Start(q.From), q.To)
 	if err != nil {
 		return nil, err
 	}
@@ -164,6 +164,16 @@ func (s *Sum) outcomes() (all, positive int64) {
 		}
 	}
 	return all, positive
+}
+
+// answered returns how many predictions have an outcome, by their delays.
+func (s *Sum) answered() (n int64) {
+	for _, row := range s.Delays {
+		for _, count := range row {
+			n += count
+		}
+	}
+	return n
 }
 
 // model returns the model of the query: the named one, or the one that serves.

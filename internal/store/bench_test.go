@@ -2,10 +2,14 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
+	"math/rand/v2"
 	"testing"
+	"time"
 
 	"gateway/internal/failure"
+	"gateway/internal/insights"
 	"gateway/internal/predict"
 )
 
@@ -111,6 +115,55 @@ func BenchmarkCountCustomers(b *testing.B) {
 	for b.Loop() {
 		if _, err := s.CountCustomers(context.Background()); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// reportModels are the models of BenchmarkReports.
+type reportModels struct{}
+
+func (reportModels) InsightModels(context.Context) ([]insights.Model, error) {
+	return []insights.Model{{Name: "bank-1", Serving: true}}, nil
+}
+
+// BenchmarkReports answers quality over ten million predictions: 30 days of hours, and
+// 370 days before that, of the bank's 20 features.
+func BenchmarkReports(b *testing.B) {
+	ctx := context.Background()
+	s := openTestSQLite(b)
+	now := time.Now().UTC()
+	rng := rand.New(rand.NewPCG(1, 1))
+	var sums []insights.Sum
+	add := func(period insights.Period, start time.Time, rows int64) {
+		sum := insights.Sum{Key: insights.Key{Model: "bank-1", Period: period, Start: start}, Rows: rows}
+		for f := range 20 {
+			for bin := range 14 {
+				sum.Features.Add(f, bin, rows/14+rng.Int64N(100))
+				for k := range 3 {
+					sum.Segments.Add(f, 3*bin+k, rng.Int64N(rows))
+				}
+			}
+		}
+		for bin := range 282 {
+			sum.Scores.Add(bin%2, bin, rows/282)
+			sum.Outcomes.Add(bin%4, bin, rows/282/4)
+			sum.Delays.Add(bin%2, bin%100, rows/200)
+		}
+		sums = append(sums, sum)
+	}
+	for hour := range 30 * 24 {
+		add(insights.Hour, insights.Hour.Start(now).Add(-time.Duration(hour)*time.Hour), 10_000_000/720)
+	}
+	for day := range 370 {
+		add(insights.Day, insights.Day.Start(now).AddDate(0, 0, -35-day), 300_000)
+	}
+	must(b, s.inWrite(ctx, "sums", func(tx *sql.Tx) error { return s.addSums(ctx, tx, sums) }))
+	reports := insights.NewReports(nil, s, reportModels{}, insights.Options{Maturity: -1})
+	for b.Loop() {
+		r, err := reports.Quality(ctx, insights.Query{})
+		must(b, err)
+		if r.Models[0].Predictions < 9_000_000 {
+			b.Fatal(r.Models[0].Predictions)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -40,10 +41,13 @@ RETURNING ` + sumColumns
 UPDATE insight_sums SET row_count = $1, features = $2, scores = $3, outcomes = $4, delays = $5, segments = $6
 WHERE line = $7 AND model = $8 AND period = $9 AND start = $10`
 
-	sumsSQL = `
-SELECT ` + sumColumns + ` FROM insight_sums WHERE line = $1 AND start >= $2 AND start < $3 AND ($4 = '' OR model = $4)
+	sumsFromSQL = ` FROM insight_sums WHERE line = $1 AND start >= $2 AND start < $3 AND ($4 = '' OR model = $4)
 UNION ALL
-SELECT ` + sumColumns + ` FROM insight_parts WHERE line = $1 AND start >= $2 AND start < $3 AND ($4 = '' OR model = $4)`
+SELECT %[1]s FROM insight_parts WHERE line = $1 AND start >= $2 AND start < $3 AND ($4 = '' OR model = $4)`
+
+	// What a question does not need is not read: the texts of features are the longest.
+	qualityColumns = `model, period, start, row_count, '', scores, outcomes, '', ''`
+	delayColumns   = `model, period, start, row_count, '', '', '', delays, ''`
 )
 
 // counted is what a transaction adds to the sums of a line.
@@ -104,7 +108,21 @@ func scanSum(from row) (s insights.Sum, err error) {
 // order. There may be several of the same key, which are to be added. An empty model
 // stands for all.
 func (l *Line) Sums(ctx context.Context, model string, from, to time.Time) ([]insights.Sum, error) {
-	rows, err := l.read.QueryContext(ctx, sumsSQL, l.id, micros(from), micros(to), model)
+	return l.someSums(ctx, sumColumns, model, from, to)
+}
+
+// QualitySums are the Sums with Rows, Scores and Outcomes alone.
+func (l *Line) QualitySums(ctx context.Context, model string, from, to time.Time) ([]insights.Sum, error) {
+	return l.someSums(ctx, qualityColumns, model, from, to)
+}
+
+// DelaySums are the Sums of all models with Rows and Delays alone.
+func (l *Line) DelaySums(ctx context.Context, from, to time.Time) ([]insights.Sum, error) {
+	return l.someSums(ctx, delayColumns, "", from, to)
+}
+
+func (l *Line) someSums(ctx context.Context, columns, model string, from, to time.Time) ([]insights.Sum, error) {
+	rows, err := l.read.QueryContext(ctx, fmt.Sprintf("SELECT %[1]s"+sumsFromSQL, columns), l.id, micros(from), micros(to), model)
 	if err != nil {
 		return nil, failed("sums", err)
 	}

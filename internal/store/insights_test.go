@@ -6,10 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"gateway/internal/insights"
 	"gateway/internal/insights/insightstest"
@@ -75,6 +78,20 @@ func testSums(t *testing.T, open opener) {
 		record(t, s, ofPrediction(rows[200].ID, 1, 2000), ofPrediction(rows[0].ID, 0, 3000)) // beside sums
 		insightstest.CheckSums(t, s)
 		mergeAll(t, s)
+		whole, err := s.Sums(ctx, "m1", epoch.Add(-time.Hour), epoch.Add(48*time.Hour))
+		must(t, err)
+		quality, err := s.QualitySums(ctx, "m1", epoch.Add(-time.Hour), epoch.Add(48*time.Hour))
+		must(t, err)
+		slices.SortFunc(whole, func(a, b insights.Sum) int { return a.Key.Compare(b.Key) })
+		slices.SortFunc(quality, func(a, b insights.Sum) int { return a.Key.Compare(b.Key) })
+		for i, sum := range whole {
+			want(t, "sums for quality", quality[i], insights.Sum{Key: sum.Key, Rows: sum.Rows, Scores: sum.Scores, Outcomes: sum.Outcomes}, cmpopts.EquateEmpty())
+		}
+		delays, err := s.DelaySums(ctx, epoch.Add(-time.Hour), epoch.Add(48*time.Hour))
+		must(t, err)
+		if len(delays) <= len(whole) || len(delays[0].Delays) == 0 || len(delays[0].Scores) > 0 {
+			t.Errorf("%d sums of delays: %+v", len(delays), delays[0])
+		}
 		predictions, known := insightstest.CheckSums(t, s)
 		want(t, "predictions", predictions, 300)
 		if known < 50 {

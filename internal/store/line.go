@@ -63,7 +63,7 @@ func (s *Store) OpenLine(ctx context.Context, name string) (*Line, error) {
 		l.insertPredictionRows, err = prepareInserts(ctx, s.write, s.inserts, l.id)
 	}
 	if err == nil {
-		l.insertPart, err = s.write.PrepareContext(ctx, insertPartSQL) //nolint:sqlclosecheck // the store keeps it for as long as it lives
+		l.insertPart, err = s.write.PrepareContext(ctx, insertPartSQL)
 	}
 	if err != nil {
 		return nil, failed("open line "+name, err)

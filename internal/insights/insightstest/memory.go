@@ -57,6 +57,24 @@ func (m *Memory) Sums(_ context.Context, model string, from, to time.Time) ([]in
 	return all, m.Err
 }
 
+// QualitySums implements insights.Store.
+func (m *Memory) QualitySums(ctx context.Context, model string, from, to time.Time) ([]insights.Sum, error) {
+	all, err := m.Sums(ctx, model, from, to)
+	for i := range all {
+		all[i] = insights.Sum{Key: all[i].Key, Rows: all[i].Rows, Scores: all[i].Scores, Outcomes: all[i].Outcomes}
+	}
+	return all, err
+}
+
+// DelaySums implements insights.Store.
+func (m *Memory) DelaySums(ctx context.Context, from, to time.Time) ([]insights.Sum, error) {
+	all, err := m.Sums(ctx, "", from, to)
+	for i := range all {
+		all[i] = insights.Sum{Key: all[i].Key, Rows: all[i].Rows, Delays: all[i].Delays}
+	}
+	return all, err
+}
+
 // Fold implements insights.Store: it folds all at once.
 func (m *Memory) Fold(_ context.Context, fine, coarse insights.Period, before time.Time) (bool, error) {
 	m.mu.Lock()
