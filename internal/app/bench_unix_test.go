@@ -98,6 +98,7 @@ func benchHandler(b *testing.B, ledger string) http.Handler {
 	var background sync.WaitGroup
 	background.Go(func() { m.engine.Run(ctx) })
 	background.Go(func() { c.outbox.Run(ctx) })
+	background.Go(func() { m.keeper.Run(ctx) })
 	b.Cleanup(func() {
 		cancel()
 		background.Wait()

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // fakeProfiles has the profile of one model.
@@ -86,5 +87,39 @@ func TestBinningARequestDoesNotAllocate(t *testing.T) {
 	text := make([]byte, 0, 64)
 	if n := testing.AllocsPerRun(100, func() { text = b.AppendBins(text[:0], "m", r) }); n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// BenchmarkBins is what binning adds to a prediction of the bank.
+func BenchmarkBins(b *testing.B) {
+	s := schema.Bank()
+	r, err := s.DecodeStored([]byte(`{"age":34,"job":"technician","marital":"married","education":"university.degree","default":"no",`+
+		`"housing":"yes","loan":"no","contact":"cellular","month":"may","day_of_week":"wed","duration":190,"campaign":1,`+
+		`"pdays":999,"previous":0,"poutcome":"nonexistent","emp_var_rate":-1.7,"cons_price_idx":94.055,"cons_conf_idx":-39.8,`+
+		`"euribor3m":0.715,"nr_employed":4991.6}`), nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	p := NewProfiler(s)
+	for i := range 1000 { // ten ranges of each number
+		vector := s.Encode(r)
+		for c := range vector {
+			if vector[c] > 1 {
+				vector[c] *= float64(i) / 500
+			}
+		}
+		if err := p.Add(Row{Train: true, CSV: schema.AppendTrainingCSV(nil, i%2, vector)}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	binner := NewBinner(s, &fakeProfiles{profile: p.Profile("")})
+	if err := binner.Fill(b.Context(), []predict.Prediction{{Model: "m", Schema: s.Fingerprint(), Features: []byte(`{}`)}}); err != nil {
+		b.Fatal(err)
+	}
+	text := make([]byte, 0, 64)
+	for b.Loop() {
+		if text = binner.AppendBins(text[:0], "m", r); len(text) < 20 {
+			b.Fatal("no bins")
+		}
 	}
 }
