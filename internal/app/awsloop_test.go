@@ -15,6 +15,7 @@ import (
 	"gateway/internal/demo"
 	"gateway/internal/export"
 	"gateway/internal/gatewaytest"
+	"gateway/internal/insights/insightstest"
 	"gateway/internal/modelswap"
 	"gateway/internal/sandbox"
 	"gateway/internal/schema"
@@ -161,4 +162,25 @@ func TestTheLoopOnDynamoDBAndSageMaker(t *testing.T) {
 		t.Error("no call bears the prediction's name")
 	}
 	checkContract(t, g, s)
+	checkInsights(t, g)
+}
+
+// checkInsights asks a gateway that has had predictions and outcomes whether its model
+// is still right.
+func checkInsights(t *testing.T, g *gatewayUnderTest) {
+	t.Helper()
+	gatewaytest.Eventually(t, "the outbox is empty", func() bool { return g.components.outbox.Stats().Rows == 0 })
+	insightstest.CheckSums(t, g.models[0].line)
+	quality, err := g.client.Quality(t.Context(), client.InsightQuery{})
+	if err != nil || len(quality.Models) < 2 || quality.Models[0].Holdout == nil || quality.Models[0].Predictions == 0 {
+		t.Errorf("the quality is %+v (%v)", quality, err)
+	}
+	drift, err := g.client.Drift(t.Context(), client.InsightQuery{})
+	if err != nil || drift.Reference.Rows == 0 || drift.Window.Rows == 0 || len(drift.Features) != 20 || drift.Score.Mean.Reference == nil {
+		t.Errorf("the drift is %+v (%v)", drift, err)
+	}
+	correlations, err := g.client.Correlations(t.Context())
+	if err != nil || correlations.Rows <= drift.Reference.Rows || len(correlations.Correlations) < 20 {
+		t.Errorf("the correlations are %+v (%v)", correlations, err)
+	}
 }

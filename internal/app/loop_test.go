@@ -65,6 +65,7 @@ func TestTheLoop(t *testing.T) {
 	if err != nil || after.Model != *r.Model || after.Model == p.Model {
 		t.Errorf("model %q answers (%v), want the new one, %s", after.Model, err, *r.Model)
 	}
+	checkInsights(t, g)
 	checkContract(t, g, nil)
 }
 
