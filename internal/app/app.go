@@ -72,7 +72,7 @@ func Open(ctx context.Context, cfg config.Config, o Options) (_ *App, err error)
 	if admin != nil {
 		a.addServer(listeners[1], "admin", admin)
 	}
-	if err := a.announce(); err != nil {
+	if err := a.announce(ctx); err != nil {
 		return nil, err
 	}
 	return a, nil
@@ -97,11 +97,11 @@ func listen(cfg config.Config, o Options, proxies []netip.Prefix, undo *cleanups
 
 // announce says where the app serves: in the log, and in the data dir for
 // commands.
-func (a *App) announce() error {
+func (a *App) announce(ctx context.Context) error {
 	if err := a.components.dir.Announce(a.URL()); err != nil {
 		return err
 	}
-	for _, warning := range warnings(a.cfg) {
+	for _, warning := range a.warnings(ctx) {
 		a.log.Warn(warning)
 	}
 	public := a.servers[0].URL()

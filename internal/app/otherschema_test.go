@@ -40,6 +40,33 @@ func TestAModelOfAnotherSchemaDoesNotServe(t *testing.T) {
 	}
 }
 
+// TestATurnedLabelWarns: the columns of a schema are the same when its label's classes
+// are swapped by hand, so the model still serves.
+func TestATurnedLabelWarns(t *testing.T) {
+	g := startPrepared(t, newConfig(t), demonstrated)
+	const says = "scores and stored labels are those of the other class"
+	if strings.Contains(g.logs.String(), says) {
+		t.Error("the log warns of a label that has not turned")
+	}
+	if err := g.stop(); err != nil {
+		t.Fatal(err)
+	}
+	swap := strings.NewReplacer("positive:", "negative:", "negative:", "positive:")
+	t.Setenv("GATEWAY_SCHEMA", gatewaytest.WriteFile(t, "schema.yaml", swap.Replace(string(schema.BankYAML()))))
+	t.Setenv("GATEWAY_DEMO", "false")
+	cfg, err := config.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	g = start(t, cfg)
+	if !strings.Contains(g.logs.String(), says) {
+		t.Errorf("the log does not warn: %s", g.logs.String())
+	}
+	if list, _ := g.App.status(t.Context())["warnings"].([]string); len(list) != 1 || !strings.Contains(list[0], says) {
+		t.Errorf("the status warns of %q", list)
+	}
+}
+
 // TestARenamedSchemaBeginsALineOfItsOwn: a gateway of a schema of another name has
 // the customers of the database, and no model, renewal or prediction. Those are
 // there for the schema of the former name.

@@ -16,7 +16,7 @@ func (a *App) status(ctx context.Context) map[string]any {
 		"endpoint": a.cfg.EndpointName,
 		"outbox":   outboxStatus(a.cfg, a.components.outbox.Stats()),
 		"secrets":  a.components.secretOpener.States(),
-		"warnings": warnings(a.cfg),
+		"warnings": a.warnings(ctx),
 	}
 	if m.remote != nil {
 		out["breaker"] = m.remote.Breaker().Status()

@@ -205,11 +205,23 @@ func TestTheReportWarns(t *testing.T) {
 		t.Errorf("got threshold %+v", report.Threshold)
 	}
 	want := []string{
-		`the model scores bought = "yes", and in the schema "no" is positive now: its scores are those of the other class until it is trained again`,
+		"model " + *r.Model + ` scores bought = "yes", and in the schema "no" is positive now: scores and stored labels are those of the other class; import the customers again, and start a renewal with --force`,
 		"the threshold is 0.5 now; confusion, accuracy, precision and recall are those at 0.25, until the next renewal",
 	}
 	if diff := cmp.Diff(want, report.Warnings); diff != "" {
 		t.Errorf("warnings differ (-want +got):\n%s", diff)
+	}
+	turned, err := b.engine.TurnedLabel(t.Context())
+	if err != nil || turned != want[0] {
+		t.Errorf("the engine says %q (%v)", turned, err)
+	}
+	now := time.Now()
+	b.Serve(modelswap.Model{Name: "newer", CreatedAt: now, Schema: b.Schema.Fingerprint()})
+	if err := b.MarkServing(t.Context(), "newer", now); err != nil {
+		t.Fatal(err)
+	}
+	if turned, err = b.engine.TurnedLabel(t.Context()); err != nil || turned != "" {
+		t.Errorf("of a model without figures the engine says %q (%v)", turned, err)
 	}
 }
 

@@ -93,11 +93,8 @@ func (r *ModelReport) warn(s *schema.Schema) {
 		add("the model was made for schema %.12s, the gateway has %.12s", r.Schema, s.Fingerprint())
 		return
 	}
-	if now := classesOf(s, nil); f.Label != nil && (!slices.Equal(f.Label.Positive, now.Positive) && slices.ContainsFunc(now.Positive, func(v string) bool {
-		return slices.Contains(f.Label.Negative, v)
-	})) {
-		add("the model scores %s = %s, and in the schema %s is positive now: its scores are those of the other class until it is trained again",
-			f.Label.Name, first(f.Label.Positive), first(now.Positive))
+	if turned := f.turnedLabel(r.Name, s); turned != "" {
+		add("%s", turned)
 	}
 	if c := f.Confusion; c != nil && c.Threshold != r.Threshold.Value {
 		add("the threshold is %.4g now; confusion, accuracy, precision and recall are those at %.4g, until the next renewal", r.Threshold.Value, c.Threshold)
@@ -107,6 +104,38 @@ func (r *ModelReport) warn(s *schema.Schema) {
 			add("%.0f held-out rows, %.0f of them positive, are too few for a judgement", rows, positive)
 		}
 	}
+}
+
+// turnedLabel says that a value that is positive in the schema was negative when the
+// model was trained. It is empty if none was.
+func (f *Figures) turnedLabel(model string, s *schema.Schema) string {
+	now := classesOf(s, nil)
+	if f.Label == nil || !slices.ContainsFunc(now.Positive, func(v string) bool { return slices.Contains(f.Label.Negative, v) }) {
+		return ""
+	}
+	return fmt.Sprintf("model %s scores %s = %s, and in the schema %s is positive now: scores and stored labels are those of the other class; import the customers again, and start a renewal with --force",
+		model, f.Label.Name, first(f.Label.Positive), first(now.Positive))
+}
+
+// TurnedLabel says that the schema has turned the classes of the label round since the
+// serving model was trained. It is empty if it has not, or if that is not known. It asks
+// the records alone, not the platform.
+func (e *Engine) TurnedLabel(ctx context.Context) (string, error) {
+	models, err := e.ports.Models.Models(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, m := range models {
+		if m.DeployedAt == nil || m.RetiredAt != nil || m.Schema != e.opts.Schema.Fingerprint() {
+			continue
+		}
+		figures, err := e.ports.Models.Figures(ctx, m.Name)
+		if err != nil || figures == nil {
+			return "", err
+		}
+		return figures.turnedLabel(m.Name, e.opts.Schema), nil
+	}
+	return "", nil
 }
 
 func first(list []string) string {

@@ -66,7 +66,13 @@ func (b *Backend) MarkServing(_ context.Context, name string, at time.Time) erro
 		}
 	}
 	m := b.models[name]
-	m.DeployedAt = &at
+	for other, o := range b.models {
+		if other != name && o.Schema == m.Schema && o.DeployedAt != nil && o.RetiredAt == nil {
+			o.RetiredAt = &at
+			b.models[other] = o
+		}
+	}
+	m.DeployedAt, m.RetiredAt = &at, nil
 	b.models[name] = m
 	return nil
 }
