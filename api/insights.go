@@ -16,7 +16,14 @@ type Insights interface {
 }
 
 func (a *api) quality(w http.ResponseWriter, r *http.Request) error {
-	return answerInsight(w, r, a.d.Insights.Quality)
+	segments, err := queryBool(r, "segments")
+	if err != nil {
+		return err
+	}
+	return answerInsight(w, r, func(ctx context.Context, q insights.Query) (*insights.QualityReport, error) {
+		q.Segments = segments
+		return a.d.Insights.Quality(ctx, q)
+	})
 }
 
 func (a *api) drift(w http.ResponseWriter, r *http.Request) error {

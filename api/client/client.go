@@ -171,7 +171,10 @@ func (c *Client) Model(ctx context.Context, name string) (*modelswap.ModelReport
 }
 
 // InsightQuery are the parameters of Quality and Drift. Empty ones are left out.
-type InsightQuery struct{ Model, From, To, Bucket string }
+type InsightQuery struct {
+	Model, From, To, Bucket string
+	Segments                bool // of Quality alone
+}
 
 func (q InsightQuery) of(path string) string {
 	values := url.Values{}
@@ -179,6 +182,9 @@ func (q InsightQuery) of(path string) string {
 		if value != "" {
 			values.Set(name, value)
 		}
+	}
+	if q.Segments {
+		values.Set("segments", "true")
 	}
 	if len(values) == 0 {
 		return path

@@ -33,6 +33,7 @@ func (w insightWindow) query() client.InsightQuery {
 
 type insightsQualityCommand struct {
 	insightWindow
+	Segments bool `help:"Show the values of features too, of --model or of the model that serves: those whose outcomes differ most from their scores first."`
 	remote
 }
 
@@ -42,7 +43,9 @@ func (insightsQualityCommand) Help() string { return exitCodesHelp }
 // Run prints the quality of each model and of the serving one over time.
 func (cmd insightsQualityCommand) Run(c *console) error {
 	return cmd.onExisting(c, func(ctx context.Context, client *client.Client) error {
-		r, err := client.Quality(ctx, cmd.query())
+		q := cmd.query()
+		q.Segments = cmd.Segments
+		r, err := client.Quality(ctx, q)
 		if err != nil {
 			return err
 		}
@@ -56,6 +59,9 @@ func (cmd insightsQualityCommand) Run(c *console) error {
 		for i := range r.Models {
 			fmt.Fprintln(c.stdout)
 			if err := printQuality(c, &r.Models[i]); err != nil {
+				return err
+			}
+			if err := printSegments(c, r.Models[i].Segments); err != nil {
 				return err
 			}
 		}
@@ -115,6 +121,31 @@ func printQuality(c *console, m *insights.ModelQuality) error {
 	for _, p := range m.Series {
 		rows = append(rows, []string{shownTime(p.Start), strconv.FormatInt(p.Predictions, 10), strconv.FormatInt(p.Mature, 10), strconv.FormatInt(p.Outcomes, 10),
 			strconv.FormatInt(p.Positives, 10), shownNumber(p.AUC), shownNumber(p.EstimatedAUC)})
+	}
+	return writeTable(c.stdout, rows)
+}
+
+// printSegments prints the quality by value of a feature, if there is one.
+func printSegments(c *console, s *insights.Segments) error {
+	switch {
+	case s == nil:
+		return nil
+	case s.Unavailable != "":
+		fmt.Fprintln(c.stdout, "\nno figures by feature: "+s.Unavailable)
+		return nil
+	case len(s.Values) == 0:
+		fmt.Fprintln(c.stdout, "\nno value of a feature has enough outcomes")
+		return nil
+	}
+	fmt.Fprintln(c.stdout)
+	rows := [][]string{{"FEATURE", "VALUE", "DIFFERS", "OUTCOMES", "MEAN SCORE", "RATE OF 1", "FROM", "TO", "P-VALUE"}}
+	for _, v := range s.Values {
+		differs := "no"
+		if v.Differs {
+			differs = "YES"
+		}
+		rows = append(rows, []string{v.Feature, v.Label, differs, strconv.FormatInt(v.Outcomes, 10), shownNumber(&v.MeanScore),
+			shownNumber(&v.PositiveRate), shownNumber(&v.Low), shownNumber(&v.High), shownNumber(&v.PValue)})
 	}
 	return writeTable(c.stdout, rows)
 }

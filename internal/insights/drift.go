@@ -245,17 +245,12 @@ func (x *comparison) feature(i int, h stats.Histograms, d stats.Drift, live *Sum
 		return Pair{share(a, m), share(b, n)}
 	}
 	out.Missing, out.Unseen, out.OutOfRange = pair(missingBin, defaultedBin), pair(unseenBin), pair(outOfRangeBin)
-	at := x.r.schema.Feature(f.Name)
 	for bin := range h.Live {
 		special := bin < firstValueBin
 		if bin == defaultedBin || special && h.Live[bin] == 0 && h.Reference[bin] == 0 {
 			continue
 		}
-		label := f.label(bin, nil)
-		if at >= 0 {
-			label = f.label(bin, &x.r.schema.Features[at])
-		}
-		out.Bins = append(out.Bins, DriftBin{label, Pair{share(h.Reference[bin], m), share(h.Live[bin], n)}})
+		out.Bins = append(out.Bins, DriftBin{x.r.labelOf(f, bin), Pair{share(h.Reference[bin], m), share(h.Live[bin], n)}})
 	}
 	return out
 }

@@ -57,6 +57,7 @@ type ModelQuality struct {
 	Estimated   EstimatedQuality       `json:"estimated"`
 	Calibration []stats.CalibrationRow `json:"calibration"`
 	Series      []QualityPoint         `json:"series"`
+	Segments    *Segments              `json:"segments,omitempty"` // nil: not asked for, or another model's
 }
 
 // HoldoutQuality is the quality on the rows that were held out of training.
@@ -140,6 +141,11 @@ func (r *Reports) Quality(ctx context.Context, q Query) (*QualityReport, error) 
 		one, err := r.modelQuality(ctx, name, models, all[name], mature[name])
 		if err != nil {
 			return nil, err
+		}
+		if q.Segments && (one.Serving || q.Model != "") {
+			if one.Segments, err = r.segments(ctx, q, name, &maturity, now); err != nil {
+				return nil, err
+			}
 		}
 		if !maturity.known {
 			one.Insufficient = "it is not known yet how long outcomes take: " + maturity.Unknown + "; GATEWAY_OUTCOME_MATURITY sets it"
