@@ -117,7 +117,7 @@ func run(c *console, args []string) (code int) {
 		return exitUsage
 	case errors.Is(err, errReported):
 		return exitFailed
-	case errors.Is(err, context.Canceled) && errors.Unwrap(err) == nil: // alone it says nothing
+	case err.Error() == context.Canceled.Error(): // it says nothing else
 		err = errors.New("interrupted")
 	case c.ctx.Err() != nil && errors.Is(err, context.Canceled):
 		err = fmt.Errorf("interrupted: %w", err)
