@@ -22,6 +22,8 @@ type SegmentQuality struct {
 	High         float64 `json:"high"`
 	PValue       float64 `json:"p_value"` // of the difference, if scores are the chances of label 1
 	Differs      bool    `json:"differs"` // by more than chance
+
+	chiSquare float64 // of the difference
 }
 
 // Segments is the quality of one model by the values of its features.
@@ -82,7 +84,7 @@ func (r *Reports) compareSegments(features []FeatureBins, counted Counts) []Segm
 			continue
 		}
 		v := values[i]
-		v.MeanScore, v.PValue, v.Differs = s.MeanScore, s.PValue, s.Differs
+		v.MeanScore, v.PValue, v.Differs, v.chiSquare = s.MeanScore, s.PValue, s.Differs, s.ChiSquare
 		v.PositiveRate, v.Low, v.High = s.PositiveRate.Value, s.PositiveRate.Low, s.PositiveRate.High
 		kept = append(kept, v)
 	}
@@ -93,7 +95,7 @@ func (r *Reports) compareSegments(features []FeatureBins, counted Counts) []Segm
 			}
 			return 1
 		}
-		return cmp.Compare(a.PValue, b.PValue)
+		return cmp.Compare(b.chiSquare, a.chiSquare) // p-values are 0 where the difference is large
 	})
 	return kept
 }

@@ -46,7 +46,7 @@ func segmentsOf(t *testing.T, n int, turned bool, o insights.Options) *insights.
 		visits := []string{"3", "4", "5"}[s.rng.IntN(3)]
 		region := []string{"4", "5"}[s.rng.IntN(2)]
 		score := 1 / (1 + math.Exp(1-2*s.rng.NormFloat64()))
-		p := &predict.Prediction{Model: "m", CreatedAt: epoch.Add(time.Duration(i) * time.Second), Score: score, Bins: []byte(plan + visits + region + "-")}
+		p := &predict.Prediction{Model: "m", CreatedAt: epoch.Add(time.Duration(i) * 100 * time.Millisecond), Score: score, Bins: []byte(plan + visits + region + "-")}
 		s.memory.Predict(p)
 		chance := score
 		if turned && plan == pro {
@@ -70,7 +70,7 @@ func segmentsOf(t *testing.T, n int, turned bool, o insights.Options) *insights.
 // Labels that are turned round for the customers of one plan: that plan is named first,
 // what was measured falls, and what was estimated stays.
 func TestTheSegmentThatChangedIsNamed(t *testing.T) {
-	const n = 3000
+	const n = 30_000 // so that p-values are 0
 	set := insights.Options{Maturity: 24 * time.Hour}
 	before, after := segmentsOf(t, n, false, set), segmentsOf(t, n, true, set)
 	for _, v := range before.Segments.Values {

@@ -14,6 +14,7 @@ type SegmentCount struct {
 type Segment struct {
 	MeanScore    float64
 	PositiveRate Figure // with the interval of Wilson
+	ChiSquare    float64
 	PValue       float64
 	Differs      bool // by more than chance and by MinSegmentDifference
 }
@@ -58,9 +59,11 @@ func (c SegmentCount) compare() *Segment {
 	}
 	mean := c.Scores / c.Outcomes
 	excess := c.Positives - c.Scores
+	chiSquare := excess * excess / (c.Scores * (1 - mean))
 	return &Segment{
 		MeanScore:    mean,
 		PositiveRate: *wilson(c.Positives, c.Outcomes),
-		PValue:       chiSquareTail(excess*excess/(c.Scores*(1-mean)), 1),
+		ChiSquare:    chiSquare,
+		PValue:       chiSquareTail(chiSquare, 1),
 	}
 }
