@@ -1,6 +1,7 @@
 package modelswap_test
 
 import (
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,8 +13,8 @@ import (
 func TestAnAlarmStartsARenewalAndSaysWhy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := setup(t)
-		var alarm *modelswap.Alarm
-		engine, _ := b.run(t, modelswap.Options{Alarm: func() *modelswap.Alarm { return alarm }})
+		var alarm atomic.Pointer[modelswap.Alarm] // the engines read it
+		engine, _ := b.run(t, modelswap.Options{Alarm: alarm.Load})
 		if _, err := engine.Trigger(t.Context(), modelswap.TriggerRequest{}); err != nil {
 			t.Fatal(err)
 		}
@@ -22,12 +23,12 @@ func TestAnAlarmStartsARenewalAndSaysWhy(t *testing.T) {
 		if err != nil || serving.Model == "" {
 			t.Fatalf("nothing serves: %v", err)
 		}
-		alarm = &modelswap.Alarm{Trigger: modelswap.TriggerDrift, Model: "an earlier one", Reason: "old news"}
+		alarm.Store(&modelswap.Alarm{Trigger: modelswap.TriggerDrift, Model: "an earlier one", Reason: "old news"})
 		time.Sleep(time.Minute)
 		if _, got := b.all(t); got != "manual succeeded" {
 			t.Fatalf("got %q: an alarm about another model started a renewal", got)
 		}
-		alarm = &modelswap.Alarm{Trigger: modelswap.TriggerDrift, Model: serving.Model, Reason: "age has drifted"}
+		alarm.Store(&modelswap.Alarm{Trigger: modelswap.TriggerDrift, Model: serving.Model, Reason: "age has drifted"})
 		time.Sleep(10 * time.Minute) // the alarm stays for a while: it is about the model that was replaced
 		if list, got := b.all(t); got != "manual succeeded, drift succeeded" || list[1].Reason != "age has drifted" {
 			t.Fatalf("got %q", got)
@@ -36,7 +37,7 @@ func TestAnAlarmStartsARenewalAndSaysWhy(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		alarm = &modelswap.Alarm{Trigger: modelswap.TriggerQuality, Model: serving.Model, Reason: "auc is 0.8"}
+		alarm.Store(&modelswap.Alarm{Trigger: modelswap.TriggerQuality, Model: serving.Model, Reason: "auc is 0.8"})
 		time.Sleep(time.Minute)
 		if _, got := b.all(t); got != "manual succeeded, drift succeeded, quality succeeded" {
 			t.Fatalf("got %q: a new model has an alarm of its own", got)
@@ -49,8 +50,8 @@ func TestAnAlarmStartsARenewalAndSaysWhy(t *testing.T) {
 func TestAnAlarmDoesNotTryAFailingRenewalAgainAndAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := setup(t)
-		var alarm *modelswap.Alarm
-		options := modelswap.Options{AlarmPause: 10 * time.Minute, Alarm: func() *modelswap.Alarm { return alarm }}
+		var alarm atomic.Pointer[modelswap.Alarm] // the engines read it
+		options := modelswap.Options{AlarmPause: 10 * time.Minute, Alarm: alarm.Load}
 		engine, _ := b.run(t, options)
 		b.run(t, options)
 		if _, err := engine.Trigger(t.Context(), modelswap.TriggerRequest{}); err != nil {
@@ -67,7 +68,7 @@ func TestAnAlarmDoesNotTryAFailingRenewalAgainAndAgain(t *testing.T) {
 			}
 			return nil
 		}
-		alarm = &modelswap.Alarm{Trigger: modelswap.TriggerQuality, Model: serving.Model, Reason: "auc is 0.8"}
+		alarm.Store(&modelswap.Alarm{Trigger: modelswap.TriggerQuality, Model: serving.Model, Reason: "auc is 0.8"})
 		time.Sleep(9 * time.Minute)
 		if _, got := b.all(t); got != "manual succeeded, quality failed" {
 			t.Fatalf("got %q in nine minutes", got)
