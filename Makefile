@@ -20,7 +20,7 @@ PARALLEL     ?= 2
 BUILD = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X main.version=$(VERSION)"
 
 .DEFAULT_GOAL := help
-.PHONY: help run build long-packages test test-others test-long check format vet modules lint monitoring docs bench model benchconvert load trial fuzz image clean
+.PHONY: help run build long-packages test test-app-one test-app-other test-gateway test-others test-long check format vet modules lint monitoring docs bench model benchconvert load trial fuzz image clean
 
 help: ## print this list
 	@echo 'usage: make TARGET'
@@ -48,23 +48,31 @@ RACE = $(if $(CGO),-race $(UNRACED:%=-gcflags=%=-race=false))
 # threads. Here it waits a tenth.
 export GORACE = atexit_sleep_ms=100
 
-# Each of these is a stream of its own, beside the others: they wait as much as they compute.
+# Each of these is a stream of its own, beside the others: they wait more than they compute.
+# The tests of ./internal/app are two streams, by their names.
 SLOW = ./internal/app ./cmd/gateway
+HALF = '^Test(A|The)'
 
 # The packages whose tests differ with the build tag long.
 LONG = $(shell grep -rlE '"gateway/internal/testsize"|^//go:build long' --include=*_test.go . | xargs -n1 dirname | sort -u)
 
 test: ## run the tests, a sample of each large matrix, with the race detector where there is a C compiler
 	$(if $(RACE),,@echo 'no cgo (is a C compiler installed?): testing without the race detector')
-	@$(MAKE) --no-print-directory -j3 $(SLOW:%=test-slow/%) test-others
+	@$(MAKE) --no-print-directory -j4 test-app-one test-app-other test-gateway test-others
 
-test-slow/%:
-	$(GO) test $(RACE) -timeout $(TEST_TIMEOUT) $*
+test-app-one:
+	$(GO) test $(RACE) -timeout $(TEST_TIMEOUT) -run $(HALF) ./internal/app
+
+test-app-other:
+	$(GO) test $(RACE) -timeout $(TEST_TIMEOUT) -skip $(HALF) ./internal/app
+
+test-gateway:
+	$(GO) test $(RACE) -timeout $(TEST_TIMEOUT) ./cmd/gateway
 
 # Go prints the results in the order of the list, so that a slow package holds back those after it.
 test-others:
 	$(GO) test $(if $(CGO),-race) -timeout $(TEST_TIMEOUT) $(LEARN)
-	$(GO) test $(RACE) -p 1 -timeout $(TEST_TIMEOUT) $$($(GO) list ./... | grep -vxE '$(LEARN)|gateway/($(subst $(space),|,$(SLOW:./%=%)))')
+	$(GO) test $(RACE) -p 2 -timeout $(TEST_TIMEOUT) $$($(GO) list ./... | grep -vxE '$(LEARN)|gateway/($(subst $(space),|,$(SLOW:./%=%)))')
 
 empty =
 space = $(empty) $(empty)
