@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -103,9 +104,12 @@ func TestFailuresSayHow(t *testing.T) {
 }
 
 func TestAWatcherSeesWhatAProcessUses(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("the usage of a process is read from /proc, which only Linux has")
+	}
 	u, err := use(os.Getpid())
 	if err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	if u.rss == 0 || u.peak < u.rss || u.files == 0 {
 		t.Errorf("this process uses %+v", u)

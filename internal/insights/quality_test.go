@@ -83,8 +83,8 @@ func (s *simulation) quality(o insights.Options, q insights.Query) *insights.Qua
 	return report
 }
 
-// trueAUC is that of all predictions with their true labels, those that nobody reports
-// too.
+// trueAUC returns the AUC of all predictions made before a time, by their true labels,
+// whether apps reported them or not.
 func (s *simulation) trueAUC(before time.Time) float64 {
 	var pos, neg []float64
 	for _, o := range s.truth {

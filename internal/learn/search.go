@@ -41,8 +41,8 @@ type Candidate struct {
 	Hyperparameters map[string]string `json:"hyperparameters"`
 	LogLoss         float64           `json:"log_loss"`
 	AUC             float64           `json:"auc"`
-	// MeanOf is above 0 for the mean of the log-odds of so many boosted candidates,
-	// those of the lowest log loss.
+	// MeanOf is the number of boosted candidates whose log-odds the model averages:
+	// those of the lowest log loss. It is 0 if the model is no mean.
 	MeanOf int `json:"mean_of,omitempty"`
 	// Problem is why it could not be tried. The figures are then 0.
 	Problem string `json:"problem,omitempty"`

@@ -135,8 +135,8 @@ func TestTheFiguresHaveTheComparisonWithTheChampion(t *testing.T) {
 	}
 }
 
-// Where the inside of a model cannot be seen, the figures have the reason, and what
-// follows from its scores.
+// If the gateway cannot read a model's artifact, the figures have those computed from
+// its scores, and the reason why the others are null.
 func TestTheFiguresOfAModelThatCannotBeRead(t *testing.T) {
 	b := twoFeatures(t, "", false)
 	b.Learned = modelswap.LearnedFigures{Why: "it is elsewhere"}

@@ -70,8 +70,8 @@ func expectedRows(cells []Cell, calibration *Calibration) (rows []Cell, negative
 	return rows, negatives, positives
 }
 
-// inflation is by how much the labels of held-out rows add to the variance of a figure
-// of so many predictions.
+// inflation returns the factor by which the sampling of the held-out rows increases the
+// variance of a figure computed from the given number of predictions.
 func (c *Calibration) inflation(predictions float64) float64 {
 	if c == nil || c.HeldOut <= 0 {
 		return 1
