@@ -487,6 +487,8 @@ func (c *contract) insights() {
 	c.good(b, "getCorrelations", 200)
 	c.try(b, 200, "GET /admin/insights/quality?segments=true", "")
 	c.try(b, 422, "GET /admin/insights/quality?segments=yes", "")
+	c.try(b, 200, "GET /admin/insights/quality?curves=true", "")
+	c.try(b, 422, "GET /admin/insights/quality?curves=yes", "")
 	for _, what := range []string{"quality", "drift"} {
 		c.try(b, 404, "GET /admin/insights/"+what+"?model=unknown", "")
 		for _, wrong := range []string{"from=yesterday", "to=2026", "from=2026-11-02T00:00:00Z&to=2026-11-01T00:00:00Z", "bucket=week", "bucket=hour&bucket=day", "model="} {

@@ -20,8 +20,12 @@ func (a *api) quality(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	curves, err := queryBool(r, "curves")
+	if err != nil {
+		return err
+	}
 	return answerInsight(w, r, func(ctx context.Context, q insights.Query) (*insights.QualityReport, error) {
-		q.Segments = segments
+		q.Segments, q.Curves = segments, curves
 		return a.d.Insights.Quality(ctx, q)
 	})
 }

@@ -173,7 +173,7 @@ func (c *Client) Model(ctx context.Context, name string) (*modelswap.ModelReport
 // InsightQuery are the parameters of Quality and Drift. Empty ones are left out.
 type InsightQuery struct {
 	Model, From, To, Bucket string
-	Segments                bool // of Quality alone
+	Segments, Curves        bool // of Quality alone
 }
 
 func (q InsightQuery) of(path string) string {
@@ -185,6 +185,9 @@ func (q InsightQuery) of(path string) string {
 	}
 	if q.Segments {
 		values.Set("segments", "true")
+	}
+	if q.Curves {
+		values.Set("curves", "true")
 	}
 	if len(values) == 0 {
 		return path

@@ -78,11 +78,14 @@ type FeatureDrift struct {
 }
 
 // DriftPoint has the distances of one bucket; a feature with too few rows has none.
+// Thresholds depend on the rows of the bucket.
 type DriftPoint struct {
-	Start time.Time          `json:"start"`
-	Rows  int64              `json:"rows"`
-	Score *float64           `json:"score"` // PSI
-	PSI   map[string]float64 `json:"psi"`
+	Start          time.Time          `json:"start"`
+	Rows           int64              `json:"rows"`
+	Score          *float64           `json:"score"` // PSI
+	ScoreThreshold *float64           `json:"score_threshold"`
+	PSI            map[string]float64 `json:"psi"`
+	Thresholds     map[string]float64 `json:"thresholds"`
 }
 
 // Drift returns the drift of a model, by default the one that serves.
@@ -112,7 +115,7 @@ func (r *Reports) Drift(ctx context.Context, q Query) (*DriftReport, error) {
 		report.Unavailable = "nothing is kept of the data that the model was trained on: it was made elsewhere, or by an earlier version of the gateway; there will be drift once the next renewal has made a model"
 		report.Score.Insufficient = report.Unavailable
 		for _, b := range inOrder(buckets) {
-			report.Series = append(report.Series, DriftPoint{Start: b.Key.Start, Rows: b.Rows, PSI: map[string]float64{}})
+			report.Series = append(report.Series, newDriftPoint(b))
 		}
 		return report, nil
 	}
@@ -303,17 +306,22 @@ func (x *comparison) score(live *Sum) ScoreDrift {
 }
 
 func (x *comparison) point(b *Sum) DriftPoint {
-	p := DriftPoint{Start: b.Key.Start, Rows: b.Rows, PSI: map[string]float64{}}
+	p := newDriftPoint(b)
 	drifts := stats.FindDrift(x.histograms(b))
 	for i, d := range drifts {
 		if d.Insufficient == "" && !x.bins[i].Personal {
-			p.PSI[x.bins[i].Name] = d.PSI
+			p.PSI[x.bins[i].Name], p.Thresholds[x.bins[i].Name] = d.PSI, d.Threshold
 		}
 	}
 	if x.held != nil {
-		p.Score = distance(stats.FindDrift([]stats.Histograms{x.scores.histograms(b)})[0]).PSI
+		d := distance(stats.FindDrift([]stats.Histograms{x.scores.histograms(b)})[0])
+		p.Score, p.ScoreThreshold = d.PSI, d.Threshold
 	}
 	return p
+}
+
+func newDriftPoint(b *Sum) DriftPoint {
+	return DriftPoint{Start: b.Key.Start, Rows: b.Rows, PSI: map[string]float64{}, Thresholds: map[string]float64{}}
 }
 
 // scoreGroups are groups of neighbouring bins of the score with about equal counts of

@@ -12,6 +12,7 @@ import (
 
 	"gateway/internal/insights"
 	"gateway/internal/insights/insightstest"
+	"gateway/internal/insights/stats"
 	"gateway/internal/predict"
 	"gateway/internal/schema"
 )
@@ -227,6 +228,17 @@ func TestDriftNeedsRowsAndAProfile(t *testing.T) {
 	}
 	series := x.drift(insights.Query{From: x.now.Add(-time.Hour), Bucket: insights.Hour}).Series
 	if len(series) == 0 || series[0].Rows == 0 {
-		t.Errorf("the series is %+v", series)
+		t.Fatalf("the series is %+v", series)
+	}
+	x.predict(1000)
+	series = x.drift(insights.Query{From: x.now.Add(-24 * time.Hour), Bucket: insights.Day}).Series
+	p := series[len(series)-1]
+	if len(p.PSI) == 0 || len(p.PSI) != len(p.Thresholds) || p.ScoreThreshold == nil || *p.ScoreThreshold < stats.MinDriftPSI {
+		t.Errorf("a bucket of %d rows is %+v", p.Rows, p)
+	}
+	for feature, threshold := range p.Thresholds {
+		if threshold < stats.MinDriftPSI {
+			t.Errorf("the threshold of %s is %g", feature, threshold)
+		}
 	}
 }

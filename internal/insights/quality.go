@@ -2,6 +2,7 @@ package insights
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 type QualityReport struct {
 	Maturity       MaturityReport `json:"maturity"`
 	NoOutcomeMeans *int           `json:"no_outcome_means"` // label of a mature prediction without an outcome; nil: it is left out
+	Threshold      float64        `json:"threshold"`        // the score from which label 1 is predicted now
 	Models         []ModelQuality `json:"models"`           // the one that serves first
 }
 
@@ -57,7 +59,16 @@ type ModelQuality struct {
 	Estimated   EstimatedQuality       `json:"estimated"`
 	Calibration []stats.CalibrationRow `json:"calibration"`
 	Series      []QualityPoint         `json:"series"`
+	Curves      *Curves                `json:"curves,omitempty"`   // nil: not asked for
 	Segments    *Segments              `json:"segments,omitempty"` // nil: not asked for, or another model's
+}
+
+// Curves are what charts of scores show. Outcomes are those of mature predictions.
+// Thresholds is empty, and Operating nil, where the model's figures are.
+type Curves struct {
+	Histogram  []stats.HistogramBar   `json:"histogram"`  // its Predictions are those of any age
+	Thresholds []stats.ThresholdPoint `json:"thresholds"` // from 1 down to 0
+	Operating  *stats.ThresholdPoint  `json:"operating"`  // what the predicted labels were, at the threshold of now
 }
 
 // HoldoutQuality is the quality on the rows that were held out of training.
@@ -99,6 +110,11 @@ type QualityPoint struct {
 	LogLoss          *float64  `json:"log_loss"`
 	EstimatedAUC     *float64  `json:"estimated_auc"`
 	EstimatedLogLoss *float64  `json:"estimated_log_loss"`
+
+	// Figures are all figures of the bucket by their names, and Bands the intervals of the
+	// estimated ones; nil: not asked for.
+	Figures map[string]*stats.Figure `json:"figures,omitempty"`
+	Bands   map[string]Interval      `json:"estimated_bands,omitempty"`
 }
 
 // Quality returns the quality by model. A model without predictions in the window is
@@ -128,7 +144,7 @@ func (r *Reports) Quality(ctx context.Context, q Query) (*QualityReport, error) 
 	}
 	all := byModel(sums, q.Bucket)
 	mature := byModel(slices.DeleteFunc(sums, func(s Sum) bool { return !maturity.reached(s.Key, now) }), q.Bucket)
-	report := &QualityReport{Maturity: maturity, NoOutcomeMeans: r.options.Default, Models: []ModelQuality{}}
+	report := &QualityReport{Maturity: maturity, NoOutcomeMeans: r.options.Default, Threshold: r.schema.DecisionThreshold(), Models: []ModelQuality{}}
 	names := []string{}
 	for name := range all {
 		names = append(names, name)
@@ -138,7 +154,7 @@ func (r *Reports) Quality(ctx context.Context, q Query) (*QualityReport, error) 
 	}
 	sortModels(names, models)
 	for _, name := range names {
-		one, err := r.modelQuality(ctx, name, models, all[name], mature[name])
+		one, err := r.modelQuality(ctx, q, name, models, all[name], mature[name])
 		if err != nil {
 			return nil, err
 		}
@@ -155,7 +171,7 @@ func (r *Reports) Quality(ctx context.Context, q Query) (*QualityReport, error) 
 	return report, nil
 }
 
-func (r *Reports) modelQuality(ctx context.Context, name string, models []Model, all, mature map[time.Time]*Sum) (*ModelQuality, error) {
+func (r *Reports) modelQuality(ctx context.Context, q Query, name string, models []Model, all, mature map[time.Time]*Sum) (*ModelQuality, error) {
 	calibration, err := r.calibration(ctx, name)
 	if err != nil {
 		return nil, err
@@ -176,10 +192,17 @@ func (r *Reports) modelQuality(ctx context.Context, name string, models []Model,
 	out.Accuracy, out.Precision, out.Recall = measured.Accuracy, measured.Precision, measured.Recall
 	out.Insufficient, out.Calibration = measured.Insufficient, measured.Calibration
 	out.Estimated = estimated(stats.Expect(whole.cells(), calibration))
+	if q.Curves {
+		out.Curves = r.curves(whole.cells(), r.judged(judged))
+	}
 	for _, bucket := range inOrder(all) {
-		out.Series = append(out.Series, r.point(bucket, mature[bucket.Key.Start], calibration))
+		out.Series = append(out.Series, r.point(q, bucket, mature[bucket.Key.Start], calibration))
 	}
 	return out, nil
+}
+
+func (r *Reports) curves(all, mature []stats.Cell) *Curves {
+	return &Curves{Histogram: stats.Histogram(all, mature), Thresholds: stats.Thresholds(mature), Operating: stats.OperatingPoint(mature, r.schema.DecisionThreshold())}
 }
 
 // judged returns the cells of a mature sum, with the label that no outcome stands for.
@@ -190,20 +213,33 @@ func (r *Reports) judged(s *Sum) []stats.Cell {
 	return stats.WithDefault(s.cells(), *r.options.Default == 1)
 }
 
-func (r *Reports) point(all, mature *Sum, calibration *stats.Calibration) QualityPoint {
+func (r *Reports) point(q Query, all, mature *Sum, calibration *stats.Calibration) QualityPoint {
 	p := QualityPoint{Start: all.Key.Start, Predictions: all.Rows}
 	p.Outcomes, p.Positives = all.outcomes()
 	if mature != nil {
 		p.Mature = mature.Rows
-		q := stats.Measure(r.judged(mature))
-		if q.AUC != nil {
-			p.AUC, p.AUCLow, p.AUCHigh = &q.AUC.Value, &q.AUC.Low, &q.AUC.High
+		measured := stats.Measure(r.judged(mature))
+		if measured.AUC != nil {
+			p.AUC, p.AUCLow, p.AUCHigh = &measured.AUC.Value, &measured.AUC.Low, &measured.AUC.High
 		}
-		p.LogLoss = value(q.LogLoss)
+		p.LogLoss = value(measured.LogLoss)
+		if q.Curves {
+			p.Figures = known(measured)
+		}
 	}
 	e := stats.Expect(all.cells(), calibration)
 	p.EstimatedAUC, p.EstimatedLogLoss = value(e.AUC), value(e.LogLoss)
+	if q.Curves {
+		p.Bands = estimated(e).Bands
+	}
 	return p
+}
+
+// known returns the figures that are not nil, by their names.
+func known(q stats.Quality) map[string]*stats.Figure {
+	all := figuresOf(q)
+	maps.DeleteFunc(all, func(_ string, f *stats.Figure) bool { return f == nil })
+	return all
 }
 
 func value(f *stats.Figure) *float64 {

@@ -142,12 +142,40 @@ func TestQualityOfASimulation(t *testing.T) {
 	if m.Estimated.AUC == nil || math.Abs(*m.Estimated.AUC-truth) > .02 {
 		t.Errorf("the estimated AUC is %v, in truth %.4f", *m.Estimated.AUC, truth)
 	}
+	checkCurves(t, s, learned, m)
 	last := m.Series[len(m.Series)-1]
 	if len(m.Series) != 60 || last.AUC != nil || last.Mature != 0 || last.Predictions != 150 {
 		t.Errorf("%d points, the last is %+v", len(m.Series), last)
 	}
 	if m.Mature == 0 || m.Mature > m.Predictions-int64(after/(24*time.Hour)-1)*150 {
 		t.Errorf("%d of %d predictions are mature after %v", m.Mature, m.Predictions, after)
+	}
+}
+
+// checkCurves holds the curves of a model to its figures.
+func checkCurves(t *testing.T, s *simulation, o insights.Options, plain insights.ModelQuality) {
+	t.Helper()
+	if plain.Curves != nil || plain.Series[0].Figures != nil || plain.Series[0].Bands != nil {
+		t.Errorf("there are curves that nobody asked for: %+v", plain.Curves)
+	}
+	m := s.quality(o, insights.Query{From: epoch, Curves: true}).Models[0]
+	var predictions, outcomes int64
+	for _, bar := range m.Curves.Histogram {
+		predictions += bar.Predictions
+		outcomes += bar.Negatives + bar.Positives
+	}
+	if predictions != m.Predictions || outcomes != m.AUC.Count || outcomes == 0 {
+		t.Errorf("the histogram has %d predictions and %d outcomes, there are %d and %d", predictions, outcomes, m.Predictions, m.AUC.Count)
+	}
+	if at := m.Curves.Operating; at.Recall != m.Recall.Value || *at.Precision != m.Precision.Value || at.Threshold != 0.5 || len(m.Curves.Thresholds) < 50 {
+		t.Errorf("the operating point is %+v of %d", at, len(m.Curves.Thresholds))
+	}
+	first, last := m.Series[0], m.Series[len(m.Series)-1]
+	if len(first.Figures) != 7 || first.Figures["auc"].Value != *first.AUC || first.Figures["log_loss"].Value != *first.LogLoss || len(first.Bands) != 6 {
+		t.Errorf("the first day has %v and %v", first.Figures, first.Bands)
+	}
+	if len(last.Figures) != 0 || last.Bands["auc"].Low >= *last.EstimatedAUC || last.Bands["auc"].High <= *last.EstimatedAUC {
+		t.Errorf("the last day, which is not mature, has %v, and %v for %v", last.Figures, last.Bands, *last.EstimatedAUC)
 	}
 }
 

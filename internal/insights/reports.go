@@ -62,6 +62,7 @@ type Query struct {
 	From, To time.Time // of the predictions; zero: the last 30 days
 	Bucket   Period    // Hour or Day; zero: hours for a window of up to three days
 	Segments bool      // add the quality by value of a feature, of Model or else of the one that serves
+	Curves   bool      // add Curves, and all figures of each bucket
 }
 
 const (

@@ -52,8 +52,13 @@ func (f Floor) broken(value float64) bool {
 
 // figures are the figures of a model by their names in JSON.
 func (m *ModelQuality) figures() map[string]*stats.Figure {
-	return map[string]*stats.Figure{"auc": m.AUC, "log_loss": m.LogLoss, "brier": m.Brier, "calibration_error": m.CalibrationError,
-		"accuracy": m.Accuracy, "precision": m.Precision, "recall": m.Recall}
+	return figuresOf(stats.Quality{AUC: m.AUC, LogLoss: m.LogLoss, Brier: m.Brier, CalibrationError: m.CalibrationError,
+		Accuracy: m.Accuracy, Precision: m.Precision, Recall: m.Recall})
+}
+
+func figuresOf(q stats.Quality) map[string]*stats.Figure {
+	return map[string]*stats.Figure{"auc": q.AUC, "log_loss": q.LogLoss, "brier": q.Brier, "calibration_error": q.CalibrationError,
+		"accuracy": q.Accuracy, "precision": q.Precision, "recall": q.Recall}
 }
 
 // ParseFloor reads a floor such as auc:0.85; empty text is none.
