@@ -38,7 +38,7 @@ func (a *api) invocations(w http.ResponseWriter, r *http.Request) error {
 	}
 	form := acceptable(r, edge.JSON, jsonLinesType, csvType)
 	if form == "" {
-		return edge.Refuse(edge.NotAcceptable, "Accept type %s is not supported", printable(r.Header.Get("Accept"), maxShown))
+		return edge.Refuse(edge.NotAcceptable, "Accept type %s is not supported", edge.Printable(r.Header.Get("Accept"), maxShown))
 	}
 	if err := edge.PlainEncoding(r); err != nil {
 		return err
@@ -97,7 +97,7 @@ func targets(r *http.Request) error {
 	} {
 		if given := r.Header.Get(target.header); given != "" && given != target.has {
 			return &edge.AWSRefusal{Refusal: edge.Refuse(edge.Invalid, "the endpoint has no such target"),
-				Message: fmt.Sprintf("The endpoint has no %s %q.", target.name, printable(given, maxShown))}
+				Message: fmt.Sprintf("The endpoint has no %s %q.", target.name, edge.Printable(given, maxShown))}
 		}
 	}
 	return nil

@@ -7,23 +7,16 @@ import (
 	"strconv"
 	"time"
 
+	"gateway/api/edge"
 	"gateway/internal/modelswap"
 
 	"github.com/go-json-experiment/json"
 )
 
 const (
-	eventsType = "text/event-stream"
-
 	// eventLook is how often the row of a watched renewal is read. All processes that work
 	// on renewals write it.
 	eventLook = 250 * time.Millisecond
-	// EventBeat is how often a comment is sent while nothing changes. It keeps proxies from
-	// closing an idle stream, and lets both sides notice a broken connection.
-	EventBeat = 15 * time.Second
-	// eventWrite is the deadline of a write. HTTP/2 ends a stream at its deadline even between
-	// writes, so it is longer than EventBeat and storeTimeout together.
-	eventWrite = 30 * time.Second
 	// eventMaxAge is how long reading the row may fail before a stream ends.
 	eventMaxAge = 30 * time.Second
 )
@@ -41,7 +34,7 @@ func (a *api) renewalEvents(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	s := &eventStream{w: w, rc: http.NewResponseController(w)}
+	s := renewalStream{EventStream: edge.NewEventStream(w)}
 	if r.Header.Get("Last-Event-ID") == eventID(seen.renewal) {
 		if seen.renewal.Status.Final() {
 			w.Header().Set("Cache-Control", "no-store")
@@ -51,9 +44,9 @@ func (a *api) renewalEvents(w http.ResponseWriter, r *http.Request) error {
 		s.told = seen.data
 	}
 	down := a.edge.ShuttingDown(r)
-	beat := time.NewTicker(EventBeat)
+	beat := time.NewTicker(edge.EventBeat)
 	defer beat.Stop()
-	s.begin()
+	s.Begin()
 	if r.Method == http.MethodHead {
 		return nil
 	}
@@ -70,7 +63,7 @@ func (a *api) renewalEvents(w http.ResponseWriter, r *http.Request) error {
 		case <-down:
 			return nil
 		case <-beat.C:
-			if s.write([]byte(": still here\n\n")) != nil {
+			if s.Beat() != nil {
 				return nil
 			}
 		case <-seen.news:
@@ -90,41 +83,18 @@ func eventData(r *modelswap.Renewal) ([]byte, error) {
 	return json.Marshal(r, json.Deterministic(true))
 }
 
-// eventStream is a response of server-sent events, as the HTML standard defines them.
-type eventStream struct {
-	w    http.ResponseWriter
-	rc   *http.ResponseController
+// renewalStream sends the states of a renewal.
+type renewalStream struct {
+	*edge.EventStream
 	told []byte // data of the event that was sent last
-}
-
-func (s *eventStream) begin() {
-	h := s.w.Header()
-	h.Set("Content-Type", eventsType)
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Accel-Buffering", "no") // proxies must not collect the events
-	h.Set("Connection", "close")     // the deadlines must not remain for a next request
-	// The server goes on reading, to notice when the caller leaves. Its deadline for reading
-	// the request would look like that.
-	_ = s.rc.SetReadDeadline(time.Time{})
-	s.w.WriteHeader(http.StatusOK)
-	_ = s.write(nil)
 }
 
 // tell sends the renewal if its data has changed. A new revision may have the same data, and
 // data may change without a new revision.
-func (s *eventStream) tell(seen sighting) error {
+func (s *renewalStream) tell(seen sighting) error {
 	if bytes.Equal(seen.data, s.told) {
 		return nil
 	}
 	s.told = seen.data
-	event := append([]byte("id: "+eventID(seen.renewal)+"\nevent: renewal\ndata: "), seen.data...)
-	return s.write(append(event, "\n\n"...))
-}
-
-func (s *eventStream) write(text []byte) error {
-	_ = s.rc.SetWriteDeadline(time.Now().Add(eventWrite))
-	if _, err := s.w.Write(text); err != nil {
-		return err
-	}
-	return s.rc.Flush()
+	return s.Send(eventID(seen.renewal), "renewal", seen.data)
 }

@@ -47,7 +47,7 @@ func (s *watches) join(id string) (*watch, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.watchers == maxWatchers {
-		return nil, &edge.Refusal{Reason: edge.Unavailable, RetryAfter: EventBeat, Detail: "as many callers watch renewals as the service allows"}
+		return nil, &edge.Refusal{Reason: edge.Unavailable, RetryAfter: edge.EventBeat, Detail: "as many callers watch renewals as the service allows"}
 	}
 	s.watchers++
 	w := s.byID[id]

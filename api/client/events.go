@@ -12,7 +12,7 @@ import (
 	"net/url"
 	"time"
 
-	"gateway/api"
+	"gateway/api/edge"
 	"gateway/internal/modelswap"
 
 	"github.com/go-json-experiment/json"
@@ -20,7 +20,7 @@ import (
 
 // maxSilence is how long a stream of events may send nothing until its connection counts as
 // broken: the time of three comments that the gateway sends while nothing changes.
-const maxSilence = 3 * api.EventBeat
+const maxSilence = 3 * edge.EventBeat
 
 var (
 	errSilence  = fmt.Errorf("the gateway has sent nothing for %s", maxSilence)

@@ -93,7 +93,7 @@ func writeAWSError(w http.ResponseWriter, p *Problem, err error) {
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 		h.Set("Retry-After", strconv.Itoa(retrySeconds(p.retryAfter)))
 	case http.StatusMethodNotAllowed, http.StatusUnauthorized:
-		p.setHeaders(h, err)
+		p.SetHeaders(h, err)
 	}
 	// The name of an endpoint may be text that is not UTF-8.
 	body, err := json.Marshal(e, jsontext.AllowInvalidUTF8(true))

@@ -24,7 +24,7 @@ func (e *Edge) RequireKey(next http.Handler) http.Handler {
 		}
 		name, valid := keys.find(r.Context(), key)
 		if !valid {
-			e.d.SignIns.fail(r, appKey)
+			e.d.SignIns.fail(r, appKey, e.d.SignIns.headers)
 			Fail(w, r, Refuse(Forbidden, "this key is not among the valid ones"))
 			return
 		}

@@ -148,8 +148,8 @@ func retrySeconds(d time.Duration) int {
 	return max(1, int(math.Ceil(d.Seconds())))
 }
 
-// setHeaders sets the headers that some statuses require.
-func (p *Problem) setHeaders(h http.Header, err error) {
+// SetHeaders sets the headers that some statuses require.
+func (p *Problem) SetHeaders(h http.Header, err error) {
 	switch p.Status {
 	case http.StatusUnauthorized:
 		h.Set("WWW-Authenticate", `Bearer realm="gateway"`)
@@ -214,7 +214,7 @@ func Fail(w http.ResponseWriter, r *http.Request, err error) {
 	q := Of(ctx)
 	q.Failed(p, err)
 	switch {
-	case q.begun():
+	case q.Begun():
 		// A closed connection is the only sign that the response is incomplete.
 		panic(http.ErrAbortHandler)
 	case p.Status == statusCallerGone:
@@ -225,6 +225,6 @@ func Fail(w http.ResponseWriter, r *http.Request, err error) {
 		writeAWSError(w, p, err)
 		return
 	}
-	p.setHeaders(w.Header(), err)
+	p.SetHeaders(w.Header(), err)
 	Write(w, p.Status, "application/problem+json", p.Append(nil))
 }

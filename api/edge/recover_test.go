@@ -15,7 +15,7 @@ func TestAnAbortedResponseIsLeftToNetHTTP(t *testing.T) {
 		if cause := recover(); cause != http.ErrAbortHandler {
 			t.Errorf("got %v", cause)
 		}
-		if x.begun() || x.stack != nil {
+		if x.Begun() || x.stack != nil {
 			t.Errorf("it was answered with %d, or has a stack for the log", w.Code)
 		}
 	}()

@@ -77,16 +77,16 @@ func Of(ctx context.Context) *Request {
 // Failed notes why the request failed, for the log and the metrics.
 func (q *Request) Failed(p *Problem, err error) { q.problem, q.err = p, err }
 
-// begun reports whether part of the response has been sent.
-func (q *Request) begun() bool { return q.response.status != 0 }
+// Begun reports whether part of the response has been sent.
+func (q *Request) Begun() bool { return q.response.status != 0 }
 
 // Status returns the status of the response, for the log, the metrics and the audit
 // log. It is 499 if the caller left before it was sent.
 func (q *Request) Status() int {
 	switch {
-	case q.problem != nil && (q.problem.Status == statusCallerGone || !q.begun()):
+	case q.problem != nil && (q.problem.Status == statusCallerGone || !q.Begun()):
 		return q.problem.Status
-	case !q.begun():
+	case !q.Begun():
 		return http.StatusOK
 	}
 	return q.response.status

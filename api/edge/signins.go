@@ -15,7 +15,6 @@ import (
 	"gateway/internal/outage"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/time/rate"
 )
 
 const (
@@ -33,8 +32,8 @@ const (
 	// An address may send maxFailures wrong tokens at once, and failuresPerSecond after that.
 	// Further ones get 429.
 	maxFailures, failuresPerSecond = 60, 1
-	// maxLimiters bounds the addresses whose rates are held at one time.
-	maxLimiters = 4096
+	// For the form of the console the same is ten, and ten a minute.
+	maxFormFailures, formFailuresPerSecond = 10, 10.0 / 60
 	// auditTimeout bounds one call of the audit log.
 	auditTimeout = 10 * time.Second
 )
@@ -59,14 +58,12 @@ type SignIns struct {
 
 	grown chan struct{} // has a token if counts have grown
 
-	perSecond rate.Limit // of an address's wrong tokens
-	atOnce    int
+	headers *addressRates // of wrong credentials in a header
+	forms   *addressRates // of wrong tokens in the form of the console
 
-	mu       sync.Mutex
-	began    time.Time // the window
-	entries  map[signInKey]*signInEntry
-	limiters map[string]*rate.Limiter // by address
-	shared   *rate.Limiter            // of addresses beyond maxLimiters
+	mu      sync.Mutex
+	began   time.Time // the window
+	entries map[signInKey]*signInEntry
 }
 
 type signInKey struct{ address, action, credential string }
@@ -82,8 +79,8 @@ func NewSignIns(acts audit.Log, trusted []netip.Prefix, log *slog.Logger, reg pr
 	s := &SignIns{acts: acts, trusted: trusted, log: log,
 		total: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "gateway_failed_sign_ins_total",
 			Help: "Requests with a wrong credential, by the kind of credential: operator token or app key."}, []string{"credential"}),
-		grown: make(chan struct{}, 1), perSecond: failuresPerSecond, atOnce: maxFailures,
-		entries: make(map[signInKey]*signInEntry), limiters: make(map[string]*rate.Limiter)}
+		grown: make(chan struct{}, 1), entries: make(map[signInKey]*signInEntry),
+		headers: newAddressRates(maxFailures, failuresPerSecond), forms: newAddressRates(maxFormFailures, formFailuresPerSecond)}
 	for _, credential := range []string{operatorToken, appKey} {
 		s.total.WithLabelValues(credential)
 	}
@@ -91,21 +88,19 @@ func NewSignIns(acts audit.Log, trusted []netip.Prefix, log *slog.Logger, reg pr
 	return s
 }
 
-// LimitFailures sets how many wrong tokens an address may send at once, and how many a
-// second after that. It must be called before the first request; the defaults are 60
-// and 1.
+// LimitFailures sets how many wrong credentials an address may send at once in headers,
+// and how many a second after that. It must be called before the first request; the
+// defaults are 60 and 1.
 func (s *SignIns) LimitFailures(atOnce int, perSecond float64) {
-	s.atOnce, s.perSecond = atOnce, rate.Limit(perSecond)
+	s.headers = newAddressRates(atOnce, perSecond)
 }
-
-func (s *SignIns) newLimiter() *rate.Limiter { return rate.NewLimiter(s.perSecond, s.atOnce) }
 
 // Address returns the IP address of the client that sent a request.
 func (s *SignIns) Address(r *http.Request) string { return clientAddress(r, s.trusted) }
 
 // fail counts a request with a wrong credential. It returns how long the address must wait
-// until it may send another one; zero: the address is within its rate.
-func (s *SignIns) fail(r *http.Request, credential string) (wait time.Duration) {
+// until rates allow it another one; zero: the address is within its rate.
+func (s *SignIns) fail(r *http.Request, credential string, rates *addressRates) (wait time.Duration) {
 	s.total.WithLabelValues(credential).Inc()
 	q := Of(r.Context())
 	key := signInKey{s.Address(r), knownMethod(r.Method) + " " + requestedRoute(r), credential}
@@ -127,7 +122,7 @@ func (s *SignIns) fail(r *http.Request, credential string) (wait time.Duration) 
 	case s.grown <- struct{}{}:
 	default:
 	}
-	return s.limit(key.address, now)
+	return rates.take(key.address, now)
 }
 
 // startWindow removes the entries of the last window that have been written. s.mu is held.
@@ -156,47 +151,11 @@ func (s *SignIns) entry(key signInKey, requestID string, now time.Time) (entry *
 	return entry, true
 }
 
-// limit charges a failure to the allowance of an address. It returns the time until the next
-// one is allowed if the allowance is spent. s.mu is held.
-func (s *SignIns) limit(address string, now time.Time) time.Duration {
-	limiter := s.limiters[address]
-	if limiter == nil {
-		if len(s.limiters) >= maxLimiters {
-			s.forgetIdle(now)
-		}
-		switch {
-		case len(s.limiters) < maxLimiters:
-			limiter = s.newLimiter()
-			s.limiters[address] = limiter
-		case s.shared == nil:
-			s.shared = s.newLimiter()
-			limiter = s.shared
-		default:
-			limiter = s.shared
-		}
-	}
-	reservation := limiter.ReserveN(now, 1)
-	wait := reservation.DelayFrom(now)
-	if wait > 0 {
-		reservation.CancelAt(now)
-	}
-	return wait
-}
-
-// forgetIdle removes the limiters of addresses that have their whole allowance.
-func (s *SignIns) forgetIdle(now time.Time) {
-	for address, limiter := range s.limiters {
-		if limiter.TokensAt(now) >= float64(s.atOnce) {
-			delete(s.limiters, address)
-		}
-	}
-}
-
 // refuse counts a request with a wrong operator token and returns its refusal: 403, or 429 if
 // the address has sent too many. A valid token is never refused, so that an attacker cannot
 // lock out operators behind the same address.
-func (s *SignIns) refuse(r *http.Request) *Refusal {
-	wait := s.fail(r, operatorToken)
+func (s *SignIns) refuse(r *http.Request, rates *addressRates) *Refusal {
+	wait := s.fail(r, operatorToken, rates)
 	if wait == 0 {
 		return Refuse(Forbidden, "this token is not among the valid ones")
 	}
