@@ -14,6 +14,7 @@
 //	internal/config      the settings: read, checked, listed
 //	internal/logging     the log, written in the background
 //	api                  HTTP: routes, handlers, wire types
+//	api/console          the operators' console: pages rendered on the server
 //	api/edge             what every request meets: credentials, limits, log, metrics, errors
 //	api/client           the typed client
 //	internal/predict     predictions and outcomes: the Service and its ports
@@ -63,7 +64,8 @@
 //	cmd/gateway ──► app, config, logging, client, aws, sandbox, export, modelswap, …
 //	app         ──► config, and everything below but client, sandbox and logging
 //	client      ──► api, edge, audit, insights, modelswap, predict
-//	api         ──► edge, admission, audit, insights, modelswap, idempotency, predict, schema, failure
+//	api         ──► console, edge, admission, audit, insights, modelswap, idempotency, predict, schema, failure
+//	console     ──► edge, admission, audit, insights, modelswap, predict, schema, failure
 //	edge        ──► admission, audit, callctx, failure
 //	config      ──► aws, insights, store, outbox, modelswap, learn, secrets, schema
 //	httpserver  ──► http1, admission

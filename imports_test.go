@@ -30,7 +30,8 @@ var mayImport = map[string][]string{
 	"internal/config":  {"internal/aws", "internal/insights", "internal/store", "internal/outbox", "internal/modelswap", "internal/learn", "internal/secrets", "internal/schema"},
 	"internal/logging": {},
 	"api/client":       {"api", "api/edge", "internal/audit", "internal/insights", "internal/modelswap", "internal/predict"},
-	"api":              {"api/edge", "internal/admission", "internal/audit", "internal/insights", "internal/modelswap", "internal/idempotency", "internal/predict", "internal/schema", "internal/outage", "internal/failure"},
+	"api":              {"api/console", "api/edge", "internal/admission", "internal/audit", "internal/insights", "internal/modelswap", "internal/idempotency", "internal/predict", "internal/schema", "internal/outage", "internal/failure"},
+	"api/console":      {"api/edge", "internal/admission", "internal/audit", "internal/insights", "internal/modelswap", "internal/predict", "internal/schema", "internal/failure"},
 	"api/edge":         {"internal/admission", "internal/audit", "internal/callctx", "internal/outage", "internal/failure"}, // nothing of predictions or renewals
 
 	"internal/aws":       {"internal/aws/wire", "internal/artifact", "internal/modelswap", "internal/export", "internal/learn", "internal/secrets", "internal/predict", "internal/schema", "internal/callctx", "internal/budget", "internal/outage", "internal/failure"},
@@ -92,7 +93,7 @@ var mayImport = map[string][]string{
 // mayUse says which packages may import each module of others, subpackages
 // included. One that is not here may be imported by tests only.
 var mayUse = map[string][]string{
-	"github.com/go-chi/chi/v5":  {"api", "api/edge", "cmd/loadtest"},
+	"github.com/go-chi/chi/v5":  {"api", "api/console", "api/edge", "cmd/loadtest"},
 	"github.com/swaggest/swgui": {"api"},
 
 	"github.com/alecthomas/kong":           {"cmd/gateway"},

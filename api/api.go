@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"gateway/api/console"
 	"gateway/api/edge"
 	"gateway/internal/admission"
 	"gateway/internal/audit"
@@ -146,10 +147,13 @@ func New(d Deps, o Options) (public, admin http.Handler) {
 		edge.AWSPrefix + "{name}/invocations": http.StatusOK, "/outcomes": http.StatusAccepted})
 	a.watches.look, a.rowCost = a.look, rowCost(d.Predict.Schema())
 	d.Registry.MustRegister(dependencyUp{a.readiness})
+	pages := console.New(console.Deps{Edge: d.Edge, Predict: d.Predict, Renewals: d.Renewals, Insights: d.Insights,
+		Acts: d.Acts, Status: a.consoleStatus, Log: d.Log})
 	if !o.SeparateAdmin {
-		return a.edge.Handler(a.health, a.apps, a.operators), nil
+		return a.edge.Handler(a.health, a.apps, a.operators, pages.Routes), nil
 	}
-	return a.edge.Handler(a.health, a.apps), a.edge.Handler(a.health, a.operators)
+	toConsole := func(r chi.Router) { r.Method(http.MethodGet, "/", edge.Handler(console.ToConsole)) }
+	return a.edge.Handler(a.health, a.apps), a.edge.Handler(a.health, a.operators, pages.Routes, toConsole)
 }
 
 // health adds the routes of probes, which are on both listeners.

@@ -1,0 +1,54 @@
+package console
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"gateway/api/edge"
+)
+
+const (
+	// maxStreams bounds the pages that are shown live at the same time.
+	maxStreams = 64
+	// maxEvery bounds how long a live page waits between two reads, in seconds.
+	maxEvery = 60
+)
+
+// events tells a page every few seconds, as its query says, to read itself again. The stream
+// ends with the session.
+func (c *Console) events(w http.ResponseWriter, r *http.Request) error {
+	every, err := strconv.Atoi(r.URL.Query().Get("every"))
+	if err != nil || every < 1 || every > maxEvery {
+		return edge.Refuse(edge.Invalid, "every must be a number of seconds from 1 to %d", maxEvery)
+	}
+	select {
+	case c.streams <- struct{}{}:
+		defer func() { <-c.streams }()
+	default:
+		return &edge.Refusal{Reason: edge.Unavailable, RetryAfter: edge.EventBeat, Detail: "as many pages are shown live as the service allows"}
+	}
+	stream, down := edge.NewEventStream(w), c.d.Edge.ShuttingDown(r)
+	tick := time.NewTicker(time.Duration(every) * time.Second)
+	defer tick.Stop()
+	stream.Begin()
+	if r.Method == http.MethodHead {
+		return nil
+	}
+	for {
+		select {
+		case <-r.Context().Done():
+			return nil
+		case <-down:
+			return nil
+		case <-tick.C:
+		}
+		if c.session(r) == nil {
+			_ = stream.Send("", "signed-out", []byte("{}"))
+			return nil
+		}
+		if stream.Send("", "tick", []byte("{}")) != nil {
+			return nil
+		}
+	}
+}

@@ -1,0 +1,27 @@
+package api
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"gateway/api/console"
+)
+
+// consoleStatus returns what the console shows of the process. It is what status sends,
+// without what the console reads by itself.
+func (a *api) consoleStatus(ctx context.Context) console.Status {
+	s := console.Status{Version: a.o.Version, StartedAt: a.started, Endpoint: a.o.EndpointName, Limit: a.edge.Limit().Status()}
+	if a.d.Status != nil {
+		s.Details = a.d.Status(ctx)
+	}
+	conditions, err := a.readiness.detailed(ctx)
+	if err != nil {
+		return s
+	}
+	for _, name := range slices.Sorted(maps.Keys(conditions)) {
+		c := conditions[name]
+		s.Dependencies = append(s.Dependencies, console.Dependency{Name: name, State: c.State, Reason: c.Reason, Detail: c.Detail, Since: c.Since})
+	}
+	return s
+}
