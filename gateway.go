@@ -17,6 +17,7 @@
 //	api/console          the operators' console: pages rendered on the server
 //	api/edge             what every request meets: credentials, limits, log, metrics, errors
 //	api/client           the typed client
+//	api/console/chart    charts of the console, as SVG with a table each
 //	internal/predict     predictions and outcomes: the Service and its ports
 //	internal/schema      the feature schema: validation, encoding, readers of CSV and JSON
 //	internal/draft       a schema drafted from a CSV file, with a reason for each decision
@@ -90,7 +91,7 @@
 //	wire        ──► callctx
 //	callctx     ──► failure
 //	secrets     ──► datadir
-//	failure, learn, stats, audit, datadir, http1, logging ──► none of these
+//	failure, learn, stats, audit, datadir, http1, logging, chart ──► none of these
 //
 // The list leaves out three small mechanisms: outage, budget and suggest.
 //
