@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"path"
 
+	"gateway/api/console/chart"
 	"gateway/api/edge"
 
 	"github.com/go-chi/chi/v5"
@@ -42,6 +43,7 @@ func newAssets() *assets {
 		}
 		a.add(entry.Name(), body)
 	}
+	a.add("chart.css", []byte(chart.Stylesheet))
 	return a
 }
 

@@ -23,6 +23,11 @@
 // a view, such as a time range, is in the query of its URL. Links are relative, by the
 // template's .Root, so that the console works behind a path of a proxy.
 //
+// A chart is drawn by package chart; the template "chart" shows it with its table:
+//
+//	data.AUC = draw("auc", chart.Line{…})       // in the page
+//	{{template "chart" .AUC}}                   // in its template
+//
 // # Actions
 //
 // What changes something is an action: a POST that shows a page which asks once more, and
