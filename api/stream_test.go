@@ -24,6 +24,7 @@ import (
 	"gateway/internal/testsize"
 
 	"github.com/go-json-experiment/json"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 func (b *bundle) stream(contentType, body string) answer {
@@ -256,15 +257,12 @@ func TestAClientThatSendsAllBeforeItReadsGetsAllAnswers(t *testing.T) {
 	if grown := heap() - before; grown > maxHeap {
 		t.Errorf("the heap grew by %d bytes", grown)
 	}
-	// It has a name for the moment between two system calls. None of the answers has been
-	// read, so the file is still there.
-	gatewaytest.Eventually(t, "the spool is a file without a name", func() bool {
-		left, err := os.ReadDir(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return len(left) == 0
-	})
+	// The file is written in pieces of 64 KiB. Once two of them are in it, it exists and has
+	// lost its name. None of the answers has been read, so it is not closed yet.
+	gatewaytest.Eventually(t, "answers are in the spool's file", func() bool { return spooled(t, b.deps.Registry) > 128<<10 })
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("the spool's directory has %v (%v), want a file without a name", left, err)
+	}
 	lines := bufio.NewScanner(res.Body)
 	n := 0
 	for lines.Scan() {
@@ -276,6 +274,22 @@ func TestAClientThatSendsAllBeforeItReadsGetsAllAnswers(t *testing.T) {
 	if n != rows || lines.Err() != nil || res.Trailer.Get("X-Stream-End") != "complete" {
 		t.Errorf("%d lines, %v, trailer %v", n, lines.Err(), res.Trailer)
 	}
+}
+
+// spooled is how many bytes of answers have room in files.
+func spooled(t *testing.T, registry *prometheus.Registry) float64 {
+	t.Helper()
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		if family.GetName() == "gateway_spool_bytes" {
+			return family.GetMetric()[0].GetGauge().GetValue()
+		}
+	}
+	t.Fatal("there is no metric gateway_spool_bytes")
+	return 0
 }
 
 // A client that sends all before it reads, and for whose answers there is no
