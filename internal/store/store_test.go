@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -96,15 +97,34 @@ func onLine(s *Store, err error) (*Line, error) {
 }
 
 // openTestSQLite opens a database that has its tables and its line already, as at
-// a second start.
+// a second start. The migrations take longer than most tests, so that they are run
+// once and the file is copied.
 func openTestSQLite(t testing.TB) *Line {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "gateway.db")
-	first, err := onLine(OpenSQLite(t.Context(), path))
+	file, err := migratedFile()
 	must(t, err)
-	must(t, first.Close())
+	path := filepath.Join(t.TempDir(), "gateway.db")
+	must(t, os.WriteFile(path, file, 0o600))
 	return openAt(t, path)
 }
+
+// migratedFile returns the content of a database after its first start.
+var migratedFile = sync.OnceValues(func() (file []byte, err error) {
+	dir, err := os.MkdirTemp("", "store-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	path := filepath.Join(dir, "gateway.db")
+	first, err := onLine(OpenSQLite(context.Background(), path))
+	if err != nil {
+		return nil, err
+	}
+	if err := first.Close(); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
+})
 
 func openAt(t testing.TB, path string) *Line {
 	t.Helper()
