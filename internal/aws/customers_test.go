@@ -88,6 +88,7 @@ func text(item map[string]types.AttributeValue, name string) string {
 }
 
 func TestATableKeepsTheContractOfStores(t *testing.T) {
+	t.Parallel()
 	schema := parseSchema(t, `
 name: people
 id: customer_id
@@ -103,6 +104,7 @@ features:
 }
 
 func TestATableThatDoesNotFitIsRefusedAtStart(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name, key string
 		kind      types.ScalarAttributeType
@@ -140,6 +142,7 @@ func TestATableThatDoesNotFitIsRefusedAtStart(t *testing.T) {
 }
 
 func TestStoredCustomersAreReadByNameOrAlias(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.createTable(table, "customer_id", types.ScalarAttributeTypeS)
 	c := s.customers(s.schema)
@@ -174,6 +177,7 @@ func TestStoredCustomersAreReadByNameOrAlias(t *testing.T) {
 }
 
 func TestAnImportKeepsWhatItDoesNotKnow(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.createTable(table, "customer_id", types.ScalarAttributeTypeS)
 	c := s.customers(s.schema)
@@ -201,6 +205,7 @@ func TestAnImportKeepsWhatItDoesNotKnow(t *testing.T) {
 }
 
 func TestALargeImportSurvivesWhatTheTableLeavesUndone(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.createTable(table, "customer_id", types.ScalarAttributeTypeS)
 	c := s.customers(s.schema)
@@ -235,6 +240,7 @@ func TestALargeImportSurvivesWhatTheTableLeavesUndone(t *testing.T) {
 }
 
 func TestATableThatDoesNotAnswerIsUnavailable(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.createTable(table, "customer_id", types.ScalarAttributeTypeS)
 	c := s.customers(s.schema)
@@ -249,6 +255,7 @@ func TestATableThatDoesNotAnswerIsUnavailable(t *testing.T) {
 }
 
 func TestLabelsReachTheTable(t *testing.T) {
+	t.Parallel()
 	noon := time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
 	s := start(t)
 	s.createTable(table, "customer_id", types.ScalarAttributeTypeS)
@@ -298,6 +305,7 @@ func TestLabelsReachTheTable(t *testing.T) {
 }
 
 func TestALabelOfTheFutureInTheTableGivesWay(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.createTable(table, "customer_id", types.ScalarAttributeTypeS)
 	c := s.customers(s.schema)
@@ -327,6 +335,7 @@ func TestALabelOfTheFutureInTheTableGivesWay(t *testing.T) {
 }
 
 func TestALabelThatTheTableDidNotTakeComesBeforeTheNextExport(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.createTable(table, "customer_id", types.ScalarAttributeTypeS)
 	s.pointInTime(true)
@@ -384,6 +393,7 @@ func TestALabelThatTheTableDidNotTakeComesBeforeTheNextExport(t *testing.T) {
 // Null is a value of a feature that may be missing: it is written and read as one. A
 // marker is as good as no attribute. A format is that of strings, not of numbers.
 func TestATableKeepsNull(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	schema := parseSchema(t, `name: small
 id: customer_id
@@ -418,6 +428,7 @@ features:
 // A table made by another program may name the key, the label and the features by
 // aliases of any text. An import brings the schema's own names.
 func TestATableWithAliases(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	schema := parseSchema(t, `name: small
 id: {name: customer_id, alias: [Customer ID]}

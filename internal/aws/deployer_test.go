@@ -16,6 +16,7 @@ import (
 )
 
 func TestTheFirstModelMakesTheEndpoint(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	if err := s.scorer.Ready(t.Context()); !isKind(err, failure.Unavailable) {
 		t.Errorf("ready: %v", err)
@@ -38,6 +39,7 @@ func TestTheFirstModelMakesTheEndpoint(t *testing.T) {
 }
 
 func TestRegisteringTwiceMakesOneModel(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.Order("CreateModel", sandbox.Fault{Kind: sandbox.LoseAnswer})
 	s.trainOnly("first", "linear-learner", 300)
@@ -62,6 +64,7 @@ func TestRegisteringTwiceMakesOneModel(t *testing.T) {
 }
 
 func TestAnUpdateKeepsWhatTheLiveEndpointHas(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.train("first", "linear-learner", 300)
 	s.byHand("made-by-hand", "first", func(in *sagemaker.CreateEndpointConfigInput) {
@@ -93,6 +96,7 @@ func TestAnUpdateKeepsWhatTheLiveEndpointHas(t *testing.T) {
 }
 
 func TestARollbackBySageMakerIsAFailure(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name   string
 		fault  sandbox.Fault
@@ -129,6 +133,7 @@ func TestARollbackBySageMakerIsAFailure(t *testing.T) {
 }
 
 func TestTheFirstLookAfterAnOrderMayBeOld(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.train("first", "linear-learner", 300)
 	s.deploy("first")
@@ -156,6 +161,7 @@ func TestTheFirstLookAfterAnOrderMayBeOld(t *testing.T) {
 }
 
 func TestAnEndpointThatCouldNotBeCreatedIsMadeAnew(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.train("first", "linear-learner", 300)
 	s.Order("CreateEndpoint", sandbox.Fault{Kind: sandbox.Fail, Reason: "the container did not answer its ping"})
@@ -169,6 +175,7 @@ func TestAnEndpointThatCouldNotBeCreatedIsMadeAnew(t *testing.T) {
 }
 
 func TestOrdersWhoseAnswerIsLostAreFoundAgain(t *testing.T) {
+	t.Parallel()
 	for _, op := range []string{"CreateEndpointConfig", "CreateEndpoint", "UpdateEndpoint"} {
 		t.Run(op, func(t *testing.T) {
 			s := start(t)
@@ -187,6 +194,7 @@ func TestOrdersWhoseAnswerIsLostAreFoundAgain(t *testing.T) {
 }
 
 func TestAConfigurationThatIsNotVisibleYetIsWaitedFor(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.Order("CreateEndpoint", sandbox.Fault{Kind: sandbox.NotYetVisible, Times: 2})
 	s.train("first", "linear-learner", 300)
@@ -194,6 +202,7 @@ func TestAConfigurationThatIsNotVisibleYetIsWaitedFor(t *testing.T) {
 }
 
 func TestWhileTheEndpointChangesAnotherOrderIsRefused(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.train("first", "linear-learner", 300)
 	s.deploy("first")
@@ -213,6 +222,7 @@ func TestWhileTheEndpointChangesAnotherOrderIsRefused(t *testing.T) {
 }
 
 func TestASwapBetweenSchemasIsRefused(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.train("first", "linear-learner", 300)
 	s.deploy("first")
@@ -238,6 +248,7 @@ func TestASwapBetweenSchemasIsRefused(t *testing.T) {
 }
 
 func TestAnEndpointThatNoGatewayMadeIsLeftAlone(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.train("first", "linear-learner", 300)
 	out, err := s.api.sagemaker.DescribeModel(t.Context(), &sagemaker.DescribeModelInput{ModelName: sdk.String("first")})
@@ -270,6 +281,7 @@ func TestAnEndpointThatNoGatewayMadeIsLeftAlone(t *testing.T) {
 }
 
 func TestRemovingTakesAllOfAModelAndNothingThatServes(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.train("first", "linear-learner", 300)
 	s.deploy("first")
@@ -312,6 +324,7 @@ func TestRemovingTakesAllOfAModelAndNothingThatServes(t *testing.T) {
 }
 
 func TestStrategies(t *testing.T) {
+	t.Parallel()
 	for _, strategy := range Strategies() {
 		t.Run(strategy, func(t *testing.T) {
 			s := start(t)

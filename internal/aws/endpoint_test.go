@@ -9,6 +9,7 @@ import (
 )
 
 func TestAnEndpointThatCannotBeDescribedIsLoggedOnce(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	order := s.Order("DescribeEndpoint", sandbox.Fault{Kind: sandbox.Denied, Times: -1})
 	ctx, stop := context.WithCancel(t.Context())

@@ -23,6 +23,7 @@ func (s *stand) scoreWith(model string, n int) (scores []float64, err error) {
 }
 
 func TestAModelIsEvaluatedInItsContainerAndOnce(t *testing.T) {
+	t.Parallel()
 	for _, algorithm := range []string{"linear-learner", "xgboost"} {
 		t.Run(algorithm, func(t *testing.T) {
 			s := start(t)
@@ -58,6 +59,7 @@ func TestAModelIsEvaluatedInItsContainerAndOnce(t *testing.T) {
 }
 
 func TestTheModelThatServesIsAskedWhereItServes(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.train("first", "linear-learner", 300)
 	s.deploy("first")
@@ -75,6 +77,7 @@ func TestTheModelThatServesIsAskedWhereItServes(t *testing.T) {
 }
 
 func TestAnEvaluationThatWasBegunIsFound(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.trainOnly("first", "linear-learner", 300)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -105,6 +108,7 @@ func TestAnEvaluationThatWasBegunIsFound(t *testing.T) {
 }
 
 func TestAnEvaluationThatIsStoppedIsMadeAgainWhenAskedFor(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.trainOnly("first", "linear-learner", 300)
 	for range 2 { // as often as a renewal may be cancelled here and resumed
@@ -142,6 +146,7 @@ func TestAnEvaluationThatIsStoppedIsMadeAgainWhenAskedFor(t *testing.T) {
 }
 
 func TestEvaluationsThatFail(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.trainOnly("first", "linear-learner", 300)
 	s.Order("CreateTransformJob", sandbox.Fault{Kind: sandbox.Fail, Reason: "AlgorithmError: out of memory"})

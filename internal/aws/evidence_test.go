@@ -12,6 +12,7 @@ import (
 )
 
 func TestTheTableSaysWhereLabelsComeFrom(t *testing.T) {
+	t.Parallel()
 	noon := time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
 	s := start(t)
 	s.createTable(table, "customer_id", types.ScalarAttributeTypeS)
@@ -71,6 +72,7 @@ func TestTheTableSaysWhereLabelsComeFrom(t *testing.T) {
 }
 
 func TestTheGatewaysOwnAttributesCannotBeFeatures(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.createTable(table, "customer_id", types.ScalarAttributeTypeS)
 	for _, name := range []string{"_outcome", "_observed", "_origin", "_caller", "_labelled", "_imported"} {

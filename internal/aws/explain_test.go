@@ -70,6 +70,7 @@ func (s *stand) replaceArtifact(model string, body []byte) {
 }
 
 func TestModelsOfSageMakerAreExplained(t *testing.T) {
+	t.Parallel()
 	for _, algorithm := range []learn.Algorithm{learn.LinearLearner, learn.XGBoost} {
 		t.Run(string(algorithm), func(t *testing.T) {
 			s := start(t)
@@ -117,6 +118,7 @@ func TestModelsOfSageMakerAreExplained(t *testing.T) {
 }
 
 func TestTheArtifactHasTheFormatOfTheContainer(t *testing.T) {
+	t.Parallel()
 	for image, begins := range map[string]string{
 		"": "binf",
 		"492215442770.dkr.ecr.eu-central-1.amazonaws.com/sagemaker-xgboost:3.0-5": "{L",
@@ -139,6 +141,7 @@ func TestTheArtifactHasTheFormatOfTheContainer(t *testing.T) {
 }
 
 func TestBothModelsOfASwapAreExplained(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.train("m1", "linear-learner", 300)
 	s.deploy("m1")
@@ -166,6 +169,7 @@ func TestBothModelsOfASwapAreExplained(t *testing.T) {
 }
 
 func TestTheArtifactIsReadInTheBackground(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.train("m1", "linear-learner", 300)
 	s.deploy("m1")
@@ -182,6 +186,7 @@ func TestTheArtifactIsReadInTheBackground(t *testing.T) {
 }
 
 func TestModelsThatCannotBeExplainedSayWhy(t *testing.T) {
+	t.Parallel()
 	another := func(s *stand) []byte {
 		m, err := learn.NewLinear(s.schema.Columns(), learn.Linear{Intercept: -3, Coefficients: make([]float64, s.schema.Width()), Means: make([]float64, s.schema.Width())})
 		s.must(err)
@@ -227,6 +232,7 @@ func TestModelsThatCannotBeExplainedSayWhy(t *testing.T) {
 }
 
 func TestAnArtifactIsReadAgainAfterAFault(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.train("m1", "linear-learner", 300)
 	s.deploy("m1")
@@ -248,6 +254,7 @@ func TestAnArtifactIsReadAgainAfterAFault(t *testing.T) {
 
 // A row whose score the artifact does not give is not explained.
 func TestEachRowIsComparedWithItsScore(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.train("m1", "linear-learner", 300)
 	s.deploy("m1")

@@ -53,6 +53,7 @@ func (s *stand) converted(folder string) (text string, report export.Report) {
 }
 
 func TestAnExportIsMadeOnceAndConverted(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	e := s.exported(120)
 	s.pointInTime(true)
@@ -84,6 +85,7 @@ func TestAnExportIsMadeOnceAndConverted(t *testing.T) {
 }
 
 func TestExportsThatFail(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	e := s.exported(3)
 	isFault(t, e.StartExport(t.Context(), "renewal-1"), modelswap.Input, "cannot export table customers: its point-in-time recovery is off; turn it on")
@@ -96,6 +98,7 @@ func TestExportsThatFail(t *testing.T) {
 }
 
 func TestTheNewestExportOfOthersIsTaken(t *testing.T) {
+	t.Parallel()
 	native := func(s *stand, root, id string, xs ...int) {
 		t.Helper()
 		files, err := NewFiles(s.api, bucket, root, "", "")
@@ -168,6 +171,7 @@ func TestTheNewestExportOfOthersIsTaken(t *testing.T) {
 // TestUnfinishedExportsOfOthersArePassedOver checks that the status lists them with their
 // addresses.
 func TestUnfinishedExportsOfOthersArePassedOver(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	put := func(key, text string) {
 		t.Helper()

@@ -55,6 +55,7 @@ func statusOfKind(k failure.Kind) int {
 }
 
 func TestFaultsOfTheEndpointBecomeStatuses(t *testing.T) {
+	t.Parallel()
 	const secret = "1.7,0,1,2" // the rows, which a container may repeat
 	tests := []struct {
 		name     string
@@ -148,6 +149,7 @@ func (s *stand) wireRuntime() {
 }
 
 func TestAPassingFaultCostsNoPrediction(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []sandbox.Kind{sandbox.Throttle, sandbox.Internal, sandbox.Dependency, sandbox.ModelNotReady, sandbox.Cut, sandbox.Truncate} {
 		t.Run(string(kind), func(t *testing.T) {
 			s := start(t)
@@ -162,6 +164,7 @@ func TestAPassingFaultCostsNoPrediction(t *testing.T) {
 }
 
 func TestRetriesEndWhenTheirBudgetIsSpent(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.train("first", "linear-learner", 400)
 	s.deploy("first")
@@ -180,6 +183,7 @@ func TestRetriesEndWhenTheirBudgetIsSpent(t *testing.T) {
 }
 
 func TestACallerWhoLeavesEndsTheCall(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.train("first", "linear-learner", 400)
 	s.deploy("first")
@@ -204,6 +208,7 @@ func TestACallerWhoLeavesEndsTheCall(t *testing.T) {
 }
 
 func TestACallBearsTheNameOfItsPrediction(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.train("first", "linear-learner", 400)
 	s.deploy("first")

@@ -27,6 +27,7 @@ func (s *stand) heldOut(model string, n int) modelswap.HeldOut {
 // The importance of features is that of the model in the artifact, on rows at equal
 // distances where they are many.
 func TestFiguresOfAModelOfSageMaker(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.train("m1", string(learn.XGBoost), 400)
 	h := s.heldOut("m1", 5000)
@@ -45,6 +46,7 @@ func TestFiguresOfAModelOfSageMaker(t *testing.T) {
 
 // Where the model cannot be read, the figures say why, and the renewal goes on.
 func TestFiguresOfAModelThatCannotBeRead(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.train("m1", string(learn.LinearLearner), 300)
 	h := s.heldOut("m1", 100)

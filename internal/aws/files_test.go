@@ -34,6 +34,7 @@ func (s *stand) objects(prefix string) (keys []string) {
 }
 
 func TestABucketIsAFileSystem(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	for _, name := range []string{"a.txt", "folder/b.txt", "folder/deeper/c.txt", "folder/empty"} {
 		text := "text of " + name
@@ -64,6 +65,7 @@ func TestABucketIsAFileSystem(t *testing.T) {
 func second[T any](_ T, err error) error { return err }
 
 func TestAFileAppearsWholeOrNotAtAll(t *testing.T) {
+	t.Parallel()
 	big := bytes.Repeat([]byte("0123456789abcdef"), (2*firstPart+firstPart/2)/16)
 	failed := errors.New("the writer failed")
 	tests := []struct {
@@ -101,6 +103,7 @@ func TestAFileAppearsWholeOrNotAtAll(t *testing.T) {
 }
 
 func TestALargeFileGoesAndComesInPieces(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	sum := sha256.New()
 	const size = 70_000
@@ -139,6 +142,7 @@ func TestALargeFileGoesAndComesInPieces(t *testing.T) {
 }
 
 func TestAFileThatChangesWhileItIsReadIsAnError(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.write("file", strings.Repeat("old ", 10_000))
 	s.Order("GetObject", sandbox.Fault{Kind: sandbox.Truncate})
@@ -152,6 +156,7 @@ func TestAFileThatChangesWhileItIsReadIsAnError(t *testing.T) {
 }
 
 func TestReadingEndsWithItsContext(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.write("file", "text")
 	ctx, cancel := context.WithCancel(t.Context())
@@ -162,6 +167,7 @@ func TestReadingEndsWithItsContext(t *testing.T) {
 }
 
 func TestRemoveAllTakesTheFolderAndNothingBesideIt(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	for i := range 1100 { // more than a list or a removal takes
 		_, err := s.api.s3.PutObject(t.Context(), &s3.PutObjectInput{Bucket: sdk.String(bucket), Key: sdk.String(fmt.Sprintf("gateway/renewals/1/%04d", i))})
@@ -181,6 +187,7 @@ func TestRemoveAllTakesTheFolderAndNothingBesideIt(t *testing.T) {
 }
 
 func TestWhatOthersWroteIsReadOnly(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	_, err := s.api.s3.PutObject(t.Context(), &s3.PutObjectInput{Bucket: sdk.String(bucket), Key: sdk.String("backups/2018/part-0"), Body: strings.NewReader("theirs")})
 	s.must(err)
@@ -199,6 +206,7 @@ func TestWhatOthersWroteIsReadOnly(t *testing.T) {
 }
 
 func TestABucketThatIsWrongIsToldAtStart(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	files, err := NewFiles(s.api, "no-such-bucket", "", "", "")
 	s.must(err)

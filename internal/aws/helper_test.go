@@ -13,6 +13,7 @@ import (
 	"time"
 
 	sdk "github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/sagemaker"
 	"github.com/aws/aws-sdk-go-v2/service/sagemaker/types"
 
@@ -113,14 +114,27 @@ func startWith(t *testing.T, schema string, o sandbox.Options) *stand {
 	return s
 }
 
+// clients makes the clients of another process.
 func (s *stand) clients() *Clients {
 	s.t.Helper()
-	api, err := NewClients(s.Config())
+	cfg := s.Config()
+	cfg.Retryer = hurriedRetryer
+	api, err := NewClients(cfg)
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	return api
 }
+
+// hurriedRetryer is controlRetryer without its delays.
+func hurriedRetryer() sdk.Retryer {
+	return hurried{controlRetryer().(*retry.Standard)}
+}
+
+type hurried struct{ *retry.Standard }
+
+// RetryDelay implements aws.Retryer.
+func (hurried) RetryDelay(int, error) (time.Duration, error) { return 0, nil }
 
 // wire makes a new back end, as in another process.
 func (s *stand) wire(schema *schema.Schema) {

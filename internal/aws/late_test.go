@@ -59,7 +59,7 @@ func (s *stand) stopped(name string, n int) (*Deployer, *haltClient) {
 		client = http.DefaultClient
 	}
 	h := &haltClient{HTTPClient: client, matches: call(name), n: n, reached: make(chan struct{}), release: make(chan struct{})}
-	cfg.HTTPClient = h
+	cfg.HTTPClient, cfg.Retryer = h, hurriedRetryer
 	api, err := NewClients(cfg)
 	s.must(err)
 	mine := *s
@@ -99,6 +99,7 @@ func (h *haltClient) begin(t *testing.T, do func() error) (end <-chan error) {
 // Another process finishes the renewal, an operator rolls back, and then the first process
 // continues.
 func TestAnOrderThatComesLateChangesNothing(t *testing.T) {
+	t.Parallel()
 	for _, at := range []struct {
 		name string
 		n    int
@@ -150,6 +151,7 @@ func TestAnOrderThatComesLateChangesNothing(t *testing.T) {
 // TestAnOrderOfADeadProcessIsGivenAnew ends a process before and after SageMaker has received its
 // order.
 func TestAnOrderOfADeadProcessIsGivenAnew(t *testing.T) {
+	t.Parallel()
 	for _, at := range []struct {
 		name string
 		n    int
@@ -185,6 +187,7 @@ func TestAnOrderOfADeadProcessIsGivenAnew(t *testing.T) {
 // TestARemovalThatComesLateTakesNothingThatServes suspends a process before each call by which it
 // removes a model, while an operator rolls back to that model.
 func TestARemovalThatComesLateTakesNothingThatServes(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"AddTags", "DeleteEndpointConfig", "DeleteModel"} {
 		t.Run(name, func(t *testing.T) {
 			s := start(t)
@@ -222,6 +225,7 @@ func TestARemovalThatComesLateTakesNothingThatServes(t *testing.T) {
 }
 
 func TestAnEndpointThatWasLookedAtLongAgoIsNotDeleted(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.train("first", "linear-learner", 300)
 	s.deploy("first")

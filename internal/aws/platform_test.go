@@ -18,6 +18,7 @@ features:
 `
 
 func TestSageMakerKeepsTheContractOfPlatforms(t *testing.T) {
+	t.Parallel()
 	modelswaptest.TestPlatform(t, func(t *testing.T) modelswaptest.Platform {
 		s := startWith(t, twoNumbers, sandbox.Options{Pace: sandbox.RealPace().Faster(10_000)})
 		s.deployer.timing.Grace = 300 * time.Millisecond

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	sdk "github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"gateway/internal/local"
@@ -49,14 +48,6 @@ func startRenewing(t *testing.T) *renewing {
 func startRenewingWith(t *testing.T, schema string) *renewing {
 	t.Helper()
 	s := startWith(t, schema, sandbox.Options{Pace: sandbox.RealPace().Faster(10_000)})
-	cfg := s.Config()
-	cfg.Retryer = func() sdk.Retryer { // the same number of attempts, without the waiting
-		return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts, o.MaxBackoff = 5, time.Millisecond })
-	}
-	var err error
-	s.api, err = NewClients(cfg)
-	s.must(err)
-	s.wire(s.schema)
 	s.deployer.timing.Grace = 300 * time.Millisecond
 	return s.renewing()
 }
@@ -95,6 +86,7 @@ func (r *renewing) renew(t *testing.T, req modelswap.TriggerRequest) *modelswap.
 }
 
 func TestFaultsOfTheServicesAndWhatBecomesOfTheRenewal(t *testing.T) {
+	t.Parallel()
 	type outcome struct {
 		step    modelswap.StepName // that failed; empty: the renewal succeeded
 		class   modelswap.Class
@@ -218,6 +210,7 @@ func TestFaultsOfTheServicesAndWhatBecomesOfTheRenewal(t *testing.T) {
 // TestTheLongestNameOfASchemaGoesThroughARenewal runs with a stand-in that checks the limits of
 // SageMaker's names. The renewal trains twice.
 func TestTheLongestNameOfASchemaGoesThroughARenewal(t *testing.T) {
+	t.Parallel()
 	name := "n" + strings.Repeat("-long_name", 3) + "x"
 	if len(name) != 32 {
 		t.Fatalf("the name has %d characters", len(name))

@@ -36,6 +36,7 @@ func (s *stand) truth(n int) (seen map[string]int) {
 }
 
 func TestEachAnswerNamesTheModelThatGaveItWhileTwoAnswer(t *testing.T) {
+	t.Parallel()
 	for _, second := range []string{"linear-learner", "xgboost"} {
 		t.Run(second, func(t *testing.T) {
 			s := start(t)
@@ -61,6 +62,7 @@ func TestEachAnswerNamesTheModelThatGaveItWhileTwoAnswer(t *testing.T) {
 }
 
 func TestASwapThatAnotherGatewayOrderedIsSeenInTheFirstAnswer(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.train("first", "linear-learner", 400)
 	s.deploy("first")
@@ -86,6 +88,7 @@ func TestASwapThatAnotherGatewayOrderedIsSeenInTheFirstAnswer(t *testing.T) {
 }
 
 func TestAnswersAreTrueThroughRollbacks(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []sandbox.Kind{sandbox.RollBack, sandbox.RollBackSilently} {
 		t.Run(string(kind), func(t *testing.T) {
 			s := start(t)
@@ -105,6 +108,7 @@ func TestAnswersAreTrueThroughRollbacks(t *testing.T) {
 }
 
 func TestRowsOfOneRequestAreFromOneModelWhileTwoAnswer(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.train("first", "linear-learner", 400)
 	s.deploy("first")
@@ -132,6 +136,7 @@ func TestRowsOfOneRequestAreFromOneModelWhileTwoAnswer(t *testing.T) {
 }
 
 func TestAModelWithoutScoresIsCalibratedWhereNothingChanges(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.train("first", "linear-learner", 400) // makes the probes
 	s.trainOnly("by-hand", "linear-learner", 500)
@@ -149,6 +154,7 @@ func TestAModelWithoutScoresIsCalibratedWhereNothingChanges(t *testing.T) {
 }
 
 func TestWithoutProbesNothingIsNamedWhileSomebodyChangesTheEndpoint(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.trainOnly("first", "linear-learner", 400)
 	s.deploy("first")

@@ -28,6 +28,7 @@ func (s *stand) status(name string) modelswap.TrainingStatus {
 }
 
 func TestATrainingJobIsWhatWasAskedFor(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.trainer.settings.Spot, s.trainer.settings.SpotWait = true, time.Hour
 	job := s.job("first", "linear-learner", 300)
@@ -103,6 +104,7 @@ func TestHyperparametersFitTheData(t *testing.T) {
 }
 
 func TestStartingAJobTwiceStartsItOnce(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	job := s.job("first", "linear-learner", 300)
 	if got := s.status(job.Name).State; got != modelswap.TrainingLost {
@@ -120,6 +122,7 @@ func TestStartingAJobTwiceStartsItOnce(t *testing.T) {
 }
 
 func TestWhatBecomesOfAJob(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name   string
 		fault  sandbox.Fault
@@ -156,6 +159,7 @@ func TestWhatBecomesOfAJob(t *testing.T) {
 }
 
 func TestAJobThatIsStoppedIsNoSuccess(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	job := s.job("first", "linear-learner", 300)
 	s.must(s.trainer.StartTraining(t.Context(), job))
@@ -172,6 +176,7 @@ func TestAJobThatIsStoppedIsNoSuccess(t *testing.T) {
 }
 
 func TestAJobThatCannotBeStarted(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name  string
 		fault sandbox.Fault

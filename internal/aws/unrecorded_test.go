@@ -10,6 +10,7 @@ import (
 // the endpoint serves a model: it is listed from the start, compared with, and can
 // be rolled back to.
 func TestAModelWhoseDatabaseWasLostIsAChampion(t *testing.T) {
+	t.Parallel()
 	r := startRenewing(t)
 	first := r.renew(t, modelswap.TriggerRequest{})
 	if first.Status != modelswap.Succeeded {
