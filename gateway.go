@@ -66,7 +66,7 @@
 //	app         ──► config, and everything below but client, sandbox and logging
 //	client      ──► api, edge, audit, insights, modelswap, predict
 //	api         ──► console, edge, admission, audit, insights, modelswap, idempotency, predict, schema, failure
-//	console     ──► edge, admission, audit, insights, modelswap, predict, schema, failure
+//	console     ──► chart, edge, admission, audit, insights, learn, modelswap, predict, schema, failure
 //	edge        ──► admission, audit, callctx, failure
 //	config      ──► aws, insights, store, outbox, modelswap, learn, secrets, schema
 //	httpserver  ──► http1, admission

@@ -25,13 +25,13 @@ var mayImport = map[string][]string{
 
 	"cmd/gateway": {"internal/app", "internal/config", "internal/logging", "api", "api/client", "api/edge", "internal/aws", "internal/sandbox", "internal/datadir",
 		"internal/insights", "internal/insights/stats", "internal/modelswap", "internal/idempotency", "internal/export", "internal/predict", "internal/draft", "internal/schema", "internal/failure"},
-	"internal/app": {".", "internal/config", "api", "api/edge", "internal/httpserver", "internal/aws", "internal/local", "internal/store", "internal/outbox", "internal/datadir", "internal/demo",
+	"internal/app": {".", "internal/config", "api", "api/console", "api/edge", "internal/httpserver", "internal/aws", "internal/local", "internal/store", "internal/outbox", "internal/datadir", "internal/demo",
 		"internal/admission", "internal/insights", "internal/scoring", "internal/modelswap", "internal/idempotency", "internal/secrets", "internal/tracing", "internal/predict", "internal/schema", "internal/outage", "internal/failure"},
 	"internal/config":  {"internal/aws", "internal/insights", "internal/store", "internal/outbox", "internal/modelswap", "internal/learn", "internal/secrets", "internal/schema"},
 	"internal/logging": {},
 	"api/client":       {"api", "api/edge", "internal/audit", "internal/insights", "internal/modelswap", "internal/predict"},
 	"api":              {"api/console", "api/edge", "internal/admission", "internal/audit", "internal/insights", "internal/modelswap", "internal/idempotency", "internal/predict", "internal/schema", "internal/outage", "internal/failure"},
-	"api/console":      {"api/console/chart", "api/edge", "internal/admission", "internal/audit", "internal/insights", "internal/modelswap", "internal/predict", "internal/schema", "internal/failure"},
+	"api/console":      {"api/console/chart", "api/edge", "internal/admission", "internal/audit", "internal/insights", "internal/learn", "internal/modelswap", "internal/predict", "internal/schema", "internal/failure"},
 	"api/edge":         {"internal/admission", "internal/audit", "internal/callctx", "internal/outage", "internal/failure"}, // nothing of predictions or renewals
 
 	"internal/aws":       {"internal/aws/wire", "internal/artifact", "internal/modelswap", "internal/export", "internal/learn", "internal/secrets", "internal/predict", "internal/schema", "internal/callctx", "internal/budget", "internal/outage", "internal/failure"},

@@ -42,6 +42,10 @@ type Deps struct {
 	// Status returns further entries of /admin/status. They replace entries of the same
 	// name. May be nil.
 	Status func(context.Context) map[string]any
+	// Settings and Secrets return what the console shows of the settings and secrets of the
+	// process. Nil: nothing.
+	Settings func() []console.SettingGroup
+	Secrets  func() []console.Secret
 	// OpenAPI is the text of openapi.yaml.
 	OpenAPI []byte
 	// Registry is where the metrics are registered. /metrics shows all of its metrics.
@@ -147,8 +151,7 @@ func New(d Deps, o Options) (public, admin http.Handler) {
 		edge.AWSPrefix + "{name}/invocations": http.StatusOK, "/outcomes": http.StatusAccepted})
 	a.watches.look, a.rowCost = a.look, rowCost(d.Predict.Schema())
 	d.Registry.MustRegister(dependencyUp{a.readiness})
-	pages := console.New(console.Deps{Edge: d.Edge, Predict: d.Predict, Renewals: d.Renewals, Insights: d.Insights,
-		Acts: d.Acts, Status: a.consoleStatus, Log: d.Log})
+	pages := a.console()
 	if !o.SeparateAdmin {
 		return a.edge.Handler(a.health, a.apps, a.operators, pages.Routes), nil
 	}

@@ -8,9 +8,12 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"gateway/api"
+	"gateway/api/console"
 	"gateway/api/edge"
+	"gateway/internal/modelswap"
 )
 
 // visitor is a browser without scripts. It does not follow redirects.
@@ -239,4 +242,91 @@ func TestTheOperatorsListenerLeadsToTheConsole(t *testing.T) {
 	if a := v.get("/console").want(307); a.header.Get("Location") != "console/" {
 		t.Errorf("/console leads to %s", a.header.Get("Location"))
 	}
+}
+
+func TestRenewalsInTheConsole(t *testing.T) {
+	b := setup(t)
+	v := operator(t, b)
+	v.get("renewals").want(200).contains("There are no renewals", "Start a renewal")
+	form := url.Values{"reason": {"more <data>"}, "hyperparameters": {"wd=0.01\n\n l1 = 0.1 "}, "gate": {"off"}}
+	v.post("renewals", form).want(403)
+	v.send("renewals", form).want(200).contains("Start a renewal?", "more &lt;data&gt;", "l1=0.1  wd=0.01", `name="gate" value="off"`)
+	if list, _ := b.client.Renewals(t.Context(), 1, ""); len(list) != 0 {
+		t.Fatal("the renewal started before it was confirmed")
+	}
+	form.Set("confirmed", "yes")
+	a := v.send("renewals", form).want(303)
+	list, err := b.client.Renewals(t.Context(), 1, "")
+	if err != nil || len(list) != 1 {
+		t.Fatalf("renewals %v, error %v", list, err)
+	}
+	id := list[0].ID
+	if list[0].Overrides.Hyperparameters["l1"] != "0.1" || list[0].Overrides.Gate != "off" || list[0].Reason != "more <data>" {
+		t.Errorf("renewal %+v", list[0])
+	}
+	if a.header.Get("Location") != "renewals/"+id {
+		t.Errorf("the form leads to %s", a.header.Get("Location"))
+	}
+	v.get("renewals").want(200).contains("renewals/"+id, "A renewal is under way", `data-events="events?every=2"`)
+	v.get("renewals/"+id).want(200).contains(id, "more &lt;data&gt;", "Cancel…", "<svg", `data-events="../events?every=2"`)
+	v.send("renewals", url.Values{"confirmed": {"yes"}}).want(409).contains("is not finished")
+	v.get("renewals/nothing").want(404)
+	v.send("renewals/"+id+"/cancel", nil).want(200).contains("Cancel the renewal")
+	v.send("renewals/"+id+"/cancel", url.Values{"confirmed": {"yes"}}).want(303)
+	v.get("audit").want(200).contains("POST /console/renewals/{id}/cancel", "hyperparameters=wd%3D0.01")
+	if strings.Contains(v.get("audit").body, v.form) && strings.Contains(v.get("audit").body, "form_token=") {
+		t.Error("the audit log has the token of a form")
+	}
+}
+
+func TestFormsOfOverrides(t *testing.T) {
+	b := setup(t)
+	v := operator(t, b)
+	v.send("renewals", url.Values{"hyperparameters": {"a=1\nb"}, "instance_count": {"many"}}).want(422).
+		contains("line 2 must be name=value", "instance_count")
+	v.send("renewals/x/resume", url.Values{"from": {"lunch"}}).want(422).contains("is no step")
+}
+
+func TestAStoppedRenewalCanBeResumedInTheConsole(t *testing.T) {
+	b := setup(t)
+	v := operator(t, b)
+	v.send("renewals", url.Values{"confirmed": {"yes"}, "gate": {"off"}}).want(303)
+	list, err := b.client.Renewals(t.Context(), 1, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := list[0].ID
+	if err := b.swap.change(id, func(r *modelswap.Renewal) error {
+		why := "the data is gone"
+		r.Status, r.Error = modelswap.Failed, why
+		r.Steps[0].Status, r.Steps[0].Attempt, r.Steps[0].Error = modelswap.StepFailed, 1, &why
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	v.get("renewals/"+id).want(200).contains("the data is gone", "Resume…", `<option selected>export</option>`, `value="off"`)
+	v.send("renewals/"+id+"/resume", url.Values{"from": {"export"}, "gate": {"auc:0"}}).want(200).contains("It goes on at the step export", "auc:0")
+	v.send("renewals/"+id+"/resume", url.Values{"from": {"export"}, "gate": {"auc:0"}, "confirmed": {"yes"}}).want(303)
+	renewal, err := b.client.Renewal(t.Context(), id)
+	if err != nil || renewal.Status != modelswap.Queued || renewal.Overrides.Gate != "auc:0" {
+		t.Errorf("renewal %+v, error %v", renewal, err)
+	}
+}
+
+func TestSettingsInTheConsole(t *testing.T) {
+	read := time.Now()
+	v := operator(t, setup(t, func(b *bundle, _ *api.Options, _ *parts) {
+		b.deps.Settings = func() []console.SettingGroup {
+			return []console.SettingGroup{{Name: "Basics", Settings: []console.Setting{
+				{Name: "GATEWAY_ONE", Value: "1", Default: "2", Set: true}, {Name: "GATEWAY_TWO", Value: "3", Default: "3"}}}}
+		}
+		b.deps.Secrets = func() []console.Secret {
+			return []console.Secret{{Name: "admin", ID: "file:tokens.json", Versions: []string{"AWSCURRENT v1"}, ReadAt: read}}
+		}
+	}))
+	a := v.get("settings").want(200).contains("GATEWAY_ONE", "default <code>2</code>", "AWSCURRENT v1", "file:tokens.json")
+	if strings.Contains(a.body, "GATEWAY_TWO") {
+		t.Error("a default is shown")
+	}
+	v.get("settings?all=yes").want(200).contains("GATEWAY_ONE", "GATEWAY_TWO")
 }

@@ -8,6 +8,19 @@ import (
 	"gateway/api/console"
 )
 
+// console makes the operators' console.
+func (a *api) console() *console.Console {
+	d := console.Deps{Edge: a.edge, Predict: a.d.Predict, Renewals: a.d.Renewals, Insights: a.d.Insights, Acts: a.d.Acts,
+		Status: a.consoleStatus, Settings: a.d.Settings, Secrets: a.d.Secrets, Log: a.d.Log}
+	if d.Settings == nil {
+		d.Settings = func() []console.SettingGroup { return nil }
+	}
+	if d.Secrets == nil {
+		d.Secrets = func() []console.Secret { return nil }
+	}
+	return console.New(d)
+}
+
 // consoleStatus returns what the console shows of the process. It is what status sends,
 // without what the console reads by itself.
 func (a *api) consoleStatus(ctx context.Context) console.Status {

@@ -113,3 +113,10 @@ func checkForm(r *http.Request) error {
 	}
 	return nil
 }
+
+// changed notes what an action has changed, for the audit log, and returns the path of its
+// page below the console.
+func changed(r *http.Request, folder, name string) string {
+	edge.Of(r.Context()).Target = name
+	return folder + url.PathEscape(name)
+}

@@ -24,7 +24,10 @@ type Deps struct {
 	Acts     audit.Log
 	// Status returns what the overview shows of the process.
 	Status func(context.Context) Status
-	Log    *slog.Logger
+	// Settings and Secrets return the settings in force and the states of the secrets.
+	Settings func() []SettingGroup
+	Secrets  func() []Secret
+	Log      *slog.Logger
 }
 
 // Insights answers whether the model is still right. *insights.Reports is one.
@@ -95,6 +98,12 @@ func (c *Console) Routes(r chi.Router) {
 // pages adds the pages and what they can do.
 func (c *Console) pages(r chi.Router) {
 	c.page(r, "/", c.overview)
+	c.page(r, "/renewals", c.renewals)
+	c.action(r, "/renewals", c.retrain())
+	c.page(r, "/renewals/{id}", c.renewal)
+	c.action(r, "/renewals/{id}/resume", c.resume())
+	c.action(r, "/renewals/{id}/cancel", c.cancel())
+	c.page(r, "/settings", c.settings)
 	c.page(r, "/audit", c.audit)
 }
 

@@ -2,6 +2,7 @@ package console
 
 import (
 	"bytes"
+	"cmp"
 	"net/http"
 
 	"gateway/api/edge"
@@ -13,6 +14,7 @@ import (
 // page is what a page shows. name is its template, and data the template's .Data.
 type page struct {
 	name, title string
+	section     string // name of the page in the menu that it belongs to; empty: its own
 	data        any
 	// every is how often the page is read again while a browser shows it, in seconds. The
 	// parts of it that change have the attribute data-live and an id. Zero: it is not.
@@ -22,7 +24,7 @@ type page struct {
 // view is what the layout shows. Its fields are those of templates.
 type view struct {
 	Title    string
-	Name     string // of the template; the navigation marks it
+	Section  string // name of the page that the menu marks
 	Root     string // relative path to the console
 	Here     string // path and query of this page below the console
 	Schema   string
@@ -42,6 +44,8 @@ type navItem struct {
 // navigation lists the pages in the order of the menu.
 var navigation = []navItem{
 	{"overview", "./", "Overview"},
+	{"renewals", "renewals", "Renewals"},
+	{"settings", "settings", "Settings"},
 	{"audit", "audit", "Audit"},
 }
 
@@ -64,7 +68,7 @@ func (c *Console) page(r chi.Router, pattern string, show func(r *http.Request) 
 // render sends a page. It is rendered before anything is sent, so that an error of a
 // template can still become a page.
 func (c *Console) render(w http.ResponseWriter, r *http.Request, status int, p *page) error {
-	v := view{Title: p.title, Name: p.name, Root: root(r), Here: here(r), Schema: c.d.Predict.Schema().Name,
+	v := view{Title: p.title, Section: cmp.Or(p.section, p.name), Root: root(r), Here: here(r), Schema: c.d.Predict.Schema().Name,
 		Every: p.every, Assets: c.assets.urls, Nav: navigation, Data: p.data}
 	if s := ofSession(r.Context()); s != nil {
 		v.Operator, v.Form = s.token, s.form

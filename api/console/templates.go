@@ -2,11 +2,13 @@ package console
 
 import (
 	"embed"
+	"encoding/json"
 	"fmt"
 	"html/template"
 	"io/fs"
 	"math"
 	"path"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -41,6 +43,9 @@ var functions = template.FuncMap{
 	"percent":  percent,
 	"short":    short,
 	"parts":    parts,
+	"nested":   nested,
+	"json":     indented,
+	"plain":    plain,
 }
 
 // timeOf returns a time element, or a dash for none. A script adds the viewer's own zone.
@@ -145,4 +150,27 @@ func parts(args ...any) (map[string]any, error) {
 		out[name] = args[i+1]
 	}
 	return out, nil
+}
+
+// nested reports whether a value of a step's detail has parts.
+func nested(value any) bool {
+	switch reflect.Indirect(reflect.ValueOf(value)).Kind() {
+	case reflect.Map, reflect.Slice, reflect.Array, reflect.Struct:
+		return true
+	}
+	return false
+}
+
+// indented returns a value as JSON.
+func indented(value any) (string, error) {
+	text, err := json.MarshalIndent(value, "", "  ")
+	return string(text), err
+}
+
+// plain returns a value without parts. A whole number has no exponent.
+func plain(value any) string {
+	if x, ok := value.(float64); ok && x == math.Trunc(x) && math.Abs(x) < 1<<53 {
+		return strconv.FormatFloat(x, 'f', -1, 64)
+	}
+	return fmt.Sprint(value)
 }

@@ -86,6 +86,8 @@ func (a *App) deps(m *Model, front *edge.Edge) api.Deps {
 		Keys:         c.keys,
 		Dependencies: a.dependencies(m),
 		Status:       a.status,
+		Settings:     settingsInForce,
+		Secrets:      a.secretStates,
 		OpenAPI:      gateway.OpenAPI,
 		Registry:     c.registry,
 		Log:          a.log,
