@@ -1,6 +1,6 @@
 # The gateway as an image: one static binary, certificates, nothing else.
 #
-#   make image
+#   make docker-image
 #   docker run --rm -p 8080:8080 -v gateway-data:/data gateway
 
 # Bases are pinned by the digest of their index, which covers all architectures.

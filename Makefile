@@ -1,4 +1,4 @@
-# Needs Go and make; the race detector also needs a C compiler, and only `image` needs Docker.
+# Needs Go and make; the race detector also needs a C compiler, and only `docker-image` needs Docker.
 # Settings of the service (GATEWAY_…, AWS_…) are read from the environment, which `run` passes on.
 
 GO           ?= go
@@ -20,7 +20,7 @@ PARALLEL     ?= 2
 BUILD = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X main.version=$(VERSION)"
 
 .DEFAULT_GOAL := help
-.PHONY: help run build long-packages test test-app-one test-app-other test-gateway test-others test-long check format vet modules lint monitoring docs bench model benchconvert load trial fuzz image clean
+.PHONY: help run build long-packages test test-app-one test-app-other test-gateway test-others test-long check format vet modules lint monitoring docs bench model benchconvert load trial fuzz image push docker-image packages clean
 
 help: ## print this list
 	@echo 'usage: make TARGET'
@@ -141,11 +141,37 @@ fuzz: ## fuzz each fuzz target for FUZZTIME (10s)
 		done; \
 	done
 
-image: ## build the container image
+# The binaries have no stamp of the version control, so that the digest depends on the sources,
+# VERSION and the version of Go alone, and not on the kind of the clone.
+IMAGE_ARCHS = amd64 arm64
+IMAGE_BUILD = GOOS=linux GOAMD64=v1 GOARM64=v8.0 GOFLAGS= $(BUILD) -buildvcs=false
+export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+
+image: ## write the container image (amd64, arm64) to dist/image as an OCI layout; RDS_CA=FILE adds authorities
+	@mkdir -p dist/binaries
+	@set -e; for arch in $(IMAGE_ARCHS); do \
+		echo "building for linux/$$arch"; \
+		GOARCH=$$arch $(IMAGE_BUILD) -o dist/binaries/gateway-linux-$$arch ./cmd/gateway; \
+	done
+	@GOOS= GOARCH= $(GO) run -C deploy/image . -o $(CURDIR)/dist/image -version '$(VERSION)' \
+		-revision "$$(git rev-parse HEAD 2>/dev/null)" -source '$(SOURCE)' $(if $(RDS_CA),-ca '$(abspath $(RDS_CA))') \
+		$(IMAGE_ARCHS:%=$(CURDIR)/dist/binaries/gateway-linux-%)
+	@echo dist/image
+
+# Signs in with the credentials of `docker login`, if there are any.
+push: ## push dist/image to a registry: make push REPOSITORY=registry.example/gateway
+	@test -n '$(REPOSITORY)' || { echo 'say where to: make push REPOSITORY=registry.example/gateway'; exit 1; }
+	@test -f dist/image/index.json || { echo 'there is no dist/image: run make image first'; exit 1; }
+	$(GO) tool -C deploy/image crane push $(CURDIR)/dist/image '$(REPOSITORY):$(VERSION)'
+
+docker-image: ## build the image of Dockerfile with Docker (or DOCKER=podman), for this machine
 	@command -v $(DOCKER) >/dev/null || { \
-		echo "'$(DOCKER)' is not installed: see https://docs.docker.com/engine/install/, or use podman: make image DOCKER=podman"; \
+		echo "'$(DOCKER)' is not installed; 'make image' needs no container engine"; \
 		exit 1; }
 	$(DOCKER) build --build-arg VERSION=$(VERSION) --tag $(IMAGE):$(VERSION) --tag $(IMAGE):latest .
 
+packages: image ## render, lint and test what deploys a gateway
+	scripts/packages.sh
+
 clean: ## remove what make built; gateway-data stays
-	rm -rf bin
+	rm -rf bin dist

@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Renders, lints and tests what deploys a gateway: `make packages`. What is not
+# installed is named with what to do, and its checks are skipped.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+skipped=()
+command -v cfn-lint >/dev/null || skipped+=("CloudFormation is not linted: pip install 'cfn-lint>=1.51,<2'")
+command -v systemd-analyze >/dev/null || skipped+=("the systemd unit is not verified: install systemd")
+((EUID == 0)) || skipped+=("the image is not started: run as root")
+
+for module in deploy/image deploy/helm/check deploy/check; do
+  [[ -f $module/go.mod ]] || continue
+  echo "+ $module"
+  (cd "$module" && go vet ./... && go test ./...)
+done
+
+for reason in "${skipped[@]}"; do
+  echo "skipped: $reason"
+done
