@@ -1,6 +1,7 @@
 package chart
 
 import (
+	"cmp"
 	"fmt"
 	"html/template"
 )
@@ -12,6 +13,9 @@ type Bars struct {
 	ValueName string // of the values, with their unit, such as "PSI"
 	Bars      []Bar  // in the order in which they are to be read
 	Marked    string // what Bar.Marked means, such as "drifted"
+	Threshold string // what Bar.Threshold is; empty: "threshold"
+	Below     string // what a negative value means; empty: "lowers"
+	Above     string // what a positive value means where others are negative; empty: "raises"
 	Empty     string // the message if there are no bars
 }
 
@@ -141,14 +145,14 @@ func (b Bars) entries(bars []Bar, id string) []entry {
 	var entries []entry
 	if negative {
 		entries = append(entries,
-			entry{"lowers", sampleOfFill("chart-bar-2", "none")},
-			entry{"raises", sampleOfFill("chart-bar-1", "currentColor")})
+			entry{cmp.Or(b.Below, "lowers"), sampleOfFill("chart-bar-2", "none")},
+			entry{cmp.Or(b.Above, "raises"), sampleOfFill("chart-bar-1", "currentColor")})
 	}
 	if whiskers {
 		entries = append(entries, entry{"95 % interval", func(c *canvas, x, y float64) { c.whisker(x+sampleWidth/2, y, y+11) }})
 	}
 	if threshold {
-		entries = append(entries, entry{"threshold", func(c *canvas, x, y float64) {
+		entries = append(entries, entry{b.threshold(), func(c *canvas, x, y float64) {
 			c.line("chart-bar-threshold", x+sampleWidth/2, y, x+sampleWidth/2, y+12, "stroke-width", "2")
 		}})
 	}
@@ -164,12 +168,16 @@ func (b Bars) tip(bar Bar) string {
 		text = join(text, interval(bar.Low, bar.High))
 	}
 	if bar.Threshold != nil {
-		text = join(text, "threshold "+number(*bar.Threshold))
+		text = join(text, b.threshold()+" "+number(*bar.Threshold))
 	}
 	if bar.Marked {
 		text = join(text, b.Marked)
 	}
 	return join(text, bar.Note)
+}
+
+func (b Bars) threshold() string {
+	return cmp.Or(b.Threshold, "threshold")
 }
 
 func (b Bars) describe() string {
@@ -202,7 +210,7 @@ func (b Bars) Table() Table {
 		}
 	}
 	column(intervals, "low", "high")
-	column(thresholds, "threshold")
+	column(thresholds, b.threshold())
 	column(marked, b.Marked)
 	column(notes, "note")
 	for _, bar := range b.Bars {

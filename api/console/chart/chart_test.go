@@ -176,6 +176,8 @@ func TestDegenerate(t *testing.T) {
 		"zero bar":               {Bars{Bars: []Bar{{Name: "age"}}}, "chart-bar-1"},
 		"bar without a name":     {Bars{Bars: []Bar{{Value: 1}}}, "chart-bar-1"},
 		"many bars":              {Bars{Bars: make([]Bar, 100)}, "60 more in the table"},
+		"even, one bin":          {Histogram{Even: true, Names: [3]string{"yes", "", ""}, Threshold: &inf, Bins: []HistogramBin{{To: 1, Counts: [3]int64{1, 2, 3}}}}, "chart-bar-1"},
+		"even, disorder":         {Histogram{Even: true, Names: [3]string{"yes", "", ""}, Threshold: new(float64), Bins: []HistogramBin{{5, 6, [3]int64{1}}, {-3, -2, [3]int64{1}}}}, "chart-bar-1"},
 		"no gain":                {Gain{}, ""},
 		"gain without shares":    {Gain{Points: []GainPoint{{Share: nan, Gain: 1}, {Share: 7, Gain: 1}}}, ""},
 		"one gain":               {Gain{Points: []GainPoint{{Gain: 0}}, Chosen: nan}, "chart-mark-1"},
@@ -237,7 +239,7 @@ func TestTextIsEscaped(t *testing.T) {
 	charts := samples()
 	line := sampleLine(5)
 	line.Title, line.Name, line.Second, line.YName, line.Counted, line.Immature, line.Threshold = evil, evil, evil, evil, evil, evil, &LineThreshold{1, evil}
-	bars := Bars{evil, evil, []Bar{{Name: evil, Value: 1, Marked: true, Note: evil}}, evil, evil}
+	bars := Bars{evil, evil, []Bar{{Name: evil, Value: 1, Marked: true, Note: evil}, {Value: -1, Threshold: new(float64)}}, evil, evil, evil, evil, evil}
 	maps.Copy(charts, map[string]Chart{
 		"line": line, "message": Line{Title: evil, Empty: evil}, "bars": bars,
 		"histogram": Histogram{Title: evil, Names: [3]string{evil, evil, evil}, Bins: sampleHistogram().Bins},

@@ -51,7 +51,7 @@ func (v *values) optional() *float64 {
 // fuzzed returns a chart of each kind.
 func fuzzed(text string, v *values) []Chart {
 	line := Line{text, text, text, text, v.whole()%2 == 0, nil, nil, text, text, text}
-	reliability, histogram := Reliability{Title: text}, Histogram{Title: text, Names: [3]string{text, text, "c"}, Threshold: v.optional()}
+	reliability, histogram := Reliability{Title: text}, Histogram{Title: text, Names: [3]string{text, text, "c"}, Threshold: v.optional(), Even: v.whole()%2 == 0}
 	curve, bars := Curve{Title: text, Kind: CurveKind(v.whole()), Threshold: v.number(), BaseRate: v.number()}, Bars{Title: text, ValueName: text, Marked: text}
 	gain, grid := Gain{Title: text, Unit: text, Chosen: v.number()}, Grid{Title: text}
 	if threshold := v.optional(); threshold != nil {

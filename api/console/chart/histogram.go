@@ -3,6 +3,7 @@ package chart
 import (
 	"fmt"
 	"html/template"
+	"sort"
 )
 
 // Histogram shows how many predictions have which score, by outcome.
@@ -10,6 +11,7 @@ type Histogram struct {
 	Title     string
 	Names     [3]string // of the outcomes: positive, negative, none yet; an empty name leaves the outcome out
 	Bins      []HistogramBin
+	Even      bool     // bins are drawn with the same width, for bounds such as 0.001, 0.01, 0.1; they must be sorted
 	Threshold *float64 // a score from it on predicts the positive label; nil: it is not shown
 	Empty     string   // the message if there are no predictions
 }
@@ -27,24 +29,22 @@ const maxHistogramBins = 40
 // SVG returns the picture.
 func (h Histogram) SVG(id string) template.HTML {
 	bins := h.drawn()
-	var bounds extent
 	largest := 0.0
 	for _, b := range bins {
-		bounds.add(b.From, b.To)
 		for i, n := range b.Counts {
 			if h.Names[i] != "" {
 				largest = max(largest, float64(n))
 			}
 		}
 	}
-	if largest <= 0 || bounds.hi-bounds.lo <= 0 {
+	if largest <= 0 {
 		return message(id, h.Title, orNoData(h.Empty))
 	}
-	if h.Threshold != nil {
-		bounds.add(*h.Threshold)
+	at, x := h.linear(bins)
+	if h.Even {
+		at, x = even(bins)
 	}
-	x, y := axis{name: "score"}, axis{name: "predictions"}
-	x.lo, x.hi, x.ticks = niceAxis(bounds.lo, bounds.hi, 5)
+	y := axis{name: "predictions"}
 	y.lo, y.hi, y.ticks = niceAxis(0, min(largest, maxMagnitude), 4)
 	entries := h.entries(cleanID(id))
 	_, top := placeLegend(entries)
@@ -54,16 +54,48 @@ func (h Histogram) SVG(id string) template.HTML {
 		c.legend(entries)
 		c.axes(p, x, y)
 		for _, b := range bins {
-			c.histogramBin(h, b, p)
+			c.histogramBin(h, b, p.x.at(at(b.From)), p.x.at(at(b.To)), p)
 		}
 		if h.Threshold != nil && drawable(*h.Threshold) {
-			at := p.x.at(*h.Threshold)
-			c.line("chart-threshold", at, p.top, at, p.bottom, "stroke-dasharray", dashThreshold)
+			place := p.x.at(at(*h.Threshold))
+			c.line("chart-threshold", place, p.top, place, p.bottom, "stroke-dasharray", dashThreshold)
 		}
 		for _, b := range bins {
-			c.hover(h.tip(b), p.x.at(b.From), p.top, p.x.at(b.To)-p.x.at(b.From), p.bottom-p.top)
+			from, to := p.x.at(at(b.From)), p.x.at(at(b.To))
+			c.hover(h.tip(b), from, p.top, to-from, p.bottom-p.top)
 		}
 	})
+}
+
+// linear returns an axis of scores, on which a score is where its value is.
+func (h Histogram) linear(bins []HistogramBin) (at func(float64) float64, x axis) {
+	var bounds extent
+	for _, b := range bins {
+		bounds.add(b.From, b.To)
+	}
+	if h.Threshold != nil {
+		bounds.add(*h.Threshold)
+	}
+	x.name = "score"
+	x.lo, x.hi, x.ticks = niceAxis(bounds.lo, bounds.hi, 5)
+	return func(score float64) float64 { return score }, x
+}
+
+// even returns an axis on which all bins have the width 1. A score within a bin is
+// where it divides the bin.
+func even(bins []HistogramBin) (at func(float64) float64, x axis) {
+	x = axis{lo: 0, hi: float64(len(bins)), name: "score (bins of different widths)"}
+	for i, b := range bins {
+		x.ticks = append(x.ticks, tick{float64(i), number(b.From)})
+	}
+	x.ticks = append(x.ticks, tick{x.hi, number(bins[len(bins)-1].To)})
+	return func(score float64) float64 {
+		i := sort.Search(len(bins), func(i int) bool { return bins[i].To > score })
+		if i == len(bins) {
+			return x.hi
+		}
+		return float64(i) + min(max((score-bins[i].From)/(bins[i].To-bins[i].From), 0), 1)
+	}, x
 }
 
 // drawn returns the bins to draw.
@@ -93,15 +125,14 @@ func (h Histogram) drawn() []HistogramBin {
 	return merged
 }
 
-// histogramBin draws the bars of a bin beside each other.
-func (c *canvas) histogramBin(h Histogram, b HistogramBin, p plot) {
+// histogramBin draws the bars of a bin beside each other, between two places.
+func (c *canvas) histogramBin(h Histogram, b HistogramBin, from, to float64, p plot) {
 	var shown []int
 	for i, name := range h.Names {
 		if name != "" {
 			shown = append(shown, i)
 		}
 	}
-	from, to := p.x.at(b.From), p.x.at(b.To)
 	each := (to - from) * 0.9 / float64(len(shown))
 	for k, i := range shown {
 		if b.Counts[i] <= 0 {

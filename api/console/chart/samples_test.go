@@ -14,7 +14,7 @@ var (
 func samples() map[string]Chart {
 	return map[string]Chart{
 		"line": sampleLine(30), "drift": sampleDrift(), "thinned": sampleLine(10_000),
-		"reliability": sampleReliability(), "histogram": sampleHistogram(),
+		"reliability": sampleReliability(), "histogram": sampleHistogram(), "even": sampleEven(),
 		"roc": sampleCurve(ROC), "precision": sampleCurve(PrecisionRecall),
 		"bars": sampleBars(), "reasons": sampleReasons(),
 		"gain": sampleGain(), "grid": sampleGrid(3), "attempts": sampleGrid(12),
@@ -68,6 +68,16 @@ func sampleHistogram() Histogram {
 	for i := range 20 {
 		from := float64(i) / 20
 		h.Bins = append(h.Bins, HistogramBin{from, from + 0.05, [3]int64{int64(3 * i), int64(400 / (i + 1)), int64(150 / (i + 1))}})
+	}
+	return h
+}
+
+func sampleEven() Histogram {
+	threshold := 0.15
+	h := Histogram{Title: "Scores by outcome", Names: [3]string{"yes", "no", "no outcome yet"}, Threshold: &threshold, Even: true}
+	edges := []float64{0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95}
+	for i := range len(edges) - 1 {
+		h.Bins = append(h.Bins, HistogramBin{edges[i], edges[i+1], [3]int64{int64(i * i), int64(300 - 20*i), int64(100 - 5*i)}})
 	}
 	return h
 }
