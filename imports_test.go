@@ -31,7 +31,7 @@ var mayImport = map[string][]string{
 	"internal/logging": {},
 	"api/client":       {"api", "api/edge", "internal/audit", "internal/insights", "internal/modelswap", "internal/predict"},
 	"api":              {"api/console", "api/edge", "internal/admission", "internal/audit", "internal/insights", "internal/modelswap", "internal/idempotency", "internal/predict", "internal/schema", "internal/outage", "internal/failure"},
-	"api/console":      {"api/console/chart", "api/edge", "internal/admission", "internal/audit", "internal/insights", "internal/learn", "internal/modelswap", "internal/predict", "internal/schema", "internal/failure"},
+	"api/console":      {"api/console/chart", "api/edge", "internal/admission", "internal/audit", "internal/insights", "internal/insights/stats", "internal/learn", "internal/modelswap", "internal/predict", "internal/schema", "internal/failure"},
 	"api/edge":         {"internal/admission", "internal/audit", "internal/callctx", "internal/outage", "internal/failure"}, // nothing of predictions or renewals
 
 	"internal/aws":       {"internal/aws/wire", "internal/artifact", "internal/modelswap", "internal/export", "internal/learn", "internal/secrets", "internal/predict", "internal/schema", "internal/callctx", "internal/budget", "internal/outage", "internal/failure"},

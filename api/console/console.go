@@ -98,6 +98,7 @@ func (c *Console) Routes(r chi.Router) {
 // pages adds the pages and what they can do.
 func (c *Console) pages(r chi.Router) {
 	c.page(r, "/", c.overview)
+	c.page(r, "/quality", c.quality)
 	c.page(r, "/renewals", c.renewals)
 	c.action(r, "/renewals", c.retrain())
 	c.page(r, "/renewals/{id}", c.renewal)

@@ -44,6 +44,7 @@ type navItem struct {
 // navigation lists the pages in the order of the menu.
 var navigation = []navItem{
 	{"overview", "./", "Overview"},
+	{"quality", "quality", "Quality"},
 	{"renewals", "renewals", "Renewals"},
 	{"settings", "settings", "Settings"},
 	{"audit", "audit", "Audit"},

@@ -169,6 +169,8 @@ func TestDegenerate(t *testing.T) {
 		"no thresholds":          {Curve{}, ""},
 		"no rates":               {Curve{Kind: PrecisionRecall, Points: []CurvePoint{{Precision: nan}}}, ""},
 		"one threshold":          {Curve{Points: []CurvePoint{{0.5, 0.7, 0.2, 0.3}}, Threshold: nan}, "chart-mark-1"},
+		"chosen":                 {Curve{Points: []CurvePoint{{0.5, 0.7, 0.2, 0.3}}, Chosen: &CurvePoint{0.4, 0.8, 0.3, 0.2}}, "threshold 0.4"},
+		"chosen nowhere":         {Curve{Points: []CurvePoint{{0.5, 0.7, 0.2, 0.3}}, Chosen: &CurvePoint{0.4, nan, inf, nan}}, "chart-mark-1"},
 		"threshold nowhere":      {Curve{Points: []CurvePoint{{nan, 0.7, 0.2, 0.3}}, Threshold: 0.5}, "chart-mark-1"},
 		"no bars":                {Bars{}, ""},
 		"unknown bars":           {Bars{Bars: []Bar{{Name: "age", Value: nan}}}, "age"},

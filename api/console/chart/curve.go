@@ -14,6 +14,7 @@ type Curve struct {
 	Kind      CurveKind
 	Points    []CurvePoint // by threshold, either way
 	Threshold float64      // that is in force, whose nearest point is marked; NaN: none is
+	Chosen    *CurvePoint  // is marked instead of a point, with its Threshold; nil: Threshold decides
 	BaseRate  float64      // share of positives, which is the precision of chance; NaN: unknown
 	Empty     string       // the message if no point can be drawn
 }
@@ -59,23 +60,23 @@ func (v Curve) SVG(id string) template.HTML {
 	}
 	xName, yName := v.Kind.names()
 	x, y := shareAxis(xName), shareAxis(yName)
-	marked := v.marked(points)
+	chosen := v.chosen(points)
 	entries := []entry{{"model", sampleOfLine("chart-line-1", "")}}
 	if v.hasChance() {
 		entries = append(entries, entry{"chance", sampleOfLine("chart-threshold", dashBaseline)})
 	}
-	if marked >= 0 {
-		entries = append(entries, entry{"threshold " + number(v.Threshold), func(c *canvas, x, y float64) { c.diamond(x+sampleWidth/2, y+6) }})
+	if chosen != nil {
+		entries = append(entries, entry{"threshold " + number(v.inForce()), func(c *canvas, x, y float64) { c.diamond(x+sampleWidth/2, y+6) }})
 	}
 	_, top := placeLegend(entries)
 	p := newPlot(top, 220, x, y)
-	return draw(id, v.Title, v.describe(points, marked), p.bottom+x.below(), func(c *canvas) {
+	return draw(id, v.Title, v.describe(points, chosen), p.bottom+x.below(), func(c *canvas) {
 		c.legend(entries)
 		c.axes(p, x, y)
 		c.chance(v, p)
 		c.curve(v, points, p)
-		if marked >= 0 {
-			px, py := v.Kind.at(points[marked])
+		if chosen != nil {
+			px, py := v.Kind.at(*chosen)
 			c.diamond(p.x.at(px), p.y.at(py))
 		}
 		for _, point := range points {
@@ -103,15 +104,30 @@ func (v Curve) drawn() []CurvePoint {
 	return thinned
 }
 
-// marked returns the index of the point nearest to the threshold, -1 for none.
-func (v Curve) marked(points []CurvePoint) int {
-	nearest, least := -1, math.Inf(1)
-	for i, p := range points {
-		if d := math.Abs(p.Threshold - v.Threshold); d < least {
-			nearest, least = i, d
+// chosen returns the point to mark, nil for none.
+func (v Curve) chosen(points []CurvePoint) *CurvePoint {
+	if v.Chosen != nil {
+		if x, y := v.Kind.at(*v.Chosen); drawable(x) && drawable(y) {
+			return v.Chosen
+		}
+		return nil
+	}
+	var nearest *CurvePoint
+	least := math.Inf(1)
+	for i := range points {
+		if d := math.Abs(points[i].Threshold - v.Threshold); d < least {
+			nearest, least = &points[i], d
 		}
 	}
 	return nearest
+}
+
+// inForce returns the threshold that is marked.
+func (v Curve) inForce() float64 {
+	if v.Chosen != nil {
+		return v.Chosen.Threshold
+	}
+	return v.Threshold
 }
 
 func (v Curve) hasChance() bool {
@@ -151,11 +167,11 @@ func (p CurvePoint) tip() string {
 		join("recall "+number(p.Recall), "false positive rate "+number(p.FalsePositiveRate), "precision "+number(p.Precision))
 }
 
-func (v Curve) describe(points []CurvePoint, marked int) string {
+func (v Curve) describe(points []CurvePoint, chosen *CurvePoint) string {
 	x, y := v.Kind.names()
 	text := fmt.Sprintf("%s over %s at %s.", y, x, plural(int64(len(points)), "threshold", "thresholds"))
-	if marked >= 0 {
-		text += " In force: " + points[marked].tip() + "."
+	if chosen != nil {
+		text += " In force: " + chosen.tip() + "."
 	}
 	return text
 }

@@ -57,6 +57,9 @@ func fuzzed(text string, v *values) []Chart {
 	if threshold := v.optional(); threshold != nil {
 		line.Threshold = &LineThreshold{*threshold, text}
 	}
+	if v.whole()%2 == 0 {
+		curve.Chosen = &CurvePoint{v.number(), v.number(), v.number(), v.number()}
+	}
 	for len(v.data) > 0 {
 		line.Points = append(line.Points, LinePoint{time.Unix(v.whole()>>(v.whole()&63), 0), v.number(), v.number(), v.number(), v.number(), v.whole(), v.whole()%2 == 0})
 		reliability.Bins = append(reliability.Bins, ReliabilityBin{v.number(), v.number(), v.whole(), v.number(), v.number(), v.number(), v.number()})
