@@ -489,6 +489,9 @@ func (c *contract) insights() {
 	c.try(b, 200, "GET /admin/insights/quality?segments=true", "")
 	c.try(b, 422, "GET /admin/insights/quality?segments=yes", "")
 	c.try(b, 200, "GET /admin/insights/quality?curves=true", "")
+	c.try(b, 200, "GET /admin/insights/drift?against=week", "")
+	c.try(b, 422, "GET /admin/insights/drift?against=month", "")
+	c.try(b, 422, "GET /admin/insights/drift?against=", "")
 	c.try(b, 422, "GET /admin/insights/quality?curves=yes", "")
 	for _, what := range []string{"quality", "drift"} {
 		c.try(b, 404, "GET /admin/insights/"+what+"?model=unknown", "")

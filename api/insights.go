@@ -31,7 +31,17 @@ func (a *api) quality(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (a *api) drift(w http.ResponseWriter, r *http.Request) error {
-	return answerInsight(w, r, a.d.Insights.Drift)
+	against, given, err := queryText(r, "against")
+	if err != nil {
+		return err
+	}
+	if given && against != insights.AgainstTraining && against != insights.AgainstWeek {
+		return invalidQuery("against", "must be training or week")
+	}
+	return answerInsight(w, r, func(ctx context.Context, q insights.Query) (*insights.DriftReport, error) {
+		q.Against = against
+		return a.d.Insights.Drift(ctx, q)
+	})
 }
 
 func (a *api) correlations(w http.ResponseWriter, r *http.Request) error {

@@ -173,12 +173,13 @@ func (c *Client) Model(ctx context.Context, name string) (*modelswap.ModelReport
 // InsightQuery are the parameters of Quality and Drift. Empty ones are left out.
 type InsightQuery struct {
 	Model, From, To, Bucket string
-	Segments, Curves        bool // of Quality alone
+	Segments, Curves        bool   // of Quality alone
+	Against                 string // of Drift alone
 }
 
 func (q InsightQuery) of(path string) string {
 	values := url.Values{}
-	for name, value := range map[string]string{"model": q.Model, "from": q.From, "to": q.To, "bucket": q.Bucket} {
+	for name, value := range map[string]string{"model": q.Model, "from": q.From, "to": q.To, "bucket": q.Bucket, "against": q.Against} {
 		if value != "" {
 			values.Set(name, value)
 		}
@@ -201,7 +202,8 @@ func (c *Client) Quality(ctx context.Context, q InsightQuery) (*insights.Quality
 	return &report, c.get(ctx, q.of("/admin/insights/quality"), &report)
 }
 
-// Drift returns how far what a model is asked is from its training data.
+// Drift returns how far what a model is asked is from its training data, or from what it
+// was asked in the week before.
 func (c *Client) Drift(ctx context.Context, q InsightQuery) (*insights.DriftReport, error) {
 	var report insights.DriftReport
 	return &report, c.get(ctx, q.of("/admin/insights/drift"), &report)

@@ -15,7 +15,7 @@ import (
 
 type insightsCommand struct {
 	Quality      insightsQualityCommand      `cmd:"" help:"Show how good predictions were, by the outcomes that became known."`
-	Drift        insightsDriftCommand        `cmd:"" help:"Show how far what the model is asked is from its training data."`
+	Drift        insightsDriftCommand        `cmd:"" help:"Show how far what the model is asked is from its training data, or from what it was asked the week before."`
 	Correlations insightsCorrelationsCommand `cmd:"" help:"Show the correlation of each feature with the label."`
 }
 
@@ -160,6 +160,7 @@ func shownNumber(x *float64) string {
 
 type insightsDriftCommand struct {
 	insightWindow
+	Against string `help:"What to compare with: training, the model's training data, or week, what it was asked in the seven days before the window, which is then seven days too unless --from is given." default:"training" placeholder:"training|week"`
 	remote
 }
 
@@ -169,7 +170,9 @@ func (insightsDriftCommand) Help() string { return exitCodesHelp }
 // Run prints the drift of the score and of each feature.
 func (cmd insightsDriftCommand) Run(c *console) error {
 	return cmd.onExisting(c, func(ctx context.Context, client *client.Client) error {
-		r, err := client.Drift(ctx, cmd.query())
+		q := cmd.query()
+		q.Against = cmd.Against
+		r, err := client.Drift(ctx, q)
 		if err != nil {
 			return err
 		}
@@ -181,8 +184,12 @@ func (cmd insightsDriftCommand) Run(c *console) error {
 }
 
 func printDrift(c *console, r *insights.DriftReport) error {
-	fmt.Fprintf(c.stdout, "%s: %d predictions from %s to %s, compared with %d rows of training data\n",
-		r.Model, r.Window.Rows, shownTime(r.Window.From), shownTime(r.Window.To), r.Reference.Rows)
+	reference, meanOf := fmt.Sprintf("%d rows of training data", r.Reference.Rows), "on held-out rows"
+	if r.Reference.Against == insights.AgainstWeek {
+		reference, meanOf = fmt.Sprintf("%d predictions from %s on", r.Reference.Rows, shownTime(*r.Reference.From)), "in the week before"
+	}
+	fmt.Fprintf(c.stdout, "%s: %d predictions from %s to %s, compared with %s\n",
+		r.Model, r.Window.Rows, shownTime(r.Window.From), shownTime(r.Window.To), reference)
 	if r.Unavailable != "" {
 		fmt.Fprintln(c.stdout, "no comparison: "+r.Unavailable)
 		return nil
@@ -191,7 +198,7 @@ func printDrift(c *console, r *insights.DriftReport) error {
 	if r.Alarm {
 		verdict = "ALARM: the data has drifted"
 	}
-	fmt.Fprintf(c.stdout, "%s; mean score %s, %s on held-out rows\n\n", verdict, shownNumber(r.Score.Mean.Live), shownNumber(r.Score.Mean.Reference))
+	fmt.Fprintf(c.stdout, "%s; mean score %s, %s %s\n\n", verdict, shownNumber(r.Score.Mean.Live), shownNumber(r.Score.Mean.Reference), meanOf)
 	rows := [][]string{{"FEATURE", "DRIFTED", "PSI", "THRESHOLD", "P-VALUE", "SHARE OF SHIFT", "MISSING", "UNSEEN", "OUT OF RANGE", "NOTE"},
 		append(distanceCells("(score)", r.Score.Distance), "-", "-", "-", "-", oneLine(r.Score.Insufficient))}
 	for _, f := range r.Features {

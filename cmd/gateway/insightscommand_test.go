@@ -68,6 +68,10 @@ func TestInsightsCommand(t *testing.T) {
 			drift.Reference.Rows == 0 || *drift.Features[slices.IndexFunc(drift.Features, func(f insights.FeatureDrift) bool { return f.Feature == "age" })].Missing.Live != 0 {
 			t.Errorf("drift --json: %s", out)
 		}
+		want([]string{"insights", "drift", "--against", "week"}, "300 predictions from ", "compared with 0 predictions from ", "nothing has drifted", "in the week before", "0 of the reference")
+		if code, _, errs := command(t, append([]string{"insights", "drift", "--against", "month"}, where...)...); code != exitFailed || !strings.Contains(errs, "training or week") {
+			t.Errorf("--against month ended with %d: %s", code, errs)
+		}
 		want([]string{"insights", "correlations"}, "labelled rows", "duration", "contact", "telephone", "CORRELATION")
 		var correlations insights.CorrelationReport
 		if out := want([]string{"insights", "correlations", "--json"}); json.Unmarshal([]byte(out), &correlations) != nil || correlations.Rows != 1350 || len(correlations.Data) != 64 {

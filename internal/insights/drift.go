@@ -8,7 +8,8 @@ import (
 	"gateway/internal/insights/stats"
 )
 
-// DriftReport compares what a model is asked with the data that it was trained on.
+// DriftReport compares what a model is asked with the data that it was trained on, or
+// with what it was asked in the week before.
 type DriftReport struct {
 	Model     string         `json:"model"`
 	Reference DriftReference `json:"reference"`
@@ -21,10 +22,24 @@ type DriftReport struct {
 	Unavailable string `json:"unavailable,omitempty"`
 }
 
-// DriftReference is the training part of the model's data.
+// DriftReference is what the window is compared with: the training part of the model's
+// data, or the predictions of the model in the seven days before the window.
 type DriftReference struct {
-	Rows int64 `json:"rows"`
+	Against string     `json:"against"` // AgainstTraining or AgainstWeek
+	Rows    int64      `json:"rows"`
+	From    *time.Time `json:"from,omitempty"` // of predictions
+	To      *time.Time `json:"to,omitempty"`
 }
+
+// What a window is compared with.
+const (
+	AgainstTraining = "training"
+	AgainstWeek     = "week"
+)
+
+// week is how long before a window its reference begins, with AgainstWeek. So the days
+// of the week have the same share on both sides, if the window has a week too.
+const week = 7 * 24 * time.Hour
 
 // DriftWindow is what is compared with it.
 type DriftWindow struct {
@@ -55,7 +70,8 @@ type DriftBin struct {
 	Pair
 }
 
-// ScoreDrift is the drift of the score; its reference are the held-out rows.
+// ScoreDrift is the drift of the score; its reference are the held-out rows, or the
+// predictions of the week before.
 type ScoreDrift struct {
 	Distance
 	Mean Pair       `json:"mean"`
@@ -90,6 +106,12 @@ type DriftPoint struct {
 
 // Drift returns the drift of a model, by default the one that serves.
 func (r *Reports) Drift(ctx context.Context, q Query) (*DriftReport, error) {
+	if q.Against == "" {
+		q.Against = AgainstTraining
+	}
+	if q.Against == AgainstWeek && q.From.IsZero() {
+		q.lasts = week
+	}
 	q, err := q.complete(r.now())
 	if err != nil {
 		return nil, err
@@ -109,9 +131,9 @@ func (r *Reports) Drift(ctx context.Context, q Query) (*DriftReport, error) {
 	}
 	buckets := byModel(sums, q.Bucket)[model.Name]
 	live := total(buckets)
-	report := &DriftReport{Model: model.Name, Window: DriftWindow{q.From, q.To, live.Rows}, Features: []FeatureDrift{}, Series: []DriftPoint{}}
+	report := &DriftReport{Model: model.Name, Reference: DriftReference{Against: q.Against}, Window: DriftWindow{q.From, q.To, live.Rows}, Features: []FeatureDrift{}, Series: []DriftPoint{}}
 	report.Score.Bins = []DriftBin{}
-	if profile == nil {
+	if profile == nil && q.Against == AgainstTraining {
 		report.Unavailable = "nothing is kept of the data that the model was trained on: it was made elsewhere, or by an earlier version of the gateway; there will be drift once the next renewal has made a model"
 		report.Score.Insufficient = report.Unavailable
 		for _, b := range inOrder(buckets) {
@@ -119,8 +141,7 @@ func (r *Reports) Drift(ctx context.Context, q Query) (*DriftReport, error) {
 		}
 		return report, nil
 	}
-	report.Reference.Rows = profile.Rows
-	x, err := r.newComparison(profile, held)
+	x, err := r.comparison(ctx, q, profile, held, &report.Reference)
 	if err != nil {
 		return nil, err
 	}
@@ -136,30 +157,74 @@ func (r *Reports) Drift(ctx context.Context, q Query) (*DriftReport, error) {
 	return report, nil
 }
 
-// comparison compares sums with the profile of a model.
+// comparison compares sums with a reference.
 type comparison struct {
 	r         *Reports
 	bins      []FeatureBins
-	reference Counts
-	rows      int64
+	reference Counts   // by feature and bin
 	held      *Holdout // nil: the model was not evaluated
-	scores    scoreGroups
+	scores    scoreReference
 }
 
-func (r *Reports) newComparison(p *Profile, held *Holdout) (*comparison, error) {
-	x := &comparison{r: r, bins: p.Bins.Features, rows: p.Rows, held: held}
+// scoreReference is what scores are compared with.
+type scoreReference struct {
+	scoreGroups
+	mean *float64 // nil: there are no rows
+	none string   // why there is no reference
+}
+
+// comparison returns that of the query, and describes its reference. Without a profile
+// it is of the score alone.
+func (r *Reports) comparison(ctx context.Context, q Query, p *Profile, held *Holdout, reference *DriftReference) (*comparison, error) {
+	x := &comparison{r: r, held: held}
+	if p != nil {
+		x.bins = p.Bins.Features
+	}
 	var err error
+	if q.Against == AgainstWeek {
+		return x, x.againstWeek(ctx, q, reference)
+	}
+	reference.Rows = p.Rows
 	if x.reference, err = ParseCounts(p.Counts); err != nil {
 		return nil, err
 	}
-	if held != nil {
-		counts, err := ParseCounts(held.Scores)
-		if err != nil {
-			return nil, err
-		}
-		x.scores = newScoreGroups(counts)
+	if held == nil {
+		x.scores.none = "the model was not evaluated on held-out rows, which are the reference of the score"
+		return x, nil
 	}
+	counts, err := ParseCounts(held.Scores)
+	if err != nil {
+		return nil, err
+	}
+	x.scores = scoreReference{scoreGroups: newScoreGroups(counts), mean: &held.MeanScore}
 	return x, nil
+}
+
+// againstWeek takes what the model was asked in the week before the window as the
+// reference. A period that begins before the window and ends in it counts to the window.
+func (x *comparison) againstWeek(ctx context.Context, q Query, reference *DriftReference) error {
+	begin, end := q.From.Add(-week), q.From
+	reference.From, reference.To = &begin, &end
+	before := q
+	before.From, before.To = begin, end
+	sums, err := before.sums(ctx, x.r.store.Sums)
+	if err != nil {
+		return err
+	}
+	of := new(Sum)
+	for i := range sums {
+		if sums[i].Key.Start.Before(sums[i].Key.Period.Start(end)) {
+			of.Merge(&sums[i])
+		}
+	}
+	reference.Rows, x.reference = of.Rows, of.Features
+	x.scores = scoreReference{scoreGroups: newScoreGroups(of.Scores[:min(scoreSum, len(of.Scores))]), mean: of.meanScore()}
+	return nil
+}
+
+// meanScore returns the mean score of the predictions; nil: there are none.
+func (s *Sum) meanScore() *float64 {
+	return share(float64(s.Scores.At(scoreSum, 0))/1e6, float64(s.Rows))
 }
 
 // seen returns the counts by bin with those of the schema's default in the bin of its
@@ -282,15 +347,11 @@ func share(part, all float64) *float64 {
 }
 
 func (x *comparison) score(live *Sum) ScoreDrift {
-	out := ScoreDrift{Bins: []DriftBin{}}
-	if n := live.Rows; n > 0 {
-		out.Mean.Live = share(float64(live.Scores.At(scoreSum, 0))/1e6, float64(n))
-	}
-	if x.held == nil {
-		out.Insufficient = "the model was not evaluated on held-out rows, which are the reference of the score"
+	out := ScoreDrift{Mean: Pair{x.scores.mean, live.meanScore()}, Bins: []DriftBin{}}
+	if x.scores.none != "" {
+		out.Insufficient = x.scores.none
 		return out
 	}
-	out.Mean.Reference = &x.held.MeanScore
 	h := x.scores.histograms(live)
 	out.Distance = distance(stats.FindDrift([]stats.Histograms{h})[0])
 	n, m := sum(h.Live), sum(h.Reference)
@@ -313,7 +374,7 @@ func (x *comparison) point(b *Sum) DriftPoint {
 			p.PSI[x.bins[i].Name], p.Thresholds[x.bins[i].Name] = d.PSI, d.Threshold
 		}
 	}
-	if x.held != nil {
+	if x.scores.none == "" {
 		d := distance(stats.FindDrift([]stats.Histograms{x.scores.histograms(b)})[0])
 		p.Score, p.ScoreThreshold = d.PSI, d.Threshold
 	}
@@ -324,8 +385,8 @@ func newDriftPoint(b *Sum) DriftPoint {
 	return DriftPoint{Start: b.Key.Start, Rows: b.Rows, PSI: map[string]float64{}, Thresholds: map[string]float64{}}
 }
 
-// scoreGroups are groups of neighbouring bins of the score with about equal counts of
-// held-out rows.
+// scoreGroups are groups of neighbouring bins of the score with about equal counts in
+// the reference.
 type scoreGroups struct {
 	first     []int // the first bin of each group
 	reference []float64
@@ -334,14 +395,18 @@ type scoreGroups struct {
 // wantedGroups is the number of groups.
 const wantedGroups = 10
 
-func newScoreGroups(held Counts) scoreGroups {
+// newScoreGroups groups rows of counts by bin of the score.
+func newScoreGroups(reference Counts) scoreGroups {
 	var byBin [stats.ScoreBins]float64
 	all := 0.0
-	for row := range held {
-		for bin, n := range held[row] {
+	for row := range reference {
+		for bin, n := range reference[row] {
 			byBin[bin] += float64(n)
 			all += float64(n)
 		}
+	}
+	if all == 0 {
+		return scoreGroups{first: []int{0}, reference: []float64{0}}
 	}
 	var g scoreGroups
 	seen := 0.0

@@ -242,3 +242,66 @@ func TestDriftNeedsRowsAndAProfile(t *testing.T) {
 		}
 	}
 }
+
+// What is asked is compared with the week before: a change that training data does not
+// know is found in the week in which it happens, and not in the next one.
+func TestDriftAgainstTheWeekBefore(t *testing.T) {
+	x := newShop(t, 3)
+	x.visits = 120 // other than in training from the start
+	day := func() {
+		x.now = x.now.Add(24 * time.Hour)
+		x.predict(200)
+	}
+	for range 14 {
+		day()
+	}
+	against := func(q insights.Query) *insights.DriftReport {
+		q.Against = insights.AgainstWeek
+		return x.drift(q)
+	}
+	if r := x.drift(insights.Query{}); strings.Join(drifted(r), " ") != "visits" || r.Reference.Against != insights.AgainstTraining || r.Reference.From != nil {
+		t.Errorf("%v drifted from the training data; %+v", drifted(r), r.Reference)
+	}
+	r := against(insights.Query{})
+	// The day in which the window begins counts as a whole, and in the window alone.
+	if r.Alarm || r.Reference.Against != insights.AgainstWeek || r.Reference.Rows+r.Window.Rows != 14*200 || r.Window.Rows < 7*200 || r.Window.Rows > 8*200 ||
+		!r.Reference.To.Equal(r.Window.From) || r.Window.From.Sub(*r.Reference.From) != 7*24*time.Hour {
+		t.Errorf("nothing changed: %v drifted, %+v %+v", drifted(r), r.Reference, r.Window)
+	}
+	x.visits = 100 // as in training
+	for range 7 {
+		day()
+	}
+	r = against(insights.Query{})
+	if strings.Join(drifted(r), " ") != "visits" || *r.Features[0].ShareOfScoreShift < .8 || !r.Score.Drifted || *r.Score.Mean.Live >= *r.Score.Mean.Reference {
+		t.Errorf("%v drifted from the week before; the score %+v", drifted(r), r.Score.Mean)
+	}
+	if at := r.Series[0]; len(at.PSI) > 0 && at.Score == nil {
+		t.Errorf("the series begins with %+v", at)
+	}
+	for range 8 {
+		day()
+	}
+	if r := against(insights.Query{}); r.Alarm {
+		t.Errorf("two weeks later %v drifted", drifted(r))
+	}
+	if r := against(insights.Query{From: x.now.Add(-100 * 24 * time.Hour)}); r.Alarm || r.Reference.Rows != 0 || r.Features[0].Insufficient == "" || r.Score.Insufficient == "" || len(r.Score.Bins) != 1 {
+		t.Errorf("without predictions before: %+v %+v", r.Reference, r.Score)
+	}
+}
+
+// A model without bins has the drift of its score, against the week before.
+func TestScoreOfAModelWithoutBinsAgainstTheWeekBefore(t *testing.T) {
+	x := newShop(t, 4)
+	add := func(age time.Duration, score float64) {
+		x.memory.Predict(&predict.Prediction{Model: "adopted", CreatedAt: x.now.Add(-age), Score: score})
+	}
+	for i := range 300 {
+		add(10*24*time.Hour, float64(i)/300)
+		add(2*24*time.Hour, float64(i)/600)
+	}
+	r := x.drift(insights.Query{Model: "adopted", Against: insights.AgainstWeek})
+	if !r.Alarm || !r.Score.Drifted || r.Unavailable != "" || len(r.Features) != 0 || math.Abs(*r.Score.Mean.Live-.25) > .01 || math.Abs(*r.Score.Mean.Reference-.5) > .01 {
+		t.Errorf("%+v", r)
+	}
+}

@@ -63,6 +63,9 @@ type Query struct {
 	Bucket   Period    // Hour or Day; zero: hours for a window of up to three days
 	Segments bool      // add the quality by value of a feature, of Model or else of the one that serves
 	Curves   bool      // add Curves, and all figures of each bucket
+	Against  string    // of drift: AgainstTraining, the default, or AgainstWeek
+
+	lasts time.Duration // the window by default
 }
 
 const (
@@ -76,8 +79,11 @@ func (q Query) complete(now time.Time) (Query, error) {
 	if q.To.IsZero() {
 		q.To = now.Add(clockSkew)
 	}
+	if q.lasts == 0 {
+		q.lasts = window
+	}
 	if q.From.IsZero() {
-		q.From = q.To.Add(-window)
+		q.From = q.To.Add(-q.lasts)
 	}
 	if !q.From.Before(q.To) {
 		return q, &failure.Error{Kind: failure.Invalid, Detail: "a parameter of the query is wrong",
