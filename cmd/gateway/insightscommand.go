@@ -199,10 +199,10 @@ func printDrift(c *console, r *insights.DriftReport) error {
 		verdict = "ALARM: the data has drifted"
 	}
 	fmt.Fprintf(c.stdout, "%s; mean score %s, %s %s\n\n", verdict, shownNumber(r.Score.Mean.Live), shownNumber(r.Score.Mean.Reference), meanOf)
-	rows := [][]string{{"FEATURE", "DRIFTED", "PSI", "THRESHOLD", "P-VALUE", "SHARE OF SHIFT", "MISSING", "UNSEEN", "OUT OF RANGE", "NOTE"},
-		append(distanceCells("(score)", r.Score.Distance), "-", "-", "-", "-", oneLine(r.Score.Insufficient))}
+	rows := [][]string{{"FEATURE", "DRIFTED", "PSI", "THRESHOLD", "P-VALUE", "SHARE OF SHIFT", "CONTRIBUTION", "MISSING", "UNSEEN", "OUT OF RANGE", "NOTE"},
+		append(distanceCells("(score)", r.Score.Distance), "-", "-", "-", "-", "-", oneLine(r.Score.Insufficient))}
 	for _, f := range r.Features {
-		rows = append(rows, append(distanceCells(f.Feature, f.Distance), shownShare(f.ShareOfScoreShift),
+		rows = append(rows, append(distanceCells(f.Feature, f.Distance), shownShare(f.ShareOfScoreShift), shownNumber(f.MeanContribution),
 			shownPair(f.Missing), shownPair(f.Unseen), shownPair(f.OutOfRange), oneLine(f.Insufficient)))
 	}
 	return writeTable(c.stdout, rows)

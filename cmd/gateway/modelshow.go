@@ -47,6 +47,7 @@ func (v *modelView) show(m *modelswap.ModelReport) error {
 	v.estimates(m)
 	v.confusion(m.Figures)
 	v.features(m.Figures)
+	v.contributions(m.Figures)
 	v.coefficients(m.Figures)
 	v.calibration(m.Figures)
 	v.search(m.Figures)
@@ -162,6 +163,18 @@ func (v *modelView) features(f *modelswap.Figures) {
 			bar(one.LogLoss, f.Importance[0].LogLoss)})
 	}
 	v.table("What the model goes by: what it loses without a feature", rows, len(f.Importance)+1-len(rows)+f.LeftOut["importance"])
+}
+
+// contributions shows how far features move scores.
+func (v *modelView) contributions(f *modelswap.Figures) {
+	if f.Contributions == nil {
+		return
+	}
+	rows := [][]string{{"FEATURE", "MEAN LOG-ODDS"}}
+	for _, one := range f.Contributions[:min(v.limit, len(f.Contributions))] {
+		rows = append(rows, []string{one.Feature, fixed(one.MeanAbsolute), bar(one.MeanAbsolute, f.Contributions[0].MeanAbsolute)})
+	}
+	v.table("How far features move scores", rows, len(f.Contributions)+1-len(rows)+f.LeftOut["contributions"])
 }
 
 // coefficients shows those of the features of the largest importance first.

@@ -34,6 +34,7 @@ func described() *modelswap.ModelReport {
 	for i := range 20 {
 		name := fmt.Sprintf("f%02d", i)
 		f.Importance = append(f.Importance, learn.Importance{Feature: name, AUC: 0.1, LogLoss: 0.2 - float64(i)/100})
+		f.Contributions = append(f.Contributions, modelswap.Contribution{Feature: name, MeanAbsolute: 0.5 - float64(i)/50})
 		f.Alone = append(f.Alone, learn.AloneAUC{Feature: name, AUC: 0.75})
 		f.Coefficients = append([]modelswap.Coefficient{{Coefficient: learn.Coefficient{Column: name, Feature: name, Value: 2}, Unit: "per 1 €"}}, f.Coefficients...)
 	}
@@ -58,6 +59,7 @@ func TestAModelForPeople(t *testing.T) {
 		"algorithm  blend eta=0.1\nschema     7798ece4b83f\n",
 		"label      churn: yes, 1 is positive, 25.0 % of 800 held-out rows; no is negative\n",
 		"threshold  0.1667 (the costs)\n",
+		"How far features move scores\nFEATURE  MEAN LOG-ODDS\nf00      0.5000         ###############\nf01      0.4800         ##############",
 		"warning    AUC 1.0000: `f00` alone gives it\n",
 		"AUC                0.9000  0.8800 to 0.9200\n",
 		"calibration error  0.0125\n",
@@ -107,7 +109,7 @@ func TestAModelWithoutFiguresForPeople(t *testing.T) {
 // importance.
 func TestFeaturesOfAModelThatCannotBeRead(t *testing.T) {
 	m := described()
-	m.Figures.Importance, m.Figures.Coefficients = nil, nil
+	m.Figures.Importance, m.Figures.Contributions, m.Figures.Coefficients = nil, nil, nil
 	var out bytes.Buffer
 	if err := (&modelView{out: &out, limit: fewShown}).show(m); err != nil {
 		t.Fatal(err)

@@ -14,7 +14,6 @@ import (
 // backEnd is what differs between the platforms.
 type backEnd struct {
 	scorer    liveScorer
-	explainer predict.Explainer // explains rows without a call of a remote model
 	exporter  modelswap.Exporter
 	files     modelswap.Files
 	trainer   modelswap.Trainer

@@ -36,7 +36,6 @@ func openLocal(ctx context.Context, c *components, s *schema.Schema, line *store
 	}
 	return backEnd{
 		scorer:    scorer,
-		explainer: scorer,
 		exporter:  local.NewExporter(files, c.store, s),
 		files:     files,
 		trainer:   trainer,

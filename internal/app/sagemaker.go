@@ -41,7 +41,6 @@ func openSageMaker(ctx context.Context, c *components, s *schema.Schema, line *s
 	remote := openRemote(ctx, c, scorer)
 	b = backEnd{
 		scorer:         remote,
-		explainer:      scorer,
 		files:          files,
 		trainer:        aws.NewTrainer(api, files, trainingSettings(c.cfg)),
 		deployer:       aws.NewDeployer(endpoint, hostingSettings(c.cfg), aws.Timing{Poll: c.cfg.RenewalPoll}, c.log),

@@ -287,28 +287,6 @@ func settle(contributions []float64, base, score float64) {
 	}
 }
 
-// Explain implements predict.Explainer with the artifact of the serving model. It makes no
-// call of the endpoint.
-func (s *Scorer) Explain(ctx context.Context, rows []schema.Vector) (predict.Scores, error) {
-	v, err := s.current(ctx)
-	if err != nil {
-		return predict.Scores{}, err
-	}
-	out := predict.Scores{Model: v.serving.name, Schema: v.serving.schema}
-	x := s.endpoint.explanations.of(out.Model)
-	if x.model == nil {
-		out.Unexplained = x.why
-		return out, nil
-	}
-	out.Base, out.Contributions = x.model.Base(), make([][]float64, len(rows))
-	for i, row := range rows {
-		if out.Contributions[i] = x.model.Contributions(row); out.Contributions[i] == nil {
-			out.Unexplained = otherScores
-		}
-	}
-	return out, nil
-}
-
 // writeMeans records the mean of each column of the rows that a model is evaluated with.
 // The file of a linear model has only its coefficients, so these rows are the average
 // customer that contributions are counted from. A later evaluation changes nothing.

@@ -101,15 +101,6 @@ func TestModelsOfSageMakerAreExplained(t *testing.T) {
 					}
 				}
 			}
-			calls := len(s.Calls("InvokeEndpoint"))
-			alone, err := s.scorer.Explain(t.Context(), all)
-			s.must(err)
-			if alone.Model != "m1" || alone.Base != out.Base || math.Abs(alone.Contributions[7][0]-out.Contributions[7][0]) > 1e-4 {
-				t.Errorf("without scores: %+v", alone)
-			}
-			if n := len(s.Calls("InvokeEndpoint")); n != calls {
-				t.Errorf("%d calls to explain without scores", n-calls)
-			}
 			if plain, err := s.score(3); err != nil || plain.Contributions != nil || plain.Unexplained != "" {
 				t.Errorf("not asked for: %+v, %v", plain, err)
 			}
@@ -296,8 +287,6 @@ func TestAddressesOfArtifacts(t *testing.T) {
 		}
 	}
 }
-
-var _ predict.Explainer = (*Scorer)(nil)
 
 // unpacked returns a file of a model.tar.gz.
 func unpacked(t *testing.T, packed []byte, name string) string {

@@ -41,9 +41,9 @@ func (d *Deployer) LearnedFigures(ctx context.Context, name string, h modelswap.
 	table := learn.TableOf(d.schema.Columns(), chosen, labels)
 	figures, err := learn.Describe(ctx, read, table, h.Features, d.schema.DecisionThreshold(), figureSeed)
 	if errors.Is(err, learn.ErrInput) {
-		return modelswap.LearnedFigures{Why: "the held-out rows do not show it: " + err.Error()}, nil
+		return modelswap.LearnedFigures{Model: read, Why: "the held-out rows do not show it: " + err.Error()}, nil
 	}
-	return modelswap.LearnedFigures{Figures: figures}, err
+	return modelswap.LearnedFigures{Figures: figures, Model: read}, err
 }
 
 // readModel reads the artifact of a model, or returns why it cannot be read. The only

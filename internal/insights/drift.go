@@ -83,8 +83,12 @@ type FeatureDrift struct {
 	Feature string `json:"feature"`
 	Distance
 	// ShareOfScoreShift is how much of the shift of scores is due to the feature, as far
-	// as the mean scores of its bins tell; nil: unknown.
+	// as the mean contributions of its bins tell or, of a model that is not explained, the
+	// mean scores; nil: unknown.
 	ShareOfScoreShift *float64 `json:"share_of_score_shift"`
+	// MeanContribution is the mean absolute contribution of the feature to the log-odds of
+	// held-out rows: how much the model goes by it; nil: unknown.
+	MeanContribution *float64 `json:"mean_contribution"`
 	// Shares of rows: the value is null or took the schema's default; is an unlisted
 	// category; is a number beyond those of the training data.
 	Missing    Pair       `json:"missing"`
@@ -245,19 +249,39 @@ func (x *comparison) histograms(live *Sum) []stats.Histograms {
 	all := make([]stats.Histograms, len(x.bins))
 	for i := range x.bins {
 		all[i] = stats.Histograms{Reference: x.bins[i].seen(x.reference, i), Live: x.bins[i].seen(live.Features, i), Special: firstValueBin}
-		if x.held != nil && i < len(x.held.LogOdds) {
-			all[i].Contribution = x.contribution(i)
+		if means := x.held.means(); i < len(means) {
+			all[i].Contribution = x.contribution(i, means[i])
 		}
 	}
 	return all
 }
 
-// contribution returns the mean log-odds of each bin. A bin without held-out rows has
+// means are, by feature and bin, what the shift of scores is computed from: the mean
+// contributions to the log-odds or, if the model is not explained, the mean log-odds.
+func (h *Holdout) means() [][]float64 {
+	switch {
+	case h == nil:
+		return nil
+	case len(h.Contributions) > 0:
+		return h.Contributions
+	}
+	return h.LogOdds
+}
+
+// meanContribution is that of feature i; nil: unknown.
+func (h *Holdout) meanContribution(i int) *float64 {
+	if h == nil || i >= len(h.MeanContributions) {
+		return nil
+	}
+	return &h.MeanContributions[i]
+}
+
+// contribution completes the means of a feature's bins. A bin without held-out rows has
 // that of the value which the model sees instead, or the mean of all rows.
-func (x *comparison) contribution(i int) []float64 {
+func (x *comparison) contribution(i int, means []float64) []float64 {
 	f := &x.bins[i]
 	out := make([]float64, f.bins())
-	copy(out, x.held.LogOdds[i])
+	copy(out, means)
 	if f.Default > 0 && f.Default < len(out) {
 		out[defaultedBin] = out[f.Default]
 	}
@@ -284,7 +308,7 @@ func (x *comparison) features(live *Sum) []FeatureDrift {
 	var personal []FeatureDrift
 	for i := range x.bins {
 		if x.bins[i].Personal {
-			personal = append(personal, FeatureDrift{Feature: x.bins[i].Name, Bins: []DriftBin{},
+			personal = append(personal, FeatureDrift{Feature: x.bins[i].Name, Bins: []DriftBin{}, MeanContribution: x.held.meanContribution(i),
 				Distance: Distance{Insufficient: "the feature is personal: the gateway keeps nothing of its values"}})
 			continue
 		}
@@ -299,7 +323,7 @@ func (x *comparison) features(live *Sum) []FeatureDrift {
 
 func (x *comparison) feature(i int, h stats.Histograms, d stats.Drift, live *Sum) FeatureDrift {
 	f := &x.bins[i]
-	out := FeatureDrift{Feature: f.Name, Distance: distance(d), Bins: []DriftBin{}}
+	out := FeatureDrift{Feature: f.Name, Distance: distance(d), MeanContribution: x.held.meanContribution(i), Bins: []DriftBin{}}
 	if d.Insufficient == "" && x.held != nil {
 		out.ShareOfScoreShift = &d.ShareOfScoreShift
 	}

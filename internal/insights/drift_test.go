@@ -305,3 +305,66 @@ func TestScoreOfAModelWithoutBinsAgainstTheWeekBefore(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 }
+
+// Two features always have the same value, and the model goes by one of them. Only
+// contributions tell which.
+func TestTheShareOfTheShiftIsThatOfTheFeatureTheModelGoesBy(t *testing.T) {
+	s, err := schema.Parse("twins.yaml", []byte("name: twins\nid: id\nlabel: {name: y, positive: [1], negative: [0]}\n"+
+		"features: [{name: a, type: number}, {name: b, type: number}, {name: secret, type: number, personal: true}]"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rng := rand.New(rand.NewPCG(1, 7))
+	profiler, memory := insights.NewProfiler(s), &insightstest.Memory{}
+	var rows []schema.Vector
+	var at []int
+	var scores, labels []float64
+	var contributions [][]float64
+	for i := range 3000 {
+		z := rng.NormFloat64()
+		row := schema.Vector{z, z, 1}
+		if err := profiler.Add(insights.Row{Train: true, CSV: schema.AppendTrainingCSV(nil, i%2, row)}); err != nil {
+			t.Fatal(err)
+		}
+		if i%2 == 0 { // some are explained
+			at, contributions = append(at, i), append(contributions, []float64{7, z - 3, 0.25})
+		}
+		rows, scores, labels = append(rows, row), append(scores, 1/(1+math.Exp(-z))), append(labels, float64(i%2))
+	}
+	profile := profiler.Profile("sha")
+	held := insights.NewHoldout(s, &profile.Bins, rows, scores, labels, .5)
+	memory.Profiles, memory.Holdouts = map[string]*insights.Profile{"m": profile}, map[string]*insights.Holdout{"m": held}
+	binner := insights.NewBinner(s, memory)
+	p := []predict.Prediction{{Model: "m", Schema: s.Fingerprint(), CreatedAt: epoch, Score: .7, Features: []byte(`{"a":1,"b":1,"secret":1}`)}}
+	if err := binner.Fill(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	for range 500 {
+		memory.Predict(&p[0])
+	}
+	shares := func() (out []insights.FeatureDrift) {
+		t.Helper()
+		r, err := insights.NewReportsAt(s, memory, models{{Name: "m", Serving: true}}, insights.Options{}, func() time.Time { return epoch.Add(time.Hour) }).Drift(t.Context(), insights.Query{})
+		if err != nil || len(r.Features) != 3 || !r.Features[0].Drifted || !r.Features[1].Drifted {
+			t.Fatalf("%+v (%v)", r, err)
+		}
+		return r.Features
+	}
+	if f := shares(); math.Abs(*f[0].ShareOfScoreShift-.5) > 1e-9 || f[0].MeanContribution != nil {
+		t.Errorf("not explained: %+v", f[0])
+	}
+	held.Explain(s, &profile.Bins, rows, nil, nil)
+	if f := shares(); f[0].MeanContribution != nil {
+		t.Error("no row was explained, and there is a mean contribution")
+	}
+	held.Explain(s, &profile.Bins, rows, at, contributions)
+	f := shares()
+	// The mean of |z − 3| is 3.0004.
+	near := func(x *float64, want, by float64) bool { return x != nil && math.Abs(*x-want) <= by }
+	if f[0].Feature != "b" || !near(f[0].ShareOfScoreShift, 1, 1e-9) || !near(f[1].ShareOfScoreShift, 0, 1e-9) {
+		t.Errorf("explained: the shares are %s %v and %v", f[0].Feature, *f[0].ShareOfScoreShift, *f[1].ShareOfScoreShift)
+	}
+	if !near(f[0].MeanContribution, 3, .1) || !near(f[1].MeanContribution, 7, 1e-9) || !near(f[2].MeanContribution, .25, 1e-9) {
+		t.Errorf("explained: the mean contributions are %v, %v and %v", *f[0].MeanContribution, *f[1].MeanContribution, *f[2].MeanContribution)
+	}
+}

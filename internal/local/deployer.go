@@ -163,7 +163,7 @@ func (d *Deployer) LearnedFigures(ctx context.Context, name string, _ modelswap.
 	if err != nil {
 		return modelswap.LearnedFigures{}, err
 	}
-	return modelswap.LearnedFigures{Figures: a.Figures, Search: a.Model.Search(),
+	return modelswap.LearnedFigures{Figures: a.Figures, Search: a.Model.Search(), Model: a.Model,
 		Why: "training could not compute it: all held-out rows have the same label"}, nil
 }
 

@@ -66,13 +66,6 @@ func (s *Scorer) Score(ctx context.Context, rows []schema.Vector, explain bool) 
 	return out, nil
 }
 
-// Explain implements predict.Explainer.
-func (s *Scorer) Explain(ctx context.Context, rows []schema.Vector) (predict.Scores, error) {
-	out, err := s.Score(ctx, rows, true)
-	out.Score, out.Label = nil, nil
-	return out, err
-}
-
 // Ready returns an error until a model serves.
 func (s *Scorer) Ready(context.Context) error {
 	if s.serving.Load() == nil {

@@ -43,7 +43,7 @@ func (x *stepRun) evaluate(ctx context.Context) error {
 	}
 	x.r.Metrics.Challenger, x.r.Metrics.Champion = comparison.Challenger, comparison.Champion
 	x.metrics.compared(x.r.Metrics)
-	figures, err := x.figures(ctx, held)
+	figures, err := x.figures(ctx, &held)
 	if err != nil {
 		return err
 	}
@@ -89,6 +89,7 @@ func (x *stepRun) keepHoldout(ctx context.Context, h heldOut) error {
 		return err
 	}
 	kept := insights.NewHoldout(x.opts.Schema, &profile.Bins, h.rows, h.ours, h.labels, x.opts.Schema.DecisionThreshold())
+	kept.Explain(x.opts.Schema, &profile.Bins, h.rows, h.explained.rows, h.explained.features)
 	return x.ports.Profiles.SaveHoldout(ctx, x.r.State.Model, kept, Fence{x.r.ID, x.r.Revision})
 }
 

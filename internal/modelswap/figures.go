@@ -1,6 +1,7 @@
 package modelswap
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -15,21 +16,22 @@ import (
 // evaluate computes them and stores them with the model. A member that could not be
 // computed is nil, and Unavailable has the reason by its name in JSON.
 type Figures struct {
-	Rows         int                    `json:"rows"`         // held-out rows
-	Label        *Classes               `json:"label"`        // as the model learned it
-	Estimates    *learn.Estimates       `json:"estimates"`    // metrics with their bounds
-	Importance   []learn.Importance     `json:"importance"`   // of each feature, the largest first
-	Alone        []learn.AloneAUC       `json:"alone"`        // what each feature reaches without the others, the largest first
-	Intercept    *float64               `json:"intercept"`    // of the linear part
-	Coefficients []Coefficient          `json:"coefficients"` // of the linear part, in the order of the columns
-	Curve        []CurvePoint           `json:"curve"`        // of boosting
-	Calibration  []learn.CalibrationBin `json:"calibration"`  // the bins that have rows
-	Confusion    *learn.Confusion       `json:"confusion"`    // at the threshold that the schema had
-	Search       *learn.Search          `json:"search"`       // what was tried; without its curve
-	Compared     *Compared              `json:"compared"`     // with the champion, on the same rows
-	Suspicion    *Suspicion             `json:"suspicion"`    // nil if there is none
-	LeftOut      map[string]int         `json:"left_out"`     // number of elements left out of a long list, by its name
-	Unavailable  map[string]string      `json:"unavailable"`
+	Rows          int                    `json:"rows"`          // held-out rows
+	Label         *Classes               `json:"label"`         // as the model learned it
+	Estimates     *learn.Estimates       `json:"estimates"`     // metrics with their bounds
+	Importance    []learn.Importance     `json:"importance"`    // of each feature, the largest first
+	Contributions []Contribution         `json:"contributions"` // of each feature, the largest first
+	Alone         []learn.AloneAUC       `json:"alone"`         // what each feature reaches without the others, the largest first
+	Intercept     *float64               `json:"intercept"`     // of the linear part
+	Coefficients  []Coefficient          `json:"coefficients"`  // of the linear part, in the order of the columns
+	Curve         []CurvePoint           `json:"curve"`         // of boosting
+	Calibration   []learn.CalibrationBin `json:"calibration"`   // the bins that have rows
+	Confusion     *learn.Confusion       `json:"confusion"`     // at the threshold that the schema had
+	Search        *learn.Search          `json:"search"`        // what was tried; without its curve
+	Compared      *Compared              `json:"compared"`      // with the champion, on the same rows
+	Suspicion     *Suspicion             `json:"suspicion"`     // nil if there is none
+	LeftOut       map[string]int         `json:"left_out"`      // number of elements left out of a long list, by its name
+	Unavailable   map[string]string      `json:"unavailable"`
 }
 
 // Classes are the classes of the label.
@@ -65,7 +67,8 @@ type Compared struct {
 type LearnedFigures struct {
 	Figures *learn.Figures // nil where there are none
 	Search  *learn.Search  // nil where the algorithm was given
-	Why     string         // where Figures is nil, the reason
+	Model   *learn.Model   // nil where the platform cannot read it
+	Why     string         // where Figures or Model is nil, the reason
 }
 
 // HeldOut are rows that a model was not made from.
@@ -90,25 +93,35 @@ type heldOut struct {
 	labels       []float64
 	ours, theirs []float64
 	why          string // why ours is nil
+	explained    explained
 }
 
-// figures computes the figures of the challenger.
-func (x *stepRun) figures(ctx context.Context, h heldOut) (*Figures, error) {
+// figures computes the figures of the challenger, and explains held-out rows.
+func (x *stepRun) figures(ctx context.Context, h *heldOut) (*Figures, error) {
 	learned, err := x.ports.Deployer.LearnedFigures(ctx, x.r.State.Model, HeldOut{h.rows, h.labels, h.ours, features(x.opts.Schema)})
 	if err != nil {
 		return nil, err
 	}
 	f := &Figures{Rows: len(h.rows), Label: classesOf(x.opts.Schema, h.labels), Search: withoutCurve(learned.Search), Unavailable: map[string]string{}}
 	f.addLearned(learned, x.opts.Schema)
+	h.explained = explained{why: cmp.Or(learned.Why, "the platform cannot read the model")}
+	if learned.Model != nil {
+		if h.explained, err = explain(ctx, learned.Model, x.opts.Schema, h.rows); err != nil {
+			return nil, err
+		}
+	}
+	if f.Contributions = h.explained.means(x.opts.Schema); f.Contributions == nil {
+		f.Unavailable["contributions"] = h.explained.why
+	}
 	if f.Alone = learn.Alone(h.rows, h.labels, features(x.opts.Schema)); f.Alone == nil {
 		f.Unavailable["alone"] = "fewer than 20 held-out rows have one of the labels"
 	}
-	if err := f.addScores(h, x.opts.Schema.DecisionThreshold()); err != nil {
+	if err := f.addScores(*h, x.opts.Schema.DecisionThreshold()); err != nil {
 		return nil, err
 	}
 	if h.theirs == nil {
 		f.Unavailable["compared"] = "no champion was evaluated on the same rows"
-	} else if f.Compared, err = compared(x.r.State.Champion, h); err != nil {
+	} else if f.Compared, err = compared(x.r.State.Champion, *h); err != nil {
 		return nil, err
 	}
 	f.bound()
@@ -178,6 +191,9 @@ func (f *Figures) bound() {
 	}
 	if over := len(f.Importance) - maxFigureFeatures; over > 0 {
 		f.Importance, f.LeftOut["importance"] = f.Importance[:maxFigureFeatures], over
+	}
+	if over := len(f.Contributions) - maxFigureFeatures; over > 0 {
+		f.Contributions, f.LeftOut["contributions"] = f.Contributions[:maxFigureFeatures], over
 	}
 	if over := len(f.Alone) - maxFigureFeatures; over > 0 {
 		f.Alone, f.LeftOut["alone"] = f.Alone[:maxFigureFeatures], over
@@ -300,5 +316,5 @@ func noFigures(why string) *Figures {
 }
 
 // figureNames are the members of Figures that have a reason where they are nil.
-var figureNames = map[string]bool{"label": true, "estimates": true, "importance": true, "alone": true, "coefficients": true, "curve": true,
+var figureNames = map[string]bool{"label": true, "estimates": true, "importance": true, "contributions": true, "alone": true, "coefficients": true, "curve": true,
 	"calibration": true, "confusion": true, "search": true, "compared": true}

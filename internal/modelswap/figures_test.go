@@ -3,6 +3,7 @@ package modelswap_test
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -72,9 +73,17 @@ func TestTheFiguresOfAModel(t *testing.T) {
 			Coefficients: []learn.Coefficient{{Column: "x", Feature: "x", Value: 3}, {Column: "job=a", Feature: "job"}, {Column: "job=b", Feature: "job"}}},
 		Search: &learn.Search{Chosen: learn.Blend, Why: "a reason", Curve: []float64{0.6}},
 	}
+	var err error
+	if b.Learned.Model, err = learn.NewLinear([]string{"x", "job=a", "job=b"}, learn.Linear{Coefficients: []float64{2, -0.25, 0.5}, Means: []float64{0.5, 0, 0}}); err != nil {
+		t.Fatal(err)
+	}
 	b.start(t)
 	_, report := b.report(t)
 	f := report.Figures
+	// x is 0 or 1, and moves the log-odds by 1 either way; job by 0.25 or 0.5.
+	if c := f.Contributions; len(c) != 2 || c[0].Feature != "x" || math.Abs(c[0].MeanAbsolute-1) > 1e-9 || c[1].Feature != "job" || !(c[1].MeanAbsolute > 0.3 && c[1].MeanAbsolute < 0.45) {
+		t.Errorf("got contributions %+v", c)
+	}
 	if f.Rows != f.Confusion.FalsePositives+f.Confusion.TrueNegatives+f.Confusion.TruePositives+f.Confusion.FalseNegatives || f.Rows < 100 {
 		t.Errorf("%d rows, confusion %+v", f.Rows, f.Confusion)
 	}
@@ -146,7 +155,7 @@ func TestTheFiguresOfAModelThatCannotBeRead(t *testing.T) {
 	if f.Estimates == nil || f.Confusion == nil || f.Calibration == nil || f.Alone == nil || f.Importance != nil || f.Coefficients != nil {
 		t.Errorf("got %+v", f)
 	}
-	for _, name := range []string{"importance", "coefficients", "curve"} {
+	for _, name := range []string{"importance", "contributions", "coefficients", "curve"} {
 		if f.Unavailable[name] != "it is elsewhere" {
 			t.Errorf("%s is unavailable because %q", name, f.Unavailable[name])
 		}
@@ -242,7 +251,7 @@ func TestReportsOfModelsWithoutFigures(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := report.Figures.Unavailable; len(got) != 10 || !strings.Contains(got["confusion"], want.reason) {
+		if got := report.Figures.Unavailable; len(got) != 11 || !strings.Contains(got["confusion"], want.reason) {
 			t.Errorf("%s: unavailable are %v, want %q", name, got, want.reason)
 		}
 		if got := strings.Join(report.Warnings, "; "); got != want.warning {

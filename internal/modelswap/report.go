@@ -64,8 +64,14 @@ func (e *Engine) ModelReport(ctx context.Context, name string) (*ModelReport, er
 		return nil, err
 	}
 	r := &ModelReport{Model: models[i], Threshold: thresholdOf(e.opts.Schema), Figures: figures, Warnings: []string{}}
-	if figures == nil {
+	switch {
+	case figures == nil:
 		r.Figures = noFigures(whyNoFigures(&r.Model))
+	case figures.Contributions == nil && figures.Unavailable["contributions"] == "":
+		if figures.Unavailable == nil {
+			figures.Unavailable = map[string]string{}
+		}
+		figures.Unavailable["contributions"] = whyNoFigures(&r.Model)
 	}
 	r.warn(e.opts.Schema)
 	return r, nil

@@ -2,7 +2,6 @@ package predict
 
 import (
 	"cmp"
-	"context"
 	"math"
 	"slices"
 
@@ -56,57 +55,4 @@ func sortedReasons(s *schema.Schema, sums []float64) []Reason {
 		return cmp.Or(cmp.Compare(math.Abs(b.Contribution), math.Abs(a.Contribution)), cmp.Compare(a.Feature, b.Feature))
 	})
 	return out
-}
-
-// Explainer explains rows by the serving model without asking a remote model for
-// their scores.
-type Explainer interface {
-	// Explain returns Scores without scores: the model and its schema, and
-	// Contributions and Base, or Unexplained. It must not keep or change rows. An error
-	// is one of Scorer.Score.
-	Explain(ctx context.Context, rows []schema.Vector) (Scores, error)
-}
-
-// Importance is how far the features move the scores of a model.
-type Importance struct {
-	Model string
-	Rows  int // that were explained
-	// Features have, by the mean of the absolute contributions in log-odds, those that
-	// the model gets, the largest first.
-	Features []Reason
-	// Unexplained is why rows could not be explained; empty if all were.
-	Unexplained string
-}
-
-// MeanContributions returns the mean absolute contribution of each feature over rows, by
-// the serving model. The columns of a feature are summed before the absolute value is
-// taken, as in reasons.
-func MeanContributions(ctx context.Context, e Explainer, s *schema.Schema, rows []schema.Vector) (Importance, error) {
-	scores, err := e.Explain(ctx, rows)
-	if err != nil {
-		return Importance{}, err
-	}
-	out := Importance{Model: scores.Model, Unexplained: scores.Unexplained}
-	of, sums, row := s.ColumnFeatures(), make([]float64, len(s.Features)), make([]float64, len(s.Features))
-	for _, contributions := range scores.Contributions {
-		if contributions == nil {
-			continue
-		}
-		out.Rows++
-		clear(row)
-		for column, x := range contributions {
-			row[of[column]] += x
-		}
-		for i, x := range row {
-			sums[i] += math.Abs(x)
-		}
-	}
-	if out.Rows == 0 {
-		return out, nil
-	}
-	for i := range sums {
-		sums[i] /= float64(out.Rows)
-	}
-	out.Features = sortedReasons(s, sums)
-	return out, nil
 }

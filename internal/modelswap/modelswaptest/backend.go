@@ -244,6 +244,9 @@ func (p Platform) describes(t *testing.T, model string, rows []schema.Vector, sc
 	if err != nil || learned.Figures == nil {
 		t.Fatalf("no figures: %q (%v)", learned.Why, err)
 	}
+	if learned.Model == nil || learned.Model.Explains() != nil || len(learned.Model.Contributions(rows[0])) != len(rows[0]) {
+		t.Errorf("the model does not explain a row: %+v", learned.Model)
+	}
 	f := learned.Figures
 	if len(f.Importance) != 2 || !(f.Importance[0].LogLoss > 0) || len(f.Coefficients) != 2 || !(f.Coefficients[0].Value > 0 && f.Coefficients[1].Value > f.Coefficients[0].Value) {
 		t.Errorf("got figures %+v", f)
