@@ -1,39 +1,15 @@
 package app
 
 import (
-	"encoding/json"
 	"errors"
 	"log/slog"
-	"net/url"
 	"strings"
 	"testing"
 	"time"
 
 	"gateway/internal/config"
-	"gateway/internal/gatewaytest"
 	"gateway/internal/pgtest"
 )
-
-// secretOf writes the secret of a test's database into a file, and returns
-// the file's id as a secret.
-func secretOf(t *testing.T, address string, more map[string]any) (id string) {
-	t.Helper()
-	u, err := url.Parse(address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	password, _ := u.User.Password()
-	secret := map[string]any{"engine": "postgres", "host": u.Hostname(), "port": u.Port(), "username": u.User.Username(),
-		"password": password, "dbname": strings.TrimPrefix(u.Path, "/")}
-	for name, value := range more {
-		secret[name] = value
-	}
-	text, err := json.Marshal(secret)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return "file:" + gatewaytest.WriteFile(t, "db.json", string(text))
-}
 
 // The secret's sslrootcert "rds" is the file that the setting names.
 func TestTheDatabasesCertificateIsChecked(t *testing.T) {

@@ -2,10 +2,13 @@ package app
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 
@@ -132,4 +135,25 @@ func (g *gatewayUnderTest) importFile(t *testing.T, path string) {
 	if err != nil || report.Imported != report.Rows || report.Rows == 0 {
 		t.Fatalf("imported %+v (%v)", report, err)
 	}
+}
+
+// secretOf writes the secret of a test's database into a file, and returns
+// the file's id as a secret.
+func secretOf(t *testing.T, address string, more map[string]any) (id string) {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	password, _ := u.User.Password()
+	secret := map[string]any{"engine": "postgres", "host": u.Hostname(), "port": u.Port(), "username": u.User.Username(),
+		"password": password, "dbname": strings.TrimPrefix(u.Path, "/")}
+	for name, value := range more {
+		secret[name] = value
+	}
+	text, err := json.Marshal(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "file:" + gatewaytest.WriteFile(t, "db.json", string(text))
 }

@@ -32,7 +32,7 @@ func (e *Engine) alarm(ctx context.Context) error {
 	if err != nil || serving.Model != a.Model {
 		return err
 	}
-	paused, err := e.alarmPaused(ctx)
+	paused, err := e.alarmPaused(ctx, a.Trigger)
 	if paused || err != nil {
 		return err
 	}
@@ -45,8 +45,9 @@ func (e *Engine) alarm(ctx context.Context) error {
 }
 
 // alarmPaused reports whether a renewal that an alarm has started has ended without a
-// new model lately.
-func (e *Engine) alarmPaused(ctx context.Context) (bool, error) {
+// new model lately, or one with the same trigger has made a new model that has the alarm
+// again: more renewals would not help, as where training data is always unlike live data.
+func (e *Engine) alarmPaused(ctx context.Context, trigger string) (bool, error) {
 	const look = 100
 	renewals, err := e.ports.Renewals.Renewals(ctx, look, "")
 	if err != nil {
@@ -54,7 +55,8 @@ func (e *Engine) alarmPaused(ctx context.Context) (bool, error) {
 	}
 	for _, r := range renewals {
 		byAlarm := r.Trigger == TriggerDrift || r.Trigger == TriggerQuality
-		if byAlarm && r.Status != Succeeded && time.Since(r.CreatedAt) < e.opts.AlarmPause {
+		age := time.Since(r.CreatedAt)
+		if byAlarm && r.Status != Succeeded && age < e.opts.AlarmPause || r.Trigger == trigger && age < e.opts.AlarmAgain {
 			return true, nil
 		}
 	}

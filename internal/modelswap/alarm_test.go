@@ -14,7 +14,7 @@ func TestAnAlarmStartsARenewalAndSaysWhy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := setup(t)
 		var alarm atomic.Pointer[modelswap.Alarm] // the engines read it
-		engine, _ := b.run(t, modelswap.Options{Alarm: alarm.Load})
+		engine, _ := b.run(t, modelswap.Options{AlarmAgain: 20 * time.Minute, Alarm: alarm.Load})
 		if _, err := engine.Trigger(t.Context(), modelswap.TriggerRequest{}); err != nil {
 			t.Fatal(err)
 		}
@@ -42,6 +42,20 @@ func TestAnAlarmStartsARenewalAndSaysWhy(t *testing.T) {
 		if _, got := b.all(t); got != "manual succeeded, drift succeeded, quality succeeded" {
 			t.Fatalf("got %q: a new model has an alarm of its own", got)
 		}
+		serving, err = b.Serving(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Drift that the renewals have not ended does not start one after the other.
+		alarm.Store(&modelswap.Alarm{Trigger: modelswap.TriggerDrift, Model: serving.Model, Reason: "age has drifted"})
+		time.Sleep(5 * time.Minute)
+		if _, got := b.all(t); got != "manual succeeded, drift succeeded, quality succeeded" {
+			t.Fatalf("got %q within twenty minutes", got)
+		}
+		time.Sleep(10 * time.Minute)
+		if _, got := b.all(t); got != "manual succeeded, drift succeeded, quality succeeded, drift succeeded" {
+			t.Fatalf("got %q after twenty minutes", got)
+		}
 	})
 }
 
@@ -51,7 +65,7 @@ func TestAnAlarmDoesNotTryAFailingRenewalAgainAndAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := setup(t)
 		var alarm atomic.Pointer[modelswap.Alarm] // the engines read it
-		options := modelswap.Options{AlarmPause: 10 * time.Minute, Alarm: alarm.Load}
+		options := modelswap.Options{AlarmPause: 10 * time.Minute, AlarmAgain: time.Minute, Alarm: alarm.Load}
 		engine, _ := b.run(t, options)
 		b.run(t, options)
 		if _, err := engine.Trigger(t.Context(), modelswap.TriggerRequest{}); err != nil {

@@ -46,6 +46,7 @@ type Options struct {
 	KnownOnly       bool              // learn only from customers that were imported, not from those made from predictions
 	Probation       time.Duration     // how long an outcome is on probation: compared with the imported label and capped by caller; zero: for ever
 	Alarm           func() *Alarm     // returns the present alarm, nil for none; a nil function: alarms start nothing
+	AlarmAgain      time.Duration     // how long after a renewal with a trigger of alarms no alarm starts another one with that trigger; zero: 24 hours
 	AlarmPause      time.Duration     // how long an alarm starts no renewal after one that an alarm started and that made no new model; zero: 7 days
 	ManualOnly      bool              // start no renewal by schedule or outcomes, and leave the stored schedule unchanged
 	KeepModels      int               // retired models that are kept for a rollback; zero: 5
@@ -80,6 +81,7 @@ func New(ports Ports, opts Options, log *slog.Logger, reg prometheus.Registerer)
 	opts.Heartbeat = cmp.Or(opts.Heartbeat, leaseTime/3)
 	opts.MaxPause = cmp.Or(opts.MaxPause, time.Hour)
 	opts.KeepModels = cmp.Or(opts.KeepModels, 5)
+	opts.AlarmAgain = cmp.Or(opts.AlarmAgain, 24*time.Hour)
 	opts.AlarmPause = cmp.Or(opts.AlarmPause, 7*24*time.Hour)
 	return &Engine{ports: ports, opts: opts, log: log, metrics: newMetrics(reg), wake: make(chan struct{}, 1)}
 }
