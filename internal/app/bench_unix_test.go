@@ -6,12 +6,15 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -22,6 +25,7 @@ import (
 	"gateway/internal/demo"
 	"gateway/internal/gatewaytest"
 	"gateway/internal/modelswap"
+	"gateway/internal/outbox"
 	"gateway/internal/predict"
 	"gateway/internal/schema"
 )
@@ -38,7 +42,7 @@ func (noLedger) Append(context.Context, []predict.Prediction) error { return nil
 func BenchmarkPredict(b *testing.B) {
 	for _, ledger := range []string{"without a ledger", "interval", "always"} {
 		b.Run("ledger="+ledger, func(b *testing.B) {
-			handler := benchHandler(b, ledger)
+			handler, _ := benchHandler(b, ledger, Options{})
 			body, _ := json.Marshal(map[string]any{"features": gatewaytest.Sample()})
 			predict := func() {
 				r := httptest.NewRequest(http.MethodPost, "/predict", bytes.NewReader(body))
@@ -72,8 +76,82 @@ func BenchmarkPredict(b *testing.B) {
 	}
 }
 
+// BenchmarkInsights is POST /predict without the network, up to the row in the database,
+// in processor time: with insights, without, and by how many per cent the former is more.
+// Turns of both alternate, and the median of the turns counts, so that it may run on a busy
+// machine. Run it with -benchtime 1x.
+func BenchmarkInsights(b *testing.B) {
+	const turns, requests = 31, 2000
+	customers, err := demo.Customers(schema.Bank(), requests, 2)
+	if err != nil {
+		b.Fatal(err)
+	}
+	bodies := make([][]byte, len(customers))
+	for i, c := range customers {
+		bodies[i] = fmt.Appendf(nil, `{"features":%s}`, c.Features)
+	}
+	type side struct {
+		handler http.Handler
+		model   *Model
+		outbox  *outbox.Outbox
+		spent   []float64 // processor time of a request by turn, in nanoseconds
+	}
+	var sides [2]side // without, with
+	for i := range sides {
+		handler, c := benchHandler(b, "interval", Options{withoutInsights: i == 0})
+		sides[i] = side{handler: handler, model: c.model, outbox: c.outbox}
+	}
+	turn := func(s *side) {
+		before := processorTime(b)
+		for _, body := range bodies {
+			r := httptest.NewRequest(http.MethodPost, "/predict", bytes.NewReader(body))
+			r.Header.Set("Content-Type", "application/json")
+			w := httptest.NewRecorder()
+			if s.handler.ServeHTTP(w, r); w.Code != http.StatusOK {
+				b.Fatalf("%d %s", w.Code, w.Body)
+			}
+		}
+		for s.outbox.Stats().Rows > 0 {
+			time.Sleep(time.Millisecond)
+		}
+		for more := true; more; {
+			var err error
+			if _, more, err = s.model.line.MergeParts(b.Context()); err != nil {
+				b.Fatal(err)
+			}
+		}
+		s.spent = append(s.spent, float64(processorTime(b)-before)/requests)
+	}
+	for b.Loop() {
+		for range turns {
+			for i := range sides {
+				turn(&sides[i])
+			}
+		}
+	}
+	var more []float64
+	for k := range sides[0].spent {
+		more = append(more, 100*(sides[1].spent[k]/sides[0].spent[k]-1))
+	}
+	for i, name := range []string{"cpu-ns/request-without", "cpu-ns/request-with"} {
+		b.ReportMetric(median(sides[i].spent), name)
+	}
+	b.ReportMetric(median(more), "%-more")
+}
+
+func median(values []float64) float64 {
+	values = slices.Sorted(slices.Values(values))
+	return values[len(values)/2]
+}
+
+// benchParts are the parts of a gateway that benchmarks look at.
+type benchParts struct {
+	*components
+	model *Model
+}
+
 // benchHandler is a gateway with a model.
-func benchHandler(b *testing.B, ledger string) http.Handler {
+func benchHandler(b *testing.B, ledger string, o Options) (http.Handler, benchParts) {
 	b.Helper()
 	b.Setenv("GATEWAY_DATA_DIR", b.TempDir())
 	b.Setenv("GATEWAY_ADDR", "127.0.0.1:0")
@@ -85,7 +163,8 @@ func benchHandler(b *testing.B, ledger string) http.Handler {
 		cfg.Outbox.Sync = ledger
 	}
 	log := slog.New(slog.DiscardHandler)
-	c := newComponents(cfg, Options{Log: log}, func() {})
+	o.Log = log
+	c := newComponents(cfg, o, func() {})
 	if err := c.open(b.Context()); err != nil {
 		b.Fatal(err)
 	}
@@ -127,19 +206,22 @@ func benchHandler(b *testing.B, ledger string) http.Handler {
 	front := edge.New(edge.Deps{Registry: c.registry, Log: log}, edge.Options{MaxInFlight: 10_000})
 	handler, _ := api.New(api.Deps{Edge: front, Predict: service, Renewals: m.engine, Importer: m.importer,
 		OpenAPI: gateway.OpenAPI, Registry: c.registry, Log: log}, api.Options{})
-	return handler
+	return handler, benchParts{c, m}
 }
 
 // reportCPU adds what a call costs in processor time, of all threads and in the
 // kernel. Unlike the time by the clock it says the same on a busy machine.
 func reportCPU(b *testing.B, calls int) (report func()) {
-	spent := func() int64 {
-		var u syscall.Rusage
-		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-			b.Fatal(err)
-		}
-		return u.Utime.Nano() + u.Stime.Nano()
+	before := processorTime(b)
+	return func() { b.ReportMetric(float64(processorTime(b)-before)/float64(b.N*calls), "cpu-ns/op") }
+}
+
+// processorTime is that of all threads of the process, in nanoseconds.
+func processorTime(b *testing.B) int64 {
+	b.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
 	}
-	before := spent()
-	return func() { b.ReportMetric(float64(spent()-before)/float64(b.N*calls), "cpu-ns/op") }
+	return u.Utime.Nano() + u.Stime.Nano()
 }

@@ -48,7 +48,11 @@ func openModels(ctx context.Context, c *components, schemas ...*schema.Schema) (
 		m.openInsights(c)
 		models[i] = m
 	}
-	if err := c.openOutbox(insights.Ledger{Ledger: models[0].ledger, Binner: models[0].binner}); err != nil {
+	ledger := models[0].ledger
+	if !c.options.withoutInsights {
+		ledger = insights.Ledger{Ledger: ledger, Binner: models[0].binner}
+	}
+	if err := c.openOutbox(ledger); err != nil {
 		return nil, err
 	}
 	c.openKeys()
@@ -76,7 +80,9 @@ func (m *Model) open(ctx context.Context, c *components) error {
 	if err := c.hashPersonal(ctx, m.service); err != nil {
 		return err
 	}
-	m.service.CountBy(m.binner)
+	if m.line.CountsNothing = c.options.withoutInsights; !m.line.CountsNothing {
+		m.service.CountBy(m.binner)
+	}
 	m.importer = predict.NewImporter(m.schema, m.customers)
 	options, err := m.engineOptions(c)
 	if err != nil {

@@ -27,6 +27,9 @@ type Options struct {
 	DemoCustomers int
 	// These are shorter in tests; zero: the packages' own.
 	secretRefresh, databaseLifetime, maxHandling time.Duration
+	// withoutInsights says that nothing is counted for insights, for measurements of
+	// what that costs.
+	withoutInsights bool
 }
 
 // DrainTime is the drainTime of a service.

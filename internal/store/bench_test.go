@@ -11,6 +11,7 @@ import (
 	"gateway/internal/failure"
 	"gateway/internal/insights"
 	"gateway/internal/predict"
+	"gateway/internal/schema"
 )
 
 // bankFeatures is what the bank schema stores of a customer.
@@ -158,7 +159,7 @@ func BenchmarkReports(b *testing.B) {
 		add(insights.Day, insights.Day.Start(now).AddDate(0, 0, -35-day), 300_000)
 	}
 	must(b, s.inWrite(ctx, "sums", func(tx *sql.Tx) error { return s.addSums(ctx, tx, sums) }))
-	reports := insights.NewReports(nil, s, reportModels{}, insights.Options{Maturity: -1})
+	reports := insights.NewReports(schema.Bank(), s, reportModels{}, insights.Options{Maturity: -1})
 	for b.Loop() {
 		r, err := reports.Quality(ctx, insights.Query{})
 		must(b, err)

@@ -145,6 +145,9 @@ func (l *Line) insertPredictions(ctx context.Context, tx *sql.Tx, predictions []
 			return errRepeated
 		}
 		for i := range left[:inserted] {
+			if l.CountsNothing {
+				break
+			}
 			fresh.of(&left[i]).CountPrediction(&left[i])
 		}
 		done += size

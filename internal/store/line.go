@@ -33,6 +33,10 @@ type Line struct {
 
 	insertPredictionRows map[int]*sql.Stmt // on write, by the number of rows
 	insertPart           *sql.Stmt         // on write
+
+	// CountsNothing says that predictions are not counted in the sums of insights, for
+	// measurements of what that costs. It is set before the first of them.
+	CountsNothing bool
 }
 
 // firstLine is the line of rows that earlier versions of the gateway inserted.
