@@ -59,7 +59,7 @@ func TestAModelForPeople(t *testing.T) {
 		"algorithm  blend eta=0.1\nschema     7798ece4b83f\n",
 		"label      churn: yes, 1 is positive, 25.0 % of 800 held-out rows; no is negative\n",
 		"threshold  0.1667 (the costs)\n",
-		"How far features move scores\nFEATURE  MEAN LOG-ODDS\nf00      0.5000         ###############\nf01      0.4800         ##############",
+		"How far features move scores\nFEATURE  MEAN LOG-ODDS\nf00      0.5000  ##############################\nf01      0.4800  #############################\n",
 		"warning    AUC 1.0000: `f00` alone gives it\n",
 		"AUC                0.9000  0.8800 to 0.9200\n",
 		"calibration error  0.0125\n",
