@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"gateway/internal/insights"
+	"gateway/internal/modelswap"
 	"gateway/internal/predict"
 	"gateway/internal/schema"
 )
@@ -156,4 +157,27 @@ func TestFormsKeepTheView(t *testing.T) {
 	v := operator(t, b)
 	form := url.Values{"model": {""}, "range": {"90d"}, "from": {""}, "to": {""}, "bucket": {""}, "figure": {"log_loss"}}
 	seePage(v.get("quality?"+form.Encode()).want(200)).contains("log loss over time", `<option value="90d" selected>`)
+}
+
+func TestDriftPage(t *testing.T) {
+	b := setup(t)
+	v := operator(t, b)
+	seePage(v.get("drift").want(200)).contains("No model serves") // the records name none
+	now := time.Now().UTC()
+	b.swap.models = []modelswap.Model{{Name: "m1", CreatedAt: now, DeployedAt: &now, Schema: b.deps.Predict.Schema().Fingerprint()}, {Name: "m0", CreatedAt: now}}
+	seePage(v.get("drift").want(200)).contains("There is no comparison: nothing is kept of the data")
+	withInsights(t, b)
+	page := seePage(v.get("drift").want(200)).contains("Drift of what m1 is asked", "400 rows, against 300 rows of the training data", "Drift by feature",
+		"Nothing has drifted", `<th scope="row"><a href="drift?feature=age">age</a></th>`, `id="features-details"`, `id="series-details"`, `id="bins-details"`, "PSI", "<option>m1</option>")
+	page.lacks("There are no figures of drift", "<option>m0</option>")
+	for range 400 { // all features are missing
+		b.sums.Predict(&predict.Prediction{Model: "m1", CreatedAt: time.Now(), Score: 0.5, Bins: []byte(strings.Repeat("0", 20))})
+	}
+	seePage(v.get("drift").want(200)).contains("Drifted: the score, age, job", "chart-bar-marked", "<td>50.0 % <span class=\"interval\">0.0 %</span></td>")
+	seePage(v.get("drift?feature=score&range=7d").want(200)).contains("Drift of score over time", "<option selected>score</option>", "on held-out rows")
+	seePage(v.get("drift?feature=job").want(200)).contains("Shares of rows by value of job", "in the training data")
+	seePage(v.get("drift?feature=nothing").want(200))
+	seePage(v.get("drift?from=2020-01-01&to=2020-01-02").want(200)).contains("They need 200 rows in the time shown", "there are 0 and 300")
+	v.get("drift?model=nothing").want(404)
+	v.get("drift?range=2d").want(422)
 }

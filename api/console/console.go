@@ -99,6 +99,7 @@ func (c *Console) Routes(r chi.Router) {
 func (c *Console) pages(r chi.Router) {
 	c.page(r, "/", c.overview)
 	c.page(r, "/quality", c.quality)
+	c.page(r, "/drift", c.drift)
 	c.page(r, "/renewals", c.renewals)
 	c.action(r, "/renewals", c.retrain())
 	c.page(r, "/renewals/{id}", c.renewal)

@@ -29,6 +29,7 @@ type insightView struct {
 	now       time.Time
 	from, to  time.Time
 	bucketing insights.Period
+	serves    bool // a model serves
 }
 
 // choice is an option of a form.
@@ -134,6 +135,7 @@ func parseDay(text string) (time.Time, bool) {
 // addModels sets the models that can be chosen: those that have served.
 func (v *insightView) addModels(models []modelswap.Model) {
 	for _, m := range models {
+		v.serves = v.serves || m.Serving
 		if m.Serving || m.DeployedAt != nil || m.Name == v.Model {
 			v.Models = append(v.Models, m.Name)
 		}

@@ -45,6 +45,7 @@ type navItem struct {
 var navigation = []navItem{
 	{"overview", "./", "Overview"},
 	{"quality", "quality", "Quality"},
+	{"drift", "drift", "Drift"},
 	{"renewals", "renewals", "Renewals"},
 	{"settings", "settings", "Settings"},
 	{"audit", "audit", "Audit"},
