@@ -38,6 +38,7 @@ type options struct {
 	soak    time.Duration
 	rate    float64
 	stalls  time.Duration
+	ledger  int
 }
 
 // scenario is a load and the tables of its results.
@@ -54,6 +55,7 @@ var scenarios = []scenario{
 	{"batch", "a million rows in one request, beside predictions", batch},
 	{"large", "requests of many rows where rows take their time, beside predictions", large},
 	{"stalls", "the gateway is held up now and then, under a load that can be done", stalls},
+	{"console", "an operator with the console open, beside predictions, with a full ledger", console},
 	{"soak", "mixed load with renewals, rotations and faults, and what is left of it", soak},
 }
 
@@ -78,6 +80,7 @@ func command(ctx context.Context, args []string, out, errs io.Writer) int {
 	flags.DurationVar(&o.soak, "soak", 15*time.Minute, "how long the soak takes")
 	flags.Float64Var(&o.rate, "rate", 200, "requests per second of the soak")
 	flags.DurationVar(&o.stalls, "stalls", 10*time.Minute, "how long the stalls take")
+	flags.IntVar(&o.ledger, "ledger", 1_000_000, "predictions in the ledger of the scenario console")
 	flags.Usage = func() {
 		fmt.Fprint(errs, usageText)
 		for _, s := range scenarios {
@@ -120,8 +123,8 @@ func choose(names []string, o *options) ([]scenario, error) {
 	if len(chosen) == 0 {
 		chosen = scenarios
 	}
-	if o.soak <= 0 || o.rate <= 0 || o.stalls <= 0 {
-		return nil, errors.New("-soak, -rate and -stalls must be more than 0")
+	if o.soak <= 0 || o.rate <= 0 || o.stalls <= 0 || o.ledger <= 0 {
+		return nil, errors.New("-soak, -rate, -stalls and -ledger must be more than 0")
 	}
 	return chosen, nil
 }
