@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
 	"slices"
@@ -68,6 +69,24 @@ type console struct {
 	answers *bufio.Reader // what a person types on a terminal; nil: there is no terminal
 
 	wrapPorts func(modelswap.Ports) modelswap.Ports // of renewals, for tests of crashes; nil: none
+	root      fs.FS                                 // where the limits of this process are read, for tests; nil: the root of the file system
+	warned    map[string]bool                       // messages of warnings that were printed
+}
+
+// warnings returns the messages of the warnings that were printed, to be added to.
+func (c *console) warnings() map[string]bool {
+	if c.warned == nil {
+		c.warned = map[string]bool{}
+	}
+	return c.warned
+}
+
+// system returns where the limits of this process are read.
+func (c *console) system() fs.FS {
+	if c.root == nil {
+		return os.DirFS("/")
+	}
+	return c.root
 }
 
 // Exit codes.

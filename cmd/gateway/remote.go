@@ -93,18 +93,21 @@ func (r remote) here(c *console, do func(ctx context.Context, client *client.Cli
 	}
 	cfg.Schema = cmp.Or(r.schema, cfg.Schema)
 	cfg.Addr, cfg.AdminAddr, cfg.AdminSecretID, cfg.APIKeysSecretID, cfg.Demo = "127.0.0.1:0", "", "", "", false
-	log := slog.New(slog.NewTextHandler(c.stderr, &slog.HandlerOptions{Level: slog.LevelError}))
+	lines := newCommandLog(c.stderr, c.warnings())
+	log := slog.New(commandHandler{commandLog: lines})
 	// There is no time to drain: this process is the only client.
-	a, err := app.Open(c.ctx, cfg, app.Options{Log: log, Version: version, ForCommand: true, WrapPorts: c.wrapPorts})
+	a, err := app.Open(c.ctx, cfg, app.Options{Log: log, Version: version, MemoryLimit: app.LimitMemory(c.system(), log), ForCommand: true, WrapPorts: c.wrapPorts})
 	if err != nil {
 		return err
 	}
+	lines.starting.Store(false)
 	ctx, stop := context.WithCancel(c.ctx)
 	served := make(chan error, 1)
 	go func() { served <- a.Serve(ctx) }()
 	defer func() {
 		stop()
-		err = errors.Join(err, <-served)
+		stopped := <-served // the log is complete
+		err = errors.Join(lines.end(err), stopped)
 	}()
 	token, err := app.ReadAdminToken(cfg)
 	if err != nil {

@@ -19,15 +19,21 @@ import (
 // tenth of its time would go into collecting a heap of a few megabytes.
 const collectAt = 400
 
-// TuneCollector sets the garbage collector, where GOGC and GOMEMLIMIT do not,
-// and returns the memory limit of the process in bytes, or 0 if there is none.
-// Under a limit the collector works harder when memory becomes scarce, instead
-// of the process being killed.
+// TuneCollector sets the garbage collector of a service, where GOGC and GOMEMLIMIT do
+// not, and returns the memory limit of the process in bytes, or 0 if there is none.
 func TuneCollector(log *slog.Logger) int64 {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(collectAt)
 	}
-	limit := memoryLimit(os.DirFS("/"))
+	return LimitMemory(os.DirFS("/"), log)
+}
+
+// LimitMemory tells the garbage collector the memory limit of the process, where
+// GOMEMLIMIT does not, and returns the limit in bytes, or 0 if there is none. Under a
+// limit the collector works harder when memory becomes scarce, instead of the process
+// being killed. root is the root of the file system.
+func LimitMemory(root fs.FS, log *slog.Logger) int64 {
+	limit := memoryLimit(root)
 	if os.Getenv("GOMEMLIMIT") == "" {
 		if limit > 0 {
 			debug.SetMemoryLimit(limit / 20 * 17) // under load the collector is late, and not all memory is Go's
