@@ -78,7 +78,8 @@ type Options struct {
 	// MaxItems bounds the elements of one JSON list. An element takes more memory than
 	// its text. Zero: 10,000.
 	MaxItems int
-	// MaxRow bounds a row of a stream, in bytes. Zero: 64 KiB.
+	// MaxRow bounds a row of a stream of POST /predict/batch, in bytes. Zero: 64 KiB. An
+	// import takes rows of schema.MaxRow.
 	MaxRow int
 	// MaxSpool bounds the files that hold what callers of streams have not read, in bytes:
 	// all of them together, and those of one caller to half of it. At the bound the gateway

@@ -57,7 +57,7 @@ func (a *api) customers(w http.ResponseWriter, r *http.Request) error {
 	defer a.imports.Give(caller, 1)
 	s := a.newStream(w, r, caller)
 	defer s.cancel()
-	table, err := a.table(given, s, schema.NewCSVImport)
+	table, err := a.table(given, s, schema.MaxRow, schema.NewCSVImport)
 	if err != nil {
 		s.discard()
 		return err

@@ -54,7 +54,7 @@ func (a *api) predictStream(w http.ResponseWriter, r *http.Request, given string
 	}
 	s := a.newStream(w, r, caller)
 	defer s.cancel()
-	table, err := a.table(given, s, schema.NewCSVTable)
+	table, err := a.table(given, s, a.o.MaxRow, schema.NewCSVTable)
 	if err != nil {
 		s.discard()
 		return err
@@ -130,12 +130,13 @@ func (a *api) answerChunk(ctx context.Context, turns *admission.OpenStream, reqs
 	return nil
 }
 
-// table returns the reader of the rows of a stream; ofCSV is the one for CSV.
-func (a *api) table(given string, body io.Reader, ofCSV func(*schema.Schema, io.Reader, int) (schema.Table, error)) (schema.Table, error) {
+// table returns the reader of the rows of a stream, of maxRow bytes at most; ofCSV is the
+// one for CSV.
+func (a *api) table(given string, body io.Reader, maxRow int, ofCSV func(*schema.Schema, io.Reader, int) (schema.Table, error)) (schema.Table, error) {
 	if given == csvType {
-		return ofCSV(a.d.Predict.Schema(), body, a.o.MaxRow)
+		return ofCSV(a.d.Predict.Schema(), body, maxRow)
 	}
-	return schema.NewNDJSONTable(a.d.Predict.Schema(), body, a.o.MaxRow), nil
+	return schema.NewNDJSONTable(a.d.Predict.Schema(), body, maxRow), nil
 }
 
 // rowRequest returns the request of a row, and a result with an error if the row breaks the

@@ -193,7 +193,7 @@ func (cmd *initCommand) summary(out io.Writer, d *draft.Draft) {
 	if l.Guess {
 		guess = "; a guess: use --positive " + shellQuote(l.Negative.Texts[0]) + " for the other"
 	}
-	fmt.Fprintf(out, "label    %s: %s\npositive %s, %.1f %% of the rows: %s%s\n", l.Column, l.Why, strings.Join(l.Positive.Texts, ", "),
+	fmt.Fprintf(out, "label    %s: %s\npositive %s, %.1f %% of the rows: %s%s\n", oneLine(l.Column), l.Why, strings.Join(l.Positive.Texts, ", "),
 		100*float64(l.Positive.Count)/total, l.WhyValue, guess)
 	if l.Missing > 0 {
 		fmt.Fprintf(out, "note     %d rows have no label; they are imported and not learned from\n", l.Missing)
@@ -201,14 +201,14 @@ func (cmd *initCommand) summary(out io.Writer, d *draft.Draft) {
 	if d.ID == "" {
 		fmt.Fprintf(out, "id       none, rows are numbered from 1: %s\n", d.WhyID)
 	} else {
-		fmt.Fprintf(out, "id       %s: %s\n", d.ID, d.WhyID)
+		fmt.Fprintf(out, "id       %s: %s\n", oneLine(d.ID), d.WhyID)
 	}
 	fmt.Fprintf(out, "features %d\n", d.Features)
 	for _, text := range d.Guesses {
 		fmt.Fprintf(out, "guess    %s\n", text)
 	}
 	for _, k := range d.LeftOut {
-		fmt.Fprintf(out, "left out %s: %s\n", k.Column, k.Reason)
+		fmt.Fprintf(out, "left out %s: %s\n", oneLine(k.Column), k.Reason)
 	}
 }
 

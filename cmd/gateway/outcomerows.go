@@ -23,12 +23,9 @@ type outcomeRows struct {
 // outcomeColumns are the columns that such a file may have.
 var outcomeColumns = []string{"prediction_id", "customer_id", "outcome", "observed_at"}
 
-// maxOutcomeRow is the maximum length of a row in bytes.
-const maxOutcomeRow = 64 << 10
-
 // newOutcomeRows reads the header.
 func newOutcomeRows(in io.Reader) (*outcomeRows, error) {
-	table, err := schema.NewCSVReader(in, maxOutcomeRow)
+	table, err := schema.NewCSVReader(in, schema.MaxRow)
 	if err != nil {
 		return nil, err
 	}

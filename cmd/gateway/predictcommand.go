@@ -25,9 +25,6 @@ type predictCommand struct {
 // scoredColumns are added to the columns of the input.
 var scoredColumns = []string{"prediction_id", "score", "predicted_label", "model", "error"}
 
-// maxPredictRow is the maximum length of a row in bytes.
-const maxPredictRow = 1 << 20
-
 // waitingRows is the maximum number of rows that are sent and not yet answered.
 // It must exceed what the gateway scores at once, or both would wait for ever.
 const waitingRows = 16 << 10
@@ -89,7 +86,7 @@ type sentRow struct {
 // run sends the rows and, as the answers come back in the same order, writes
 // each row with its answer.
 func (s *fileScoring) run(ctx context.Context, client *client.Client, in io.Reader) error {
-	table, err := schema.NewCSVReader(in, maxPredictRow)
+	table, err := schema.NewCSVReader(in, schema.MaxRow)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"gateway/api/edge"
 	"gateway/internal/admission"
 	"gateway/internal/config"
+	"gateway/internal/schema"
 )
 
 // handlers makes the handlers of the public listener and, if it is separate, of
@@ -112,7 +113,12 @@ func (a *App) dependencies(m *Model) []api.Dependency {
 }
 
 func (a *App) apiOptions() api.Options {
+	maxRow := 0 // the default
+	if a.options.ForCommand {
+		maxRow = schema.MaxRow
+	}
 	return api.Options{
+		MaxRow:           maxRow,
 		SeparateAdmin:    a.cfg.AdminAddr != "",
 		AdminOpenMetrics: metricsOpen(a.cfg),
 		Version:          a.options.Version,

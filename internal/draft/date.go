@@ -3,32 +3,41 @@ package draft
 import (
 	"strings"
 	"time"
+
+	"gateway/internal/schema"
 )
 
-// dateFormat is a way to write dates: as a schema names it, and as package time does.
-type dateFormat struct{ schema, layout string }
+// dateFormat is a way to write dates, as a schema names it. read is how the schema
+// reads it.
+type dateFormat struct {
+	schema string
+	read   func(text string) (time.Time, bool)
+}
 
 // dateFormats are the formats that are recognised, with the preferred one first
-// where a date can be read in two.
-var dateFormats = withTimes([]dateFormat{
-	{"YYYY-MM-DD", "2006-01-02"}, {"YYYY/MM/DD", "2006/01/02"}, {"YYYY.MM.DD", "2006.01.02"}, {"YYYYMMDD", "20060102"},
-	{"D.M.YYYY", "2.1.2006"}, {"D/M/YYYY", "2/1/2006"}, {"M/D/YYYY", "1/2/2006"}, {"D-M-YYYY", "2-1-2006"}, {"M-D-YYYY", "1-2-2006"},
-	{"D.M.YY", "2.1.06"}, {"D/M/YY", "2/1/06"}, {"M/D/YY", "1/2/06"}, {"D-MMM-YY", "2-Jan-06"}, {"D-MMM-YYYY", "2-Jan-2006"}, {"D MMM YYYY", "2 Jan 2006"},
-})
+// where a date can be read in two. The last one is that of a schema without a format.
+var dateFormats = withTimes("YYYY-MM-DD", "YYYY/MM/DD", "YYYY.MM.DD", "YYYYMMDD",
+	"D.M.YYYY", "D/M/YYYY", "M/D/YYYY", "D-M-YYYY", "M-D-YYYY", "D.M.YY", "D/M/YY", "M/D/YY",
+	"D-MMM-YY", "D-MMM-YYYY", "D MMM YYYY", "D MMMM YYYY", "D. MMMM YYYY", "MMM D, YYYY", "MMMM D, YYYY", "MMM D YYYY", "MMMM D YYYY")
 
 // withTimes adds the formats that have a time after the date.
-func withTimes(dates []dateFormat) []dateFormat {
-	all := dates
+func withTimes(dates ...string) []dateFormat {
+	names := dates
 	for _, d := range dates {
-		all = append(all, dateFormat{d.schema + " HH:mm", d.layout + " 15:04"}, dateFormat{d.schema + " HH:mm:ss", d.layout + " 15:04:05"})
+		names = append(names, d+" HH:mm", d+" HH:mm:ss", d+" H:mm", d+" H:mm:ss", d+" H:mm A", d+" H:mm:ss A")
 	}
-	return append(all, dateFormat{"", time.RFC3339}, dateFormat{"YYYY-MM-DDTHH:mm:ss", "2006-01-02T15:04:05"})
+	names = append(names, "YYYY-MM-DDTHH:mm:ss", "")
+	all := make([]dateFormat, len(names))
+	for i, name := range names {
+		all[i] = dateFormat{name, schema.DateReader(name)}
+	}
+	return all
 }
 
 // matches reports whether a text is a date in the format.
 func (f dateFormat) matches(text string) bool {
-	at, err := time.Parse(f.layout, text)
-	return err == nil && plausible(at)
+	at, ok := f.read(text)
+	return ok && plausible(at)
 }
 
 // plausible reports whether a date is one of a customer, and not a number that looks
@@ -61,8 +70,8 @@ func (d *dateProfile) add(text string) {
 	fit := d.fit[:0]
 	first := true
 	for _, i := range d.fit {
-		at, err := time.Parse(dateFormats[i].layout, text)
-		if err != nil || !plausible(at) {
+		at, ok := dateFormats[i].read(text)
+		if !ok || !plausible(at) {
 			continue
 		}
 		if fit = append(fit, i); first {
@@ -79,7 +88,7 @@ func (d *dateProfile) add(text string) {
 }
 
 // format returns the format of a column of dates, and the others that would read
-// every cell as well, as other dates.
+// every cell as well.
 func (d *dateProfile) format() (format dateFormat, others []dateFormat, ok bool) {
 	if d.seen == 0 || d.none || len(d.fit) == 0 {
 		return dateFormat{}, nil, false

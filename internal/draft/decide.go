@@ -163,7 +163,7 @@ func (d *decisions) planDate(p *plan, format dateFormat, others []dateFormat) {
 		p.fields = append(p.fields, "format: "+quoteYAML(format.schema))
 	}
 	for _, o := range others {
-		if strings.IndexAny(o.schema, "M") != strings.IndexAny(format.schema, "M") {
+		if o.schema != "" && strings.IndexByte(o.schema, 'M') != strings.IndexByte(format.schema, 'M') {
 			p.comment = append(p.comment, fmt.Sprintf("GUESS: the order of day and month; every date can also be read as %s", o.schema))
 			break
 		}

@@ -52,9 +52,6 @@ type LeftOut struct {
 	Reason string
 }
 
-// maxRow is the maximum length of a row in bytes.
-const maxRow = 1 << 20
-
 // sampleRows is the number of rows that are kept to look at columns together.
 const sampleRows = 20_000
 
@@ -106,7 +103,7 @@ func Infer(r io.Reader, opts Options) (*Draft, error) {
 // profile reads the rows to the end and skips those that cannot be read.
 func profile(r io.Reader) (*table, error) {
 	decoded := schema.NewTextReader(r)
-	text, err := schema.NewCSVReader(decoded, maxRow)
+	text, err := schema.NewCSVReader(decoded, schema.MaxRow)
 	if err != nil {
 		return nil, err
 	}
@@ -145,7 +142,7 @@ func (t *table) read(line int, cells []string) {
 	for i, cell := range cells {
 		row[i] = strings.TrimSpace(cell)
 	}
-	if len(t.totals) > maxTotals || !isTotal(row) {
+	if _, total := schema.IsTotal(row); len(t.totals) > maxTotals || !total {
 		t.add(row)
 		return
 	}
@@ -194,9 +191,9 @@ func (t *table) finish(headerLine int) error {
 		for i, total := range t.totals {
 			lines[i] = strconv.Itoa(total.line)
 		}
-		note := "the row on line %s looks like a total and was left out. An import does not leave it out, so remove it"
+		note := "the row on line %s looks like a total and was left out. An import leaves it out too, and reports it"
 		if n > 1 {
-			note = "the rows on lines %s look like totals and were left out. An import does not leave them out, so remove them"
+			note = "the rows on lines %s look like totals and were left out. An import leaves them out too, and reports them"
 		}
 		t.notes = append(t.notes, fmt.Sprintf(note, strings.Join(lines, ", ")))
 	}
@@ -243,32 +240,6 @@ func (c *column) allNumbers(text string) bool {
 			continue
 		}
 		if _, _, ok := readNumber(text, numberFormat(f)); ok {
-			return true
-		}
-	}
-	return false
-}
-
-// totalWords begin the row of a total below a table.
-var totalWords = []string{"total", "totals", "grand total", "sum", "summe", "gesamt", "gesamtsumme", "insgesamt", "somme", "totale", "suma", "итого", "всего"}
-
-// isTotal reports whether a row is a total or a subtotal: its first cell with a
-// value says so, and another cell is empty.
-func isTotal(row []string) bool {
-	first, values := "", 0
-	for _, cell := range row {
-		if cell == "" {
-			continue
-		}
-		if values++; values == 1 {
-			first = strings.ToLower(strings.TrimRight(cell, ": "))
-		}
-	}
-	if len(row) < 3 || values == len(row) {
-		return false
-	}
-	for _, word := range totalWords {
-		if first == word {
 			return true
 		}
 	}

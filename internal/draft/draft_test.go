@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"gateway/internal/draft"
 	"gateway/internal/failure"
@@ -203,6 +204,11 @@ func TestTheID(t *testing.T) {
 		{"with a blank", rowsOf("Customer ID,a,y", 40, func(i int) string { return fmt.Sprintf("x%d,%d,%s", i, i%7, y(i)) }), draft.Options{}, "Customer ID"},
 		{"in camel case", rowsOf("PassengerId,a,y", 40, func(i int) string { return fmt.Sprintf("%d,%d,%s", i+1, i%7, y(i)) }), draft.Options{}, "PassengerId"},
 		{"in German", rowsOf("Kundennummer,a,y", 40, func(i int) string { return fmt.Sprintf("%d,%d,%s", i+17, i%7, y(i)) }), draft.Options{}, "Kundennummer"},
+		{"in French", rowsOf("Identifiant client,a,y", 40, func(i int) string { return fmt.Sprintf("CL-%d,%d,%s", i, i%7, y(i)) }), draft.Options{}, "Identifiant client"},
+		{"a tax number", rowsOf("CPF,a,y", 40, func(i int) string { return fmt.Sprintf("%d,%d,%s", 10116241586+i*7919, i%7, y(i)) }), draft.Options{}, "CPF"},
+		{"with a number sign", rowsOf("Loan #,a,y", 40, func(i int) string { return fmt.Sprintf("L%d,%d,%s", i, i%7, y(i)) }), draft.Options{}, "Loan #"},
+		{"a customer's code", rowsOf("Kunde,a,y", 40, func(i int) string { return fmt.Sprintf("K-%d,%d,%s", i, i%7, y(i)) }), draft.Options{}, "Kunde"},
+		{"not a customer's name", rowsOf("Kunde,a,y", 40, func(i int) string { return fmt.Sprintf("Eva %s,%d,%s", strings.Repeat("M", i+1), i%7, y(i)) }), draft.Options{}, ""},
 		{"named", rowsOf("k,a,y", 40, func(i int) string { return fmt.Sprintf("x%d,%d,%s", i, i%7, y(i)) }), draft.Options{ID: "k"}, "k"},
 		{"not one that repeats", rowsOf("customer_id,a,y", 40, func(i int) string { return fmt.Sprintf("x%d,%d,%s", i/2, i%7, y(i)) }), draft.Options{}, ""},
 		{"not one with gaps", rowsOf("customer_id,a,y", 40, func(i int) string { return fmt.Sprintf("%s,%d,%s", []string{"", fmt.Sprint(i)}[min(i, 1)], i%7, y(i)) }), draft.Options{}, ""},
@@ -270,7 +276,14 @@ func TestColumns(t *testing.T) {
 		{"numbers and two words", func(i int) string { return []string{"abc", fmt.Sprintf("%d.25", i)}[min(i%150, 1)] }, []string{`  # c: left out: 397 of 400 values are numbers, but not "abc".`}},
 		{"numbers and a word that is frequent", func(i int) string { return []string{"k.A.", fmt.Sprint(noise[i] % 50)}[min(i%4, 1)] }, []string{`GUESS: taken as texts, since 300 of 400 values are numbers, but not "k.A."`}},
 		{"dates and a word", func(i int) string { return []string{"0000-00-00", fmt.Sprintf("2024-01-%02d", 1+i%28)}[min(i%9, 1)] }, []string{`of 400 values are dates, but not "0000-00-00"`}},
-		{"dates in a form that is not read", func(i int) string { return fmt.Sprintf("%d/%d/2024 1:30 PM", 1+i%12, 1+noise[i]%28) }, []string{`it looks like dates in a form that is not read, such as "1/`}},
+		{"dates in a form that is not read", func(i int) string { return fmt.Sprintf("%d. März %d", 1+noise[i]%28, 1924+noise[i]%100) }, []string{`it looks like dates in a form that is not read, such as "1. März`}},
+		{"dates with a time of twelve hours", func(i int) string { return fmt.Sprintf("%d/%d/2024 %d:30 PM", 1+i%12, 1+noise[i]%28, 1+i%12) }, []string{`format: "M/D/YYYY H:mm A"`}},
+		{"hours of one digit", func(i int) string { return fmt.Sprintf("%d.1.2024 %d:05", 1+i%28, i%24) }, []string{`format: "D.M.YYYY H:mm"`}},
+		{"a fraction of a second", func(i int) string { return fmt.Sprintf("2024-01-%02d 10:00:00.%06d", 1+i%28, i) }, []string{`format: "YYYY-MM-DD HH:mm:ss"`}},
+		{"times of a database", func(i int) string { return fmt.Sprintf("2024-01-%02d 10:00:00.%06d+02", 1+i%28, i) }, []string{`- {name: c, type: date}`}},
+		{"months in full", func(i int) string { return fmt.Sprintf("\"%s %d, 2024\"", time.Month(1+i%12), 1+i%28) }, []string{`format: "MMMM D, YYYY"`}},
+		{"durations", func(i int) string { return fmt.Sprintf("%d:%02d", i/60, i%60) }, []string{`it looks like times of day or durations, which are not read, such as "0:00"`}},
+		{"a unit with signs", func(i int) string { return fmt.Sprintf("%d km/h", 20+i%60) }, []string{`format: "1234 km/h"`}},
 		{"a number for what is missing", func(i int) string { return []string{"-999", fmt.Sprint(noise[i] % 50)}[min(i%5, 1)] }, []string{"GUESS: -999, in 80 rows, is a number; if it means that the value is missing, leave these cells empty"}},
 		{"a high number for what is missing", func(i int) string { return []string{"999", fmt.Sprint(noise[i] % 50)}[min(i%5, 1)] }, []string{"GUESS: 999, in 80 rows, is a number;"}},
 		{"texts that differ in case", func(i int) string { return []string{"Gold", "gold", "silver"}[noise[i]%3] }, []string{`"Gold", "gold" differ in case only`}},
@@ -340,6 +353,7 @@ func TestFilesOfAnyForm(t *testing.T) {
 		{"names that become one", strings.Replace(csv, "age,straße", "a b,a.b", 1), ""},
 		{"a total with most cells", csv + "Total,1234,x,\n", "the row on line 62 looks like a total and was left out"},
 		{"a total below", csv + "Total,1234,,\n", "the row on line 62 looks like a total and was left out"},
+		{"the header again", csv + csv[:strings.IndexByte(csv, '\n')+1], "1 row cannot be read and was left out, the first on line 62: the row repeats the header"},
 		{"rows that cannot be read", csv + "c99,1\n", "1 row cannot be read and was left out, the first on line 62"},
 	}
 	for _, tt := range tests {
@@ -446,7 +460,7 @@ func TestGuessesAndNotesAreListed(t *testing.T) {
 		t.Errorf("guesses %q, want %q", d.Guesses, want)
 	}
 	if want := []string{"1 row cannot be read and was left out, the first on line 63: the row has 2 columns where the header has 4",
-		"the row on line 62 looks like a total and was left out. An import does not leave it out, so remove it"}; !slices.Equal(d.Notes, want) {
+		"the row on line 62 looks like a total and was left out. An import leaves it out too, and reports it"}; !slices.Equal(d.Notes, want) {
 		t.Errorf("notes %q, want %q", d.Notes, want)
 	}
 	if want := "its name is that of an id and no value repeats"; d.WhyID != want {

@@ -30,13 +30,16 @@ func tokens(header string) []string {
 		word = append(word, r)
 	}
 	flush()
+	if strings.HasSuffix(strings.TrimSpace(header), "#") {
+		all = append(all, "nr")
+	}
 	return all
 }
 
 var (
-	idWords       = words("id ids uuid guid key nr no num number nummer code numéro numero número schlüssel schluessel ид номер 编号")
-	customerWords = words("customer client user kunde kunden cliente clients member person account passenger patient employee claim applicant borrower subscriber caller contact lead contract order policy msisdn клиент 客户 顧客")
-	idNames       = words("id customerid clientid userid custid cust_id kundennummer kundennr kunden_nr kundenid accountid memberid idcliente clienteid")
+	idWords       = words("id ids uuid guid key nr no num number nummer code numéro numero número identifiant identificador identificativo identifier kennung matricule matrícula matricula schlüssel schluessel ид номер 编号")
+	customerWords = words("customer client user kunde kunden cliente clients member person account passenger patient employee claim applicant borrower subscriber caller contact lead contract order policy loan compte adhérent adherent abonné abonne cuenta conta socio vertrag msisdn клиент 客户 顧客")
+	idNames       = words("id customerid clientid userid custid cust_id kundennummer kundennr kunden_nr kundenid accountid memberid idcliente clienteid dni nif cpf cnpj rut rfc curp siret")
 	contactWords  = words("phone telephone telefon tel mobile mobil handy fax email mail iban ssn imei телефон 电话 電話")
 	indexNames    = words("index rownumber row rownum rowid row_id unnamed_0 unnamed x1 lfd zeile ligne fila nr no number seq sequence")
 )
@@ -57,6 +60,14 @@ func idRank(header string) int {
 		return 1
 	}
 	return 0
+}
+
+// namesCustomer reports whether a column has the name of a customer, and values such as
+// K-0815: texts with a digit and without a blank.
+func (c *column) namesCustomer() bool {
+	all := tokens(c.header)
+	return len(all) == 1 && slices.Contains(customerWords, all[0]) && !c.numbers[plain].any &&
+		c.all(func(text string) bool { return strings.ContainsAny(text, "0123456789") && !strings.Contains(text, " ") })
 }
 
 // isContact reports whether a header is that of a phone number or another number
@@ -99,6 +110,9 @@ func (d *decisions) chooseID(label *column) (*column, string, error) {
 			continue
 		}
 		rank := idRank(c.header)
+		if rank == 0 && c.namesCustomer() {
+			rank = 1
+		}
 		if rank == 0 || c.isIndexName() {
 			continue
 		}

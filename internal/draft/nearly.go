@@ -12,8 +12,12 @@ import (
 // of dates, is said to be nearly one.
 const minNearly = 0.5
 
-// dateLike matches a text that begins like a date.
-var dateLike = regexp.MustCompile(`^\d{1,4}[-/. ](\d{1,2}|[A-Za-z]{3,9})[-/. ,]+\d{1,4}`)
+var (
+	// dateLike matches a text that begins like a date.
+	dateLike = regexp.MustCompile(`^(\d{1,4}[-/. ]+(\d{1,2}|\p{L}{3,9})|\p{L}{3,9}\.? \d{1,2})[-/. ,]+\d{1,4}`)
+	// timeLike matches a time of day or a duration.
+	timeLike = regexp.MustCompile(`^-?\d{1,4}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp][Mm])?$`)
+)
 
 // nearly says that a column of texts looks like one of numbers or of dates, and
 // which values prevent that; empty: it does not.
@@ -33,6 +37,9 @@ func (c *column) nearly() string {
 		if text := c.nearlyAll("dates", f.matches); text != "" {
 			return text
 		}
+	}
+	if c.all(timeLike.MatchString) {
+		return fmt.Sprintf("it looks like times of day or durations, which are not read, such as %q; write them as numbers, of minutes for example", shorten(c.firstText(), 40))
 	}
 	if c.nearlyAll("dates", dateLike.MatchString) != "" || c.all(dateLike.MatchString) {
 		return fmt.Sprintf("it looks like dates in a form that is not read, such as %q", shorten(c.firstText(), 40))

@@ -126,7 +126,8 @@ func cutUnit(text string) (unit, rest string) {
 	return tail, text[:last+size]
 }
 
-// isUnit reports whether a text is a percent sign, a currency sign or letters.
+// isUnit reports whether a text is a percent sign, a currency sign, or letters with the
+// signs of units such as km/h, m² and °C.
 func isUnit(text string) bool {
 	if text == "" {
 		return false
@@ -134,7 +135,7 @@ func isUnit(text string) bool {
 	if r, size := utf8.DecodeRuneInString(text); size == len(text) && (r == '%' || unicode.Is(unicode.Sc, r)) {
 		return true
 	}
-	return !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsLetter(r) })
+	return strings.ContainsFunc(text, unicode.IsLetter) && !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsLetter(r) && !strings.ContainsRune("°/²³", r) })
 }
 
 // read returns the number in a format. Digits with a leading zero before a unit,

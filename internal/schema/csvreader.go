@@ -15,6 +15,10 @@ import (
 	"gateway/internal/failure"
 )
 
+// MaxRow is the maximum length in bytes of a row of a file of customers: for a draft, an
+// import and a command that scores a file. The streams of apps have a bound of their own.
+const MaxRow = 1 << 20
+
 // CSVReader reads the records of a delimited text whose first record names the
 // columns. It finds the delimiter (comma, semicolon, tab or bar) and the line
 // ends (LF, CRLF or CR) in the header. It skips a byte order mark, a first line
@@ -28,6 +32,7 @@ type CSVReader struct {
 	trailing int // columns at the end of the header that have no name
 	maxRow   int
 	unread   []string // the header, if it is a record that Next is to return
+	headless bool     // the header was such a record
 }
 
 // RowError is the error of a record that cannot be read. Later records can be
@@ -127,7 +132,7 @@ func (c *CSVReader) HeaderIsData() bool {
 
 // UnreadHeader makes Next return the header as the first record. It must be called
 // before Next.
-func (c *CSVReader) UnreadHeader() { c.unread = c.header }
+func (c *CSVReader) UnreadHeader() { c.unread, c.headless = c.header, true }
 
 // NumberedNames returns a name for each of n columns by its position: column_1,
 // column_2 and so on.
@@ -163,8 +168,8 @@ func UniqueNames(header []string) []string {
 func (c *CSVReader) Comma() rune { return c.comma }
 
 // Next returns the next record and the line on which it begins. The cells are
-// valid until the next call. A record with too few or too many cells has an error
-// and its cells. The error is a *RowError if only this record cannot be read,
+// valid until the next call. A record with too few or too many cells, or the header
+// again, has an error and its cells. The error is a *RowError if only this record cannot be read,
 // io.EOF after the last record, a *failure.Error of kind Invalid if a line
 // exceeds maxRow, or the reader's own.
 func (c *CSVReader) Next() (line int, cells []string, err error) {
@@ -179,6 +184,9 @@ func (c *CSVReader) Next() (line int, cells []string, err error) {
 	if n := len(c.header); len(cells) == n+c.trailing && allEmpty(cells[n:]) {
 		cells = cells[:n]
 	}
+	if c.repeatsHeader(cells) {
+		return line, cells, &RowError{line, "repeats the header"}
+	}
 	if len(cells) == len(c.header) {
 		return line, cells, nil
 	}
@@ -187,6 +195,20 @@ func (c *CSVReader) Next() (line int, cells []string, err error) {
 		return line, nil, c.resume(line, detail+", or a quote that is not closed")
 	}
 	return line, cells, &RowError{line, detail}
+}
+
+// repeatsHeader reports whether a record is the header again, as in files that were
+// appended to one another.
+func (c *CSVReader) repeatsHeader(cells []string) bool {
+	if c.headless || len(c.header) < 2 || len(cells) != len(c.header) {
+		return false
+	}
+	for i, cell := range cells {
+		if strings.TrimSpace(cell) != c.header[i] {
+			return false
+		}
+	}
+	return true
 }
 
 func allEmpty(cells []string) bool {

@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"regexp"
 	"strings"
 	"time"
 	"unicode"
@@ -38,11 +39,44 @@ func parseISODate(text string) (day float64, ok bool) {
 }
 
 // parseDate reads a full-date or a date-time of RFC 3339. Of a date-time it takes
-// the day in UTC.
+// the day in UTC. As databases write it, a blank may stand for the T, and the offset may
+// be +02 or +0200 or UTC, after a blank or not.
 func parseDate(text string) (day float64, ok bool) {
 	if day, ok = parseISODate(text); ok {
 		return day, true
 	}
+	if day, ok = parseDateTime(text); !ok {
+		day, ok = parseDateTime(asRFC3339(text))
+	}
+	return day, ok
+}
+
+var shortOffset = regexp.MustCompile(`[+-]\d\d(\d\d)?$`)
+
+// asRFC3339 rewrites a date-time of a database in the form of RFC 3339. What is none
+// remains none.
+func asRFC3339(text string) string {
+	if len(text) > len(isoDate) && text[len(isoDate)] == ' ' {
+		text = text[:len(isoDate)] + "T" + text[len(isoDate)+1:]
+	}
+	if rest, ok := strings.CutSuffix(text, "UTC"); ok {
+		return strings.TrimSuffix(rest, " ") + "Z"
+	}
+	zone := max(0, strings.LastIndexAny(text, "+-"))
+	text = strings.TrimSuffix(text[:zone], " ") + text[zone:]
+	at := shortOffset.FindStringIndex(text)
+	if at == nil {
+		return text
+	}
+	hours := at[0] + len("+02")
+	if minutes := text[hours:]; minutes != "" {
+		return text[:hours] + ":" + minutes
+	}
+	return text + ":00"
+}
+
+// parseDateTime reads a date-time of RFC 3339.
+func parseDateTime(text string) (day float64, ok bool) {
 	// time.Parse accepts an hour of one digit and a comma before a fraction.
 	const hour = "2006-01-02T15"
 	t, err := time.Parse(time.RFC3339, text)
@@ -60,6 +94,24 @@ func appendDay(dst Vector, day float64) Vector {
 	return append(dst, day, float64(t.Month()), float64(weekday))
 }
 
+// DateReader returns a function that reads the dates of a format of a feature, and no
+// other dates; of the empty format those of RFC 3339, which parseDate extends. It panics
+// if the format is invalid.
+func DateReader(format string) func(text string) (day time.Time, ok bool) {
+	read := parseDate
+	if format != "" {
+		d, fault := parseDateFormat(format)
+		if fault != "" {
+			panic("schema: date format " + format + " " + fault)
+		}
+		read = d.match
+	}
+	return func(text string) (time.Time, bool) {
+		day, ok := read(text)
+		return timeOf(day), ok
+	}
+}
+
 // dateFormat is the way in which the dates of a column are written, as the
 // feature's format: names it: "DD.MM.YYYY", "M/D/YY", "YYYY-MM-DD HH:mm[:ss]".
 type dateFormat struct {
@@ -70,7 +122,7 @@ type dateFormat struct {
 // datePart is a field of digits or a literal text.
 type datePart struct {
 	field    dateField
-	min, max int // digits; zero for a month by its name
+	min, max int // digits; zero for a text: a month by its name, or AM and PM
 	literal  string
 }
 
@@ -84,6 +136,7 @@ const (
 	fieldHour
 	fieldMinute
 	fieldSecond
+	fieldHalf // AM or PM, which does not change the day
 	dateFields
 )
 
@@ -93,11 +146,15 @@ var dateTokens = []struct {
 	part datePart
 }{
 	{"YYYY", datePart{field: fieldYear, min: 4, max: 4}}, {"YY", datePart{field: fieldYear, min: 2, max: 2}},
-	{"MMM", datePart{field: fieldMonth}}, {"MM", datePart{field: fieldMonth, min: 2, max: 2}}, {"M", datePart{field: fieldMonth, min: 1, max: 2}},
+	{"MMMM", datePart{field: fieldMonth, literal: fullName}}, {"MMM", datePart{field: fieldMonth}}, {"MM", datePart{field: fieldMonth, min: 2, max: 2}}, {"M", datePart{field: fieldMonth, min: 1, max: 2}},
 	{"DD", datePart{field: fieldDay, min: 2, max: 2}}, {"D", datePart{field: fieldDay, min: 1, max: 2}},
 	{"HH", datePart{field: fieldHour, min: 2, max: 2}}, {"H", datePart{field: fieldHour, min: 1, max: 2}},
 	{"mm", datePart{field: fieldMinute, min: 2, max: 2}}, {"ss", datePart{field: fieldSecond, min: 2, max: 2}},
+	{"A", datePart{field: fieldHalf}},
 }
+
+// fullName marks a month that is written in full.
+const fullName = "full"
 
 // parseDateFormat reads a format. fault says why it is none.
 func parseDateFormat(text string) (d *dateFormat, fault string) {
@@ -117,7 +174,7 @@ func parseDateFormat(text string) (d *dateFormat, fault string) {
 		case c == "[" || c == "]":
 			return nil, "may have brackets only around its end"
 		case part.field == fieldNone && isTokenRune(c):
-			return nil, "has " + c + "; its fields are YYYY, YY, MMM, MM, M, DD, D, HH, H, mm and ss"
+			return nil, "has " + c + "; its fields are YYYY, YY, MMMM, MMM, MM, M, DD, D, HH, H, mm, ss and A"
 		case part.field != fieldNone && seen[part.field]:
 			return nil, "has a field twice: " + c
 		}
@@ -196,10 +253,9 @@ func take(parts []datePart, text string, fields *[dateFields]int) (rest string, 
 			continue
 		}
 		if part.max == 0 {
-			if fields[fieldMonth], ok = monthNamed(text); !ok {
+			if text, ok = takeWord(part, text, fields); !ok {
 				return "", false
 			}
-			text = text[monthLetters:]
 			continue
 		}
 		n, value := 0, 0
@@ -213,8 +269,44 @@ func take(parts []datePart, text string, fields *[dateFields]int) (rest string, 
 			value = century(value)
 		}
 		text, fields[part.field] = text[n:], value
+		if part.field == fieldSecond {
+			text = withoutFraction(text)
+		}
 	}
 	return text, true
+}
+
+// takeWord reads the name of a month, or AM or PM, from the beginning of a text and
+// returns what is left.
+func takeWord(part datePart, text string, fields *[dateFields]int) (rest string, ok bool) {
+	if part.field == fieldHalf {
+		const letters = 2
+		ok = len(text) >= letters && (strings.EqualFold(text[:letters], "AM") || strings.EqualFold(text[:letters], "PM"))
+		return text[min(letters, len(text)):], ok
+	}
+	month, ok := monthNamed(text)
+	if !ok {
+		return "", false
+	}
+	letters := monthLetters
+	if part.literal == fullName {
+		name := time.Month(month).String()
+		if letters = len(name); len(text) < letters || !strings.EqualFold(text[:letters], name) {
+			return "", false
+		}
+	}
+	fields[fieldMonth] = month
+	return text[letters:], true
+}
+
+// withoutFraction cuts a fraction of a second from the beginning of a text.
+func withoutFraction(text string) string {
+	rest, ok := strings.CutPrefix(text, ".")
+	digits := strings.TrimLeft(rest, "0123456789")
+	if !ok || len(digits) == len(rest) {
+		return text
+	}
+	return digits
 }
 
 // monthLetters is the number of letters of an English month that a format MMM reads.

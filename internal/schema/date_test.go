@@ -91,6 +91,24 @@ func TestWrongDates(t *testing.T) {
 	}
 }
 
+// TestDateTimesOfDatabases reads what PostgreSQL, BigQuery and pandas write beside RFC 3339.
+func TestDateTimesOfDatabases(t *testing.T) {
+	s := parse(t, dated)
+	for text, want := range map[string]string{
+		"2026-11-30 23:30:00Z": "2026-11-30", "2026-11-30 23:30:00.123456-01:00": "2026-12-01", "2026-11-30 00:30:00+02": "2026-11-29", "2026-11-30T00:30:00+0200": "2026-11-29",
+		"2026-11-30 10:00:00 UTC": "2026-11-30", "2026-11-30 10:00:00 +0000": "2026-11-30", "2026-11-30 10:00:00 UTC+2": "", "2026-11-30 +02": "", "2026-11-30 10:00:00+2": "", "+02": "", "UTC": "", "-": "",
+	} {
+		r, violations, err := decode(s, fmt.Sprintf(`{"since":%q}`, text))
+		got := ""
+		if violations == nil {
+			got = strings.Split(string(s.AppendFeatures(nil, r, true)), `"`)[3]
+		}
+		if err != nil || got != want {
+			t.Errorf("%s is %q, want %q: %s", text, got, want, details(violations))
+		}
+	}
+}
+
 func TestDateFormats(t *testing.T) {
 	for format, cells := range map[string]map[string]string{
 		"DD.MM.YYYY":            {"30.11.2026": "2026-11-30", "30.11.26": "", "1.1.2026": "", "30-11-2026": "", "2026-11-30": "2026-11-30", "30.11.2026 ": "2026-11-30", "30.11.2026x": ""},
@@ -99,13 +117,16 @@ func TestDateFormats(t *testing.T) {
 		"M/D/YY":                {"1/2/68": "2068-01-02", "12/31/69": "1969-12-31", "1/2/1999": ""},
 		"YYYY-MM-DD HH:mm[:ss]": {"2026-11-30 23:59": "2026-11-30", "2026-11-30 23:59:60": "2026-11-30", "2026-11-30 24:00": "", "2026-11-30 10:60": "", "2026-11-30 10:00:61": ""},
 		"YYYY-MM-DDTHH:mm:ssZ":  {"2026-11-30T10:00:00Z": "2026-11-30"},
+		"M/D/YYYY H:mm:ss A":    {"11/30/2026 1:02:03 PM": "2026-11-30", "11/30/2026 12:02:03 am": "2026-11-30", "11/30/2026 1:02:03": "", "11/30/2026 1:02:03 P": "", "11/30/2026 1:02:03 XM": ""},
+		"YYYY-MM-DD HH:mm:ss":   {"2026-11-30 10:00:00.123456": "2026-11-30", "2026-11-30 10:00:00.": "", "2026-11-30 9:00:00": "", "2026-11-30 10:00:00.5x": ""},
+		"D. MMMM YYYY":          {"3. november 2026": "2026-11-03", "3. Nov 2026": "", "3. May 2026": "2026-05-03", "3. Novem": ""},
 		"YYYYMMDD":              {"20261130": "2026-11-30", "2026113": ""},
 		"YYYY年M月D日":             {},
 		"YYYY/M/D":              {"2026/1/31": "2026-01-31", "2026/1/32": ""},
 	} {
 		text := withFeatures(fmt.Sprintf("  - {name: a, type: date, format: %q}", format))
 		if len(cells) == 0 {
-			wantFaults(t, text, []string{`s.yaml:5: feature "a": format "` + format + `" has 年; its fields are YYYY, YY, MMM, MM, M, DD, D, HH, H, mm and ss`})
+			wantFaults(t, text, []string{`s.yaml:5: feature "a": format "` + format + `" has 年; its fields are YYYY, YY, MMMM, MMM, MM, M, DD, D, HH, H, mm, ss and A`})
 			continue
 		}
 		s := parse(t, text)
@@ -125,10 +146,10 @@ func TestDateFormats(t *testing.T) {
 		`format: "YYYY-DD-MM"`:                 `feature "a": format "YYYY-DD-MM" reads 2001-02-03 as 2001-03-02`,
 		`format: "DD.MM.YYYY MM"`:              `feature "a": format "DD.MM.YYYY MM" has a field twice: MM`,
 		`format: "DMYYYY"`:                     `feature "a": format "DMYYYY" needs a separator before M`,
-		`format: "DD.MMMM.YYYY"`:               `feature "a": format "DD.MMMM.YYYY" has a field twice: M`,
+		`format: "DD.MMMMM.YYYY"`:              `feature "a": format "DD.MMMMM.YYYY" has a field twice: M`,
 		`format: "DD.MM.[YYYY]"`:               `feature "a": format "DD.MM.[YYYY]" must have year, month and day outside of brackets`,
 		`format: "[DD.]MM.YYYY"`:               `feature "a": format "[DD.]MM.YYYY" may have brackets only around its end`,
-		`format: "%d.%m.%Y"`:                   `feature "a": format "%d.%m.%Y" has d; its fields are YYYY, YY, MMM, MM, M, DD, D, HH, H, mm and ss`,
+		`format: "%d.%m.%Y"`:                   `feature "a": format "%d.%m.%Y" has d; its fields are YYYY, YY, MMMM, MMM, MM, M, DD, D, HH, H, mm, ss and A`,
 		`min: 31.12.2026`:                      `min must be a date such as 2026-11-30, not "31.12.2026"`,
 		`min: 2026-01-02, max: 2026-01-01`:     `feature "a": min 2026-01-02 is after max 2026-01-01`,
 		`min: 2026-01-02, default: 2026-01-01`: `feature "a": the default must be at least 2026-01-02, not "2026-01-01"`,

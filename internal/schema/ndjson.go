@@ -16,6 +16,7 @@ import (
 type ndjsonTable struct {
 	schema *Schema
 	lines  *bufio.Scanner
+	maxRow int
 	line   int
 	rows   int
 	plain  bool // Scan reads lines in the same way as read
@@ -37,7 +38,7 @@ const ndjsonBuffer = 32 << 10
 func NewNDJSONTable(s *Schema, r io.Reader, maxRow int) Table {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(make([]byte, 0, min(ndjsonBuffer, maxRow)), maxRow)
-	t := &ndjsonTable{schema: s, lines: lines, plain: true}
+	t := &ndjsonTable{schema: s, lines: lines, maxRow: maxRow, plain: true}
 	for _, name := range []string{"customer_id", "features", "explain"} {
 		// A column of that name takes precedence over the member of a request.
 		id := s.IsID(name) && name != "customer_id"
@@ -77,7 +78,7 @@ func (t *ndjsonTable) Next() (Row, error) {
 	case err == nil:
 		return Row{}, io.EOF
 	case errors.Is(err, bufio.ErrTooLong):
-		return Row{}, failure.Errorf(failure.Invalid, "line %d is too long", t.line+1)
+		return Row{}, failure.Errorf(failure.Invalid, "the row at line %d is longer than %d bytes", t.line+1, t.maxRow)
 	}
 	return Row{}, err
 }

@@ -127,7 +127,7 @@ func TestLongLinesEndTheTable(t *testing.T) {
 	table := schema.NewNDJSONTable(s, read, 1<<14)
 	_, err := table.Next()
 	var e *failure.Error
-	if !errors.As(err, &e) || e.Kind != failure.Invalid || err.Error() != "line 1 is too long" {
+	if !errors.As(err, &e) || e.Kind != failure.Invalid || err.Error() != "the row at line 1 is longer than 16384 bytes" {
 		t.Errorf("got %v", err)
 	}
 	if read.n > 1<<15 {
@@ -138,7 +138,7 @@ func TestLongLinesEndTheTable(t *testing.T) {
 	for err = nil; err == nil; rows++ {
 		_, err = table.Next()
 	}
-	if rows != 3 || err.Error() != "line 3 is too long" {
+	if rows != 3 || err.Error() != "the row at line 3 is longer than 16384 bytes" {
 		t.Errorf("after %d calls: %v", rows, err)
 	}
 }

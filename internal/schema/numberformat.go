@@ -44,7 +44,7 @@ func parseNumberFormat(example string, integer bool) (n *numberFormat, fault str
 	}
 	n.prefix, n.suffix = strings.TrimSpace(strings.Trim(before, "-+−")), strings.TrimSpace(strings.Trim(after, "-−"))
 	if !isUnit(n.prefix) || !isUnit(n.suffix) {
-		return nil, "may have only letters, a currency sign or % around the number"
+		return nil, "may have only letters, a currency sign, % or the signs ° / ² ³ of units around the number"
 	}
 	return n, n.separators(text[first:last+1], integer)
 }
@@ -52,7 +52,7 @@ func parseNumberFormat(example string, integer bool) (n *numberFormat, fault str
 // isUnit reports whether a text may stand before or after a number.
 func isUnit(text string) bool {
 	return !strings.ContainsFunc(text, func(r rune) bool {
-		return !unicode.IsLetter(r) && !unicode.Is(unicode.Sc, r) && r != '%' && (r != '.' || text[0] == '.')
+		return !unicode.IsLetter(r) && !unicode.Is(unicode.Sc, r) && !strings.ContainsRune("%°/²³", r) && (r != '.' || text[0] == '.')
 	})
 }
 

@@ -69,6 +69,21 @@ func TestNumberFormats(t *testing.T) {
 	}
 }
 
+func TestUnitsWithSigns(t *testing.T) {
+	for example, cells := range map[string]map[string]string{
+		"1234.56 km/h": {"12 km/h": "12", "12.5km/h": "12.5", "12": "12"},
+		"1234.56°C":    {"-3.5°C": "-3.5", "4 °C": "4"},
+		"1234,56 m²":   {"72,5 m²": "72.5"},
+	} {
+		s := parse(t, formatted("number", example))
+		for cell, want := range cells {
+			if got := cellOf(s, cell); got != want {
+				t.Errorf("%s: %q is %s, want %s", example, cell, got, want)
+			}
+		}
+	}
+}
+
 func TestNumberFormatFaults(t *testing.T) {
 	for example, fault := range map[string]string{
 		"":            "has no digit",
@@ -80,9 +95,9 @@ func TestNumberFormatFaults(t *testing.T) {
 		"1 234'567.8": "has more separators than one of thousands and a decimal mark",
 		"1,234.567,8": "has more separators than one of thousands and a decimal mark",
 		"1_234":       "may have only digits and the separators . , ' and blank within the number",
-		"#1":          "may have only letters, a currency sign or % around the number",
-		"~ 1.5":       "may have only letters, a currency sign or % around the number",
-		"1.5 km/h":    "may have only letters, a currency sign or % around the number",
+		"#1":          "may have only letters, a currency sign, % or the signs ° / ² ³ of units around the number",
+		"~ 1.5":       "may have only letters, a currency sign, % or the signs ° / ² ³ of units around the number",
+		"1.5 km*h":    "may have only letters, a currency sign, % or the signs ° / ² ³ of units around the number",
 	} {
 		wantFaults(t, formatted("number", example), []string{fmt.Sprintf("s.yaml:5: feature \"a\": format %q %s", example, fault)})
 	}

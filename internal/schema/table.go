@@ -37,6 +37,7 @@ type csvTable struct {
 	columns []int // column → index into schema.Features, or one of the below
 	names   []string
 	hasID   bool
+	totals  bool // rows that look like a total are violations
 }
 
 const (
@@ -54,7 +55,7 @@ func NewCSVTable(s *Schema, r io.Reader, maxRow int) (Table, error) {
 }
 
 // NewCSVImport is NewCSVTable for customers that are to be stored: required features
-// must have a column, with an id too.
+// must have a column, with an id too. A row that looks like a total is a violation.
 func NewCSVImport(s *Schema, r io.Reader, maxRow int) (Table, error) {
 	return newCSVTable(s, r, maxRow, true)
 }
@@ -64,7 +65,7 @@ func newCSVTable(s *Schema, r io.Reader, maxRow int, complete bool) (Table, erro
 	if err != nil {
 		return nil, err
 	}
-	t := &csvTable{schema: s, csv: text, names: s.columnNames(text)}
+	t := &csvTable{schema: s, csv: text, names: s.columnNames(text), totals: complete}
 	if violations := t.readHeader(complete); violations.Count() > 0 {
 		return nil, &failure.Error{Kind: failure.Invalid, Detail: fmt.Sprintf("line %d: the header row does not fit the schema %q", text.HeaderLine(), s.Name),
 			Violations: violations.Listed, Omitted: violations.Omitted}
@@ -139,6 +140,10 @@ func (t *csvTable) Next() (Row, error) {
 		return t.unread(err)
 	}
 	row := Row{Line: line, Features: t.schema.NewRecord()}
+	if t.totals && t.isTotal(cells) {
+		row.Violations.Add(failure.Violation{Field: "row", Code: failure.CodeFormat, Detail: "looks like a total: it begins with such a word and has an empty cell"})
+		return row, nil
+	}
 	for i, text := range cells {
 		if v := t.set(&row, i, text); v != nil {
 			row.Violations.Add(*v)

@@ -71,6 +71,8 @@ func TestCSVTable(t *testing.T) {
 			"2 [] {} - !row format: has 2 columns where the header has 3\n" +
 				"3 [] {} - !row format: has 4 columns where the header has 3\n" +
 				"4 [] {\"age\":35,\"job\":\"services\"} 0\n"},
+		{"the header again", "age,job\n34,admin.\n age ,job\n35,services\n",
+			"2 [] {\"age\":34,\"job\":\"admin.\"} -\n3 [] {} - !row format: repeats the header\n4 [] {\"age\":35,\"job\":\"services\"} -\n"},
 		{"every violation of a row", "age,job,y,rate,month,customer_id\nx,admin.,maybe,1e999,jun,\n34.5,admin.,2,x,Mar,\x01\n",
 			"2 [] {\"job\":\"admin.\"} - !age type: must be an integer, not \"x\" !y unknown_category: must be one of 1, \"yes\", 0, \"no\", or empty" +
 				" !rate out_of_range: is larger than a number can be, not \"1e999\" !month unknown_category: must be one of mar, apr, may, not \"jun\"" +
@@ -490,4 +492,29 @@ func FuzzCSVTable(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestAnImportLeavesOutTotals has rows of a total in a file whose first column is a number,
+// and in one whose first column has the word among its values.
+func TestAnImportLeavesOutTotals(t *testing.T) {
+	const text = "name: n\nid: customer_id\nlabel: {name: y, positive: [1], negative: [0]}\nfeatures:\n" +
+		"  - {name: cover, type: category, values: [total, partial], missing: allow}\n  - {name: age, type: number, missing: allow}\n"
+	s, err := schema.Parse("n.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const total = " !row format: looks like a total: it begins with such a word and has an empty cell\n"
+	for csv, want := range map[string]string{
+		"age,cover,y\n30,total,1\n Total: ,,\n,Summe,\n,total,1\nTotal,partial,1\n": "2 [] {\"cover\":\"total\",\"age\":30} 1\n" + "3 [] {} -" + total + "4 [] {} -" + total +
+			"5 [] {\"cover\":\"total\"} 1\n" + "6 [] {\"cover\":\"partial\"} 1 !age type: must be a number, not \"Total\"\n",
+		"customer_id,age,y\n7,30,1\nTotal,30,\n": "2 [7] {\"age\":30} 1\n3 [] {} -" + total,
+	} {
+		table, err := schema.NewCSVImport(s, strings.NewReader(csv), 1<<16)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, summary(t, s, table)); diff != "" {
+			t.Errorf("%q (-want +got)\n%s", csv, diff)
+		}
+	}
 }
