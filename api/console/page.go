@@ -47,6 +47,7 @@ var navigation = []navItem{
 	{"quality", "quality", "Quality"},
 	{"drift", "drift", "Drift"},
 	{"renewals", "renewals", "Renewals"},
+	{"models", "models", "Models"},
 	{"settings", "settings", "Settings"},
 	{"audit", "audit", "Audit"},
 }

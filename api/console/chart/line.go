@@ -303,30 +303,37 @@ func describeValues(name string, points []LinePoint, value func(LinePoint) float
 	return fmt.Sprintf(" %s: lowest %s, highest %s, last %s.", name, number(seen.lo), number(seen.hi), number(last))
 }
 
-// Table returns the points of the picture.
+// Table returns the points of the picture. Columns that no point fills are left out.
 func (l Line) Table() Table {
 	points := l.drawn()
-	t := Table{Caption: l.Title + partOf(len(points), len(l.Points)), Columns: []string{"time", l.Name, "low", "high"}}
-	if l.Second != "" {
-		t.Columns = append(t.Columns, l.Second)
-	}
-	if l.Counted != "" {
-		t.Columns = append(t.Columns, l.Counted)
-	}
-	t.Columns = append(t.Columns, "state")
-	for _, p := range points {
-		row := []string{moment(p.Time), number(p.Value), number(p.Low), number(p.High)}
+	intervals := slices.ContainsFunc(points, hasInterval)
+	immature := slices.ContainsFunc(points, func(p LinePoint) bool { return p.Immature })
+	t := Table{Caption: l.Title + partOf(len(points), len(l.Points))}
+	row := func(p LinePoint, cell func(column, value string)) {
+		cell("time", moment(p.Time))
+		cell(l.Name, number(p.Value))
+		if intervals {
+			cell("low", number(p.Low))
+			cell("high", number(p.High))
+		}
 		if l.Second != "" {
-			row = append(row, number(p.Second))
+			cell(l.Second, number(p.Second))
 		}
 		if l.Counted != "" {
-			row = append(row, count(p.Count))
+			cell(l.Counted, count(p.Count))
 		}
-		state := "mature"
-		if p.Immature {
-			state = l.immature()
+		if state := "mature"; immature {
+			if p.Immature {
+				state = l.immature()
+			}
+			cell("state", state)
 		}
-		t.Rows = append(t.Rows, append(row, state))
+	}
+	row(LinePoint{}, func(column, _ string) { t.Columns = append(t.Columns, column) })
+	for _, p := range points {
+		var cells []string
+		row(p, func(_, value string) { cells = append(cells, value) })
+		t.Rows = append(t.Rows, cells)
 	}
 	return t
 }
