@@ -32,6 +32,8 @@ type Deps struct {
 	// Limit bounds how many requests of apps are handled at once. Nil: a limit of
 	// Options.MaxInFlight, without a queue behind it.
 	Limit *admission.Limit
+	// Now is the clock of the audit log. Nil: time.Now.
+	Now func() time.Time
 	// Tracer gives requests a span. Nil: they have none.
 	Tracer Tracer
 	// Registry is where the metrics of requests are registered.
@@ -64,6 +66,9 @@ type Edge struct {
 
 // New makes an Edge. It registers metrics, so there is one Edge for a registry.
 func New(d Deps, o Options) *Edge {
+	if d.Now == nil {
+		d.Now = time.Now
+	}
 	e := &Edge{d: d, o: o, limit: d.Limit, metrics: newMetrics(d.Registry), rates: newKeyRates(o.KeyRate)}
 	if e.limit == nil {
 		e.limit = admission.NewLimit(admission.Options{Ceiling: o.MaxInFlight}, d.Registry)

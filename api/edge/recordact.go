@@ -25,7 +25,7 @@ const (
 func (e *Edge) RecordAct(acts audit.Log, target, detail string, w http.ResponseWriter, r *http.Request, next http.Handler) {
 	q := Of(r.Context())
 	act := audit.Entry{
-		ID: failure.NewID(), At: time.Now().UTC().Truncate(time.Millisecond), Token: q.Token, RequestID: q.ID,
+		ID: failure.NewID(), At: e.d.Now().UTC().Truncate(time.Millisecond), Token: q.Token, RequestID: q.ID,
 		Address: e.Address(r), Forwarded: Printable(r.Header.Get("X-Forwarded-For"), auditHeader),
 		Action: r.Method + " " + RouteOf(r), Target: Printable(target, auditHeader), Detail: Printable(detail, AuditDetail),
 	}

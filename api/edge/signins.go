@@ -58,6 +58,7 @@ type SignIns struct {
 
 	grown chan struct{} // has a token if counts have grown
 
+	now     func() time.Time
 	headers *addressRates // of wrong credentials in a header
 	forms   *addressRates // of wrong tokens in the form of the console
 
@@ -79,7 +80,7 @@ func NewSignIns(acts audit.Log, trusted []netip.Prefix, log *slog.Logger, reg pr
 	s := &SignIns{acts: acts, trusted: trusted, log: log,
 		total: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "gateway_failed_sign_ins_total",
 			Help: "Requests with a wrong credential, by the kind of credential: operator token or app key."}, []string{"credential"}),
-		grown: make(chan struct{}, 1), entries: make(map[signInKey]*signInEntry),
+		grown: make(chan struct{}, 1), now: time.Now, entries: make(map[signInKey]*signInEntry),
 		headers: newAddressRates(maxFailures, failuresPerSecond), forms: newAddressRates(maxFormFailures, formFailuresPerSecond)}
 	for _, credential := range []string{operatorToken, appKey} {
 		s.total.WithLabelValues(credential)
@@ -95,6 +96,10 @@ func (s *SignIns) LimitFailures(atOnce int, perSecond float64) {
 	s.headers = newAddressRates(atOnce, perSecond)
 }
 
+// UseClock makes the counter take times from a clock instead of time.Now. It must be
+// called before the first request.
+func (s *SignIns) UseClock(now func() time.Time) { s.now = now }
+
 // Address returns the IP address of the client that sent a request.
 func (s *SignIns) Address(r *http.Request) string { return clientAddress(r, s.trusted) }
 
@@ -104,7 +109,7 @@ func (s *SignIns) fail(r *http.Request, credential string, rates *addressRates) 
 	s.total.WithLabelValues(credential).Inc()
 	q := Of(r.Context())
 	key := signInKey{s.Address(r), knownMethod(r.Method) + " " + requestedRoute(r), credential}
-	now := time.Now()
+	now := s.now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if now.Sub(s.began) >= signInWindow {
@@ -196,7 +201,7 @@ func (s *SignIns) Run(ctx context.Context) {
 func (s *SignIns) removeOld(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, auditTimeout)
 	defer cancel()
-	now := time.Now()
+	now := s.now()
 	err := s.acts.CheckClock(ctx, now)
 	if err == nil {
 		err = s.acts.RemoveSignIns(ctx, now.Add(-signInRetention))

@@ -2,6 +2,7 @@ package failure_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -77,5 +78,23 @@ func TestAnIDBeforeATimeSortsBeforeThoseMadeThen(t *testing.T) {
 	}
 	if after := failure.IDBefore(now.Add(time.Minute)); after <= id {
 		t.Errorf("%s does not sort after %s", after, id)
+	}
+}
+
+func TestIDsOfATimeSortByIt(t *testing.T) {
+	random := rand.NewChaCha8([32]byte{1})
+	at := time.Date(2026, 11, 3, 4, 5, 6, 789_000_000, time.UTC)
+	earlier, later := failure.NewIDAt(at, random), failure.NewIDAt(at.Add(time.Millisecond), random)
+	if earlier >= later || earlier < failure.IDBefore(at) || earlier >= failure.IDBefore(at.Add(time.Millisecond)) {
+		t.Errorf("%s and %s do not sort by their times", earlier, later)
+	}
+	if got, ok := failure.IDTime(earlier); !ok || !got.Equal(at) {
+		t.Errorf("%s is of %s (%v), want %s", earlier, got, ok, at)
+	}
+	if again := failure.NewIDAt(at, rand.NewChaCha8([32]byte{1})); again != earlier {
+		t.Errorf("the same bits give %s and %s", earlier, again)
+	}
+	if other := failure.NewIDAt(at, random); other == earlier {
+		t.Error("two ids are the same")
 	}
 }

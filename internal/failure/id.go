@@ -3,6 +3,7 @@ package failure
 import (
 	"encoding/binary"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"time"
 
@@ -29,6 +30,17 @@ func (randomness) Read(p []byte) (int, error) {
 		copy(p[i:], word[:])
 	}
 	return len(p), nil
+}
+
+// NewIDAt returns an id as NewID makes them at a time, with bits from random. Ids of one
+// millisecond are in no order. It panics if random fails.
+func NewIDAt(t time.Time, random io.Reader) string {
+	id, err := uuid.NewRandomFromReader(random)
+	if err != nil {
+		panic(err)
+	}
+	binary.BigEndian.PutUint64(id[:8], uint64(t.UnixMilli())<<16|0x7000|uint64(binary.BigEndian.Uint16(id[6:8])&0xfff))
+	return id.String()
 }
 
 // IDBefore returns an id that sorts before all that NewID returns from a time on.

@@ -67,7 +67,7 @@ func (k *Keeper) Run(ctx context.Context) {
 	defer tick.Stop()
 	var tidied time.Time
 	for {
-		err := k.merge(ctx)
+		err := k.Merge(ctx)
 		if now := time.Now(); err == nil && now.Sub(tidied) >= tidyEvery {
 			if err = k.Tidy(ctx, now); err == nil {
 				tidied = now
@@ -86,7 +86,8 @@ func (k *Keeper) Run(ctx context.Context) {
 	}
 }
 
-func (k *Keeper) merge(ctx context.Context) error {
+// Merge merges the parts of sums.
+func (k *Keeper) Merge(ctx context.Context) error {
 	for more := true; more; {
 		var err error
 		if _, more, err = k.store.MergeParts(ctx); err != nil {
@@ -149,7 +150,7 @@ func (k *Keeper) countOld(ctx context.Context) error {
 			return err
 		}
 		total += len(rows)
-		if err := k.merge(ctx); err != nil {
+		if err := k.Merge(ctx); err != nil {
 			return err
 		}
 		if err := rest(ctx, 2*time.Since(start)); err != nil { // requests come first

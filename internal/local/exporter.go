@@ -26,12 +26,17 @@ type Exporter struct {
 	files     modelswap.Files
 	customers Customers
 	schema    *schema.Schema
+	now       func() time.Time
 }
 
 // NewExporter makes an exporter that writes to files, of this back end or of another one.
 func NewExporter(files modelswap.Files, customers Customers, schema *schema.Schema) *Exporter {
-	return &Exporter{files, customers, schema}
+	return &Exporter{files, customers, schema, time.Now}
 }
+
+// UseClock makes the exporter take the times of exports from a clock instead of
+// time.Now. It must be called before the first export.
+func (e *Exporter) UseClock(now func() time.Time) { e.now = now }
 
 // folder returns the folder of an export.
 func folder(name string) string { return path.Join("exports", name) }
@@ -43,7 +48,7 @@ func (e *Exporter) StartExport(ctx context.Context, name string) error {
 	if status, err := e.ExportStatus(ctx, name); err != nil || status.Done {
 		return err
 	}
-	_, err := export.Write(ctx, e.files, export.Meta{Schema: e.schema, ID: name, Folder: folder(name), Time: time.Now().UTC()},
+	_, err := export.Write(ctx, e.files, export.Meta{Schema: e.schema, ID: name, Folder: folder(name), Time: e.now().UTC()},
 		func(each func(predict.Customer) error) error { return e.customers.EachCustomer(ctx, each) })
 	return err
 }

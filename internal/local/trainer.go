@@ -23,6 +23,7 @@ import (
 type Trainer struct {
 	files *datadir.Files
 	seed  uint64
+	now   func() time.Time
 
 	mu   sync.Mutex
 	jobs map[string]*job
@@ -39,8 +40,12 @@ type job struct {
 // NewTrainer makes a trainer that reads and writes files.
 func NewTrainer(files *datadir.Files, seed uint64) *Trainer {
 	ctx, stop := context.WithCancel(context.Background())
-	return &Trainer{files: files, seed: seed, jobs: make(map[string]*job), ctx: ctx, stop: stop}
+	return &Trainer{files: files, seed: seed, now: time.Now, jobs: make(map[string]*job), ctx: ctx, stop: stop}
 }
+
+// UseClock makes the trainer take the times of models from a clock instead of time.Now.
+// It must be called before the first job.
+func (t *Trainer) UseClock(now func() time.Time) { t.now = now }
 
 // Close stops all jobs and waits for their end.
 func (t *Trainer) Close() error {
@@ -141,7 +146,7 @@ func (t *Trainer) make(ctx context.Context, spec modelswap.TrainingJob, progress
 	}
 	artifact := &learn.Artifact{
 		Name: spec.Model, Schema: spec.Schema, Data: spec.Data, Rows: data.Rows(),
-		CreatedAt: time.Now().UTC(), Algorithm: model.Algorithm(), Hyperparameters: spec.Hyperparameters,
+		CreatedAt: t.now().UTC(), Algorithm: model.Algorithm(), Hyperparameters: spec.Hyperparameters,
 		Seed: t.seed, Model: model,
 	}
 	held, err := t.read(ctx, spec.Holdout, spec.Columns)

@@ -2,7 +2,6 @@ package modelswap
 
 import (
 	"context"
-	"time"
 )
 
 // Alarm is a reason to renew the model that serves, which its predictions and their
@@ -55,7 +54,7 @@ func (e *Engine) alarmPaused(ctx context.Context, trigger string) (bool, error) 
 	}
 	for _, r := range renewals {
 		byAlarm := r.Trigger == TriggerDrift || r.Trigger == TriggerQuality
-		age := time.Since(r.CreatedAt)
+		age := e.opts.Now().Sub(r.CreatedAt)
 		if byAlarm && r.Status != Succeeded && age < e.opts.AlarmPause || r.Trigger == trigger && age < e.opts.AlarmAgain {
 			return true, nil
 		}

@@ -71,8 +71,8 @@ type outcomeCount struct {
 const recountAfter = time.Minute
 
 // enough reports whether n outcomes may be waiting, judging by the last count.
-func (c *outcomeCount) enough(taken, newest, n int64) bool {
-	return c.taken != taken || c.waiting+newest-c.newest >= n || time.Since(c.at) >= recountAfter
+func (c *outcomeCount) enough(now time.Time, taken, newest, n int64) bool {
+	return c.taken != taken || c.waiting+newest-c.newest >= n || now.Sub(c.at) >= recountAfter
 }
 
 // countOutcomes counts the outcomes that wait and may be learned from.
@@ -82,7 +82,7 @@ func (e *Engine) countOutcomes(ctx context.Context, w waiting) (int64, error) {
 	}
 	until := time.Time{}
 	if e.opts.Probation > 0 {
-		until = time.Now().Add(-e.opts.Probation)
+		until = e.opts.Now().Add(-e.opts.Probation)
 	}
 	counts, err := e.ports.Schedules.OutcomesAfter(ctx, w.taken, until, e.opts.KnownOnly)
 	return counts.learnable(w.newest), err

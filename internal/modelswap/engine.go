@@ -56,6 +56,8 @@ type Options struct {
 	TempDir         string            // directory for rows that exceed the conversion's memory
 	Ended           func(*Renewal)    // called after a renewal that this engine ended was saved; may be nil
 	MaxPause        time.Duration     // maximum pause between tries; zero: the class of error decides
+	Now             func() time.Time  // the clock of records, schedules and limits of steps; nil: time.Now. Pauses pass in real time
+	NewID           func() string     // makes ids of renewals that sort by time; nil: failure.NewID
 }
 
 // CustomAlgorithm is the name of the algorithm of a user's own container image.
@@ -83,6 +85,12 @@ func New(ports Ports, opts Options, log *slog.Logger, reg prometheus.Registerer)
 	opts.KeepModels = cmp.Or(opts.KeepModels, 5)
 	opts.AlarmAgain = cmp.Or(opts.AlarmAgain, 24*time.Hour)
 	opts.AlarmPause = cmp.Or(opts.AlarmPause, 7*24*time.Hour)
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	if opts.NewID == nil {
+		opts.NewID = failure.NewID
+	}
 	return &Engine{ports: ports, opts: opts, log: log, metrics: newMetrics(reg), wake: make(chan struct{}, 1)}
 }
 
@@ -144,8 +152,11 @@ func (e *Engine) trigger(ctx context.Context, req TriggerRequest) (*Renewal, err
 
 // newRenewal makes a renewal without storing it.
 func (e *Engine) newRenewal(req TriggerRequest) *Renewal {
-	now := time.Now().UTC().Truncate(time.Millisecond)
-	id := cmp.Or(req.ID, failure.NewID())
+	now := e.opts.Now().UTC().Truncate(time.Millisecond)
+	id := req.ID
+	if id == "" {
+		id = e.opts.NewID()
+	}
 	r := &Renewal{
 		ID: id, Status: Queued, Trigger: cmp.Or(req.Trigger, TriggerManual), Reason: req.Reason,
 		Overrides: req.Overrides, Force: req.Force, CreatedAt: now,

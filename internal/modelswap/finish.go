@@ -10,7 +10,7 @@ import (
 // settle writes the end of a step into the renewal. It also ends the renewal if
 // the step is the last one, failed, or rejected the challenger.
 func (e *Engine) settle(r *Renewal, step *Step, err error) {
-	now := time.Now().UTC()
+	now := e.opts.Now().UTC()
 	step.FinishedAt = &now
 	e.metrics.stepSeconds.WithLabelValues(string(step.Name)).Observe(now.Sub(*step.StartedAt).Seconds())
 	var rejected *rejection
@@ -51,7 +51,7 @@ func (e *Engine) settle(r *Renewal, step *Step, err error) {
 func (e *Engine) cancelled(ctx context.Context, r *Renewal) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	now := time.Now().UTC()
+	now := e.opts.Now().UTC()
 	step := r.Current()
 	if step.Name == Train && step.Status == StepRunning {
 		if err := e.ports.Trainer.StopTraining(ctx, jobName(r, step)); err != nil {

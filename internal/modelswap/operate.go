@@ -60,7 +60,7 @@ func (e *Engine) Resume(ctx context.Context, id string, req ResumeRequest) (*Ren
 	}
 	r.reset(from)
 	first := r.Step(from)
-	first.Detail["resumed_at"] = time.Now().UTC().Format(time.RFC3339)
+	first.Detail["resumed_at"] = e.opts.Now().UTC().Format(time.RFC3339)
 	if !req.Overrides.empty() {
 		first.Detail["overrides"] = req.Overrides
 	}

@@ -75,7 +75,7 @@ func (e *Engine) removeModels(ctx context.Context, models []Model, renewals map[
 			faults = append(faults, err)
 			continue
 		}
-		faults = append(faults, e.ports.Models.MarkRemoved(ctx, m.Name, time.Now().UTC().Truncate(time.Millisecond)))
+		faults = append(faults, e.ports.Models.MarkRemoved(ctx, m.Name, e.opts.Now().UTC().Truncate(time.Millisecond)))
 		e.log.Info("removed an old model", "model", m.Name)
 	}
 	return errors.Join(faults...)

@@ -79,7 +79,7 @@ func (e *Engine) setLine(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		s.Next = times.Next(time.Now().UTC())
+		s.Next = times.Next(e.opts.Now().UTC())
 	}
 	return e.ports.Schedules.SaveSchedule(ctx, s, nil)
 }
@@ -88,7 +88,7 @@ func (e *Engine) setLine(ctx context.Context) error {
 // while all replicas were down, it starts one.
 func (e *Engine) clock(ctx context.Context) error {
 	s, err := e.ports.Schedules.Schedule(ctx)
-	now := time.Now().UTC()
+	now := e.opts.Now().UTC()
 	if err != nil || s.Line == "" {
 		return err
 	}
@@ -148,14 +148,14 @@ func (e *Engine) outcomes(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !e.counted.enough(w.taken, w.number, e.opts.Outcomes) {
+	if !e.counted.enough(e.opts.Now(), w.taken, w.number, e.opts.Outcomes) {
 		return nil
 	}
 	waiting, err := e.countOutcomes(ctx, w)
 	if err != nil {
 		return err
 	}
-	e.counted = outcomeCount{at: time.Now(), taken: w.taken, newest: w.number, waiting: waiting}
+	e.counted = outcomeCount{at: e.opts.Now(), taken: w.taken, newest: w.number, waiting: waiting}
 	s := w.schedule
 	e.metrics.outcomesWaiting.Set(float64(waiting))
 	if waiting < e.opts.Outcomes {

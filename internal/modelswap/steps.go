@@ -255,7 +255,7 @@ func (x *stepRun) recordModel(ctx context.Context, metrics *learn.Metrics, figur
 	return x.ports.Models.InsertModel(ctx, Model{
 		Name: x.r.State.Model, Renewal: x.r.ID, Algorithm: cmp.Or(x.r.State.Algorithm, algorithm), Schema: x.opts.Schema.Fingerprint(),
 		Data: x.r.State.Data, Rows: x.r.State.Rows, Parameters: parameters, Metrics: metrics, Figures: figures,
-		CreatedAt: time.Now().UTC().Truncate(time.Millisecond), Watermark: x.r.State.Watermark,
+		CreatedAt: x.opts.Now().UTC().Truncate(time.Millisecond), Watermark: x.r.State.Watermark,
 	}, Fence{x.r.ID, x.r.Revision})
 }
 

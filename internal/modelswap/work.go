@@ -52,6 +52,30 @@ func (e *Engine) Run(ctx context.Context) {
 	}
 }
 
+// Once starts the renewals that are due and works on renewals until none can go on
+// without waiting, or ctx ends. It is for a program that sets the clock of the engine; a
+// service calls Run. It must not be called while Run or Once runs.
+func (e *Engine) Once(ctx context.Context) error {
+	if !e.opts.ManualOnly {
+		if err := e.setLine(ctx); err != nil {
+			return err
+		}
+		if err := errors.Join(e.clock(ctx), e.outcomes(ctx), e.alarm(ctx)); err != nil {
+			return err
+		}
+	}
+	for ctx.Err() == nil {
+		r, err := e.ports.Renewals.ClaimRenewal(ctx, e.opts.Owner, e.opts.Schema.Fingerprint(), leaseTime)
+		if r == nil || err != nil {
+			return err
+		}
+		if err := e.work(ctx, r); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
 // work runs steps of a claimed renewal until it has ended, must wait for long, is
 // claimed by another gateway, or ctx ends. An error means that the store failed;
 // the renewal is then in the state that was saved last.
@@ -103,7 +127,7 @@ func (e *Engine) foreign(r *Renewal) bool {
 func (e *Engine) strand(ctx context.Context, r *Renewal) error {
 	step := r.Current()
 	if step.StartedAt == nil {
-		now := time.Now().UTC()
+		now := e.opts.Now().UTC()
 		step.StartedAt = &now
 		step.Attempt++
 	}
@@ -155,7 +179,7 @@ func (e *Engine) advance(ctx context.Context, r *Renewal) (wait time.Duration, e
 	step := r.Current()
 	e.metrics.showStep(step.Name)
 	if step.Status == StepPending {
-		now := time.Now().UTC()
+		now := e.opts.Now().UTC()
 		r.Status, step.Status, step.StartedAt, step.FinishedAt, step.Error = Running, StepRunning, &now, nil, nil
 		step.Attempt++
 		if err := e.save(ctx, r, 0); err != nil {
@@ -164,7 +188,7 @@ func (e *Engine) advance(ctx context.Context, r *Renewal) (wait time.Duration, e
 		e.log.Info("step started", "renewal", r.ID, "step", step.Name, "attempt", step.Attempt)
 	}
 	limit := e.limit(r, step.Name)
-	deadline, cancel := context.WithDeadlineCause(ctx, step.StartedAt.Add(limit), errTooLong)
+	deadline, cancel := context.WithTimeoutCause(ctx, step.StartedAt.Add(limit).Sub(e.opts.Now()), errTooLong)
 	defer cancel()
 	x := &stepRun{Engine: e, r: r, step: step}
 	wait, err = guarded(deadline, x.do)
@@ -204,7 +228,7 @@ func (e *Engine) save(ctx context.Context, r *Renewal, wait time.Duration) error
 	r.Released = wait > holdTime
 	r.WakeAt = time.Time{}
 	if r.Released {
-		r.WakeAt = time.Now().UTC().Add(wait)
+		r.WakeAt = e.opts.Now().UTC().Add(wait)
 	}
 	// The result is saved even if the work is being stopped.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTime)

@@ -32,12 +32,13 @@ type Service struct {
 	binner    Binner        // nil: predictions are recorded without bins
 	scratch   sync.Pool     // of *scratch
 	recording outage.Outage // of the ledger
+	now       func() time.Time
 }
 
 // NewService returns a Service. It registers its metrics with reg.
 func NewService(schema *schema.Schema, scorer Scorer, customers Customers, ledger Ledger, log *slog.Logger, reg prometheus.Registerer) *Service {
 	s := &Service{schema: schema, scorer: scorer, customers: customers, ledger: ledger, log: log, metrics: newMetrics(reg),
-		feature: schema.ColumnFeatures()}
+		feature: schema.ColumnFeatures(), now: time.Now}
 	s.scratch.New = func() any { return new(scratch) }
 	return s
 }
@@ -50,6 +51,10 @@ func (s *Service) HashPersonal(h *PersonalHash) { s.personal = h }
 // CountBy makes the service record the bins of each prediction. It must be called
 // before the first prediction.
 func (s *Service) CountBy(b Binner) { s.binner = b }
+
+// UseClock makes the service take the times of predictions and outcomes from a clock
+// instead of time.Now. It must be called before the first prediction.
+func (s *Service) UseClock(now func() time.Time) { s.now = now }
 
 // Schema returns the schema that requests are validated against.
 func (s *Service) Schema() *schema.Schema { return s.schema }
@@ -102,7 +107,7 @@ func (s *Service) giveBack(w *scratch) {
 
 // predict fills results, which has the length of reqs.
 func (s *Service) predict(ctx context.Context, w *scratch, reqs []Request, results []Result) {
-	start := time.Now()
+	start := s.now()
 	s.addStored(ctx, reqs, results)
 	explain := false
 	for i := range reqs {
@@ -123,7 +128,7 @@ func (s *Service) predict(ctx context.Context, w *scratch, reqs []Request, resul
 	if len(w.rows) == 0 {
 		return
 	}
-	prepared := time.Now()
+	prepared := s.now()
 	s.metrics.prepare.Observe(prepared.Sub(start).Seconds())
 	if len(w.at) == 1 { // The call is for one prediction and has its id.
 		one := &reqs[w.at[0]]
@@ -146,7 +151,7 @@ func (s *Service) predict(ctx context.Context, w *scratch, reqs []Request, resul
 // Score scores encoded rows and checks the answer: as many scores as rows, all of
 // them finite. It returns all scores or an error.
 func (s *Service) Score(ctx context.Context, rows []schema.Vector, explain bool) (Scores, error) {
-	scores, _, err := s.ask(ctx, rows, explain, time.Now())
+	scores, _, err := s.ask(ctx, rows, explain, s.now())
 	if err == nil {
 		err = scores.Err()
 	}
@@ -164,7 +169,7 @@ func (s *Service) ask(ctx context.Context, rows []schema.Vector, explain bool, n
 	if err == nil {
 		err = s.checkScores(scores, len(rows))
 	}
-	answered = time.Now()
+	answered = s.now()
 	if err != nil {
 		s.metrics.scorer.WithLabelValues(resultOf(err)).Observe(answered.Sub(now).Seconds())
 		return Scores{}, answered, err
@@ -319,7 +324,7 @@ func (s *Service) record(ctx context.Context, w *scratch, results []Result, answ
 		defer cancel()
 	}
 	err := s.ledger.Append(ctx, w.predictions)
-	s.metrics.record.Observe(time.Since(answered).Seconds())
+	s.metrics.record.Observe(s.now().Sub(answered).Seconds())
 	if err == nil {
 		s.recording.Succeeded(s.log.Info, "predictions are recorded in the ledger again")
 		return
@@ -337,7 +342,7 @@ func (s *Service) record(ctx context.Context, w *scratch, results []Result, answ
 // RecordOutcomes records outcomes. Matches are in the order of the outcomes; one
 // that matches nothing is no error.
 func (s *Service) RecordOutcomes(ctx context.Context, outcomes []Outcome) ([]Match, error) {
-	now, caller := time.Now().UTC(), callctx.Caller(ctx)
+	now, caller := s.now().UTC(), callctx.Caller(ctx)
 	for i := range outcomes {
 		outcomes[i].Caller = caller
 		if outcomes[i].ObservedAt.IsZero() {

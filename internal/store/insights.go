@@ -198,7 +198,7 @@ SELECT model, start FROM insight_sums WHERE line = $1 AND period = $2 AND start 
 // of that period. It reports whether there were any. before is the start of a coarser
 // period.
 func (l *Line) Fold(ctx context.Context, fine, coarse insights.Period, before time.Time) (folded bool, err error) {
-	err = l.inTurn(ctx, writing{operation: "fold sums", class: bulk}, func(tx *sql.Tx) error {
+	err = l.inTurn(ctx, writing{operation: "fold sums", class: bulk, unflushed: true}, func(tx *sql.Tx) error {
 		var model string
 		var oldest int64
 		err := tx.QueryRowContext(ctx, oldestSumSQL, l.id, periodMicros(fine), micros(before)).Scan(&model, &oldest)

@@ -63,6 +63,10 @@ func newStore(ctx context.Context, write, read *sql.DB, turns *turns, how insert
 	return s, nil
 }
 
+// UseClock makes the store take times from a clock instead of time.Now. It must be
+// called before the first write.
+func (s *Store) UseClock(now func() time.Time) { s.now = now }
+
 // Close closes the store and its file. Calls after it fail. Close may be called more
 // than once.
 func (s *Store) Close() error {
