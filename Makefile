@@ -20,7 +20,7 @@ PARALLEL     ?= 2
 BUILD = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X main.version=$(VERSION)"
 
 .DEFAULT_GOAL := help
-.PHONY: help run build long-packages test test-app-one test-app-other test-gateway test-others test-long check format vet modules lint monitoring docs bench model benchconvert load trial fuzz image push docker-image packages clean
+.PHONY: help run demo build long-packages test test-app-one test-app-other test-gateway test-others test-long check format vet modules lint monitoring docs bench model benchconvert load trial fuzz image push docker-image packages clean
 
 help: ## print this list
 	@echo 'usage: make TARGET'
@@ -28,6 +28,11 @@ help: ## print this list
 
 run: build ## build the gateway and run it (arguments: ARGS='…')
 	@exec bin/gateway $(ARGS)
+
+# The folder appears when the month is complete.
+demo: build ## run the gateway on a simulated month, made in ./demo-data at the first time
+	@test -d demo-data || { rm -rf demo-data.new; GATEWAY_DATA_DIR=demo-data.new bin/gateway demo && mv demo-data.new demo-data; }
+	@GATEWAY_DATA_DIR=demo-data exec bin/gateway $(ARGS)
 
 build: ## build bin/gateway
 	@mkdir -p bin

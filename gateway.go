@@ -46,7 +46,7 @@
 //	internal/httpserver  listeners that stop without resetting a connection, bounds, HTTP/2
 //	             …/http1 the server side of HTTP/1.1 for the most frequent requests
 //	internal/tracing     OpenTelemetry: spans of requests, calls and renewals
-//	internal/demo        generated customers for a first start
+//	internal/demo        generated customers for a first start, and days of traffic
 //	internal/sandbox     a stand-in for AWS: tests, and `gateway sandbox`
 //	cmd/loadtest         a program that loads a gateway and measures: `make load`
 //	internal/contracttest answers held against openapi.yaml: tests
@@ -78,7 +78,7 @@
 //	modelswap   ──► export, insights, learn, predict, schema, failure
 //	insights    ──► stats, predict, schema, failure
 //	export      ──► predict, schema, failure
-//	demo        ──► predict, schema
+//	demo        ──► predict, schema, failure
 //	scoring     ──► predict, schema, callctx, failure
 //	idempotency ──► failure
 //	admission   ──► failure

@@ -26,7 +26,7 @@ var mayImport = map[string][]string{
 	"cmd/gateway": {"internal/app", "internal/config", "internal/logging", "api", "api/client", "api/edge", "internal/aws", "internal/sandbox", "internal/datadir",
 		"internal/insights", "internal/insights/stats", "internal/modelswap", "internal/idempotency", "internal/export", "internal/predict", "internal/draft", "internal/schema", "internal/failure"},
 	"internal/app": {".", "internal/config", "api", "api/console", "api/edge", "internal/httpserver", "internal/aws", "internal/local", "internal/store", "internal/outbox", "internal/datadir", "internal/demo",
-		"internal/admission", "internal/insights", "internal/scoring", "internal/modelswap", "internal/idempotency", "internal/secrets", "internal/tracing", "internal/predict", "internal/schema", "internal/outage", "internal/failure"},
+		"internal/admission", "internal/insights", "internal/scoring", "internal/modelswap", "internal/idempotency", "internal/secrets", "internal/tracing", "internal/predict", "internal/schema", "internal/callctx", "internal/outage", "internal/failure"},
 	"internal/config":  {"internal/aws", "internal/insights", "internal/store", "internal/outbox", "internal/modelswap", "internal/learn", "internal/secrets", "internal/schema"},
 	"internal/logging": {},
 	"api/client":       {"api", "api/edge", "internal/audit", "internal/insights", "internal/modelswap", "internal/predict"},
@@ -44,7 +44,7 @@ var mayImport = map[string][]string{
 	"internal/modelswap": {"internal/export", "internal/insights", "internal/learn", "internal/predict", "internal/schema", "internal/outage", "internal/failure"},
 	"internal/insights":  {"internal/insights/stats", "internal/predict", "internal/schema", "internal/outage", "internal/failure"},
 	"internal/export":    {"internal/predict", "internal/schema", "internal/failure"},
-	"internal/demo":      {"internal/predict", "internal/schema"},
+	"internal/demo":      {"internal/predict", "internal/schema", "internal/failure"},
 
 	"internal/admission":   {"internal/failure"},
 	"internal/scoring":     {"internal/predict", "internal/schema", "internal/callctx", "internal/budget", "internal/failure"},

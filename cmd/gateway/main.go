@@ -54,6 +54,7 @@ type commands struct {
 	Outcomes outcomesCommand `cmd:"" help:"Report what really happened, from a CSV file."`
 	Export   exportCommand   `cmd:"" help:"Write customers, the ledger or the training data to a file."`
 
+	Demo    demoCommand    `cmd:"" help:"Fill an empty data dir with a simulated month, to look at."`
 	Convert convertCommand `cmd:"" help:"Convert exported DynamoDB data (either format) to training CSV."`
 	Schema  schemaCommand  `cmd:"" help:"Draft, check and print feature schemas."`
 	Sandbox sandboxCommand `cmd:"" help:"Run a stand-in for AWS on this machine, to try the sagemaker platform."`

@@ -29,6 +29,7 @@ func (a *App) handlers(ctx context.Context, proxies []netip.Prefix) (public, adm
 		a.log.Info(fmt.Sprintf("admin token made in %s", made))
 	}
 	a.signIns = edge.NewSignIns(a.components.store, proxies, a.log, a.components.registry)
+	a.signIns.UseClock(a.components.now)
 	a.limit = a.newLimit(a.models[0])
 	measureLog(a.components.registry, a.options.LogDropped)
 	public, admin = api.New(a.deps(a.models[0], a.newEdge(tokens, keys)), a.apiOptions())
@@ -60,6 +61,7 @@ func (a *App) newEdge(tokens, keys *credentials) *edge.Edge {
 		RenewTokens: tokens.renew,
 		SignIns:     a.signIns,
 		Limit:       a.limit,
+		Now:         a.components.now,
 		Registry:    a.components.registry,
 		Log:         a.log,
 	}

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -52,6 +53,14 @@ func (c *components) open(ctx context.Context) (err error) {
 	c.secretOpener = newSecretOpener(c)
 	c.cleanups.add("secrets", c.secretOpener.Close)
 	return c.openDatabase(ctx)
+}
+
+// now is the time of what is recorded.
+func (c *components) now() time.Time {
+	if s := c.options.simulation; s != nil {
+		return s.now()
+	}
+	return time.Now()
 }
 
 // openKeys makes the guard of idempotency keys.

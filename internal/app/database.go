@@ -37,6 +37,7 @@ func (c *components) openDatabase(ctx context.Context) error {
 		return err
 	}
 	c.cleanups.add("database", c.store.Close)
+	c.store.UseClock(c.now)
 	if err := checkIdentity(ctx, c.store, engine, c.dir, record); err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ func (m *Model) openReports(c *components) error {
 	if err != nil {
 		return &config.Error{Err: fmt.Errorf("GATEWAY_RETRAIN_QUALITY: %w", err)}
 	}
-	m.reports = insights.NewReports(m.schema, m.line, insightModels{m}, options)
+	m.reports = insights.NewReportsAt(m.schema, m.line, insightModels{m}, options, c.now)
 	m.watch = insights.NewWatch(m.reports, insights.WatchOptions{Drift: c.cfg.Retrain.Drift, Quality: floor}, c.log, c.registry)
 	return nil
 }

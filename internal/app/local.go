@@ -20,6 +20,9 @@ func openLocal(ctx context.Context, c *components, s *schema.Schema, line *store
 	scorer := &local.Scorer{}
 	deployer := local.NewDeployer(line, files.FS(ctx), c.cfg.EndpointName, s, scorer)
 	trainer := local.NewTrainer(files, trainingSeed)
+	trainer.UseClock(c.now)
+	exporter := local.NewExporter(files, c.store, s)
+	exporter.UseClock(c.now)
 	c.cleanups.add("trainer", trainer.Close)
 
 	name, err := deployer.Restore(ctx)
@@ -36,7 +39,7 @@ func openLocal(ctx context.Context, c *components, s *schema.Schema, line *store
 	}
 	return backEnd{
 		scorer:    scorer,
-		exporter:  local.NewExporter(files, c.store, s),
+		exporter:  exporter,
 		files:     files,
 		trainer:   trainer,
 		deployer:  deployer,

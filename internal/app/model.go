@@ -83,6 +83,7 @@ func (m *Model) open(ctx context.Context, c *components) error {
 	if m.line.CountsNothing = c.options.withoutInsights; !m.line.CountsNothing {
 		m.service.CountBy(m.binner)
 	}
+	m.service.UseClock(c.now)
 	m.importer = predict.NewImporter(m.schema, m.customers)
 	options, err := m.engineOptions(c)
 	if err != nil {
@@ -137,9 +138,13 @@ func (m *Model) engineOptions(c *components) (modelswap.Options, error) {
 		KnownOnly:       c.cfg.LearnFrom == config.LearnFromKnown,
 		Probation:       time.Duration(c.cfg.Outcome.Probation),
 		ManualOnly:      c.options.ForCommand,
+		Now:             c.now,
 		Owner:           leaseOwner(c.cfg),
 		Poll:            m.poll,
 		TempDir:         c.dir.TempDir(),
+	}
+	if s := c.options.simulation; s != nil {
+		options.NewID, options.ManualOnly = s.newID, false
 	}
 	if c.tracing != nil {
 		options.Ended = c.tracing.Renewal

@@ -20,6 +20,10 @@ type Options struct {
 	// itself and has no traces.
 	ForCommand bool
 
+	// simulation makes times and ids for Simulate, which works in the past; nil: the
+	// present.
+	simulation *simulation
+
 	// WrapPorts changes the ports of the renewal engine, for tests of crashes; nil
 	// leaves them as they are.
 	WrapPorts func(modelswap.Ports) modelswap.Ports

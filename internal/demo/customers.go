@@ -11,7 +11,8 @@ import (
 )
 
 const (
-	firstID = 10_001 // so that 10042, the customer of the examples, is among the first hundred
+	// FirstID is the number that is the id of the first customer.
+	FirstID = 10_001 // so that 10042, the customer of the examples, is among the first hundred
 
 	// unlabelledPercent is the share of customers without a label, which are to be
 	// predicted.
@@ -38,12 +39,9 @@ func Customers(schema *schema.Schema, n int, seed uint64) ([]predict.Customer, e
 // Each calls do with each of those customers and stops at its first error. It
 // does not keep them, so n may be any number.
 func Each(schema *schema.Schema, n int, seed uint64, do func(predict.Customer) error) error {
-	if !Fits(schema) {
-		return errForeign
-	}
-	writers := make([]func(*person) string, len(schema.Features))
-	for i := range schema.Features {
-		writers[i] = attributes[find(schema.Features[i].Name)].write
+	writers, err := writersOf(schema)
+	if err != nil {
+		return err
 	}
 	random := rand.New(rand.NewPCG(seed, 0x64656d6f)) // "demo"
 	for k := range n {
@@ -51,13 +49,11 @@ func Each(schema *schema.Schema, n int, seed uint64, do func(predict.Customer) e
 		subscribed := p.subscribes(random)
 		unlabelled := random.IntN(100) < unlabelledPercent
 
-		record := schema.NewRecord()
-		for i, write := range writers {
-			if v := schema.SetNumber(record, i, write(&p)); v != nil {
-				return errors.New(v.Field + " " + v.Detail) // Fits excludes this.
-			}
+		record, err := p.record(schema, writers)
+		if err != nil {
+			return err
 		}
-		c := predict.Customer{ID: strconv.Itoa(firstID + k), Features: schema.AppendFeatures(nil, record, true), Demo: true}
+		c := predict.Customer{ID: strconv.Itoa(FirstID + k), Features: schema.AppendFeatures(nil, record, true), Demo: true}
 		if !unlabelled {
 			label := 0
 			if subscribed {
@@ -70,6 +66,29 @@ func Each(schema *schema.Schema, n int, seed uint64, do func(predict.Customer) e
 		}
 	}
 	return nil
+}
+
+// writersOf returns, by feature of the schema, what writes it.
+func writersOf(s *schema.Schema) ([]func(*person) string, error) {
+	if !Fits(s) {
+		return nil, errForeign
+	}
+	writers := make([]func(*person) string, len(s.Features))
+	for i := range s.Features {
+		writers[i] = attributes[find(s.Features[i].Name)].write
+	}
+	return writers, nil
+}
+
+// record returns the features of a person.
+func (p *person) record(s *schema.Schema, writers []func(*person) string) (schema.Record, error) {
+	record := s.NewRecord()
+	for i, write := range writers {
+		if v := s.SetNumber(record, i, write(p)); v != nil {
+			return schema.Record{}, errors.New(v.Field + " " + v.Detail) // Fits excludes this.
+		}
+	}
+	return record, nil
 }
 
 // Fits reports whether customers of the schema can be generated: the generator

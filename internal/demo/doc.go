@@ -3,6 +3,8 @@
 //
 //	customers, err := demo.Customers(schema.Bank(), 6000, 1)
 //
+// A [Month] generates days of predictions and outcomes of further customers.
+//
 // The customers are invented, but believable: attributes agree with each
 // other (the retired are old and students young; a month comes with the
 // economic indicators of its time; without an earlier campaign pdays is 999,

@@ -54,6 +54,11 @@ func (p *person) logOdds() float64 {
 
 // subscribes draws the label.
 func (p *person) subscribes(random *rand.Rand) bool {
-	x := p.logOdds() + noiseDeviation*random.NormFloat64()
+	return p.subscribesWith(random, 0)
+}
+
+// subscribesWith draws the label, where the log-odds are changed by shift.
+func (p *person) subscribesWith(random *rand.Rand, shift float64) bool {
+	x := p.logOdds() + shift + noiseDeviation*random.NormFloat64()
 	return random.Float64() < 1/(1+math.Exp(-x))
 }
