@@ -15,7 +15,7 @@ const (
 	maxValues = 100
 	// keptValues is the maximum number of values that are kept of a category with
 	// more; the others become one value.
-	keptValues = 50
+	keptValues = 250
 	// minValueRows is the minimum number of rows of each of these.
 	minValueRows = 20
 	// minCoverage is the minimum share of rows that these must have together.

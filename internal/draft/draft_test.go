@@ -326,7 +326,7 @@ func TestManyTextsKeepTheFrequentOnes(t *testing.T) {
 	})
 	d := infer(t, csv, draft.Options{})
 	city := d.Schema.Features[d.Schema.Feature("city")]
-	if len(city.Values) != 51 || city.Unknown != "other" || city.Exclude {
+	if len(city.Values) != 76 || city.Unknown != "other" || city.Exclude {
 		t.Errorf("got %d values, unknown %q, excluded %v\n%s", len(city.Values), city.Unknown, city.Exclude, d.YAML)
 	}
 	accepted(t, d.Schema, csv)
