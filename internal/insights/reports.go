@@ -147,6 +147,10 @@ func inOrder(sums map[time.Time]*Sum) []*Sum {
 	return all
 }
 
+// counted is a count, which is negative where a replica of an earlier version has set
+// the outcome that another one has taken back.
+func (c Counts) counted(row, column int) int64 { return max(0, c.At(row, column)) }
+
 // cells are the counts of a sum by predicted label and bin of the score.
 func (s *Sum) cells() []stats.Cell {
 	var cells []stats.Cell
@@ -154,7 +158,7 @@ func (s *Sum) cells() []stats.Cell {
 		for bin := range stats.ScoreBins {
 			c := stats.Cell{Score: stats.ScoreBinCenter(bin), PredictedPositive: predicted == 1,
 				Predictions: float64(s.Scores.At(predicted, bin)),
-				Negatives:   float64(s.Outcomes.At(2*predicted, bin)), Positives: float64(s.Outcomes.At(2*predicted+1, bin))}
+				Negatives:   float64(s.Outcomes.counted(2*predicted, bin)), Positives: float64(s.Outcomes.counted(2*predicted+1, bin))}
 			if c.Predictions != 0 || c.Negatives != 0 || c.Positives != 0 {
 				cells = append(cells, c)
 			}
@@ -166,7 +170,8 @@ func (s *Sum) cells() []stats.Cell {
 // outcomes returns how many predictions have an outcome, and how many of them label 1.
 func (s *Sum) outcomes() (all, positive int64) {
 	for row := range s.Outcomes {
-		for _, n := range s.Outcomes[row] {
+		for bin := range s.Outcomes[row] {
+			n := s.Outcomes.counted(row, bin)
 			all += n
 			positive += n * int64(row%2)
 		}

@@ -36,7 +36,7 @@ type Segments struct {
 func (r *Reports) segments(ctx context.Context, q Query, model string, maturity *MaturityReport, now time.Time) (*Segments, error) {
 	out := &Segments{Values: []SegmentQuality{}}
 	if r.options.Default != nil {
-		out.Unavailable = "GATEWAY_OUTCOME_DEFAULT is set, and the scores of predictions without an outcome are not counted by feature"
+		out.Unavailable = "they compare outcomes with scores, and with GATEWAY_OUTCOME_DEFAULT a mature prediction without an outcome has one too, but its score is not counted by feature"
 		return out, nil
 	}
 	profile, _, err := r.store.Profile(ctx, model)
@@ -110,8 +110,9 @@ func (f *FeatureBins) segments(counted Counts, feature int) []stats.SegmentCount
 			to = f.Default
 		}
 		at := bin * segmentCells
-		out[to].Outcomes += float64(counted.At(feature, at+segmentRows))
-		out[to].Positives += float64(counted.At(feature, at+segmentPositive))
+		rows := counted.counted(feature, at+segmentRows)
+		out[to].Outcomes += float64(rows)
+		out[to].Positives += float64(min(rows, counted.counted(feature, at+segmentPositive)))
 		out[to].Scores += float64(counted.At(feature, at+segmentScore)) / 1e6
 	}
 	return out
