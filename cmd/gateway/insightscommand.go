@@ -34,6 +34,7 @@ func (w insightWindow) query() client.InsightQuery {
 type insightsQualityCommand struct {
 	insightWindow
 	Segments bool `help:"Show the values of features too, of --model or of the model that serves: those whose outcomes differ most from their scores first."`
+	Curves   bool `help:"Show the scores by outcome, and what other thresholds would have made of the predictions."`
 	remote
 }
 
@@ -44,7 +45,7 @@ func (insightsQualityCommand) Help() string { return exitCodesHelp }
 func (cmd insightsQualityCommand) Run(c *console) error {
 	return cmd.onExisting(c, func(ctx context.Context, client *client.Client) error {
 		q := cmd.query()
-		q.Segments = cmd.Segments
+		q.Segments, q.Curves = cmd.Segments, cmd.Curves
 		r, err := client.Quality(ctx, q)
 		if err != nil {
 			return err
@@ -59,6 +60,9 @@ func (cmd insightsQualityCommand) Run(c *console) error {
 		for i := range r.Models {
 			fmt.Fprintln(c.stdout)
 			if err := printQuality(c, &r.Models[i]); err != nil {
+				return err
+			}
+			if err := printCurves(c, r.Models[i].Curves); err != nil {
 				return err
 			}
 			if err := printSegments(c, r.Models[i].Segments); err != nil {
@@ -121,6 +125,34 @@ func printQuality(c *console, m *insights.ModelQuality) error {
 	for _, p := range m.Series {
 		rows = append(rows, []string{shownTime(p.Start), strconv.FormatInt(p.Predictions, 10), strconv.FormatInt(p.Mature, 10), strconv.FormatInt(p.Outcomes, 10),
 			strconv.FormatInt(p.Positives, 10), shownNumber(p.AUC), shownNumber(p.EstimatedAUC)})
+	}
+	return writeTable(c.stdout, rows)
+}
+
+// printCurves prints what charts of scores show, if it was asked for.
+func printCurves(c *console, curves *insights.Curves) error {
+	if curves == nil {
+		return nil
+	}
+	fmt.Fprintln(c.stdout)
+	rows := [][]string{{"SCORE FROM", "TO", "PREDICTIONS", "OUTCOME 0", "OUTCOME 1"}}
+	for _, bar := range curves.Histogram {
+		rows = append(rows, []string{fmt.Sprintf("%.6g", bar.From), fmt.Sprintf("%.6g", bar.To), strconv.FormatInt(bar.Predictions, 10),
+			strconv.FormatInt(bar.Negatives, 10), strconv.FormatInt(bar.Positives, 10)})
+	}
+	if err := writeTable(c.stdout, rows); err != nil || curves.Operating == nil {
+		return err
+	}
+	fmt.Fprintln(c.stdout)
+	cells := func(threshold string, p stats.ThresholdPoint) []string {
+		return []string{threshold, shownNumber(&p.Recall), shownNumber(&p.FalsePositiveRate), shownNumber(p.Precision), shownNumber(&p.PositiveShare)}
+	}
+	rows = [][]string{{"THRESHOLD", "RECALL", "FALSE POSITIVES", "PRECISION", "SHARE PREDICTED 1"}, cells("(as predicted)", *curves.Operating)}
+	every := max(1, len(curves.Thresholds)/20)
+	for i, p := range curves.Thresholds {
+		if i%every == 0 || i == len(curves.Thresholds)-1 {
+			rows = append(rows, cells(fmt.Sprintf("%.6g", p.Threshold), p))
+		}
 	}
 	return writeTable(c.stdout, rows)
 }

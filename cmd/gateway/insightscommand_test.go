@@ -57,6 +57,7 @@ func TestInsightsCommand(t *testing.T) {
 		}
 		t.Log(want([]string{"insights", "quality"}, "predictions count 0s after they were made (set); 100 % of them", "(serving): 300 predictions, 300 mature, 300 outcomes, 150 of them positive",
 			"auc ", "HELD OUT", "ESTIMATED AUC"))
+		t.Log(want([]string{"insights", "quality", "--curves"}, "SCORE FROM", "OUTCOME 1", "THRESHOLD", "(as predicted)  ", "SHARE PREDICTED 1", "\n0               1.0000  1.0000"))
 		var quality insights.QualityReport
 		if out := want([]string{"insights", "quality", "--json", "--bucket", "hour"}); json.Unmarshal([]byte(out), &quality) != nil || len(quality.Models) != 1 ||
 			quality.Models[0].AUC == nil || quality.Models[0].AUC.Count != 300 || quality.Models[0].Holdout == nil {
