@@ -135,6 +135,15 @@ func TestTheConsoleNeedsASession(t *testing.T) {
 	}
 }
 
+func TestPathsWithoutAPageAreAPageOfTheConsole(t *testing.T) {
+	b := setup(t)
+	visit(t, b).get("nothing/below").want(303)
+	v := operator(t, b)
+	for _, path := range []string{"nothing", "nothing/below"} {
+		v.get(path).want(404).contains("the console has no such page", `<html lang="en">`, `<nav aria-label="Pages">`)
+	}
+}
+
 func TestTheCookieIsSecureBehindTLS(t *testing.T) {
 	v := visit(t, setup(t))
 	a := v.post("sign-in", url.Values{"token": {token}}, "X-Forwarded-Proto: https").want(303)

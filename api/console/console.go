@@ -90,6 +90,7 @@ func (c *Console) Routes(r chi.Router) {
 			r.Use(c.signedIn)
 			r.Method(http.MethodPost, "/sign-out", c.handler(c.signOut))
 			r.Method(http.MethodGet, "/events", c.handler(c.events))
+			r.NotFound(c.handler(noPage).ServeHTTP)
 			c.pages(r)
 		})
 	})
@@ -110,6 +111,10 @@ func (c *Console) pages(r chi.Router) {
 	c.action(r, "/renewals/{id}/cancel", c.cancel())
 	c.page(r, "/settings", c.settings)
 	c.page(r, "/audit", c.audit)
+}
+
+func noPage(http.ResponseWriter, *http.Request) error {
+	return edge.Refuse(edge.NotFound, "the console has no such page")
 }
 
 // ToConsole redirects to the console, from a path of the same folder.
