@@ -20,7 +20,7 @@ PARALLEL     ?= 2
 BUILD = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X main.version=$(VERSION)"
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo build long-packages test test-app-one test-app-other test-gateway test-others test-long check format vet modules lint monitoring docs bench model benchconvert load trial fuzz image push docker-image packages clean
+.PHONY: help run demo build long-packages test test-app-one test-app-other test-gateway test-others test-long test-console screenshots console-tools check format vet modules lint monitoring docs bench model benchconvert load trial fuzz image push docker-image packages clean
 
 help: ## print this list
 	@echo 'usage: make TARGET'
@@ -87,6 +87,21 @@ test-long: ## run the packages that have large matrices, in full (docs/testing.m
 
 long-packages:
 	@printf '%s\n' $(LONG)
+
+# The tests of the console in a browser are a package of Node's of their own.
+CONSOLE_TEST = test/console
+
+test-console: build console-tools ## test the console in Chromium: accessibility, keyboard, an operator's journey, replicas
+	cd $(CONSOLE_TEST) && node --test --test-concurrency=1 --test-reporter=spec
+
+screenshots: build console-tools ## write docs/images anew: each page of the console with a simulated month
+	cd $(CONSOLE_TEST) && node screenshots.js
+
+console-tools:
+	@for tool in node npm $${CHROMIUM:-chromium}; do command -v $$tool >/dev/null || { \
+		echo "'$$tool' is not installed. On Debian: apt-get install nodejs npm chromium. CHROMIUM names another program of Chromium or Chrome."; exit 1; }; done
+	@node -e 'process.exit(parseInt(process.versions.node) >= 20 ? 0 : 1)' || { echo "node is too old: 20 or later is needed, this is $$(node --version)"; exit 1; }
+	@cd $(CONSOLE_TEST) && { cmp -s package-lock.json node_modules/.installed || { npm ci --no-audit --no-fund && cp package-lock.json node_modules/.installed; }; }
 
 check: format vet modules lint monitoring test ## everything that CI checks but test-long
 

@@ -25,7 +25,7 @@ func TestLinksOfTheDocuments(t *testing.T) {
 		switch {
 		case err != nil:
 			return err
-		case entry.IsDir() && (name == ".git" || name == "bin"):
+		case entry.IsDir() && (name == ".git" || name == "bin" || entry.Name() == "node_modules"):
 			return fs.SkipDir
 		case path.Ext(name) == ".md":
 			text, err := os.ReadFile(filepath.FromSlash(name))
