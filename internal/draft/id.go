@@ -37,9 +37,9 @@ func tokens(header string) []string {
 }
 
 var (
-	idWords       = words("id ids uuid guid key nr no num number nummer code numéro numero número identifiant identificador identificativo identifier kennung matricule matrícula matricula schlüssel schluessel ид номер 编号")
+	idWords       = words("id ids uuid guid key nr no num number nummer code numéro numero número identifiant identificador identifier kennung matricule matrícula matricula schlüssel schluessel ид номер 编号")
 	customerWords = words("customer client user kunde kunden cliente clients member person account passenger patient employee claim applicant borrower subscriber caller contact lead contract order policy loan compte adhérent adherent abonné abonne cuenta conta socio vertrag msisdn клиент 客户 顧客")
-	idNames       = words("id customerid clientid userid custid cust_id kundennummer kundennr kunden_nr kundenid accountid memberid idcliente clienteid dni nif cpf cnpj rut rfc curp siret")
+	idNames       = words("id customerid clientid userid custid cust_id kundennummer kundennr kunden_nr kundenid uid vertragsnummer vertragsnr policennummer versicherungsnummer mitgliedsnummer accountid memberid idcliente clienteid dni nif cpf cnpj rut rfc curp siret")
 	contactWords  = words("phone telephone telefon tel mobile mobil handy fax email mail iban ssn imei телефон 电话 電話")
 	indexNames    = words("index rownumber row rownum rowid row_id unnamed_0 unnamed x1 lfd zeile ligne fila nr no number seq sequence")
 )

@@ -105,7 +105,7 @@ func (c *column) classes() (classes []Class, ok bool) {
 // wins over one of a later tier.
 var labelNames = [][]string{
 	{"y", "label", "target", "class", "outcome", "ziel", "zielvariable", "cible", "étiquette", "etiquette", "etiqueta", "objetivo", "bersaglio", "метка", "цель", "目标", "标签", "ラベル"},
-	{"churn", "churned", "attrition", "exited", "abgewandert", "gekuendigt", "gekündigt", "kuendigung", "kündigung", "résilié", "resilie", "desabonné", "baja", "abandono", "cancelado", "cancelled", "canceled",
+	{"churn", "churned", "attrition", "exited", "abgewandert", "gekuendigt", "gekündigt", "kuendigung", "kündigung", "storniert", "stornierung", "résilié", "resilie", "résiliation", "annulé", "desabonné", "cancelou", "retained", "souscrit", "comprou", "compró", "impago", "impagado", "moroso", "morosidad", "inadimplente", "inadimplência", "ausfall", "zahlungsausfall", "baja", "abandono", "cancelado", "cancelled", "canceled",
 		"converted", "conversion", "subscribed", "subscribe", "response", "responded", "bought", "purchased", "purchase", "gekauft", "kauf", "achat", "compra", "acquisto",
 		"fraud", "is_fraud", "fraude", "betrug", "survived", "died", "death", "clicked", "click", "left", "renewed", "returned", "readmitted", "accepted", "approved", "отток", "ушел", "流失", "解約"},
 	{"default", "defaulted", "default_payment", "default_payment_next_month", "risk", "good_bad", "credit_risk", "loan_status", "status", "diagnosis", "disease", "income", "revenue", "result", "ergebnis", "résultat", "resultado", "kredit", "kreditwürdig"},
