@@ -17,7 +17,7 @@ import "math"
 type logisticLoss struct {
 	design *design
 	l1, l2 []float64 // penalty of each coefficient
-	parts  []tangent // working memory, one for each shard of the rows
+	parts  []tangent // working memory, one for each piece of the rows
 }
 
 // tangent is the smooth part of the loss at a point, with its derivatives.
@@ -48,19 +48,28 @@ func (t *tangent) add(o *tangent) {
 }
 
 func newLogisticLoss(d *design, l1, l2 []float64) *logisticLoss {
-	f := &logisticLoss{design: d, l1: l1, l2: l2, parts: make([]tangent, shards)}
+	f := &logisticLoss{design: d, l1: l1, l2: l2, parts: make([]tangent, pieces(d.width()))}
 	for i := range f.parts {
 		f.parts[i] = newTangent(d.width())
 	}
 	return f
 }
 
+// maxPieces is the maximum size of the second derivatives of all pieces, in numbers:
+// 256 MiB. Up to 1,448 columns they are fewer with as many pieces as shards.
+const maxPieces = 32 << 20
+
+// pieces returns into how many pieces a pass over all rows is cut: each has second
+// derivatives of its own, the square of the columns.
+func pieces(width int) int { return max(2, min(shards, maxPieces/max(1, width*width))) }
+
 // at stores the smooth part and its derivatives at beta in t. The value comes
 // with the derivatives because nearly every point a Newton step tries is the
 // next point.
 func (f *logisticLoss) at(beta []float64, t *tangent) {
-	parallel(shards, func(i int) {
-		begin, end := shard(i, len(f.design.label))
+	rows, n := len(f.design.label), len(f.parts)
+	parallel(n, func(i int) {
+		begin, end := i*rows/n, (i+1)*rows/n
 		f.parts[i].reset()
 		f.design.accumulate(begin, end, beta, &f.parts[i])
 	})
