@@ -29,6 +29,8 @@ type Deps struct {
 	Importer *predict.Importer
 	// Insights answers whether the model is still right.
 	Insights Insights
+	// Ledger finds predictions for the console.
+	Ledger console.Ledger
 	// Exports reads what operators may export.
 	Exports Exports
 	// KeysKept is how long an Idempotency-Key is stored.

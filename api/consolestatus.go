@@ -10,7 +10,7 @@ import (
 
 // console makes the operators' console.
 func (a *api) console() *console.Console {
-	d := console.Deps{Edge: a.edge, Predict: a.d.Predict, Renewals: a.d.Renewals, Insights: a.d.Insights, Acts: a.d.Acts,
+	d := console.Deps{Edge: a.edge, Predict: a.d.Predict, Renewals: a.d.Renewals, Insights: a.d.Insights, Ledger: a.d.Ledger, Acts: a.d.Acts,
 		Status: a.consoleStatus, Settings: a.d.Settings, Secrets: a.d.Secrets, Log: a.d.Log}
 	if d.Settings == nil {
 		d.Settings = func() []console.SettingGroup { return nil }

@@ -130,6 +130,7 @@ func setupHandler(t testing.TB, options ...option) *bundle {
 	if p.schema != s && string(b.deps.OpenAPI) == noDocument {
 		b.deps.OpenAPI = gateway.OpenAPI // whose examples are replaced
 	}
+	b.deps.Ledger = b.store
 	if b.deps.Exports == nil {
 		b.deps.Exports = b.store
 	}

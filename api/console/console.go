@@ -21,6 +21,7 @@ type Deps struct {
 	Predict  *predict.Service
 	Renewals *modelswap.Engine
 	Insights Insights
+	Ledger   Ledger
 	Acts     audit.Log
 	// Status returns what the overview shows of the process.
 	Status func(context.Context) Status
@@ -109,6 +110,9 @@ func (c *Console) pages(r chi.Router) {
 	c.page(r, "/renewals/{id}", c.renewal)
 	c.action(r, "/renewals/{id}/resume", c.resume())
 	c.action(r, "/renewals/{id}/cancel", c.cancel())
+	c.page(r, "/predictions", c.predictions)
+	c.page(r, "/predictions/{id}", c.prediction)
+	c.action(r, "/predictions/{id}/outcome", c.reportOutcome())
 	c.page(r, "/settings", c.settings)
 	c.page(r, "/audit", c.audit)
 }

@@ -48,6 +48,7 @@ var navigation = []navItem{
 	{"drift", "drift", "Drift"},
 	{"renewals", "renewals", "Renewals"},
 	{"models", "models", "Models"},
+	{"predictions", "predictions", "Predictions"},
 	{"settings", "settings", "Settings"},
 	{"audit", "audit", "Audit"},
 }

@@ -83,6 +83,7 @@ func (a *App) deps(m *Model, front *edge.Edge) api.Deps {
 		Renewals:     m.engine,
 		Insights:     m.reports,
 		Importer:     m.importer,
+		Ledger:       m.line,
 		Exports:      exports{m.line, a.cfg.CustomersTable},
 		KeysKept:     a.cfg.IdempotencyTTL,
 		Acts:         c.store,

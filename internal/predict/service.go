@@ -69,6 +69,16 @@ func (s *Service) Predict(ctx context.Context, req Request) (Prediction, error) 
 	return w.result[0].Prediction, w.result[0].Err
 }
 
+// Try is Predict for a prediction that is not recorded: to explain a recorded one again, or
+// to see what another value would change.
+func (s *Service) Try(ctx context.Context, req Request) (Prediction, error) {
+	w := s.scratch.Get().(*scratch)
+	defer s.giveBack(w)
+	w.req[0], w.result[0], w.unrecorded = req, Result{}, true
+	s.predict(ctx, w, w.req[:], w.result[:])
+	return w.result[0].Prediction, w.result[0].Err
+}
+
 // PredictBatch answers many requests, each with its own result, in order. It may
 // change the requests' records, and does not keep them.
 func (s *Service) PredictBatch(ctx context.Context, reqs []Request) []Result {
@@ -88,6 +98,7 @@ type scratch struct {
 	at          []int     // rows[k] belongs to request at[k]
 	numbers     []float64 // backing array of rows
 	predictions []Prediction
+	unrecorded  bool   // the predictions do not go to the ledger
 	text        []byte // backing array of the predictions' features and bins
 }
 
@@ -99,6 +110,7 @@ func (s *Service) giveBack(w *scratch) {
 		return
 	}
 	w.req[0], w.result[0] = Request{}, Result{}
+	w.unrecorded = false
 	clear(w.rows)
 	clear(w.predictions)
 	w.rows, w.at, w.numbers, w.predictions, w.text = w.rows[:0], w.at[:0], w.numbers[:0], w.predictions[:0], w.text[:0]
@@ -145,7 +157,9 @@ func (s *Service) predict(ctx context.Context, w *scratch, reqs []Request, resul
 		return
 	}
 	s.fill(ctx, w, reqs, results, scores, start, answered)
-	s.record(ctx, w, results, answered)
+	if !w.unrecorded {
+		s.record(ctx, w, results, answered)
+	}
 }
 
 // Score scores encoded rows and checks the answer: as many scores as rows, all of

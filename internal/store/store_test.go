@@ -54,6 +54,7 @@ var conformance = []struct {
 	{"health", testHealth},
 	{"outcomes of unknown customers", testUnknownOutcomes},
 	{"pages", testPages},
+	{"finding predictions", testFind},
 	{"lists in pieces", testListsInPieces},
 	{"bulk in pieces", testBulkInPieces},
 	{"urgent beside lists", testUrgentBesideLists},

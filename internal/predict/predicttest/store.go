@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"gateway/internal/failure"
 	"gateway/internal/predict"
 )
 
@@ -237,4 +238,67 @@ func (s *Store) match(o predict.Outcome) predict.Match {
 		}
 	}
 	return m
+}
+
+// Search returns a page of predictions, the newest first.
+func (s *Store) Search(_ context.Context, q predict.Search) (predict.Found, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return predict.Found{}, s.err
+	}
+	sorted := slices.SortedFunc(slices.Values(s.predictions), func(a, b predict.Prediction) int { return strings.Compare(b.ID, a.ID) })
+	var found predict.Found
+	for _, p := range sorted {
+		if q.Before.ID != "" && p.ID >= q.Before.ID || q.CustomerID != "" && p.CustomerID != q.CustomerID ||
+			!q.From.IsZero() && p.CreatedAt.Before(q.From) || !q.To.IsZero() && !p.CreatedAt.Before(q.To) {
+			continue
+		}
+		if q.Model != "" && found.Looked == q.MaxLooked {
+			break
+		}
+		found.Looked++
+		if q.Model != "" && p.Model != q.Model {
+			continue
+		}
+		if len(found.Predictions) == q.Limit {
+			last := &found.Predictions[q.Limit-1]
+			found.Next = predict.Place{At: last.CreatedAt, ID: last.ID}
+			break
+		}
+		p.Features, p.Personal, p.Bins = nil, nil, nil
+		found.Predictions = append(found.Predictions, s.recorded(p))
+	}
+	return found, nil
+}
+
+// Prediction returns one with the outcome of its customer; kind NotFound if there is none.
+func (s *Store) Prediction(_ context.Context, id string) (predict.Full, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return predict.Full{}, s.err
+	}
+	at := slices.IndexFunc(s.predictions, func(p predict.Prediction) bool { return p.ID == id })
+	if at < 0 {
+		return predict.Full{}, failure.Errorf(failure.NotFound, "there is no prediction %q", id)
+	}
+	full := predict.Full{Recorded: s.recorded(s.predictions[at])}
+	if full.Outcome != nil {
+		full.Outcomes = []predict.Reported{{Label: *full.Outcome, PredictionID: id, ObservedAt: *full.OutcomeAt, ReceivedAt: *full.OutcomeAt}}
+	}
+	return full, nil
+}
+
+// recorded adds what is known of the outcome. s.mu is held.
+func (s *Store) recorded(p predict.Prediction) predict.Recorded {
+	r := predict.Recorded{Prediction: p}
+	customer := p.CustomerID
+	if customer == "" {
+		customer = p.ID
+	}
+	if o, known := s.outcomes[customer]; known {
+		r.Outcome, r.OutcomeAt = &o.Label, &o.ObservedAt
+	}
+	return r
 }
