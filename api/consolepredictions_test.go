@@ -1,6 +1,8 @@
 package api_test
 
 import (
+	"encoding/json"
+	"fmt"
 	"net/url"
 	"strings"
 	"sync/atomic"
@@ -67,4 +69,48 @@ func TestTheConsoleShowsAPredictionAndReportsItsOutcome(t *testing.T) {
 	v.get(path).want(200).contains("the model that made it does not serve any more")
 	b.scorer.Fail(failure.Errorf(failure.Unavailable, "no model serves yet"))
 	v.get(path).want(200).contains("no model serves yet", "technician")
+}
+
+func TestTheConsoleTriesAPrediction(t *testing.T) {
+	b := setup(t, func(b *bundle, _ *api.Options, p *parts) { b.scorer.Weights = make([]float64, p.schema.Width()) })
+	v := operator(t, b)
+	v.get("try").want(200).contains(`name="f.age" type="number" step="1" min="17" max="120"`, `<option>technician</option>`, `step="any"`)
+	var features map[string]any
+	if err := json.Unmarshal([]byte(technician), &features); err != nil {
+		t.Fatal(err)
+	}
+	form := func(changes ...string) url.Values {
+		f := url.Values{"do": {"predict"}}
+		for name, value := range features {
+			f.Set("f."+name, fmt.Sprint(value))
+		}
+		for i := 0; i < len(changes); i += 2 {
+			f.Set(changes[i], changes[i+1])
+		}
+		return f
+	}
+	v.post("try", form()).want(403)
+	v.send("try", form("f.age", "340", "f.contact", "pigeon")).want(422).contains("<code>age</code>", "<code>contact</code>", `aria-invalid="true"`)
+	v.send("try", form("f.age", "")).want(422).contains("<code>/features/age</code>")
+	if got := len(b.store.Predictions()); got != 0 {
+		t.Fatalf("%d predictions are recorded before one was asked for", got)
+	}
+	a := v.send("try", form()).want(200).contains("0.34", "What moved the score", `value="0.34"`, "curl", "$GATEWAY_KEY", "&#34;age&#34;:34", `name="was.age" value="34"`)
+	if strings.Contains(a.body, token) {
+		t.Error("the page has the token")
+	}
+	if got := b.store.Predictions(); len(got) != 1 || !strings.Contains(a.body, got[0].ID) {
+		t.Fatalf("%d predictions are recorded, want the one of the page", len(got))
+	}
+	whatIf := form("do", "what-if", "f.age", "44", "score", "0.34")
+	for name, value := range features {
+		whatIf.Set("was."+name, fmt.Sprint(value))
+	}
+	a = v.send("try", whatIf).want(200).contains("0.44", "changed by 0.1", "34 → 44", "not recorded")
+	if strings.Contains(a.body, "technician → ") || len(b.store.Predictions()) != 1 {
+		t.Errorf("what was not changed is named, or the trial is recorded:\n%s", a.body)
+	}
+	v.get("try?prediction="+b.store.Predictions()[0].ID).want(200).contains(`value="34"`, `<option selected>technician</option>`)
+	v.get("try?prediction=nothing").want(404)
+	v.send("try", url.Values{"customer": {"nobody"}}).want(404)
 }

@@ -113,6 +113,7 @@ func (c *Console) pages(r chi.Router) {
 	c.page(r, "/predictions", c.predictions)
 	c.page(r, "/predictions/{id}", c.prediction)
 	c.action(r, "/predictions/{id}/outcome", c.reportOutcome())
+	c.try(r)
 	c.page(r, "/settings", c.settings)
 	c.page(r, "/audit", c.audit)
 }

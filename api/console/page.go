@@ -49,6 +49,7 @@ var navigation = []navItem{
 	{"renewals", "renewals", "Renewals"},
 	{"models", "models", "Models"},
 	{"predictions", "predictions", "Predictions"},
+	{"try", "try", "Try"},
 	{"settings", "settings", "Settings"},
 	{"audit", "audit", "Audit"},
 }
