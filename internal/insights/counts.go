@@ -17,10 +17,24 @@ func (c *Counts) Add(row, column int, n int64) {
 		*c = append(*c, make(Counts, row+1-len(*c))...)
 	}
 	r := &(*c)[row]
-	if len(*r) <= column {
-		*r = append(*r, make([]int64, column+1-len(*r))...)
+	switch {
+	case column < len(*r):
+	case column < cap(*r): // beyond its length a row has zeros
+		*r = (*r)[:column+1]
+	default:
+		longer := make([]int64, column+1, max(16, column+1, 2*len(*r)))
+		copy(longer, *r)
+		*r = longer
 	}
 	(*r)[column] += n
+}
+
+// Reset makes all numbers zero and keeps the memory of the rows.
+func (c Counts) Reset() {
+	for i := range c {
+		clear(c[i])
+		c[i] = c[i][:0]
+	}
 }
 
 // Merge adds all numbers of other.

@@ -76,3 +76,28 @@ func TestMergingIsAdding(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// A sum that is used again counts as a new one does, whatever it had counted.
+func TestResetLeavesNothing(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	var used Counts
+	for range 200 {
+		used.Reset()
+		var fresh Counts
+		for range rng.IntN(40) {
+			row, column, n := rng.IntN(6), rng.IntN(1+rng.IntN(300)), rng.Int64N(5)-2
+			used.Add(row, column, n)
+			fresh.Add(row, column, n)
+		}
+		for row := range 6 {
+			for column := range 300 {
+				if used.At(row, column) != fresh.At(row, column) {
+					t.Fatalf("row %d, column %d: %d, want %d", row, column, used.At(row, column), fresh.At(row, column))
+				}
+			}
+		}
+		if again, err := ParseCounts(string(used.AppendText(nil))); err != nil || len(again) != len(used) {
+			t.Fatal(again, err)
+		}
+	}
+}

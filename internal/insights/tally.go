@@ -101,6 +101,14 @@ func (s *Sum) countOutcome(p *predict.Prediction, label int, n int64) {
 	})
 }
 
+// Reset makes s a sum of nothing, and keeps its memory.
+func (s *Sum) Reset(k Key) {
+	s.Key, s.Rows = k, 0
+	for _, c := range []Counts{s.Features, s.Scores, s.Outcomes, s.Delays, s.Segments} {
+		c.Reset()
+	}
+}
+
 // Merge adds the counts of other.
 func (s *Sum) Merge(other *Sum) {
 	s.Rows += other.Rows

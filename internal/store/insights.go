@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"gateway/internal/insights"
@@ -50,20 +51,34 @@ SELECT %[1]s FROM insight_parts WHERE line = $1 AND start >= $2 AND start < $3 A
 	delayColumns   = `model, period, start, row_count, '', '', '', delays, ''`
 )
 
-// counted is what a transaction adds to the sums of a line.
-type counted map[insights.Key]*insights.Sum
+// counted is what a transaction adds to the sums of a line: the sums of some minutes.
+// Most transactions have one or two.
+type counted []*insights.Sum
+
+// sumMemory has sums that are not in use. Making them anew takes about as long as
+// counting.
+var sumMemory = sync.Pool{New: func() any { return new(insights.Sum) }}
 
 func (c *counted) of(p *predict.Prediction) *insights.Sum {
-	if *c == nil {
-		*c = make(counted)
+	for i := len(*c) - 1; i >= 0; i-- {
+		if k := (*c)[i].Key; k.Model == p.Model {
+			if d := p.CreatedAt.Sub(k.Start); d >= 0 && d < time.Duration(k.Period) {
+				return (*c)[i]
+			}
+		}
 	}
-	key := insights.MinuteOf(p.Model, p.CreatedAt)
-	sum := (*c)[key]
-	if sum == nil {
-		sum = &insights.Sum{Key: key}
-		(*c)[key] = sum
-	}
+	sum := sumMemory.Get().(*insights.Sum)
+	sum.Reset(insights.MinuteOf(p.Model, p.CreatedAt))
+	*c = append(*c, sum)
 	return sum
+}
+
+// free gives the memory of what all predictions have back: outcomes are in few sums.
+func (c counted) free() {
+	for _, sum := range c {
+		*sum = insights.Sum{Features: sum.Features, Scores: sum.Scores}
+		sumMemory.Put(sum)
+	}
 }
 
 // write inserts all as parts.
@@ -261,6 +276,7 @@ func (l *Line) CountUncounted(ctx context.Context, predictions []predict.Predict
 	for some := range slices.Chunk(predictions, l.inserts.atOnce) {
 		err := l.inTurn(ctx, writing{operation: "count predictions", class: bulk}, func(tx *sql.Tx) error {
 			var fresh counted
+			defer func() { fresh.free() }()
 			for i := range some {
 				p := &some[i]
 				var outcome, at sql.Null[int64]

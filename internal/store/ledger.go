@@ -116,6 +116,7 @@ func byID(a, b predict.Prediction) int { return strings.Compare(a.ID, b.ID) }
 // again, one by one.
 func (l *Line) insertPredictions(ctx context.Context, tx *sql.Tx, predictions []predict.Prediction, gentle, oneByOne bool) error {
 	var fresh counted
+	defer func() { fresh.free() }()
 	args := make([]any, 0, predictionColumns*min(len(predictions), l.inserts.sizes[0]))
 	for done := 0; done < len(predictions); {
 		left := predictions[done:]

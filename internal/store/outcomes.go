@@ -145,6 +145,7 @@ func (l *Line) recordOutcomes(ctx context.Context, w writing, outcomes []predict
 			return err
 		}
 		r := outcomeRecorder{tx: tx, line: l.id, now: l.now(), sequence: sequence}
+		defer func() { r.counted.free() }()
 		for _, i := range at {
 			if matches[i], err = r.record(ctx, outcomes[i]); err != nil {
 				return err
