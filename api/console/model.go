@@ -55,7 +55,7 @@ func (c *Console) model(r *http.Request) (*page, error) {
 
 func importanceChart(f *modelswap.Figures) chart.Bars {
 	b := chart.Bars{Title: "Importance: how much the log loss rises without the feature", ValueName: "log loss",
-		Empty: "There is no importance. " + f.Unavailable["importance"]}
+		Below: "better without it", Above: "worse without it", Empty: "There is no importance. " + f.Unavailable["importance"]}
 	for _, one := range f.Importance {
 		b.Bars = append(b.Bars, chart.Bar{Name: one.Feature, Value: one.LogLoss, Note: "the AUC falls by " + number(one.AUC)})
 	}

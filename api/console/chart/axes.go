@@ -56,7 +56,7 @@ func (c *canvas) xTicks(p plot, x axis) {
 		at := p.x.at(t.value)
 		c.line("chart-axis", at, p.bottom, at, p.bottom+4)
 		half := textWidth(t.label) / 2
-		middle := min(at, width-half)
+		middle := min(max(at, half), width-half)
 		if middle-half < free {
 			continue
 		}

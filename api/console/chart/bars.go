@@ -68,8 +68,7 @@ func (b Bars) SVG(id string) template.HTML {
 	})
 }
 
-// axis returns the axis of the values. It has zero, and in the middle if there
-// are negative values.
+// axis returns the axis of the values. It has zero.
 func (b Bars) axis(bars []Bar) axis {
 	var values extent
 	values.add(0)
@@ -82,11 +81,7 @@ func (b Bars) axis(bars []Bar) axis {
 			values.add(*bar.Threshold)
 		}
 	}
-	if values.lo < 0 {
-		largest := max(-values.lo, values.hi)
-		values.lo, values.hi = -largest, largest
-	}
-	if values.hi == 0 {
+	if values.lo == 0 && values.hi == 0 {
 		values.hi = 1
 	}
 	x := axis{name: b.ValueName}

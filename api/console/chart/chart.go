@@ -23,6 +23,7 @@ type Chart interface {
 // Table has the values of a chart as text, which is not escaped.
 type Table struct {
 	Caption string
+	Note    string     // what is left out; empty: nothing is
 	Columns []string   // names; the first column names the row
 	Rows    [][]string // a cell for each column
 }

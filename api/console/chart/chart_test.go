@@ -49,7 +49,7 @@ func golden(t *testing.T, name, got string) {
 }
 
 func tableText(table Table) string {
-	lines := []string{table.Caption, strings.Join(table.Columns, " | ")}
+	lines := []string{table.Caption, table.Note, strings.Join(table.Columns, " | ")}
 	for _, row := range table.Rows {
 		lines = append(lines, strings.Join(row, " | "))
 	}
@@ -230,8 +230,8 @@ func TestThinned(t *testing.T) {
 	if size := len(line.SVG("a")); size > 150_000 {
 		t.Errorf("the picture has %d bytes", size)
 	}
-	if caption := line.Table().Caption; !strings.Contains(caption, "of 10000 points") {
-		t.Errorf("caption %q does not say that points are left out", caption)
+	if note := line.Table().Note; !strings.Contains(note, "of 10000 points") {
+		t.Errorf("note %q does not say that points are left out", note)
 	}
 }
 

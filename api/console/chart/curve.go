@@ -176,10 +176,13 @@ func (v Curve) describe(points []CurvePoint, chosen *CurvePoint) string {
 	return text
 }
 
-// Table returns the points of the picture.
+// Table returns all points or, of many, those of the picture.
 func (v Curve) Table() Table {
-	points := v.drawn()
-	t := Table{Caption: v.Title + partOf(len(points), len(v.Points)), Columns: []string{"threshold", "recall", "false positive rate", "precision"}}
+	points := v.Points
+	if isMany(len(points)) {
+		points = v.drawn()
+	}
+	t := Table{Caption: v.Title, Note: partOf(len(points), len(v.Points)), Columns: []string{"threshold", "recall", "false positive rate", "precision"}}
 	for _, p := range points {
 		t.Rows = append(t.Rows, []string{number(p.Threshold), number(p.Recall), number(p.FalsePositiveRate), number(p.Precision)})
 	}

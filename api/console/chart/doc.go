@@ -22,7 +22,8 @@
 // a title and a description for screen readers, and each of its points has its
 // values as a title, which browsers show under the pointer.
 //
-// A picture is 360 units wide and takes the width that it is given.
+// A picture is 360 units wide and takes the width that it is given. Within an
+// element of the class chart-figure its text is smaller where the picture is large.
 //
 // # Values
 //

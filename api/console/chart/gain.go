@@ -143,10 +143,13 @@ func (g Gain) describe(points []GainPoint, chosen int) string {
 	return text
 }
 
-// Table returns the points of the picture.
+// Table returns all points or, of many, those of the picture.
 func (g Gain) Table() Table {
-	points := g.drawn()
-	t := Table{Caption: g.Title + partOf(len(points), len(g.Points)), Columns: []string{"share contacted", g.Unit, "lowest score"}}
+	points := g.Points
+	if isMany(len(points)) {
+		points = g.drawn()
+	}
+	t := Table{Caption: g.Title, Note: partOf(len(points), len(g.Points)), Columns: []string{"share contacted", g.Unit, "lowest score"}}
 	for _, p := range points {
 		t.Rows = append(t.Rows, []string{percent(p.Share), number(p.Gain), number(p.Threshold)})
 	}

@@ -308,7 +308,7 @@ func (l Line) Table() Table {
 	points := l.drawn()
 	intervals := slices.ContainsFunc(points, hasInterval)
 	immature := slices.ContainsFunc(points, func(p LinePoint) bool { return p.Immature })
-	t := Table{Caption: l.Title + partOf(len(points), len(l.Points))}
+	t := Table{Caption: l.Title, Note: partOf(len(points), len(l.Points))}
 	row := func(p LinePoint, cell func(column, value string)) {
 		cell("time", moment(p.Time))
 		cell(l.Name, number(p.Value))

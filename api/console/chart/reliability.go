@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"html/template"
 	"math"
+	"slices"
 )
 
 // Reliability shows whether scores are the chances of the positive label: for
@@ -41,8 +42,10 @@ func (r Reliability) SVG(id string) template.HTML {
 			c.line("chart-line-1", x, y+6, x+sampleWidth, y+6)
 			c.marker(false, x+sampleWidth/2, y+6)
 		}},
-		{"95 % interval", func(c *canvas, x, y float64) { c.whisker(x+sampleWidth/2, y, y+11) }},
 		{"as it should be", sampleOfLine("chart-threshold", dashBaseline)},
+	}
+	if slices.ContainsFunc(r.Bins, ReliabilityBin.hasInterval) {
+		entries = append(entries, entry{"95 % interval", func(c *canvas, x, y float64) { c.whisker(x+sampleWidth/2, y, y+11) }})
 	}
 	_, top := placeLegend(entries)
 	x, y := shareAxis(""), shareAxis("rate of positives")
@@ -73,6 +76,10 @@ func (b ReliabilityBin) drawable() bool {
 	return drawable(b.MeanScore) && drawable(b.Rate)
 }
 
+func (b ReliabilityBin) hasInterval() bool {
+	return b.drawable() && drawable(b.Low) && drawable(b.High)
+}
+
 func (c *canvas) reliability(bins []ReliabilityBin, p plot) {
 	var points []float64
 	for _, b := range bins {
@@ -81,7 +88,7 @@ func (c *canvas) reliability(bins []ReliabilityBin, p plot) {
 		}
 		x := p.x.at(b.MeanScore)
 		points = append(points, x, p.y.at(b.Rate))
-		if drawable(b.Low) && drawable(b.High) {
+		if b.hasInterval() {
 			c.whisker(x, p.y.at(b.High), p.y.at(b.Low))
 		}
 	}

@@ -5,11 +5,14 @@ import "slices"
 // maxStretches bounds the points that are drawn: two a stretch for each line.
 const maxStretches = 120
 
+// isMany reports whether so many points are thinned.
+func isMany(n int) bool { return n > 2*maxStretches }
+
 // thin returns the indexes of the points to draw out of n: all, or of each
 // stretch those with the lowest and the highest of each of the values. A stretch
 // in which nothing can be drawn keeps one, and the first and the last point stay.
 func thin(n int, values ...func(int) float64) []int {
-	if n <= 2*maxStretches {
+	if !isMany(n) {
 		all := make([]int, n)
 		for i := range all {
 			all[i] = i
@@ -52,10 +55,10 @@ func appendExtremes(kept []int, from, to int, value func(int) float64) []int {
 	return append(kept, low, high)
 }
 
-// partOf says in a caption that points were left out.
+// partOf says in a table that points were left out.
 func partOf(shown, all int) string {
 	if shown == all {
 		return ""
 	}
-	return " (" + count(int64(shown)) + " of " + count(int64(all)) + " points: the lowest and the highest of each stretch)"
+	return count(int64(shown)) + " of " + count(int64(all)) + " points, the lowest and the highest of each stretch"
 }
