@@ -232,7 +232,7 @@ func TestImportFaults(t *testing.T) {
 		text := "{\"age\":34,\"job\":\"admin.\"}\n{\"age\":35,\"job\":\"admin.\"}\n" + strings.Repeat("x", 1<<15)
 		report, err := predict.NewImporter(s, store).Import(t.Context(),
 			schema.NewNDJSONTable(s, strings.NewReader(text), 1<<14), predict.ImportOptions{})
-		if err == nil || err.Error() != "line 3 is too long" {
+		if err == nil || err.Error() != "the row at line 3 is longer than 16384 bytes" {
 			t.Errorf("error %v", err)
 		}
 		sums(t, report)
