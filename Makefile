@@ -168,14 +168,14 @@ IMAGE_ARCHS = amd64 arm64
 IMAGE_BUILD = GOOS=linux GOAMD64=v1 GOARM64=v8.0 GOFLAGS= $(BUILD) -buildvcs=false
 export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 
-image: ## write the container image (amd64, arm64) to dist/image as an OCI layout; RDS_CA=FILE adds authorities
+image: ## write the container image (amd64, arm64) to dist/image as an OCI layout (docs/install.md)
 	@mkdir -p dist/binaries
 	@set -e; for arch in $(IMAGE_ARCHS); do \
 		echo "building for linux/$$arch"; \
 		GOARCH=$$arch $(IMAGE_BUILD) -o dist/binaries/gateway-linux-$$arch ./cmd/gateway; \
 	done
 	@GOOS= GOARCH= $(GO) run -C deploy/image . -o $(CURDIR)/dist/image -version '$(VERSION)' \
-		-revision "$$(git rev-parse HEAD 2>/dev/null)" -source '$(SOURCE)' $(if $(RDS_CA),-ca '$(abspath $(RDS_CA))') \
+		-revision "$$(git rev-parse HEAD 2>/dev/null)" -source '$(SOURCE)' $(if $(RDS_CA),-ca '$(abspath $(RDS_CA))') $(if $(SCHEMA),-schema '$(abspath $(SCHEMA))') \
 		$(IMAGE_ARCHS:%=$(CURDIR)/dist/binaries/gateway-linux-%)
 	@echo dist/image
 

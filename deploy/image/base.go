@@ -19,8 +19,11 @@ import (
 // user is the user and group that the gateway runs as.
 const user = 65532
 
+// schemaFile is the place of a feature schema in the image.
+const schemaFile = "etc/gateway/schema.yaml"
+
 // baseFiles returns all files of the image but the binary.
-func baseFiles(extraCA string) ([]file, error) {
+func baseFiles(o options) ([]file, error) {
 	zones, err := timeZones()
 	if err != nil {
 		return nil, fmt.Errorf("time zones: %w", err)
@@ -31,15 +34,22 @@ func baseFiles(extraCA string) ([]file, error) {
 		file{name: "etc/group", mode: 0o644, content: fmt.Appendf(nil, "root:x:0:\ngateway:x:%d:\n", user)},
 		file{name: "etc/ssl/certs/ca-certificates.crt", mode: 0o644, content: authorities()},
 	)
-	if extraCA != "" {
-		content, err := os.ReadFile(extraCA)
+	if o.extraCA != "" {
+		content, err := os.ReadFile(o.extraCA)
 		if err != nil {
 			return nil, err
 		}
 		if !x509.NewCertPool().AppendCertsFromPEM(content) {
-			return nil, fmt.Errorf("%s has no certificate in PEM", extraCA)
+			return nil, fmt.Errorf("%s has no certificate in PEM", o.extraCA)
 		}
 		files = append(files, file{name: "etc/gateway/ca.pem", mode: 0o644, content: content})
+	}
+	if o.schema != "" {
+		content, err := os.ReadFile(o.schema)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, file{name: schemaFile, mode: 0o644, content: content})
 	}
 	return files, nil
 }

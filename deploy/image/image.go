@@ -92,12 +92,16 @@ func configOf(o options, p platform, layers ...string) imageConfig {
 	for _, step := range []string{"authorities, time zones, user", "the binary"} {
 		steps = append(steps, history{Created: &o.created, CreatedBy: "deploy/image: " + step})
 	}
+	variables := []string{"PATH=/", "GATEWAY_ADDR=0.0.0.0:8080", "GATEWAY_DATA_DIR=/data"}
+	if o.schema != "" {
+		variables = append(variables, "GATEWAY_SCHEMA=/"+schemaFile)
+	}
 	return imageConfig{
 		Created: &o.created, Architecture: p.Architecture, OS: p.OS,
 		Config: containerConfig{
 			User:         fmt.Sprintf("%d:%d", user, user),
 			ExposedPorts: map[string]struct{}{"8080/tcp": {}},
-			Env:          []string{"PATH=/", "GATEWAY_ADDR=0.0.0.0:8080", "GATEWAY_DATA_DIR=/data"},
+			Env:          variables,
 			Entrypoint:   []string{"/gateway"},
 			Cmd:          []string{"serve"},
 			Volumes:      map[string]struct{}{"/data": {}},

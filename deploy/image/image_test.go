@@ -258,6 +258,32 @@ func TestFurtherAuthorities(t *testing.T) {
 	}
 }
 
+func TestASchemaInTheImage(t *testing.T) {
+	schema := filepath.Join(t.TempDir(), "churn.yaml")
+	if err := os.WriteFile(schema, []byte("name: churn\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(t.TempDir(), "image")
+	if err := run([]string{"-o", dir, "-schema", schema, smallProgram(t, "GOARCH=amd64")}); err != nil {
+		t.Fatal(err)
+	}
+	image := imageFor(t, readIndex(t, dir), "amd64")
+	config, err := image.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	headers, contents := filesOf(t, image)
+	for _, variable := range config.Config.Env {
+		if name, ok := strings.CutPrefix(variable, "GATEWAY_SCHEMA=/"); ok {
+			if string(contents[name]) != "name: churn\n" || headers[name].Mode != 0o644 {
+				t.Errorf("%s is %q, %+v", name, contents[name], headers[name])
+			}
+			return
+		}
+	}
+	t.Error("GATEWAY_SCHEMA is not set")
+}
+
 func TestBinariesThatAreRefused(t *testing.T) {
 	amd64 := smallProgram(t, "GOARCH=amd64")
 	text := filepath.Join(t.TempDir(), "text")

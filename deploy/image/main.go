@@ -1,7 +1,7 @@
 // Command image writes the gateway's container image as an OCI layout, without
 // a container engine and without a base image:
 //
-//	image -o DIR [-version V] [-revision COMMIT] [-source URL] [-ca FILE] BINARY…
+//	image -o DIR [-version V] [-revision COMMIT] [-source URL] [-ca FILE] [-schema FILE] BINARY…
 //
 // Each BINARY is the gateway, built for linux and one architecture, which the
 // binary itself states. The image has the binary, certificate authorities, time
@@ -33,8 +33,8 @@ func main() {
 
 // options are the arguments of the command.
 type options struct {
-	output, version, revision, source, extraCA string
-	created                                    time.Time
+	output, version, revision, source, extraCA, schema string
+	created                                            time.Time
 }
 
 func run(args []string) error {
@@ -45,6 +45,7 @@ func run(args []string) error {
 	flags.StringVar(&o.revision, "revision", "", "commit that the binaries are built from")
 	flags.StringVar(&o.source, "source", "", "`address` of the repository")
 	flags.StringVar(&o.extraCA, "ca", "", "PEM `file` of further authorities, which becomes /etc/gateway/ca.pem")
+	flags.StringVar(&o.schema, "schema", "", "`file` of the feature schema, which becomes /etc/gateway/schema.yaml")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -74,7 +75,7 @@ func sourceDate(value string) (time.Time, error) {
 // build writes the layout beside its place and then renames it, so that a
 // failure leaves the old one.
 func build(o options, binaries []string) error {
-	base, err := baseFiles(o.extraCA)
+	base, err := baseFiles(o)
 	if err != nil {
 		return err
 	}
