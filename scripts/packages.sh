@@ -1,21 +1,27 @@
 #!/usr/bin/env bash
-# Renders, lints and tests what deploys a gateway: `make packages`. What is not
-# installed is named with what to do, and its checks are skipped.
+# Renders, lints and tests what deploys a gateway: `make packages`, which has
+# written the image before. What is not installed is named with what to do, and
+# its checks are skipped.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 skipped=()
-command -v cfn-lint >/dev/null || skipped+=("CloudFormation is not linted: pip install 'cfn-lint>=1.51,<2'")
-command -v systemd-analyze >/dev/null || skipped+=("the systemd unit is not verified: install systemd")
-((EUID == 0)) || skipped+=("the image is not started: run as root")
+command -v cfn-lint >/dev/null || skipped+=("the CloudFormation template is not linted: pip install 'cfn-lint>=1.51,<2'")
+command -v systemd-analyze >/dev/null || skipped+=("the systemd unit is not verified: install systemd 250 or newer")
+if ((EUID != 0)); then
+  skipped+=("the image is not started: run as root")
+elif ! unshare --mount true 2>/dev/null; then
+  skipped+=("the image is not started: namespaces of mounts are not allowed here")
+fi
 
+# -count=1: what is tested lies outside the modules of the tests, where the cache of tests does not look.
+go test -count=1 ./deploy/...
 for module in deploy/image deploy/helm/check deploy/check; do
-  [[ -f $module/go.mod ]] || continue
-  # -count=1: what is tested lies outside the module, where the cache of tests does not look.
   echo "+ $module"
   (cd "$module" && go vet ./... && go test -count=1 ./...)
 done
 
+echo "dist/image is $(sed -n 's/.*"digest":"\(sha256:[0-9a-f]*\)".*/\1/p' dist/image/index.json)"
 for reason in "${skipped[@]}"; do
   echo "skipped: $reason"
 done

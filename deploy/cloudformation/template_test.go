@@ -161,6 +161,20 @@ func TestTheTasksMayDoWhatTheDocumentSays(t *testing.T) {
 	}
 }
 
+// Of Secrets Manager the code calls what the role allows, and nothing else.
+func TestTheCodeOnlyReadsSecrets(t *testing.T) {
+	text := string(read(t, "../../internal/aws/secrets.go"))
+	calls := regexp.MustCompile(`\.client\.([A-Z]\w*)\(`).FindAllStringSubmatch(text, -1)
+	if len(calls) == 0 {
+		t.Fatal("internal/aws/secrets.go has no calls; the test looks in the wrong place")
+	}
+	for _, call := range calls {
+		if call[1] != "GetSecretValue" {
+			t.Errorf("the role does not allow %s", call[1])
+		}
+	}
+}
+
 // What SageMaker assumes is the execution role of docs/sagemaker.md.
 func TestSageMakersRoleIsThatOfTheDocument(t *testing.T) {
 	_, rest, _ := strings.Cut(string(read(t, "../../docs/sagemaker.md")), "The execution role (")
@@ -382,17 +396,16 @@ func TestDataIsProtected(t *testing.T) {
 		}
 	}
 	for want, got := range map[string]any{
-		"true": properties(t, "Customers", "PointInTimeRecoverySpecification", "PointInTimeRecoveryEnabled"), "AES256": properties(t, "Bucket", "BucketEncryption", "ServerSideEncryptionConfiguration", 0, "ServerSideEncryptionByDefault", "SSEAlgorithm"),
-		"false": properties(t, "Database", "PubliclyAccessible"), "1": properties(t, "DatabaseParameters", "Parameters", "rds.force_ssl"),
+		"true":   properties(t, "Customers", "PointInTimeRecoverySpecification", "PointInTimeRecoveryEnabled"),
+		"AES256": properties(t, "Bucket", "BucketEncryption", "ServerSideEncryptionConfiguration", 0, "ServerSideEncryptionByDefault", "SSEAlgorithm"),
+		"false":  properties(t, "Database", "PubliclyAccessible"), "1": properties(t, "DatabaseParameters", "Parameters", "rds.force_ssl"),
 	} {
 		if got != want {
 			t.Errorf("%v, want %s", got, want)
 		}
 	}
-	for _, resource := range []string{"Database"} {
-		if properties(t, resource, "StorageEncrypted") != "true" || properties(t, resource, "ManageMasterUserPassword") != "true" {
-			t.Errorf("%s is not encrypted, or its password is in the template", resource)
-		}
+	if properties(t, "Database", "StorageEncrypted") != "true" || properties(t, "Database", "ManageMasterUserPassword") != "true" {
+		t.Error("the database is not encrypted, or its password is in the template")
 	}
 	for name, want := range map[string]string{
 		"OperatorTokens": `{"tokens": {"operator": "secret"}}`, "AppKeys": `{"keys": {"app": "secret"}}`,
