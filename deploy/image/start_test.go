@@ -134,7 +134,7 @@ func TestTheImageStarts(t *testing.T) {
 	})
 	lines := bufio.NewReader(stderr)
 	address := servingOn(t, lines)
-	go io.Copy(io.Discard, lines) //nolint:errcheck // Until the process ends.
+	go io.Copy(io.Discard, lines) // until the process ends
 
 	waitReady(t, address)
 	checkUser(t, cmd.Process.Pid)
