@@ -50,11 +50,60 @@ for (const scripts of [true, false]) {
       assertNoFaults(faults, page.url());
     });
 
+    await t.test("rolls back to the model before", async () => {
+      await operator.goTo("Models");
+      const served = page.locator("tbody tr").filter({ hasText: "served" }).filter({ hasNotText: "never served" }).first();
+      const former = await served.getByRole("rowheader").innerText();
+      await served.getByRole("link").click();
+      await operator.confirm("Roll back to this model…", "Roll back");
+      await page.getByRole("heading", { level: 1, name: former }).waitFor();
+      await page.getByRole("main").getByText("serving", { exact: true }).first().waitFor();
+      const { models } = await gateway.call("GET", "/admin/models");
+      assert.equal(models.find((m) => m.serving).name, former);
+      assertNoFaults(faults, page.url());
+    });
+
+    let prediction; // path of its page
+    await t.test("tries a prediction, and what another value would change", async () => {
+      await operator.goTo("Try");
+      await page.getByLabel("Customer", { exact: true }).fill("10042");
+      await page.getByRole("button", { name: "Predict" }).click();
+      const answer = page.getByRole("region", { name: "Answer" });
+      assert.match(await answer.innerText(), /Score\s+[\d.,]+/);
+      assert.match(await answer.innerText(), /curl/);
+      prediction = await answer.getByRole("link").first().getAttribute("href");
+      await page.getByLabel("campaign", { exact: true }).fill("9");
+      await page.getByRole("button", { name: "What if" }).click();
+      await page.getByRole("heading", { name: "What if" }).waitFor();
+      assert.match(await answer.innerText(), /changed by/);
+      assert.match(await answer.innerText(), /not recorded/);
+      assertNoFaults(faults, page.url());
+    });
+
+    await t.test("finds the prediction by its customer, and reports its outcome", async () => {
+      const id = prediction.split("/").pop();
+      await eventually("the prediction is in the ledger", async () => {
+        await operator.goTo("Predictions");
+        await page.getByLabel("Customer", { exact: true }).fill("10042");
+        await page.getByRole("button", { name: "Find" }).click();
+        return page.locator(`main a[href$="${id}"]`).isVisible();
+      });
+      await page.locator(`main a[href$="${id}"]`).click();
+      await page.getByRole("heading", { name: "Report an outcome" }).waitFor();
+      assert.match(await page.getByRole("main").innerText(), /not known/);
+      await page.locator("#outcome").selectOption({ index: 1 });
+      const chosen = await page.locator("#outcome option").nth(1).innerText();
+      await operator.confirm("Report…", "Report it");
+      await page.locator("table").getByText(chosen, { exact: true }).first().waitFor();
+      assert.doesNotMatch(await page.getByRole("main").innerText(), /not known/);
+      assertNoFaults(faults, page.url());
+    });
+
     await t.test("sees all of it in the audit log", async () => {
       await operator.goTo("Audit");
       const acts = await page.getByRole("main").innerText();
       assert.match(acts, /POST \/console\/renewals/);
-      assert.match(acts, /resume/);
+      for (const act of ["resume", "rollback", "outcome"]) assert.ok(acts.includes(act), `no ${act} in ${acts}`);
       assertNoFaults(faults, page.url());
     });
 
