@@ -14,8 +14,8 @@ import (
 func Starting() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Connection", "close")
-		id, _ := edge.RequestID(r)
-		w.Header().Set("X-Request-Id", id)
+		r = edge.Identified(r)
+		w.Header().Set("X-Request-Id", edge.Of(r.Context()).ID)
 		switch r.URL.Path {
 		case "/livez":
 			_ = edge.WriteJSON(w, http.StatusOK, map[string]string{"status": stateOK})

@@ -74,6 +74,14 @@ func Of(ctx context.Context) *Request {
 	return &Request{}
 }
 
+// Identified returns the request with a state that has its id, for a handler that is not
+// behind [Edge.Handler].
+func Identified(r *http.Request) *http.Request {
+	q := &Request{}
+	q.ID, q.GeneratedID = RequestID(r)
+	return r.WithContext(context.WithValue(r.Context(), requestKey{}, q))
+}
+
 // Failed notes why the request failed, for the log and the metrics.
 func (q *Request) Failed(p *Problem, err error) { q.problem, q.err = p, err }
 

@@ -173,13 +173,14 @@ func (s *SignIns) Run(ctx context.Context) {
 	remove := time.NewTicker(signInWindow)
 	defer remove.Stop()
 	var flush <-chan time.Time // nil while there is nothing to write
-	var writes outage.Outage
+	var writes, removals outage.Outage
 	for ended := false; !ended; {
 		select {
 		case <-ctx.Done():
 			ended = true
 		case <-remove.C:
-			s.removeOld(ctx)
+			removals.Record(s.log, s.removeOld(ctx), "cannot remove old failed sign-ins from the audit log; trying again every hour",
+				"old failed sign-ins are removed from the audit log again")
 			continue
 		case <-s.grown:
 			if flush == nil {
@@ -198,17 +199,14 @@ func (s *SignIns) Run(ctx context.Context) {
 	}
 }
 
-func (s *SignIns) removeOld(ctx context.Context) {
+func (s *SignIns) removeOld(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, auditTimeout)
 	defer cancel()
 	now := s.now()
-	err := s.acts.CheckClock(ctx, now)
-	if err == nil {
-		err = s.acts.RemoveSignIns(ctx, now.Add(-signInRetention))
+	if err := s.acts.CheckClock(ctx, now); err != nil {
+		return err
 	}
-	if err != nil {
-		s.log.Error("cannot remove old failed sign-ins from the audit log; the next try is in an hour", "error", err)
-	}
+	return s.acts.RemoveSignIns(ctx, now.Add(-signInRetention))
 }
 
 // flush writes the entries whose counts have grown. After an error the rest is written by the

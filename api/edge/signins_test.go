@@ -108,6 +108,26 @@ func TestFailedSignInsSurviveAnOutageOfTheDatabase(t *testing.T) {
 	})
 }
 
+func TestAFailureToRemoveOldSignInsIsLoggedWhenItBeginsAndEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newSignInHarness(t)
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		go h.signIns.Run(ctx)
+		for range 2 {
+			h.log.Fail(errTest)
+			time.Sleep(5 * time.Hour)
+			h.log.Fail(nil)
+			time.Sleep(5 * time.Hour)
+		}
+		synctest.Wait()
+		text := h.logs.String()
+		if begun, ended := strings.Count(text, "cannot remove old failed sign-ins"), strings.Count(text, "old failed sign-ins are removed from the audit log again"); begun != 2 || ended != 2 {
+			t.Errorf("of two outages of five hours %d begins and %d ends are logged:\n%s", begun, ended, text)
+		}
+	})
+}
+
 func TestWrongTokensAreLimitedByAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newSignInHarness(t)

@@ -191,7 +191,6 @@ func scorerAt(runtime *invoker) *Scorer {
 // twenty twice, at once or later, whole or in pieces, or to another call. No row may get the
 // score of another row. A few calls may fail, because their answers cannot be checked.
 func TestNoCallGetsTheAnswerOfAnother(t *testing.T) {
-	t.Parallel()
 	tests := []struct {
 		name string
 		rule func(io.Writer, [][]byte)

@@ -6,10 +6,12 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gateway/internal/callctx"
 	"gateway/internal/failure"
+	"gateway/internal/outage"
 	"gateway/internal/predict"
 	"gateway/internal/schema"
 )
@@ -38,6 +40,9 @@ type Formats struct {
 type Scorer struct {
 	endpoint *Endpoint
 	log      *slog.Logger
+
+	unknown   outage.Outage // an unknown model answers
+	unknownAt atomic.Int64  // the last time, in Unix nanoseconds
 }
 
 // NewScorer makes a scorer for an endpoint.
@@ -195,7 +200,7 @@ func (s *Scorer) askOnce(ctx context.Context, v *view, rows []schema.Vector) (na
 	score := a.scores[len(rows)]
 	a.scores, a.labels = a.scores[:len(rows)], a.labels[:len(rows)]
 	if m := identify(v.models, probe, score); m != nil {
-		return named{a, m}, nil
+		return s.known(a, m), nil
 	}
 	refused := &failure.Error{Kind: failure.Unavailable, RetryAfter: waitNotReady,
 		Detail: "the endpoint sent the answer of another call", Err: errForeign}
@@ -209,14 +214,28 @@ func (s *Scorer) askOnce(ctx context.Context, v *view, rows []schema.Vector) (na
 		return named{}, unseen(err)
 	}
 	if m := identify(now.models, probe, score); m != nil {
-		return named{a, m}, now.usable()
+		return s.known(a, m), now.usable()
 	}
 	if err := now.usable(); err != nil {
 		return named{}, err
 	}
-	s.log.Warn("the score of a probe matches no known model; the prediction is refused", "endpoint", now.endpoint, "serving", now.serving.name, "status", now.status)
 	refused.Detail = "an unknown model answered"
+	s.unknownAt.Store(time.Now().UnixNano())
+	s.unknown.Failed(s.log.Warn, refused, "the score of a probe matches no known model; predictions that such a model answers are refused",
+		"endpoint", now.endpoint, "serving", now.serving.name, "status", now.status)
 	return named{}, refused
+}
+
+// unknownCalm is how long known models alone must have answered before an unknown model
+// counts as gone. While the endpoint is being changed, both answer in turns.
+const unknownCalm = time.Minute
+
+// known returns an answer with the model that gave it.
+func (s *Scorer) known(a answer, m *model) named {
+	if s.unknown.Lasts() && time.Since(time.Unix(0, s.unknownAt.Load())) > unknownCalm {
+		s.unknown.Succeeded(s.log.Info, "no unknown model answers any more", "endpoint", s.endpoint.name, "model", m.name)
+	}
+	return named{a, m}
 }
 
 // askSettled scores rows without a probe, when the schema has no probes yet. There is only

@@ -1,8 +1,11 @@
 package aws
 
 import (
+	"io"
+	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"gateway/internal/failure"
 	"gateway/internal/schema"
@@ -50,4 +53,35 @@ func TestACallTakesItsRowsAndAProbeOrNone(t *testing.T) {
 	if err := checkSize(nil, maxCallRows, maxCallBytes); err == nil {
 		t.Error("no rows are no call, and no error")
 	}
+}
+
+// While a deployment mixes models, every second call may be answered by an unknown one.
+func TestAnUnknownModelIsLoggedWhenItBeginsToAnswerAndWhenItEnds(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.train("first", "linear-learner", 300)
+	s.deploy("first")
+	s.scorer = NewScorer(s.endpoint, s.log())
+	elsewhere := &crossed{rule: func(to io.Writer, answers [][]byte) { _, _ = to.Write(last(answers, 0)) }}
+	unknown := newInvoker(configFor(elsewhere.start(t)), slog.New(slog.DiscardHandler))
+	known := s.api.runtime
+	for range 3 {
+		s.api.runtime = unknown
+		if _, err := s.score(1); !isKind(err, failure.Unavailable) || !strings.Contains(err.Error(), "an unknown model answered") {
+			t.Fatalf("got %v, want the unknown model to be refused", err)
+		}
+		s.api.runtime = known
+		_, err := s.score(1)
+		s.must(err)
+	}
+	s.logged("matches no known model", "serving=first")
+	if n := s.lines("no unknown model answers"); n != 0 {
+		t.Errorf("the end is logged %d times while both answer", n)
+	}
+	s.scorer.unknownAt.Store(time.Now().Add(-unknownCalm - time.Second).UnixNano())
+	for range 2 {
+		_, err := s.score(1)
+		s.must(err)
+	}
+	s.logged("no unknown model answers any more", "model=first")
 }

@@ -13,6 +13,7 @@ import (
 
 	"gateway/internal/failure"
 	"gateway/internal/learn"
+	"gateway/internal/outage"
 	"gateway/internal/predict"
 	"gateway/internal/schema"
 )
@@ -71,6 +72,7 @@ type Engine struct {
 	log     *slog.Logger
 	metrics *metrics
 	counted outcomeCount  // used by keepTime only
+	tidying outage.Outage // of the removal of old files
 	wake    chan struct{} // holds a token while there may be work
 }
 

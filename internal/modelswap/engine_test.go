@@ -1,6 +1,7 @@
 package modelswap_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +28,8 @@ type bundle struct {
 	*modelswaptest.Backend
 	engine *modelswap.Engine
 	gate   string
+	log    *slog.Logger                          // nil: none
+	files  func(modelswap.Files) modelswap.Files // what the engine gets in the place of the back end's; nil: the same
 }
 
 const smallSchema = `
@@ -60,9 +63,13 @@ func (b *bundle) start(t *testing.T) (stop func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.engine = modelswap.New(b.Ports(), modelswap.Options{Schema: b.Schema, Gate: gate, TempDir: t.TempDir(), Auto: true,
+	ports := b.Ports()
+	if b.files != nil {
+		ports.Files = b.files(ports.Files)
+	}
+	b.engine = modelswap.New(ports, modelswap.Options{Schema: b.Schema, Gate: gate, TempDir: t.TempDir(), Auto: true,
 		Poll: time.Millisecond, Heartbeat: time.Millisecond, MaxPause: time.Millisecond},
-		slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+		cmp.Or(b.log, slog.New(slog.DiscardHandler)), prometheus.NewRegistry())
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { b.engine.Run(ctx) })

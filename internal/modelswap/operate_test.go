@@ -1,6 +1,8 @@
 package modelswap_test
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -306,6 +308,44 @@ func TestOnlyTheNewestRenewalsKeepTheirFiles(t *testing.T) {
 		if i > 4 && (train != nil || export != nil) {
 			t.Errorf("renewal %d has lost its files: %v, %v", i, train, export)
 		}
+	}
+}
+
+// unremovable are files that cannot be removed at times.
+type unremovable struct {
+	modelswap.Files
+	fails *atomic.Bool
+}
+
+func (u unremovable) RemoveAll(ctx context.Context, name string) error {
+	if u.fails.Load() {
+		return errors.New("a fault of a test")
+	}
+	return u.Files.RemoveAll(ctx, name)
+}
+
+func TestFilesThatCannotBeRemovedAreLoggedWhenItBeginsAndEnds(t *testing.T) {
+	b := setup(t)
+	var text bytes.Buffer // read after the engine has stopped
+	b.log = slog.New(slog.NewTextHandler(&text, nil))
+	var fails atomic.Bool
+	b.files = func(files modelswap.Files) modelswap.Files { return unremovable{files, &fails} }
+	stop := b.start(t)
+	for range 5 { // which keep their files
+		b.renew(t, modelswap.TriggerRequest{})
+	}
+	for range 2 {
+		for _, failing := range []bool{true, false} {
+			fails.Store(failing)
+			for range 3 {
+				b.renew(t, modelswap.TriggerRequest{})
+			}
+		}
+	}
+	stop()
+	begun, ended := strings.Count(text.String(), "cannot remove the files of old renewals"), strings.Count(text.String(), "the files of old renewals are removed again")
+	if begun != 2 || ended != 2 {
+		t.Errorf("of two times of three renewals %d begins and %d ends are logged:\n%s", begun, ended, text.String())
 	}
 }
 

@@ -42,8 +42,11 @@ func (e *Engine) tidy(ctx context.Context) {
 	if err == nil {
 		err = e.removeModels(ctx, models, keep)
 	}
-	if err != nil && ctx.Err() == nil {
-		e.log.Warn("cannot remove the files of old renewals; trying again after the next renewal", "error", err)
+	switch {
+	case err == nil:
+		e.tidying.Succeeded(e.log.Info, "the files of old renewals are removed again")
+	case ctx.Err() == nil:
+		e.tidying.Failed(e.log.Warn, err, "cannot remove the files of old renewals; trying again after each renewal")
 	}
 }
 
