@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +13,9 @@ import (
 	"gateway/api"
 	"gateway/internal/gatewaytest"
 )
+
+// progressLine is what a command that takes long says in between.
+var progressLine = regexp.MustCompile(`(?m)^\d+ \w+, \d+ a second\n`)
 
 // TestExport takes customers, ledger and training data out of a gateway that
 // serves and out of its data dir, and brings the customers to another one.
@@ -28,6 +32,7 @@ func TestExport(t *testing.T) {
 		export := func(args ...string) string {
 			t.Helper()
 			code, out, errs := command(t, append(append([]string{"export"}, args...), where...)...)
+			errs = progressLine.ReplaceAllString(errs, "")
 			said = errs
 			if code != exitOK || (errs != "") != slices.Contains(args, "-o") {
 				t.Fatalf("export %v ended with %d: %s", args, code, errs)

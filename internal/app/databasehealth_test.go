@@ -78,9 +78,11 @@ func TestAPostgresThatTakesNoWritesIsDegraded(t *testing.T) {
 	second := newConfig(t)
 	second.Demo, second.DBSecretID = false, cfg.DBSecretID
 	other := start(t, second)
-	if c := other.database(t); c.State != "degraded" || c.Reason != "read_only" {
+	// A check whose time ran out does not know the reason yet.
+	if c := other.database(t); c.State != "degraded" {
 		t.Errorf("at the start of another gateway the database is %+v", c)
 	}
+	other.hasDatabase(t, "degraded", "read_only")
 
 	run(`SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE`)
 	run(`ALTER DATABASE ` + name + ` RESET default_transaction_read_only`)
