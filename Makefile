@@ -20,7 +20,7 @@ PARALLEL     ?= 2
 BUILD = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X main.version=$(VERSION)"
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo build long-packages test test-app-one test-app-other test-gateway test-others test-long test-console screenshots console-tools check format vet modules lint monitoring docs bench model benchconvert load trial fuzz image push docker-image packages clean
+.PHONY: help run demo build long-packages test test-others test-learn test-long test-console screenshots console-tools check format vet modules lint monitoring docs bench model benchconvert load trial fuzz image push docker-image packages clean
 
 help: ## print this list
 	@echo 'usage: make TARGET'
@@ -53,31 +53,42 @@ RACE = $(if $(CGO),-race $(UNRACED:%=-gcflags=%=-race=false))
 # threads. Here it waits a tenth.
 export GORACE = atexit_sleep_ms=100
 
-# Each of these is a stream of its own, beside the others: they wait more than they compute.
-# The tests of ./internal/app are two streams, by their names.
-SLOW = ./internal/app ./cmd/gateway
-HALF = '^Test(A|The)'
+# Whole gateways wait more than they compute: the tests of each of these packages are
+# dealt, by their names, to several processes that run at once.
+APP_STREAMS     = 1 2 3
+GATEWAY_STREAMS = 1 2
+
+# $(call dealt,DIRECTORY,STREAMS,STREAM) matches the tests that a stream has of a package.
+dealt = '^($(subst $(space),|,$(shell grep -ohE '^func (Test|Fuzz|Example)\w*' $(1)/*_test.go | cut -d' ' -f2 | sort | awk 'NR % $(words $(2)) == $(3) - 1')))$$'
+
+# The other packages run two at a time. These take longest and begin first.
+FIRST = ./internal/store ./internal/aws ./api ./internal/export ./cmd/loadtest
 
 # The packages whose tests differ with the build tag long.
 LONG = $(shell grep -rlE '"gateway/internal/testsize"|^//go:build long' --include=*_test.go . | xargs -n1 dirname | sort -u)
 
 test: ## run the tests, a sample of each large matrix, with the race detector where there is a C compiler
 	$(if $(RACE),,@echo 'no cgo (is a C compiler installed?): testing without the race detector')
-	@$(MAKE) --no-print-directory -j4 test-app-one test-app-other test-gateway test-others
+	@$(MAKE) --no-print-directory -j $(words $(STREAMS)) $(STREAMS)
 
-test-app-one:
-	$(GO) test $(RACE) -timeout $(TEST_TIMEOUT) -run $(HALF) ./internal/app
+STREAMS = test-others $(APP_STREAMS:%=test-app-%) $(GATEWAY_STREAMS:%=test-gateway-%) test-learn
 
-test-app-other:
-	$(GO) test $(RACE) -timeout $(TEST_TIMEOUT) -skip $(HALF) ./internal/app
+test-app-%:
+	@echo "$(GO) test ./internal/app, stream $* of $(words $(APP_STREAMS))"
+	@$(GO) test $(RACE) -timeout $(TEST_TIMEOUT) -run $(call dealt,internal/app,$(APP_STREAMS),$*) ./internal/app
 
-test-gateway:
-	$(GO) test $(RACE) -timeout $(TEST_TIMEOUT) ./cmd/gateway
+test-gateway-%:
+	@echo "$(GO) test ./cmd/gateway, stream $* of $(words $(GATEWAY_STREAMS))"
+	@$(GO) test $(RACE) -timeout $(TEST_TIMEOUT) -run $(call dealt,cmd/gateway,$(GATEWAY_STREAMS),$*) ./cmd/gateway
 
-# Go prints the results in the order of the list, so that a slow package holds back those after it.
-test-others:
+test-learn:
 	$(GO) test $(if $(CGO),-race) -timeout $(TEST_TIMEOUT) $(LEARN)
-	$(GO) test $(RACE) -p 2 -timeout $(TEST_TIMEOUT) $$($(GO) list ./... | grep -vxE '$(LEARN)|gateway/($(subst $(space),|,$(SLOW:./%=%)))')
+
+# Tests that run in parallel mostly wait, so that there may be more of them than cores.
+# Go prints the results in the order of the list: a slow package holds back those after it.
+test-others:
+	$(GO) test $(RACE) -p 2 -parallel 4 -timeout $(TEST_TIMEOUT) $(FIRST) \
+		$$($(GO) list ./... | grep -vxE '$(LEARN)|gateway/($(subst $(space),|,$(strip $(FIRST:./%=%) internal/app cmd/gateway)))')
 
 empty =
 space = $(empty) $(empty)
