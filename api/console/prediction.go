@@ -71,7 +71,7 @@ func (c *Console) prediction(r *http.Request) (*page, error) {
 	record, err := s.DecodeStored(full.Features, nil)
 	if err != nil {
 		data.NoReasons = "the ledger has its features in the form of an earlier schema"
-		return &page{name: "prediction", section: "predictions", title: "Prediction " + short(id), data: data}, nil
+		return &page{name: "prediction", section: "predictions", title: "Prediction " + short(id), data: data}, nil //nolint:nilerr // the page says so
 	}
 	data.Features = recordedFeatures(s, record)
 	c.explainRecorded(r.Context(), data, record)
