@@ -141,6 +141,7 @@ class Operator {
   async confirm(button, once) {
     await this.page.getByRole("button", { name: button }).click();
     await this.page.getByRole("button", { name: once, exact: true }).click();
+    await this.page.locator("[name=confirmed]").waitFor({ state: "detached" }); // a reload must not meet the answer on its way
   }
 
   /** Starts a renewal, which leads to its page. */

@@ -114,12 +114,12 @@ test("the keyboard reaches everything, in order, and shows where it is", async (
     const controls = await numberControls(page);
     const reached = [];
     await page.evaluate(() => document.activeElement.blur());
-    for (let i = 0; i <= controls.length; i++) {
+    for (;;) {
       await page.keyboard.press("Tab");
       const at = await focused(page);
-      if (at === null || (at.control === "0" && i > 0)) break; // past the end
+      if (at === null || (at.control === "0" && reached.length > 1)) break; // past the end
       assert.ok(at.seen, `the focus is not seen on ${path}: ${at.html}`);
-      reached.push(at.control);
+      if (at.control !== reached.at(-1)) reached.push(at.control); // a date has several stops
     }
     const missed = controls.filter((_, i) => !reached.includes(String(i)));
     assert.deepEqual(missed, [], `not reached on ${path}`);
