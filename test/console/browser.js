@@ -71,8 +71,10 @@ export async function assertFits(page, where) {
   const wide = await page.evaluate(() => {
     const width = document.documentElement.clientWidth;
     if (document.documentElement.scrollWidth <= width) return [];
-    return [...document.querySelectorAll("body *")].filter((e) => e.getBoundingClientRect().right > width + 1 && !e.parentElement.closest(".scroll"))
+    const overall = `${document.documentElement.scrollWidth} px wide, of ${width}`; // text can be wider than its element
+    const elements = [...document.querySelectorAll("body *")].filter((e) => e.getBoundingClientRect().right > width + 1 && !e.parentElement.closest(".scroll"))
       .map((e) => `${e.outerHTML.slice(0, 120)} ends at ${Math.round(e.getBoundingClientRect().right)} of ${width}`);
+    return [overall, ...elements];
   });
   assert.deepEqual(wide, [], `${where} scrolls sideways`);
 }
