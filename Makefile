@@ -20,7 +20,7 @@ PARALLEL     ?= 2
 BUILD = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X main.version=$(VERSION)"
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo build long-packages test test-others test-learn test-long test-console screenshots console-tools check format vet modules lint monitoring docs bench model benchconvert load trial fuzz image push docker-image packages clean
+.PHONY: help run demo build long-packages test test-others test-long test-console screenshots console-tools check format vet modules lint monitoring docs bench model benchconvert load trial fuzz image push docker-image packages clean
 
 help: ## print this list
 	@echo 'usage: make TARGET'
@@ -55,8 +55,8 @@ export GORACE = atexit_sleep_ms=100
 
 # Whole gateways wait more than they compute: the tests of each of these packages are
 # dealt, by their names, to several processes that run at once.
-APP_STREAMS     = 1 2 3
-GATEWAY_STREAMS = 1 2
+APP_STREAMS     = 1 2
+GATEWAY_STREAMS = 1
 
 # $(call dealt,DIRECTORY,STREAMS,STREAM) matches the tests that a stream has of a package.
 dealt = '^($(subst $(space),|,$(shell grep -ohE '^func (Test|Fuzz|Example)\w*' $(1)/*_test.go | cut -d' ' -f2 | sort | awk 'NR % $(words $(2)) == $(3) - 1')))$$'
@@ -71,7 +71,8 @@ test: ## run the tests, a sample of each large matrix, with the race detector wh
 	$(if $(RACE),,@echo 'no cgo (is a C compiler installed?): testing without the race detector')
 	@$(MAKE) --no-print-directory -j $(words $(STREAMS)) $(STREAMS)
 
-STREAMS = test-others $(APP_STREAMS:%=test-app-%) $(GATEWAY_STREAMS:%=test-gateway-%) test-learn
+# More streams than these leave tests under load too little of two cores.
+STREAMS = test-others $(APP_STREAMS:%=test-app-%) $(GATEWAY_STREAMS:%=test-gateway-%)
 
 test-app-%:
 	@echo "$(GO) test ./internal/app, stream $* of $(words $(APP_STREAMS))"
@@ -81,13 +82,10 @@ test-gateway-%:
 	@echo "$(GO) test ./cmd/gateway, stream $* of $(words $(GATEWAY_STREAMS))"
 	@$(GO) test $(RACE) -timeout $(TEST_TIMEOUT) -run $(call dealt,cmd/gateway,$(GATEWAY_STREAMS),$*) ./cmd/gateway
 
-test-learn:
-	$(GO) test $(if $(CGO),-race) -timeout $(TEST_TIMEOUT) $(LEARN)
-
-# Tests that run in parallel mostly wait, so that there may be more of them than cores.
 # Go prints the results in the order of the list: a slow package holds back those after it.
 test-others:
-	$(GO) test $(RACE) -p 2 -parallel 4 -timeout $(TEST_TIMEOUT) $(FIRST) \
+	$(GO) test $(if $(CGO),-race) -timeout $(TEST_TIMEOUT) $(LEARN)
+	$(GO) test $(RACE) -p 2 -timeout $(TEST_TIMEOUT) $(FIRST) \
 		$$($(GO) list ./... | grep -vxE '$(LEARN)|gateway/($(subst $(space),|,$(strip $(FIRST:./%=%) internal/app cmd/gateway)))')
 
 empty =
