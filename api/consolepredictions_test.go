@@ -28,7 +28,7 @@ func TestTheConsoleFindsPredictions(t *testing.T) {
 	next := page.body[strings.Index(page.body, `href="predictions?before=`)+len(`href="`):]
 	next, _, _ = strings.Cut(next, `"`)
 	v.get(next).want(200).contains(all[0].ID, `href="predictions">Newest`)
-	v.get("predictions?customer=nobody").want(200).contains("There are none.")
+	v.get("predictions?customer=unknown").want(200).contains("There are none.")
 	v.get("predictions?customer=anna&model=m1").want(200).contains(all[50].ID)
 	v.get("predictions?id=" + all[7].ID).want(200).contains(all[7].ID)
 	v.get("predictions?id=nothing").want(404).contains("there is no prediction")
@@ -112,5 +112,5 @@ func TestTheConsoleTriesAPrediction(t *testing.T) {
 	}
 	v.get("try?prediction="+b.store.Predictions()[0].ID).want(200).contains(`value="34"`, `<option selected>technician</option>`)
 	v.get("try?prediction=nothing").want(404)
-	v.send("try", url.Values{"customer": {"nobody"}}).want(404)
+	v.send("try", url.Values{"customer": {"unknown"}}).want(404)
 }

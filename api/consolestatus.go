@@ -24,7 +24,7 @@ func (a *api) console() *console.Console {
 // consoleStatus returns what the console shows of the process. It is what status sends,
 // without what the console reads by itself.
 func (a *api) consoleStatus(ctx context.Context) console.Status {
-	s := console.Status{Version: a.o.Version, StartedAt: a.started, Endpoint: a.o.EndpointName, Limit: a.edge.Limit().Status()}
+	s := console.Status{Version: a.o.Version, StartedAt: a.started, Limit: a.edge.Limit().Status()}
 	if a.d.Status != nil {
 		s.Details = a.d.Status(ctx)
 	}

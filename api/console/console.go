@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"gateway/api/edge"
+	"gateway/internal/admission"
 	"gateway/internal/audit"
 	"gateway/internal/insights"
 	"gateway/internal/modelswap"
@@ -42,10 +43,9 @@ type Insights interface {
 type Status struct {
 	Version      string
 	StartedAt    time.Time
-	Endpoint     string
 	Dependencies []Dependency   // by name
 	Details      map[string]any // the entries of /admin/status that the wiring adds: outbox, secrets, warnings …
-	Limit        any            // the limit on requests of apps
+	Limit        admission.LimitStatus
 }
 
 // Dependency is something that the gateway needs. State is ok, degraded or unavailable.

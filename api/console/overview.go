@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"time"
 
-	"gateway/internal/admission"
 	"gateway/internal/insights"
 	"gateway/internal/modelswap"
 )
@@ -19,7 +18,6 @@ const overviewEvery = 5
 type overviewPage struct {
 	Advice   advice
 	Status   Status
-	Limit    admission.LimitStatus
 	Warnings []string
 	Model    *modelswap.Model // that serves
 	Quality  *insights.ModelQuality
@@ -47,7 +45,6 @@ func (c *Console) overview(r *http.Request) (*page, error) {
 	ctx, cancel := context.WithTimeout(r.Context(), overviewRead)
 	defer cancel()
 	data := &overviewPage{Status: c.d.Status(ctx), Now: time.Now().UTC()}
-	data.Limit, _ = data.Status.Limit.(admission.LimitStatus)
 	data.Warnings, _ = data.Status.Details["warnings"].([]string)
 	read := func(part string, err error) bool {
 		if err != nil {

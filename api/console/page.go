@@ -26,9 +26,7 @@ type view struct {
 	Title    string
 	Section  string // name of the page that the menu marks
 	Root     string // relative path to the console
-	Here     string // path and query of this page below the console
 	Schema   string
-	Version  string
 	Operator string // name of the token; empty: not signed in
 	Form     string // token that forms must send back as "form_token"
 	Every    int
@@ -73,7 +71,7 @@ func (c *Console) page(r chi.Router, pattern string, show func(r *http.Request) 
 // render sends a page. It is rendered before anything is sent, so that an error of a
 // template can still become a page.
 func (c *Console) render(w http.ResponseWriter, r *http.Request, status int, p *page) error {
-	v := view{Title: p.title, Section: cmp.Or(p.section, p.name), Root: root(r), Here: here(r), Schema: c.d.Predict.Schema().Name,
+	v := view{Title: p.title, Section: cmp.Or(p.section, p.name), Root: root(r), Schema: c.d.Predict.Schema().Name,
 		Every: p.every, Assets: c.assets.urls, Nav: navigation, Data: p.data}
 	if s := ofSession(r.Context()); s != nil {
 		v.Operator, v.Form = s.token, s.form

@@ -356,7 +356,7 @@ func TestTheSBOM(t *testing.T) {
 	}
 }
 
-// checkSPDX checks what SPDX wants of a document, and that it lists packages.
+// checkSPDX checks what SPDX requires of a document, and that it lists packages.
 func checkSPDX(t *testing.T, doc spdx, packages ...string) {
 	t.Helper()
 	ids, names := map[string]bool{doc.ID: true}, make(map[string]bool)

@@ -92,29 +92,11 @@ func spdxOf(o options, p platform, info *debug.BuildInfo, binary []byte) spdx {
 // modulePackage describes a Go module. Its name in lists of vulnerabilities is
 // its package URL (https://github.com/package-url/purl-spec).
 func modulePackage(path, version string) spdxPackage {
-	location := "NOASSERTION"
-	if path != "stdlib" {
-		location = "https://proxy.golang.org/" + escapeUpper(path) + "/@v/" + escapeUpper(version) + ".zip"
-	}
 	return spdxPackage{
-		ID: "SPDXRef-" + spdxID(path), Name: path, Version: version, Location: location,
+		ID: "SPDXRef-" + spdxID(path), Name: path, Version: version, Location: "NOASSERTION",
 		Declared: "NOASSERTION", Concluded: "NOASSERTION", Copyright: "NOASSERTION", Purpose: "LIBRARY",
 		Refs: []externalRef{{"PACKAGE-MANAGER", "purl", "pkg:golang/" + path + "@" + version}},
 	}
-}
-
-// escapeUpper writes a path as the module proxy has it: an upper-case letter as
-// an exclamation mark and the lower-case one.
-func escapeUpper(s string) string {
-	var b strings.Builder
-	for _, r := range s {
-		if 'A' <= r && r <= 'Z' {
-			b.WriteByte('!')
-			r += 'a' - 'A'
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
 }
 
 // spdxID replaces what SPDX does not allow in identifiers.

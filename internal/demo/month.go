@@ -203,7 +203,7 @@ func (m *Month) outcomes(asked time.Time, caller, customer, prediction string, s
 		label = 1
 	}
 	o := predict.Outcome{PredictionID: prediction, Label: label, ObservedAt: asked.Add(m.delay(1.5, 0.8))}
-	if caller == "call-centre" { // it knows customers alone
+	if caller == "call-centre" { // its outcomes name the customer, not the prediction
 		o.PredictionID, o.CustomerID = "", customer
 	}
 	reported := o.ObservedAt.Add(m.delay(0.1, 0.5))

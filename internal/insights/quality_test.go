@@ -156,7 +156,7 @@ func TestQualityOfASimulation(t *testing.T) {
 func checkCurves(t *testing.T, s *simulation, o insights.Options, plain insights.ModelQuality) {
 	t.Helper()
 	if plain.Curves != nil || plain.Series[0].Figures != nil || plain.Series[0].Bands != nil {
-		t.Errorf("there are curves that nobody asked for: %+v", plain.Curves)
+		t.Errorf("there are curves that the query did not ask for: %+v", plain.Curves)
 	}
 	m := s.quality(o, insights.Query{From: epoch, Curves: true}).Models[0]
 	var predictions, outcomes int64

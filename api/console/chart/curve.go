@@ -134,7 +134,7 @@ func (v Curve) hasChance() bool {
 	return v.Kind == ROC || drawable(v.BaseRate)
 }
 
-// chance draws what a model reaches that knows nothing.
+// chance draws what scores without information reach.
 func (c *canvas) chance(v Curve, p plot) {
 	switch {
 	case v.Kind == ROC:

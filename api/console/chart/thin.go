@@ -5,7 +5,7 @@ import "slices"
 // maxStretches bounds the points that are drawn: two a stretch for each line.
 const maxStretches = 120
 
-// isMany reports whether so many points are thinned.
+// isMany reports whether a chart of n points is thinned.
 func isMany(n int) bool { return n > 2*maxStretches }
 
 // thin returns the indexes of the points to draw out of n: all, or of each

@@ -69,7 +69,7 @@ func evenTicks(lo, hi, step float64) []tick {
 	return ticks
 }
 
-// monthTicks returns ticks at the first of each so many months.
+// monthTicks returns ticks at the first day of every n-th month.
 func monthTicks(lo, hi float64, months int) []tick {
 	form := "Jan 2006"
 	if months >= 12 {
