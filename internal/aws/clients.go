@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/athena"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sagemaker"
@@ -28,6 +29,7 @@ type Clients struct {
 	runtime   *invoker
 	dynamodb  *dynamodb.Client
 	s3        *s3.Client
+	athena    *athena.Client
 	region    string
 }
 
@@ -67,6 +69,7 @@ func newClients(cfg sdk.Config, log *slog.Logger) (*Clients, error) {
 		sagemaker: sagemaker.NewFromConfig(cfg),
 		runtime:   runtime,
 		dynamodb:  dynamodb.NewFromConfig(cfg),
+		athena:    athena.NewFromConfig(cfg),
 		s3: s3.NewFromConfig(cfg, func(o *s3.Options) {
 			// A custom endpoint has no DNS names for buckets.
 			o.UsePathStyle = cfg.BaseEndpoint != nil || o.BaseEndpoint != nil

@@ -12,7 +12,7 @@ import (
 
 // calls returns the places where the package calls a service: a method of a client or a
 // paginator.
-var calls = regexp.MustCompile(`\.(sagemaker|runtime|dynamodb|s3)\.([A-Z][A-Za-z]+)\(|\b(sagemaker|s3|dynamodb)\.New([A-Z][A-Za-z0-9]+)Paginator\(`)
+var calls = regexp.MustCompile(`\.(sagemaker|runtime|dynamodb|s3|athena)\.([A-Z][A-Za-z]+)\(|\b(sagemaker|s3|dynamodb|athena)\.New([A-Z][A-Za-z0-9]+)Paginator\(`)
 
 // actions are the permissions of calls that have other names.
 var actions = map[string][]string{
@@ -24,18 +24,28 @@ var actions = map[string][]string{
 	"s3:UploadPart":                     {"s3:PutObject"},
 	"s3:CompleteMultipartUpload":        {"s3:PutObject"},
 	"dynamodb:ExportTableToPointInTime": {"dynamodb:ExportTableToPointInTime", "s3:PutObject", "s3:AbortMultipartUpload"},
-	"sagemaker:CreateTrainingJob":       {"sagemaker:CreateTrainingJob", "sagemaker:AddTags", "iam:PassRole"},
-	"sagemaker:CreateModel":             {"sagemaker:CreateModel", "sagemaker:AddTags", "iam:PassRole"},
-	"sagemaker:CreateTransformJob":      {"sagemaker:CreateTransformJob", "sagemaker:AddTags"},
-	"sagemaker:CreateEndpointConfig":    {"sagemaker:CreateEndpointConfig", "sagemaker:AddTags"},
-	"sagemaker:CreateEndpoint":          {"sagemaker:CreateEndpoint", "sagemaker:AddTags"},
+	// Athena acts with the permissions of the caller: on the tables of the Glue catalog that
+	// a query creates, reads and drops, and on the bucket.
+	"athena:StartQueryExecution": {
+		"athena:StartQueryExecution", "glue:GetDatabase", "glue:CreateTable", "glue:GetTable", "glue:GetPartitions", "glue:DeleteTable",
+		"s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:ListBucket", "s3:GetBucketLocation",
+	},
+	"athena:GetQueryResults":         {"athena:GetQueryResults", "s3:GetObject"},
+	"sagemaker:CreateTrainingJob":    {"sagemaker:CreateTrainingJob", "sagemaker:AddTags", "iam:PassRole"},
+	"sagemaker:CreateModel":          {"sagemaker:CreateModel", "sagemaker:AddTags", "iam:PassRole"},
+	"sagemaker:CreateTransformJob":   {"sagemaker:CreateTransformJob", "sagemaker:AddTags"},
+	"sagemaker:CreateEndpointConfig": {"sagemaker:CreateEndpointConfig", "sagemaker:AddTags"},
+	"sagemaker:CreateEndpoint":       {"sagemaker:CreateEndpoint", "sagemaker:AddTags"},
 }
 
-// TestThePolicyAllowsWhatTheCodeCalls compares the policy in docs/sagemaker.md with the code. A
+// athenaRole begins the statements that only GATEWAY_TRANSFORM=athena and questions need.
+const athenaRole = "athena role"
+
+// TestThePolicyAllowsWhatTheCodeCalls compares the policies in docs/sagemaker.md with the code. A
 // call that the policy does not allow fails in production, and a permission without a call is
 // a risk.
 func TestThePolicyAllowsWhatTheCodeCalls(t *testing.T) {
-	needed := make(map[string]string) // action → file
+	needed := map[string]map[string]string{"gateway role": {}, athenaRole: {}} // role → action → file
 	files, err := filepath.Glob("*.go")
 	if err != nil {
 		t.Fatal(err)
@@ -53,26 +63,49 @@ func TestThePolicyAllowsWhatTheCodeCalls(t *testing.T) {
 			if m[3] != "" {
 				call = m[3] + ":" + m[4]
 			}
+			role := "gateway role"
+			if strings.HasPrefix(call, "athena:") {
+				role = athenaRole
+			}
 			allowed, ok := actions[call]
 			if !ok {
 				allowed = []string{call}
 			}
 			for _, action := range allowed {
-				needed[action] = file
+				needed[role][action] = file
 			}
 		}
 	}
-	if len(needed) < 25 {
-		t.Fatalf("only %d actions were found in the code; the test looks in the wrong place", len(needed))
+	if len(needed["gateway role"]) < 25 || len(needed[athenaRole]) < 14 {
+		t.Fatalf("only %d and %d actions were found in the code; the test looks in the wrong place", len(needed["gateway role"]), len(needed[athenaRole]))
 	}
+	for role, needed := range needed {
+		granted := grantedBy(t, role)
+		for action, file := range needed {
+			if !slices.Contains(granted, action) {
+				t.Errorf("%s: %s needs %s, and the policy does not allow it", role, file, action)
+			}
+		}
+		for _, action := range granted {
+			if needed[action] == "" {
+				t.Errorf("%s: the policy allows %s, which nothing needs", role, action)
+			}
+		}
+	}
+}
+
+// grantedBy returns the actions of a policy in docs/sagemaker.md, and checks that its
+// statements are narrow.
+func grantedBy(t *testing.T, role string) (granted []string) {
+	t.Helper()
 	doc, err := os.ReadFile(filepath.Join("..", "..", "docs", "sagemaker.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, _ := strings.Cut(string(doc), "<!-- gateway role -->")
-	rest, _, found := strings.Cut(rest, "<!-- /gateway role -->")
+	_, rest, _ := strings.Cut(string(doc), "<!-- "+role+" -->")
+	rest, _, found := strings.Cut(rest, "<!-- /"+role+" -->")
 	if !found {
-		t.Fatal("docs/sagemaker.md has no policy")
+		t.Fatalf("docs/sagemaker.md has no policy %q", role)
 	}
 	var policy struct {
 		Statement []struct {
@@ -85,7 +118,6 @@ func TestThePolicyAllowsWhatTheCodeCalls(t *testing.T) {
 	if err := json.Unmarshal([]byte(strings.Trim(strings.TrimSpace(rest), "`json \n")), &policy); err != nil {
 		t.Fatal(err)
 	}
-	var granted []string
 	for _, s := range policy.Statement {
 		list, ok := s.Action.([]any)
 		if !ok {
@@ -98,14 +130,5 @@ func TestThePolicyAllowsWhatTheCodeCalls(t *testing.T) {
 			t.Errorf("statement %s is not narrow: %v", s.Sid, s.Resource)
 		}
 	}
-	for action, file := range needed {
-		if !slices.Contains(granted, action) {
-			t.Errorf("%s needs %s, and the policy does not allow it", file, action)
-		}
-	}
-	for _, action := range granted {
-		if needed[action] == "" {
-			t.Errorf("the policy allows %s, which nothing needs", action)
-		}
-	}
+	return granted
 }
