@@ -26,6 +26,7 @@ type modelJSON struct {
 	Columns  []string    `json:"columns"`
 	Ignored  []string    `json:"ignored"`
 	BaseRate float64     `json:"base_rate"`
+	Codes    *codesJSON  `json:"codes,omitempty"`
 	Linear   *linearJSON `json:"linear,omitempty"`
 	Forest   *forestJSON `json:"forest,omitempty"`
 	// Calibration is in force for log-odds of linear and forest together.
@@ -37,6 +38,17 @@ type modelJSON struct {
 type calibrationJSON struct {
 	From []float64 `json:"from"`
 	To   []float64 `json:"to"`
+}
+
+// codesJSON are statistics of categories. Artifacts of earlier versions have none.
+type codesJSON struct {
+	Other   float64           `json:"other"`
+	Columns []codedColumnJSON `json:"columns"`
+}
+
+type codedColumnJSON struct {
+	Column int       `json:"column"`
+	Values []float64 `json:"values"` // by code
 }
 
 type linearJSON struct {
@@ -65,6 +77,12 @@ func (a *Artifact) toJSON() artifactJSON {
 	wire := modelJSON{Columns: m.columns, Ignored: m.ignored, BaseRate: m.base, Search: m.search, Single: m.single}
 	if c := m.calibration; c != nil {
 		wire.Calibration = &calibrationJSON{c.from, c.to}
+	}
+	if m.codes != nil {
+		wire.Codes = &codesJSON{Other: m.codes.other}
+		for _, one := range m.codes.columns {
+			wire.Codes.Columns = append(wire.Codes.Columns, codedColumnJSON{one.column, one.values})
+		}
 	}
 	if m.linear != nil {
 		wire.Linear = &linearJSON{m.linear.intercept, m.linear.coef, m.linear.mean}
@@ -105,6 +123,12 @@ func (w *artifactJSON) artifact() (*Artifact, error) {
 	}
 	if c := w.Model.Calibration; c != nil {
 		m.calibration = &calibration{c.From, c.To}
+	}
+	if c := w.Model.Codes; c != nil {
+		m.codes = &codes{other: c.Other}
+		for _, one := range c.Columns {
+			m.codes.columns = append(m.codes.columns, codedColumn{one.Column, one.Values})
+		}
 	}
 	if l := w.Model.Linear; l != nil {
 		m.linear = &linear{l.Intercept, l.Coefficients, l.Means}
@@ -175,6 +199,11 @@ func (a *Artifact) check() error {
 	if l := m.linear; l != nil && (len(l.coef) != len(m.columns) || len(l.mean) != len(m.columns)) {
 		return artifactErrorf("model has %d columns, %d coefficients and %d means",
 			len(m.columns), len(l.coef), len(l.mean))
+	}
+	if m.codes != nil {
+		if err := m.codes.check(len(m.columns)); err != nil {
+			return err
+		}
 	}
 	if m.calibration != nil {
 		if err := m.calibration.check(); err != nil {

@@ -24,7 +24,11 @@ const (
 // newFolds deals the rows of each label out to count parts in a random order, so
 // that every part has its share of both labels.
 func newFolds(labels []float64, count int, seed uint64) folds {
-	random := rand.New(rand.NewPCG(seed, foldStream))
+	return dealt(labels, count, seed, foldStream)
+}
+
+func dealt(labels []float64, count int, seed, stream uint64) folds {
+	random := rand.New(rand.NewPCG(seed, stream))
 	f := folds{of: make([]uint8, len(labels)), count: count}
 	var dealt [2]int
 	for _, i := range random.Perm(len(labels)) {
@@ -77,12 +81,12 @@ type boostRun struct {
 }
 
 // boostFolds grows a forest for each fold, on the rows outside of it, all of them
-// round by round. It stops when the mean log loss on the held-out rows has not
+// round by round. data has all rows, for each fold. It stops when the mean log loss on the held-out rows has not
 // fallen for some rounds. Only ctx can make it fail.
-func boostFolds(ctx context.Context, data *binned, labels []float64, f folds, s boostSettings) (*boostRun, error) {
+func boostFolds(ctx context.Context, data []*binned, labels []float64, f folds, s boostSettings) (*boostRun, error) {
 	boosters := make([]*booster, f.count)
 	losses := make([]float64, f.count)
-	parallel(f.count, func(k int) { boosters[k] = newBooster(data, labels, f.held(k), s) })
+	parallel(f.count, func(k int) { boosters[k] = newBooster(data[k], labels, f.held(k), s) })
 	run := &boostRun{margins: make([]float64, len(labels))}
 	best := math.Inf(1)
 	for round := 0; round < s.rounds && round-run.rounds < patience; round++ {

@@ -50,6 +50,11 @@
 // Model.Ignored; a value that would ask for another kind of model, such as
 // predictor_type=regressor, and an unknown name are errors.
 //
+// # Categories of many values
+//
+// Options.Coded names columns of codes. A model learns from statistics of the label in
+// their place, which are in codes.go.
+//
 // # Missing numbers
 //
 // NaN is a missing number. Trees learn at every decision where rows without the

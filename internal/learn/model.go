@@ -31,6 +31,7 @@ type Model struct {
 	base      float64 // share of training labels that were 1
 
 	// The log-odds are the sum of those of linear and forest, then calibrated.
+	codes       *codes       // replaces codes of categories; may be nil
 	linear      *linear      // may be nil
 	forest      *forest      // may be nil where linear is not
 	calibration *calibration // may be nil
@@ -52,7 +53,8 @@ func (m *Model) Ignored() []string { return slices.Clone(m.ignored) }
 func (m *Model) Threshold() float64 { return 0.5 }
 
 // Score returns the probability that row's label is 1: always a number in
-// [0, 1]. It does not allocate, unless the model was made elsewhere.
+// [0, 1]. It does not allocate, unless the model was made elsewhere or has coded
+// columns.
 //
 // The row should be len(Columns()) finite numbers. Score cannot refuse one
 // that is not, and answers what is known without it: a row of another width,
@@ -61,15 +63,18 @@ func (m *Model) Score(row []float64) float64 {
 	if len(row) != len(m.columns) {
 		return m.base
 	}
-	margin := m.calibration.at(m.margin(m.rounded(row)))
+	margin := m.calibration.at(m.margin(m.input(row)))
 	if math.IsNaN(margin) {
 		return m.base
 	}
 	return sigmoid(margin)
 }
 
-// rounded returns row with the numbers that the model computes with.
-func (m *Model) rounded(row []float64) []float64 {
+// input returns row with the numbers that the model computes with.
+func (m *Model) input(row []float64) []float64 {
+	if m.codes != nil {
+		row = m.codes.replaced(row)
+	}
 	if !m.single {
 		return row
 	}
@@ -123,7 +128,7 @@ func (m *Model) Contributions(row []float64) []float64 {
 	if len(row) != len(m.columns) || m.Explains() != nil {
 		return nil
 	}
-	row = m.rounded(row)
+	row = m.input(row)
 	margin := m.margin(row)
 	if !finite(margin) {
 		return nil

@@ -124,7 +124,7 @@ var errParts = errors.New("the model has other parts")
 
 // Linear returns the parts of a linear model.
 func (m *Model) Linear() (Linear, error) {
-	if m.linear == nil || m.forest != nil || m.calibration != nil {
+	if m.linear == nil || m.forest != nil || m.calibration != nil || m.codes != nil {
 		return Linear{}, errParts
 	}
 	return Linear{m.linear.intercept, slices.Clone(m.linear.coef), slices.Clone(m.linear.mean)}, nil
@@ -132,7 +132,7 @@ func (m *Model) Linear() (Linear, error) {
 
 // Boosted returns the parts of boosted trees.
 func (m *Model) Boosted() (Boosted, error) {
-	if m.linear != nil || m.forest == nil || m.calibration != nil {
+	if m.linear != nil || m.forest == nil || m.calibration != nil || m.codes != nil {
 		return Boosted{}, errParts
 	}
 	f := m.forest

@@ -169,16 +169,18 @@ type tuner struct {
 	settings autoSettings
 	data     *Table // all rows or a sample
 	rows     int    // of all the training data
+	coded    []int
 	folds    folds
-	binned   *binned
+	tables   []*Table  // by fold: the rows as models of the other folds take them
+	binned   []*binned // the same, made when first needed
 	record   *Search
 	progress func(done int) // called with the steps done
 	done     int
 }
 
 // newTuner prepares the comparison on data, or on a sample of it.
-func newTuner(data *Table, s autoSettings) *tuner {
-	t := &tuner{settings: s, data: data, rows: data.Rows(), record: &Search{Calibration: CalibrationNone}}
+func newTuner(data *Table, s autoSettings, coded []int) *tuner {
+	t := &tuner{settings: s, data: data, coded: coded, rows: data.Rows(), record: &Search{Calibration: CalibrationNone}}
 	if t.rows > searchRows {
 		t.data = data.subset(sampleRows(t.rows, searchRows, s.seed))
 	}
@@ -188,7 +190,29 @@ func newTuner(data *Table, s autoSettings) *tuner {
 	}
 	t.folds = newFolds(t.data.labels, count, s.seed)
 	t.record.Rows = t.data.Rows()
+	t.tables = make([]*Table, count)
+	for k := range t.tables {
+		t.tables[k] = t.data
+		if len(coded) > 0 {
+			t.tables[k], _ = newCoder(t.data, coded, s.seed).table(t.folds.held(k))
+		}
+	}
 	return t
+}
+
+// bin cuts the columns into bins, for each fold.
+func (t *tuner) bin(most int) {
+	if t.binned != nil {
+		return
+	}
+	t.binned = make([]*binned, len(t.tables))
+	for k, data := range t.tables {
+		if k > 0 && data == t.tables[0] {
+			t.binned[k] = t.binned[0]
+			continue
+		}
+		t.binned[k] = newBinned(data, most)
+	}
 }
 
 // comparable reports whether there are enough rows of either label to compare by.
@@ -251,12 +275,12 @@ func (t *tuner) linearMargins(ctx context.Context, s linearSettings) ([]float64,
 	margins := make([]float64, t.data.Rows())
 	row := make([]float64, len(t.data.columns))
 	for k := range t.folds.count {
-		l, err := trainLinear(ctx, t.data.subset(t.folds.rows(k, false)), s, nil)
+		l, err := trainLinear(ctx, t.tables[k].subset(t.folds.rows(k, false)), s, nil)
 		if err != nil {
 			return nil, err
 		}
 		for _, i := range t.folds.rows(k, true) {
-			t.data.ReadRow(int(i), row)
+			t.tables[k].ReadRow(int(i), row)
 			margins[i] = l.margin(row)
 		}
 	}
@@ -274,9 +298,7 @@ func (t *tuner) searchBoosting(ctx context.Context) (*tried, error) {
 		if err != nil {
 			return nil, err
 		}
-		if t.binned == nil {
-			t.binned = newBinned(t.data, s.bins)
-		}
+		t.bin(s.bins)
 		if _, given := t.settings.boosting["num_round"]; !given {
 			s.rounds = t.affordableRounds()
 		}
@@ -305,7 +327,7 @@ func (t *tuner) boostedCandidates() []map[string]string {
 
 // affordableRounds returns how many rounds of boosting a candidate may have.
 func (t *tuner) affordableRounds() int {
-	round := len(t.boostedCandidates()) * t.folds.count * t.data.Rows() * max(1, len(t.binned.groups))
+	round := len(t.boostedCandidates()) * t.folds.count * t.data.Rows() * max(1, len(t.binned[0].groups))
 	return min(searchRounds, max(minSearchRounds, searchWork/round))
 }
 
@@ -332,8 +354,8 @@ func marginLoss(margins, labels []float64) float64 {
 
 // trainAuto compares candidates, and learns from all rows as the best of them,
 // or their blend, does.
-func trainAuto(ctx context.Context, m *Model, data *Table, s autoSettings, progress func(done, total int)) error {
-	t := newTuner(data, s)
+func trainAuto(ctx context.Context, m *Model, data *Table, s autoSettings, coded []int, progress func(done, total int)) error {
+	t := newTuner(data, s, coded)
 	total := len(linearPenalties()) + len(t.boostedCandidates()) + 1 // one for the model
 	t.progress = func(done int) {
 		if progress != nil {
@@ -368,6 +390,9 @@ func trainAuto(ctx context.Context, m *Model, data *Table, s autoSettings, progr
 	mix := t.choose(linear, boosted)
 	t.record.Chosen = mix.algorithm()
 	t.progress(total - 1)
+	if len(coded) > 0 {
+		data, m.codes = newCoder(data, coded, s.seed).table(nil)
+	}
 	if err := m.become(ctx, data, mix, linear, boosted); err != nil {
 		return err
 	}

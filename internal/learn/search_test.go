@@ -320,8 +320,8 @@ func TestFoldsAreNotLearnedFrom(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	binned := newBinned(data, s.bins)
-	run, err := boostFolds(t.Context(), binned, data.labels, f, s)
+	shared := newBinned(data, s.bins)
+	run, err := boostFolds(t.Context(), []*binned{shared, shared, shared, shared}, data.labels, f, s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -330,7 +330,7 @@ func TestFoldsAreNotLearnedFrom(t *testing.T) {
 		changed[i] = 1 - changed[i]
 	}
 	s.rounds = run.rounds
-	held, other := newBooster(binned, data.labels, f.held(2), s), newBooster(binned, changed, f.held(2), s)
+	held, other := newBooster(shared, data.labels, f.held(2), s), newBooster(shared, changed, f.held(2), s)
 	for round := range s.rounds {
 		held.addTree(round)
 		other.addTree(round)
@@ -353,7 +353,7 @@ func TestBoostFoldsStopEarly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run, err := boostFolds(t.Context(), newBinned(data, s.bins), data.labels, f, s)
+	run, err := boostFolds(t.Context(), slices.Repeat([]*binned{newBinned(data, s.bins)}, f.count), data.labels, f, s)
 	if err != nil {
 		t.Fatal(err)
 	}

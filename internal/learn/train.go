@@ -15,6 +15,9 @@ type Options struct {
 	// Seed of everything random, which is the sampling of rows and columns by
 	// XGBoost. The hyperparameter "seed", if given, is used instead.
 	Seed uint64
+	// Coded are the columns, ascending, whose numbers are codes of categories: whole
+	// numbers from 0. See codes.go.
+	Coded []int
 	// Progress is called from the training goroutine after each iteration or
 	// round, the last time with done equal to total. It may be nil.
 	Progress func(done, total int)
@@ -76,7 +79,7 @@ func train(ctx context.Context, columns []string, take func() (*Table, error), o
 			return nil, err
 		}
 		m.ignored = ignored
-		fit = func(data *Table) error { return trainAuto(ctx, m, data, s, o.Progress) }
+		fit = func(data *Table) error { return trainAuto(ctx, m, data, s, o.Coded, o.Progress) }
 	default:
 		return nil, unknownAlgorithm(o.Algorithm)
 	}
@@ -84,7 +87,13 @@ func train(ctx context.Context, columns []string, take func() (*Table, error), o
 	if err != nil {
 		return nil, err
 	}
+	if err := data.checkCoded(o.Coded); err != nil {
+		return nil, err
+	}
 	m.base = positiveRate(data.labels)
+	if len(o.Coded) > 0 && o.Algorithm != Auto {
+		data, m.codes = newCoder(data, o.Coded, o.Seed).table(nil)
+	}
 	if err := fit(data); err != nil {
 		return nil, err
 	}
