@@ -291,5 +291,18 @@ func (c *Config) LoadSchema() (*schema.Schema, error) {
 		}
 		return nil, fmt.Errorf("%s_SCHEMA: %w", Prefix, err)
 	}
-	return s, nil
+	return s, c.checkSchema(path, s)
+}
+
+// checkSchema reports what the platform cannot learn from.
+func (c *Config) checkSchema(path string, s *schema.Schema) error {
+	if c.Platform != SageMaker {
+		return nil
+	}
+	for _, f := range s.Features {
+		if f.Encode == schema.Target && !f.Exclude {
+			return fmt.Errorf("%s: feature %q: encode: target is for %s_PLATFORM=local: the algorithms of SageMaker take the columns as they are, and cannot compute statistics of the label within their folds; use onehot, or exclude the feature", path, f.Name, Prefix)
+		}
+	}
+	return nil
 }

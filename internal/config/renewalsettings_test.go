@@ -1,6 +1,8 @@
 package config
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -31,5 +33,23 @@ func TestTheDefaultAlgorithmIsThePlatforms(t *testing.T) {
 	t.Setenv("GATEWAY_TRAINING_ALGORITHM", "auto")
 	if _, err = Load(); err == nil || !strings.Contains(err.Error(), "GATEWAY_TRAINING_ALGORITHM") {
 		t.Errorf("sagemaker took auto: %v", err)
+	}
+}
+
+// TestEncodingByTheLabelIsForLocal: SageMaker's algorithms cannot compute statistics
+// within folds.
+func TestEncodingByTheLabelIsForLocal(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "shop.yaml")
+	text := "name: shop\nid: id\nlabel: {name: y, positive: [1], negative: [0]}\nfeatures:\n  - {name: old, type: category, values: [a], encode: target, exclude: true}\n  - {name: merchant, type: category, values: [a, b], encode: target}\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	local, aws := Config{}, Config{}
+	local.Schema, local.Platform, aws.Schema, aws.Platform = file, Local, file, SageMaker
+	if s, err := local.LoadSchema(); err != nil || len(s.CodedColumns()) != 1 {
+		t.Errorf("local: %v", err)
+	}
+	if _, err := aws.LoadSchema(); err == nil || !strings.Contains(err.Error(), `feature "merchant": encode: target is for GATEWAY_PLATFORM=local`) || !strings.Contains(err.Error(), file) {
+		t.Errorf("sagemaker: %v", err)
 	}
 }

@@ -140,7 +140,7 @@ func (t *Trainer) make(ctx context.Context, spec modelswap.TrainingJob, progress
 		return trained{}, err
 	}
 	model, err := learn.TrainTable(ctx, data, learn.Options{Algorithm: learn.Algorithm(spec.Algorithm),
-		Hyperparameters: spec.Hyperparameters, Seed: t.seed, Progress: progress})
+		Hyperparameters: spec.Hyperparameters, Coded: spec.Coded, Seed: t.seed, Progress: progress})
 	if err != nil {
 		return trained{}, err
 	}

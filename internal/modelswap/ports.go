@@ -150,6 +150,7 @@ type TrainingJob struct {
 	Rows            int      // of Train
 	Columns         []string // of the CSV, without the label
 	Features        []string // of each column, the feature that it is of
+	Coded           []int    // the columns that are codes of categories: schema.CodedColumns
 	Schema          string   // fingerprint
 	Threshold       float64  // score from which label 1 is predicted
 	Data            string   // SHA-256 of Train, hexadecimal

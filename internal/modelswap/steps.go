@@ -190,7 +190,7 @@ func (x *stepRun) train(ctx context.Context) (time.Duration, error) {
 		Algorithm: algorithm, Hyperparameters: parameters, MaxRuntime: x.maxRuntime(x.r),
 		InstanceType: x.r.Overrides.Training.InstanceType, InstanceCount: x.r.Overrides.Training.InstanceCount,
 		Train: state.Train, Holdout: state.Holdout, Rows: state.Rows, Columns: x.opts.Schema.Columns(), Features: features(x.opts.Schema),
-		Schema: x.opts.Schema.Fingerprint(), Threshold: x.opts.Schema.DecisionThreshold(), Data: state.Data,
+		Coded: x.opts.Schema.CodedColumns(), Schema: x.opts.Schema.Fingerprint(), Threshold: x.opts.Schema.DecisionThreshold(), Data: state.Data,
 	}
 	status, err := x.ports.Trainer.TrainingStatus(ctx, job.Name)
 	if err != nil {

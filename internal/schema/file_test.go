@@ -142,7 +142,7 @@ func TestSchemaFileFaults(t *testing.T) {
 		{"a null value", withFeatures("  - {name: a, type: category, values: [x, ~]}"), []string{
 			"s.yaml:5: a category value must be a single value"}},
 		{"an unknown encoding", withFeatures("  - {name: a, type: category, values: [x], encode: one-hot}"), []string{
-			`s.yaml:5: feature "a": encode "one-hot": must be onehot or ordinal`}},
+			`s.yaml:5: feature "a": encode "one-hot": must be onehot, ordinal or target`}},
 		{"an unknown that is not listed", withFeatures("  - {name: a, type: category, values: [x], unknown: y}"), []string{
 			`s.yaml:5: feature "a": unknown names "y", which is not among the values`}},
 		{"a default that is not listed", withFeatures("  - {name: a, type: category, values: [x], default: y}"), []string{

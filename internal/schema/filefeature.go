@@ -175,8 +175,8 @@ func (p *schemaParser) category(n *yaml.Node, f *Feature, m map[string]*yaml.Nod
 	f.Encode = OneHot
 	if text, ok := p.scalar(m["encode"], "encode"); ok {
 		f.Encode = Encoding(text)
-		if f.Encode != OneHot && f.Encode != Ordinal {
-			p.fault(m["encode"], "feature %q: encode %q: must be onehot or ordinal", f.Name, text)
+		if f.Encode != OneHot && f.Encode != Ordinal && f.Encode != Target {
+			p.fault(m["encode"], "feature %q: encode %q: must be onehot, ordinal or target", f.Name, text)
 		}
 	}
 	if text, ok := p.scalar(m["unknown"], "unknown"); ok {

@@ -27,6 +27,9 @@ type Encoding string
 const (
 	OneHot  Encoding = "onehot"  // one 0/1 column per value, in the order of Values
 	Ordinal Encoding = "ordinal" // one column: the position in Values, counted from 1
+	// Target is the same column as Ordinal. The learner replaces a position with what the
+	// training data says of the label of rows that have it.
+	Target Encoding = "target"
 )
 
 // Feature describes one attribute of a customer.
@@ -151,6 +154,21 @@ func (f *Feature) appendColumns(dst []string) []string {
 		dst = append(dst, f.Name+"=")
 	}
 	return dst
+}
+
+// CodedColumns returns, in ascending order, the indexes of the encoded columns that
+// are positions in lists of values and that the learner replaces: those of Target.
+func (s *Schema) CodedColumns() []int {
+	var coded []int
+	column := 0
+	for i := range s.Features {
+		f := &s.Features[i]
+		if f.Encode == Target && !f.Exclude {
+			coded = append(coded, column)
+		}
+		column += f.Width()
+	}
+	return coded
 }
 
 // ColumnFeatures returns, for each encoded column, the index of its feature.

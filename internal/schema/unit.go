@@ -22,6 +22,8 @@ func (f *Feature) appendUnits(dst []string) []string {
 		for _, v := range f.Values {
 			dst = append(dst, "if "+v)
 		}
+	case f.Encode == Target:
+		dst = append(dst, "per 1 of the log-odds of its value")
 	case f.Type == Category:
 		dst = append(dst, "per place in the list of values")
 	case f.Type == Date:

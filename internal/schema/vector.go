@@ -16,7 +16,7 @@ const (
 	shapeNone shape = iota // excluded
 	shapeNumber
 	shapeOneHot
-	shapeOrdinal
+	shapeOrdinal // of Target too
 	shapeDate
 	shapeOptional // a value may be missing
 )
@@ -31,7 +31,7 @@ func (f *Feature) shapeOf() shape {
 		return shapeDate
 	case f.Type != Category:
 		return shapeNumber
-	case f.Encode == Ordinal:
+	case f.Encode != OneHot:
 		return shapeOrdinal
 	}
 	return shapeOneHot
@@ -90,9 +90,9 @@ func (f *Feature) appendOptional(dst Vector, value float64, missing bool) Vector
 		dst = append(dst, 0)
 	case f.Type != Category:
 		dst = append(dst, value)
-	case f.Encode == Ordinal && missing:
+	case f.Encode != OneHot && missing:
 		dst = append(dst, 0)
-	case f.Encode == Ordinal:
+	case f.Encode != OneHot:
 		dst = append(dst, value+1)
 	default:
 		at := len(dst) + int(value)
@@ -161,7 +161,7 @@ func (f *Feature) Decode(v Vector) (value float64, missing bool) {
 		return 0, true
 	}
 	switch {
-	case f.Type == Category && f.Encode == Ordinal:
+	case f.Type == Category && f.Encode != OneHot:
 		return v[0] - 1, false
 	case f.Type == Category:
 		for i := range f.Values {

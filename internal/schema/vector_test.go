@@ -84,3 +84,37 @@ func TestAppendVectorAppends(t *testing.T) {
 		t.Errorf("columns %s", columns)
 	}
 }
+
+// TestTargetEncodingIsAPositionOfItsOwnKind: the columns are those of an ordinal
+// category, and the fingerprint is another.
+func TestTargetEncodingIsAPositionOfItsOwnKind(t *testing.T) {
+	with := func(encode string) *schema.Schema {
+		return parse(t, withFeatures("  - {name: a, type: category, values: [u, v]}", "  - {name: b, type: category, values: [x, y, z], missing: allow, encode: "+encode+"}",
+			"  - {name: c, type: category, values: [p], encode: "+encode+", exclude: true}", "  - {name: d, type: category, values: [p, q], encode: "+encode+"}"))
+	}
+	target, ordinal := with("target"), with("ordinal")
+	if got := target.CodedColumns(); !slices.Equal(got, []int{2, 4}) {
+		t.Errorf("coded columns %v of %q", got, target.Columns())
+	}
+	if got := ordinal.CodedColumns(); got != nil {
+		t.Errorf("an ordinal category has coded columns %v", got)
+	}
+	if target.Fingerprint() == ordinal.Fingerprint() {
+		t.Error("the fingerprints are the same")
+	}
+	for text, want := range map[string]schema.Vector{`{"a":"v","b":"z","d":"q"}`: {0, 1, 3, 0, 2}, `{"a":"u","b":null,"d":"p"}`: {1, 0, 0, 1, 1}} {
+		for _, s := range []*schema.Schema{target, ordinal} {
+			v := s.Encode(record(t, s, text))
+			if !slices.Equal(v, want) {
+				t.Errorf("%s: %v, want %v", text, v, want)
+			}
+		}
+		value, missing := target.Features[1].Decode(want[2:])
+		if missing != (want[3] == 1) || !missing && value != want[2]-1 {
+			t.Errorf("%s: decoded as %v, %v", text, value, missing)
+		}
+	}
+	if got := target.Units()[2]; got != "per 1 of the log-odds of its value" {
+		t.Errorf("the unit is %q", got)
+	}
+}
