@@ -29,6 +29,7 @@ type initCommand struct {
 	ID       string `name:"id" help:"Column that holds the customer id." placeholder:"COLUMN"`
 	Name     string `help:"Name of the schema; the file's name if not given."`
 	Schema   string `help:"Where to write the schema; schema.yaml in the data dir if not given." placeholder:"PATH"`
+	platform string // that the settings name
 	Yes      bool   `short:"y" help:"Ask nothing: accept what is marked as a guess, and replace an earlier draft."`
 }
 
@@ -42,6 +43,7 @@ func (cmd initCommand) Run(c *console) error {
 	if cmd.File == "-" {
 		return &usageError{errors.New("init reads the file twice, so it cannot be standard input")}
 	}
+	cmd.platform = cfg.Platform
 	path := cmd.Schema
 	if path == "" {
 		path = cfg.DataSchema()
@@ -119,7 +121,7 @@ func (cmd *initCommand) infer(c *console) (*draft.Draft, error) {
 	defer in.Close()
 	bar := newProgress(c.stderr, "rows", size)
 	defer bar.done()
-	return draft.Infer(bar.reader(in), draft.Options{Name: cmd.name(), ID: cmd.ID, Label: cmd.Label, Positive: cmd.Positive})
+	return draft.Infer(bar.reader(in), draft.Options{Name: cmd.name(), ID: cmd.ID, Label: cmd.Label, Positive: cmd.Positive, Target: cmd.platform != config.SageMaker})
 }
 
 var notSchemaName = regexp.MustCompile(`[^a-z0-9]+`)

@@ -242,3 +242,52 @@ func TestAnInterruptedCommandSaysSo(t *testing.T) {
 		t.Errorf("init ended with %d: %s", code, errs.String())
 	}
 }
+
+// TestInitCodesManyValuesByTheLabel: the model that serves has the statistics of the
+// values, and its reasons name the feature.
+func TestInitCodesManyValuesByTheLabel(t *testing.T) {
+	t.Setenv("GATEWAY_DATA_DIR", t.TempDir())
+	var data strings.Builder
+	data.WriteString("customer_id,merchant,visits,churn\n")
+	for i := range 3000 {
+		merchant := i * 7919 % 601
+		churn := "no"
+		if merchant%3 == 0 && i%10 < 8 || i%10 == 9 {
+			churn = "yes"
+		}
+		fmt.Fprintf(&data, "c%d,shop %d,%d,%s\n", i, merchant, i%40, churn)
+	}
+	file := gatewaytest.WriteFile(t, "shops.csv", data.String())
+	if code, out, errs := command(t, "init", file); code != exitOK || !strings.Contains(out, "imported 3000 of 3000 rows") {
+		t.Fatalf("init ended with %d: %s\n%s", code, errs, out)
+	}
+	rows := gatewaytest.WriteFile(t, "new.csv", "merchant,visits\nshop 3,20\nshop 4,20\nshop 99999,20\n")
+	code, out, errs := command(t, "predict", rows)
+	if code != exitOK {
+		t.Fatalf("predict ended with %d: %s", code, errs)
+	}
+	var scores []float64
+	for i, line := range strings.Split(strings.TrimSpace(out), "\n") {
+		cells := strings.Split(line, ",")
+		if i == 0 {
+			if !strings.Contains(line, "score") {
+				t.Fatalf("the header is %s", line)
+			}
+			continue
+		}
+		for _, cell := range cells {
+			var score float64
+			if n, _ := fmt.Sscanf(cell, "0.%f", new(float64)); n == 1 {
+				fmt.Sscan(cell, &score)
+				scores = append(scores, score)
+				break
+			}
+		}
+	}
+	if len(scores) != 3 || !(scores[0] > 0.5 && scores[1] < 0.3 && scores[2] > scores[1] && scores[2] < scores[0]) {
+		t.Errorf("scores %v of\n%s", scores, out)
+	}
+	if code, out, _ := command(t, "models"); code != exitOK || !strings.Contains(out, "shops-") {
+		t.Errorf("models ended with %d: %s", code, out)
+	}
+}

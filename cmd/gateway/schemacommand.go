@@ -26,12 +26,16 @@ type schemaInferCommand struct {
 
 // Run drafts a schema to standard output.
 func (cmd schemaInferCommand) Run(c *console) error {
+	cfg, err := config.Load()
+	if err != nil {
+		return err
+	}
 	in, _, err := openInput(cmd.File)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	d, err := draft.Infer(in, draft.Options{Name: cmd.Name, ID: cmd.ID, Label: cmd.Label, Positive: cmd.Positive})
+	d, err := draft.Infer(in, draft.Options{Name: cmd.Name, ID: cmd.ID, Label: cmd.Label, Positive: cmd.Positive, Target: cfg.Platform != config.SageMaker})
 	if err != nil {
 		return draftError(cmd.File, err)
 	}

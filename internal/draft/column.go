@@ -12,6 +12,9 @@ import (
 const (
 	// maxTexts is the maximum number of distinct texts of a column that are counted.
 	maxTexts = 1000
+	// maxCategories is the same for a column whose values are neither all numbers nor all
+	// dates, of texts of at most maxCategoryBytes.
+	maxCategories, maxCategoryBytes = 20_000, 64
 	// maxUnique is the maximum number of values up to which it is checked that none
 	// repeats: 8 bytes each, for columns without a repetition only.
 	maxUnique = 8_000_000
@@ -25,7 +28,7 @@ type column struct {
 	seen    int            // cells with a value
 	missing map[string]int // missing markers and their counts; "" for empty cells
 
-	texts    map[string]int // distinct texts and their counts, at most maxTexts
+	texts    map[string]int // distinct texts and their counts, at most maxTexts or maxCategories
 	overflow bool           // there are more
 
 	hashes   map[uint64]struct{} // of the values, while none has repeated
@@ -123,7 +126,7 @@ func (c *column) add(text string) {
 		c.repeated, c.hashes = true, nil
 		return
 	}
-	if len(c.texts) < maxTexts {
+	if len(c.texts) < maxTexts || len(c.texts) < maxCategories && len(text) <= maxCategoryBytes && c.textual() {
 		c.texts[strings.Clone(text)] = 1
 	} else {
 		c.overflow = true
@@ -216,8 +219,13 @@ func (c *column) unique() bool { return !c.repeated && c.seen > 1 && c.missingCo
 // rowNumber reports whether the column counts the rows.
 func (c *column) rowNumber() bool { return c.counting && c.seen > 1 && c.missingCount() == 0 }
 
-// distinct returns the number of distinct texts; it is a lower bound where the
-// column has more than maxTexts.
+// textual reports whether the values so far are neither all numbers nor all dates.
+func (c *column) textual() bool {
+	return c.dates.none && (c.zeros > 0 || !slices.ContainsFunc(c.numbers[:], func(n numberProfile) bool { return !n.none }))
+}
+
+// distinct returns the number of distinct texts; it is a lower bound where there are
+// more than are counted.
 func (c *column) distinct() int { return len(c.texts) }
 
 // number returns the format in which all values of the column are numbers.

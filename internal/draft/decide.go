@@ -34,6 +34,8 @@ type decisions struct {
 	id     *column
 	whyID  string
 	plans  []plan // by column, without label and id
+
+	targetBytes int // of the values of categories that are coded by the label
 }
 
 // plan is what becomes of a column.
@@ -181,7 +183,7 @@ func (d *decisions) planNumber(p *plan, format numberFormat, others []numberForm
 	}
 	distinct := fmt.Sprint(c.distinct())
 	if c.overflow {
-		distinct = fmt.Sprintf("more than %d", maxTexts)
+		distinct = fmt.Sprintf("more than %d", c.distinct())
 	}
 	p.comment = append(p.comment, fmt.Sprintf("%s different %s from %s to %s", distinct, what, number(n.min), number(n.max)))
 	u := &c.units
@@ -275,15 +277,18 @@ func (d *decisions) planCategory(p *plan) {
 		return
 	}
 	kept, rows := c.frequent()
+	if float64(rows)/float64(c.seen) < minCoverage {
+		kept = nil
+	}
+	if d.planTarget(p, kept) {
+		return
+	}
 	if share := float64(rows) / float64(c.seen); share < minCoverage {
 		p.exclude(cmp.Or(c.nearly(), fmt.Sprintf("%s different texts, most of them rare", c.distinctText())), schema.Category)
 		return
 	}
 	p.noteNearly()
-	other := "other"
-	for slices.Contains(values, other) {
-		other += "_"
-	}
+	other := c.otherName()
 	p.comment = append(p.comment, fmt.Sprintf("%s different texts; the %d most frequent are kept (%.0f %% of the rows), the others become %q",
 		c.distinctText(), len(kept), 100*float64(rows)/float64(c.seen), other))
 	p.fields = append(p.fields, "values: ["+yamlList(append(kept, other))+"]", "unknown: "+quoteText(other))
@@ -292,7 +297,7 @@ func (d *decisions) planCategory(p *plan) {
 
 func (c *column) distinctText() string {
 	if c.overflow {
-		return fmt.Sprintf("more than %d", maxTexts)
+		return fmt.Sprintf("more than %d", c.distinct())
 	}
 	return fmt.Sprint(c.distinct())
 }
@@ -300,9 +305,7 @@ func (c *column) distinctText() string {
 // frequent returns the most frequent values, in the order of their texts, and how
 // many rows have them.
 func (c *column) frequent() (values []string, rows int) {
-	all := slices.Sorted(maps.Keys(c.texts))
-	slices.SortStableFunc(all, func(a, b string) int { return c.texts[b] - c.texts[a] })
-	for _, v := range all {
+	for _, v := range c.byFrequency() {
 		if len(values) == keptValues || c.texts[v] < minValueRows {
 			break
 		}

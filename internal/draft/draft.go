@@ -21,6 +21,7 @@ type Options struct {
 	ID       string // column that holds the customer id
 	Label    string // column to be learned
 	Positive string // value of the label that is to be predicted
+	Target   bool   // the platform can code categories by the label
 }
 
 // Draft is a schema file and the decisions in it.

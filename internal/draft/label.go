@@ -239,7 +239,7 @@ func (c *column) valuesText() string {
 	case c.seen == 0:
 		return "it has no value"
 	case c.overflow:
-		return fmt.Sprintf("it has more than %d different values", maxTexts)
+		return fmt.Sprintf("it has more than %d different values", c.distinct())
 	case n == 1:
 		for text := range c.texts {
 			value := fmt.Sprintf("%q", shorten(text, 40))

@@ -117,10 +117,6 @@ func heldOutAUC(group func(string) string, train, test []labelled) float64 {
 			rates[g].positive++
 		}
 	}
-	type scored struct {
-		score    float64
-		positive bool
-	}
 	all := make([]scored, len(test))
 	for i, r := range test {
 		all[i] = scored{base, r.positive}
@@ -128,6 +124,17 @@ func heldOutAUC(group func(string) string, train, test []labelled) float64 {
 			all[i].score = (t.positive + base) / (t.rows + 1) // shrunk towards the base rate
 		}
 	}
+	return aucOf(all)
+}
+
+// scored is a score with its row's label.
+type scored struct {
+	score    float64
+	positive bool
+}
+
+// aucOf returns the AUC of scores, 0.5 if all labels are the same. It sorts them.
+func aucOf(all []scored) float64 {
 	slices.SortFunc(all, func(a, b scored) int { return cmp.Compare(a.score, b.score) })
 	ranks, positives := 0.0, 0.0
 	for i := 0; i < len(all); {
