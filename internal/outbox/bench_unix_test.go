@@ -5,10 +5,12 @@ package outbox
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"path/filepath"
 	"slices"
 	"syscall"
 	"testing"
+	"time"
 
 	"gateway/internal/failure"
 	"gateway/internal/predict"
@@ -113,6 +115,42 @@ func BenchmarkDrain(b *testing.B) {
 			report()
 		})
 	}
+}
+
+// BenchmarkBacklog is 50,000 rows that wait while no predictions come, until SQLite has
+// them.
+func BenchmarkBacklog(b *testing.B) {
+	const rows = 50_000
+	box := setup(b, Options{Sync: Interval, Gentle: store.GentleRows})
+	db, err := store.OpenSQLite(b.Context(), filepath.Join(b.TempDir(), "gateway.db"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = db.Close() })
+	if box.ledger, err = db.OpenLine(b.Context(), "bank"); err != nil {
+		b.Fatal(err)
+	}
+	box.options.Flush = db.Flush
+	some := slices.Repeat([]predict.Prediction{benchPrediction()}, 1000)
+	report := reportCPU(b, rows)
+	for b.Loop() {
+		for range rows / len(some) {
+			for i := range some {
+				some[i].ID, some[i].CustomerID = failure.NewID(), fmt.Sprint(rand.IntN(1_000_000))
+			}
+			box.mustAppend(b, some...)
+		}
+		ctx, cancel := context.WithCancel(b.Context())
+		ended := make(chan struct{})
+		go func() { defer close(ended); box.Run(ctx) }()
+		for box.Stats().Rows >= fullerBatch { // fewer wait for more
+			time.Sleep(time.Millisecond)
+		}
+		cancel()
+		<-ended
+	}
+	report()
+	b.ReportMetric(float64(b.N)*rows/b.Elapsed().Seconds(), "rows/s")
 }
 
 // BenchmarkFind is an outcome for the oldest of many rows that wait.

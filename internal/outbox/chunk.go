@@ -199,6 +199,7 @@ func (j *journal) pending() []pendingRows {
 type level struct {
 	rows    int
 	bytes   int64
+	writes  int   // of rows to the disk, since the start
 	oldest  int64 // when the oldest row was made, in microseconds; 0 if there is none
 	damaged int   // damaged segments
 	freed   <-chan struct{}
@@ -207,7 +208,7 @@ type level struct {
 func (j *journal) level() level {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	l := level{rows: j.rows, bytes: j.bytes, freed: j.freed}
+	l := level{rows: j.rows, bytes: j.bytes, writes: j.writes, freed: j.freed}
 	for _, s := range j.segments {
 		if s.rows() > 0 && l.oldest == 0 {
 			l.oldest = s.oldest

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -396,6 +397,7 @@ func TestADatabaseInsideTakesTurnsWithPredictions(t *testing.T) {
 					b.options.Flush = b.db.Flush
 				}
 				b.mustAppend(t, newPredictions(0, rows)...)
+				calls := b.predict(t, rows)
 				b.options.MaxBytes = int64(float64(b.Stats().Bytes) / tt.full)
 				b.drain.rows = maxBatch
 				b.db.delay = 20 * time.Millisecond
@@ -408,8 +410,9 @@ func TestADatabaseInsideTakesTurnsWithPredictions(t *testing.T) {
 				stop := b.run(t)
 				time.Sleep(5 * time.Second)
 				stop()
+				all := rows + calls()
 				b.mustDrain(t) // the rest, without pauses
-				b.stored(t, newPredictions(0, rows)...)
+				b.stored(t, newPredictions(0, all)...)
 				share := float64(b.db.delay) / float64(b.db.calls[1].at.Sub(b.db.calls[0].at))
 				if share < tt.least || share > tt.most {
 					t.Errorf("of the time %.3f is work, want %v to %v", share, tt.least, tt.most)
@@ -447,6 +450,66 @@ func TestAFullBatchDoesNotLinger(t *testing.T) {
 				synctest.Wait()
 				if got := b.db.calls[0].at.Sub(start); got != tt.within {
 					t.Errorf("they were stored after %v, want %v", got, tt.within)
+				}
+			})
+		})
+	}
+}
+
+// predict appends predictions at 500 calls a second, beginning with a number, until stop is
+// called, which returns how many there were.
+func (b *bench) predict(t *testing.T, from int) (stop func() int) {
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan int)
+	go func() {
+		every := time.NewTicker(2 * time.Millisecond)
+		defer every.Stop()
+		for n := 0; ; n++ {
+			select {
+			case <-every.C:
+				b.mustAppend(t, newPrediction(from+n))
+			case <-ctx.Done():
+				ended <- n
+				return
+			}
+		}
+	}()
+	return func() int { cancel(); return <-ended }
+}
+
+// TestABacklogIsDrainedWithoutRestsWhileNoPredictionsCome holds that a database in this process
+// stores a backlog without rests, as after a large call, and that predictions end that at once.
+func TestABacklogIsDrainedWithoutRestsWhileNoPredictionsCome(t *testing.T) {
+	for _, tt := range []struct{ processors, rows int }{{1, gentle}, {2, fullerBatch}} {
+		t.Run(fmt.Sprintf("%d processors", tt.processors), func(t *testing.T) {
+			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(tt.processors))
+			synctest.Test(t, func(t *testing.T) {
+				b := setup(t, Options{Gentle: gentle})
+				b.options.Flush = b.db.Flush
+				b.db.delay = time.Millisecond
+				b.mustAppend(t, newPredictions(0, 200*maxBatch)...)
+				defer b.run(t)()
+				time.Sleep(200 * time.Millisecond)
+				synctest.Wait()
+				calls := b.db.Calls()
+				for i, c := range calls[2:] { // after the first, which doubles
+					if gap := c.at.Sub(calls[i+1].at); c.rows != tt.rows || gap != b.db.delay {
+						t.Fatalf("batch %d has %d rows and came after %v, want %d after %v", i+2, c.rows, gap, tt.rows, b.db.delay)
+					}
+				}
+				before := len(calls)
+				stop := b.predict(t, 200*maxBatch)
+				time.Sleep(time.Second)
+				synctest.Wait()
+				if n := len(b.db.Calls()) - before; n < 15 || n > 40 {
+					t.Errorf("%d batches were stored in a second with predictions, want about one in %v", n, maxRestInside)
+				}
+				stop()
+				before = len(b.db.Calls())
+				time.Sleep(200 * time.Millisecond)
+				synctest.Wait()
+				if n := len(b.db.Calls()) - before; n < 150 {
+					t.Errorf("%d batches were stored in 200 ms after the last prediction, want one a millisecond", n)
 				}
 			})
 		})

@@ -90,6 +90,13 @@ func (d *database) Append(ctx context.Context, rows []predict.Prediction) error 
 	return err
 }
 
+// Calls returns a copy of the calls.
+func (d *database) Calls() []call {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.calls)
+}
+
 var errDown = errors.New("the database is down")
 
 // bench is an outbox with what is around it.

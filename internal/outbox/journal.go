@@ -45,6 +45,7 @@ type journal struct {
 	closed    bool
 	rows      int           // that are not drained, including those being written
 	bytes     int64         // of these rows
+	writes    int           // of rows to the disk, since the start
 	freed     chan struct{} // closed and replaced when rows were drained
 
 	dropped atomic.Int64 // number of rows lost since the start
@@ -234,6 +235,7 @@ func (j *journal) write(b *batch) error {
 		s.keys = append(s.keys, k)
 	}
 	s.size += int64(len(b.frames))
+	j.writes++
 	j.metrics.appended.Add(float64(len(b.keys)))
 	select {
 	case j.arrived <- struct{}{}:
