@@ -20,7 +20,7 @@ PARALLEL     ?= 2
 BUILD = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X main.version=$(VERSION)"
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo build long-packages test test-others test-long test-console screenshots console-tools check format vet modules lint monitoring docs bench model benchconvert load trial fuzz image push docker-image packages clean
+.PHONY: help run demo build long-packages test test-others test-long test-console test-athena screenshots console-tools check format vet modules lint monitoring docs bench model benchconvert load trial fuzz image push docker-image packages clean
 
 help: ## print this list
 	@echo 'usage: make TARGET'
@@ -102,6 +102,10 @@ CONSOLE_TEST = test/console
 
 test-console: build console-tools ## test the console in Chromium: accessibility, keyboard, an operator's journey, replicas
 	cd $(CONSOLE_TEST) && node --test --test-concurrency=1 --test-reporter=spec
+
+# DuckDB needs cgo and 70 MB of binary, so these tests are a module of their own.
+test-athena: ## test the SQL for Athena: it runs in DuckDB and must give the rows of the gateway's own converter
+	cd test/athena && $(GO) test ./...
 
 screenshots: build console-tools ## write docs/images anew: each page of the console with a simulated month
 	cd $(CONSOLE_TEST) && node screenshots.js

@@ -35,6 +35,7 @@
 //	internal/learn       models trained in Go: logistic regression, boosted trees
 //	internal/artifact    model files of SageMaker's built-in algorithms
 //	internal/export      DynamoDB's two export formats, and training CSV from them
+//	internal/exportsql   the same conversion as SQL, for Athena
 //	internal/secrets     values that rotate, and never print
 //	internal/store       SQL: customers, ledger, renewals, models
 //	internal/outbox      predictions on local disk, until the database has them
@@ -71,12 +72,13 @@
 //	config      ──► aws, insights, store, outbox, modelswap, learn, secrets, schema
 //	httpserver  ──► http1, admission
 //	local       ──► datadir, modelswap, export, learn, secrets, predict, schema, failure
-//	aws         ──► wire, artifact, modelswap, export, learn, secrets, predict, schema, callctx, failure
+//	aws         ──► wire, artifact, modelswap, exportsql, export, learn, secrets, predict, schema, callctx, failure
 //	store       ──► audit, insights, modelswap, idempotency, learn, predict, failure
 //	outbox      ──► datadir, predict, failure
 //	tracing     ──► modelswap, predict, schema, callctx, failure
 //	modelswap   ──► export, insights, learn, predict, schema, failure
 //	insights    ──► stats, predict, schema, failure
+//	exportsql   ──► export, schema, failure
 //	export      ──► predict, schema, failure
 //	demo        ──► predict, schema, failure
 //	scoring     ──► predict, schema, callctx, failure

@@ -34,7 +34,7 @@ var mayImport = map[string][]string{
 	"api/console":      {"api/console/chart", "api/edge", "internal/admission", "internal/audit", "internal/insights", "internal/insights/stats", "internal/learn", "internal/modelswap", "internal/predict", "internal/schema", "internal/failure"},
 	"api/edge":         {"internal/admission", "internal/audit", "internal/callctx", "internal/outage", "internal/failure"}, // nothing of predictions or renewals
 
-	"internal/aws":       {"internal/aws/wire", "internal/artifact", "internal/modelswap", "internal/export", "internal/learn", "internal/secrets", "internal/predict", "internal/schema", "internal/callctx", "internal/budget", "internal/outage", "internal/failure"},
+	"internal/aws":       {"internal/aws/wire", "internal/artifact", "internal/modelswap", "internal/exportsql", "internal/export", "internal/learn", "internal/secrets", "internal/predict", "internal/schema", "internal/callctx", "internal/budget", "internal/outage", "internal/failure"},
 	"internal/audit":     {},
 	"internal/datadir":   {},
 	"internal/local":     {"internal/datadir", "internal/modelswap", "internal/export", "internal/learn", "internal/secrets", "internal/predict", "internal/schema", "internal/outage", "internal/failure"},
@@ -43,6 +43,7 @@ var mayImport = map[string][]string{
 	"internal/tracing":   {"internal/modelswap", "internal/predict", "internal/schema", "internal/callctx", "internal/outage", "internal/failure"},
 	"internal/modelswap": {"internal/export", "internal/insights", "internal/learn", "internal/predict", "internal/schema", "internal/outage", "internal/failure"},
 	"internal/insights":  {"internal/insights/stats", "internal/predict", "internal/schema", "internal/outage", "internal/failure"},
+	"internal/exportsql": {"internal/export", "internal/schema", "internal/failure"},
 	"internal/export":    {"internal/predict", "internal/schema", "internal/failure"},
 	"internal/demo":      {"internal/predict", "internal/schema", "internal/failure"},
 
@@ -118,7 +119,7 @@ var mayUse = map[string][]string{
 	"github.com/robfig/cron":              {"internal/modelswap"},
 	"golang.org/x/text":                   {"internal/draft", "internal/schema"},
 	"golang.org/x/sync":                   {"api", "internal/local", "internal/store", "internal/modelswap"},
-	"github.com/go-json-experiment/json":  {"cmd/gateway", "api", "api/client", "api/edge", "internal/aws", "internal/sandbox", "internal/contracttest", "internal/export", "internal/schema"},
+	"github.com/go-json-experiment/json":  {"cmd/gateway", "api", "api/client", "api/edge", "internal/aws", "internal/sandbox", "internal/contracttest", "internal/export", "internal/exportsql", "internal/schema"},
 	"github.com/prometheus/client_golang": {"internal/app", "internal/httpserver", "api", "api/edge", "internal/outbox", "internal/modelswap", "internal/idempotency", "internal/insights", "internal/admission", "internal/audit", "internal/scoring", "internal/secrets", "internal/tracing", "internal/predict"},
 	"go.opentelemetry.io/otel":            {"internal/tracing"},
 	"go.opentelemetry.io/proto/otlp":      {"internal/tracing/tracetest"},

@@ -149,10 +149,11 @@ type writers struct {
 	ruling              *ruling // nil: every row counts as it is
 	from                contributions
 	observe             func(Row) error
+	heldBy              func(id []byte) bool
 }
 
 func newWriters(out Outputs) *writers {
-	w := &writers{sum: sha256.New(), sumTrain: out.Train != nil}
+	w := &writers{sum: sha256.New(), sumTrain: out.Train != nil, heldBy: isHeld}
 	for _, o := range []struct {
 		to   io.Writer
 		from **bufio.Writer
@@ -168,7 +169,7 @@ func newWriters(out Outputs) *writers {
 func (w *writers) write(schema *schema.Schema, rec record, watermark int64, report *Report) error {
 	r := &w.row
 	r.unpack(rec.data)
-	_, held := hashes(r.id)
+	held := w.heldBy(r.id)
 	part := w.train
 	if held {
 		part = w.holdout

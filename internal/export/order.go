@@ -21,11 +21,19 @@ const holdoutOneIn = 10
 // holdout (below HoldoutFraction of 2^64). The two share no bits, so that the
 // holdout is spread evenly over the order.
 func Held(id string) bool {
-	_, held := hashes([]byte(id))
+	return isHeld([]byte(id))
+}
+
+func isHeld(id []byte) bool {
+	_, held := hashes(id)
 	return held
 }
 
 func hashes(id []byte) (place uint64, held bool) {
-	sum := sha256.Sum256(id)
+	return split(sha256.Sum256(id))
+}
+
+// split returns what the hash of an id says.
+func split(sum [sha256.Size]byte) (place uint64, held bool) {
 	return binary.BigEndian.Uint64(sum[:8]), binary.BigEndian.Uint64(sum[8:16]) < math.MaxUint64/holdoutOneIn
 }
