@@ -38,6 +38,10 @@
 //	internal/exportsql   the same conversion as SQL, for Athena
 //	internal/secrets     values that rotate, and never print
 //	internal/store       SQL: customers, ledger, renewals, models
+//	internal/postgres    connections to a PostgreSQL server that must prove itself
+//	internal/rotate      the rotation of credentials in four steps
+//	             …/databases passwords of PostgreSQL and MySQL
+//	             …/manager the steps' secrets in Secrets Manager
 //	internal/outbox      predictions on local disk, until the database has them
 //	internal/audit       the log of what operators did
 //	internal/datadir     the directory of local state: its lock, atomic files
@@ -49,6 +53,7 @@
 //	internal/tracing     OpenTelemetry: spans of requests, calls and renewals
 //	internal/demo        generated customers for a first start, and days of traffic
 //	internal/sandbox     a stand-in for AWS: tests, and `gateway sandbox`
+//	cmd/rotate           the function that Secrets Manager calls to rotate a secret
 //	cmd/loadtest         a program that loads a gateway and measures: `make load`
 //	internal/contracttest answers held against openapi.yaml: tests
 //	internal/gatewaytest what tests of whole gateways share
@@ -69,11 +74,11 @@
 //	api         ──► console, edge, admission, audit, insights, modelswap, idempotency, predict, schema, failure
 //	console     ──► chart, edge, admission, audit, insights, learn, modelswap, predict, schema, failure
 //	edge        ──► admission, audit, callctx, failure
-//	config      ──► aws, insights, store, outbox, modelswap, learn, secrets, schema
+//	config      ──► aws, insights, postgres, outbox, modelswap, learn, secrets, schema
 //	httpserver  ──► http1, admission
 //	local       ──► datadir, modelswap, export, learn, secrets, predict, schema, failure
 //	aws         ──► wire, artifact, modelswap, exportsql, export, learn, secrets, predict, schema, callctx, failure
-//	store       ──► audit, insights, modelswap, idempotency, learn, predict, failure
+//	store       ──► postgres, audit, insights, modelswap, idempotency, learn, predict, failure
 //	outbox      ──► datadir, predict, failure
 //	tracing     ──► modelswap, predict, schema, callctx, failure
 //	modelswap   ──► export, insights, learn, predict, schema, failure
@@ -86,6 +91,10 @@
 //	admission   ──► failure
 //	sandbox     ──► artifact, learn
 //	artifact    ──► learn
+//	cmd/rotate  ──► databases, manager, rotate, secrets
+//	databases   ──► rotate, postgres, secrets
+//	manager     ──► rotate, secrets
+//	rotate      ──► datadir, secrets
 //	cmd/loadtest ─►  sandbox, demo, learn, predict, schema
 //	predict     ──► schema, callctx, failure
 //	draft       ──► schema, suggest
@@ -93,7 +102,7 @@
 //	wire        ──► callctx
 //	callctx     ──► failure
 //	secrets     ──► datadir
-//	failure, learn, stats, audit, datadir, http1, logging, chart ──► none of these
+//	failure, learn, stats, audit, datadir, http1, logging, chart, postgres ──► none of these
 //
 // The list leaves out three small mechanisms: outage, budget and suggest.
 //

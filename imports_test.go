@@ -24,10 +24,11 @@ var mayImport = map[string][]string{
 	".": {}, // the overview and openapi.yaml
 
 	"cmd/gateway": {"internal/app", "internal/config", "internal/logging", "api", "api/client", "api/edge", "internal/aws", "internal/sandbox", "internal/datadir",
-		"internal/insights", "internal/insights/stats", "internal/modelswap", "internal/idempotency", "internal/export", "internal/predict", "internal/draft", "internal/schema", "internal/failure"},
-	"internal/app": {".", "internal/config", "api", "api/console", "api/edge", "internal/httpserver", "internal/aws", "internal/local", "internal/store", "internal/outbox", "internal/datadir", "internal/demo",
+		"internal/insights", "internal/insights/stats", "internal/modelswap", "internal/idempotency", "internal/export", "internal/predict", "internal/draft", "internal/schema", "internal/failure",
+		"internal/rotate", "internal/rotate/databases", "internal/rotate/manager", "internal/secrets"},
+	"internal/app": {".", "internal/config", "api", "api/console", "api/edge", "internal/httpserver", "internal/aws", "internal/local", "internal/store", "internal/postgres", "internal/outbox", "internal/datadir", "internal/demo",
 		"internal/admission", "internal/insights", "internal/scoring", "internal/modelswap", "internal/idempotency", "internal/secrets", "internal/tracing", "internal/predict", "internal/schema", "internal/callctx", "internal/outage", "internal/failure"},
-	"internal/config":  {"internal/aws", "internal/insights", "internal/store", "internal/outbox", "internal/modelswap", "internal/learn", "internal/secrets", "internal/schema"},
+	"internal/config":  {"internal/aws", "internal/insights", "internal/postgres", "internal/outbox", "internal/modelswap", "internal/learn", "internal/secrets", "internal/schema"},
 	"internal/logging": {},
 	"api/client":       {"api", "api/edge", "internal/audit", "internal/insights", "internal/modelswap", "internal/predict"},
 	"api":              {"api/console", "api/edge", "internal/admission", "internal/audit", "internal/insights", "internal/modelswap", "internal/idempotency", "internal/predict", "internal/schema", "internal/outage", "internal/failure"},
@@ -38,7 +39,7 @@ var mayImport = map[string][]string{
 	"internal/audit":     {},
 	"internal/datadir":   {},
 	"internal/local":     {"internal/datadir", "internal/modelswap", "internal/export", "internal/learn", "internal/secrets", "internal/predict", "internal/schema", "internal/outage", "internal/failure"},
-	"internal/store":     {"internal/audit", "internal/insights", "internal/modelswap", "internal/idempotency", "internal/learn", "internal/predict", "internal/failure"},
+	"internal/store":     {"internal/postgres", "internal/audit", "internal/insights", "internal/modelswap", "internal/idempotency", "internal/learn", "internal/predict", "internal/failure"},
 	"internal/outbox":    {"internal/datadir", "internal/predict", "internal/outage", "internal/failure"},
 	"internal/tracing":   {"internal/modelswap", "internal/predict", "internal/schema", "internal/callctx", "internal/outage", "internal/failure"},
 	"internal/modelswap": {"internal/export", "internal/insights", "internal/learn", "internal/predict", "internal/schema", "internal/outage", "internal/failure"},
@@ -63,6 +64,7 @@ var mayImport = map[string][]string{
 	"internal/budget":   {},
 	"internal/suggest":  {},
 
+	"internal/postgres":       {}, // addresses of servers, and how connections are protected
 	"internal/insights/stats": {}, // pure functions
 	"api/console/chart":       {}, // data in, SVG out
 
@@ -70,6 +72,12 @@ var mayImport = map[string][]string{
 
 	"internal/httpserver":       {"internal/httpserver/http1", "internal/admission"},
 	"internal/httpserver/http1": {}, // the server side of HTTP/1.1 without net/http
+
+	// The rotation of credentials: the four steps, and what they change.
+	"internal/rotate":           {"internal/secrets", "internal/datadir"},
+	"internal/rotate/databases": {"internal/rotate", "internal/postgres", "internal/secrets"},
+	"internal/rotate/manager":   {"internal/rotate", "internal/secrets"},
+	"cmd/rotate":                {"internal/rotate", "internal/rotate/databases", "internal/rotate/manager", "internal/secrets"},
 
 	// A program of its own, which knows the gateway by its interfaces to the outside.
 	"cmd/loadtest": {"internal/sandbox", "internal/demo", "internal/learn", "internal/predict", "internal/schema"},
@@ -104,14 +112,16 @@ var mayUse = map[string][]string{
 	"golang.org/x/term":                    {"cmd/gateway"},
 	"golang.org/x/sys":                     {"internal/httpserver"},
 
-	"github.com/aws/aws-sdk-go-v2": {"internal/aws", "internal/sandbox"},
-	"github.com/aws/smithy-go":     {"internal/aws"},
+	"github.com/aws/aws-sdk-go-v2": {"internal/aws", "internal/rotate/manager", "internal/sandbox"},
+	"github.com/aws/smithy-go":     {"internal/aws", "internal/rotate/manager"},
 	"golang.org/x/time":            {"api/edge", "internal/gatewaytest"},
 
 	"github.com/failsafe-go/failsafe-go": {"internal/admission", "internal/audit", "internal/scoring"},
 
 	"modernc.org/sqlite":                  {"internal/store"},
-	"github.com/jackc/pgx/v5":             {"internal/store", "internal/pgtest"},
+	"github.com/jackc/pgx/v5":             {"internal/postgres", "internal/store", "internal/rotate/databases", "internal/pgtest"},
+	"github.com/go-sql-driver/mysql":      {"internal/rotate/databases"},
+	"github.com/aws/aws-lambda-go":        {"cmd/rotate"},
 	"github.com/pressly/goose/v3":         {"internal/store"},
 	"github.com/gofrs/flock":              {"internal/datadir"},
 	"go.yaml.in/yaml/v3":                  {"api", "internal/schema"},

@@ -11,6 +11,7 @@ import (
 	"gateway/internal/config"
 	"gateway/internal/datadir"
 	"gateway/internal/outage"
+	"gateway/internal/postgres"
 	"gateway/internal/secrets"
 	"gateway/internal/store"
 )
@@ -56,7 +57,7 @@ func (c *components) openPostgres(ctx context.Context) (*store.Store, error) {
 	if err != nil {
 		return nil, &config.Error{Err: err}
 	}
-	parse := func(s secrets.Secret) (store.PostgresServer, error) { return postgresServer(s, missing) }
+	parse := func(s secrets.Secret) (postgres.Server, error) { return postgresServer(s, missing) }
 	secret, err := openSecret(ctx, c.secretOpener, "DB_SECRET_ID", "database", c.cfg.DBSecretID, 0, parse)
 	if err != nil {
 		return nil, err
@@ -72,12 +73,12 @@ func (c *components) openPostgres(ctx context.Context) (*store.Store, error) {
 
 // postgresServer reads a version of the database secret; missing has what the
 // secret may leave out.
-func postgresServer(s secrets.Secret, missing secrets.Database) (store.PostgresServer, error) {
+func postgresServer(s secrets.Secret, missing secrets.Database) (postgres.Server, error) {
 	d, err := secrets.ParseDatabase(missing)(s)
 	if err != nil {
-		return store.PostgresServer{}, err
+		return postgres.Server{}, err
 	}
-	server := store.PostgresServer{Host: d.Host, Port: d.Port, Database: d.Name,
+	server := postgres.Server{Host: d.Host, Port: d.Port, Database: d.Name,
 		Username: d.Username, Password: d.Password.Reveal,
 		SSLMode: d.SSLMode, SSLRootCert: d.SSLRootCert, RequireAuth: d.RequireAuth}
 	return server, server.Check()
@@ -116,7 +117,7 @@ func (c *components) awaitPostgres(ctx context.Context) (*store.Store, error) {
 // opened.
 func databaseError(err error) error {
 	var (
-		unprotected *store.ProtectionError
+		unprotected *postgres.ProtectionError
 		right       *store.PermissionError
 	)
 	switch {
@@ -164,7 +165,7 @@ func checkPages(ctx context.Context, s *store.Store, log *slog.Logger) (stop fun
 
 // logins are the versions of a database secret, as package store wants them.
 type logins struct {
-	secret *secrets.Rotating[store.PostgresServer]
+	secret *secrets.Rotating[postgres.Server]
 }
 
 // Login implements store.Logins.

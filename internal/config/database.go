@@ -7,8 +7,8 @@ import (
 	"os"
 	"strings"
 
+	"gateway/internal/postgres"
 	"gateway/internal/secrets"
-	"gateway/internal/store"
 )
 
 // DatabaseDefaults are what a database secret may leave out.
@@ -28,11 +28,11 @@ func (c *Config) DatabaseDefaults() (secrets.Database, error) {
 func (c *Config) validateProtection(fault func(name, format string, args ...any)) {
 	for _, setting := range []struct {
 		name   string
-		server store.PostgresServer
+		server postgres.Server
 	}{
-		{"DB_SSLMODE", store.PostgresServer{SSLMode: c.DBSslmode}},
-		{"DB_SSLROOTCERT", store.PostgresServer{SSLRootCert: c.DBSslrootcert}},
-		{"DB_REQUIRE_AUTH", store.PostgresServer{RequireAuth: c.DBRequireAuth}},
+		{"DB_SSLMODE", postgres.Server{SSLMode: c.DBSslmode}},
+		{"DB_SSLROOTCERT", postgres.Server{SSLRootCert: c.DBSslrootcert}},
+		{"DB_REQUIRE_AUTH", postgres.Server{RequireAuth: c.DBRequireAuth}},
 	} {
 		if err := setting.server.CheckProtection(); err != nil {
 			fault(setting.name, "%v", err)

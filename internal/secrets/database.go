@@ -56,25 +56,59 @@ type databaseForm struct {
 func ParseDatabase(missing Database) func(Secret) (Database, error) {
 	return func(s Secret) (Database, error) {
 		var form databaseForm
-		if err := json.Unmarshal([]byte(textOf(s)), &form); err != nil {
-			return Database{}, errors.New(`must be a JSON object with "username", "password" and so on, whose values are strings except for the port`)
-		}
-		for _, text := range []*string{&form.Engine, &form.Host, &form.Username, &form.User, &form.DBName, &form.Database,
-			&form.SSLMode, &form.SSLRootCert, &form.RequireAuth} {
-			*text = strings.TrimSpace(*text)
-		}
-		if err := checkEngine(strings.ToLower(form.Engine)); err != nil {
+		if err := form.read(s); err != nil {
 			return Database{}, err
 		}
-		return form.database(missing)
+		if err := checkEngine(form.Engine); err != nil {
+			return Database{}, err
+		}
+		return form.database(missing, Database{Port: 5432, Name: "postgres"})
 	}
 }
 
-func (form databaseForm) database(missing Database) (Database, error) {
+// ParseMySQL is like ParseDatabase, for MySQL and MariaDB: the default port is 3306, and
+// there is no default name.
+func ParseMySQL(missing Database) func(Secret) (Database, error) {
+	return func(s Secret) (Database, error) {
+		var form databaseForm
+		if err := form.read(s); err != nil {
+			return Database{}, err
+		}
+		if !isMySQL(form.Engine) {
+			return Database{}, errors.New("the engine is not one of " + strings.Join(mysqlEngines, ", "))
+		}
+		return form.database(missing, Database{Port: 3306})
+	}
+}
+
+var mysqlEngines = []string{"mysql", "aurora-mysql", "aurora", "mariadb"}
+
+func isMySQL(engine string) bool { return slices.Contains(mysqlEngines, engine) }
+
+// IsMySQL reports whether a database secret names MySQL or MariaDB as its engine.
+func IsMySQL(s Secret) bool {
+	var form databaseForm
+	return form.read(s) == nil && isMySQL(form.Engine)
+}
+
+// read decodes a secret and removes the blanks around its members, except the password.
+func (form *databaseForm) read(s Secret) error {
+	if err := json.Unmarshal([]byte(Text(s)), form); err != nil {
+		return errors.New(`must be a JSON object with "username", "password" and so on, whose values are strings except for the port`)
+	}
+	for _, text := range []*string{&form.Engine, &form.Host, &form.Username, &form.User, &form.DBName, &form.Database,
+		&form.SSLMode, &form.SSLRootCert, &form.RequireAuth} {
+		*text = strings.TrimSpace(*text)
+	}
+	form.Engine = strings.ToLower(form.Engine)
+	return nil
+}
+
+func (form databaseForm) database(missing, defaults Database) (Database, error) {
 	d := Database{Password: New(form.Password), SSLMode: cmp.Or(form.SSLMode, missing.SSLMode),
 		SSLRootCert: cmp.Or(form.SSLRootCert, missing.SSLRootCert), RequireAuth: cmp.Or(form.RequireAuth, missing.RequireAuth)}
 	var err error
-	if d.Host, d.Port, err = form.address(missing); err != nil {
+	if d.Host, d.Port, err = form.address(missing, defaults.Port); err != nil {
 		return Database{}, err
 	}
 	if d.Username, err = either("username", form.Username, "user", form.User); err != nil {
@@ -83,7 +117,7 @@ func (form databaseForm) database(missing Database) (Database, error) {
 	if d.Name, err = either("dbname", form.DBName, "database", form.Database); err != nil {
 		return Database{}, err
 	}
-	d.Name = cmp.Or(d.Name, missing.Name, "postgres")
+	d.Name = cmp.Or(d.Name, missing.Name, defaults.Name)
 	if strings.Contains(d.Name, "://") {
 		return Database{}, errors.New(`"dbname" must be the name of a database, not a URL`)
 	}
@@ -108,7 +142,7 @@ func (form databaseForm) database(missing Database) (Database, error) {
 
 // address returns host and port. It uses the port of missing only together with the host
 // of missing.
-func (form databaseForm) address(missing Database) (string, uint16, error) {
+func (form databaseForm) address(missing Database, defaultPort uint16) (string, uint16, error) {
 	host, behind, err := ParseHost(form.Host)
 	if err != nil {
 		return "", 0, err
@@ -122,7 +156,7 @@ func (form databaseForm) address(missing Database) (string, uint16, error) {
 	case host == "":
 		host, behind = missing.Host, missing.Port
 	}
-	return host, cmp.Or(port, behind, 5432), nil
+	return host, cmp.Or(port, behind, defaultPort), nil
 }
 
 // either returns the value of a member that has two names. Both may be set to the same

@@ -30,7 +30,7 @@ func ParseKeys(s Secret) ([]Named, error) { return parseNamed(s, "keys", "key") 
 
 // ParseToken parses a secret that is one token and nothing else.
 func ParseToken(s Secret) ([]Named, error) {
-	token := textOf(s)
+	token := Text(s)
 	if err := checkValue(token); err != nil {
 		return nil, fmt.Errorf("the token %w", err)
 	}
@@ -50,7 +50,7 @@ func parseNamed(s Secret, member, what string) ([]Named, error) {
 	// The error of the decoder is not returned because it could repeat a value.
 	wrong := fmt.Errorf(`must be {%q: {"name": "…"}} or {%q: ["…"]}`, member, member)
 	var form map[string]json.RawMessage
-	if json.Unmarshal([]byte(textOf(s)), &form) != nil {
+	if json.Unmarshal([]byte(Text(s)), &form) != nil {
 		return nil, wrong
 	}
 	var all []Named

@@ -6,9 +6,9 @@ import (
 	"unicode/utf16"
 )
 
-// textOf returns the text of a secret without surrounding blanks and a byte order mark,
+// Text returns the text of a secret without surrounding blanks and a byte order mark,
 // which some tools add. It decodes UTF-16 with a byte order mark.
-func textOf(s Secret) string {
+func Text(s Secret) string {
 	text := s.Reveal()
 	switch {
 	case strings.HasPrefix(text, "\xff\xfe"):

@@ -10,8 +10,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
+
+	"gateway/internal/postgres"
 )
 
 const (
@@ -37,7 +40,7 @@ type Logins interface {
 // Login is a server, with the user and password for it.
 type Login struct {
 	Version string // of the user and password
-	Server  PostgresServer
+	Server  postgres.Server
 }
 
 // Connector makes connections to a PostgreSQL server whose password may change at
@@ -86,7 +89,7 @@ func (c *Connector) Connect(ctx context.Context) (driver.Conn, error) {
 	for wait := loginWait; ; {
 		login, ok := c.logins.Login(ctx, refused...)
 		if ok {
-			conn, err := login.Server.connect(ctx, c.sinceNow())
+			conn, err := dial(ctx, login.Server, c.sinceNow())
 			switch {
 			case err == nil:
 				c.logins.Accepted(login.Version)
@@ -115,6 +118,22 @@ func (c *Connector) Connect(ctx context.Context) (driver.Conn, error) {
 				strings.Join(all, ", "), refusal)
 		}
 	}
+}
+
+// dial makes a connection that is not used again once retired returns true.
+func dial(ctx context.Context, server postgres.Server, retired func() bool) (driver.Conn, error) {
+	cfg, err := server.Config()
+	if err != nil {
+		return nil, failed("address", err)
+	}
+	reset := func(context.Context, *pgx.Conn) error {
+		if retired() {
+			return driver.ErrBadConn
+		}
+		return nil
+	}
+	conn, err := stdlib.GetConnector(*cfg, stdlib.OptionResetSession(reset)).Connect(ctx)
+	return conn, postgres.Protected(err)
 }
 
 // refusesLogin reports whether the server refused the user or the password.

@@ -16,13 +16,14 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"gateway/internal/pgtest"
+	"gateway/internal/postgres"
 )
 
 // role is a user of the test server, whose password changes.
 type role struct {
 	t     *testing.T
 	admin *pgx.Conn
-	base  PostgresServer
+	base  postgres.Server
 	name  string
 }
 
@@ -37,7 +38,7 @@ func newRole(t *testing.T) *role {
 	port, err := strconv.ParseUint(u.Port(), 10, 16)
 	must(t, err)
 	r := &role{t: t, admin: admin, name: "u_" + strings.TrimPrefix(u.Path, "/"),
-		base: PostgresServer{Host: u.Hostname(), Port: uint16(port), Database: strings.TrimPrefix(u.Path, "/"), SSLMode: "disable"}}
+		base: postgres.Server{Host: u.Hostname(), Port: uint16(port), Database: strings.TrimPrefix(u.Path, "/"), SSLMode: "disable"}}
 	r.exec(`CREATE ROLE %s LOGIN PASSWORD 'one'`, r.name)
 	r.exec(`ALTER DATABASE %s OWNER TO %s`, r.base.Database, r.name)
 	t.Cleanup(func() {

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"gateway/internal/pgtest"
+	"gateway/internal/postgres"
 	"gateway/internal/predict"
 )
 
@@ -33,7 +34,7 @@ type pooler struct {
 }
 
 // listen starts the pooler before a new database.
-func (p *pooler) listen() PostgresServer {
+func (p *pooler) listen() postgres.Server {
 	p.t.Helper()
 	var err error
 	p.server, err = pgconn.ParseConfig(pgtest.Database(p.t))
@@ -61,7 +62,7 @@ func (p *pooler) listen() PostgresServer {
 	})
 	host, port, _ := net.SplitHostPort(listener.Addr().String())
 	n, _ := strconv.ParseUint(port, 10, 16)
-	return PostgresServer{Host: host, Port: uint16(n), Database: p.server.Database, Username: p.server.User, Password: func() string { return "unasked" }}
+	return postgres.Server{Host: host, Port: uint16(n), Database: p.server.Database, Username: p.server.User, Password: func() string { return "unasked" }}
 }
 
 // greet logs any client in.

@@ -39,7 +39,7 @@ type PostgresOptions struct {
 //
 // The error matches ErrNewer if a newer version of the gateway has migrated the
 // database, and ErrSharedSessions if a pooler shares sessions. It may wrap a
-// ProtectionError or a PermissionError. Unavailable reports whether retrying may
+// postgres.ProtectionError or a PermissionError. Unavailable reports whether retrying may
 // help.
 func OpenPostgres(ctx context.Context, connector driver.Connector, o PostgresOptions) (*Store, error) {
 	if err := refuseSharedSessions(ctx, connector); err != nil {

@@ -21,6 +21,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"gateway/internal/pgtest"
+	"gateway/internal/postgres"
 )
 
 // otherMachine is the name of a host that is not this machine. In these tests it
@@ -32,20 +33,20 @@ const thePassword = "hunter2-hunter2"
 
 // onOtherMachine is a server that listens on a port here and is taken for one on
 // another machine.
-func onOtherMachine(address string) PostgresServer {
+func onOtherMachine(address string) postgres.Server {
 	_, port, _ := net.SplitHostPort(address)
 	n, _ := strconv.ParseUint(port, 10, 16)
-	return PostgresServer{Host: otherMachine, Port: uint16(n), Database: "postgres", Username: "app",
+	return postgres.Server{Host: otherMachine, Port: uint16(n), Database: "postgres", Username: "app",
 		Password: func() string { return thePassword },
-		resolve:  func(context.Context, string) ([]string, error) { return []string{"127.0.0.1"}, nil }}
+		Resolve:  func(context.Context, string) ([]string, error) { return []string{"127.0.0.1"}, nil }}
 }
 
 // tryLogin makes one connection and ends it.
-func tryLogin(t *testing.T, server PostgresServer) error {
+func tryLogin(t *testing.T, server postgres.Server) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	conn, err := server.connect(ctx, func() bool { return false })
+	conn, err := dial(ctx, server, func() bool { return false })
 	if err != nil {
 		return err
 	}

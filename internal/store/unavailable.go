@@ -11,13 +11,15 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"gateway/internal/postgres"
 )
 
 // Unavailable reports whether an error of OpenPostgres means that the server does not
 // answer or has no resources, so that retrying may help.
 func Unavailable(err error) bool {
 	var (
-		protection *ProtectionError
+		protection *postgres.ProtectionError
 		pg         *pgconn.PgError
 		connect    *pgconn.ConnectError
 		network    net.Error

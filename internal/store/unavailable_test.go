@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"gateway/internal/postgres"
 )
 
 func TestWhatTryingAgainMayMendIsToldFromTheRest(t *testing.T) {
@@ -27,7 +29,7 @@ func TestWhatTryingAgainMayMendIsToldFromTheRest(t *testing.T) {
 		"a wrong password":          {&pgconn.PgError{Code: "28P01"}, false},
 		"no such database":          {&pgconn.PgError{Code: "3D000"}, false},
 		"no right":                  {&pgconn.PgError{Code: "42501"}, false},
-		"a wrong certificate":       {&ProtectionError{Err: &net.OpError{Op: "dial", Err: io.EOF}}, false},
+		"a wrong certificate":       {&postgres.ProtectionError{Err: &net.OpError{Op: "dial", Err: io.EOF}}, false},
 		"shared sessions":           {fmt.Errorf("x: %w: %w", ErrSharedSessions, io.EOF), false},
 		"a newer version":           {ErrNewer, false},
 	} {

@@ -1,22 +1,20 @@
-package store
+package postgres
 
 import (
 	"cmp"
 	"context"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// PostgresServer is the address of a PostgreSQL database, with the user and the
+// Server is the address of a PostgreSQL database, with the user and the
 // settings that protect the connection. Their zero values protect it as far as the
 // host allows.
-type PostgresServer struct {
+type Server struct {
 	Host     string // a name, an address, or the folder of a Unix socket
 	Port     uint16
 	Database string
@@ -35,34 +33,31 @@ type PostgresServer struct {
 	// is this machine, also none.
 	RequireAuth string
 
-	resolve pgconn.LookupFunc // in tests; nil: the system's
+	// Resolve returns the addresses of a host. Nil: the system's.
+	Resolve pgconn.LookupFunc
 }
 
 // Check checks the settings without making a connection.
-func (p PostgresServer) Check() error {
-	_, err := p.config()
+func (p Server) Check() error {
+	_, err := p.Config()
 	return err
 }
 
-// connect makes a connection that is not used again once retired returns true.
-func (p PostgresServer) connect(ctx context.Context, retired func() bool) (driver.Conn, error) {
-	cfg, err := p.config()
+// Connect makes a connection. Its error is a ProtectionError if the server does not
+// meet the settings.
+func (p Server) Connect(ctx context.Context) (*pgx.Conn, error) {
+	cfg, err := p.Config()
 	if err != nil {
 		return nil, err
 	}
-	reset := func(context.Context, *pgx.Conn) error {
-		if retired() {
-			return driver.ErrBadConn
-		}
-		return nil
-	}
-	conn, err := stdlib.GetConnector(*cfg, stdlib.OptionResetSession(reset)).Connect(ctx)
-	return conn, protectionError(err)
+	conn, err := pgx.ConnectConfig(ctx, cfg)
+	return conn, Protected(err)
 }
 
-func (p PostgresServer) config() (*pgx.ConnConfig, error) {
+// Config returns the settings for pgx.
+func (p Server) Config() (*pgx.ConnConfig, error) {
 	if err := p.CheckProtection(); err != nil {
-		return nil, failed("address", err)
+		return nil, fmt.Errorf("address: %w", err)
 	}
 	// If Host is a list, the port is that of each host.
 	address := fmt.Sprintf("host=%s port=%d dbname=%s sslmode=%s require_auth=%s",
@@ -73,13 +68,13 @@ func (p PostgresServer) config() (*pgx.ConnConfig, error) {
 	cfg, err := pgx.ParseConfig(address)
 	if err != nil {
 		// The error of pgx repeats the address; its cause does not.
-		return nil, failed("address", cmp.Or(errors.Unwrap(err), errors.New("the host, the port or a PG… variable is wrong")))
+		return nil, fmt.Errorf("address: %w", cmp.Or(errors.Unwrap(err), errors.New("the host, the port or a PG… variable is wrong")))
 	}
 	// Set here and not in the address, which pgx repeats in errors.
 	cfg.User, cfg.Password = p.Username, p.Password()
 	cfg.RuntimeParams["application_name"] = "gateway" // poolers accept this parameter; see sessionConnector
-	if p.resolve != nil {
-		cfg.LookupFunc = p.resolve
+	if p.Resolve != nil {
+		cfg.LookupFunc = p.Resolve
 	}
 	return cfg, nil
 }

@@ -1,4 +1,4 @@
-package store
+package postgres
 
 import (
 	"errors"
@@ -41,9 +41,9 @@ func TestAConnectionIsProtectedUnlessTheServerIsOnThisMachine(t *testing.T) {
 		"a method that is set twice": {host: "localhost", auth: "md5,md5", fails: "more than once"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			server := PostgresServer{Host: tc.host, Port: 1, Database: "d", Username: "u", Password: func() string { return "leak" },
+			server := Server{Host: tc.host, Port: 1, Database: "d", Username: "u", Password: func() string { return "leak" },
 				SSLMode: tc.mode, RequireAuth: tc.auth}
-			config, err := server.config()
+			config, err := server.Config()
 			if tc.fails != "" {
 				if err == nil || !strings.Contains(err.Error(), tc.fails) || strings.Contains(err.Error(), "leak") || strings.Contains(err.Error(), "postgres:") {
 					t.Errorf("got %v, want an error that says %s, without a value", err, tc.fails)
@@ -62,7 +62,9 @@ func TestAConnectionIsProtectedUnlessTheServerIsOnThisMachine(t *testing.T) {
 			if tc.verified && (config.TLSConfig.InsecureSkipVerify || config.TLSConfig.ServerName == "" && net.ParseIP(tc.host) == nil) {
 				t.Error("the server's certificate is not checked")
 			}
-			want(t, "require_auth", config.RequireAuth, tc.wantAuth)
+			if config.RequireAuth != tc.wantAuth {
+				t.Errorf("require_auth is %q, want %q", config.RequireAuth, tc.wantAuth)
+			}
 			hosts := strings.Split(tc.host, ",")
 			for i, fallback := range config.Fallbacks {
 				if len(hosts) > 1 && (fallback.Host != hosts[i+1] || fallback.Port != 1) {
@@ -87,7 +89,7 @@ func TestAConnectionIsProtectedUnlessTheServerIsOnThisMachine(t *testing.T) {
 
 func TestTheFileOfAuthoritiesMustHoldCertificates(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "roots.pem")
-	server := PostgresServer{Host: "db.internal", Port: 1, Database: "d", Username: "u", Password: func() string { return "leak" }, SSLRootCert: path}
+	server := Server{Host: "db.internal", Port: 1, Database: "d", Username: "u", Password: func() string { return "leak" }, SSLRootCert: path}
 	if err := server.Check(); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), path) {
 		t.Errorf("a file that is not there: got %v", err)
 	}
@@ -97,4 +99,11 @@ func TestTheFileOfAuthoritiesMustHoldCertificates(t *testing.T) {
 	}
 	server.SSLRootCert = "system"
 	must(t, server.Check())
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
 }

@@ -1,4 +1,4 @@
-package store
+package postgres
 
 import (
 	"cmp"
@@ -26,14 +26,14 @@ func onThisMachine(host string) bool {
 	return strings.HasPrefix(host, "/") || strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
 }
 
-func (p PostgresServer) sslMode() string {
+func (p Server) sslMode() string {
 	if onThisMachine(p.Host) {
 		return cmp.Or(p.SSLMode, "disable")
 	}
 	return cmp.Or(p.SSLMode, "verify-full")
 }
 
-func (p PostgresServer) requireAuth() string {
+func (p Server) requireAuth() string {
 	if onThisMachine(p.Host) {
 		return cmp.Or(p.RequireAuth, "scram-sha-256,none")
 	}
@@ -41,7 +41,7 @@ func (p PostgresServer) requireAuth() string {
 }
 
 // allowsAuth reports whether the server may use an authentication method.
-func (p PostgresServer) allowsAuth(method string) bool {
+func (p Server) allowsAuth(method string) bool {
 	methods := strings.Split(p.requireAuth(), ",")
 	for i := range methods {
 		methods[i] = strings.TrimSpace(methods[i])
@@ -55,7 +55,7 @@ func (p PostgresServer) allowsAuth(method string) bool {
 // CheckProtection checks the settings that protect the connection. pgx would check
 // them too, but repeats the value in its error, and the value may be a secret that
 // was put into the wrong member.
-func (p PostgresServer) CheckProtection() error {
+func (p Server) CheckProtection() error {
 	if !slices.Contains(sslModes, p.sslMode()) {
 		return fmt.Errorf("sslmode must be one of %s", strings.Join(sslModes, ", "))
 	}
@@ -87,7 +87,7 @@ func checkRootCert(path string) error {
 
 // Weaknesses describes each setting that protects the connection less than the
 // defaults do.
-func (p PostgresServer) Weaknesses() []string {
+func (p Server) Weaknesses() []string {
 	var weak []string
 	if !onThisMachine(p.Host) && p.SSLRootCert != systemRoots { // with it, libpq always verifies in full
 		switch mode := p.sslMode(); {
@@ -124,8 +124,8 @@ type ProtectionError struct {
 func (e *ProtectionError) Error() string { return e.Err.Error() + "; " + e.Hint }
 func (e *ProtectionError) Unwrap() error { return e.Err }
 
-// protectionError makes a ProtectionError of err where it is one.
-func protectionError(err error) error {
+// Protected makes a ProtectionError of the error of a connection where it is one.
+func Protected(err error) error {
 	var (
 		unknown x509.UnknownAuthorityError
 		host    x509.HostnameError
