@@ -74,7 +74,7 @@ func ParseMySQL(missing Database) func(Secret) (Database, error) {
 		if err := form.read(s); err != nil {
 			return Database{}, err
 		}
-		if !isMySQL(form.Engine) {
+		if form.Engine != "" && !isMySQL(form.Engine) {
 			return Database{}, errors.New("the engine is not one of " + strings.Join(mysqlEngines, ", "))
 		}
 		return form.database(missing, Database{Port: 3306})
