@@ -55,6 +55,7 @@ type commands struct {
 	Export   exportCommand   `cmd:"" help:"Write customers, the ledger or the training data to a file."`
 
 	Demo    demoCommand    `cmd:"" help:"Fill an empty data dir with a simulated month, to look at."`
+	Rotate  rotateCommand  `cmd:"" help:"Replace the credentials in a secret: a password, tokens, keys."`
 	Convert convertCommand `cmd:"" help:"Convert exported DynamoDB data (either format) to training CSV."`
 	Schema  schemaCommand  `cmd:"" help:"Draft, check and print feature schemas."`
 	Sandbox sandboxCommand `cmd:"" help:"Run a stand-in for AWS on this machine, to try the sagemaker platform."`
