@@ -192,4 +192,3 @@ func (h stepHandler) Handle(_ context.Context, r slog.Record) error {
 	_, err := fmt.Fprintln(h.out, line)
 	return err
 }
-
