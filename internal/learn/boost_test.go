@@ -55,7 +55,7 @@ func TestGain(t *testing.T) {
 		}
 	}
 	gain := 6.25/3 + 20.25/5 - 2.25/7
-	groups := []group{{columns: []int{0}, cuts: []float64{1}}}
+	groups := []*group{{columns: []int{0}, cuts: []float64{1}}}
 	n := &openNode{total: left.plus(right), histogram: []sums{left, right}}
 	for name, c := range map[string]struct {
 		change func(s *boostSettings)

@@ -5,10 +5,11 @@ type grower struct {
 	settings boostSettings
 	data     *binned
 
-	derivatives []sums  // of each row, set before grow
-	sampled     []bool  // columns that may be split on, set before grow
-	rows        []int32 // row numbers; those of a node are next to each other
-	scratch     []int32 // as long as rows
+	derivatives []sums     // of each row, set before grow
+	sampled     []bool     // columns that may be split on, set before grow
+	rows        []int32    // row numbers; those of a node are next to each other
+	scratch     []int32    // as long as rows
+	blocks      [][]*group // of the groups with a sampled column
 	free        [][]sums
 }
 
@@ -38,6 +39,7 @@ func newGrower(b *binned, s boostSettings) *grower {
 // its nodes, and reports every leaf with the rows in it. Leaf values are scaled by
 // eta.
 func (w *grower) grow(leaf func(rows []int32, value float64)) (tree, []float32) {
+	w.blocks = w.data.blocks(w.sampled)
 	t := tree{{}}
 	level := []*openNode{w.root()}
 	cover := []float32{float32(level[0].total.h)}
@@ -85,22 +87,21 @@ func (w *grower) root() *openNode {
 // of groups through all of it: add up the smaller siblings, subtract to get
 // the larger, look for splits. So even the root keeps several processors busy.
 func (w *grower) search(level []*openNode) {
-	blocks := w.data.blocks()
 	for _, n := range level {
-		n.candidates = make([]split, blocks)
+		n.candidates = make([]split, len(w.blocks))
 	}
-	parallel(blocks, func(k int) {
+	parallel(len(w.blocks), func(k int) {
+		block := w.blocks[k]
 		for _, n := range level {
 			if n.smaller == nil {
-				w.data.addUp(k, w.rows[n.begin:n.end], w.derivatives, n.histogram)
+				w.data.addUp(block, w.rows[n.begin:n.end], w.derivatives, n.histogram)
 			}
 		}
-		groups, _, _ := w.data.block(k)
 		for _, n := range level {
 			if n.smaller != nil {
-				w.data.subtract(k, n.histogram, n.smaller.histogram)
+				w.data.subtract(block, n.histogram, n.smaller.histogram)
 			}
-			n.candidates[k] = w.settings.bestSplit(groups, w.sampled, n)
+			n.candidates[k] = w.settings.bestSplit(block, w.sampled, n)
 		}
 	})
 	for _, n := range level {

@@ -43,25 +43,18 @@ func trainLinear(ctx context.Context, data *Table, s linearSettings, progress fu
 	}
 	summaries := summarise(data)
 	d := newDesign(data, summaries, s.bias, positiveWeight)
-	wd := s.wd
-	if wd == autoPenalty {
-		wd = s.shrink / d.total
-	}
-	l1, l2 := make([]float64, d.width()), make([]float64, d.width())
+	l1, l2 := s.penalties(d, summaries)
 	beta := make([]float64, d.width())
-	for k, j := range d.column {
-		switch {
-		case j < 0: // the intercept: free, and started at the base rate
-			beta[k] = logit(weightedRate(d))
-		case s.normalize && !summaries[j].indicator:
-			l1[k], l2[k] = s.l1, wd
-		default:
-			// The same penalty on the coefficient of the raw column, which is
-			// beta / scale.
-			l1[k], l2[k] = s.l1/d.scale[k], wd/d.scale[k]/d.scale[k]
-		}
+	if s.bias { // it comes first, and starts at the base rate
+		beta[0] = logit(weightedRate(d))
 	}
-	if err := minimise(ctx, newLogisticLoss(d, l1, l2), beta, s.epochs, progress); err != nil {
+	var err error
+	if d.dual(l1, l2) {
+		err = d.minimiseDual(ctx, l2, beta, s.epochs, progress)
+	} else {
+		err = minimise(ctx, newLogisticLoss(d, l1, l2), beta, s.epochs, progress)
+	}
+	if err != nil {
 		return nil, err
 	}
 	l := &linear{mean: make([]float64, len(data.columns))}
@@ -73,6 +66,27 @@ func trainLinear(ctx context.Context, data *Table, s linearSettings, progress fu
 		}
 	}
 	return l, nil
+}
+
+// penalties returns the penalties of the coefficients of d.
+func (s linearSettings) penalties(d *design, summaries []summary) (l1, l2 []float64) {
+	wd := s.wd
+	if wd == autoPenalty {
+		wd = s.shrink / d.total
+	}
+	l1, l2 = make([]float64, d.width()), make([]float64, d.width())
+	for k, j := range d.column {
+		switch {
+		case j < 0: // the intercept has none
+		case s.normalize && !summaries[j].indicator:
+			l1[k], l2[k] = s.l1, wd
+		default:
+			// The same penalty on the coefficient of the raw column, which is
+			// beta / scale.
+			l1[k], l2[k] = s.l1/d.scale[k], wd/d.scale[k]/d.scale[k]
+		}
+	}
+	return l1, l2
 }
 
 // positiveRate returns the share of labels that are 1.

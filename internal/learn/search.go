@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 )
@@ -76,6 +77,14 @@ const (
 	// groups of columns × rounds. It bounds the time of a search without making its
 	// result depend on the time: 1e9 takes about 6 s on two cores.
 	searchWork = 2_000_000_000
+	// roundRows is the number of rows that the histograms of a tree take as long as, however
+	// few rows there are.
+	roundRows = 10_000
+	// linearWork bounds the sum over all linear candidates and folds of the products and
+	// sums of Newton's method: 1e10 takes about 6 s on two cores. Where there is too much
+	// to do, candidates are compared on fewer rows, but at least on minLinearRows.
+	linearWork    = 20_000_000_000
+	minLinearRows = 5_000
 	// searchRounds bounds the rounds of a boosted candidate. minSearchRounds are
 	// affordable even where columns are very many.
 	searchRounds    = 400
@@ -170,6 +179,8 @@ type tuner struct {
 	data     *Table // all rows or a sample
 	rows     int    // of all the training data
 	coded    []int
+	entries  float64 // in a row of a linear model's design, on average
+	width    int     // of the design
 	folds    folds
 	tables   []*Table  // by fold: the rows as models of the other folds take them
 	binned   []*binned // the same, made when first needed
@@ -181,13 +192,18 @@ type tuner struct {
 // newTuner prepares the comparison on data, or on a sample of it.
 func newTuner(data *Table, s autoSettings, coded []int) *tuner {
 	t := &tuner{settings: s, data: data, coded: coded, rows: data.Rows(), record: &Search{Calibration: CalibrationNone}}
-	if t.rows > searchRows {
-		t.data = data.subset(sampleRows(t.rows, searchRows, s.seed))
+	rows := min(t.rows, searchRows)
+	if rows < t.rows {
+		t.data = data.subset(sampleRows(t.rows, rows, s.seed))
 	}
-	count := 5
-	if t.data.Rows() > manyRows {
-		count = 3
+	t.entries, t.width = entries(summarise(t.data))
+	for rows > minLinearRows && t.linearSearch(rows) > linearWork {
+		rows = max(minLinearRows, rows*3/4)
 	}
+	if rows < t.data.Rows() {
+		t.data = data.subset(sampleRows(t.rows, rows, s.seed))
+	}
+	count := foldsOf(rows)
 	t.folds = newFolds(t.data.labels, count, s.seed)
 	t.record.Rows = t.data.Rows()
 	t.tables = make([]*Table, count)
@@ -198,6 +214,20 @@ func newTuner(data *Table, s autoSettings, coded []int) *tuner {
 		}
 	}
 	return t
+}
+
+// foldsOf returns the number of folds that candidates are compared in.
+func foldsOf(rows int) int {
+	if rows > manyRows {
+		return 3
+	}
+	return 5
+}
+
+// linearSearch returns the work of comparing the linear candidates on a number of rows.
+func (t *tuner) linearSearch(rows int) float64 {
+	folds := foldsOf(rows)
+	return float64(len(t.linearPenalties())*folds) * newtonWork(rows-rows/folds, t.width, t.entries)
 }
 
 // bin cuts the columns into bins, for each fold.
@@ -236,11 +266,7 @@ type tried struct {
 // searchLinear returns the best linear candidate, or nil if none could be tried.
 func (t *tuner) searchLinear(ctx context.Context) (*tried, error) {
 	var best *tried
-	penalties := linearPenalties()
-	if _, given := t.settings.linear["wd"]; given {
-		penalties = penalties[:1]
-	}
-	for _, c := range penalties {
+	for _, c := range t.linearPenalties() {
 		s, _, err := parseLinear(t.settings.linear)
 		if err != nil {
 			return nil, err
@@ -249,7 +275,11 @@ func (t *tuner) searchLinear(ctx context.Context) (*tried, error) {
 			s.shrink = 1 / c
 		}
 		found := Candidate{Algorithm: LinearLearner, Hyperparameters: s.describe(float64(t.rows))}
-		margins, err := t.linearMargins(ctx, s)
+		var margins []float64
+		err = t.affordsLinear()
+		if err == nil {
+			margins, err = t.linearMargins(ctx, s)
+		}
 		t.step()
 		switch {
 		case errors.Is(err, ErrInput):
@@ -268,6 +298,23 @@ func (t *tuner) searchLinear(ctx context.Context) (*tried, error) {
 		}
 	}
 	return best, nil
+}
+
+// linearPenalties returns the values of C that are compared.
+func (t *tuner) linearPenalties() []float64 {
+	if _, given := t.settings.linear["wd"]; given {
+		return linearPenalties()[:1]
+	}
+	return linearPenalties()
+}
+
+// affordsLinear returns an error that matches ErrInput if linear models of the data take
+// more work than the search allows.
+func (t *tuner) affordsLinear() error {
+	if t.linearSearch(t.data.Rows()) <= linearWork && newtonWork(t.rows, t.width, t.entries) <= maxLinearFit {
+		return nil
+	}
+	return inputErrorf("%d columns of %d rows take too long for the search; train with linear-learner to have it all the same", t.width, t.rows)
 }
 
 // linearMargins returns the log-odds of every row by a model of the other folds.
@@ -299,6 +346,10 @@ func (t *tuner) searchBoosting(ctx context.Context) (*tried, error) {
 			return nil, err
 		}
 		t.bin(s.bins)
+		if share := t.affordableShare(); share < s.columnSample && !t.givesShare() {
+			s.columnSample = share
+			parameters["colsample_bytree"] = strconv.FormatFloat(share, 'g', -1, 64)
+		}
 		if _, given := t.settings.boosting["num_round"]; !given {
 			s.rounds = t.affordableRounds()
 		}
@@ -327,8 +378,25 @@ func (t *tuner) boostedCandidates() []map[string]string {
 
 // affordableRounds returns how many rounds of boosting a candidate may have.
 func (t *tuner) affordableRounds() int {
-	round := len(t.boostedCandidates()) * t.folds.count * t.data.Rows() * max(1, len(t.binned[0].groups))
-	return min(searchRounds, max(minSearchRounds, searchWork/round))
+	return min(searchRounds, max(minSearchRounds, searchWork/t.roundWork()))
+}
+
+// affordableShare returns the share of the columns for each tree with which a candidate
+// may have minSearchRounds.
+func (t *tuner) affordableShare() float64 {
+	share := float64(searchWork) / minSearchRounds / float64(t.roundWork())
+	return min(1, max(0.01, math.Floor(100*share)/100))
+}
+
+// givesShare reports whether the share of the columns is a setting.
+func (t *tuner) givesShare() bool {
+	_, given := t.settings.boosting["colsample_bytree"]
+	return given
+}
+
+// roundWork returns the work of a round of all boosted candidates on all columns.
+func (t *tuner) roundWork() int {
+	return len(t.boostedCandidates()) * t.folds.count * max(roundRows, t.data.Rows()) * max(1, len(t.binned[0].groups))
 }
 
 // judge fills in the figures of a candidate.

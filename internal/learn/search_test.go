@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -388,5 +389,60 @@ func TestArtifactOfAutoRoundTrips(t *testing.T) {
 	}
 	if !bytes.Equal(encode(t, a), first) {
 		t.Error("encoding again gives other bytes")
+	}
+}
+
+// TestTheSearchOfWideDataIsBounded: trees of wide data take fewer columns each, linear
+// models are solved by rows, and those that would take too long are left out with a reason.
+func TestTheSearchOfWideDataIsBounded(t *testing.T) {
+	data := wide(120, 700, 4)
+	m := mustTrain(t, data, Options{Algorithm: Auto, Seed: 1})
+	var linear, boosted int
+	for _, c := range m.Search().Candidates {
+		switch {
+		case c.Problem != "":
+			t.Errorf("%v could not be tried", c)
+		case c.Algorithm == LinearLearner:
+			linear++
+		case c.MeanOf == 0:
+			boosted++
+			if share, err := strconv.ParseFloat(c.Hyperparameters["colsample_bytree"], 64); err != nil || share > 0.3 {
+				t.Errorf("%v takes more than 0.3 of the columns", c)
+			}
+		}
+	}
+	if linear != 2 || boosted != 3 {
+		t.Errorf("%d linear and %d boosted candidates", linear, boosted)
+	}
+	given := mustTrain(t, data, Options{Algorithm: Auto, Seed: 1, Hyperparameters: map[string]string{"colsample_bytree": "0.9", "num_round": "5"}})
+	for _, c := range given.Search().Candidates {
+		if c.Algorithm == XGBoost && c.MeanOf == 0 && c.Hyperparameters["colsample_bytree"] != "0.9" {
+			t.Errorf("the setting 0.9 became %v", c.Hyperparameters)
+		}
+	}
+}
+
+func TestLinearModelsThatTakeTooLongAreLeftOut(t *testing.T) {
+	small := packedTable(t, synthetic(400, 3, []int{3}, 53))
+	for name, c := range map[string]struct {
+		rows, width int
+		entries     float64
+		affords     bool
+	}{
+		"narrow":                     {20_000, 60, 20, true},
+		"a thousand one-hot columns": {20_000, 1_000, 30, true},
+		"two thousand":               {20_000, 2_000, 30, false},
+		"more columns than rows":     {400, 3_000, 3_000, true},
+		"numbers in many columns":    {20_000, 1_000, 1_000, false},
+		"numbers in 3,000 columns":   {5_000, 3_000, 3_000, false},
+		"a million rows of numbers":  {1_000_000, 500, 500, false},
+	} {
+		tn := newTuner(small, autoSettings{seed: 1}, nil)
+		tn.width, tn.entries, tn.rows = c.width, c.entries, c.rows
+		tn.data = &Table{columns: small.columns, labels: make([]float64, min(c.rows, searchRows))}
+		err := tn.affordsLinear()
+		if (err == nil) != c.affords || err != nil && !errors.Is(err, ErrInput) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

@@ -64,7 +64,7 @@ func (p *split) goesRight(bin uint16) bool { return bin-p.lo <= p.hi-p.lo }
 
 // bestSplit returns the split of a node on one of groups that gains most. Of
 // equal ones the first wins. sampled tells which columns may be used.
-func (s boostSettings) bestSplit(groups []group, sampled []bool, n *openNode) split {
+func (s boostSettings) bestSplit(groups []*group, sampled []bool, n *openNode) split {
 	best := split{gain: s.gamma}
 	found := false
 	base := s.quality(n.total)
@@ -78,8 +78,7 @@ func (s boostSettings) bestSplit(groups []group, sampled []bool, n *openNode) sp
 			found = true
 		}
 	}
-	for k := range groups {
-		g := &groups[k]
+	for _, g := range groups {
 		cells := n.histogram[g.first : g.first+g.size()]
 		if g.indicator {
 			for i, j := range g.columns {
