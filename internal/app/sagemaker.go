@@ -12,6 +12,7 @@ import (
 	"gateway/internal/admission"
 	"gateway/internal/aws"
 	"gateway/internal/config"
+	"gateway/internal/export"
 	"gateway/internal/local"
 	"gateway/internal/modelswap"
 	"gateway/internal/schema"
@@ -84,9 +85,16 @@ func (b *backEnd) openTable(ctx context.Context, c *components, api *aws.Clients
 		n, err := customers.Count(ctx)
 		return store.Counts{Customers: n, Labelled: unknownCount}, err
 	}
-	b.exporter = aws.NewExporter(api, files, c.cfg.CustomersTable, labels)
 	if c.cfg.ExportFrom != "" {
 		b.exporter = aws.NewExistingExporter(files)
+		return nil
+	}
+	attributes := export.Attributes(s)
+	if c.cfg.ExportAll {
+		attributes = nil
+	}
+	if b.exporter, err = aws.NewExporter(api, files, c.cfg.CustomersTable, labels, attributes); err != nil {
+		return &config.Error{Err: fmt.Errorf("GATEWAY_CUSTOMERS_TABLE: %w", err)}
 	}
 	return nil
 }

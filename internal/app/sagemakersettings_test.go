@@ -24,7 +24,10 @@ func TestSettingsOfSageMakerStopTheStart(t *testing.T) {
 		{"a table that is not there", "GATEWAY_CUSTOMERS_TABLE", "nobody", `GATEWAY_CUSTOMERS_TABLE: table "nobody" does not exist`},
 		{"a machine that is none", "GATEWAY_HOSTING_INSTANCE_TYPE", "m5.large", "GATEWAY_HOSTING_INSTANCE_TYPE"},
 		{"no machines", "GATEWAY_TRAINING_INSTANCE_COUNT", "0", "GATEWAY_TRAINING_INSTANCE_COUNT"},
-		{"another way to convert", "GATEWAY_TRANSFORM", "athena", "GATEWAY_TRANSFORM"},
+		{"another way to convert", "GATEWAY_TRANSFORM", "hive", "GATEWAY_TRANSFORM"},
+		{"no workgroup", "GATEWAY_ATHENA_WORKGROUP", "a b", "GATEWAY_ATHENA_WORKGROUP"},
+		{"no database", "GATEWAY_ATHENA_DATABASE", "My-Data", "GATEWAY_ATHENA_DATABASE"},
+		{"no address of results", "GATEWAY_ATHENA_OUTPUT", "/tmp", "GATEWAY_ATHENA_OUTPUT"},
 		{"exports of others without a table", "GATEWAY_EXPORT_FROM", "s3://bank/backups", "GATEWAY_EXPORT_FROM"},
 	}
 	s := gatewaytest.StartSandbox(t)

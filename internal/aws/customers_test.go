@@ -354,7 +354,7 @@ func TestALabelThatTheTableDidNotTakeComesBeforeTheNextExport(t *testing.T) {
 		}
 	}
 	s.logged(`level=WARN msg="cannot write labels`, "AccessDeniedException")
-	exporter := NewExporter(s.api, s.files, table, c.LabelSync)
+	exporter := s.exporter(c.LabelSync, nil)
 	if err := exporter.StartExport(t.Context(), "renewal-1"); err == nil || s.Count("ExportTableToPointInTime") != 0 {
 		t.Errorf("an export began without the labels (%v)", err)
 	}

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"path"
 	"regexp"
+	"strconv"
 	"strings"
 
 	sdk "github.com/aws/aws-sdk-go-v2/aws"
@@ -26,12 +27,39 @@ type Exporter struct {
 	api    *Clients
 	files  *Files
 	table  string
-	labels *LabelSync // writes missing labels to the table first
+	labels *LabelSync                 // writes missing labels to the table first
+	filter *types.FilterSpecification // nil: all attributes are exported
 }
 
-// NewExporter makes an exporter of a table.
-func NewExporter(api *Clients, files *Files, table string, labels *LabelSync) *Exporter {
-	return &Exporter{api: api, files: files, table: table, labels: labels}
+// NewExporter makes an exporter of a table. names are the attributes that it exports; nil:
+// all. The error is that of more names than DynamoDB takes.
+func NewExporter(api *Clients, files *Files, table string, labels *LabelSync, names []string) (*Exporter, error) {
+	filter, err := projection(names)
+	return &Exporter{api: api, files: files, table: table, labels: labels, filter: filter}, err
+}
+
+// maxProjection is the maximum size of a ProjectionExpression in bytes.
+const maxProjection = 4096
+
+// projection returns the filter of an export that has some attributes only. Every name is
+// substituted: it may be a reserved word or of any characters.
+func projection(names []string) (*types.FilterSpecification, error) {
+	if names == nil {
+		return nil, nil
+	}
+	substitutes := make([]string, len(names))
+	filter := &types.FilterSpecification{ExpressionAttributeNames: make(map[string]string, len(names))}
+	for i, name := range names {
+		substitutes[i] = "#" + strconv.FormatInt(int64(i), 36)
+		filter.ExpressionAttributeNames[substitutes[i]] = name
+	}
+	text := strings.Join(substitutes, ",")
+	if len(text) > maxProjection {
+		return nil, fmt.Errorf("the schema reads %d attributes, and the projection of an export that leaves out the others has %d bytes, while DynamoDB takes %d; "+
+			"set GATEWAY_EXPORT_ALL=true to export all attributes", len(names), len(text), maxProjection)
+	}
+	filter.ProjectionExpression = &text
+	return filter, nil
 }
 
 // exportsFolder has a folder for each export.
@@ -62,7 +90,7 @@ func (e *Exporter) StartExport(ctx context.Context, name string) error {
 	// refuses another request with the same client token.
 	out, err := e.api.dynamodb.ExportTableToPointInTime(ctx, &dynamodb.ExportTableToPointInTimeInput{
 		TableArn: table.Table.TableArn, S3Bucket: &e.files.root.bucket, S3Prefix: &prefix,
-		ExportFormat: types.ExportFormatDynamodbJson, ClientToken: &name,
+		ExportFormat: types.ExportFormatDynamodbJson, ClientToken: &name, FilterSpecification: e.filter,
 	})
 	if code := codeOf(err); code == "PointInTimeRecoveryUnavailableException" {
 		return &modelswap.Fault{Class: modelswap.Input, Err: fmt.Errorf(

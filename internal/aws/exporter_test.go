@@ -3,11 +3,13 @@ package aws
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	sdk "github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/google/go-cmp/cmp"
@@ -31,7 +33,14 @@ func (s *stand) exported(n int) *Exporter {
 	}
 	_, _, err := c.PutCustomers(s.t.Context(), all)
 	s.must(err)
-	return NewExporter(s.api, s.files, table, c.LabelSync)
+	return s.exporter(c.LabelSync, export.Attributes(s.schema))
+}
+
+func (s *stand) exporter(labels *LabelSync, names []string) *Exporter {
+	s.t.Helper()
+	e, err := NewExporter(s.api, s.files, table, labels, names)
+	s.must(err)
+	return e
 }
 
 // converted returns the training CSV of an export.
@@ -64,7 +73,7 @@ func TestAnExportIsMadeOnceAndConverted(t *testing.T) {
 		t.Errorf("status is %+v (%v) at once", status, err)
 	}
 	s.Advance(time.Hour)
-	status, err := NewExporter(s.api, s.files, table, nil).ExportStatus(t.Context(), "renewal-1") // another process
+	status, err := s.exporter(nil, nil).ExportStatus(t.Context(), "renewal-1") // another process
 	if err != nil || !status.Done || status.Items != 120 || !strings.HasPrefix(status.Folder, "exports/renewal-1/AWSDynamoDB/") {
 		t.Fatalf("status is %+v (%v)", status, err)
 	}
@@ -202,5 +211,67 @@ func TestUnfinishedExportsOfOthersArePassedOver(t *testing.T) {
 		PassedOver: []export.PassedOver{{Export: "s3://bank/backups/" + begun, Reason: "the export in s3://bank/backups/" + begun + " is incomplete: it was started, but there is no manifest-summary.json yet"}, {Export: "s3://bank/backups/2018-10-01-00-00-00", Reason: reason}}}
 	if diff := cmp.Diff(want, status); diff != "" {
 		t.Error(diff)
+	}
+}
+
+const privateSchema = `
+name: private
+id: {name: customer_id, alias: [order]}
+label: {name: y, positive: [1, "yes"], negative: [0, "no"]}
+features:
+  - {name: x, type: number, alias: ["size, in cm"]}
+  - {name: phone, type: category, values: [a], personal: true, exclude: true}
+`
+
+// TestExcludedAttributesDoNotReachS3: the export itself leaves them out, and what the
+// schema does not know.
+func TestExcludedAttributesDoNotReachS3(t *testing.T) {
+	t.Parallel()
+	s := startWith(t, privateSchema, sandbox.Options{Clock: sandbox.NewManualClock()})
+	s.createTable(table, "customer_id", types.ScalarAttributeTypeS)
+	c := s.customers(s.schema)
+	s.pointInTime(true)
+	_, err := s.api.dynamodb.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: sdk.String(table), Item: map[string]types.AttributeValue{
+		"customer_id": &types.AttributeValueMemberS{Value: "1"}, "size, in cm": &types.AttributeValueMemberN{Value: "180"},
+		"phone": &types.AttributeValueMemberS{Value: "secret-1"}, "street": &types.AttributeValueMemberS{Value: "secret-2"},
+		"y": &types.AttributeValueMemberN{Value: "1"}, "_outcome": &types.AttributeValueMemberN{Value: "7"}}})
+	s.must(err)
+	for name, attributes := range map[string][]string{"some": export.Attributes(s.schema), "all": nil} {
+		e := s.exporter(c.LabelSync, attributes)
+		s.must(e.StartExport(t.Context(), name))
+		s.Advance(time.Hour)
+		status, err := e.ExportStatus(t.Context(), name)
+		s.must(err)
+		items, err := export.Open(t.Context(), s.files.FS(t.Context()), status.Folder)
+		s.must(err)
+		defer items.Close()
+		item, err := items.Next()
+		s.must(err)
+		var names []string
+		for _, a := range item.Attributes {
+			names = append(names, a.Name)
+		}
+		slices.Sort(names)
+		want := []string{"_outcome", "customer_id", "size, in cm", "y"}
+		if attributes == nil {
+			want = []string{"_outcome", "customer_id", "phone", "size, in cm", "street", "y"}
+		}
+		if !slices.Equal(names, want) {
+			t.Errorf("%s: attributes are %q, want %q", name, names, want)
+		}
+	}
+}
+
+// TestASchemaTooLargeForAProjectionIsRefused: all attributes would be exported in silence.
+func TestASchemaTooLargeForAProjectionIsRefused(t *testing.T) {
+	names := make([]string, 1100)
+	for i := range names {
+		names[i] = fmt.Sprintf("feature_%d", i)
+	}
+	if _, err := NewExporter(nil, nil, table, nil, names); err == nil || !strings.Contains(err.Error(), "set GATEWAY_EXPORT_ALL=true") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := NewExporter(nil, nil, table, nil, names[:1000]); err != nil {
+		t.Error(err)
 	}
 }

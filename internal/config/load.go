@@ -197,8 +197,13 @@ func (c *Config) validatePlatform(f *faults) {
 	}
 	if c.Platform == SageMaker {
 		c.validateSageMaker(f.add)
-	} else if c.CustomersTable != "" {
+		return
+	}
+	if c.CustomersTable != "" {
 		f.add("CUSTOMERS_TABLE", "is for GATEWAY_PLATFORM=sagemaker")
+	}
+	if c.Transform == TransformAthena {
+		f.add("TRANSFORM", "athena is for GATEWAY_PLATFORM=sagemaker")
 	}
 }
 

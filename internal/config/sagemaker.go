@@ -19,9 +19,11 @@ const (
 // SageMakerSettings are the settings of GATEWAY_PLATFORM=sagemaker alone.
 type SageMakerSettings struct {
 	S3               S3Config
-	CustomersTable   string        `split_words:"true" desc:"DynamoDB table of customers; its key is the schema's id; empty: customers are in the database"`
-	ExecutionRoleARN string        `split_words:"true" desc:"role that SageMaker assumes to train and serve"`
-	Transform        string        `default:"inline" desc:"how an export becomes training data: inline, by the gateway"`
+	CustomersTable   string `split_words:"true" desc:"DynamoDB table of customers; its key is the schema's id; empty: customers are in the database"`
+	ExecutionRoleARN string `split_words:"true" desc:"role that SageMaker assumes to train and serve"`
+	Transform        string `default:"inline" desc:"who converts an export to training data: inline, the gateway"`
+	Athena           AthenaConfig
+	ExportAll        bool          `split_words:"true" desc:"an export of the table has all attributes; else only those that the model is made from, so that excluded ones do not reach S3"`
 	ExportFrom       string        `split_words:"true" desc:"s3:// address below which others write DynamoDB exports or Data Pipeline backups; the newest complete one is read; empty: the gateway exports the table"`
 	RenewalPoll      time.Duration `split_words:"true" default:"10s" more:"0s" desc:"interval at which exports, training jobs and deployments are polled"`
 	Hosting          HostingConfig
@@ -30,6 +32,13 @@ type SageMakerSettings struct {
 	Batch            BatchConfig
 	Breaker          BreakerConfig
 	Hedge            string `default:"off" desc:"when a second attempt of a slow endpoint call starts, for endpoints of several instances: off; p95, after the 95th percentile of recent calls; or a time such as 50ms. At most one call in ten has a second attempt"`
+}
+
+// AthenaConfig is where queries run.
+type AthenaConfig struct {
+	Workgroup string `default:"primary" desc:"workgroup of Athena that queries run in"`
+	Database  string `default:"default" desc:"database of the Glue catalog in which tables are made"`
+	Output    string `desc:"s3:// address of the results of questions; empty: athena/ below GATEWAY_S3_PREFIX"`
 }
 
 // S3Config is where files go.
@@ -88,6 +97,34 @@ var (
 	instanceType = regexp.MustCompile(`^ml\.[a-z0-9-]+\.[a-z0-9-]+$`)
 )
 
+// The values of Transform.
+const (
+	TransformInline = "inline"
+	TransformAthena = "athena"
+)
+
+var (
+	workgroupName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,128}$`)
+	databaseName  = regexp.MustCompile(`^[a-z0-9_]{1,255}$`)
+	s3Address     = regexp.MustCompile(`^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?$`)
+)
+
+// validateAthena checks who converts exports, and the settings of queries.
+func (c *Config) validateAthena(fault func(name, format string, args ...any)) {
+	if c.Transform != TransformInline {
+		fault("TRANSFORM", "%q must be inline", c.Transform)
+	}
+	if !workgroupName.MatchString(c.Athena.Workgroup) {
+		fault("ATHENA_WORKGROUP", "%q is not the name of a workgroup: letters, digits, '.', '_' and '-'", c.Athena.Workgroup)
+	}
+	if !databaseName.MatchString(c.Athena.Database) {
+		fault("ATHENA_DATABASE", "%q is not the name of a database: small letters, digits and '_'", c.Athena.Database)
+	}
+	if c.Athena.Output != "" && !s3Address.MatchString(c.Athena.Output) {
+		fault("ATHENA_OUTPUT", "%q is not an address such as s3://bucket/prefix/", c.Athena.Output)
+	}
+}
+
 // validateSageMaker checks what only this platform reads.
 func (c *Config) validateSageMaker(fault func(name, format string, args ...any)) {
 	if c.S3.Bucket == "" {
@@ -110,9 +147,7 @@ func (c *Config) validateSageMaker(fault func(name, format string, args ...any))
 	if c.Training.Algorithm == modelswap.CustomAlgorithm && c.Training.Image == "" {
 		fault("TRAINING_IMAGE", "must name the image of the custom algorithm")
 	}
-	if c.Transform != "inline" {
-		fault("TRANSFORM", "%q must be inline", c.Transform)
-	}
+	c.validateAthena(fault)
 	if _, _, err := c.HedgeAfter(); err != nil {
 		fault("HEDGE", "%v", err)
 	}

@@ -86,39 +86,12 @@ func (p *Plan) read(name string) int {
 	return len(p.names) - 1
 }
 
-// namesOf returns a name and its aliases, as attributes may have them.
-func namesOf(name string, aliases []string) []string {
-	names := []string{name}
-	for _, alias := range aliases {
-		for _, form := range []string{alias, strings.TrimSpace(alias)} {
-			if !slices.Contains(names, form) {
-				names = append(names, form)
-			}
-		}
-	}
-	return names
-}
-
 // attributes makes the layers of attributes, a0, a1, …, and of their texts without blanks
 // around them, r0, r1, …. A text is NULL if there is no such attribute or if it is of a
 // nested type, and empty if it is of type NULL.
 func (p *Plan) attributes(l *layers) {
-	s := p.schema
-	for _, name := range namesOf(s.ID, s.IDAliases) {
+	for _, name := range export.Attributes(p.schema) {
 		p.read(name)
-	}
-	for _, name := range namesOf(s.Label.Name, s.Label.Aliases) {
-		p.read(name)
-	}
-	for _, name := range []string{export.OutcomeAttribute, export.OriginAttribute, export.CallerAttribute, export.LabelledAttribute, export.ImportedAttribute} {
-		p.read(name)
-	}
-	for i := range s.Features {
-		if f := &s.Features[i]; !f.Exclude {
-			for _, name := range namesOf(f.Name, f.Aliases) {
-				p.read(name)
-			}
-		}
 	}
 	l.add("line", "line")
 	l.add("broken", "item IS NULL")

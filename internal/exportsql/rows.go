@@ -84,7 +84,7 @@ func encodedCategory(i int, f *schema.Feature) (columns []string) {
 	if f.Default != nil {
 		missing = int(*f.Default)
 	}
-	if f.Encode == schema.Ordinal {
+	if f.Encode != schema.OneHot {
 		return []string{fmt.Sprintf("COALESCE(%s, %d) + 1", code, missing)}
 	}
 	for value := range f.Values {

@@ -29,7 +29,7 @@ func (p *Plan) values(l *layers) {
 // own name takes precedence; among aliases the item's order would tell, which a map does
 // not have.
 func (p *Plan) id(l *layers) {
-	names := namesOf(p.schema.ID, p.schema.IDAliases)
+	names := export.NamesOf(p.schema.ID, p.schema.IDAliases)
 	text, number, _, _ := p.kinds()
 	var cases, aliases []string
 	for n, name := range names {
@@ -58,7 +58,7 @@ func atMostOne(flags []string, own string) string {
 // evidence is numbers.
 func (p *Plan) label(l *layers) {
 	lab := &p.schema.Label
-	names := namesOf(lab.Name, lab.Aliases)
+	names := export.NamesOf(lab.Name, lab.Aliases)
 	own := p.read(names[0])
 	missing := func(x string) string {
 		return fmt.Sprintf("(%s AND NOT %s AND NOT %s)", isMarker(x), spells(x, lab.Positive), spells(x, lab.Negative))
@@ -91,7 +91,7 @@ func positive(x string) string {
 func (p *Plan) feature(l *layers, at int, f *schema.Feature) {
 	var texts, given, nest, number []string
 	_, numbers, _, _ := p.kinds()
-	for _, name := range namesOf(f.Name, f.Aliases) {
+	for _, name := range export.NamesOf(f.Name, f.Aliases) {
 		i := p.read(name)
 		r := fmt.Sprintf("r%d", i)
 		value := fmt.Sprintf("NOT %s", isMissing(r, f))

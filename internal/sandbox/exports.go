@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"reflect"
 	"strings"
 	"time"
 
@@ -46,6 +47,49 @@ type exportInput struct {
 	ExportType     string
 	ExportTime     float64
 	ClientToken    string
+
+	FilterSpecification *exportFilter
+}
+
+// exportFilter has the expressions of an export. The stand-in projects and does not filter.
+type exportFilter struct {
+	expressions `json:",inline"`
+
+	ProjectionExpression   string
+	FilterExpression       string
+	KeyConditionExpression string
+}
+
+// maxExpression is the maximum size of an expression in bytes.
+const maxExpression = 4096
+
+// check returns the error of a request with the filter.
+func (f *exportFilter) check() error {
+	switch {
+	case f == nil:
+		return nil
+	case f.FilterExpression != "" || f.KeyConditionExpression != "":
+		return validationf("The stand-in projects exports and does not filter them.")
+	case len(f.ProjectionExpression) > maxExpression:
+		return validationf("Invalid ProjectionExpression: Expression size has exceeded the maximum allowed size; expression size: %d", len(f.ProjectionExpression))
+	}
+	_, err := f.project(f.ProjectionExpression, nil)
+	return err
+}
+
+// apply returns items with the attributes that the filter names.
+func (f *exportFilter) apply(items []item) (out []item, err error) {
+	if f == nil || f.ProjectionExpression == "" {
+		return items, nil
+	}
+	for _, it := range items {
+		projected, err := f.project(f.ProjectionExpression, it)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, projected)
+	}
+	return out, nil
 }
 
 // tokenLife is how long after its end an export can be found by its client token.
@@ -65,6 +109,9 @@ func (s *Server) exportTable(c *call, in *exportInput) (any, error) {
 	case in.ExportTime > float64(s.clock.Now().Unix()+1):
 		return nil, refusef("InvalidExportTimeException", "The specified ExportTime is outside of the point in time recovery window.")
 	}
+	if err := in.FilterSpecification.check(); err != nil {
+		return nil, err
+	}
 	s.mu.Lock()
 	found, err := s.sameToken(token, in)
 	s.mu.Unlock()
@@ -83,7 +130,9 @@ func (s *Server) exportTable(c *call, in *exportInput) (any, error) {
 		status: "IN_PROGRESS", fault: c.fault, read: make(chan struct{})}
 	read := func() {
 		defer close(e.read)
-		e.items, e.unread = s.scanAll(s.ctx, name)
+		if e.items, e.unread = s.scanAll(s.ctx, name); e.unread == nil {
+			e.items, e.unread = in.FilterSpecification.apply(e.items)
+		}
 	}
 	if s.backend == nil {
 		read()
@@ -110,7 +159,7 @@ func (s *Server) sameToken(token string, in *exportInput) (any, error) {
 		}
 		same := *e.in
 		same.ClientToken = ""
-		if same != *in {
+		if !reflect.DeepEqual(same, *in) {
 			return nil, refusef("ExportConflictException", "There was a conflict when writing to the specified S3 bucket: the client token was used with other parameters.")
 		}
 		return struct{ ExportDescription any }{e.describe()}, nil

@@ -197,12 +197,13 @@ func writeNative(t testing.TB, folder string, items iter.Seq[string]) {
 	}
 	must(os.MkdirAll(filepath.Join(folder, "data"), 0o700))
 	var manifest bytes.Buffer
-	total, count := 0, 0
+	total, count, files := 0, 0, 0
 	var stored bytes.Buffer
 	packed := gzip.NewWriter(&stored)
 	end := func() {
 		must(packed.Close())
-		name := fmt.Sprintf("part%06d.json.gz", total)
+		name := fmt.Sprintf("part%06d.json.gz", files)
+		files++
 		must(os.WriteFile(filepath.Join(folder, "data", name), stored.Bytes(), 0o600))
 		sum := md5.Sum(stored.Bytes())
 		fmt.Fprintf(&manifest, `{"itemCount":%d,"md5Checksum":"%s","etag":"x","dataFileS3Key":"AWSDynamoDB/%s/data/%s"}`+"\n", count,
