@@ -12,7 +12,6 @@ import (
 	"gateway/internal/admission"
 	"gateway/internal/aws"
 	"gateway/internal/config"
-	"gateway/internal/export"
 	"gateway/internal/local"
 	"gateway/internal/modelswap"
 	"gateway/internal/schema"
@@ -89,11 +88,11 @@ func (b *backEnd) openTable(ctx context.Context, c *components, api *aws.Clients
 		b.exporter = aws.NewExistingExporter(files)
 		return nil
 	}
-	attributes := export.Attributes(s)
+	only := s
 	if c.cfg.ExportAll {
-		attributes = nil
+		only = nil
 	}
-	if b.exporter, err = aws.NewExporter(api, files, c.cfg.CustomersTable, labels, attributes); err != nil {
+	if b.exporter, err = aws.NewExporter(api, files, c.cfg.CustomersTable, labels, only); err != nil {
 		return &config.Error{Err: fmt.Errorf("GATEWAY_CUSTOMERS_TABLE: %w", err)}
 	}
 	return nil

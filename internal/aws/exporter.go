@@ -19,6 +19,7 @@ import (
 	"gateway/internal/export"
 	"gateway/internal/failure"
 	"gateway/internal/modelswap"
+	"gateway/internal/schema"
 )
 
 // Exporter implements modelswap.Exporter with DynamoDB's export to S3. The export reads a
@@ -31,11 +32,15 @@ type Exporter struct {
 	filter *types.FilterSpecification // nil: all attributes are exported
 }
 
-// NewExporter makes an exporter of a table. names are the attributes that it exports; nil:
-// all. The error is that of more names than DynamoDB takes.
-func NewExporter(api *Clients, files *Files, table string, labels *LabelSync, names []string) (*Exporter, error) {
-	filter, err := projection(names)
-	return &Exporter{api: api, files: files, table: table, labels: labels, filter: filter}, err
+// NewExporter makes an exporter of a table. It exports the attributes that a conversion by
+// the schema only reads; nil: all. The error is that of more names than DynamoDB takes.
+func NewExporter(api *Clients, files *Files, table string, labels *LabelSync, only *schema.Schema) (*Exporter, error) {
+	e := &Exporter{api: api, files: files, table: table, labels: labels}
+	var err error
+	if only != nil {
+		e.filter, err = projection(export.Attributes(only))
+	}
+	return e, err
 }
 
 // maxProjection is the maximum size of a ProjectionExpression in bytes.
@@ -44,9 +49,6 @@ const maxProjection = 4096
 // projection returns the filter of an export that has some attributes only. Every name is
 // substituted: it may be a reserved word or of any characters.
 func projection(names []string) (*types.FilterSpecification, error) {
-	if names == nil {
-		return nil, nil
-	}
 	substitutes := make([]string, len(names))
 	filter := &types.FilterSpecification{ExpressionAttributeNames: make(map[string]string, len(names))}
 	for i, name := range names {

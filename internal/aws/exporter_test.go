@@ -19,6 +19,7 @@ import (
 	"gateway/internal/modelswap"
 	"gateway/internal/predict"
 	"gateway/internal/sandbox"
+	"gateway/internal/schema"
 )
 
 // exported makes a table of n customers and its exporter.
@@ -33,12 +34,12 @@ func (s *stand) exported(n int) *Exporter {
 	}
 	_, _, err := c.PutCustomers(s.t.Context(), all)
 	s.must(err)
-	return s.exporter(c.LabelSync, export.Attributes(s.schema))
+	return s.exporter(c.LabelSync, s.schema)
 }
 
-func (s *stand) exporter(labels *LabelSync, names []string) *Exporter {
+func (s *stand) exporter(labels *LabelSync, only *schema.Schema) *Exporter {
 	s.t.Helper()
-	e, err := NewExporter(s.api, s.files, table, labels, names)
+	e, err := NewExporter(s.api, s.files, table, labels, only)
 	s.must(err)
 	return e
 }
@@ -236,8 +237,8 @@ func TestExcludedAttributesDoNotReachS3(t *testing.T) {
 		"phone": &types.AttributeValueMemberS{Value: "secret-1"}, "street": &types.AttributeValueMemberS{Value: "secret-2"},
 		"y": &types.AttributeValueMemberN{Value: "1"}, "_outcome": &types.AttributeValueMemberN{Value: "7"}}})
 	s.must(err)
-	for name, attributes := range map[string][]string{"some": export.Attributes(s.schema), "all": nil} {
-		e := s.exporter(c.LabelSync, attributes)
+	for name, only := range map[string]*schema.Schema{"some": s.schema, "all": nil} {
+		e := s.exporter(c.LabelSync, only)
 		s.must(e.StartExport(t.Context(), name))
 		s.Advance(time.Hour)
 		status, err := e.ExportStatus(t.Context(), name)
@@ -253,7 +254,7 @@ func TestExcludedAttributesDoNotReachS3(t *testing.T) {
 		}
 		slices.Sort(names)
 		want := []string{"_outcome", "customer_id", "size, in cm", "y"}
-		if attributes == nil {
+		if only == nil {
 			want = []string{"_outcome", "customer_id", "phone", "size, in cm", "street", "y"}
 		}
 		if !slices.Equal(names, want) {
@@ -268,10 +269,10 @@ func TestASchemaTooLargeForAProjectionIsRefused(t *testing.T) {
 	for i := range names {
 		names[i] = fmt.Sprintf("feature_%d", i)
 	}
-	if _, err := NewExporter(nil, nil, table, nil, names); err == nil || !strings.Contains(err.Error(), "set GATEWAY_EXPORT_ALL=true") {
+	if _, err := projection(names); err == nil || !strings.Contains(err.Error(), "set GATEWAY_EXPORT_ALL=true") {
 		t.Errorf("got %v", err)
 	}
-	if _, err := NewExporter(nil, nil, table, nil, names[:1000]); err != nil {
+	if _, err := projection(names[:1000]); err != nil {
 		t.Error(err)
 	}
 }
