@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,13 +12,15 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"gateway/api/edge"
 )
 
 // commandLog is the log of a gateway that runs for one command. It prints warnings of
 // the start, each once, and errors. What made a request fail is printed last, unless
-// the command ends with it.
+// the command ends with it. What a full disk has made fail besides the command is printed
+// once, or not at all if the command ends with that reason.
 type commandLog struct {
 	out      io.Writer
 	starting atomic.Bool
@@ -25,6 +28,7 @@ type commandLog struct {
 	mu       sync.Mutex
 	warned   map[string]bool // messages of warnings that were printed
 	requests []failedRequest
+	fullDisk string // the first line with the reason that the disk is full
 }
 
 // failedRequest is a request that failed, and its line of the log.
@@ -91,6 +95,9 @@ func (h commandHandler) Handle(_ context.Context, record slog.Record) error {
 	case request.id != "":
 		h.requests = append(h.requests, request)
 		return nil
+	case isFullDisk(request.reason):
+		h.fullDisk = cmp.Or(h.fullDisk, request.line)
+		return nil
 	case record.Level < slog.LevelError && h.warned[record.Message]:
 		return nil
 	case record.Level < slog.LevelError:
@@ -115,5 +122,13 @@ func (l *commandLog) end(err error) error {
 		}
 		fmt.Fprintln(l.out, r.line)
 	}
+	if l.fullDisk != "" && (err == nil || !isFullDisk(err.Error())) {
+		fmt.Fprintln(l.out, l.fullDisk)
+	}
 	return err
+}
+
+// isFullDisk reports whether a reason is that of SQLite or of the system on a full disk.
+func isFullDisk(reason string) bool {
+	return strings.Contains(reason, "disk is full") || strings.Contains(reason, syscall.ENOSPC.Error())
 }

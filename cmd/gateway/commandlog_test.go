@@ -50,6 +50,8 @@ func TestTheLogOfACommand(t *testing.T) {
 	lines := newCommandLog(&out, warned)
 	log := slog.New(commandHandler{commandLog: lines})
 	log.Error("request", "request_id", "1", "error", "the disk is full")
+	log.Error("cannot drain", "error", "set mark: database or disk is full (13)")
+	log.Error("cannot drain", "error", "write: no space left on device")
 	log.Error("request", "request_id", "2", "error", "no table")
 	if err := lines.end(full()); err == nil || err.Error() != "the disk is full" {
 		t.Errorf("an internal error ends a command with %v", err)

@@ -19,7 +19,7 @@ func TestInitOnAFullDiskSaysSo(t *testing.T) {
 	file := gatewaytest.WriteFile(t, "many.csv", data.String())
 	t.Setenv("GATEWAY_DATA_DIR", disktest.New(t, 5<<20))
 	code, out, errs := command(t, "init", file)
-	if code != exitFailed || strings.Contains(errs, "Internal error") || !strings.HasSuffix(errs, "many.csv: store: put customers: database or disk is full (13)\n") {
+	if code != exitFailed || strings.Contains(errs, "Internal error") || !strings.HasSuffix(errs, "many.csv: store: put customers: database or disk is full (13)\n") || strings.Count(errs, "is full (13)") != 1 {
 		t.Errorf("init ended with %d: %s\n%s", code, errs, out)
 	}
 }

@@ -18,7 +18,7 @@ type dateFormat struct {
 // where a date can be read in two. The last one is that of a schema without a format.
 var dateFormats = withTimes("YYYY-MM-DD", "YYYY/MM/DD", "YYYY.MM.DD", "YYYYMMDD",
 	"D.M.YYYY", "D/M/YYYY", "M/D/YYYY", "D-M-YYYY", "M-D-YYYY", "D.M.YY", "D/M/YY", "M/D/YY",
-	"D-MMM-YY", "D-MMM-YYYY", "D MMM YYYY", "D MMMM YYYY", "D. MMMM YYYY", "MMM D, YYYY", "MMMM D, YYYY", "MMM D YYYY", "MMMM D YYYY")
+	"YYYY年M月D日", "YYYY년 M월 D일", "D-MMM-YY", "D-MMM-YYYY", "D MMM YYYY", "D MMMM YYYY", "D. MMMM YYYY", "MMM D, YYYY", "MMMM D, YYYY", "MMM D YYYY", "MMMM D YYYY")
 
 // withTimes adds the formats that have a time after the date.
 func withTimes(dates ...string) []dateFormat {

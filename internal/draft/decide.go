@@ -199,6 +199,13 @@ func (d *decisions) planNumber(p *plan, format numberFormat, others []numberForm
 	if u.partial() {
 		p.comment = append(p.comment, fmt.Sprintf("GUESS: numbers without %q have the same unit as those with it", strings.TrimSpace(cmp.Or(u.prefix(), u.suffix()))))
 	}
+	unit := ""
+	if p.kind == schema.Integer && format == plain {
+		unit = n.clock()
+	}
+	if unit != "" {
+		p.comment = append(p.comment, fmt.Sprintf("GUESS: a number, although it looks like %s since 1970. Write dates if month and day of the week may matter", unit))
+	}
 	for _, o := range others {
 		p.comment = append(p.comment, fmt.Sprintf("GUESS: read as %s; every value can also be read as %s", format.example("", "", true), o.example("", "", true)))
 		break
@@ -212,9 +219,10 @@ func (d *decisions) planNumber(p *plan, format numberFormat, others []numberForm
 	}
 	why := c.identifies(n)
 	switch {
+	case unit != "": // a time, which a file may be sorted by
 	case p.kind != schema.Integer || c.repeated || c.missingCount() > 0 || c.seen <= minIdentified:
 	case why != "":
-		p.exclude("no value repeats: a number that identifies rows, "+why, schema.Category)
+		p.exclude("GUESS: a number that identifies rows, since no value repeats: "+why+". If it is a quantity, give it type: integer and remove exclude", schema.Category)
 	default:
 		p.comment = append(p.comment, "GUESS: a quantity, although no value repeats; exclude it if it identifies rows")
 	}
@@ -235,11 +243,11 @@ func (c *column) identifies(n numberProfile) string {
 	rows := float64(c.seen)
 	switch {
 	case idRank(c.header) > 0 || isContact(c.header):
-		return "as its name says"
+		return "its name says so"
 	case c.rising:
-		return "each above that of the row before"
+		return "each is above that of the row before"
 	case rows*(rows-1)/2/(n.max-n.min+1) >= minExpectedRepeats:
-		return fmt.Sprintf("since %d quantities from %s to %s would repeat", c.seen, number(n.min), number(n.max))
+		return fmt.Sprintf("%d quantities from %s to %s would repeat", c.seen, number(n.min), number(n.max))
 	}
 	return ""
 }

@@ -124,6 +124,9 @@ func profile(r io.Reader) (*table, error) {
 		switch {
 		case errors.Is(err, io.EOF):
 			if note := decoded.Note(); note != "" {
+				if !decoded.UTF16() {
+					note += ". If names or values look wrong, save the file as UTF-8"
+				}
 				t.notes = append(t.notes, note)
 			}
 			return t, t.finish(text.HeaderLine())

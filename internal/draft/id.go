@@ -39,7 +39,7 @@ func tokens(header string) []string {
 var (
 	idWords       = words("id ids uuid guid key nr no num number nummer code numéro numero número identifiant identificador identifier kennung matricule matrícula matricula schlüssel schluessel ид номер 编号")
 	customerWords = words("customer client user kunde kunden cliente clients member person account passenger patient employee claim applicant borrower subscriber caller contact lead contract order policy loan compte adhérent adherent abonné abonne cuenta conta socio vertrag msisdn клиент 客户 顧客")
-	idNames       = words("id customerid clientid userid custid cust_id kundennummer kundennr kunden_nr kundenid uid vertragsnummer vertragsnr policennummer versicherungsnummer mitgliedsnummer accountid memberid idcliente clienteid dni nif cpf cnpj rut rfc curp siret")
+	idNames       = words("id customerid clientid userid custid cust_id kundennummer kundennr kunden_nr kundenid uid vertragsnummer vertragsnr policennummer versicherungsnummer mitgliedsnummer accountid memberid idcliente clienteid dni nif cpf cnpj rut rfc curp siret ssn acct acctid acctno acctnr accountno accountnr accountnumber memberno customerno clientno codicefiscale 顧客番号 顧客id 会員番号 会員id 客户编号 客户号 客户id 用户id 用户编号 会员号 会员编号 고객번호 고객id 회원번호 номерклиента")
 	contactWords  = words("phone telephone telefon tel mobile mobil handy fax email mail iban ssn imei телефон 电话 電話")
 	indexNames    = words("index rownumber row rownum rowid row_id unnamed_0 unnamed x1 lfd zeile ligne fila nr no number seq sequence")
 )

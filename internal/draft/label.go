@@ -36,6 +36,7 @@ func (l *Label) share(c Class) float64 {
 type UnclearError struct {
 	Candidates []Candidate
 	NearMisses []string // columns that nearly have two values, with the reason
+	Notes      []string // remarks on the file
 }
 
 // Candidate is a column that may be the label.
@@ -67,6 +68,9 @@ func (e *UnclearError) Error() string {
 	}
 	for _, miss := range e.NearMisses {
 		b.WriteString("\n  " + miss)
+	}
+	for _, note := range e.Notes {
+		b.WriteString("\n  " + note)
 	}
 	return b.String()
 }
@@ -153,7 +157,7 @@ func (d *decisions) chooseLabel() (*column, []Class, string, error) {
 		tier    int
 	}
 	var all []candidate
-	unclear := &UnclearError{}
+	unclear := &UnclearError{Notes: d.table.notes}
 	missTier := len(labelNames) // of the columns that have the name of a label and not two values
 	for _, c := range d.table.columns {
 		classes, ok := c.classes()
@@ -216,18 +220,6 @@ func (e *UnclearError) others(taken string) string {
 	return fmt.Sprintf("; columns %s have two values too", quoted(names))
 }
 
-// negatedName says that a header such as not_churned is a negation, so that its yes
-// is the opposite of the event.
-func (c *column) negatedName() string {
-	all := tokens(c.header)
-	if len(all) < 2 || !slices.Contains(negationWords, all[0]) {
-		return ""
-	}
-	return fmt.Sprintf("; its name begins with %q, so its yes means that the event did not happen", all[0])
-}
-
-var negationWords = words("not no non kein keine nicht pas sin nao não не")
-
 // nearMiss says why a column with the name of a label cannot be one.
 func (c *column) nearMiss() string {
 	return fmt.Sprintf("column %q has the name of a label, but %s", c.header, c.valuesText())
@@ -286,13 +278,6 @@ var (
 
 func words(text string) []string { return strings.Fields(text) }
 
-// Beginnings of a negation: what follows is the other value.
-var negations = []string{"no ", "not ", "non ", "non-", "no-", "no_", "not_", "non_", "kein ", "keine ", "nicht ", "nicht_", "kein_", "pas de ", "sin ", "não ", "не ", "nie "}
-
-// Prefixes of adjectives that are negated: which of the two is the event is open, as
-// with active and inactive.
-var weakNegations = []string{"un", "in", "im", "dis"}
-
 // Pairs of values whose second one is the event to be predicted.
 var knownPairs = [][2]string{
 	{"edible", "poisonous"}, {"healthy", "sick"}, {"alive", "dead"}, {"benign", "malignant"}, {"b", "m"}, {"ham", "spam"}, {"legit", "fraud"},
@@ -319,13 +304,13 @@ func orient(classes []Class, positive string) (pos, neg Class, why string, guess
 		return a, b, "it is the yes of the two", false, nil
 	case slices.Contains(yesWords, y) && slices.Contains(noWords, x):
 		return b, a, "it is the yes of the two", false, nil
-	case negates(x, y, negations):
+	case negates(x, y):
 		return b, a, "the other value is its negation", false, nil
-	case negates(y, x, negations):
+	case negates(y, x):
 		return a, b, "the other value is its negation", false, nil
-	case negates(x, y, weakNegations):
+	case negatesWeakly(x, y):
 		return b, a, "the other value is its negation", true, nil
-	case negates(y, x, weakNegations):
+	case negatesWeakly(y, x):
 		return a, b, "the other value is its negation", true, nil
 	}
 	for _, pair := range knownPairs {
@@ -356,17 +341,6 @@ func sameText(a, b string) bool {
 	x, _, okX := schema.ParseNumber(a)
 	y, _, okY := schema.ParseNumber(b)
 	return strings.EqualFold(a, strings.TrimSpace(b)) || okX && okY && x == y
-}
-
-// negates reports whether text is one of the negations of base, such as "no churn"
-// of "churn".
-func negates(text, base string, negations []string) bool {
-	for _, n := range negations {
-		if text == n+base {
-			return true
-		}
-	}
-	return false
 }
 
 // quoted lists texts in quotes.

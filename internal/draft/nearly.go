@@ -15,6 +15,8 @@ const minNearly = 0.5
 var (
 	// dateLike matches a text that begins like a date.
 	dateLike = regexp.MustCompile(`^(\d{1,4}[-/. ]+(\d{1,2}|\p{L}{3,9})|\p{L}{3,9}\.? \d{1,2})[-/. ,]+\d{1,4}`)
+	// monthLike matches a month with its year.
+	monthLike = regexp.MustCompile(`^(\p{L}{3,9}\.?[-/. ]+(\d{4}|\d{2})|(19|20)\d{2}[-/.](0?[1-9]|1[0-2])|(0?[1-9]|1[0-2])[-/.](19|20)\d{2}|(19|20)\d{2}年 ?\d{1,2}月)$`)
 	// timeLike matches a time of day or a duration.
 	timeLike = regexp.MustCompile(`^-?\d{1,4}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp][Mm])?$`)
 )
@@ -40,6 +42,9 @@ func (c *column) nearly() string {
 	}
 	if c.all(timeLike.MatchString) {
 		return fmt.Sprintf("it looks like times of day or durations, which are not read, such as %q; write them as numbers, of minutes for example", shorten(c.firstText(), 40))
+	}
+	if c.all(monthLike.MatchString) {
+		return fmt.Sprintf("it looks like months, which are not read, such as %q; write the first day, as 2026-11-01", shorten(c.firstText(), 40))
 	}
 	if c.nearlyAll("dates", dateLike.MatchString) != "" || c.all(dateLike.MatchString) {
 		return fmt.Sprintf("it looks like dates in a form that is not read, such as %q", shorten(c.firstText(), 40))
@@ -137,6 +142,19 @@ func (c *column) placeholder(n numberProfile) string {
 		if far && float64(counts[p]) >= minPlaceholder*float64(c.seen) {
 			return fmt.Sprintf("%s, in %s, is a number; if it means that the value is missing, leave these cells empty", number(p), countOf(counts[p], "row"))
 		}
+	}
+	return ""
+}
+
+// clock returns the unit in which the numbers of a column look like times since 1970,
+// from 2000 to 2100; empty: they do not.
+func (n *numberProfile) clock() string {
+	const from, to = 946_684_800, 4_102_444_800
+	switch {
+	case n.min >= from && n.max < to && n.max-n.min >= 86_400:
+		return "seconds"
+	case n.min >= 1000*from && n.max < 1000*to && n.max-n.min >= 86_400_000:
+		return "milliseconds"
 	}
 	return ""
 }

@@ -213,10 +213,10 @@ func nextPart(text string) (part datePart, size int) {
 }
 
 // isTokenRune reports whether a character may not be a literal: a digit, or a letter
-// other than the T and Z of RFC 3339.
+// other than the T and Z of RFC 3339 and those behind numbers in dates of East Asia.
 func isTokenRune(c string) bool {
 	r, _ := utf8.DecodeRuneInString(c)
-	return unicode.IsDigit(r) || unicode.IsLetter(r) && r != 'T' && r != 'Z'
+	return unicode.IsDigit(r) || unicode.IsLetter(r) && !strings.ContainsRune("TZ年月日년월일", r)
 }
 
 // read returns the day that a cell has, in the format or as YYYY-MM-DD.

@@ -121,12 +121,14 @@ func TestDateFormats(t *testing.T) {
 		"YYYY-MM-DD HH:mm:ss":   {"2026-11-30 10:00:00.123456": "2026-11-30", "2026-11-30 10:00:00.": "", "2026-11-30 9:00:00": "", "2026-11-30 10:00:00.5x": ""},
 		"D. MMMM YYYY":          {"3. november 2026": "2026-11-03", "3. Nov 2026": "", "3. May 2026": "2026-05-03", "3. Novem": ""},
 		"YYYYMMDD":              {"20261130": "2026-11-30", "2026113": ""},
-		"YYYY年M月D日":             {},
+		"YYYY年M月D日":             {"2026年1月5日": "2026-01-05", "2026年12月31日": "2026-12-31", "2026年13月1日": "", "2026-1-5": ""},
+		"YYYY년 M월 D일":           {"2026년 1월 5일": "2026-01-05"},
+		"YYYYжMжD":              {},
 		"YYYY/M/D":              {"2026/1/31": "2026-01-31", "2026/1/32": ""},
 	} {
 		text := withFeatures(fmt.Sprintf("  - {name: a, type: date, format: %q}", format))
 		if len(cells) == 0 {
-			wantFaults(t, text, []string{`s.yaml:5: feature "a": format "` + format + `" has 年; its fields are YYYY, YY, MMMM, MMM, MM, M, DD, D, HH, H, mm, ss and A`})
+			wantFaults(t, text, []string{`s.yaml:5: feature "a": format "` + format + `" has ж; its fields are YYYY, YY, MMMM, MMM, MM, M, DD, D, HH, H, mm, ss and A`})
 			continue
 		}
 		s := parse(t, text)

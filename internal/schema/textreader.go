@@ -45,6 +45,9 @@ func (t *TextReader) Note() string {
 	return ""
 }
 
+// UTF16 reports whether the text is UTF-16.
+func (t *TextReader) UTF16() bool { return t.utf16 }
+
 // Read implements io.Reader.
 func (t *TextReader) Read(p []byte) (int, error) {
 	for len(t.pending) == 0 {
