@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"os/signal"
 	"strings"
 	"syscall"
@@ -18,8 +19,12 @@ type sandboxCommand struct {
 	Moto   string  `placeholder:"URL" help:"A moto server that answers for DynamoDB, S3 and Secrets Manager instead of the sandbox itself."`
 	Bucket string  `default:"sandbox" help:"S3 bucket to make."`
 	Table  string  `default:"customers" help:"DynamoDB table of customers to make, with point-in-time recovery."`
+	Rotate string  `placeholder:"PATH" help:"Compiled rotation function (cmd/rotate), which RotateSecret calls."`
 	Calls  bool    `help:"Log every call on standard error."`
 }
+
+// rotateFunction is the name of the function that rotates secrets.
+const rotateFunction = "rotate"
 
 // Help is what `gateway sandbox --help` says beside the flags.
 func (sandboxCommand) Help() string {
@@ -38,6 +43,12 @@ Things go wrong on request, over HTTP:
     curl -X DELETE URL/sandbox/calls
     curl -d '{"endpoint": "ServiceEndpoint", "variant": "AllTraffic", "count": 3}' URL/sandbox/scale
     curl -d '{"endpoint": "ServiceEndpoint"}' URL/sandbox/maintain
+
+A secret rotates with the compiled function; days of the rules are days of the sandbox's time:
+
+    gateway sandbox --rotate ./bootstrap > sandbox.env &
+    aws secretsmanager rotate-secret --secret-id NAME --rotation-rules AutomaticallyAfterDays=30 \
+      --rotation-lambda-arn ` + "` + sandbox.FunctionARN(rotateFunction) + `" + `
 
 A fault has an operation (or a pattern: "*Endpoint"), a kind and, if need be, resource (a pattern of names), times (below 0: for ever), skip, attempt, delay ("1.5s"), status, code, message, at, reason, items. Its kind is one of:
 
@@ -64,8 +75,16 @@ func (cmd sandboxCommand) Run(c *console) error {
 		return fmt.Appendf(nil, "gateway: %d lines were dropped because the output was not read or could not be written\n", dropped)
 	})
 	defer func() { _ = log.Close() }()
-	o := sandbox.Options{Addr: cmd.Addr, Pace: sandbox.RealPace().Faster(cmd.Speed), Backend: cmd.Moto,
-		SecretsManager: sandbox.NewSecretsManager()}
+	if cmd.Rotate != "" {
+		if cmd.Moto != "" {
+			return &usageError{errors.New("--rotate: moto answers for Secrets Manager; leave out --moto")}
+		}
+		if _, err := os.Stat(cmd.Rotate); err != nil {
+			return &usageError{fmt.Errorf("--rotate: %w", err)}
+		}
+	}
+	manager := sandbox.NewSecretsManager()
+	o := sandbox.Options{Addr: cmd.Addr, Pace: sandbox.RealPace().Faster(cmd.Speed), Backend: cmd.Moto, SecretsManager: manager}
 	if cmd.Calls {
 		o.Observe = func(call sandbox.Call) {
 			fmt.Fprintf(log, "%s %s %s attempt %d: %d %s\n", call.At.UTC().Format("15:04:05.000"), call.Operation, call.Resource, call.Attempt, call.Status, call.Fault)
@@ -76,6 +95,16 @@ func (cmd sandboxCommand) Run(c *console) error {
 		return fmt.Errorf("--addr %s, --moto %s: %w", cmd.Addr, cmd.Moto, err)
 	}
 	defer s.Close()
+	if cmd.Rotate != "" {
+		var env []string
+		for _, v := range s.Environment() {
+			env = append(env, v.Name+"="+v.Value)
+		}
+		function := sandbox.NewFunction(rotateFunction, cmd.Rotate, env, log)
+		defer function.Kill()
+		manager.UseFunctions(cmd.Speed, function)
+	}
+	defer manager.Close() // before the function ends, which it would start again
 	if err := s.Prepare(c.ctx, cmd.Bucket, cmd.Table); err != nil {
 		return err
 	}

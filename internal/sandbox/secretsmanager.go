@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -27,7 +28,8 @@ const (
 
 // SecretsManager is a stand-in for AWS Secrets Manager: an http.Handler with its protocol
 // (JSON 1.1) and its rules for staging labels. It has the operations CreateSecret,
-// PutSecretValue, GetSecretValue, DescribeSecret, UpdateSecretVersionStage and DeleteSecret.
+// PutSecretValue, GetSecretValue, DescribeSecret, UpdateSecretVersionStage, DeleteSecret,
+// RotateSecret and CancelRotateSecret.
 type SecretsManager struct {
 	mu      sync.Mutex
 	secrets map[string]*storedSecret // by name
@@ -35,11 +37,16 @@ type SecretsManager struct {
 	lifted  chan struct{} // closed when the fault changes
 	reads   int
 	noLabel int
+
+	rotations rotations
 }
 
 // NewSecretsManager returns a stand-in without secrets.
 func NewSecretsManager() *SecretsManager {
-	return &SecretsManager{secrets: map[string]*storedSecret{}, lifted: make(chan struct{})}
+	m := &SecretsManager{secrets: map[string]*storedSecret{}, lifted: make(chan struct{}),
+		rotations: rotations{speed: 1, functions: map[string]*Function{}}}
+	m.rotations.ctx, m.rotations.stop = context.WithCancel(context.Background())
+	return m
 }
 
 // Fault sets the fault that all calls have from now on.
@@ -71,6 +78,9 @@ type secretRequest struct {
 	SecretBinary       string
 	MoveToVersionID    string `json:"MoveToVersionId"`
 	RemoveFromVersion  string `json:"RemoveFromVersionId"`
+	RotationLambdaARN  string
+	RotationRules      *rotationRules
+	RotateImmediately  *bool
 }
 
 // secretFailure is an error of the service.
@@ -180,11 +190,11 @@ func (m *SecretsManager) do(operation string, req *secretRequest) (map[string]an
 	case "UpdateSecretVersionStage":
 		return s.move(req)
 	case "DescribeSecret":
-		stages := map[string][]string{}
-		for label, id := range s.labels {
-			stages[id] = append(stages[id], label)
-		}
-		return s.named(map[string]any{"RotationEnabled": true, "VersionIdsToStages": stages}), nil
+		return s.describe(), nil
+	case "RotateSecret":
+		return m.rotate(s, req)
+	case "CancelRotateSecret":
+		return s.cancelRotation()
 	case "DeleteSecret":
 		s.deleted = true
 		return s.named(map[string]any{"DeletionDate": epochSeconds(time.Now().AddDate(0, 0, 30))}), nil

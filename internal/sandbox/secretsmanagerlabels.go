@@ -11,6 +11,7 @@ type storedSecret struct {
 	deleted  bool
 	versions map[string]*secretVersion // by id
 	labels   map[string]string         // id by label
+	rotation rotation
 }
 
 type secretVersion struct {
