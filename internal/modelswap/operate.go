@@ -161,8 +161,9 @@ func (e *Engine) Attempts(ctx context.Context, id string) ([]Step, error) {
 
 // Rollback deploys an earlier model: the one named, or the one that served before
 // the current one. Errors are *failure.Error: NotFound; Conflict where there is
-// none to return to, it serves already, it was made for another schema, or a
-// renewal is deploying a model.
+// none to return to, it serves already, it was made for another schema, a
+// renewal is deploying a model, or the platform still changes the serving model and
+// none is named: which one is the earlier model is open then.
 func (e *Engine) Rollback(ctx context.Context, name string) (*Model, error) {
 	models, serving, err := e.models(ctx)
 	if err != nil {
@@ -170,6 +171,9 @@ func (e *Engine) Rollback(ctx context.Context, name string) (*Model, error) {
 	}
 	if err := e.notDeploying(ctx); err != nil {
 		return nil, err
+	}
+	if name == "" && serving.Changing {
+		return nil, failure.Errorf(failure.Conflict, "the serving model is still being changed: wait for the end of the change, or name the model to go back to")
 	}
 	var target *Model
 	for i := range models {

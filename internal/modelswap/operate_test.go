@@ -404,6 +404,32 @@ func TestRollback(t *testing.T) {
 	}
 }
 
+// TestASecondRollbackWhileTheFirstIsUnderWayNamesItsModel: the platform still answers
+// with the model that is replaced, so that the newest other one is where the first
+// rollback goes to.
+func TestASecondRollbackWhileTheFirstIsUnderWayNamesItsModel(t *testing.T) {
+	b := setup(t)
+	var changing atomic.Bool
+	b.Changing = changing.Load
+	b.start(t)
+	first := b.renew(t, modelswap.TriggerRequest{})
+	second := b.renew(t, modelswap.TriggerRequest{})
+	changing.Store(true)
+	if m, err := b.engine.Rollback(t.Context(), ""); !isKind(err, failure.Conflict) || !strings.Contains(err.Error(), "still being changed") {
+		t.Errorf("while a change is under way it went to %+v (%v)", m, err)
+	}
+	if serving, err := b.engine.Serving(t.Context()); err != nil || serving != *second.Model {
+		t.Errorf("%q serves (%v), want %s", serving, err, *second.Model)
+	}
+	if m, err := b.engine.Rollback(t.Context(), *first.Model); err != nil || m.Name != *first.Model {
+		t.Errorf("by name it went to %+v (%v), want %s", m, err, *first.Model)
+	}
+	changing.Store(false)
+	if m, err := b.engine.Rollback(t.Context(), ""); err != nil || m.Name != *second.Model {
+		t.Errorf("after the change it went to %+v (%v), want %s", m, err, *second.Model)
+	}
+}
+
 // TestModelsServeFromAscendingTimes deploys and rolls back under a clock that was
 // set back since the champion was deployed.
 func TestModelsServeFromAscendingTimes(t *testing.T) {
