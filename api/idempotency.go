@@ -93,6 +93,9 @@ func (a *api) keyed(limits idempotency.Limits, next edge.Handler) edge.Handler {
 				h.Set("Location", answer.Location)
 				q.Target = path.Base(answer.Location)
 			}
+			if answer.Unexplained != "" {
+				h.Set(ExplainUnavailable, answer.Unexplained)
+			}
 			edge.Write(w, answer.Status, answer.ContentType, answer.Body)
 			return nil
 		case result == idempotency.Unstored && held.status < http.StatusBadRequest:
@@ -193,7 +196,7 @@ func (h *heldAnswer) answer() (idempotency.Answer, bool) {
 	h.WriteHeader(http.StatusOK)
 	keep := h.status < 300 || h.status == http.StatusBadRequest || h.status == http.StatusUnprocessableEntity
 	header := h.Header()
-	return idempotency.Answer{Status: h.status, ContentType: header.Get("Content-Type"), Location: header.Get("Location"),
+	return idempotency.Answer{Status: h.status, ContentType: header.Get("Content-Type"), Location: header.Get("Location"), Unexplained: header.Get(ExplainUnavailable),
 		Body: h.body.Bytes()}, keep
 }
 

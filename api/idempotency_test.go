@@ -140,6 +140,25 @@ func TestARepetitionGetsTheSameAnswer(t *testing.T) {
 	}
 }
 
+// TestARepetitionSaysWhyThereAreNoReasons: the header is of the stored response.
+func TestARepetitionSaysWhyThereAreNoReasons(t *testing.T) {
+	b := setup(t, withKeys(sqliteKeys(t)))
+	b.scorer.Change = func(s *predict.Scores) { s.Unexplained = "the artifact is of another kind" }
+	const body = `{"explain":true,"features":` + technician + `}`
+	first := b.post("/predict", body, withKey("k")).want(200)
+	b.scorer.Change = nil
+	const unasked = `{"features":` + technician + `}`
+	again := b.post("/predict", body, withKey("k")).want(200)
+	if got := again.header.Values(api.ExplainUnavailable); again.header.Get("Idempotent-Replayed") != "true" || again.body != first.body ||
+		len(got) != 1 || got[0] != "the artifact is of another kind" {
+		t.Errorf("%v %s", again.header, again.body)
+	}
+	plain := b.post("/predict", unasked, withKey("k2")).want(200)
+	if again := b.post("/predict", unasked, withKey("k2")).want(200); again.body != plain.body || again.header.Get(api.ExplainUnavailable) != "" {
+		t.Errorf("not asked for: %v %s", again.header, again.body)
+	}
+}
+
 func TestKeysThatAreNone(t *testing.T) {
 	b := setup(t, withKeys(sqliteKeys(t)))
 	for _, key := range []string{"", " ", "a b", "a,b", `"a`, strings.Repeat("k", 256)} {

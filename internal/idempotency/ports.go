@@ -28,7 +28,9 @@ type Keys interface {
 const KeyBytes = 512
 
 // Bytes returns the size of the answer.
-func (a *Answer) Bytes() int64 { return int64(len(a.ContentType) + len(a.Location) + len(a.Body)) }
+func (a *Answer) Bytes() int64 {
+	return int64(len(a.ContentType) + len(a.Location) + len(a.Unexplained) + len(a.Body))
+}
 
 // Claim is a request for a key.
 type Claim struct {
@@ -54,5 +56,6 @@ type Answer struct {
 	Status      int
 	ContentType string
 	Location    string // empty for none
+	Unexplained string // why its predictions have no reasons, as its header says; empty for none
 	Body        []byte // UTF-8, without NUL
 }

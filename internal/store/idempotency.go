@@ -20,7 +20,7 @@ import (
 
 const (
 	idempotencyKeySQL = `
-SELECT fingerprint, subject, lease_until, expires_at, status, content_type, location, body
+SELECT fingerprint, subject, lease_until, expires_at, status, content_type, location, body, unexplained
 FROM idempotency_keys WHERE id = $1`
 
 	// The condition is on the stored row. An expired key counts as new. A key whose
@@ -33,14 +33,14 @@ ON CONFLICT (id) DO UPDATE
 SET owner = excluded.owner, size = excluded.size, fingerprint = excluded.fingerprint,
     subject = CASE WHEN idempotency_keys.expires_at <= $7 THEN excluded.subject ELSE idempotency_keys.subject END,
     token = excluded.token, lease_until = excluded.lease_until, expires_at = excluded.expires_at,
-    status = NULL, content_type = NULL, location = NULL, body = NULL
+    status = NULL, content_type = NULL, location = NULL, body = NULL, unexplained = NULL
 WHERE idempotency_keys.expires_at <= $7
    OR (idempotency_keys.status IS NULL AND (idempotency_keys.lease_until <= $7 OR idempotency_keys.lease_until > $8)
        AND idempotency_keys.fingerprint = excluded.fingerprint)
 RETURNING subject`
 
 	answerKeySQL = `
-UPDATE idempotency_keys SET status = $1, content_type = $2, location = $3, body = $4, size = size + $7
+UPDATE idempotency_keys SET status = $1, content_type = $2, location = $3, body = $4, size = size + $7, unexplained = $8
 WHERE id = $5 AND token = $6 AND status IS NULL`
 
 	releaseKeySQL = `
@@ -95,9 +95,9 @@ func keyOf(ctx context.Context, db rowQueryer, c idempotency.Claim, now time.Tim
 	free := idempotency.Key{Fingerprint: c.Fingerprint}
 	var lease, expires int64
 	var status sql.Null[int64]
-	var contentType, location, body sql.Null[string]
+	var contentType, location, body, unexplained sql.Null[string]
 	err = db.QueryRowContext(ctx, idempotencyKeySQL, c.ID).
-		Scan(&k.Fingerprint, &k.Subject, &lease, &expires, &status, &contentType, &location, &body)
+		Scan(&k.Fingerprint, &k.Subject, &lease, &expires, &status, &contentType, &location, &body, &unexplained)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return free, false, nil
@@ -106,7 +106,7 @@ func keyOf(ctx context.Context, db rowQueryer, c idempotency.Claim, now time.Tim
 	case expires <= micros(now):
 		return free, false, nil
 	case status.Valid:
-		k.Answer = &idempotency.Answer{Status: int(status.V), ContentType: contentType.V, Location: location.V, Body: []byte(body.V)}
+		k.Answer = &idempotency.Answer{Status: int(status.V), ContentType: contentType.V, Location: location.V, Unexplained: unexplained.V, Body: []byte(body.V)}
 		return k, true, nil
 	case (lease <= micros(now) || lease > micros(now.Add(farAhead))) && k.Fingerprint == c.Fingerprint:
 		return free, false, nil
@@ -125,7 +125,7 @@ func (s *Store) AnswerKey(ctx context.Context, id, token string, a idempotency.A
 		return false, failed("answer key", errors.New("the answer is not text"))
 	}
 	err = s.inTurn(ctx, writing{operation: "answer key", class: classOfValue(a.Body)}, func(tx *sql.Tx) error {
-		result, err := tx.ExecContext(ctx, answerKeySQL, int64(a.Status), a.ContentType, textOrNull(a.Location), string(a.Body), id, token, a.Bytes())
+		result, err := tx.ExecContext(ctx, answerKeySQL, int64(a.Status), a.ContentType, textOrNull(a.Location), string(a.Body), id, token, a.Bytes(), textOrNull(a.Unexplained))
 		if err != nil {
 			return err
 		}

@@ -32,7 +32,7 @@ func answerKey(t *testing.T, s *Line, token string, a idempotency.Answer) bool {
 }
 
 func testIdempotencyKeys(t *testing.T, open opener) {
-	answer := idempotency.Answer{Status: 202, ContentType: "application/json", Location: "/admin/renewals/é", Body: []byte("{\"a\":\"\\u0000é\"}\n")}
+	answer := idempotency.Answer{Status: 202, ContentType: "application/json", Location: "/admin/renewals/é", Unexplained: "the artifact is of another kind", Body: []byte("{\"a\":\"\\u0000é\"}\n")}
 	mine := idempotency.Key{Claimed: true, Subject: "subject of one", Fingerprint: "f"}
 	taken := idempotency.Key{Subject: "subject of one", Fingerprint: "f"}
 	answered := idempotency.Key{Subject: "subject of one", Fingerprint: "f", Answer: &answer}

@@ -13,6 +13,7 @@ import (
 	"github.com/pressly/goose/v3"
 
 	"gateway/internal/failure"
+	"gateway/internal/idempotency"
 	"gateway/internal/modelswap"
 	"gateway/internal/pgtest"
 	"gateway/internal/predict"
@@ -154,5 +155,26 @@ VALUES (1, 'reported', NULL, 0, 5, 50, 'm'), (2, 'p', 'p', 1, 6, 60, 'm')`} {
 		want(t, "evidence", evidenceOf(t, s), map[string]predict.Evidence{
 			"imported": {}, "q": {}, "reported": {LabelledAt: fromMicros(50)}, "p": {Made: true, LabelledAt: fromMicros(60)},
 		})
+	})
+}
+
+// TestMigrateKeysFromVersion15 replays a response of before the reason of missing
+// reasons was stored with it.
+func TestMigrateKeysFromVersion15(t *testing.T) {
+	t.Parallel()
+	fromVersion(t, 15, func(t *testing.T, old *sql.DB) {
+		_, err := old.Exec(`
+INSERT INTO idempotency_keys (id, fingerprint, subject, token, lease_until, expires_at, status, content_type, body)
+VALUES ('k', 'f', 's', 't', 0, 9000000000000000, 200, 'application/json', '{}')`)
+		must(t, err)
+	}, func(t *testing.T, s *Line) {
+		want(t, "the old response", claimKey(t, s, claimOf("one")).Answer, &idempotency.Answer{Status: 200, ContentType: "application/json", Body: []byte("{}")})
+		c := idempotency.Claim{ID: "new", Fingerprint: "f", Subject: "s", Token: "t", Lease: time.Minute, TTL: time.Hour}
+		claimKey(t, s, c)
+		answer := idempotency.Answer{Status: 200, ContentType: "application/json", Unexplained: "why", Body: []byte("{}")}
+		stored, err := s.AnswerKey(t.Context(), "new", "t", answer)
+		must(t, err)
+		want(t, "stored", stored, true)
+		want(t, "the new response", claimKey(t, s, c).Answer, &answer)
 	})
 }
