@@ -15,6 +15,7 @@ import (
 type backEnd struct {
 	scorer    liveScorer
 	exporter  modelswap.Exporter
+	converter modelswap.Converter // nil: the engine converts
 	files     modelswap.Files
 	trainer   modelswap.Trainer
 	deployer  modelswap.Deployer

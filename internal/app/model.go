@@ -105,6 +105,7 @@ func (m *Model) ports(c *components) modelswap.Ports {
 		Schedules: m.line,
 		Traffic:   recentTraffic{c.outbox, m.line},
 		Exporter:  m.exporter,
+		Converter: m.converter,
 		Files:     m.files,
 		Trainer:   m.trainer,
 		Deployer:  m.deployer,

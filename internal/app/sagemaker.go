@@ -49,12 +49,31 @@ func openSageMaker(ctx context.Context, c *components, s *schema.Schema, line *s
 		follow:         func(ctx context.Context, log *slog.Logger) { endpoint.Follow(ctx, followEndpoint, log) },
 		poll:           c.cfg.RenewalPoll,
 	}
+	if b.converter, err = openConverter(c, api, files, s); err != nil {
+		return b, err
+	}
 	if c.cfg.CustomersTable == "" {
 		b.customers, b.ledger, b.count = c.store, line, c.store.CountCustomers
 		b.exporter = local.NewExporter(files, c.store, s)
 		return b, nil
 	}
 	return b, b.openTable(ctx, c, api, files, s, line)
+}
+
+// openConverter returns what converts exports in Athena; nil: the engine does.
+func openConverter(c *components, api *aws.Clients, files *aws.Files, s *schema.Schema) (modelswap.Converter, error) {
+	if c.cfg.Transform != config.TransformAthena {
+		return nil, nil
+	}
+	converter, err := aws.NewConverter(aws.NewAthena(api, athenaSettings(c.cfg)), files, s)
+	if err != nil {
+		return nil, &config.Error{Err: fmt.Errorf("GATEWAY_TRANSFORM: %w", err)}
+	}
+	return converter, nil
+}
+
+func athenaSettings(cfg config.Config) aws.AthenaSettings {
+	return aws.AthenaSettings{Workgroup: cfg.Athena.Workgroup, Database: cfg.Athena.Database, Output: cfg.Athena.Output}
 }
 
 // openBucket opens the bucket of exports, training data and models.

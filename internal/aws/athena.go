@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -52,6 +53,11 @@ const (
 // the query: with the same token and the same text Athena returns the id of the query that
 // it has already started, and runs nothing. Another text under the same token is an error.
 func (a *Athena) Start(ctx context.Context, sql, token string) (id string, err error) {
+	return a.startTo(ctx, sql, token, a.settings.Output)
+}
+
+// startTo is Start with an address for the result; empty: that of the workgroup.
+func (a *Athena) startTo(ctx context.Context, sql, token, output string) (id string, err error) {
 	if len(sql) > maxQueryBytes {
 		return "", &modelswap.Fault{Class: modelswap.Input, Err: fmt.Errorf("the query has %d bytes; Athena takes %d", len(sql), maxQueryBytes)}
 	}
@@ -65,8 +71,8 @@ func (a *Athena) Start(ctx context.Context, sql, token string) (id string, err e
 	if a.settings.Database != "" {
 		input.QueryExecutionContext = &types.QueryExecutionContext{Database: &a.settings.Database}
 	}
-	if a.settings.Output != "" {
-		input.ResultConfiguration = &types.ResultConfiguration{OutputLocation: &a.settings.Output}
+	if output != "" {
+		input.ResultConfiguration = &types.ResultConfiguration{OutputLocation: &output}
 	}
 	out, err := a.api.athena.StartQueryExecution(ctx, input)
 	if err != nil {
@@ -155,18 +161,27 @@ func isThrottleReason(reason string) bool {
 // Wait polls a query until it has ended. A failed query is the error. If ctx ends, the
 // query goes on: Stop stops it.
 func (a *Athena) Wait(ctx context.Context, id string) (QueryStatus, error) {
-	for wait := a.first; ; wait = min(2*wait, a.most) {
+	s, err := a.waitUpTo(ctx, id, math.MaxInt64)
+	if err == nil {
+		err = s.Err
+	}
+	return s, err
+}
+
+// waitUpTo polls a query until it has ended, or for as long as limit at most. As with
+// Status, the error is that of a call.
+func (a *Athena) waitUpTo(ctx context.Context, id string, limit time.Duration) (QueryStatus, error) {
+	for wait, left := a.first, limit; ; wait = min(2*wait, a.most) {
 		s, err := a.Status(ctx, id)
-		if err == nil {
-			err = s.Err
-		}
-		if err != nil || s.Done {
+		if err != nil || s.Done || left <= 0 {
 			return s, err
 		}
+		pause := min(wait/2+rand.N(wait/2+1), left)
+		left -= pause
 		select {
 		case <-ctx.Done():
 			return s, ctx.Err()
-		case <-time.After(wait/2 + rand.N(wait/2+1)):
+		case <-time.After(pause):
 		}
 	}
 }

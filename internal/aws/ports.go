@@ -10,6 +10,7 @@ var (
 	_ modelswap.Files       = (*Files)(nil)
 	_ modelswap.Exporter    = (*Exporter)(nil)
 	_ modelswap.Exporter    = (*ExistingExporter)(nil)
+	_ modelswap.Converter   = (*Converter)(nil)
 	_ modelswap.Trainer     = (*Trainer)(nil)
 	_ modelswap.Deployer    = (*Deployer)(nil)
 	_ predict.Scorer        = (*Scorer)(nil)

@@ -21,7 +21,7 @@ type SageMakerSettings struct {
 	S3               S3Config
 	CustomersTable   string `split_words:"true" desc:"DynamoDB table of customers; its key is the schema's id; empty: customers are in the database"`
 	ExecutionRoleARN string `split_words:"true" desc:"role that SageMaker assumes to train and serve"`
-	Transform        string `default:"inline" desc:"who converts an export to training data: inline, the gateway"`
+	Transform        string `default:"inline" desc:"who converts an export to training data: inline, the gateway; athena, queries in Athena"`
 	Athena           AthenaConfig
 	ExportAll        bool          `split_words:"true" desc:"an export of the table has all attributes; else only those that the model is made from, so that excluded ones do not reach S3"`
 	ExportFrom       string        `split_words:"true" desc:"s3:// address below which others write DynamoDB exports or Data Pipeline backups; the newest complete one is read; empty: the gateway exports the table"`
@@ -111,8 +111,8 @@ var (
 
 // validateAthena checks who converts exports, and the settings of queries.
 func (c *Config) validateAthena(fault func(name, format string, args ...any)) {
-	if c.Transform != TransformInline {
-		fault("TRANSFORM", "%q must be inline", c.Transform)
+	if c.Transform != TransformInline && c.Transform != TransformAthena {
+		fault("TRANSFORM", "%q must be inline or athena", c.Transform)
 	}
 	if !workgroupName.MatchString(c.Athena.Workgroup) {
 		fault("ATHENA_WORKGROUP", "%q is not the name of a workgroup: letters, digits, '.', '_' and '-'", c.Athena.Workgroup)

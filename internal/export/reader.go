@@ -61,6 +61,15 @@ func (r *Reader) Folder() string { return r.folder }
 // fails at the end of a file with another number.
 func (r *Reader) Total() int64 { return r.total }
 
+// Files returns the names of the data files.
+func (r *Reader) Files() []string {
+	names := make([]string, len(r.files))
+	for i, f := range r.files {
+		names[i] = f.name
+	}
+	return names
+}
+
 // Next returns the next item, or io.EOF after the last; by then every file has
 // been compared with its manifest. A line that is no item is an Item with Err
 // set. Any other error ends the reading and names the file.

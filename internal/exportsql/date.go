@@ -49,8 +49,8 @@ func dateFields(l *layers, i int, f *schema.Feature) {
 		return
 	}
 	if f.Format != "" {
-		for field, n := range map[string]int{"year": 1, "month": 2, "mday": 3} {
-			l.add(name(field), "%s", groupNumber(t, isoDate, n))
+		for n, field := range []string{"year", "month", "mday"} {
+			l.add(name(field), "%s", groupNumber(t, isoDate, n+1))
 		}
 		for _, field := range []string{"hour", "minute", "second", "zone"} {
 			l.add(name(field), "0e0")

@@ -75,9 +75,8 @@ func (p *Plan) label(l *layers) {
 	l.add("label_alias", "CAST(COALESCE(%s) AS varchar)", strings.Join(texts, ", "))
 	l.add("label_aliased", "(%s)", strings.Join(given, " OR "))
 	l.add("label_unread", "%s", atMostOne(flags, "false"))
-	for column, name := range map[string]string{"outcome": export.OutcomeAttribute, "labelled": export.LabelledAttribute} {
-		l.add(column, "%s", positive(p.text(p.read(name))))
-	}
+	l.add("outcome", "%s", positive(p.text(p.read(export.OutcomeAttribute))))
+	l.add("labelled", "%s", positive(p.text(p.read(export.LabelledAttribute))))
 	l.add("imported_own", "%s", labelOf(fmt.Sprintf("r%d", p.read(export.ImportedAttribute)), lab))
 }
 

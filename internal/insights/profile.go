@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math"
+	"slices"
 
 	"gateway/internal/insights/stats"
 	"gateway/internal/schema"
@@ -124,6 +125,21 @@ func (p *Profiler) add(r Row, label int, vector schema.Vector) {
 			one.values[int(x)]++
 		} else if !f.Personal {
 			one.numbers.add(x)
+		}
+	}
+}
+
+// Replaced corrects the counts for rows of the training part that were added without Mapped
+// and Defaulted: by feature, how many had a category that was replaced, and how many took
+// the default.
+func (p *Profiler) Replaced(mapped, defaulted map[int]int64) {
+	for i := range p.features {
+		one := &p.features[i]
+		one.special[defaultedBin] += defaulted[one.at]
+		if n := mapped[one.at]; n > 0 {
+			f := &p.schema.Features[one.at]
+			one.special[unseenBin] += n
+			one.values[slices.Index(f.Values, f.Unknown)] -= n
 		}
 	}
 }

@@ -25,6 +25,7 @@ type Ports struct {
 	Schedules Schedules
 	Traffic   Traffic
 	Exporter  Exporter
+	Converter Converter // nil: the engine converts
 	Files     Files
 	Trainer   Trainer
 	Deployer  Deployer

@@ -60,6 +60,9 @@ func (e *Engine) cancelled(ctx context.Context, r *Renewal) error {
 		}
 	}
 	e.stopScoring(ctx, r, step)
+	if step.Status == StepRunning {
+		(&stepRun{Engine: e, r: r, step: step}).stopConversion(ctx)
+	}
 	if step.Name == Deploy || step.Name == Verify {
 		wait, err := e.putBack(ctx, r)
 		if err != nil {

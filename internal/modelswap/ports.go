@@ -137,6 +137,40 @@ type Files interface {
 	RemoveAll(ctx context.Context, name string) error
 }
 
+// Converter converts exports to training data in a service of the platform.
+type Converter interface {
+	// Convert starts the conversion, or polls the one that was started with the same
+	// Folder, by this process or another.
+	Convert(ctx context.Context, job ConversionJob) (Conversion, error)
+	// StopConversion stops the conversion that was started with the folder, and removes
+	// what it has outside of it. If there is none, that is no error.
+	StopConversion(ctx context.Context, folder string) error
+}
+
+// ConversionJob asks for training data.
+type ConversionJob struct {
+	Export    string // folder of the export, readable through Files
+	Folder    string // for all files of this attempt
+	Policy    *export.Policy
+	Watermark int64                  // export.Options.Watermark
+	TempDir   string                 // of temporary files
+	Observe   func(export.Row) error // called with each row once the conversion is done; Mapped and Defaulted are not set
+}
+
+// Conversion is the state of a conversion. All but Detail is set once it is done.
+type Conversion struct {
+	Done bool
+	// Report is that of export.Convert, without Examples and Ignored. SHA256 does not
+	// depend on the order of the rows.
+	Report  export.Report
+	Train   string // folder of files of training rows, readable through Files
+	Holdout string // one file
+	// Rows of the training part that Observe was called with and that had a value mapped
+	// or defaulted, by feature.
+	Mapped, Defaulted map[int]int64
+	Detail            map[string]any // for the renewal's record
+}
+
 // TrainingJob asks for a model.
 type TrainingJob struct {
 	Name            string // unique; the same name is the same job
@@ -146,14 +180,14 @@ type TrainingJob struct {
 	MaxRuntime      time.Duration
 	InstanceType    string // empty or zero: the platform's setting
 	InstanceCount   int
-	Train, Holdout  string   // readable through Files: CSV, label first
+	Train, Holdout  string   // readable through Files: CSV, label first; Train may be a folder of files
 	Rows            int      // of Train
 	Columns         []string // of the CSV, without the label
 	Features        []string // of each column, the feature that it is of
 	Coded           []int    // the columns that are codes of categories: schema.CodedColumns
 	Schema          string   // fingerprint
 	Threshold       float64  // score from which label 1 is predicted
-	Data            string   // SHA-256 of Train, hexadecimal
+	Data            string   // digest of Train, hexadecimal: export.Report.SHA256
 	Ignored         []string // settings that this platform does not use, for the record
 }
 

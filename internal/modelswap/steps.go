@@ -3,15 +3,10 @@ package modelswap
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"time"
 
-	"gateway/internal/export"
 	"gateway/internal/failure"
-	"gateway/internal/insights"
 	"gateway/internal/learn"
 	"gateway/internal/schema"
 )
@@ -34,7 +29,7 @@ func (x *stepRun) do(ctx context.Context) (wait time.Duration, err error) {
 	case Export:
 		return x.export(ctx)
 	case Convert:
-		return 0, x.convert(ctx)
+		return x.convert(ctx)
 	case Train:
 		return x.train(ctx)
 	case Register:
@@ -87,98 +82,6 @@ func (x *stepRun) export(ctx context.Context) (time.Duration, error) {
 	}
 	return 0, nil
 }
-
-// convert turns the export into training and held-out CSV. Run again, it writes
-// the same bytes.
-func (x *stepRun) convert(ctx context.Context) error {
-	watermark, err := x.servingWatermark(ctx)
-	if err != nil {
-		return err
-	}
-	state := &x.r.State
-	train, holdout := x.file("train.csv"), x.file("holdout.csv")
-	var report export.Report
-	var profiler *insights.Profiler
-	err = x.ports.Files.WriteFile(ctx, train, func(t io.Writer) error {
-		return x.ports.Files.WriteFile(ctx, holdout, func(h io.Writer) error {
-			items, err := export.Open(ctx, x.ports.Files.FS(ctx), state.Export)
-			if err != nil {
-				return exportError(err)
-			}
-			defer items.Close()
-			profiler = insights.NewProfiler(x.opts.Schema)
-			report, err = export.Convert(ctx, x.opts.Schema, items, export.Outputs{Train: t, Holdout: h},
-				export.Options{Watermark: watermark, Policy: x.policy(), TempDir: x.opts.TempDir, Observe: observer(profiler)})
-			return err
-		})
-	})
-	if err != nil {
-		return err
-	}
-	x.note("items", report.Items)
-	x.note("rows", report.Rows)
-	x.note("skipped", report.Skipped)
-	x.note("new_labels", report.NewLabels)
-	x.note("train_rows", report.TrainRows)
-	x.note("holdout_rows", report.HoldoutRows)
-	x.note("judged_rows", report.JudgedRows)
-	x.note("contributions", report.Contributions)
-	x.note("left_out", report.LeftOut)
-	x.note("positive", report.Positive)
-	x.note("mapped", report.Mapped)
-	x.note("defaulted", report.Defaulted)
-	x.note("examples", report.Examples)
-	x.note("sha256", report.SHA256)
-	if err := report.NoRows(); err != nil {
-		return err
-	}
-	switch {
-	case report.TrainRows == 0 || report.JudgedRows == 0:
-		return failure.Errorf(failure.Invalid, "%d labelled rows are too few to train a model: %d to train on, %d held out; import more customers with labels by gateway import",
-			report.Rows, report.TrainRows, report.JudgedRows)
-	case report.Positive == 0 || report.Positive == report.Rows:
-		return failure.Errorf(failure.Invalid, "all %d labelled rows have the same label: there is nothing to learn from them", report.Rows)
-	}
-	// The customers' table may have outcomes of a database that was lost or
-	// restored from a backup. Later outcomes must get higher numbers than all in
-	// the data.
-	if err := x.ports.Schedules.RaiseOutcomes(ctx, report.Watermark); err != nil {
-		return err
-	}
-	if x.ports.Profiles != nil {
-		if err := x.ports.Profiles.SaveProfile(ctx, state.Model, profiler.Profile(report.SHA256), Fence{x.r.ID, x.r.Revision}); err != nil {
-			return err
-		}
-	}
-	state.Train, state.Holdout, state.Settled, state.Open = train, holdout, report.Settled, report.Open
-	state.Data, state.Rows, state.Watermark = report.SHA256, int(report.TrainRows), report.Watermark
-	return nil
-}
-
-// observer passes rows of a conversion to a profiler.
-func observer(p *insights.Profiler) func(export.Row) error {
-	return func(r export.Row) error {
-		return p.Add(insights.Row{Train: r.Train, CSV: r.CSV, Mapped: r.Mapped, Defaulted: r.Defaulted})
-	}
-}
-
-// exportError maps the error of a missing export to io/fs's fs.ErrNotExist.
-func exportError(err error) error {
-	var known *failure.Error
-	if errors.As(err, &known) && known.Kind == failure.NotFound {
-		return &missingFiles{err}
-	}
-	return err
-}
-
-// missingFiles is an error that matches fs.ErrNotExist.
-type missingFiles struct{ error }
-
-// Unwrap returns the cause.
-func (m *missingFiles) Unwrap() error { return m.error }
-
-// Is implements the interface that errors.Is uses.
-func (m *missingFiles) Is(target error) bool { return target == fs.ErrNotExist }
 
 // train runs a training job. The job is named by renewal and attempt, so that it
 // is started once. A job that was lost is started again.

@@ -204,11 +204,15 @@ func (e *Engine) advance(ctx context.Context, r *Renewal) (wait time.Duration, e
 	case errors.As(err, new(*rejection)):
 		// It is final: the same model would be rejected again.
 	case filesMissing(err) && e.redo(r, step, err):
+		x.stopConversion(ctx)
 		return 0, e.save(ctx, r, 0)
 	case err != nil:
 		if wait, again := x.tryAgain(err); again {
 			return wait, e.save(ctx, r, wait)
 		}
+	}
+	if err != nil {
+		x.stopConversion(ctx)
 	}
 	e.settle(r, step, err)
 	return 0, e.save(ctx, r, 0)
