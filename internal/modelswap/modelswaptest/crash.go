@@ -28,6 +28,9 @@ func Crash(p modelswap.Ports, reach func(point string)) modelswap.Ports {
 	p.Models = crashModels{p.Models, c}
 	p.Traffic = crashTraffic{p.Traffic, c}
 	p.Exporter = crashExporter{p.Exporter, c}
+	if p.Converter != nil {
+		p.Converter = crashConverter{p.Converter, c}
+	}
 	p.Files = crashFiles{p.Files, c}
 	p.Trainer = crashTrainer{p.Trainer, c}
 	p.Deployer = crashDeployer{p.Deployer, c}
@@ -45,6 +48,19 @@ type crash struct {
 	reach  func(point string)
 	mu     sync.Mutex
 	counts map[string]int // calls in the renewal under way, by name
+}
+
+type crashConverter struct {
+	modelswap.Converter
+	*crash
+}
+
+// Convert implements modelswap.Converter. It is polled, so its points are those of each
+// state that it returns.
+func (c crashConverter) Convert(ctx context.Context, job modelswap.ConversionJob) (modelswap.Conversion, error) {
+	out, err := c.Converter.Convert(ctx, job)
+	c.reach(fmt.Sprintf("Convert done %v", out.Done))
+	return out, err
 }
 
 // number counts a call.
