@@ -27,21 +27,21 @@ import (
 // the query that another one has started. A try that failed is over: the next one has
 // another token and writes to another folder.
 type Converter struct {
-	athena *Athena
-	files  *Files
-	schema *schema.Schema
-	wait   time.Duration // for a query, in one call of Convert
+	queries *Athena
+	files   *Files
+	schema  *schema.Schema
+	wait    time.Duration // for a query, in one call of Convert
 }
 
 // queryWait is how long a call of Convert waits for a query. Most stages end within it.
 const queryWait = 5 * time.Second
 
 // NewConverter makes a converter. The error is that of a schema that SQL cannot convert.
-func NewConverter(athena *Athena, files *Files, s *schema.Schema) (*Converter, error) {
+func NewConverter(queries *Athena, files *Files, s *schema.Schema) (*Converter, error) {
 	if _, err := exportsql.New(s, export.Native); err != nil {
 		return nil, err
 	}
-	return &Converter{athena: athena, files: files, schema: s, wait: queryWait}, nil
+	return &Converter{queries: queries, files: files, schema: s, wait: queryWait}, nil
 }
 
 // The stages of a conversion, each of which is one query.
@@ -175,14 +175,14 @@ func (x *conversion) stage(ctx context.Context, name, sql string) (done bool, er
 		return true, nil
 	}
 	if at.ID == "" {
-		if at.ID, err = x.athena.startTo(ctx, sql, x.token(name, at.Try), x.files.uri(path.Join(x.job.Folder, "results"))+"/"); err != nil {
+		if at.ID, err = x.queries.startTo(ctx, sql, x.token(name, at.Try), x.files.uri(path.Join(x.job.Folder, "results"))+"/"); err != nil {
 			return false, err
 		}
 		if err := x.record(ctx, name, at); err != nil {
 			return false, err
 		}
 	}
-	status, err := x.athena.waitUpTo(ctx, at.ID, x.wait)
+	status, err := x.queries.waitUpTo(ctx, at.ID, x.wait)
 	if err != nil || !status.Done {
 		return false, err
 	}
@@ -213,7 +213,7 @@ func (x *conversion) record(ctx context.Context, name string, at queryStage) err
 // settlement reads the counts and checks that every item is in them and was read.
 func (x *conversion) settlement(ctx context.Context) (*export.Settlement, error) {
 	var groups []export.Group
-	_, err := x.athena.Rows(ctx, x.note.Stages[stageCounts].ID, func(row []*string) error {
+	_, err := x.queries.Rows(ctx, x.note.Stages[stageCounts].ID, func(row []*string) error {
 		g, err := x.plan.Group(row)
 		groups = append(groups, g)
 		return err
@@ -279,12 +279,12 @@ func (c *Converter) StopConversion(ctx context.Context, folder string) error {
 		if at.ID == "" || at.Done || name == stageDrop {
 			continue
 		}
-		if err := c.athena.Stop(ctx, at.ID); err != nil {
+		if err := c.queries.Stop(ctx, at.ID); err != nil {
 			return err
 		}
 		// Its end is awaited: a definition that is stopped late would make the table
 		// again.
-		if _, err := c.athena.waitUpTo(ctx, at.ID, stopWait); err != nil {
+		if _, err := c.queries.waitUpTo(ctx, at.ID, stopWait); err != nil {
 			return err
 		}
 	}
