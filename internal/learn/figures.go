@@ -59,8 +59,9 @@ const (
 	importanceScores = 300_000
 	// importanceRounds is how often a feature's values are dealt out.
 	importanceRounds = 3
-	// minImportanceRows are scored for each feature however many there are.
-	minImportanceRows = 500
+	// Of features in usual number at least fewImportanceRows are scored for each, of
+	// thousands at least minImportanceRows.
+	fewImportanceRows, minImportanceRows = 500, 100
 )
 
 // Describe returns the figures of m on rows that it was not made from. features has,
@@ -101,7 +102,7 @@ func importanceOf(ctx context.Context, m *Model, held *Table, features []string,
 	names := slices.Clone(features)
 	slices.Sort(names)
 	names = slices.Compact(names)
-	rows := max(minImportanceRows, importanceScores/importanceRounds/len(names))
+	rows := importanceRows(len(names))
 	if held.Rows() > rows {
 		sample := held.subset(sampleRows(held.Rows(), rows, seed))
 		if checkLabels(sample.labels) == nil {
@@ -114,17 +115,21 @@ func importanceOf(ctx context.Context, m *Model, held *Table, features []string,
 	}
 	out := make([]Importance, len(names))
 	faults := make([]error, len(names))
+	used := m.uses()
 	parallel(len(names), func(k int) {
 		if faults[k] = ctx.Err(); faults[k] != nil {
 			return
 		}
 		var columns []int
 		for j, name := range features {
-			if name == names[k] {
+			if name == names[k] && used[j] {
 				columns = append(columns, j)
 			}
 		}
 		out[k].Feature = names[k]
+		if columns == nil {
+			return // the model does not look at it
+		}
 		for round := range importanceRounds {
 			order := rand.New(rand.NewPCG(seed, uint64(round))).Perm(held.Rows())
 			after, err := Evaluate(scoresShuffled(m, held, columns, order), held.labels, m.Threshold())
@@ -151,6 +156,30 @@ func importanceOf(ctx context.Context, m *Model, held *Table, features []string,
 		return 0
 	})
 	return out, nil
+}
+
+// importanceRows returns how many rows are scored for each of a number of features.
+func importanceRows(features int) int {
+	least := min(fewImportanceRows, max(minImportanceRows, importanceScores/features))
+	return max(least, importanceScores/importanceRounds/features)
+}
+
+// uses reports, for each column, whether a score can depend on it.
+func (m *Model) uses() []bool {
+	used := make([]bool, len(m.columns))
+	if m.linear != nil {
+		for j, c := range m.linear.coef {
+			used[j] = c != 0
+		}
+	}
+	if m.forest != nil {
+		for _, n := range m.forest.nodes {
+			if n.column != leafMark {
+				used[n.column&^missingLeft] = true
+			}
+		}
+	}
+	return used
 }
 
 // scoresShuffled returns the score of each row with the numbers of the given columns

