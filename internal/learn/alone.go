@@ -31,9 +31,9 @@ const (
 // Alone returns the AUC of each feature alone, the largest first: rows are ordered
 // by the rate of positives of the group that their value is in. The rates are taken
 // from one half of the rows and order the other half, and the other way round.
-// features has, for each column, the feature that it is of; labels are 0 or 1. It
-// returns nil where the rows of either label are fewer than 20.
-func Alone[Row ~[]float64](rows []Row, labels []float64, features []string) []AloneAUC {
+// features has, for each column, the feature that it is of; labels are 0 or 1. Each code of
+// a coded column is a group. It returns nil where the rows of either label are fewer than 20.
+func Alone[Row ~[]float64](rows []Row, labels []float64, features []string, coded ...int) []AloneAUC {
 	halves, ok := stratifiedHalves(labels, min(aloneRows, aloneNumbers/max(1, len(features))))
 	if !ok {
 		return nil
@@ -48,7 +48,7 @@ func Alone[Row ~[]float64](rows []Row, labels []float64, features []string) []Al
 	}
 	out := make([]AloneAUC, len(names))
 	parallel(len(names), func(k int) {
-		out[k] = AloneAUC{names[k], aloneAUC(rows, labels, columns[names[k]], halves)}
+		out[k] = AloneAUC{names[k], aloneAUC(rows, labels, columns[names[k]], coded, halves)}
 	})
 	slices.SortStableFunc(out, func(a, b AloneAUC) int { return cmp.Compare(b.AUC, a.AUC) })
 	return out
@@ -70,7 +70,7 @@ func stratifiedHalves(labels []float64, limit int) (halves [2][]int, ok bool) {
 
 // aloneAUC returns the highest AUC that the columns of one feature reach: all of
 // them together, and each.
-func aloneAUC[Row ~[]float64](rows []Row, labels []float64, columns []int, halves [2][]int) float64 {
+func aloneAUC[Row ~[]float64](rows []Row, labels []float64, columns, coded []int, halves [2][]int) float64 {
 	sets := [][]int{columns}
 	if len(columns) > 1 && len(columns) <= fewAloneColumns {
 		for _, j := range columns {
@@ -81,7 +81,7 @@ func aloneAUC[Row ~[]float64](rows []Row, labels []float64, columns []int, halve
 	for _, set := range sets {
 		sum := 0.0
 		for h := range halves {
-			sum += groupAUC(rows, labels, set, halves[h], halves[1-h])
+			sum += groupAUC(rows, labels, set, coded, halves[h], halves[1-h])
 		}
 		best = max(best, sum/2)
 	}
@@ -89,10 +89,14 @@ func aloneAUC[Row ~[]float64](rows []Row, labels []float64, columns []int, halve
 }
 
 // groupAUC orders the rows of test by the rates of positives of groups of train.
-func groupAUC[Row ~[]float64](rows []Row, labels []float64, columns []int, train, test []int) float64 {
+func groupAUC[Row ~[]float64](rows []Row, labels []float64, columns, coded, train, test []int) float64 {
 	trainKeys, testKeys := make([]uint64, len(train)), make([]uint64, len(test))
 	for _, j := range columns {
-		group := grouping(rows, train, j)
+		most := aloneValues
+		if slices.Contains(coded, j) {
+			most = len(train)
+		}
+		group := grouping(rows, train, j, most)
 		addGroups(trainKeys, rows, train, j, group)
 		addGroups(testKeys, rows, test, j, group)
 	}
@@ -113,17 +117,18 @@ func groupAUC[Row ~[]float64](rows []Row, labels []float64, columns []int, train
 	return rank(scores, truth).auc
 }
 
-// grouping returns the function that puts a value of a column into a group.
-func grouping[Row ~[]float64](rows []Row, train []int, column int) func(x float64) uint64 {
+// grouping returns the function that puts a value of a column into a group: each of at
+// most most values is one.
+func grouping[Row ~[]float64](rows []Row, train []int, column, most int) func(x float64) uint64 {
 	distinct := make(map[float64]uint64)
 	for _, i := range train {
-		if x := rows[i][column]; len(distinct) <= aloneValues {
+		if x := rows[i][column]; len(distinct) <= most {
 			if _, seen := distinct[x]; !seen {
 				distinct[x] = uint64(len(distinct) + 1)
 			}
 		}
 	}
-	if len(distinct) <= aloneValues {
+	if len(distinct) <= most {
 		return func(x float64) uint64 { return distinct[x] } // 0: not in train
 	}
 	values := make([]float64, len(train))

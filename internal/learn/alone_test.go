@@ -87,3 +87,20 @@ func TestAloneIsJudgedOnOtherRows(t *testing.T) {
 		t.Errorf("got %v for 19 positive rows, want nothing", got)
 	}
 }
+
+// TestAloneTakesCodesOneByOne: neighbours in a list of values have nothing in common.
+func TestAloneTakesCodesOneByOne(t *testing.T) {
+	random := rand.New(rand.NewPCG(5, 6))
+	var rows [][]float64
+	var labels []float64
+	for range 6000 {
+		code := random.IntN(300)
+		rows, labels = append(rows, []float64{float64(code)}), append(labels, float64(code*7919%13%2))
+	}
+	if auc := Alone(rows, labels, []string{"shop"})[0].AUC; auc > 0.7 {
+		t.Errorf("ranges of codes reach %.3f: this test shows nothing", auc)
+	}
+	if auc := Alone(rows, labels, []string{"shop"}, 0)[0].AUC; auc < 0.99 {
+		t.Errorf("codes that tell the label reach %.3f", auc)
+	}
+}

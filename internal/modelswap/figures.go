@@ -113,7 +113,7 @@ func (x *stepRun) figures(ctx context.Context, h *heldOut) (*Figures, error) {
 	if f.Contributions = h.explained.means(x.opts.Schema); f.Contributions == nil {
 		f.Unavailable["contributions"] = h.explained.why
 	}
-	if f.Alone = learn.Alone(h.rows, h.labels, features(x.opts.Schema)); f.Alone == nil {
+	if f.Alone = learn.Alone(h.rows, h.labels, features(x.opts.Schema), x.opts.Schema.CodedColumns()...); f.Alone == nil {
 		f.Unavailable["alone"] = "fewer than 20 held-out rows have one of the labels"
 	}
 	if err := f.addScores(*h, x.opts.Schema.DecisionThreshold()); err != nil {
