@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"math/rand/v2"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+
+	"gateway/internal/predict"
 )
 
 func TestCountsAreKeptAsText(t *testing.T) {
@@ -99,5 +102,30 @@ func TestResetLeavesNothing(t *testing.T) {
 		if again, err := ParseCounts(string(used.AppendText(nil))); err != nil || len(again) != len(used) {
 			t.Fatal(again, err)
 		}
+	}
+}
+
+// TestPredictionsAreCountedInTheirBins counts bins of one byte and of several, and features
+// that are not counted, against the bins as runes.
+func TestPredictionsAreCountedInTheirBins(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	var s Sum
+	var want Counts
+	for n := range 500 {
+		most := []int{20, 300}[n%2]
+		var bins []byte
+		for feature := range 30 {
+			bin := r.IntN(most+1) - 1
+			if bin < 0 {
+				bins = append(bins, notCounted)
+				continue
+			}
+			bins = utf8.AppendRune(bins, firstBin+rune(bin))
+			want.Add(feature, bin, 1)
+		}
+		s.CountPrediction(&predict.Prediction{Score: 0.5, Bins: bins})
+	}
+	if got, want := string(s.Features.AppendText(nil)), string(want.AppendText(nil)); got != want {
+		t.Errorf("counted\n%s\nwant\n%s", got, want)
 	}
 }

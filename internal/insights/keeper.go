@@ -33,8 +33,9 @@ type Store interface {
 }
 
 const (
-	// mergeEvery is how often parts are merged.
-	mergeEvery = 2 * time.Second
+	// mergeEvery is how often parts are merged. A merge takes as long as storing some tens
+	// of predictions. Readers add the parts that are not merged to the sums.
+	mergeEvery = 10 * time.Second
 	// keepMinutes and keepHours are how old minutes are when they become hours, and hours
 	// when they become days. See coarser.
 	keepMinutes = time.Hour

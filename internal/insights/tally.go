@@ -76,7 +76,25 @@ func (s *Sum) CountPrediction(p *predict.Prediction) {
 		s.Scores.Add(p.Label, bin, 1)
 	}
 	s.Scores.Add(scoreSum, 0, millionths(p.Score))
-	eachBin(p.Bins, func(feature, bin int) { s.Features.Add(feature, bin, 1) })
+	s.Features.addBins(p.Bins)
+}
+
+// addBins adds one to each bin. It is a loop of its own, without eachBin, because each
+// prediction pays for it.
+func (c *Counts) addBins(bins []byte) {
+	for feature, b := range bins {
+		bin := int(b) - firstBin
+		switch {
+		case b >= utf8.RuneSelf:
+			eachBin(bins[feature:], func(i, bin int) { c.Add(feature+i, bin, 1) })
+			return
+		case bin < 0: // notCounted
+		case feature < len(*c) && bin < len((*c)[feature]):
+			(*c)[feature][bin]++
+		default:
+			c.Add(feature, bin, 1)
+		}
+	}
 }
 
 // CountOutcome adds an outcome. One that replaces another takes that one back.

@@ -51,6 +51,22 @@ SELECT %[1]s FROM insight_parts WHERE line = $1 AND start >= $2 AND start < $3 A
 	delayColumns   = `model, period, start, row_count, '', '', '', delays, ''`
 )
 
+// partStatements are those of every transaction that inserts or merges parts, on write.
+// To prepare them takes longer than to run them.
+type partStatements struct{ insert, take, holdSum, saveSum *sql.Stmt }
+
+func prepareParts(ctx context.Context, db *sql.DB) (p partStatements, err error) {
+	for _, s := range []struct {
+		statement **sql.Stmt
+		text      string
+	}{{&p.insert, insertPartSQL}, {&p.take, takePartsSQL}, {&p.holdSum, holdSumSQL}, {&p.saveSum, saveSumSQL}} {
+		if *s.statement, err = db.PrepareContext(ctx, s.text); err != nil { //nolint:sqlclosecheck // the store keeps it for as long as it lives
+			return p, err
+		}
+	}
+	return p, nil
+}
+
 // counted is what a transaction adds to the sums of a line: the sums of some minutes.
 // Most transactions have one or two.
 type counted []*insights.Sum
@@ -85,7 +101,7 @@ func (c counted) free() {
 func (c counted) write(ctx context.Context, tx *sql.Tx, l *Line) error {
 	for _, sum := range c {
 		args := append([]any{micros(l.now()), l.id, sum.Key.Model, periodMicros(sum.Key.Period), micros(sum.Key.Start)}, sumValues(sum)...)
-		if _, err := tx.StmtContext(ctx, l.insertPart).ExecContext(ctx, args...); err != nil { //nolint:sqlclosecheck // it is closed with the transaction
+		if _, err := tx.StmtContext(ctx, l.parts.insert).ExecContext(ctx, args...); err != nil { //nolint:sqlclosecheck // it is closed with the transaction
 			return err
 		}
 	}
@@ -96,9 +112,12 @@ func periodMicros(p insights.Period) int64 { return time.Duration(p).Microsecond
 
 // sumValues are the values of the columns after the key.
 func sumValues(s *insights.Sum) []any {
-	values := []any{s.Rows}
+	values := make([]any, 1, 6)
+	values[0] = s.Rows
+	text := make([]byte, 0, 2<<10)
 	for _, c := range []insights.Counts{s.Features, s.Scores, s.Outcomes, s.Delays, s.Segments} {
-		values = append(values, string(c.AppendText(nil)))
+		text = c.AppendText(text[:0])
+		values = append(values, string(text))
 	}
 	return values
 }
@@ -165,7 +184,7 @@ const partsAtOnce = 64
 // and whether there may be more. Several processes may call it at once.
 func (l *Line) MergeParts(ctx context.Context) (merged int, more bool, err error) {
 	err = l.inTurn(ctx, writing{operation: "merge sums", class: bulk, unflushed: true}, func(tx *sql.Tx) error {
-		rows, err := tx.QueryContext(ctx, takePartsSQL, l.id, partsAtOnce)
+		rows, err := tx.StmtContext(ctx, l.parts.take).QueryContext(ctx, l.id, partsAtOnce) //nolint:sqlclosecheck // it is closed with the transaction
 		if err != nil {
 			return err
 		}
@@ -183,9 +202,10 @@ func (l *Line) MergeParts(ctx context.Context) (merged int, more bool, err error
 // keys, so that two calls do not deadlock.
 func (l *Line) addSums(ctx context.Context, tx *sql.Tx, parts []insights.Sum) error {
 	slices.SortStableFunc(parts, func(a, b insights.Sum) int { return a.Key.Compare(b.Key) })
+	hold, save := tx.StmtContext(ctx, l.parts.holdSum), tx.StmtContext(ctx, l.parts.saveSum) //nolint:sqlclosecheck // they are closed with the transaction
 	for len(parts) > 0 {
 		key := parts[0].Key
-		sum, err := scanSum(tx.QueryRowContext(ctx, holdSumSQL, l.id, key.Model, periodMicros(key.Period), micros(key.Start)))
+		sum, err := scanSum(hold.QueryRowContext(ctx, l.id, key.Model, periodMicros(key.Period), micros(key.Start)))
 		if err != nil {
 			return err
 		}
@@ -194,7 +214,7 @@ func (l *Line) addSums(ctx context.Context, tx *sql.Tx, parts []insights.Sum) er
 			parts = parts[1:]
 		}
 		args := append(sumValues(&sum), l.id, key.Model, periodMicros(key.Period), micros(key.Start))
-		if _, err := tx.ExecContext(ctx, saveSumSQL, args...); err != nil {
+		if _, err := save.ExecContext(ctx, args...); err != nil {
 			return err
 		}
 	}

@@ -32,7 +32,7 @@ type Line struct {
 	name string
 
 	insertPredictionRows map[int]*sql.Stmt // on write, by the number of rows
-	insertPart           *sql.Stmt         // on write
+	parts                partStatements
 
 	// CountsNothing says that predictions are not counted in the sums of insights, for
 	// measurements of what that costs. It is set before the first of them.
@@ -67,7 +67,7 @@ func (s *Store) OpenLine(ctx context.Context, name string) (*Line, error) {
 		l.insertPredictionRows, err = prepareInserts(ctx, s.write, s.inserts, l.id)
 	}
 	if err == nil {
-		l.insertPart, err = s.write.PrepareContext(ctx, insertPartSQL)
+		l.parts, err = prepareParts(ctx, s.write)
 	}
 	if err != nil {
 		return nil, failed("open line "+name, err)
