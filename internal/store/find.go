@@ -16,22 +16,24 @@ import (
 const (
 	foundColumns = `id, coalesce(customer_id, '') AS customer, created_at, coalesce(caller, '') AS caller, score, label, model, outcome, outcome_at`
 
+	placeColumns = `id, created_at`
+
 	lookedByTimeSQL = `
-SELECT ` + foundColumns + ` FROM predictions
+SELECT %s FROM predictions
 WHERE line = $1 AND id < $2 AND id >= $3 ORDER BY id DESC LIMIT $4`
 
 	lookedByCustomerSQL = `
-SELECT ` + foundColumns + ` FROM predictions
+SELECT %s FROM predictions
 WHERE line = $1 AND customer_id = $2 AND (created_at, id) < ($3, $4) AND created_at >= $5 ORDER BY created_at DESC, id DESC LIMIT $6`
 
 	// findSQL has the rows that match after one row with the last of those that were looked
-	// at, so that the next page can begin there.
+	// at, so that the next page can begin there. The rows that match are a subquery that is
+	// read once, so that it ends with the last of them, and no engine keeps what was looked at.
 	findSQL = `
-WITH looked AS (%s)
 SELECT e.looked, e.last_at, e.last_id, m.id, m.customer, m.created_at, m.caller, m.score, m.label, m.model, m.outcome, m.outcome_at
-FROM (SELECT count(*) AS looked, coalesce(min(created_at), 0) AS last_at, coalesce(min(id), '') AS last_id FROM looked) e
-LEFT JOIN (SELECT * FROM looked WHERE $%[2]d = '' OR model = $%[2]d ORDER BY %[3]s LIMIT $%[4]d) m ON 1 = 1
-ORDER BY %[5]s`
+FROM (SELECT count(*) AS looked, coalesce(min(created_at), 0) AS last_at, coalesce(min(id), '') AS last_id FROM (%[1]s) places) e
+LEFT JOIN (SELECT * FROM (%[2]s) looked WHERE $%[3]d = '' OR model = $%[3]d ORDER BY %[4]s LIMIT $%[5]d) m ON 1 = 1
+ORDER BY %[6]s`
 
 	fullSQL = `
 SELECT p.id, coalesce(p.customer_id, ''), p.created_at, coalesce(p.caller, ''), p.features, p.personal, p.score, p.label, p.model, p.schema,
@@ -41,9 +43,15 @@ WHERE p.id = $1 AND p.line = $2 ORDER BY o.received_at DESC, o.seq DESC LIMIT $3
 )
 
 var (
-	findByTimeSQL     = fmt.Sprintf(findSQL, lookedByTimeSQL, 5, "id DESC", 6, "m.id DESC")
-	findByCustomerSQL = fmt.Sprintf(findSQL, lookedByCustomerSQL, 7, "created_at DESC, id DESC", 8, "m.created_at DESC, m.id DESC")
+	findByTimeSQL     = findSQLOf(lookedByTimeSQL, 5, "id DESC", "m.id DESC")
+	findByCustomerSQL = findSQLOf(lookedByCustomerSQL, 7, "created_at DESC, id DESC", "m.created_at DESC, m.id DESC")
 )
+
+// findSQLOf returns the statement that finds among the predictions that looked has. The model
+// has the number of a parameter, and the limit the next.
+func findSQLOf(looked string, model int, order, orderOfFound string) string {
+	return fmt.Sprintf(findSQL, fmt.Sprintf(looked, placeColumns), fmt.Sprintf(looked, foundColumns), model, order, model+1, orderOfFound)
+}
 
 // endOfTime is later than all predictions.
 var endOfTime = time.UnixMilli(1<<48 - 1)
