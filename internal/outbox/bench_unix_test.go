@@ -117,40 +117,42 @@ func BenchmarkDrain(b *testing.B) {
 	}
 }
 
-// BenchmarkBacklog is 50,000 rows that wait while no predictions come, until SQLite has
-// them.
+// BenchmarkBacklog is 50,000 rows that wait while no predictions come, until the database
+// has them.
 func BenchmarkBacklog(b *testing.B) {
 	const rows = 50_000
-	box := setup(b, Options{Sync: Interval, Gentle: store.GentleRows})
-	db, err := store.OpenSQLite(b.Context(), filepath.Join(b.TempDir(), "gateway.db"))
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { _ = db.Close() })
-	if box.ledger, err = db.OpenLine(b.Context(), "bank"); err != nil {
-		b.Fatal(err)
-	}
-	box.options.Flush = db.Flush
-	some := slices.Repeat([]predict.Prediction{benchPrediction()}, 1000)
-	report := reportCPU(b, rows)
-	for b.Loop() {
-		for range rows / len(some) {
-			for i := range some {
-				some[i].ID, some[i].CustomerID = failure.NewID(), fmt.Sprint(rand.IntN(1_000_000))
+	for to, open := range map[string]func(testing.TB) *storeLedger{"SQLite": openSQLiteLedger, "PostgreSQL": openPostgresLedger} {
+		b.Run("to="+to, func(b *testing.B) {
+			box := setup(b, Options{Sync: Interval, Gentle: store.GentleRows})
+			ledger := open(b)
+			box.ledger, box.options.Flush = ledger, ledger.flush()
+			report := reportCPU(b, rows)
+			for b.Loop() {
+				appendRandom(b, box, rows)
+				ctx, cancel := context.WithCancel(b.Context())
+				ended := make(chan struct{})
+				go func() { defer close(ended); box.Run(ctx) }()
+				for box.Stats().Rows >= maxBatch { // fewer wait for more
+					time.Sleep(time.Millisecond)
+				}
+				cancel()
+				<-ended
 			}
-			box.mustAppend(b, some...)
-		}
-		ctx, cancel := context.WithCancel(b.Context())
-		ended := make(chan struct{})
-		go func() { defer close(ended); box.Run(ctx) }()
-		for box.Stats().Rows >= fullerBatch { // fewer wait for more
-			time.Sleep(time.Millisecond)
-		}
-		cancel()
-		<-ended
+			report()
+			b.ReportMetric(float64(b.N)*rows/b.Elapsed().Seconds(), "rows/s")
+		})
 	}
-	report()
-	b.ReportMetric(float64(b.N)*rows/b.Elapsed().Seconds(), "rows/s")
+}
+
+// appendRandom appends rows of random customers.
+func appendRandom(b *testing.B, box *bench, rows int) {
+	some := slices.Repeat([]predict.Prediction{benchPrediction()}, 1000)
+	for range rows / len(some) {
+		for i := range some {
+			some[i].ID, some[i].CustomerID = failure.NewID(), fmt.Sprint(rand.IntN(1_000_000))
+		}
+		box.mustAppend(b, some...)
+	}
 }
 
 // BenchmarkFind is an outcome for the oldest of many rows that wait.

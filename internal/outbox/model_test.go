@@ -163,7 +163,7 @@ type storeLedger struct {
 	inside bool
 }
 
-func openSQLiteLedger(t *testing.T) *storeLedger {
+func openSQLiteLedger(t testing.TB) *storeLedger {
 	s, err := store.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "gateway.db"))
 	if err != nil {
 		t.Fatal(err)
@@ -172,7 +172,7 @@ func openSQLiteLedger(t *testing.T) *storeLedger {
 	return &storeLedger{openBank(t, s), true}
 }
 
-func openPostgresLedger(t *testing.T) *storeLedger {
+func openPostgresLedger(t testing.TB) *storeLedger {
 	config, err := pgx.ParseConfig(pgtest.Database(t))
 	if err != nil {
 		t.Fatal(err)
@@ -185,7 +185,7 @@ func openPostgresLedger(t *testing.T) *storeLedger {
 	return &storeLedger{openBank(t, s), false}
 }
 
-func openBank(t *testing.T, s *store.Store) *store.Line {
+func openBank(t testing.TB, s *store.Store) *store.Line {
 	line, err := s.OpenLine(t.Context(), "bank")
 	if err != nil {
 		t.Fatal(err)
@@ -193,7 +193,7 @@ func openBank(t *testing.T, s *store.Store) *store.Line {
 	return line
 }
 
-func closeStore(t *testing.T, s *store.Store) {
+func closeStore(t testing.TB, s *store.Store) {
 	if err := s.Close(); err != nil {
 		t.Errorf("close the store: %v", err)
 	}
