@@ -88,6 +88,7 @@ func (c *crowd) convert(t *testing.T, p Policy) (report Report, train, holdout [
 			if rows := int64(strings.Count(b.String(), "\n")); rows != got.JudgedRows {
 				t.Errorf("%s: %d rows to judge by, the report says %d", name, rows, got.JudgedRows)
 			}
+			c.checkElsewhere(t, fsys, p, got, a.String(), b.String())
 			if first {
 				report, train, holdout, first = got, strings.Fields(a.String()), strings.Fields(b.String()), false
 				continue
