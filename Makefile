@@ -20,7 +20,7 @@ PARALLEL     ?= 2
 BUILD = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X main.version=$(VERSION)"
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo build long-packages test test-others test-long test-console test-athena screenshots console-tools check format vet modules lint monitoring docs bench model benchconvert load trial fuzz image push docker-image packages clean
+.PHONY: help run demo build long-packages test test-others test-long test-console test-athena screenshots console-tools check format vet modules lint monitoring docs bench model benchconvert load trial fuzz image push docker-image rotate-function packages clean
 
 help: ## print this list
 	@echo 'usage: make TARGET'
@@ -203,6 +203,26 @@ docker-image: ## build the image of Dockerfile with Docker (or DOCKER=podman), f
 		echo "'$(DOCKER)' is not installed; 'make image' needs no container engine"; \
 		exit 1; }
 	$(DOCKER) build --build-arg VERSION=$(VERSION) --tag $(IMAGE):$(VERSION) --tag $(IMAGE):latest .
+
+# Lambda runs the program bootstrap of a folder or zip; the tag leaves out a protocol that
+# provided.al2023 does not have. The zips have no times but that of the commit.
+ROTATE = dist/rotate
+ROTATE_BUILD = GOOS=linux GOAMD64=v1 GOARM64=v8.0 GOFLAGS= CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -tags lambda.norpc -ldflags "-s -w -X main.version=$(VERSION)"
+
+rotate-function: ## build the Lambda function that rotates secrets: dist/rotate/linux-ARCH/bootstrap, and zips (docs/rotation.md)
+	@command -v zip >/dev/null || { echo "'zip' is not installed. On Debian: apt-get install zip"; exit 1; }
+	@rm -rf $(ROTATE)
+	@set -e; for arch in $(IMAGE_ARCHS); do \
+		echo "building for linux/$$arch"; \
+		folder=$(ROTATE)/linux-$$arch; \
+		mkdir -p $$folder; \
+		GOARCH=$$arch $(ROTATE_BUILD) -o $$folder/bootstrap ./cmd/rotate; \
+		chmod 755 $$folder/bootstrap; \
+		$(if $(RDS_CA),install -m 644 '$(abspath $(RDS_CA))' $$folder/rds.pem;) \
+		TZ=UTC touch -d "@$(SOURCE_DATE_EPOCH)" $$folder/*; \
+		TZ=UTC zip -X -q -j $(ROTATE)/rotate-linux-$$arch.zip $$folder/*; \
+	done
+	@ls $(ROTATE)/*/bootstrap $(ROTATE)/*.zip
 
 packages: image ## render, lint and test what deploys a gateway
 	scripts/packages.sh

@@ -1,9 +1,7 @@
 // Command rotate is a Lambda function that rotates secrets: AWS Secrets Manager calls it for
 // each of the four steps of a rotation. Package gateway/internal/rotate has the steps.
 //
-// It runs on provided.al2023:
-//
-//	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 go build -tags lambda.norpc -trimpath -ldflags='-s -w' -o bootstrap ./cmd/rotate
+// It runs on provided.al2023; make rotate-function builds it.
 //
 // The environment has what secrets may leave out, under the names of the gateway's settings:
 // GATEWAY_DB_HOST, GATEWAY_DB_NAME, GATEWAY_DB_SSLMODE, GATEWAY_DB_SSLROOTCERT and
@@ -26,8 +24,12 @@ import (
 	"gateway/internal/secrets"
 )
 
+// version is set at the build.
+var version = "dev"
+
 func main() {
 	log := slog.New(slog.NewJSONHandler(os.Stdout, nil))
+	log.Info("the function starts", "build", version)
 	handler, err := newHandler(context.Background(), log, os.Getenv)
 	if err != nil {
 		log.Error("the function cannot start", "error", err)
