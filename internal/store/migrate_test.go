@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"testing"
 	"time"
 
@@ -50,9 +51,7 @@ func fromMigrated(t *testing.T, version int64, fill func(t *testing.T, old *sql.
 		t.Run(engine.name, func(t *testing.T) {
 			t.Parallel()
 			old, reopen := engine.open(t)
-			files, err := fs.Sub(migrations, "migrations")
-			must(t, err)
-			provider, err := goose.NewProvider(engine.migrator.dialect, old, files, goose.WithDisableGlobalRegistry(true))
+			provider, err := newProvider(engine.migrator, old)
 			must(t, err)
 			_, err = provider.UpTo(t.Context(), version)
 			must(t, err)
@@ -177,4 +176,26 @@ VALUES ('k', 'f', 's', 't', 0, 9000000000000000, 200, 'application/json', '{}')`
 		want(t, "stored", stored, true)
 		want(t, "the new response", claimKey(t, s, c).Answer, &answer)
 	})
+}
+
+// A statement that is cut short or runs into the next one would show in its text.
+func TestStatementsOfMigrations(t *testing.T) {
+	t.Parallel()
+	want(t, "statements", splitStatements("-- a; b\n\nCREATE TABLE x ( -- the first;\n    a TEXT -- ends;\n); -- here\nDROP TABLE x;\n-- The rest;\n"), []string{
+		"-- a; b\n\nCREATE TABLE x ( -- the first;\n    a TEXT -- ends;\n); -- here\n", "DROP TABLE x;\n"})
+	parsed, err := parseMigrations()
+	must(t, err)
+	files, err := fs.Glob(migrations, "migrations/*.sql")
+	must(t, err)
+	want(t, "migrations", len(parsed), len(files))
+	begin := regexp.MustCompile(`(?m)^(CREATE|ALTER|DROP|INSERT|UPDATE|DELETE) `)
+	for i, m := range parsed {
+		want(t, "version", m.version, int64(i+1))
+		text, err := migrations.ReadFile(files[i])
+		must(t, err)
+		want(t, "statements of "+files[i], len(m.statements), len(begin.FindAll(text, -1)))
+		for _, statement := range m.statements {
+			want(t, "statements in one", len(begin.FindAllString(statement, -1)), 1)
+		}
+	}
 }
