@@ -21,7 +21,7 @@
 // the server there is used instead of one of our own; its user must be allowed
 // to create databases.
 //
-// The server keeps nothing safe: it writes without flushing, and is killed in
-// the end. PostgreSQL refuses to run as root, so that root starts it as the
+// The server keeps nothing safe: it writes without flushing, on Linux into /dev/shm
+// if that has two GiB free, and is killed in the end. PostgreSQL refuses to run as root, so that root starts it as the
 // user "postgres" or else "nobody".
 package pgtest

@@ -34,7 +34,7 @@ func New(t testing.TB, size int) *Server {
 	s.must(err)
 	s.uid, s.gid, err = serverUser()
 	s.must(err)
-	s.server.folder, err = os.MkdirTemp("", "pgtest-")
+	s.server.folder, s.server.inMemory, err = newFolder()
 	s.must(err)
 	t.Cleanup(func() { s.must(os.RemoveAll(s.server.folder)) })
 	if size > 0 {

@@ -111,7 +111,11 @@ const empty = "template0"
 func create(template string) (string, error) {
 	// Several test binaries may share the server that TEST_PG_URL names.
 	name := fmt.Sprintf("pgtest_%d_%d", os.Getpid(), shared.databases.Add(1))
-	return name, execute(`CREATE DATABASE ` + name + ` TEMPLATE ` + template + ` ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'`)
+	statement := `CREATE DATABASE ` + name + ` TEMPLATE ` + template + ` ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'`
+	if shared.server != nil {
+		statement += shared.server.strategy()
+	}
+	return name, execute(statement)
 }
 
 // drop removes a database and ends its connections.
