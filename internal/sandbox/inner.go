@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"strconv"
 	"sync"
 )
 
@@ -24,7 +25,7 @@ func (i inner) Do(r *http.Request) (*http.Response, error) {
 	var body []byte
 	if r.Body != nil {
 		var err error
-		if body, err = io.ReadAll(r.Body); err != nil {
+		if body, err = readAll(r.Body, r.ContentLength); err != nil {
 			return nil, err
 		}
 	}
@@ -55,7 +56,21 @@ func (b *buffered) WriteHeader(status int) {
 
 func (b *buffered) Write(p []byte) (int, error) {
 	b.WriteHeader(http.StatusOK)
+	if size, err := strconv.Atoi(b.header.Get("Content-Length")); err == nil && b.body.Len() == 0 {
+		b.body.Grow(size)
+	}
 	return b.body.Write(p)
+}
+
+// readAll reads a body of size bytes, or of unknown size if that is negative, without growing
+// a buffer step by step: bodies of S3 are large.
+func readAll(body io.Reader, size int64) ([]byte, error) {
+	if size < 0 {
+		return io.ReadAll(body)
+	}
+	all := make([]byte, size)
+	_, err := io.ReadFull(body, all)
+	return all, err
 }
 
 func (b *buffered) answer() *answer {

@@ -13,10 +13,7 @@ import (
 // invoke is the only operation of SageMaker's runtime that the stand-in has.
 const invoke = "InvokeEndpoint"
 
-var (
-	credentialScope = regexp.MustCompile(`Credential=[^/]+/\d{8}/([a-z0-9-]+)/([a-z0-9-]+)/aws4_request`)
-	invocationPath  = regexp.MustCompile(`^/endpoints/([^/]+)/invocations$`)
-)
+var invocationPath = regexp.MustCompile(`^/endpoints/([^/]+)/invocations$`)
 
 // identify returns the service and the operation of a request. All services share one port;
 // the scope of the signature names the service.
@@ -57,16 +54,19 @@ func (s *Server) identify(r *http.Request) *call {
 	return c
 }
 
-// scope returns the region and the service that a request was signed for.
+// scope returns the region and the service that a request was signed for. A credential is
+// key/date/region/service/aws4_request.
 func scope(r *http.Request) (region, service string) {
-	text := r.Header.Get("Authorization")
-	if q := r.URL.Query().Get("X-Amz-Credential"); q != "" {
-		text = "Credential=" + q
+	credential := r.URL.Query().Get("X-Amz-Credential")
+	if credential == "" {
+		_, credential, _ = strings.Cut(r.Header.Get("Authorization"), "Credential=")
+		credential, _, _ = strings.Cut(credential, ",")
 	}
-	if m := credentialScope.FindStringSubmatch(text); m != nil {
-		return m[1], m[2]
+	parts := strings.Split(credential, "/")
+	if len(parts) != 5 || parts[4] != "aws4_request" {
+		return "", ""
 	}
-	return "", ""
+	return parts[2], parts[3]
 }
 
 // unsigned returns an error for a request without a signature, or with one for another

@@ -42,6 +42,7 @@ type Backend struct {
 	calls    map[string]int
 	renewals map[string][]byte
 	states   map[string]modelswap.State
+	statuses map[string]modelswap.Status // of the renewals
 	revision map[string]int64
 	lease    map[string]lease
 	cancel   map[string]bool
@@ -68,7 +69,7 @@ type lease struct {
 // New makes a back end for a schema with customers.
 func New(schema *schema.Schema, customers []predict.Customer) *Backend {
 	return &Backend{Schema: schema, Customers: customers,
-		calls: map[string]int{}, renewals: map[string][]byte{}, states: map[string]modelswap.State{},
+		calls: map[string]int{}, renewals: map[string][]byte{}, states: map[string]modelswap.State{}, statuses: map[string]modelswap.Status{},
 		revision: map[string]int64{}, lease: map[string]lease{}, cancel: map[string]bool{}, frozen: map[string]chan struct{}{},
 		attempts: map[string][]modelswap.Step{}, models: map[string]modelswap.Model{}, files: fstest.MapFS{},
 		jobs: map[string]modelswap.TrainingStatus{}, final: make(chan *modelswap.Renewal, 100)}
@@ -151,12 +152,8 @@ func (b *Backend) insert(r *modelswap.Renewal) error {
 // onlyOne returns a Conflict while a renewal other than id is unfinished.
 func (b *Backend) onlyOne(id string) error {
 	for _, other := range b.order {
-		r, err := b.get(other)
-		if err != nil {
-			return err
-		}
-		if other != id && !r.Status.Final() {
-			return failure.Errorf(failure.Conflict, "renewal %s is still %s", r.ID, r.Status)
+		if status := b.statuses[other]; other != id && !status.Final() {
+			return failure.Errorf(failure.Conflict, "renewal %s is still %s", other, status)
 		}
 	}
 	return nil
@@ -168,12 +165,15 @@ func (b *Backend) ClaimRenewal(_ context.Context, owner, schema string, d time.D
 	defer b.mu.Unlock()
 	now := time.Now()
 	for _, id := range b.order {
+		if b.statuses[id].Final() {
+			continue
+		}
 		r, err := b.get(id)
 		if err != nil {
 			return nil, err
 		}
 		l := b.lease[id]
-		if r.Status.Final() || now.Before(l.wakes) || (l.owner != owner && now.Before(l.until)) {
+		if now.Before(l.wakes) || (l.owner != owner && now.Before(l.until)) {
 			continue
 		}
 		if s := r.State.Schema; s != "" && s != schema && now.Sub(later(l.until, l.wakes, r.CreatedAt)) < modelswap.Stranded {
@@ -256,7 +256,7 @@ func (b *Backend) Freeze() (thaw func()) {
 
 func (b *Backend) put(r *modelswap.Renewal) error {
 	text, err := json.Marshal(r)
-	b.renewals[r.ID], b.states[r.ID], b.revision[r.ID] = text, r.State, r.Revision
+	b.renewals[r.ID], b.states[r.ID], b.statuses[r.ID], b.revision[r.ID] = text, r.State, r.Status, r.Revision
 	for _, step := range r.Steps {
 		if step.Attempt == 0 {
 			continue
@@ -289,9 +289,7 @@ func (b *Backend) UpdateRenewal(_ context.Context, r *modelswap.Renewal) error {
 			return err
 		}
 	}
-	if old, err := b.get(r.ID); err != nil {
-		return err
-	} else if old.Status.Final() && !r.Status.Final() {
+	if b.statuses[r.ID].Final() && !r.Status.Final() {
 		delete(b.cancel, r.ID) // it was resumed
 	}
 	r.Revision++
