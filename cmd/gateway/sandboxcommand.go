@@ -28,7 +28,7 @@ const rotateFunction = "rotate"
 
 // Help is what `gateway sandbox --help` says beside the flags.
 func (sandboxCommand) Help() string {
-	return `SageMaker (control plane and runtime), S3, DynamoDB (exports included) and Secrets Manager in this process: jobs really train on what lies in the bucket, and endpoints answer with the model. Everything is in memory and gone afterwards. The lines on standard output are for the shell that runs the gateway:
+	return `SageMaker (control plane and runtime), S3, DynamoDB (exports included), Secrets Manager and Athena in this process: jobs really train on what lies in the bucket, and endpoints answer with the model. Queries fail, because this program has no engine for Athena's SQL. Everything is in memory and gone afterwards. The lines on standard output are for the shell that runs the gateway:
 
     gateway sandbox > sandbox.env &
     . ./sandbox.env && gateway serve

@@ -11,9 +11,9 @@ import (
 
 // Call is one HTTP request to the stand-in: one attempt of one call of an SDK.
 type Call struct {
-	Service    string    `json:"service"`    // signing name: sagemaker, s3, dynamodb, secretsmanager
+	Service    string    `json:"service"`    // signing name: sagemaker, s3, dynamodb, secretsmanager, athena
 	Operation  string    `json:"operation"`  // CreateTrainingJob, InvokeEndpoint, PutObject, …
-	Resource   string    `json:"resource"`   // name of the job, model, endpoint or table; bucket/key
+	Resource   string    `json:"resource"`   // name of the job, model, endpoint or table; bucket/key; first word of the SQL, or id of a query
 	Invocation string    `json:"invocation"` // Amz-Sdk-Invocation-Id: the same for all attempts of a call
 	Attempt    int       `json:"attempt"`    // from Amz-Sdk-Request; 1 if the client sends none
 	At         time.Time `json:"at"`

@@ -53,6 +53,8 @@ type Pace struct {
 
 	Exporting time.Duration // of a table
 
+	Queued, Querying time.Duration // of a query; it runs for as long as its SQL does, if that is longer
+
 	// Speed divides the times in requests, such as MaxRuntimeInSeconds and
 	// WaitIntervalInSeconds. Zero counts as 1.
 	Speed float64
@@ -66,7 +68,8 @@ func RealPace() Pace {
 		Creating: 4 * time.Minute, Updating: 5 * time.Minute, Shifting: 20 * time.Second, RollBack: 2 * time.Minute,
 		Scaling: 3 * time.Minute, System: 5 * time.Minute, Deleting: 10 * time.Second,
 		Exporting: 3 * time.Minute,
-		Speed:     1,
+		Queued:    200 * time.Millisecond, Querying: time.Second,
+		Speed: 1,
 	}
 }
 
@@ -74,7 +77,7 @@ func RealPace() Pace {
 func (p Pace) Faster(n float64) Pace {
 	for _, d := range []*time.Duration{
 		&p.Starting, &p.Downloading, &p.Training, &p.Uploading, &p.Stopping,
-		&p.Creating, &p.Updating, &p.Shifting, &p.RollBack, &p.Scaling, &p.System, &p.Deleting, &p.Exporting,
+		&p.Creating, &p.Updating, &p.Shifting, &p.RollBack, &p.Scaling, &p.System, &p.Deleting, &p.Exporting, &p.Queued, &p.Querying,
 	} {
 		*d = time.Duration(float64(*d) / n)
 	}
@@ -125,6 +128,11 @@ func (s *Server) settleAll() {
 				pending = append(pending, j.work.finished)
 			}
 		}
+		for _, q := range s.queries {
+			if q.wants(s, s.clock.Now()) {
+				pending = append(pending, q.work.finished)
+			}
+		}
 		for _, e := range s.exports {
 			if !e.isRead() {
 				pending = append(pending, e.read)
@@ -149,6 +157,9 @@ func (s *Server) settle() {
 	}
 	for _, e := range s.endpoints {
 		e.settle(s, now)
+	}
+	for _, q := range s.queries {
+		q.settle(s, now)
 	}
 	due := s.dueExports(now)
 	s.mu.Unlock()

@@ -1,6 +1,6 @@
 // Package sandbox is a stand-in for the parts of AWS that the gateway uses: one HTTP server
-// with the protocols of SageMaker's control plane and runtime, of S3 and of DynamoDB. Tests
-// call it through the real SDK, and `gateway sandbox` runs it.
+// with the protocols of SageMaker's control plane and runtime, of S3, of DynamoDB and of Athena.
+// Tests call it through the real SDK, and `gateway sandbox` runs it.
 //
 //	aws := sandbox.Start(t, sandbox.Options{Clock: sandbox.NewManualClock(), Buckets: []string{"bank"}})
 //	client := sagemaker.NewFromConfig(aws.Config())
@@ -14,7 +14,8 @@
 // codes and messages. A training job learns from the CSV in S3 and writes an artifact there,
 // in the format of the container.
 // An endpoint scores with that artifact: with the model of the old configuration until the
-// new one is in service, and with both while traffic shifts. Where the behaviour of the real
+// new one is in service, and with both while traffic shifts. A query runs in the engine of
+// [Options.Queries] and fails without one. Where the behaviour of the real
 // services is not documented, the stand-in has the one that careless code does not expect: a
 // stopped job may leave an artifact, and labels are floats.
 //
@@ -34,6 +35,6 @@
 // # What it does not do
 //
 // It does not check permissions or signatures, except that a request is signed for the right
-// region. It stores nothing after Close. It has no Athena, no pipelines, and no multi-model
-// and asynchronous endpoints.
+// region. It stores nothing after Close. It has no pipelines, and no multi-model and
+// asynchronous endpoints.
 package sandbox

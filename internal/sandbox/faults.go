@@ -12,8 +12,8 @@ import (
 // Fault is a fault that a test orders, with the calls that it applies to.
 type Fault struct {
 	Kind Kind `json:"kind"`
-	// Resource is a pattern (path.Match) for the name of the job, endpoint or table, or
-	// for bucket/key. Empty: any.
+	// Resource is a pattern (path.Match) for the name of the job, endpoint or table, for
+	// bucket/key, or for the first word of the SQL (UNLOAD). Empty: any.
 	Resource string `json:"resource,omitzero"`
 	Skip     int    `json:"skip,omitzero"`    // matching calls that succeed first
 	Times    int    `json:"times,omitzero"`   // number of calls that fail; 0: one; negative: all

@@ -98,7 +98,7 @@ func newBackend(target *url.URL) *httputil.ReverseProxy {
 // forwards reports whether the backend answers a call. The stand-in makes exports itself,
 // because those of moto have no manifest.
 func (s *Server) forwards(c *call) bool {
-	if s.backend == nil || c.Service == "sagemaker" {
+	if s.backend == nil || c.Service == "sagemaker" || c.Service == "athena" {
 		return false
 	}
 	switch c.Operation {

@@ -40,7 +40,8 @@ const (
 // Faults of what an operation starts. The answer of the operation is normal.
 const (
 	// Fail makes it fail with Reason: UpdateEndpoint, CreateTrainingJob (at the secondary
-	// status At), CreateEndpoint, ExportTableToPointInTime (with Code).
+	// status At), CreateEndpoint, ExportTableToPointInTime (with Code), StartQueryExecution (a
+	// Status of 500 or above: as a fault of the system that a second try may not meet).
 	Fail Kind = "fail"
 	// NoCapacity makes it fail because there are no instances: CreateTrainingJob,
 	// CreateEndpoint, and UpdateEndpoint, which rolls back.
@@ -104,7 +105,7 @@ var meanings = []meaning{
 	{IntegerLabels, "InvokeEndpoint: labels are 1, not 1.0", false},
 	{NotYetVisible, "CreateEndpoint, UpdateEndpoint: the configuration is not found yet", false},
 	{Unprocessed, "BatchGetItem, BatchWriteItem: the last items are not processed", false},
-	{Fail, "CreateTrainingJob (at a status), CreateEndpoint, UpdateEndpoint, ExportTableToPointInTime: fails with reason", true},
+	{Fail, "CreateTrainingJob (at a status), CreateEndpoint, UpdateEndpoint, ExportTableToPointInTime, StartQueryExecution: fails with reason", true},
 	{NoCapacity, "CreateTrainingJob, CreateEndpoint, UpdateEndpoint: fails because there are no instances", true},
 	{RollBack, "UpdateEndpoint: rolls back to the old configuration with reason", true},
 	{RollBackSilently, "UpdateEndpoint: rolls back to the old configuration without a reason", true},

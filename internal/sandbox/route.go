@@ -33,6 +33,8 @@ func (s *Server) identify(r *http.Request) *call {
 			c.Service = "sagemaker"
 		case "secretsmanager":
 			c.Service = "secretsmanager"
+		case "amazonathena":
+			c.Service = "athena"
 		default:
 			if strings.HasPrefix(prefix, "DynamoDB_") {
 				c.Service = "dynamodb"
@@ -88,11 +90,15 @@ func named(body []byte) string {
 	if json.Unmarshal(body, &in) != nil {
 		return ""
 	}
-	for _, member := range []string{"TrainingJobName", "TransformJobName", "EndpointName", "EndpointConfigName", "ModelName", "TableName", "TableArn", "ExportArn", "ResourceArn", "SecretId", "Name"} {
+	for _, member := range []string{"TrainingJobName", "TransformJobName", "EndpointName", "EndpointConfigName", "ModelName", "TableName", "TableArn", "ExportArn", "ResourceArn", "SecretId", "QueryExecutionId", "Name"} {
 		var name string
 		if json.Unmarshal(in[member], &name) == nil && name != "" {
 			return name
 		}
+	}
+	var sql string
+	if json.Unmarshal(in["QueryString"], &sql) == nil {
+		return statement(sql)
 	}
 	return ""
 }

@@ -61,6 +61,8 @@ type Options struct {
 	// SecretsManager answers the calls of that service if Backend is empty. Faults and
 	// the journal apply to them.
 	SecretsManager http.Handler
+	// Queries runs the SQL of Athena's queries; nil: they fail.
+	Queries QueryRunner
 	// ManifestWithoutPrefix makes the keys in the manifest of an export omit S3Prefix, as
 	// in the documentation.
 	ManifestWithoutPrefix bool
@@ -81,7 +83,7 @@ type Server struct {
 	backend *httputil.ReverseProxy
 	closed  chan struct{}
 	once    sync.Once
-	work    sync.WaitGroup // training jobs and exports
+	work    sync.WaitGroup // training jobs, exports and queries
 	ctx     context.Context
 	stop    context.CancelFunc
 
@@ -98,6 +100,7 @@ type Server struct {
 	configs    map[string]*endpointConfig
 	endpoints  map[string]*endpoint
 	exports    map[string]*tableExport
+	queries    map[string]*query
 	tags       map[string][]tag // by ARN
 	turn       uint64           // number of invocations, for the shares of traffic
 }
@@ -127,7 +130,7 @@ func New(o Options) (*Server, error) {
 		journal: journal{observe: o.Observe},
 		objects: newObjects(), tables: newTables(),
 		jobs: make(map[string]*job), transforms: make(map[string]*transformJob), models: make(map[string]*model), configs: make(map[string]*endpointConfig),
-		endpoints: make(map[string]*endpoint), exports: make(map[string]*tableExport), tags: make(map[string][]tag),
+		endpoints: make(map[string]*endpoint), exports: make(map[string]*tableExport), queries: make(map[string]*query), tags: make(map[string][]tag),
 	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	if s.clock == nil {
@@ -284,8 +287,11 @@ func (s *Server) serve(c *call, body []byte) *answer {
 	}
 	contentType := "application/x-amz-json-1.1"
 	operations := controlPlane
-	if c.Service == "dynamodb" {
+	switch c.Service {
+	case "dynamodb":
 		contentType, operations = "application/x-amz-json-1.0", database
+	case "athena":
+		operations = athenaOperations
 	}
 	do, ok := operations[c.Operation]
 	if !ok {

@@ -61,6 +61,11 @@ func (s *Server) ordered(c *call) *Error {
 		case c.Service == "dynamodb":
 			return refusef("ProvisionedThroughputExceededException", "The level of configured provisioned throughput for the table was exceeded. Consider increasing your provisioning level with the UpdateTable API.")
 		}
+		if c.Service == "athena" && c.Operation == "StartQueryExecution" {
+			e := refusef("TooManyRequestsException", "You have exceeded the limit for the number of queries you can run concurrently. Please reduce the number of concurrent queries submitted by this account.")
+			e.Members = map[string]any{"Reason": "CONCURRENT_QUERY_LIMIT_EXCEEDED"}
+			return e
+		}
 		return refusef("ThrottlingException", "Rate exceeded")
 	case Refuse:
 		return &Error{Status: cmp.Or(f.Status, http.StatusBadRequest), Code: f.Code, Message: f.Message}
@@ -71,6 +76,8 @@ func (s *Server) ordered(c *call) *Error {
 			e.Code = "InternalError"
 		case "dynamodb":
 			e.Code = "InternalServerError"
+		case "athena":
+			e.Code = "InternalServerException"
 		}
 		return e
 	case Unavailable:
