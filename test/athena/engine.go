@@ -6,10 +6,13 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 
 	_ "github.com/duckdb/duckdb-go/v2" // the driver
+
+	"gateway/internal/sandbox"
 )
 
 // Engine is a DuckDB in memory that understands what our queries use of Trino's dialect.
@@ -36,7 +39,7 @@ func Open() (*Engine, error) {
 	}
 	db.SetMaxOpenConns(1) // macros and views belong to the database, settings to a connection
 	for _, macro := range macros {
-		if _, err := db.Exec("CREATE MACRO " + macro); err != nil {
+		if _, err := db.ExecContext(context.Background(), "CREATE MACRO "+macro); err != nil {
 			return nil, fmt.Errorf("macro %s: %w", macro, err)
 		}
 	}
@@ -67,15 +70,27 @@ func (e *Engine) Lines(ctx context.Context, table string, files ...string) error
 
 // Rows calls each with every row of a query, its values as text as Athena's API gives
 // them, nil for NULL, and returns the names of the columns.
-func (e *Engine) Rows(ctx context.Context, query string, each func(row []*string) error) ([]string, error) {
+func (e *Engine) Rows(ctx context.Context, query string, each func(row []*string) error) (names []string, err error) {
+	columns, err := e.columns(ctx, query, each)
+	for _, c := range columns {
+		names = append(names, c.Name)
+	}
+	return names, err
+}
+
+// columns is Rows with the types of the columns, as Trino names them.
+func (e *Engine) columns(ctx context.Context, query string, each func(row []*string) error) (columns []sandbox.QueryColumn, err error) {
 	rows, err := e.db.QueryContext(ctx, query)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	columns, err := rows.Columns()
+	kinds, err := rows.ColumnTypes()
 	if err != nil {
 		return nil, err
+	}
+	for _, k := range kinds {
+		columns = append(columns, sandbox.QueryColumn{Name: k.Name(), Type: strings.ToLower(k.DatabaseTypeName())})
 	}
 	values, pointers, row := make([]any, len(columns)), make([]any, len(columns)), make([]*string, len(columns))
 	for i := range values {
@@ -103,9 +118,32 @@ func text(value any) *string {
 	case string:
 		s = v
 	case float64:
-		s = strconv.FormatFloat(v, 'g', -1, 64)
+		s = javaDouble(v)
 	default:
 		s = fmt.Sprint(v)
 	}
 	return &s
+}
+
+// javaDouble returns a number as Java's Double.toString does, which Athena's doubles look
+// like: 5.0, 1.0E7, 1.5E-4.
+func javaDouble(x float64) string {
+	switch size := math.Abs(x); {
+	case math.IsNaN(x):
+		return "NaN"
+	case math.IsInf(x, 0):
+		return strings.TrimPrefix(strconv.FormatFloat(x, 'f', -1, 64), "+") + "inity"
+	case x == 0 || size >= 1e-3 && size < 1e7:
+		s := strconv.FormatFloat(x, 'f', -1, 64)
+		if !strings.Contains(s, ".") {
+			s += ".0"
+		}
+		return s
+	}
+	digits, exponent, _ := strings.Cut(strconv.FormatFloat(x, 'E', -1, 64), "E")
+	if !strings.Contains(digits, ".") {
+		digits += ".0"
+	}
+	n, _ := strconv.Atoi(exponent) // of FormatFloat
+	return digits + "E" + strconv.Itoa(n)
 }
