@@ -84,6 +84,9 @@ func (m *Model) open(ctx context.Context, c *components) error {
 		m.service.CountBy(m.binner)
 	}
 	m.service.UseClock(c.now)
+	if c.cfg.Outbox.Sync == string(outbox.Database) {
+		m.service.BoundRecording()
+	}
 	m.importer = predict.NewImporter(m.schema, m.customers)
 	options, err := m.engineOptions(c)
 	if err != nil {

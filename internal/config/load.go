@@ -162,6 +162,7 @@ func (c *Config) validate() error {
 	if c.Limit.Max < c.Limit.Min {
 		f.add("LIMIT_MAX", "%d must not be below GATEWAY_LIMIT_MIN (%d)", c.Limit.Max, c.Limit.Min)
 	}
+	f.oneOf("LAMBDA_ROUTES", c.LambdaRoutes, RoutesOfApps, RoutesOfOperators, RoutesOfAll)
 	f.oneOf("LOG_FORMAT", cmp.Or(c.LogFormat, "text"), "text", "json")
 	f.oneOf("LOG_LEVEL", c.LogLevel, "debug", "info", "warn", "error")
 	return errors.Join(f...)
@@ -234,7 +235,7 @@ func (c *Config) validateRenewals(f *faults) {
 
 func (c *Config) validateLedger(f *faults) {
 	f.oneOf("OUTBOX_POLICY", c.Outbox.Policy, string(outbox.DropOldest), string(outbox.Refuse))
-	f.oneOf("OUTBOX_SYNC", c.Outbox.Sync, string(outbox.Always), string(outbox.Interval))
+	f.oneOf("OUTBOX_SYNC", c.Outbox.Sync, string(outbox.Always), string(outbox.Interval), string(outbox.Database))
 	f.oneOf("LEDGER_PERSONAL", c.Ledger.Personal, ledgerOmit, LedgerHash)
 	f.secret("LEDGER_KEY_SECRET_ID", c.Ledger.KeySecretID, secrets.CheckFileID)
 	if c.Ledger.Personal == LedgerHash && c.DBSecretID != "" && c.Ledger.KeySecretID == "" {

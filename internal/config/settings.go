@@ -16,6 +16,7 @@ type Config struct {
 	LedgerSettings     `group:"Ledger and outbox" about:"How predictions are recorded. They wait in the outbox, on local disk, until the database has them."`
 	RenewalSettings    `group:"Renewals" about:"When a new model is trained, from what, and when it may replace the one that serves. See [lifecycle.md](lifecycle.md)."`
 	SageMakerSettings  `group:"SageMaker" about:"Read with GATEWAY_PLATFORM=sagemaker only. Region, credentials and addresses of AWS come from the variables of its SDK. See [sagemaker.md](sagemaker.md)."`
+	LambdaSettings     `group:"Lambda" about:"Read where the gateway runs as a function of AWS Lambda. See [install.md](install.md#lambda)."`
 	LogSettings        `group:"Logs" about:"Traces go to the collector that OpenTelemetry's own variables name, such as OTEL_EXPORTER_OTLP_ENDPOINT."`
 }
 
@@ -101,7 +102,7 @@ type LedgerConfig struct {
 type OutboxConfig struct {
 	MaxSize Bytes  `split_words:"true" default:"1GiB" min:"1MiB" desc:"maximum size of the outbox"`
 	Policy  string `default:"drop-oldest" desc:"what happens when the outbox is full: drop-oldest removes the oldest predictions, so that they miss in the ledger; refuse answers 503"`
-	Sync    string `default:"interval" desc:"interval: a prediction is written before its response and flushed once a second, so it survives the end of the process but not of the machine; always: it is flushed before its response"`
+	Sync    string `default:"interval" desc:"interval: a prediction is written before its response and flushed once a second, so it survives the end of the process but not of the machine; always: it is flushed before its response; database: it is in the database before its response and never on disk, and a prediction that the database does not take gets a 503"`
 }
 
 // What models learn from.
@@ -146,6 +147,18 @@ type TrainingConfig struct {
 	InstanceCount   int               `split_words:"true" default:"1" min:"1" max:"10000" desc:"sagemaker: number of instances of a training job"`
 	VolumeGB        int               `split_words:"true" default:"10" min:"1" max:"10000" desc:"sagemaker: disk of each instance in GB"`
 	Spot            bool              `desc:"sagemaker: train on spot instances, which cost less and may be interrupted"`
+}
+
+// Which routes a function answers.
+const (
+	RoutesOfApps      = "apps"
+	RoutesOfOperators = "operators"
+	RoutesOfAll       = "all"
+)
+
+// LambdaSettings are those of a function.
+type LambdaSettings struct {
+	LambdaRoutes string `split_words:"true" default:"apps" desc:"routes that the function answers: apps; operators (/admin, /metrics, /console), for a function that operators alone may invoke; or all"`
 }
 
 // LogSettings are about the log.

@@ -43,8 +43,8 @@ func newMetrics(reg prometheus.Registerer, o *Outbox) *metrics {
 	return &metrics{
 		appended:      counter("appended_total", "Predictions that were written to the outbox."),
 		drained:       counter("drained_total", "Predictions that were drained from the outbox to the database."),
-		dropped:       counter("dropped_total", "Predictions that were answered but not recorded, because the outbox or its disk was full."),
-		refused:       counter("refused_total", "Predictions that were not answered, because the outbox or its disk was full."),
+		dropped:       counter("dropped_total", "Predictions that were answered but not recorded, because the outbox or its disk was full, or because the database that must have them first did not take them."),
+		refused:       counter("refused_total", "Predictions that were not answered, because the outbox or its disk was full, or because the database that must have them first did not take them."),
 		setAside:      counter("set_aside_total", "Predictions that the database refused or that were damaged. They are kept in the folders refused and damaged of the outbox."),
 		damaged:       counter("damaged_total", "Damaged places that were found in segments."),
 		drainFailures: counter("drain_failures_total", "Attempts to drain a batch that failed."),

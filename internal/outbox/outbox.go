@@ -43,6 +43,10 @@ const (
 	// Interval flushes once a second: a killed process loses nothing, and a
 	// power cut at most that second.
 	Interval Sync = "interval"
+	// Database stores predictions in the database before the answer, and nothing on
+	// the disk: it is for processes that may be frozen, or lose their disk, once they
+	// have answered. A prediction that the database does not take is not answered.
+	Database Sync = "database"
 )
 
 // Options are the settings. The zero value is a sensible outbox.
@@ -153,12 +157,15 @@ func (o *Outbox) Close() error {
 }
 
 // Append implements predict.Ledger: the predictions are on disk when it
-// returns. If the outbox has no room, the policy decides. With Refuse the error is
+// returns, or with Database in the database. If the outbox has no room, the policy decides. With Refuse the error is
 // of kind Unavailable, and none of the predictions may be answered. With DropOldest
 // all of them may be answered; lost rows are counted and logged.
 func (o *Outbox) Append(ctx context.Context, predictions []predict.Prediction) error {
 	if len(predictions) == 0 {
 		return nil
+	}
+	if o.options.Sync == Database {
+		return o.appendDirectly(ctx, predictions)
 	}
 	b := o.batches.Get().(*batch)
 	defer o.giveBack(b)
@@ -186,6 +193,21 @@ func (o *Outbox) Append(ctx context.Context, predictions []predict.Prediction) e
 	}
 	o.journal.lost(len(predictions))
 	return nil
+}
+
+// appendDirectly stores predictions in the database. Any error is of kind Unavailable:
+// none of the predictions may be answered.
+func (o *Outbox) appendDirectly(ctx context.Context, predictions []predict.Prediction) error {
+	err := o.ledger.Append(ctx, predictions)
+	if !isRefusal(err) { // a row that the database refuses says nothing about the others
+		o.drains.Record(o.log, err, "the database does not take predictions; they are answered with 503", "the database takes predictions again")
+	}
+	if err == nil {
+		return nil
+	}
+	o.metrics.refused.Add(float64(len(predictions)))
+	return &failure.Error{Kind: failure.Unavailable, RetryAfter: refuseFor, Err: fmt.Errorf("ledger: %w", err),
+		Detail: "the database does not take the prediction, and GATEWAY_OUTBOX_SYNC=database answers none that it does not have"}
 }
 
 // refuseFor is the Retry-After of a refused prediction.
@@ -268,7 +290,10 @@ func (o *Outbox) Stats() Stats {
 	return s
 }
 
-var errDrain = errors.New("rows of the ledger cannot be stored in the database; they are kept in the outbox")
+var (
+	errDrain  = errors.New("rows of the ledger cannot be stored in the database; they are kept in the outbox")
+	errDirect = errors.New("predictions cannot be stored in the database; they are answered with 503")
+)
 
 // Check returns an error while rows cannot be appended or drained.
 func (o *Outbox) Check(context.Context) error {
@@ -279,6 +304,8 @@ func (o *Outbox) Check(context.Context) error {
 		return errors.New("cannot flush rows to the disk of the outbox")
 	case o.full.Lasts():
 		return errFull
+	case o.drains.Lasts() && o.options.Sync == Database:
+		return errDirect
 	case o.drains.Lasts():
 		return errDrain
 	}

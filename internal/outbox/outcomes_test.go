@@ -43,6 +43,41 @@ func TestTheOutboxKeepsTheLedgersContract(t *testing.T) {
 	}
 }
 
+func TestWithoutADiskTheOutboxKeepsTheLedgersContract(t *testing.T) {
+	predicttest.TestStore(t, func(t *testing.T) predicttest.Ports {
+		b := setup(t, Options{Sync: Database})
+		return ports{b.db.Store, b}
+	})
+}
+
+func TestWithoutADiskNothingIsAnsweredThatTheDatabaseDoesNotHave(t *testing.T) {
+	b := setup(t, Options{Sync: Database})
+	if err := b.Append(t.Context(), newPredictions(0, 3)); err != nil {
+		t.Fatal(err)
+	}
+	if got := len(b.db.Predictions()); got != 3 {
+		t.Errorf("the database has %d predictions, want 3", got)
+	}
+	b.db.refuse = func(predict.Prediction) error { return errDown }
+	err := b.Append(t.Context(), newPredictions(3, 1))
+	if e := (*failure.Error)(nil); !errors.As(err, &e) || e.Kind != failure.Unavailable || e.RetryAfter == 0 {
+		t.Errorf("got %v, want an error of kind Unavailable", err)
+	}
+	if err := b.Check(t.Context()); !errors.Is(err, errDirect) {
+		t.Errorf("Check is %v, want %v", err, errDirect)
+	}
+	b.db.refuse = nil
+	if err := b.Append(t.Context(), newPredictions(4, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Check(t.Context()); err != nil {
+		t.Errorf("Check is %v after a success", err)
+	}
+	if s := b.Stats(); s.Rows != 0 || s.Bytes != 0 {
+		t.Errorf("%d rows and %d bytes are on disk, want none", s.Rows, s.Bytes)
+	}
+}
+
 func outcomeOf(id string) predict.Outcome {
 	return predict.Outcome{PredictionID: id, Label: 1, ObservedAt: noon.Add(time.Hour)}
 }

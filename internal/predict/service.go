@@ -33,6 +33,8 @@ type Service struct {
 	scratch   sync.Pool     // of *scratch
 	recording outage.Outage // of the ledger
 	now       func() time.Time
+
+	boundRecording bool // records of one prediction end at the request's deadline, too
 }
 
 // NewService returns a Service. It registers its metrics with reg.
@@ -55,6 +57,10 @@ func (s *Service) CountBy(b Binner) { s.binner = b }
 // UseClock makes the service take the times of predictions and outcomes from a clock
 // instead of time.Now. It must be called before the first prediction.
 func (s *Service) UseClock(now func() time.Time) { s.now = now }
+
+// BoundRecording makes the recording of a prediction end at the deadline of its request. It
+// is for a ledger that waits for others, and must be called before the first prediction.
+func (s *Service) BoundRecording() { s.boundRecording = true }
 
 // Schema returns the schema that requests are validated against.
 func (s *Service) Schema() *schema.Schema { return s.schema }
@@ -332,7 +338,7 @@ func (s *Service) record(ctx context.Context, w *scratch, results []Result, answ
 	// What was scored is recorded even if the caller has disconnected.
 	deadline, bounded := ctx.Deadline()
 	ctx = context.WithoutCancel(ctx)
-	if bounded && len(w.at) > 1 { // the ledger may make many rows wait
+	if bounded && (len(w.at) > 1 || s.boundRecording) { // the ledger may make many rows wait
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, deadline)
 		defer cancel()
