@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/google/uuid"
@@ -26,7 +28,7 @@ type Function struct {
 	name, path string
 	env        []string
 	output     io.Writer
-	timeout    time.Duration
+	timeout    atomic.Int64 // of an event, a time.Duration
 
 	turn sync.Mutex // held while an event is handled
 
@@ -41,6 +43,8 @@ type program struct {
 	server  *http.Server
 	events  chan *invocation
 	ended   chan struct{}
+
+	extended atomic.Bool // an extension was registered
 
 	mu       sync.Mutex
 	handling *invocation
@@ -59,8 +63,14 @@ type invocation struct {
 // NewFunction makes a function that the program at path runs. The program has these variables
 // and those of Lambda in its environment. What it prints is written to output.
 func NewFunction(name, path string, env []string, output io.Writer) *Function {
-	return &Function{name: name, path: path, env: env, output: output, timeout: 30 * time.Second}
+	f := &Function{name: name, path: path, env: env, output: output}
+	f.SetTimeout(30 * time.Second)
+	return f
 }
+
+// SetTimeout sets how long the function may handle an event from now on; 30 s at first. A
+// program that takes longer is killed.
+func (f *Function) SetTimeout(d time.Duration) { f.timeout.Store(int64(d)) }
 
 // FunctionARN returns the ARN of a function.
 func FunctionARN(name string) string {
@@ -79,7 +89,7 @@ func (f *Function) Invoke(ctx context.Context, event []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the program of the function: %w", err)
 	}
-	call := &invocation{id: uuid.NewString(), event: event, deadline: time.Now().Add(f.timeout), done: make(chan struct{})}
+	call := &invocation{id: uuid.NewString(), event: event, deadline: time.Now().Add(time.Duration(f.timeout.Load())), done: make(chan struct{})}
 	ctx, cancel := context.WithDeadline(ctx, call.deadline)
 	defer cancel()
 	events := p.events
@@ -138,20 +148,48 @@ func (f *Function) running() (*program, error) {
 }
 
 // Kill ends the program at once, and waits for its end.
-func (f *Function) Kill() {
+func (f *Function) Kill() { f.end(os.Kill) }
+
+// Shutdown ends the program with SIGTERM, which Lambda sends to a program with an extension
+// before it ends it, and waits for its end. It returns the exit code.
+func (f *Function) Shutdown() int { return f.end(syscall.SIGTERM) }
+
+func (f *Function) end(signal os.Signal) (code int) {
 	f.mu.Lock()
 	p := f.program
 	f.mu.Unlock()
-	if p != nil {
-		_ = p.process.Process.Kill() // it may have ended already
-		<-p.ended
+	if p == nil {
+		return 0
 	}
+	_ = p.process.Process.Signal(signal) // it may have ended already
+	<-p.ended
+	return p.process.ProcessState.ExitCode()
 }
 
-const runtimeAPI = "/2018-06-01/runtime/"
+// Extended reports whether the program has registered an extension.
+func (f *Function) Extended() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.program != nil && f.program.extended.Load()
+}
 
-// ServeHTTP is Lambda's runtime API.
+const (
+	runtimeAPI    = "/2018-06-01/runtime/"
+	extensionsAPI = "/2020-01-01/extension/"
+)
+
+// ServeHTTP is Lambda's runtime API, and of its API for extensions what one of the program's
+// own needs that takes no events.
 func (p *program) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch r.URL.Path {
+	case extensionsAPI + "register":
+		p.extended.Store(true)
+		w.Header().Set("Lambda-Extension-Identifier", uuid.NewString())
+		return
+	case extensionsAPI + "event/next":
+		<-r.Context().Done()
+		return
+	}
 	path, ok := strings.CutPrefix(r.URL.Path, runtimeAPI)
 	if ok && r.Method == http.MethodGet && path == "invocation/next" {
 		p.next(w, r)
