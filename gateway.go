@@ -13,6 +13,7 @@
 //	internal/app         a whole gateway: wiring, start and stop, the recipe of each platform
 //	internal/config      the settings: read, checked, listed
 //	internal/logging     the log, written in the background
+//	internal/lambda      events of AWS Lambda, handled by a gateway
 //	api                  HTTP: routes, handlers, wire types
 //	api/console          the operators' console: pages rendered on the server
 //	api/edge             what every request meets: credentials, limits, log, metrics, errors
@@ -68,8 +69,9 @@
 //
 // Imports point down this list and never up; imports_test.go holds the code to it.
 //
-//	cmd/gateway ──► app, config, logging, client, aws, sandbox, export, modelswap, …
+//	cmd/gateway ──► app, config, lambda, logging, client, aws, sandbox, export, modelswap, …
 //	app         ──► config, and everything below but client, sandbox and logging
+//	lambda      ──► edge
 //	client      ──► api, edge, audit, insights, modelswap, predict
 //	api         ──► console, edge, admission, audit, insights, modelswap, idempotency, predict, schema, failure
 //	console     ──► chart, edge, admission, audit, insights, learn, modelswap, predict, schema, failure

@@ -23,13 +23,14 @@ const module = "gateway"
 var mayImport = map[string][]string{
 	".": {}, // the overview and openapi.yaml
 
-	"cmd/gateway": {"internal/app", "internal/config", "internal/logging", "api", "api/client", "api/edge", "internal/aws", "internal/sandbox", "internal/datadir",
+	"cmd/gateway": {"internal/app", "internal/config", "internal/lambda", "internal/logging", "api", "api/client", "api/edge", "internal/aws", "internal/sandbox", "internal/datadir",
 		"internal/insights", "internal/insights/stats", "internal/modelswap", "internal/idempotency", "internal/export", "internal/predict", "internal/draft", "internal/schema", "internal/failure",
 		"internal/rotate", "internal/rotate/databases", "internal/rotate/manager", "internal/secrets"},
 	"internal/app": {".", "internal/config", "api", "api/console", "api/edge", "internal/httpserver", "internal/aws", "internal/local", "internal/store", "internal/postgres", "internal/outbox", "internal/datadir", "internal/demo",
 		"internal/admission", "internal/insights", "internal/scoring", "internal/modelswap", "internal/idempotency", "internal/secrets", "internal/tracing", "internal/predict", "internal/schema", "internal/callctx", "internal/outage", "internal/failure"},
 	"internal/config":  {"internal/aws", "internal/insights", "internal/postgres", "internal/outbox", "internal/modelswap", "internal/learn", "internal/secrets", "internal/schema"},
 	"internal/logging": {},
+	"internal/lambda":  {"api/edge"},
 	"api/client":       {"api", "api/edge", "internal/audit", "internal/insights", "internal/modelswap", "internal/predict"},
 	"api":              {"api/console", "api/edge", "internal/admission", "internal/audit", "internal/insights", "internal/modelswap", "internal/idempotency", "internal/predict", "internal/schema", "internal/outage", "internal/failure"},
 	"api/console":      {"api/console/chart", "api/edge", "internal/admission", "internal/audit", "internal/insights", "internal/insights/stats", "internal/learn", "internal/modelswap", "internal/predict", "internal/schema", "internal/failure"},
@@ -121,7 +122,7 @@ var mayUse = map[string][]string{
 	"modernc.org/sqlite":                  {"internal/store"},
 	"github.com/jackc/pgx/v5":             {"internal/postgres", "internal/store", "internal/rotate/databases", "internal/pgtest"},
 	"github.com/go-sql-driver/mysql":      {"internal/rotate/databases"},
-	"github.com/aws/aws-lambda-go":        {"cmd/rotate"},
+	"github.com/aws/aws-lambda-go":        {"cmd/rotate", "internal/lambda"},
 	"github.com/pressly/goose/v3":         {"internal/store"},
 	"github.com/gofrs/flock":              {"internal/datadir"},
 	"go.yaml.in/yaml/v3":                  {"api", "internal/schema"},

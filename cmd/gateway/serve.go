@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"os"
 	"os/signal"
@@ -9,18 +10,28 @@ import (
 
 	"golang.org/x/term"
 
+	"gateway/api"
 	"gateway/internal/app"
 	"gateway/internal/config"
+	"gateway/internal/lambda"
 	"gateway/internal/logging"
 )
 
 type serveCommand struct{}
+
+// Help says what the program does on Lambda.
+func (serveCommand) Help() string {
+	return "On AWS Lambda, where AWS_LAMBDA_RUNTIME_API is set, it handles the function's events."
+}
 
 // Run serves until the context ends.
 func (serveCommand) Run(c *console) error {
 	cfg, err := config.Load()
 	if err != nil {
 		return err
+	}
+	if lambda.Here() {
+		return serveEvents(c, cfg)
 	}
 	format := cmp.Or(cfg.LogFormat, "json")
 	if cfg.LogFormat == "" && isTerminal(c.stderr) {
@@ -37,6 +48,16 @@ func (serveCommand) Run(c *console) error {
 		return err
 	}
 	return a.Serve(c.ctx)
+}
+
+// serveEvents handles the events of a function of Lambda. Log lines are written at once: a
+// process that is frozen writes none later.
+func serveEvents(c *console, cfg config.Config) error {
+	log := logging.New(c.stderr, cmp.Or(cfg.LogFormat, "json"), cfg.LogLevel)
+	logging.RedirectStandardLibrary(log)
+	options := app.Options{Log: log, Version: version, MemoryLimit: app.TuneCollector(log), WrapPorts: c.wrapPorts}
+	open := func(ctx context.Context) (lambda.Gateway, error) { return app.OpenFunction(ctx, cfg, options) }
+	return lambda.Serve(c.ctx, open, api.Starting())
 }
 
 func isTerminal(w any) bool {

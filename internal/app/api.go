@@ -122,8 +122,8 @@ func (a *App) apiOptions() api.Options {
 	}
 	return api.Options{
 		MaxRow:           maxRow,
-		SeparateAdmin:    a.cfg.AdminAddr != "",
-		AdminOpenMetrics: metricsOpen(a.cfg),
+		SeparateAdmin:    a.separate,
+		AdminOpenMetrics: !a.options.function && metricsOpen(a.cfg),
 		Version:          a.options.Version,
 		QuietReadiness:   a.options.ForCommand,
 		EndpointName:     a.cfg.EndpointName,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/netip"
 	"sync/atomic"
 
@@ -24,6 +25,7 @@ type App struct {
 	components *components
 	models     []*Model             // has one element
 	servers    []*httpserver.Server // the public one, and the operators' if it is separate
+	separate   bool                 // the operators' routes have a handler of their own
 	signIns    *edge.SignIns
 	limit      *admission.Limit
 	draining   atomic.Bool // set when the service is about to stop
@@ -32,7 +34,7 @@ type App struct {
 // Open opens everything and binds the listeners, so that a port that is
 // taken stops the start. An error that a setting causes is a *config.Error.
 func Open(ctx context.Context, cfg config.Config, o Options) (_ *App, err error) {
-	a := &App{cfg: cfg, options: o, log: o.Log}
+	a := &App{cfg: cfg, options: o, log: o.Log, separate: cfg.AdminAddr != ""}
 	var undo cleanups
 	defer func() {
 		if err != nil {
@@ -49,19 +51,7 @@ func Open(ctx context.Context, cfg config.Config, o Options) (_ *App, err error)
 	}
 	startup := httpserver.NewStartupServer(api.Starting(), listeners...)
 	undo.add("startup server", startup.Close)
-	schema, err := cfg.LoadSchema()
-	if err != nil {
-		return nil, &config.Error{Err: err}
-	}
-	a.components = newComponents(cfg, o, startup.Open)
-	undo.add("components", func() error { return a.components.cleanups.run(a.log) })
-	if err := a.components.open(ctx); err != nil {
-		return nil, err
-	}
-	if a.models, err = openModels(ctx, a.components, schema); err != nil {
-		return nil, err
-	}
-	public, admin, err := a.handlers(ctx, proxies)
+	public, admin, err := a.open(ctx, proxies, startup.Open, &undo)
 	if err != nil {
 		return nil, err
 	}
@@ -76,6 +66,24 @@ func Open(ctx context.Context, cfg config.Config, o Options) (_ *App, err error)
 		return nil, err
 	}
 	return a, nil
+}
+
+// open opens all but the listeners, and makes their handlers. waiting is called when it
+// has to wait for a secret or the database.
+func (a *App) open(ctx context.Context, proxies []netip.Prefix, waiting func(), undo *cleanups) (public, admin http.Handler, err error) {
+	schema, err := a.cfg.LoadSchema()
+	if err != nil {
+		return nil, nil, &config.Error{Err: err}
+	}
+	a.components = newComponents(a.cfg, a.options, waiting)
+	undo.add("components", func() error { return a.components.cleanups.run(a.log) })
+	if err := a.components.open(ctx); err != nil {
+		return nil, nil, err
+	}
+	if a.models, err = openModels(ctx, a.components, schema); err != nil {
+		return nil, nil, err
+	}
+	return a.handlers(ctx, proxies)
 }
 
 // listen binds the public listener and, if it is separate, the operators'.

@@ -20,6 +20,8 @@ type Options struct {
 	// itself and has no traces.
 	ForCommand bool
 
+	// function says that the app has no listeners: OpenFunction sets it.
+	function bool
 	// simulation makes times and ids for Simulate, which works in the past; nil: the
 	// present.
 	simulation *simulation

@@ -42,6 +42,15 @@ func (g *Guard) Run(ctx context.Context) {
 	}
 }
 
+// Sweep removes all expired keys, and the oldest ones of callers who fill their room. It
+// is for a program that does not call Run.
+func (g *Guard) Sweep(ctx context.Context) {
+	for g.removeExpired(ctx) == sweepPause && ctx.Err() == nil { //nolint:revive // the condition does it
+	}
+	g.count(ctx)
+	g.removeOldest(ctx)
+}
+
 // removeExpired removes a batch, and returns the time until the next one.
 func (g *Guard) removeExpired(ctx context.Context) time.Duration {
 	removed := 0

@@ -53,7 +53,8 @@ func (e *Engine) Run(ctx context.Context) {
 }
 
 // Once starts the renewals that are due and works on renewals until none can go on
-// without waiting, or ctx ends. It is for a program that sets the clock of the engine; a
+// without waiting, or ctx ends. A renewal that must wait is released; a later call goes on with
+// it. It is for a program that sets the clock of the engine, or does not run all the time; a
 // service calls Run. It must not be called while Run or Once runs.
 func (e *Engine) Once(ctx context.Context) error {
 	if !e.opts.ManualOnly {
