@@ -35,7 +35,7 @@ and, for a database, the strategy:
     master        the user of the master secret changes it (the default with masterarn)
     alternating   two users take turns, such as app and app_clone: the master changes the password of the one that is not in use (the default with masterarn and owner, or where username ends with _clone)
 
-If the command is interrupted or fails, run it again: it goes on with the version that it made.
+If the command is interrupted or fails, run it again: it goes on with the version that it made. Of two that run at once, one is refused, or both finish the same version. docs/rotation.md has the forms of secrets, and what to run in a database first.
 
 Exit codes: 0 the secret is rotated; 1 the rotation failed; 2 a flag or a setting is wrong.`
 }
@@ -45,6 +45,13 @@ func (cmd rotateCommand) Run(c *console) error {
 	options, err := cmd.options()
 	if err != nil {
 		return err
+	}
+	if strings.HasPrefix(cmd.Secret, secrets.FilePrefix) {
+		unlock, err := rotate.Files{}.Lock(cmd.Secret)
+		if err != nil {
+			return err
+		}
+		defer unlock()
 	}
 	stores := &secretStores{ctx: c.ctx}
 	r := rotate.New(stores, options, slog.New(stepHandler{out: c.stderr}))
@@ -60,9 +67,9 @@ func (cmd rotateCommand) Run(c *console) error {
 	for _, step := range rotate.Steps() {
 		if err := r.Do(c.ctx, rotate.Request{Step: step, Secret: cmd.Secret, Version: rotate.Version{Token: token}}); err != nil {
 			if step == rotate.Create {
-				return fmt.Errorf("%w; nothing was changed", err)
+				return fmt.Errorf("%w; no credential was changed", err)
 			}
-			return fmt.Errorf("%w; the current version of the secret is still the old one; run the command again to go on with version %s", err, token)
+			return fmt.Errorf("%w; run the command again to go on with version %s", err, token)
 		}
 	}
 	_, err = fmt.Fprintf(c.stdout, "rotated: version %s is the current one\n", token)

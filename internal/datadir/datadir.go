@@ -62,6 +62,20 @@ func Open(path string) (*Dir, error) {
 	return d, d.Announce("")
 }
 
+// LockFile locks a file, which it makes if necessary, until unlock is called or the process
+// ends. Its error matches ErrInUse if another process has the lock.
+func LockFile(path string) (unlock func(), err error) {
+	lock := flock.New(path, flock.SetPermissions(0o600))
+	taken, err := lock.TryLock()
+	switch {
+	case err != nil:
+		return nil, err
+	case !taken:
+		return nil, fmt.Errorf("%s is %w", path, ErrInUse)
+	}
+	return func() { _ = lock.Unlock() }, nil
+}
+
 // Announce records the process that holds the folder and the address of its API.
 func (d *Dir) Announce(url string) error {
 	// In a file beside the lock file: on Windows other processes cannot read a

@@ -119,7 +119,7 @@ func (d *database) next(current secrets.Secret) (secrets.Secret, error) {
 	if err != nil {
 		return secrets.Secret{}, err
 	}
-	changed := map[string]any{"password": secrets.Generate().Reveal()}
+	changed := map[string]any{"password": newPassword()}
 	if d.strategy == Alternating {
 		for _, member := range []string{"username", "user"} {
 			if _, ok := d.form.find(member); ok {
@@ -128,6 +128,14 @@ func (d *database) next(current secrets.Secret) (secrets.Secret, error) {
 		}
 	}
 	return d.form.with(changed)
+}
+
+// newPassword returns a random password with at least 128 bits of entropy. It has letters of
+// both cases, a digit and a hyphen, since servers may have rules for that.
+func newPassword() string {
+	text := secrets.Generate().Reveal()
+	half := len(text) / 2
+	return strings.ToLower(text[:half]) + "-" + text[half:] + "7"
 }
 
 // twinOf returns the other one of two users who take turns.
@@ -253,15 +261,18 @@ func (d *database) master(ctx context.Context, current secrets.Database) (secret
 	if err != nil {
 		return secrets.Database{}, err
 	}
-	missing := current
-	missing.Username, missing.Password = "", secrets.Secret{}
+	// How the connection is protected is not the secret's choice: who may write the secret
+	// of an app could otherwise have the master's password sent elsewhere in the clear.
+	missing := d.run.o.Missing
+	missing.Host, missing.Port, missing.Name = current.Host, current.Port, current.Name
+	missing.SSLRootCert = cmp.Or(missing.SSLRootCert, current.SSLRootCert)
 	master, err := d.parser(missing)(value)
 	switch {
 	case err != nil:
 		return master, err
 	case master.Username == current.Username || master.Username == twinOf(current.Username):
 		return master, errors.New("it names the user whose password it is to change")
-	case master.Host != current.Host || master.Port != current.Port:
+	case !strings.EqualFold(master.Host, current.Host) || master.Port != current.Port:
 		return master, errors.New("it names another server than the secret")
 	}
 	master.Name = current.Name // where the tables are

@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"gateway/internal/datadir"
@@ -20,7 +21,7 @@ import (
 // has the next one. Promote replaces the file in one step. There is no previous version: a
 // gateway remembers the one that it read.
 //
-// Rotations of the same file must not overlap.
+// Rotations of the same file must not overlap: see Lock.
 type Files struct{}
 
 var _ Store = Files{}
@@ -34,12 +35,27 @@ type pendingFile struct {
 // inFile is the id of the current version.
 const inFile = "current"
 
+// Lock makes this process the only one that rotates a file, until unlock is called or the
+// process ends. The error matches ErrUnderWay if another one does. The lock is a file with
+// ".lock" at its end, which stays.
+func (Files) Lock(id string) (unlock func(), err error) {
+	path, err := pathOf(id)
+	if err != nil {
+		return nil, err
+	}
+	unlock, err = datadir.LockFile(path + ".lock")
+	if errors.Is(err, datadir.ErrInUse) {
+		return nil, fmt.Errorf("%s: %w", path, ErrUnderWay)
+	}
+	return unlock, err
+}
+
 func pathOf(id string) (string, error) {
 	path, ok := strings.CutPrefix(id, secrets.FilePrefix)
 	if !ok || path == "" {
 		return "", errors.New("the id is not file:PATH")
 	}
-	return path, nil
+	return filepath.EvalSymlinks(path) // a link stays, and its file is replaced
 }
 
 // read returns the current and the pending version; nil if there is none.
@@ -125,7 +141,7 @@ func (f Files) Put(_ context.Context, id string, version Version, value secrets.
 	})
 }
 
-// Promote implements Store. The file keeps its mode.
+// Promote implements Store. The file keeps its mode and its owner.
 func (f Files) Promote(_ context.Context, id, to, _ string) error {
 	path, _, pending, err := f.read(id)
 	if err != nil {
@@ -140,7 +156,7 @@ func (f Files) Promote(_ context.Context, id, to, _ string) error {
 	}
 	err = datadir.ReplaceFile(path, func(w io.Writer) error {
 		if file, ok := w.(*os.File); ok {
-			if err := file.Chmod(info.Mode().Perm()); err != nil {
+			if err := errors.Join(keepOwner(file, info), file.Chmod(info.Mode().Perm())); err != nil {
 				return err
 			}
 		}

@@ -22,7 +22,8 @@ type Store interface {
 	// The error matches secrets.ErrNotFound if there is none, or if it has no value yet.
 	Get(ctx context.Context, id, version, label string) (secrets.Secret, error)
 	// Put stores the value of the version that a token names, and labels it as pending.
-	// The error matches ErrOtherValue if the version has another value.
+	// The error matches ErrOtherValue if the version has another value, and ErrUnderWay
+	// if the version begins a rotation and another one has begun meanwhile.
 	Put(ctx context.Context, id string, version Version, value secrets.Secret) error
 	// Promote makes the version to the current one, in one call. from is the present one.
 	Promote(ctx context.Context, id, to, from string) error
@@ -32,6 +33,10 @@ type Store interface {
 type Version struct {
 	Token string // of the rotation: the id of the version
 	Proof string // the RotationToken of Secrets Manager; empty: none
+	// Begins says that no other part has labelled the version as pending. Before is the
+	// version that had the label when that was decided; empty: none.
+	Begins bool
+	Before string
 }
 
 // Description is what a secret has.
@@ -58,6 +63,9 @@ func (d Description) holder(label string) string {
 // ErrOtherValue means that a version has a value already, which is another one.
 var ErrOtherValue = errors.New("the version has another value already")
 
+// ErrUnderWay means that another rotation of the secret is under way.
+var ErrUnderWay = errors.New("another rotation of the secret is under way")
+
 // Server is a kind of database server. Errors match ErrLogin, ErrUnreachable or
 // ErrProtection where they are that, and contain no password.
 type Server interface {
@@ -68,7 +76,7 @@ type Server interface {
 	SetPassword(ctx context.Context, as secrets.Database, user string, password secrets.Secret) error
 	// SetTwin gives the user of a pair whose turn it is a password, and makes the user
 	// if necessary. Afterwards either user can work with what the other one made. A
-	// call that fails has changed nothing.
+	// call that fails has changed no password.
 	SetTwin(ctx context.Context, as secrets.Database, twins Twins, password secrets.Secret) error
 }
 

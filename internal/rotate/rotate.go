@@ -118,7 +118,7 @@ func (r *run) do(ctx context.Context) error {
 	}
 	switch r.req.Step {
 	case Create:
-		return r.create(ctx)
+		return r.create(ctx, d)
 	case Set:
 		return r.with(ctx, func(c credential, v values) error { return c.set(ctx, v) })
 	case Test:
@@ -175,7 +175,7 @@ func (r *run) until(ctx context.Context, try func() (again bool, err error)) err
 	}
 }
 
-func (r *run) create(ctx context.Context) error {
+func (r *run) create(ctx context.Context, d Description) error {
 	current, err := r.store.Get(ctx, r.req.Secret, "", Current)
 	if err != nil {
 		return err
@@ -184,19 +184,17 @@ func (r *run) create(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = r.store.Get(ctx, r.req.Secret, r.req.Version.Token, Pending)
-	switch {
-	case err == nil:
-		r.log.Info("the pending version exists already; nothing to do")
-		return nil
-	case !errors.Is(err, secrets.ErrNotFound):
+	version := r.req.Version
+	if d.holder(Pending) != version.Token { // a rotation by hand, which begins here
+		version.Begins, version.Before = true, d.holder(Pending)
+	} else if done, err := r.hasPending(ctx); done || err != nil {
 		return err
 	}
 	next, err := c.next(current)
 	if err != nil {
 		return err
 	}
-	switch err := r.store.Put(ctx, r.req.Secret, r.req.Version, next); {
+	switch err := r.store.Put(ctx, r.req.Secret, version, next); {
 	case errors.Is(err, ErrOtherValue): // made by an earlier call, and not visible a moment ago
 		r.log.Info("the pending version exists already; nothing to do")
 	case err != nil:
@@ -205,6 +203,18 @@ func (r *run) create(ctx context.Context) error {
 		r.log.Info("made the pending version", c.attributes(next)...)
 	}
 	return nil
+}
+
+// hasPending reports whether the pending version has a value.
+func (r *run) hasPending(ctx context.Context) (bool, error) {
+	switch _, err := r.store.Get(ctx, r.req.Secret, r.req.Version.Token, Pending); {
+	case errors.Is(err, secrets.ErrNotFound):
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	r.log.Info("the pending version exists already; nothing to do")
+	return true, nil
 }
 
 // values are the versions of a secret.
@@ -242,7 +252,10 @@ func (r *run) with(ctx context.Context, do func(credential, values) error) error
 func (r *run) finish(ctx context.Context, d Description) error {
 	before := d.current()
 	if err := r.store.Promote(ctx, r.req.Secret, r.req.Version.Token, before); err != nil {
-		return err
+		// The answer to an attempt that took effect may have been lost.
+		if now, again := r.store.Describe(ctx, r.req.Secret); again != nil || now.current() != r.req.Version.Token {
+			return err
+		}
 	}
 	r.log.Info("the pending version is the current one", "before", before)
 	return nil

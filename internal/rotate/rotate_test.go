@@ -26,6 +26,10 @@ type memory struct {
 	rotates bool
 	late    int // reads of a new version that do not see it
 	crash   *crash
+
+	put          Version // the last one
+	promoteFails error   // after its effect
+	promoteLost  bool    // it has no effect
 }
 
 // crash panics at a point of a rotation, as kill -9 would end it.
@@ -85,6 +89,7 @@ func (m *memory) Put(_ context.Context, id string, version Version, value secret
 	if old, ok := m.values[id][version.Token]; ok && old != value.Reveal() {
 		return ErrOtherValue
 	}
+	m.put = version
 	m.values[id][version.Token] = value.Reveal()
 	m.labels[id][Pending] = version.Token
 	return nil
@@ -93,8 +98,10 @@ func (m *memory) Put(_ context.Context, id string, version Version, value secret
 func (m *memory) Promote(_ context.Context, id, to, from string) error {
 	m.crash.point()
 	defer m.crash.point()
-	m.labels[id][Current], m.labels[id][Previous] = to, from
-	return nil
+	if !m.promoteLost {
+		m.labels[id][Current], m.labels[id][Previous] = to, from
+	}
+	return m.promoteFails
 }
 
 // server is a database server in memory.
@@ -104,6 +111,7 @@ type server struct {
 	down      error
 	crash     *crash
 	changes   int
+	changedBy []secrets.Database
 }
 
 func (s *server) Login(_ context.Context, as secrets.Database) (string, error) {
@@ -126,6 +134,7 @@ func (s *server) SetPassword(ctx context.Context, as secrets.Database, user stri
 	}
 	defer s.crash.point()
 	s.changes++
+	s.changedBy = append(s.changedBy, as)
 	s.passwords[user] = password.Reveal()
 	return nil
 }
@@ -548,5 +557,109 @@ func TestAFileIsReplacedInOneStep(t *testing.T) {
 	err := r.Do(t.Context(), Request{Step: Create, Secret: "file:" + path, Version: Version{Token: "t1"}})
 	if err == nil || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("a URL: got %v", err)
+	}
+}
+
+// The protection of the master's connection is that of the settings and of its own secret.
+func TestASecretDoesNotWeakenTheMastersConnection(t *testing.T) {
+	tr := newTrial(t, map[string]any{"masterarn": "the-master", "sslmode": "disable", "require_auth": "password", "sslrootcert": "/ca.pem"})
+	tr.o.Missing = secrets.Database{SSLMode: "verify-full"}
+	tr.rotate("t1")
+	for _, as := range tr.server.changedBy {
+		if as.Username != "boss" || as.SSLMode != "verify-full" || as.RequireAuth != "" || as.SSLRootCert != "/ca.pem" {
+			t.Errorf("the master logged in with sslmode %q, require_auth %q and sslrootcert %q", as.SSLMode, as.RequireAuth, as.SSLRootCert)
+		}
+	}
+	if len(tr.server.changedBy) != 1 {
+		t.Errorf("the password was changed %d times", len(tr.server.changedBy))
+	}
+}
+
+// The SDK tries again after a lost answer; Secrets Manager refuses to move a label twice.
+func TestALostAnswerToTheLastStepIsNoFailure(t *testing.T) {
+	tr := newTrial(t, nil)
+	tr.store.begin(theSecret, "t1")
+	for _, step := range Steps() {
+		tr.store.promoteFails = errors.New("the label is not attached to that version")
+		if err := tr.step(step, "t1"); err != nil {
+			t.Error(err)
+		}
+	}
+	tr = newTrial(t, nil)
+	tr.store.begin(theSecret, "t1")
+	tr.store.promoteFails, tr.store.promoteLost = errors.New("no permission"), true
+	if err := tr.step(Finish, "t1"); err == nil {
+		t.Error("a last step that had no effect ended well")
+	}
+}
+
+func TestARotationByHandNamesTheVersionThatWasPending(t *testing.T) {
+	tr := newTrial(t, nil)
+	tr.store.rotates, tr.o.Manual = false, true
+	if err := tr.step(Create, "t1"); err != nil {
+		t.Fatal(err)
+	}
+	if v := tr.store.put; !v.Begins || v.Before != "" {
+		t.Errorf("the first rotation put %+v", v)
+	}
+	tr.store.labels[theSecret][Current] = "t1"
+	if err := tr.step(Create, "t2"); err != nil {
+		t.Fatal(err)
+	}
+	if v := tr.store.put; !v.Begins || v.Before != "t1" {
+		t.Errorf("the second rotation put %+v", v)
+	}
+	// Secrets Manager has labelled the version before it calls the function.
+	tr.store.begin(theSecret, "t3")
+	if err := tr.step(Create, "t3"); err != nil || tr.store.put.Begins {
+		t.Errorf("the function put %+v, %v", tr.store.put, err)
+	}
+}
+
+func TestPasswordsKeepToCommonRules(t *testing.T) {
+	password := newPassword()
+	for _, class := range []string{"abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "0123456789", "-"} {
+		if !strings.ContainsAny(password, class) {
+			t.Errorf("a password of %d characters has none of %s", len(password), class)
+		}
+	}
+	if other := newPassword(); other == password || len(password) < 28 {
+		t.Error("passwords are not random")
+	}
+}
+
+func TestALinkStaysAndTheFileIsLocked(t *testing.T) {
+	folder := t.TempDir()
+	target, link := filepath.Join(folder, "target.json"), filepath.Join(folder, "link.json")
+	if err := os.WriteFile(target, []byte(`{"keys": ["a-key"]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("target.json", link); err != nil {
+		t.Skipf("this system has no symbolic links: %v", err)
+	}
+	unlock, err := Files{}.Lock("file:" + link)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := (Files{}).Lock("file:" + target); !errors.Is(err, ErrUnderWay) {
+		t.Errorf("a second lock: got %v", err)
+	}
+	r := New(Files{}, Options{Manual: true}, slog.New(slog.DiscardHandler))
+	for _, step := range Steps() {
+		if err := r.Do(t.Context(), Request{Step: step, Secret: "file:" + link, Version: Version{Token: "t1"}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if info, err := os.Lstat(link); err != nil || info.Mode()&os.ModeSymlink == 0 {
+		t.Errorf("the link is %v, %v", info, err)
+	}
+	if text, err := os.ReadFile(target); err != nil || strings.Contains(string(text), "a-key") {
+		t.Errorf("the file is %s, %v", text, err)
+	}
+	unlock()
+	if unlock, err = (Files{}).Lock("file:" + target); err != nil {
+		t.Errorf("after the end: got %v", err)
+	} else {
+		unlock()
 	}
 }

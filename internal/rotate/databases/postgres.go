@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"slices"
 	"strings"
@@ -94,11 +95,30 @@ AND d.dbid IN (0, (SELECT oid FROM pg_database WHERE datname = current_database(
 	if err != nil || len(owners) == 0 {
 		return err
 	}
-	for i := range owners {
-		owners[i] = identifier(owners[i])
+	statements, err := handOver(ctx, tx, owners, twins.Owner)
+	if err != nil {
+		return err
 	}
-	return fmt.Errorf("there are tables or other objects of %s that the role %s of both users should own; run this in the database %s, and rotate again: REASSIGN OWNED BY %s TO %s",
-		strings.Join(owners, ", "), identifier(twins.Owner), identifier(database), strings.Join(owners, ", "), identifier(twins.Owner))
+	return fmt.Errorf("there are tables or other objects of users that their role %s should own; run this in the database %s, and rotate again: %s",
+		identifier(twins.Owner), identifier(database), strings.Join(statements, "; "))
+}
+
+// handOver returns the statements that give what users own to their role. The users become
+// members first, so that those in use keep their rights.
+func handOver(ctx context.Context, tx pgx.Tx, users []string, owner string) (statements []string, err error) {
+	var exists bool
+	if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)`, owner).Scan(&exists); err != nil {
+		return nil, err
+	}
+	if !exists {
+		statements = append(statements, "CREATE ROLE "+identifier(owner)+" NOLOGIN")
+	}
+	names := make([]string, len(users))
+	for i, user := range users {
+		names[i] = identifier(user)
+		statements = append(statements, "GRANT "+identifier(owner)+" TO "+names[i])
+	}
+	return append(statements, "REASSIGN OWNED BY "+strings.Join(names, ", ")+" TO "+identifier(owner)), nil
 }
 
 // makeRole makes a role that does not exist.
@@ -168,7 +188,7 @@ func postgresError(err error) error {
 		return err
 	case errors.As(err, &protection):
 		return fmt.Errorf("%w: %w", rotate.ErrProtection, err)
-	case errors.As(err, &network), errors.Is(err, context.DeadlineExceeded):
+	case errors.As(err, &network), errors.Is(err, context.DeadlineExceeded), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("%w: %w", rotate.ErrUnreachable, err)
 	}
 	return err

@@ -112,8 +112,12 @@ func (m *Manager) Put(ctx context.Context, id string, version rotate.Version, va
 	if err != nil {
 		return err
 	}
+	label := rotate.Pending
+	if version.Begins {
+		label = beginning
+	}
 	input := &secretsmanager.PutSecretValueInput{SecretId: &id, ClientRequestToken: &version.Token,
-		SecretString: aws.String(value.Reveal()), VersionStages: []string{rotate.Pending}}
+		SecretString: aws.String(value.Reveal()), VersionStages: []string{label}}
 	if version.Proof != "" {
 		input.RotationToken = &version.Proof
 	}
@@ -121,6 +125,29 @@ func (m *Manager) Put(ctx context.Context, id string, version rotate.Version, va
 	var exists *types.ResourceExistsException
 	if errors.As(err, &exists) {
 		return fmt.Errorf("%w (%w)", err, rotate.ErrOtherValue)
+	}
+	if err != nil || !version.Begins {
+		return marked(err)
+	}
+	return m.begin(ctx, id, version, in)
+}
+
+// beginning is the staging label of a version that begins a rotation by hand. It stays at the
+// last one.
+const beginning = "gateway-rotate"
+
+// begin labels a version as pending unless another version than before got the label
+// meanwhile. PutSecretValue alone would take the label away from that version, whose password
+// the server may have already.
+func (m *Manager) begin(ctx context.Context, id string, version rotate.Version, in func(*secretsmanager.Options)) error {
+	input := &secretsmanager.UpdateSecretVersionStageInput{SecretId: &id, VersionStage: aws.String(rotate.Pending), MoveToVersionId: &version.Token}
+	if version.Before != "" {
+		input.RemoveFromVersionId = &version.Before
+	}
+	_, err := m.secretsmanager.UpdateSecretVersionStage(ctx, input, in)
+	var taken *types.InvalidParameterException
+	if errors.As(err, &taken) {
+		return fmt.Errorf("%w (%w)", rotate.ErrUnderWay, err)
 	}
 	return marked(err)
 }
@@ -143,8 +170,12 @@ func (m *Manager) Promote(ctx context.Context, id, to, from string) error {
 // label and no value yet is one of them.
 func marked(err error) error {
 	var missing *types.ResourceNotFoundException
-	if errors.As(err, &missing) {
+	var network net.Error
+	switch {
+	case errors.As(err, &missing):
 		return fmt.Errorf("%w (%w)", err, secrets.ErrNotFound)
+	case errors.As(err, &network):
+		return fmt.Errorf("Secrets Manager cannot be reached; in a VPC it needs an endpoint or a NAT gateway: %w", err)
 	}
 	return err
 }
