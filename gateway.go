@@ -56,6 +56,7 @@
 //	internal/sandbox     a stand-in for AWS: tests, and `gateway sandbox`
 //	cmd/rotate           the function that Secrets Manager calls to rotate a secret
 //	cmd/loadtest         a program that loads a gateway and measures: `make load`
+//	internal/cfntest     templates of CloudFormation: tests
 //	internal/contracttest answers held against openapi.yaml: tests
 //	internal/gatewaytest what tests of whole gateways share
 //	internal/testsize    how much of a large matrix the tests run

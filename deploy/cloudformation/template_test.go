@@ -4,99 +4,21 @@ package cloudformation
 
 import (
 	"encoding/json"
-	"fmt"
 	"os"
-	"os/exec"
 	"reflect"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"go.yaml.in/yaml/v3"
-
+	"gateway/internal/cfntest"
 	"gateway/internal/modelswap"
 )
 
-// template reads gateway.yaml. A short form such as !Ref X becomes the map
-// {"Ref": X}, as in JSON.
 func template(t *testing.T) map[string]any {
 	t.Helper()
-	var document yaml.Node
-	if err := yaml.Unmarshal(read(t, "gateway.yaml"), &document); err != nil {
-		t.Fatal(err)
-	}
-	value, err := plain(document.Content[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	return value.(map[string]any)
-}
-
-func plain(node *yaml.Node) (any, error) {
-	if name, short := strings.CutPrefix(node.Tag, "!"); short && !strings.HasPrefix(name, "!") {
-		if name != "Ref" && name != "Condition" {
-			name = "Fn::" + name
-		}
-		copied := *node
-		copied.Tag = ""
-		if node.Kind == yaml.ScalarNode {
-			return map[string]any{name: node.Value}, nil
-		}
-		value, err := plain(&copied)
-		return map[string]any{name: value}, err
-	}
-	switch node.Kind {
-	case yaml.MappingNode:
-		m := make(map[string]any)
-		for i := 0; i < len(node.Content); i += 2 {
-			key := node.Content[i].Value
-			if _, twice := m[key]; twice {
-				return nil, fmt.Errorf("line %d: %s is there twice", node.Content[i].Line, key)
-			}
-			value, err := plain(node.Content[i+1])
-			if err != nil {
-				return nil, err
-			}
-			m[key] = value
-		}
-		return m, nil
-	case yaml.SequenceNode:
-		list := []any{}
-		for _, item := range node.Content {
-			value, err := plain(item)
-			if err != nil {
-				return nil, err
-			}
-			list = append(list, value)
-		}
-		return list, nil
-	case yaml.ScalarNode:
-		return node.Value, nil
-	}
-	return nil, fmt.Errorf("line %d: CloudFormation takes no aliases", node.Line)
-}
-
-// at goes down into maps and lists.
-func at(t *testing.T, value any, path ...any) any {
-	t.Helper()
-	for i, step := range path {
-		switch v := value.(type) {
-		case map[string]any:
-			next, ok := v[step.(string)]
-			if !ok {
-				t.Fatalf("there is no %v", path[:i+1])
-			}
-			value = next
-		case []any:
-			value = v[step.(int)]
-		default:
-			t.Fatalf("%v is %v", path[:i], value)
-		}
-	}
-	return value
+	return cfntest.Read(t, "gateway.yaml")
 }
 
 func read(t *testing.T, name string) []byte {
@@ -110,18 +32,10 @@ func read(t *testing.T, name string) []byte {
 
 func properties(t *testing.T, resource string, path ...any) any {
 	t.Helper()
-	return at(t, template(t), append([]any{"Resources", resource, "Properties"}, path...)...)
+	return cfntest.At(t, template(t), append([]any{"Resources", resource, "Properties"}, path...)...)
 }
 
-func TestCfnLintHasNothingToSay(t *testing.T) {
-	if _, err := exec.LookPath("cfn-lint"); err != nil {
-		t.Skip("cfn-lint is not installed")
-	}
-	out, err := exec.CommandContext(t.Context(), "cfn-lint", "gateway.yaml").CombinedOutput()
-	if err != nil || len(out) > 0 {
-		t.Errorf("cfn-lint: %v\n%s", err, out)
-	}
-}
+func TestCfnLintHasNothingToSay(t *testing.T) { cfntest.Lint(t, "gateway.yaml") }
 
 // `aws cloudformation deploy` takes a larger template only from a bucket.
 func TestTheTemplateIsSmallEnough(t *testing.T) {
@@ -133,22 +47,13 @@ func TestTheTemplateIsSmallEnough(t *testing.T) {
 // The role of the tasks is the policy of docs/sagemaker.md, which a test in
 // internal/aws holds to the calls of the code, and the reading of the secrets.
 func TestTheTasksMayDoWhatTheDocumentSays(t *testing.T) {
-	_, rest, _ := strings.Cut(string(read(t, "../../docs/sagemaker.md")), "<!-- gateway role -->")
-	rest, _, found := strings.Cut(rest, "<!-- /gateway role -->")
-	if !found {
-		t.Fatal("docs/sagemaker.md has no policy")
-	}
-	var policy map[string]any
-	if err := json.Unmarshal([]byte(strings.Trim(strings.TrimSpace(rest), "`json \n")), &policy); err != nil {
-		t.Fatal(err)
-	}
-	want := policy["Statement"].([]any)
+	want := cfntest.GatewayPolicy(t, "../../docs/sagemaker.md")
 	got := properties(t, "TaskRole", "Policies", 0, "PolicyDocument", "Statement").([]any)
 	if len(got) != len(want)+1 {
 		t.Fatalf("%d statements, want those %d of the document and that of the secrets", len(got), len(want))
 	}
 	for i := range want {
-		if resolved := resolve(got[i]); !reflect.DeepEqual(resolved, want[i]) {
+		if resolved := cfntest.Resolve(got[i]); !reflect.DeepEqual(resolved, want[i]) {
 			t.Errorf("the statement is\n%v, want\n%v", resolved, want[i])
 		}
 	}
@@ -177,54 +82,19 @@ func TestTheCodeOnlyReadsSecrets(t *testing.T) {
 
 // What SageMaker assumes is the execution role of docs/sagemaker.md.
 func TestSageMakersRoleIsThatOfTheDocument(t *testing.T) {
-	_, rest, _ := strings.Cut(string(read(t, "../../docs/sagemaker.md")), "The execution role (")
-	_, rest, _ = strings.Cut(rest, "```json")
-	rest, _, found := strings.Cut(rest, "```")
-	if !found {
-		t.Fatal("docs/sagemaker.md has no policy")
-	}
-	var policy map[string]any
-	if err := json.Unmarshal([]byte(rest), &policy); err != nil {
-		t.Fatal(err)
-	}
-	got := resolve(properties(t, "SageMakerRole", "Policies", 0, "PolicyDocument"))
+	policy := cfntest.SageMakerPolicy(t, "../../docs/sagemaker.md")
+	got := cfntest.Resolve(properties(t, "SageMakerRole", "Policies", 0, "PolicyDocument"))
 	if !reflect.DeepEqual(got, any(policy)) {
 		t.Errorf("the policy is\n%v, want\n%v", got, policy)
 	}
-}
-
-// placeholders are the document's words for what the template refers to.
-var placeholders = strings.NewReplacer("${AWS::Partition}", "aws", "${AWS::Region}", "REGION", "${AWS::AccountId}", "ACCOUNT",
-	"${EndpointName}", "ENDPOINT", "${SageMakerRole}", "EXECUTION-ROLE", "${Customers}", "TABLE", "${Bucket}/gateway/", "BUCKET/PREFIX/", "${Bucket}", "BUCKET")
-
-// resolve replaces each Fn::Sub by its text in the document's words.
-func resolve(value any) any {
-	switch v := value.(type) {
-	case map[string]any:
-		if text, ok := v["Fn::Sub"].(string); ok && len(v) == 1 {
-			return placeholders.Replace(text)
-		}
-		m := make(map[string]any)
-		for key, item := range v {
-			m[key] = resolve(item)
-		}
-		return m
-	case []any:
-		list := []any{}
-		for _, item := range v {
-			list = append(list, resolve(item))
-		}
-		return list
-	}
-	return value
 }
 
 // setting returns the value of a variable of the container.
 func setting(t *testing.T, name string) any {
 	t.Helper()
 	for _, variable := range properties(t, "Task", "ContainerDefinitions", 0, "Environment").([]any) {
-		if at(t, variable, "Name") == name {
-			return at(t, variable, "Value")
+		if cfntest.At(t, variable, "Name") == name {
+			return cfntest.At(t, variable, "Value")
 		}
 	}
 	t.Fatalf("the container has no %s", name)
@@ -259,8 +129,8 @@ func seconds(t *testing.T, value any) time.Duration {
 func attribute(t *testing.T, list any, key string) any {
 	t.Helper()
 	for _, item := range list.([]any) {
-		if at(t, item, "Key") == key {
-			return at(t, item, "Value")
+		if cfntest.At(t, item, "Key") == key {
+			return cfntest.At(t, item, "Value")
 		}
 	}
 	t.Fatalf("there is no attribute %s", key)
@@ -284,7 +154,7 @@ func TestTheTimesFitTheGateways(t *testing.T) {
 		t.Errorf("a target has %s for its requests, one may take %s", drain, longest)
 	}
 	deployment := properties(t, "Service", "DeploymentConfiguration")
-	if at(t, deployment, "MinimumHealthyPercent") != "100" || at(t, deployment, "DeploymentCircuitBreaker", "Rollback") != "true" {
+	if cfntest.At(t, deployment, "MinimumHealthyPercent") != "100" || cfntest.At(t, deployment, "DeploymentCircuitBreaker", "Rollback") != "true" {
 		t.Errorf("a deployment is %v", deployment)
 	}
 }
@@ -292,18 +162,18 @@ func TestTheTimesFitTheGateways(t *testing.T) {
 func TestTheContainerIsTheImages(t *testing.T) {
 	dockerfile := string(read(t, "../../Dockerfile"))
 	c := properties(t, "Task", "ContainerDefinitions", 0)
-	if user := at(t, c, "User").(string); !strings.Contains(dockerfile, "\nUSER "+user+"\n") {
+	if user := cfntest.At(t, c, "User").(string); !strings.Contains(dockerfile, "\nUSER "+user+"\n") {
 		t.Errorf("the user is %s", user)
 	}
-	if at(t, c, "ReadonlyRootFilesystem") != "true" || !reflect.DeepEqual(at(t, c, "LinuxParameters", "Capabilities", "Drop"), []any{"ALL"}) {
+	if cfntest.At(t, c, "ReadonlyRootFilesystem") != "true" || !reflect.DeepEqual(cfntest.At(t, c, "LinuxParameters", "Capabilities", "Drop"), []any{"ALL"}) {
 		t.Error("the root can be written to, or there are capabilities")
 	}
 	// ECS gives a volume to the image's user where the image declares it.
-	data := at(t, c, "MountPoints", 0, "ContainerPath").(string)
+	data := cfntest.At(t, c, "MountPoints", 0, "ContainerPath").(string)
 	if data != setting(t, "GATEWAY_DATA_DIR") || !strings.Contains(dockerfile, "\nVOLUME "+data+"\n") {
 		t.Errorf("the volume is at %s", data)
 	}
-	port := at(t, c, "PortMappings", 0, "ContainerPort").(string)
+	port := cfntest.At(t, c, "PortMappings", 0, "ContainerPort").(string)
 	for what, got := range map[string]any{
 		"target group": properties(t, "TargetGroup", "Port"), "load balancer": properties(t, "Service", "LoadBalancers", 0, "ContainerPort"),
 		"load balancer's group": properties(t, "LoadBalancerGroup", "SecurityGroupEgress", 0, "FromPort"),
@@ -318,8 +188,8 @@ func TestTheContainerIsTheImages(t *testing.T) {
 	}
 	// The operators' listener is in reach of their group alone.
 	admin := properties(t, "TasksGroup", "SecurityGroupIngress", 1)
-	if setting(t, "GATEWAY_ADMIN_ADDR") != "0.0.0.0:"+at(t, admin, "FromPort").(string) ||
-		!reflect.DeepEqual(at(t, admin, "SourceSecurityGroupId"), map[string]any{"Ref": "OperatorsGroup"}) {
+	if setting(t, "GATEWAY_ADMIN_ADDR") != "0.0.0.0:"+cfntest.At(t, admin, "FromPort").(string) ||
+		!reflect.DeepEqual(cfntest.At(t, admin, "SourceSecurityGroupId"), map[string]any{"Ref": "OperatorsGroup"}) {
 		t.Errorf("the operators' listener is open to %v", admin)
 	}
 	if file := setting(t, "GATEWAY_DB_SSLROOTCERT").(string); !strings.Contains(string(read(t, "../image/base.go")), `"`+strings.TrimPrefix(file, "/")+`"`) {
@@ -341,45 +211,19 @@ func TestTheContainerIsTheImages(t *testing.T) {
 func TestTheSettingsExist(t *testing.T) {
 	page := string(read(t, "../../docs/configuration.md"))
 	for _, variable := range properties(t, "Task", "ContainerDefinitions", 0, "Environment").([]any) {
-		name := at(t, variable, "Name").(string)
+		name := cfntest.At(t, variable, "Name").(string)
 		if strings.HasPrefix(name, "GATEWAY_") && !strings.Contains(page, "| `"+name+"` |") {
 			t.Errorf("there is no setting %s", name)
 		}
 	}
 }
 
-func TestEachParameterIsExplainedAndBounded(t *testing.T) {
-	whole := template(t)
-	var grouped []string
-	for _, group := range at(t, whole, "Metadata", "AWS::CloudFormation::Interface", "ParameterGroups").([]any) {
-		for _, name := range at(t, group, "Parameters").([]any) {
-			grouped = append(grouped, name.(string))
-		}
-	}
-	text := string(read(t, "gateway.yaml"))
-	for name, value := range at(t, whole, "Parameters").(map[string]any) {
-		parameter := value.(map[string]any)
-		bounded := parameter["AllowedValues"] != nil || parameter["AllowedPattern"] != nil || parameter["MinValue"] != nil && parameter["MaxValue"] != nil
-		if !bounded || parameter["Description"] == nil {
-			t.Errorf("%s is not explained or not bounded", name)
-		}
-		if pattern, ok := parameter["AllowedPattern"].(string); ok && parameter["Default"] != nil && !strings.Contains(pattern, "(?!") &&
-			!regexp.MustCompile(pattern).MatchString(parameter["Default"].(string)) {
-			t.Errorf("the default of %s does not match its pattern", name)
-		}
-		if !slices.Contains(grouped, name) {
-			t.Errorf("%s is in no group", name)
-		}
-		if strings.Count(text, name) < 3 {
-			t.Errorf("%s is not used", name)
-		}
-	}
-}
+func TestEachParameterIsExplainedAndBounded(t *testing.T) { cfntest.CheckParameters(t, "gateway.yaml") }
 
 // What is kept is encrypted, is not public, and survives the stack.
 func TestDataIsProtected(t *testing.T) {
 	whole := template(t)
-	for name, value := range at(t, whole, "Resources").(map[string]any) {
+	for name, value := range cfntest.At(t, whole, "Resources").(map[string]any) {
 		resource := value.(map[string]any)
 		switch resource["Type"] {
 		case "AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::RDS::DBInstance":
