@@ -20,7 +20,7 @@ PARALLEL     ?= 2
 BUILD = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X main.version=$(VERSION)"
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo build long-packages test test-others test-long test-console test-athena screenshots console-tools check format vet modules lint monitoring docs bench model benchconvert load trial fuzz image push docker-image rotate-function packages clean
+.PHONY: help run demo build long-packages test test-others test-long test-console test-athena screenshots console-tools check format vet modules lint monitoring docs bench model benchconvert load trial fuzz image push docker-image rotate-function gateway-function packages clean
 
 help: ## print this list
 	@echo 'usage: make TARGET'
@@ -206,23 +206,31 @@ docker-image: ## build the image of Dockerfile with Docker (or DOCKER=podman), f
 
 # Lambda runs the program bootstrap of a folder or zip; the tag leaves out a protocol that
 # provided.al2023 does not have. The zips have no times but that of the commit.
-ROTATE = dist/rotate
-ROTATE_BUILD = GOOS=linux GOAMD64=v1 GOARM64=v8.0 GOFLAGS= CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -tags lambda.norpc -ldflags "-s -w -X main.version=$(VERSION)"
+FUNCTION_BUILD = GOOS=linux GOAMD64=v1 GOARM64=v8.0 GOFLAGS= CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -tags lambda.norpc -ldflags "-s -w -X main.version=$(VERSION)"
+
+# $(call function,FOLDER,NAME,PACKAGE,COMMANDS) builds a function for each architecture.
+# COMMANDS put further files into $$folder.
+define function
+	@command -v zip >/dev/null || { echo "'zip' is not installed. On Debian: apt-get install zip"; exit 1; }
+	@rm -rf $(1)
+	@set -e; for arch in $(IMAGE_ARCHS); do \
+		echo "building $(2) for linux/$$arch"; \
+		folder=$(1)/linux-$$arch; \
+		mkdir -p $$folder; \
+		GOARCH=$$arch $(FUNCTION_BUILD) -o $$folder/bootstrap $(3); \
+		chmod 755 $$folder/bootstrap; \
+		$(if $(RDS_CA),install -m 644 '$(abspath $(RDS_CA))' $$folder/rds.pem;) $(4) \
+		TZ=UTC touch -d "@$(SOURCE_DATE_EPOCH)" $$folder/*; \
+		TZ=UTC zip -X -q -j $(1)/$(2)-linux-$$arch.zip $$folder/*; \
+	done
+	@ls $(1)/*/bootstrap $(1)/*.zip
+endef
 
 rotate-function: ## build the Lambda function that rotates secrets: dist/rotate/linux-ARCH/bootstrap, and zips (docs/rotation.md)
-	@command -v zip >/dev/null || { echo "'zip' is not installed. On Debian: apt-get install zip"; exit 1; }
-	@rm -rf $(ROTATE)
-	@set -e; for arch in $(IMAGE_ARCHS); do \
-		echo "building for linux/$$arch"; \
-		folder=$(ROTATE)/linux-$$arch; \
-		mkdir -p $$folder; \
-		GOARCH=$$arch $(ROTATE_BUILD) -o $$folder/bootstrap ./cmd/rotate; \
-		chmod 755 $$folder/bootstrap; \
-		$(if $(RDS_CA),install -m 644 '$(abspath $(RDS_CA))' $$folder/rds.pem;) \
-		TZ=UTC touch -d "@$(SOURCE_DATE_EPOCH)" $$folder/*; \
-		TZ=UTC zip -X -q -j $(ROTATE)/rotate-linux-$$arch.zip $$folder/*; \
-	done
-	@ls $(ROTATE)/*/bootstrap $(ROTATE)/*.zip
+	$(call function,dist/rotate,rotate,./cmd/rotate)
+
+gateway-function: ## build the gateway as a Lambda function: dist/gateway-function/linux-ARCH/bootstrap, and zips (docs/install.md)
+	$(call function,dist/gateway-function,gateway-function,./cmd/gateway,$(if $(SCHEMA),install -m 644 '$(abspath $(SCHEMA))' $$folder/schema.yaml;))
 
 packages: image ## render, lint and test what deploys a gateway
 	scripts/packages.sh

@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 skipped=()
-command -v cfn-lint >/dev/null || skipped+=("the CloudFormation template is not linted: pip install 'cfn-lint>=1.51,<2'")
+command -v cfn-lint >/dev/null || skipped+=("the CloudFormation and SAM templates are not linted: pip install 'cfn-lint>=1.51,<2'")
 command -v systemd-analyze >/dev/null || skipped+=("the systemd unit is not verified: install systemd 250 or newer")
 if ((EUID != 0)); then
   skipped+=("the image is not started: run as root")
@@ -15,7 +15,7 @@ elif ! unshare --mount true 2>/dev/null; then
 fi
 
 # -count=1: what is tested lies outside the modules of the tests, where the cache of tests does not look.
-go test -count=1 ./deploy/...
+go test -count=1 -v ./deploy/... | grep -vE '^(=== |--- PASS|PASS|    --- PASS)'
 for module in deploy/image deploy/helm/check deploy/check; do
   echo "+ $module"
   (cd "$module" && go vet ./... && go test -count=1 ./...)

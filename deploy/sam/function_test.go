@@ -4,15 +4,18 @@
 package sam
 
 import (
+	"cmp"
 	"encoding/json"
 	"io/fs"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"gateway/internal/cfntest"
 	"gateway/internal/gatewaytest"
 	"gateway/internal/sandbox"
 )
@@ -69,6 +72,40 @@ func TestTheLoopOnLambda(t *testing.T) {
 		}
 	}
 	t.Logf("%d scheduled events for the second renewal", ticks)
+}
+
+// actions are the permissions that calls need where these have another name.
+var actions = map[string]string{"s3:HeadObject": "s3:GetObject", "s3:ListObjectsV2": "s3:ListBucket", "s3:HeadBucket": "s3:ListBucket"}
+
+// TestTheAppsFunctionMayDoWhatItDoes holds the calls of a function that starts, predicts, explains
+// and takes outcomes to its policy.
+func TestTheAppsFunctionMayDoWhatItDoes(t *testing.T) {
+	s := newStack(t, sandbox.Options{})
+	s.serving()
+	calls := s.alone(func() {
+		var p prediction
+		s.call(s.apps, http.MethodPost, "/predict", customer, http.StatusOK, &p)
+		gatewaytest.Eventually(t, "the model is explained", func() bool {
+			var explained struct{ Reasons []any }
+			s.call(s.apps, http.MethodPost, "/predict", `{"customer_id": "7", "explain": true}`, http.StatusOK, &explained)
+			return explained.Reasons != nil
+		})
+		s.call(s.apps, http.MethodPost, "/predict/batch", `{"instances": [{"customer_id": "7"}, {"customer_id": "8"}]}`, http.StatusOK, nil)
+		s.call(s.apps, http.MethodPost, "/outcomes", `{"outcomes": [{"prediction_id": "`+p.PredictionID+`", "outcome": 1}, {"customer_id": "9", "outcome": 0}]}`, http.StatusAccepted, nil)
+	})
+	var allowed []string
+	for _, statement := range statements(t, cfntest.Read(t, file), "AppsFunction") {
+		allowed = append(allowed, list(statement.(map[string]any)["Action"])...)
+	}
+	for _, call := range calls {
+		if action := cmp.Or(actions[call], call); !slices.Contains(allowed, action) {
+			t.Errorf("the apps' function calls %s, which its policy does not allow", call)
+		}
+	}
+	if len(calls) < 8 {
+		t.Errorf("it calls %v alone; the test shows little", calls)
+	}
+	t.Log(calls)
 }
 
 // nothingWaits holds that no prediction is on the disk of a function.
@@ -231,6 +268,7 @@ func TestTheFunctionEndsBySIGTERM(t *testing.T) {
 
 func TestSettingsOfAFunction(t *testing.T) {
 	newStack(t, sandbox.Options{})
+	t.Setenv("GATEWAY_CUSTOMERS_TABLE", "") // it is for sagemaker alone
 	for name, value := range map[string]string{"GATEWAY_DB_SECRET_ID": "", "GATEWAY_ADMIN_SECRET_ID": "", "GATEWAY_OUTBOX_SYNC": "always",
 		"GATEWAY_ADMIN_ADDR": "127.0.0.1:0", "GATEWAY_LAMBDA_ROUTES": "some", "GATEWAY_PLATFORM": "local"} {
 		logs := &gatewaytest.Buffer{}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -55,6 +56,7 @@ func newStack(t *testing.T, options sandbox.Options) *stack {
 	t.Helper()
 	options.Buckets, options.Pace = []string{"bank"}, sandbox.RealPace().Faster(20_000)
 	s := &stack{t: t, services: sandbox.Start(t, options), logs: &gatewaytest.Buffer{}, folder: t.TempDir()}
+	must(t, s.services.Prepare(t.Context(), "bank", "customers"))
 	var schema string
 	s.customers, schema = gatewaytest.SmallData(t)
 	secret := gatewaytest.DatabaseSecret(t)
@@ -63,7 +65,7 @@ func newStack(t *testing.T, options sandbox.Options) *stack {
 		Port                             int
 	}
 	must(t, json.Unmarshal([]byte(gatewaytest.ReadAll(t, secret)), &database))
-	gatewaytest.UseSandbox(t, s.services, "GATEWAY_SCHEMA", schema,
+	gatewaytest.UseSandbox(t, s.services, "GATEWAY_SCHEMA", schema, "GATEWAY_CUSTOMERS_TABLE", "customers",
 		"GATEWAY_DB_SECRET_ID", "file:"+secret,
 		"GATEWAY_ADMIN_SECRET_ID", "file:"+gatewaytest.WriteFile(t, "tokens.json", `{"tokens": {"ops": "`+token+`"}}`),
 		"GATEWAY_OUTBOX_SYNC", "database",
@@ -182,6 +184,19 @@ func (s *stack) serving() renewal {
 		s.t.Fatalf("the import answers %d %s", a.StatusCode, a.Body)
 	}
 	return s.renew(func(renewal) {})
+}
+
+// alone returns the calls of AWS that the apps' function makes while do runs.
+func (s *stack) alone(do func()) (calls []string) {
+	s.t.Helper()
+	s.operators.Kill()
+	s.services.ForgetCalls()
+	do()
+	for _, c := range s.services.Calls() {
+		calls = append(calls, c.Service+":"+c.Operation)
+	}
+	slices.Sort(calls)
+	return slices.Compact(calls)
 }
 
 // recorded reports whether the database has a prediction.
