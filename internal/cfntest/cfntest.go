@@ -109,11 +109,12 @@ func section(t testing.TB, document string, marks ...string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rest, found := string(text), true
+	rest := string(text)
 	for _, mark := range marks[:len(marks)-1] {
 		_, rest, _ = strings.Cut(rest, mark)
 	}
-	if rest, _, found = strings.Cut(rest, marks[len(marks)-1]); !found {
+	rest, _, found := strings.Cut(rest, marks[len(marks)-1])
+	if !found {
 		t.Fatalf("%s has no policy", document)
 	}
 	return rest
