@@ -429,7 +429,8 @@ func (c *contract) exports() {
 	c.good(b, "exportTrainingData", 404)
 	c.good(c.setup(withTrainingData("1,2\n")), "exportTrainingData", 200)
 	trained := c.setup(withTrainingData("1" + strings.Repeat(",0.5", b.deps.Predict.Schema().Width()) + "\n"))
-	c.try(trained, 200, "GET /admin/training-data?format=ndjson", "")
+	c.try(trained, 200, "GET /admin/training-data?format=ndjson&holdout=true", "")
+	c.try(trained, 422, "GET /admin/training-data?holdout=maybe", "")
 	c.try(trained, 422, "GET /admin/training-data?format=parquet", "")
 	for status, err := range map[int]error{
 		409: failure.Errorf(failure.Conflict, "the customers are elsewhere"),

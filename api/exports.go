@@ -143,7 +143,7 @@ func exportFormat(r *http.Request, fallback string) (string, error) {
 // exportQuery returns the part of the query that exports read, for the audit log.
 func exportQuery(r *http.Request) string {
 	given, kept := r.URL.Query(), url.Values{}
-	for _, name := range []string{"format", "from", "to"} {
+	for _, name := range []string{"format", "from", "to", "holdout"} {
 		if text := given.Get(name); text != "" {
 			kept.Set(name, text)
 		}

@@ -23,16 +23,16 @@ import (
 	"gateway/internal/predict"
 )
 
-// withTrainingData has a renewal that made training data.
+// withTrainingData has a renewal that made training data. Its held-out rows are the same.
 func withTrainingData(rows string) option {
 	return func(b *bundle, _ *api.Options, p *parts) {
 		r := &modelswap.Renewal{ID: "r1", Status: modelswap.Rejected,
-			State: modelswap.State{Schema: p.schema.Fingerprint(), Train: "renewals/r1/train.csv"}}
+			State: modelswap.State{Schema: p.schema.Fingerprint(), Train: "renewals/r1/train.csv", Holdout: "renewals/r1/holdout.csv"}}
 		for _, name := range modelswap.Order() {
 			r.Steps = append(r.Steps, modelswap.Step{Name: name, Status: modelswap.StepSucceeded})
 		}
 		b.swap.renewals = []*modelswap.Renewal{r}
-		p.ports.Files = readOnlyFiles{fstest.MapFS{"renewals/r1/train.csv": {Data: []byte(rows)}}}
+		p.ports.Files = readOnlyFiles{fstest.MapFS{"renewals/r1/train.csv": {Data: []byte(rows)}, "renewals/r1/holdout.csv": {Data: []byte(rows)}}}
 	}
 }
 
@@ -154,6 +154,24 @@ func TestTrainingDataIsExported(t *testing.T) {
 	}
 	if act := newestAct(t, b.acts); act.Target != "r1" || act.Action != "GET /admin/training-data" {
 		t.Errorf("the audit log has %+v", act)
+	}
+	if renewal := got.header.Get("X-Renewal-Id"); renewal != "r1" {
+		t.Errorf("the renewal is %q", renewal)
+	}
+	got = b.asOperator("GET", "/admin/training-data?holdout=true", "").want(200)
+	if lines := got.lines(); len(lines) != 5 || lines[2] != "0,3" || lines[3] != "1,2" {
+		t.Errorf("with the held-out rows: %q", got.body)
+	}
+	if p := b.asOperator("GET", "/admin/training-data?holdout=maybe", "").problem(422); fields(p) != "holdout format" {
+		t.Errorf("got %+v", p)
+	}
+	data, err := b.client.TrainingData(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer data.Close()
+	if text, err := io.ReadAll(data); err != nil || data.Renewal != "r1" || string(text) != got.body {
+		t.Errorf("the client has %q of %q: %v", text, data.Renewal, err)
 	}
 	width := b.deps.Predict.Schema().Width()
 	b = setup(t, withTrainingData("1,34"+strings.Repeat(",0.5", width-1)+"\n0,35"+strings.Repeat(",-1e-07", width-1)+"\n"))

@@ -12,21 +12,33 @@ import (
 	"gateway/api/edge"
 )
 
+// RenewalHeader names the renewal that made the training data of a response.
+const RenewalHeader = "X-Renewal-Id"
+
 // exportTrainingData answers the newest training data.
 func (a *api) exportTrainingData(w http.ResponseWriter, r *http.Request) error {
 	format, err := exportFormat(r, csvType)
 	if err != nil {
 		return err
 	}
+	holdout := false
+	switch r.URL.Query().Get("holdout") {
+	case "", "false":
+	case "true":
+		holdout = true
+	default:
+		return invalidQuery("holdout", "must be true or false")
+	}
 	schema := a.d.Predict.Schema()
 	columns := append([]string{schema.Label.Name}, schema.Columns()...)
 	return a.exporting(w, r, format, func(x *export) error {
-		data, renewal, err := a.d.Renewals.TrainingData(r.Context())
+		data, renewal, err := a.d.Renewals.TrainingData(r.Context(), holdout)
 		if err != nil {
 			return err
 		}
 		defer data.Close()
 		edge.Of(r.Context()).Target = renewal
+		w.Header().Set(RenewalHeader, renewal)
 		if format == ndjsonType {
 			return trainingLines(x, columns, data)
 		}

@@ -344,6 +344,39 @@ func (c *Client) Export(ctx context.Context, path string, out io.Writer) error {
 	return nil
 }
 
+// TrainingData is the newest training data: CSV with a header of the label and the encoded
+// columns. Read returns io.EOF at the end of the whole data only.
+type TrainingData struct {
+	Renewal string // the id of the renewal that made it
+	res     *http.Response
+}
+
+// TrainingData opens the newest training data, held-out rows too. A 404 means that there is
+// none.
+func (c *Client) TrainingData(ctx context.Context) (*TrainingData, error) {
+	res, err := c.do(ctx, http.MethodGet, "/admin/training-data?holdout=true", "", nil)
+	if err != nil {
+		return nil, err
+	}
+	return &TrainingData{Renewal: res.Header.Get(api.RenewalHeader), res: res}, nil
+}
+
+// Read implements io.Reader.
+func (d *TrainingData) Read(p []byte) (int, error) {
+	n, err := d.res.Body.Read(p)
+	switch {
+	case err == nil:
+	case err != io.EOF:
+		err = fmt.Errorf("the gateway's answer breaks off: %w", err)
+	case d.res.Trailer.Get(api.EndTrailer) != api.Complete:
+		err = errors.New("the gateway's answer breaks off")
+	}
+	return n, err
+}
+
+// Close implements io.Closer.
+func (d *TrainingData) Close() error { return d.res.Body.Close() }
+
 // readFault is a reader that keeps the error of the reader below it.
 type readFault struct {
 	r   io.Reader

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"runtime"
@@ -360,11 +361,21 @@ func TestFailedRenewalsLeaveTheNewestTrainingData(t *testing.T) {
 			t.Fatalf("a renewal without customers is %s", failed.Status)
 		}
 	}
-	data, renewal, err := b.engine.TrainingData(t.Context())
-	if err != nil || renewal != r.ID {
-		t.Fatalf("the training data is of %q (%v), want %s", renewal, err, r.ID)
+	for _, holdout := range []bool{false, true} {
+		data, renewal, err := b.engine.TrainingData(t.Context(), holdout)
+		if err != nil || renewal != r.ID {
+			t.Fatalf("the training data is of %q (%v), want %s", renewal, err, r.ID)
+		}
+		text, err := io.ReadAll(data)
+		want := r.Step(modelswap.Convert).Detail["train_rows"].(int64)
+		if holdout {
+			want += r.Step(modelswap.Convert).Detail["holdout_rows"].(int64)
+		}
+		if rows := bytes.Count(text, []byte{'\n'}); err != nil || int64(rows) != want {
+			t.Errorf("%d rows (%v) with holdout=%v, want %d", rows, err, holdout, want)
+		}
+		_ = data.Close()
 	}
-	_ = data.Close()
 	b.Customers = customers
 	for range 7 {
 		b.renew(t, modelswap.TriggerRequest{})

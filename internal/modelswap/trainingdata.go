@@ -16,9 +16,10 @@ func (r *Renewal) hasTrainingData(fingerprint string) bool {
 }
 
 // TrainingData opens the newest training CSV of the engine's schema: rows without
-// a header, the label first, then the schema's columns. renewal is the id of the
-// renewal that made it. Kind NotFound if there is none.
-func (e *Engine) TrainingData(ctx context.Context) (data io.ReadCloser, renewal string, err error) {
+// a header, the label first, then the schema's columns; with holdout, the held-out rows
+// come after those of training. renewal is the id of the renewal that made it. Kind
+// NotFound if there is none.
+func (e *Engine) TrainingData(ctx context.Context, holdout bool) (data io.ReadCloser, renewal string, err error) {
 	newest, err := e.ports.Renewals.Renewals(ctx, 100, "")
 	if err != nil {
 		return nil, "", err
@@ -27,44 +28,51 @@ func (e *Engine) TrainingData(ctx context.Context) (data io.ReadCloser, renewal 
 		if !r.hasTrainingData(e.opts.Schema.Fingerprint()) {
 			continue
 		}
-		file, err := openRows(e.ports.Files.FS(ctx), r.State.Train)
+		names := []string{r.State.Train}
+		if holdout {
+			names = append(names, r.State.Holdout)
+		}
+		rows, err := openRows(e.ports.Files.FS(ctx), names...)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // removed with the files of older renewals
 		}
-		return file, r.ID, err
+		return rows, r.ID, err
 	}
 	return nil, "", failure.Errorf(failure.NotFound, "there is no training data for this schema; gateway retrain makes it")
 }
 
-// openRows opens a file of rows, or all files of a folder one after the other.
-func openRows(fsys fs.FS, name string) (io.ReadCloser, error) {
-	info, err := fs.Stat(fsys, name)
-	if err != nil {
-		return nil, err
-	}
-	if !info.IsDir() {
-		return fsys.Open(name)
-	}
-	entries, err := fs.ReadDir(fsys, name)
-	if err != nil {
-		return nil, err
-	}
-	rows := &folderReader{fsys: fsys}
-	for _, e := range entries {
-		rows.names = append(rows.names, path.Join(name, e.Name()))
+// openRows opens files of rows, and all files of folders, one after the other.
+func openRows(fsys fs.FS, names ...string) (io.ReadCloser, error) {
+	rows := &rowFiles{fsys: fsys}
+	for _, name := range names {
+		info, err := fs.Stat(fsys, name)
+		if err != nil {
+			return nil, err
+		}
+		if !info.IsDir() {
+			rows.names = append(rows.names, name)
+			continue
+		}
+		entries, err := fs.ReadDir(fsys, name)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range entries {
+			rows.names = append(rows.names, path.Join(name, e.Name()))
+		}
 	}
 	return rows, nil
 }
 
-// folderReader reads files one after the other.
-type folderReader struct {
+// rowFiles reads files one after the other.
+type rowFiles struct {
 	fsys  fs.FS
 	names []string // not yet opened
 	file  fs.File
 }
 
 // Read implements io.Reader.
-func (f *folderReader) Read(p []byte) (int, error) {
+func (f *rowFiles) Read(p []byte) (int, error) {
 	for {
 		if f.file == nil {
 			if len(f.names) == 0 {
@@ -88,7 +96,7 @@ func (f *folderReader) Read(p []byte) (int, error) {
 }
 
 // Close implements io.Closer.
-func (f *folderReader) Close() error {
+func (f *rowFiles) Close() error {
 	if f.file == nil {
 		return nil
 	}
