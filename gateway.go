@@ -32,6 +32,7 @@
 //	internal/idempotency keys under which a request is handled once
 //	internal/insights    whether the model is still right: sums of predictions and outcomes
 //	internal/insights/stats statistics of quality and drift, from counts
+//	internal/ask         questions in SQL over training data
 //	internal/modelswap   renewals: the steps, the engine that runs them, the gate
 //	internal/learn       models trained in Go: logistic regression, boosted trees
 //	internal/artifact    model files of SageMaker's built-in algorithms
@@ -86,6 +87,7 @@
 //	tracing     ──► modelswap, predict, schema, callctx, failure
 //	modelswap   ──► export, insights, learn, predict, schema, failure
 //	insights    ──► stats, predict, schema, failure
+//	ask         ──► stats, schema
 //	exportsql   ──► export, schema, failure
 //	export      ──► predict, schema, failure
 //	demo        ──► predict, schema, failure

@@ -173,6 +173,9 @@ func TestTrainingDataIsExported(t *testing.T) {
 	if text, err := io.ReadAll(data); err != nil || data.Renewal != "r1" || string(text) != got.body {
 		t.Errorf("the client has %q of %q: %v", text, data.Renewal, err)
 	}
+	if renewal, err := b.client.TrainingDataRenewal(t.Context()); err != nil || renewal != "r1" {
+		t.Errorf("the renewal is %q: %v", renewal, err)
+	}
 	width := b.deps.Predict.Schema().Width()
 	b = setup(t, withTrainingData("1,34"+strings.Repeat(",0.5", width-1)+"\n0,35"+strings.Repeat(",-1e-07", width-1)+"\n"))
 	got = b.asOperator("GET", "/admin/training-data?format=ndjson", "").want(200)

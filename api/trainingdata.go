@@ -29,16 +29,16 @@ func (a *api) exportTrainingData(w http.ResponseWriter, r *http.Request) error {
 	default:
 		return invalidQuery("holdout", "must be true or false")
 	}
+	data, renewal, err := a.d.Renewals.TrainingData(r.Context(), holdout)
+	if err != nil {
+		return err
+	}
+	defer data.Close()
+	edge.Of(r.Context()).Target = renewal
+	w.Header().Set(RenewalHeader, renewal)
 	schema := a.d.Predict.Schema()
 	columns := append([]string{schema.Label.Name}, schema.Columns()...)
 	return a.exporting(w, r, format, func(x *export) error {
-		data, renewal, err := a.d.Renewals.TrainingData(r.Context(), holdout)
-		if err != nil {
-			return err
-		}
-		defer data.Close()
-		edge.Of(r.Context()).Target = renewal
-		w.Header().Set(RenewalHeader, renewal)
 		if format == ndjsonType {
 			return trainingLines(x, columns, data)
 		}

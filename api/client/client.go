@@ -354,24 +354,33 @@ type TrainingData struct {
 // TrainingData opens the newest training data, held-out rows too. A 404 means that there is
 // none.
 func (c *Client) TrainingData(ctx context.Context) (*TrainingData, error) {
-	res, err := c.do(ctx, http.MethodGet, "/admin/training-data?holdout=true", "", nil)
+	res, err := c.do(ctx, http.MethodGet, "/admin/training-data?holdout=true", "", nil) //nolint:bodyclose // TrainingData.Close closes it
 	if err != nil {
 		return nil, err
 	}
 	return &TrainingData{Renewal: res.Header.Get(api.RenewalHeader), res: res}, nil
 }
 
+// TrainingDataRenewal returns the id of the renewal that made the newest training data. A
+// 404 means that there is none.
+func (c *Client) TrainingDataRenewal(ctx context.Context) (string, error) {
+	res, err := c.do(ctx, http.MethodHead, "/admin/training-data?holdout=true", "", nil)
+	if err != nil {
+		return "", err
+	}
+	return res.Header.Get(api.RenewalHeader), res.Body.Close()
+}
+
 // Read implements io.Reader.
 func (d *TrainingData) Read(p []byte) (int, error) {
 	n, err := d.res.Body.Read(p)
 	switch {
-	case err == nil:
-	case err != io.EOF:
-		err = fmt.Errorf("the gateway's answer breaks off: %w", err)
-	case d.res.Trailer.Get(api.EndTrailer) != api.Complete:
-		err = errors.New("the gateway's answer breaks off")
+	case err == io.EOF && d.res.Trailer.Get(api.EndTrailer) != api.Complete:
+		return n, errors.New("the gateway's answer breaks off")
+	case err == nil || err == io.EOF:
+		return n, err
 	}
-	return n, err
+	return n, fmt.Errorf("the gateway's answer breaks off: %w", err)
 }
 
 // Close implements io.Closer.

@@ -50,6 +50,7 @@ type commands struct {
 	Renewals renewalsCommand `cmd:"" help:"List renewals, or show one with its steps."`
 	Models   modelsCommand   `cmd:"" help:"List models, show what one goes by and how good it is, or compare two."`
 	Insights insightsCommand `cmd:"" help:"Show whether the model is still right: quality, drift, correlations."`
+	Ask      askCommand      `cmd:"" help:"Ask the training data a question in SQL."`
 	Rollback rollbackCommand `cmd:"" help:"Make an earlier model serve again."`
 	Outcomes outcomesCommand `cmd:"" help:"Report what really happened, from a CSV file."`
 	Export   exportCommand   `cmd:"" help:"Write customers, the ledger or the training data to a file."`

@@ -42,7 +42,7 @@ func Open(path string) (*Dir, error) {
 		return nil, fmt.Errorf("data dir %s: %w", path, err)
 	}
 	if !taken {
-		owner := d.owner()
+		owner := OwnerOf(path)
 		text := fmt.Sprintf("data dir %s is %%w by another gateway", path)
 		if owner.PID != 0 {
 			text += fmt.Sprintf(" (process %d)", owner.PID)
@@ -85,12 +85,15 @@ func (d *Dir) Announce(url string) error {
 	})
 }
 
-func (d *Dir) owner() (o Owner) {
-	info, err := os.Lstat(d.Path(ownerFile))
+// OwnerOf returns what the process that holds the data dir at path has recorded of itself,
+// as far as it is known.
+func OwnerOf(path string) (o Owner) {
+	name := filepath.Join(path, ownerFile)
+	info, err := os.Lstat(name)
 	if err != nil || !info.Mode().IsRegular() {
 		return o
 	}
-	text, err := os.ReadFile(d.Path(ownerFile))
+	text, err := os.ReadFile(name)
 	if err == nil {
 		_ = json.Unmarshal(text, &o) // information for people only; a damaged file yields none
 	}

@@ -117,6 +117,8 @@ func (x *stepRun) converted(ctx context.Context, report *export.Report, train, h
 			return err
 		}
 	}
+	x.note("train_file", train)
+	x.note("holdout_file", holdout)
 	state.Train, state.Holdout, state.Settled, state.Open = train, holdout, report.Settled, report.Open
 	state.Data, state.Rows, state.Watermark = report.SHA256, int(report.TrainRows), report.Watermark
 	return nil
