@@ -61,8 +61,9 @@ type conversionNote struct {
 
 // queryStage is the newest try of a stage.
 type queryStage struct {
-	Try     int    `json:"try"`          // counted from 0
-	ID      string `json:"id,omitempty"` // of the query; empty: not started
+	Try     int    `json:"try"`           // counted from 0
+	SQL     string `json:"sql,omitempty"` // recorded before the query is started, until ID is
+	ID      string `json:"id,omitempty"`  // of the query; empty: not started, or the answer was lost
 	Done    bool   `json:"done,omitempty"`
 	Scanned int64  `json:"scanned_bytes,omitempty"`
 }
@@ -175,10 +176,13 @@ func (x *conversion) stage(ctx context.Context, name, sql string) (done bool, er
 		return true, nil
 	}
 	if at.ID == "" {
-		if at.ID, err = x.queries.startTo(ctx, sql, x.token(name, at.Try), x.files.uri(path.Join(x.job.Folder, "results"))+"/"); err != nil {
-			return false, err
+		if at.SQL == "" {
+			at.SQL = sql
+			if err := x.record(ctx, name, at); err != nil {
+				return false, err
+			}
 		}
-		if err := x.record(ctx, name, at); err != nil {
+		if at, err = x.begin(ctx, name, at); err != nil {
 			return false, err
 		}
 	}
@@ -192,6 +196,20 @@ func (x *conversion) stage(ctx context.Context, name, sql string) (done bool, er
 		at.Try++
 	}
 	return at.Done, errors.Join(status.Err, x.record(ctx, name, at))
+}
+
+// begin starts the query that was recorded for a stage, or finds it if it was started.
+func (x *conversion) begin(ctx context.Context, name string, at queryStage) (queryStage, error) {
+	id, err := x.queries.startTo(ctx, at.SQL, x.token(name, at.Try), x.files.uri(path.Join(x.job.Folder, "results"))+"/")
+	if refused := new(modelswap.Fault); errors.As(err, &refused) && refused.Class == modelswap.Input {
+		at.SQL = ""
+		return at, errors.Join(err, x.record(ctx, name, at))
+	}
+	if err != nil {
+		return at, err
+	}
+	at.SQL, at.ID = "", id
+	return at, x.record(ctx, name, at)
 }
 
 // token is that of a try of a stage: the same in every process.
@@ -275,24 +293,39 @@ func (c *Converter) StopConversion(ctx context.Context, folder string) error {
 		return err
 	}
 	x := &conversion{Converter: c, job: modelswap.ConversionJob{Folder: folder}, note: note}
-	for name, at := range note.Stages {
-		if at.ID == "" || at.Done || name == stageDrop {
-			continue
-		}
-		if err := c.queries.Stop(ctx, at.ID); err != nil {
-			return err
-		}
-		// Its end is awaited: a definition that is stopped late would make the table
-		// again.
-		if _, err := c.queries.waitUpTo(ctx, at.ID, stopWait); err != nil {
-			return err
-		}
-	}
 	x.wait = stopWait
+	stopped := x.stopQueries(ctx)
 	done, err := x.stage(ctx, stageDrop, exportsql.DropTable(note.Table))
 	if err == nil && !done {
 		err = fmt.Errorf("table %s is still being dropped", note.Table)
 	}
+	return errors.Join(stopped, err)
+}
+
+// stopQueries stops the queries before the drop that run or may run.
+func (x *conversion) stopQueries(ctx context.Context) error {
+	var faults []error
+	for name, at := range x.note.Stages {
+		if at.Done || name == stageDrop || at.ID == "" && at.SQL == "" {
+			continue
+		}
+		faults = append(faults, x.stopQuery(ctx, name, at))
+	}
+	return errors.Join(faults...)
+}
+
+// stopQuery stops the query of a stage and waits for its end: a definition that is stopped
+// late would make the table again.
+func (x *conversion) stopQuery(ctx context.Context, name string, at queryStage) (err error) {
+	if at.ID == "" { // it may have been started: its token finds it
+		if at, err = x.begin(ctx, name, at); err != nil {
+			return err
+		}
+	}
+	if err := x.queries.Stop(ctx, at.ID); err != nil {
+		return err
+	}
+	_, err = x.queries.waitUpTo(ctx, at.ID, x.wait)
 	return err
 }
 
