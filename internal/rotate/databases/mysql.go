@@ -39,26 +39,17 @@ func (m MySQL) Login(ctx context.Context, as secrets.Database) (account string, 
 }
 
 // SetPassword implements rotate.Server. A master changes the password for all hosts from
-// which the user may log in.
+// which the user may log in, in one statement.
 func (m MySQL) SetPassword(ctx context.Context, as secrets.Database, user string, password secrets.Secret) error {
 	return m.do(ctx, as, func(conn *sql.Conn) error {
 		if as.Username == user {
-			return setPassword(ctx, conn, "", password)
+			return setOwnPassword(ctx, conn, password)
 		}
-		hosts, err := hostsOf(ctx, conn, user)
+		accounts, err := accountsOf(ctx, conn, user)
 		if err != nil {
 			return err
 		}
-		for _, host := range hosts {
-			account, err := accountName(user, host)
-			if err != nil {
-				return err
-			}
-			if err := setPassword(ctx, conn, account, password); err != nil {
-				return err
-			}
-		}
-		return nil
+		return setPasswords(ctx, conn, accounts, password)
 	})
 }
 
@@ -66,56 +57,48 @@ func (m MySQL) SetPassword(ctx context.Context, as secrets.Database, user string
 // with it, and the next call does all of it again.
 func (m MySQL) SetTwin(ctx context.Context, as secrets.Database, twins rotate.Twins, password secrets.Secret) error {
 	return m.do(ctx, as, func(conn *sql.Conn) error {
-		hosts, err := hostsOf(ctx, conn, twins.Other)
+		accounts, err := accountsOf(ctx, conn, twins.Other)
 		if err != nil {
 			return err
 		}
-		for _, host := range hosts {
-			from, err := accountName(twins.Other, host)
-			if err != nil {
+		next := make([]account, len(accounts))
+		for i, from := range accounts {
+			next[i] = from
+			if next[i].name, err = accountName(twins.Next, from.host); err != nil {
 				return err
 			}
-			to, err := accountName(twins.Next, host)
-			if err != nil {
-				return err
-			}
-			if err := makeTwin(ctx, conn, from, to); err != nil {
-				return err
-			}
-			if err := setPassword(ctx, conn, to, password); err != nil {
+			if err := makeTwin(ctx, conn, from, next[i].name); err != nil {
 				return err
 			}
 		}
-		return nil
+		return setPasswords(ctx, conn, next, password)
 	})
 }
 
 // makeTwin makes a user with a password that is not known, unless it exists, and gives it the
-// grants of another one.
-func makeTwin(ctx context.Context, conn *sql.Conn, from, to string) error {
-	if _, err := conn.ExecContext(ctx, `CREATE USER IF NOT EXISTS `+to+` IDENTIFIED BY '`+secrets.Generate().Reveal()+`'`); err != nil {
-		return fmt.Errorf("CREATE USER %s: %w", to, err)
+// grants of another one and its need of TLS.
+func makeTwin(ctx context.Context, conn *sql.Conn, from account, to string) error {
+	require, ok := map[string]string{"": "NONE", "ANY": "SSL", "X509": "X509"}[from.tls]
+	if !ok {
+		return fmt.Errorf("%s needs a certificate of its own, which another user cannot have", from.name)
 	}
-	rows, err := conn.QueryContext(ctx, `SHOW GRANTS FOR `+from)
+	if _, err := conn.ExecContext(ctx, `CREATE USER IF NOT EXISTS `+to+` IDENTIFIED BY '`+newPassword()+`'`); err != nil {
+		return fmt.Errorf("CREATE USER %s: %w", to, withoutStatement(err))
+	}
+	if _, err := conn.ExecContext(ctx, `ALTER USER `+to+` REQUIRE `+require); err != nil {
+		return fmt.Errorf("ALTER USER %s REQUIRE %s: %w", to, require, err)
+	}
+	grants, err := grantsOf(ctx, conn, from.name)
 	if err != nil {
-		return fmt.Errorf("SHOW GRANTS FOR %s: %w", from, err)
-	}
-	defer rows.Close()
-	var grants []string
-	for rows.Next() {
-		var grant string
-		if err := rows.Scan(&grant); err != nil {
-			return err
-		}
-		grants = append(grants, grant)
-	}
-	if err := rows.Err(); err != nil {
 		return err
 	}
 	for _, grant := range grants {
-		text, err := grantTo(grant, from, to)
+		text, err := grantTo(grant, from.name, to)
 		if err != nil {
 			return err
+		}
+		if text == "" {
+			continue
 		}
 		if _, err := conn.ExecContext(ctx, text); err != nil {
 			return fmt.Errorf("a grant to %s: %w", to, err)
@@ -124,9 +107,28 @@ func makeTwin(ctx context.Context, conn *sql.Conn, from, to string) error {
 	return nil
 }
 
+func grantsOf(ctx context.Context, conn *sql.Conn, account string) (grants []string, err error) {
+	rows, err := conn.QueryContext(ctx, `SHOW GRANTS FOR `+account)
+	if err != nil {
+		return nil, fmt.Errorf("SHOW GRANTS FOR %s: %w", account, err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var grant string
+		if err := rows.Scan(&grant); err != nil {
+			return nil, err
+		}
+		grants = append(grants, grant)
+	}
+	return grants, rows.Err()
+}
+
 // grantTo returns a line of SHOW GRANTS for another account. It leaves out the hash of the
-// password that MariaDB puts there.
+// password that MariaDB puts there. It returns nothing for a line that grants nothing.
 func grantTo(grant, from, to string) (string, error) {
+	if strings.HasPrefix(grant, "GRANT USAGE ON *.* TO ") {
+		return "", nil
+	}
 	for _, quote := range []string{"`", "'"} {
 		what, rest, found := strings.Cut(grant, " TO "+strings.ReplaceAll(from, "'", quote))
 		if !found {
@@ -141,32 +143,58 @@ func grantTo(grant, from, to string) (string, error) {
 	return "", errors.New("a line of SHOW GRANTS is not understood")
 }
 
-// setPassword changes the password of an account; empty: that of the connection.
-func setPassword(ctx context.Context, conn *sql.Conn, account string, password secrets.Secret) error {
-	value := password.Reveal()
-	if strings.ContainsAny(value, `'\`) {
-		return errors.New("the password must not contain quotes or backslashes")
+// newPassword returns the password of a new user, which nothing keeps.
+func newPassword() string { return secrets.Generate().Reveal() + "-a1" }
+
+// setOwnPassword changes the password of the connection's user.
+func setOwnPassword(ctx context.Context, conn *sql.Conn, password secrets.Secret) error {
+	value, _, err := authentication(ctx, conn, []account{{name: "CURRENT_USER()"}}, password)
+	if err != nil {
+		return err
+	}
+	if _, err := conn.ExecContext(ctx, `SET PASSWORD = `+value); err != nil {
+		return fmt.Errorf("SET PASSWORD: %w", withoutStatement(err))
+	}
+	return nil
+}
+
+// setPasswords changes the password of accounts in one statement, so that a process that is
+// killed leaves all of them with the same one.
+func setPasswords(ctx context.Context, conn *sql.Conn, accounts []account, password secrets.Secret) error {
+	value, by, err := authentication(ctx, conn, accounts, password)
+	if err != nil {
+		return err
+	}
+	names := make([]string, len(accounts))
+	changes := make([]string, len(accounts))
+	for i, a := range accounts {
+		names[i], changes[i] = a.name, a.name+by+value
+	}
+	if _, err := conn.ExecContext(ctx, `ALTER USER `+strings.Join(changes, ", ")); err != nil {
+		return fmt.Errorf("ALTER USER %s: %w", strings.Join(names, ", "), withoutStatement(err))
+	}
+	return nil
+}
+
+// authentication returns how the password is written in statements: on MariaDB its hash.
+func authentication(ctx context.Context, conn *sql.Conn, accounts []account, password secrets.Secret) (value, by string, err error) {
+	text := password.Reveal()
+	if strings.ContainsAny(text, `'\`) {
+		return "", "", errors.New("the password must not contain quotes or backslashes")
 	}
 	var version string
 	if err := conn.QueryRowContext(ctx, `SELECT VERSION()`).Scan(&version); err != nil {
-		return err
+		return "", "", err
 	}
-	target, shown := "SET PASSWORD", account
-	if account != "" {
-		target += " FOR " + account
-	} else {
-		shown = "CURRENT_USER()"
+	if !strings.Contains(version, "MariaDB") {
+		return "'" + text + "'", " IDENTIFIED BY ", nil
 	}
-	if strings.Contains(version, "MariaDB") {
-		if err := usesNativePassword(ctx, conn, shown); err != nil {
-			return err
+	for _, a := range accounts {
+		if err := usesNativePassword(ctx, conn, a.name); err != nil {
+			return "", "", err
 		}
-		value = nativeHash(value)
 	}
-	if _, err := conn.ExecContext(ctx, target+` = '`+value+`'`); err != nil {
-		return fmt.Errorf("SET PASSWORD FOR %s: %w", shown, withoutStatement(err))
-	}
-	return nil
+	return "'" + nativeHash(text) + "'", " IDENTIFIED BY PASSWORD ", nil
 }
 
 // withoutStatement removes the end of a syntax error, which repeats the statement.
@@ -200,28 +228,38 @@ func nativeHash(password string) string {
 	return "*" + strings.ToUpper(hex.EncodeToString(second[:]))
 }
 
-// hostsOf returns the hosts from which a user may log in.
-func hostsOf(ctx context.Context, conn *sql.Conn, user string) ([]string, error) {
-	rows, err := conn.QueryContext(ctx, `SELECT Host FROM mysql.user WHERE User = ?`, user)
+// account is a user at the hosts that a pattern matches.
+type account struct {
+	name string // quoted, such as 'app'@'%'
+	host string
+	tls  string // ssl_type of mysql.user
+}
+
+// accountsOf returns the accounts of a user.
+func accountsOf(ctx context.Context, conn *sql.Conn, user string) ([]account, error) {
+	rows, err := conn.QueryContext(ctx, `SELECT Host, ssl_type FROM mysql.user WHERE User = ?`, user)
 	if err != nil {
 		return nil, fmt.Errorf("the hosts of the user: %w", err)
 	}
 	defer rows.Close()
-	var hosts []string
+	var accounts []account
 	for rows.Next() {
-		var host string
-		if err := rows.Scan(&host); err != nil {
+		var a account
+		if err := rows.Scan(&a.host, &a.tls); err != nil {
 			return nil, err
 		}
-		hosts = append(hosts, host)
+		if a.name, err = accountName(user, a.host); err != nil {
+			return nil, err
+		}
+		accounts = append(accounts, a)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
 	}
-	if len(hosts) == 0 {
+	if len(accounts) == 0 {
 		return nil, errors.New("the server has no such user")
 	}
-	return hosts, nil
+	return accounts, nil
 }
 
 // accountName quotes an account. Names with quotes, of which no sql_mode makes the same text,
