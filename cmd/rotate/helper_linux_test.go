@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http/httptest"
 	"net/url"
@@ -147,14 +148,17 @@ func (a *account) database(id, label string) (d secrets.Database, ok bool) {
 }
 
 // works reports whether the version with a label logs in, past the proxy.
-func (a *account) works(id, label string, at *database) bool {
+func (a *account) works(id, label string, at *database) bool { return a.login(id, label, at) == nil }
+
+// login logs in with the version that has a label, past the proxy.
+func (a *account) login(id, label string, at *database) error {
 	d, ok := a.database(id, label)
 	if !ok {
-		return false
+		return errors.New("there is no such version")
 	}
 	d.Port = at.port
 	_, err := databases.Postgres{}.Login(context.Background(), d)
-	return err == nil
+	return err
 }
 
 // database is a PostgreSQL server that takes verified TLS alone, with a master who is no

@@ -15,13 +15,16 @@ type points struct {
 	count   int
 	at      int // the number of the point
 	happens func()
+	running sync.WaitGroup // happens is called
 }
 
-// arm lets something happen at point n, counted from now; none: nil.
+// arm lets something happen at point n, counted from now; none: nil. It waits until what
+// happens at a point before has ended.
 func (p *points) arm(n int, happens func()) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.count, p.at, p.happens = 0, n, happens
+	p.mu.Unlock()
+	p.running.Wait()
 }
 
 // passed returns how many points there were since arm.
@@ -36,6 +39,10 @@ func (p *points) point() {
 	happens := p.happens
 	if p.count != p.at {
 		happens = nil
+	}
+	if happens != nil {
+		p.running.Add(1)
+		defer p.running.Done()
 	}
 	p.count++
 	p.mu.Unlock()

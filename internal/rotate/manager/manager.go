@@ -175,7 +175,7 @@ func marked(err error) error {
 	case errors.As(err, &missing):
 		return fmt.Errorf("%w (%w)", err, secrets.ErrNotFound)
 	case errors.As(err, &network):
-		return fmt.Errorf("Secrets Manager cannot be reached; in a VPC it needs an endpoint or a NAT gateway: %w", err)
+		return fmt.Errorf("no connection to Secrets Manager; in a VPC the function needs an endpoint or a NAT gateway: %w", err)
 	}
 	return err
 }
