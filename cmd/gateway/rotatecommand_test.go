@@ -69,6 +69,7 @@ func TestRotateSaysWhatIsWrong(t *testing.T) {
 		"a value":            {[]string{"--secret", `{"password": "leak"}`}, exitUsage, "--secret: must be the name"},
 		"a wrong master":     {[]string{"--secret", keys, "--master", "file:"}, exitUsage, "--master: must be the name"},
 		"a wrong strategy":   {[]string{"--secret", keys, "--strategy", "leak"}, exitUsage, "must be single, master or alternating"},
+		"keys and a master":  {[]string{"--secret", keys, "--strategy", "single"}, exitFailed, "for databases"},
 		"no file":            {[]string{"--secret", "file:/nonexistent"}, exitFailed, "/nonexistent"},
 		"a name, no region":  {[]string{"--secret", "app"}, exitFailed, "AWS_REGION"},
 		"another is at work": {[]string{"--secret", held}, exitFailed, "under way"},

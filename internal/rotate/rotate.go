@@ -287,6 +287,8 @@ func (r *run) credential(current secrets.Secret) (credential, error) {
 	switch {
 	case tokens && keys:
 		return nil, errors.New(`the secret has both "tokens" and "keys"`)
+	case (tokens || keys) && r.o.Manual && (r.o.Strategy != "" || r.o.Master != ""):
+		return nil, errors.New("strategies and masters are for databases, and the secret has tokens or keys")
 	case tokens:
 		return named{"tokens", secrets.ParseTokens, r}, nil
 	case keys:

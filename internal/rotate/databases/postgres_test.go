@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"strconv"
@@ -175,6 +176,24 @@ func TestAWrongNetworkIsNoWrongPassword(t *testing.T) {
 	_, err := Postgres{}.Login(t.Context(), closed)
 	if !errors.Is(err, rotate.ErrUnreachable) || errors.Is(err, rotate.ErrLogin) {
 		t.Errorf("a closed port: got %v", err)
+	}
+	// A load balancer whose targets are gone accepts connections and closes them.
+	balancer, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer balancer.Close()
+	go func() {
+		for {
+			conn, err := balancer.Accept()
+			if err != nil {
+				return
+			}
+			_ = conn.Close()
+		}
+	}()
+	gone := w.app
+	gone.Port = uint16(balancer.Addr().(*net.TCPAddr).Port)
+	if _, err := (Postgres{}).Login(t.Context(), gone); !errors.Is(err, rotate.ErrUnreachable) {
+		t.Errorf("a connection that is closed: got %v", err)
 	}
 	plain := w.app
 	plain.SSLMode = "verify-full"
