@@ -2,6 +2,7 @@ package app
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -30,6 +31,14 @@ func TestSettingsOfSageMakerStopTheStart(t *testing.T) {
 		{"no address of results", "GATEWAY_ATHENA_OUTPUT", "/tmp", "GATEWAY_ATHENA_OUTPUT"},
 		{"exports of others without a table", "GATEWAY_EXPORT_FROM", "s3://bank/backups", "GATEWAY_EXPORT_FROM"},
 	}
+	values := make([]string, 9000)
+	for i := range values {
+		values[i] = fmt.Sprint("v", i)
+	}
+	wide := gatewaytest.WriteFile(t, "wide.yaml", "name: wide\nid: id\nlabel: {name: y, positive: [1], negative: [0]}\nfeatures:\n  - {name: town, type: category, values: ["+
+		strings.Join(values, ", ")+"]}\n")
+	tests = append(tests, struct{ name, setting, value, want string }{"a schema that SQL cannot convert", "GATEWAY_SCHEMA", wide,
+		"GATEWAY_TRANSFORM: the query of the 9000 columns of schema wide would have "})
 	s := gatewaytest.StartSandbox(t)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -37,6 +46,9 @@ func TestSettingsOfSageMakerStopTheStart(t *testing.T) {
 			t.Setenv("GATEWAY_DATA_DIR", t.TempDir())
 			t.Setenv("GATEWAY_ADDR", "127.0.0.1:0")
 			t.Setenv(tt.setting, tt.value)
+			if tt.setting == "GATEWAY_SCHEMA" {
+				t.Setenv("GATEWAY_TRANSFORM", "athena")
+			}
 			if tt.setting == "AWS_REGION" {
 				t.Setenv("AWS_DEFAULT_REGION", "")
 			}

@@ -36,6 +36,21 @@ func TestTheDefaultAlgorithmIsThePlatforms(t *testing.T) {
 	}
 }
 
+// TestConversionInAthenaIsForSageMaker: on local it is refused, with the setting's name.
+func TestConversionInAthenaIsForSageMaker(t *testing.T) {
+	t.Setenv("GATEWAY_TRANSFORM", "athena")
+	if _, err := Load(); err == nil || err.Error() != "GATEWAY_TRANSFORM: athena is for GATEWAY_PLATFORM=sagemaker" {
+		t.Errorf("local: %v", err)
+	}
+	for name, value := range map[string]string{"AWS_REGION": "eu-central-1", "GATEWAY_PLATFORM": "sagemaker", "GATEWAY_S3_BUCKET": "b",
+		"GATEWAY_EXECUTION_ROLE_ARN": "arn:aws:iam::123456789012:role/r"} {
+		t.Setenv(name, value)
+	}
+	if cfg, err := Load(); err != nil || cfg.Transform != TransformAthena {
+		t.Errorf("sagemaker: %q (%v)", cfg.Transform, err)
+	}
+}
+
 // TestEncodingByTheLabelIsForLocal: SageMaker's algorithms cannot compute statistics
 // within folds.
 func TestEncodingByTheLabelIsForLocal(t *testing.T) {

@@ -2,6 +2,7 @@ package exportsql
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -40,12 +41,19 @@ func New(s *schema.Schema, layout export.Layout) (*Plan, error) {
 	p.judged(l)
 	p.rows(l)
 	p.base = l.text.String()
-	if n := len(p.Unload(strings.Repeat("x", 128), "s3://"+strings.Repeat("x", 1024), export.Policy{}, false)); n > MaxBytes {
+	if n := p.longest(); n > MaxBytes {
 		widest := slices.MaxFunc(s.Features, func(a, b schema.Feature) int { return a.Width() - b.Width() })
 		return nil, failure.Errorf(failure.Invalid, "the query of the %d columns of schema %s would have %d bytes, and Athena takes %d; "+
 			"feature %q has %d of the columns: encode it as ordinal, or set GATEWAY_TRANSFORM=inline", s.Width(), s.Name, n, MaxBytes, widest.Name, widest.Width())
 	}
 	return p, nil
+}
+
+// longest is the length of the longest query, with names as long as they may be.
+func (p *Plan) longest() int {
+	table, address := strings.Repeat("x", 128), "s3://"+strings.Repeat("x", 1024)
+	policy := export.Policy{KnownOnly: true, Probation: 1}
+	return max(len(p.Counts(table, policy, math.MaxInt64)), len(p.Unload(table, address, policy, false)), len(p.UnloadEvidence(table, address, policy)))
 }
 
 // kinds are the names of DynamoDB's scalar types in the layout.

@@ -66,6 +66,25 @@ func TestWhatSQLCannotConvertIsRefused(t *testing.T) {
 	if _, err := New(s, export.Native); err == nil || !strings.Contains(err.Error(), `feature "town" has 9000 of the columns`) {
 		t.Errorf("a wide schema: %.200v", err)
 	}
+	// The query of the rows is not the longest one.
+	for n := 2400; ; n -= 10 {
+		s := parse(t, head+"  - {name: town, type: category, values: ["+strings.Join(values[:n], ", ")+"]}\n")
+		p, err := New(s, export.Native)
+		if err != nil {
+			continue
+		}
+		policy := export.Policy{Now: time.Now(), Probation: time.Hour}
+		for name, text := range map[string]string{"counts": p.Counts("gateway_t", policy, 1), "rows": p.Unload("gateway_t", "s3://b/p/", policy, false),
+			"evidence": p.UnloadEvidence("gateway_t", "s3://b/p/", policy)} {
+			if len(text) > MaxBytes {
+				t.Errorf("a schema of %d values is taken, and its query of the %s has %d bytes", n, name, len(text))
+			}
+		}
+		if n == 2400 {
+			t.Error("the widest schema is taken: the test shows nothing")
+		}
+		break
+	}
 }
 
 // TestPatternsReadDatesAsTheFormatDoes compares the expressions with the reader of dates
