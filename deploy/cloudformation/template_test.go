@@ -66,6 +66,27 @@ func TestTheTasksMayDoWhatTheDocumentSays(t *testing.T) {
 	}
 }
 
+// With Athena the tasks have the document's statements for it too, and else none of them.
+func TestTheTasksMayUseAthenaWhereItConverts(t *testing.T) {
+	choice := properties(t, "TaskRole", "Policies", 1, "Fn::If").([]any)
+	if choice[0] != "UsesAthena" || !reflect.DeepEqual(choice[2], map[string]any{"Ref": "AWS::NoValue"}) {
+		t.Errorf("the policy is there with %v, and else there is %v", choice[0], choice[2])
+	}
+	want, got := cfntest.AthenaPolicy(t, "../../docs/sagemaker.md"), cfntest.At(t, choice[1], "PolicyDocument", "Statement").([]any)
+	if resolved := cfntest.Resolve(got); len(want) < 4 || !reflect.DeepEqual(resolved, any(want)) {
+		t.Errorf("the statements are\n%v, want\n%v", resolved, want)
+	}
+	uses := cfntest.At(t, template(t), "Conditions", "UsesAthena")
+	if !reflect.DeepEqual(uses, map[string]any{"Fn::Equals": []any{map[string]any{"Ref": "Transform"}, "athena"}}) {
+		t.Errorf("Athena is used if %v", uses)
+	}
+	for name, parameter := range map[string]string{"GATEWAY_TRANSFORM": "Transform", "GATEWAY_ATHENA_WORKGROUP": "AthenaWorkgroup", "GATEWAY_ATHENA_DATABASE": "AthenaDatabase"} {
+		if value := setting(t, name); !reflect.DeepEqual(value, map[string]any{"Ref": parameter}) {
+			t.Errorf("%s is %v", name, value)
+		}
+	}
+}
+
 // Of Secrets Manager the code calls what the role allows, and nothing else.
 func TestTheCodeOnlyReadsSecrets(t *testing.T) {
 	text := string(read(t, "../../internal/aws/secrets.go"))

@@ -136,6 +136,19 @@ func GatewayPolicy(t testing.TB, document string) []any {
 	return policy(t, text)["Statement"].([]any)
 }
 
+// AthenaPolicy returns the statements for Athena in docs/sagemaker.md, without another
+// bucket for the results of questions.
+func AthenaPolicy(t testing.TB, document string) []any {
+	t.Helper()
+	statements := policy(t, section(t, document, "<!-- athena role -->", "```json", "```"))["Statement"].([]any)
+	for _, s := range statements {
+		if resources, several := s.(map[string]any)["Resource"].([]any); several {
+			s.(map[string]any)["Resource"] = slices.DeleteFunc(resources, func(r any) bool { return strings.Contains(r.(string), "OUTPUT-BUCKET") })
+		}
+	}
+	return statements
+}
+
 // SageMakerPolicy returns the policy of SageMaker's execution role in docs/sagemaker.md.
 func SageMakerPolicy(t testing.TB, document string) map[string]any {
 	t.Helper()
@@ -144,7 +157,7 @@ func SageMakerPolicy(t testing.TB, document string) map[string]any {
 
 // placeholders are the document's words for what the template refers to.
 var placeholders = strings.NewReplacer("${AWS::Partition}", "aws", "${AWS::Region}", "REGION", "${AWS::AccountId}", "ACCOUNT",
-	"${EndpointName}", "ENDPOINT", "${SageMakerRole}", "EXECUTION-ROLE", "${Customers}", "TABLE", "${Bucket}/gateway/", "BUCKET/PREFIX/", "${Bucket}", "BUCKET")
+	"${EndpointName}", "ENDPOINT", "${SageMakerRole}", "EXECUTION-ROLE", "${Customers}", "TABLE", "${AthenaWorkgroup}", "WORKGROUP", "${AthenaDatabase}", "DATABASE", "${Bucket}/gateway/", "BUCKET/PREFIX/", "${Bucket}", "BUCKET")
 
 // Resolve replaces each Fn::Sub by its text in the document's words.
 func Resolve(value any) any {
