@@ -99,7 +99,7 @@ func TestRotateMayBeKilledAnywhere(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			r := newKilledRotation(t, kind == "a file")
 			r.run(-1)
-			all := r.count
+			all := r.passed()
 			if all < 8 {
 				t.Fatalf("a rotation has only %d points", all)
 			}
@@ -204,6 +204,13 @@ func (r *killedRotation) run(at int) (killed bool) {
 		r.t.Fatalf("%v: %s", err, output)
 	}
 	return err != nil
+}
+
+// passed returns how many points the last run had.
+func (r *killedRotation) passed() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.count
 }
 
 func (r *killedRotation) point() {
