@@ -62,6 +62,9 @@ type commands struct {
 	Sandbox sandboxCommand `cmd:"" help:"Run a stand-in for AWS on this machine, to try the sagemaker platform."`
 	Config  configCommand  `cmd:"" help:"Print every setting: name, type, default, meaning."`
 	Version versionCommand `cmd:"" help:"Print the version."`
+
+	Completion completionCommand `cmd:"" help:"Print the completions of a shell: bash, zsh or fish."`
+	Man        manCommand        `cmd:"" help:"Print the man page."`
 }
 
 // console is the surroundings of a command.
