@@ -71,13 +71,16 @@ type Console struct {
 	origins   *http.CrossOriginProtection
 	reads     chan struct{} // has an element for each page that reads
 	streams   chan struct{} // has an element for each stream of events
+	tail      tail
 }
 
 // New returns the console.
 func New(d Deps) *Console {
 	files := newAssets()
-	return &Console{d: d, templates: parseTemplates(), assets: files, origins: http.NewCrossOriginProtection(),
+	c := &Console{d: d, templates: parseTemplates(), assets: files, origins: http.NewCrossOriginProtection(),
 		reads: make(chan struct{}, maxReads), streams: make(chan struct{}, maxStreams)}
+	c.tail.find = c.findForTail
+	return c
 }
 
 // Routes adds the routes of the console.
@@ -91,6 +94,7 @@ func (c *Console) Routes(r chi.Router) {
 			r.Use(c.signedIn)
 			r.Method(http.MethodPost, "/sign-out", c.handler(c.signOut))
 			r.Method(http.MethodGet, "/events", c.handler(c.events))
+			r.Method(http.MethodGet, "/tail", c.handler(c.tailEvents))
 			r.NotFound(c.handler(noPage).ServeHTTP)
 			c.pages(r)
 		})

@@ -22,12 +22,11 @@ func (c *Console) events(w http.ResponseWriter, r *http.Request) error {
 	if err != nil || every < 1 || every > maxEvery {
 		return edge.Refuse(edge.Invalid, "every must be a number of seconds from 1 to %d", maxEvery)
 	}
-	select {
-	case c.streams <- struct{}{}:
-		defer func() { <-c.streams }()
-	default:
-		return &edge.Refusal{Reason: edge.Unavailable, RetryAfter: edge.EventBeat, Detail: "as many pages are shown live as the service allows"}
+	done, err := c.takeStream()
+	if err != nil {
+		return err
 	}
+	defer done()
 	stream, down := edge.NewEventStream(w), c.d.Edge.ShuttingDown(r)
 	tick := time.NewTicker(time.Duration(every) * time.Second)
 	defer tick.Stop()
@@ -43,12 +42,27 @@ func (c *Console) events(w http.ResponseWriter, r *http.Request) error {
 			return nil
 		case <-tick.C:
 		}
-		if c.session(r) == nil {
-			_ = stream.Send("", "signed-out", []byte("{}"))
-			return nil
-		}
-		if stream.Send("", "tick", []byte("{}")) != nil {
+		if c.signedOut(r, stream) || stream.Send("", "tick", []byte("{}")) != nil {
 			return nil
 		}
 	}
+}
+
+// takeStream counts a stream of events until done is called.
+func (c *Console) takeStream() (done func(), err error) {
+	select {
+	case c.streams <- struct{}{}:
+		return func() { <-c.streams }, nil
+	default:
+		return nil, &edge.Refusal{Reason: edge.Unavailable, RetryAfter: edge.EventBeat, Detail: "as many pages are shown live as the service allows"}
+	}
+}
+
+// signedOut reports whether the session of a stream has ended, and tells the page if so.
+func (c *Console) signedOut(r *http.Request, stream *edge.EventStream) bool {
+	if c.session(r) != nil {
+		return false
+	}
+	_ = stream.Send("", "signed-out", []byte("{}"))
+	return true
 }

@@ -35,12 +35,15 @@ type predictionsPage struct {
 	Later                         bool   // it is not the first page
 	First                         string // query of the first page
 	MaxLooked                     int
+	Tail                          string // URL of the stream of what comes, relative to the page; empty: the page is of the past
+	Paused                        bool   // the rows that come wait
 }
 
 func (c *Console) predictions(r *http.Request) (*page, error) {
 	form := r.URL.Query()
 	text := func(name string) string { return strings.TrimSpace(form.Get(name)) }
 	data := &predictionsPage{ID: text("id"), Customer: text("customer"), Model: text("model"), From: text("from"), To: text("to"), MaxLooked: maxLooked}
+	data.Paused = text("live") == "off"
 	p := &page{name: "predictions", title: "Predictions", data: data}
 	if data.ID != "" {
 		full, err := c.d.Ledger.Prediction(r.Context(), data.ID)
@@ -58,6 +61,9 @@ func (c *Console) predictions(r *http.Request) (*page, error) {
 		return nil, err
 	}
 	data.Later, data.First = q.Before.ID != "", data.query(predict.Place{})
+	if !data.Later && data.To == "" {
+		data.Tail = data.tail()
+	}
 	if data.Found.Next.ID != "" {
 		data.Next = data.query(data.Found.Next)
 	}
@@ -103,7 +109,7 @@ func timeField(text string) (at time.Time, ok bool) {
 	return at, false
 }
 
-// placeOf reads what query writes for the next page.
+// placeOf reads what placeText writes.
 func placeOf(text string) (p predict.Place, ok bool) {
 	if text == "" {
 		return p, true
@@ -116,18 +122,43 @@ func placeOf(text string) (p predict.Place, ok bool) {
 // query returns the query of a page of the search, with its question mark.
 func (p *predictionsPage) query(before predict.Place) string {
 	q := url.Values{}
-	for name, value := range map[string]string{"customer": p.Customer, "model": p.Model, "from": p.From, "to": p.To} {
+	for name, value := range map[string]string{"customer": p.Customer, "model": p.Model, "from": p.From, "to": p.To, "live": p.live()} {
 		if value != "" {
 			q.Set(name, value)
 		}
 	}
 	if before.ID != "" {
-		q.Set("before", fmt.Sprintf("%d.%s", before.At.UnixMicro(), before.ID))
+		q.Set("before", placeText(before))
 	}
 	if len(q) == 0 {
 		return ""
 	}
 	return "?" + q.Encode()
+}
+
+// live is the parameter that keeps the page paused.
+func (p *predictionsPage) live() string {
+	if p.Paused {
+		return "off"
+	}
+	return ""
+}
+
+// placeText is a place as placeOf reads it.
+func placeText(p predict.Place) string { return fmt.Sprintf("%d.%s", p.At.UnixMicro(), p.ID) }
+
+// tail returns the URL of the stream of the predictions that come after those of the page.
+func (p *predictionsPage) tail() string {
+	q := url.Values{}
+	for name, value := range map[string]string{"customer": p.Customer, "model": p.Model, "from": p.From} {
+		if value != "" {
+			q.Set(name, value)
+		}
+	}
+	if len(p.Found.Predictions) > 0 {
+		q.Set("after", p.Found.Predictions[0].ID)
+	}
+	return "tail?" + q.Encode()
 }
 
 // reportOutcome reports what happened after a prediction.

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +14,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -51,7 +55,7 @@ func console(ctx context.Context, o options, r *report) (err error) {
 	var alone, beside []time.Duration
 	for range turns {
 		for _, open := range []bool{false, true} {
-			all, pages, err := s.turn(ctx, visitor, open, perSecond, turn)
+			all, pages, live, err := s.turn(ctx, visitor, open, perSecond, turn)
 			if err != nil {
 				return err
 			}
@@ -61,12 +65,12 @@ func console(ctx context.Context, o options, r *report) (err error) {
 			} else {
 				alone = append(alone, p99)
 			}
-			rows = append(rows, []string{name, count(len(all)), ms(all.quantile(.5)), ms(p99), failures(all.where(notOK)), count(pages)})
+			rows = append(rows, []string{name, count(len(all)), ms(all.quantile(.5)), ms(p99), failures(all.where(notOK)), count(pages), count(live)})
 		}
 	}
 	r.head("Predictions beside the console")
-	r.note("Open loop of %d requests a second in turns, with %d predictions in the ledger. The operator reads the newest predictions every two seconds, the overview every five, and another page four times a second.", perSecond, many)
-	r.table([]string{"single predictions", "requests", "p50 ms", "p99 ms", "not 200", "pages read"}, rows)
+	r.note("Open loop of %d requests a second in turns, with %d predictions in the ledger. The operator reads the newest predictions every two seconds, the overview every five, and another page four times a second; a page of predictions is shown live.", perSecond, many)
+	r.table([]string{"single predictions", "requests", "p50 ms", "p99 ms", "not 200", "pages read", "predictions shown live"}, rows)
 	slowest, err := visitor.timePages(ctx, r)
 	if err != nil {
 		return err
@@ -80,25 +84,26 @@ func console(ctx context.Context, o options, r *report) (err error) {
 	return s.gateway.alive()
 }
 
-// turn runs an open loop, while the console is open or not. pages is how many pages were read.
-func (s *stage) turn(ctx context.Context, v *visitor, open bool, perSecond float64, long time.Duration) (all records, pages int, err error) {
+// turn runs an open loop, while the console is open or not. pages is how many pages were read,
+// and live how many predictions the live page was told of: those it shows and those it counts.
+func (s *stage) turn(ctx context.Context, v *visitor, open bool, perSecond float64, long time.Duration) (all records, pages, live int, err error) {
 	load, err := start(ctx, s.through(ctx), 256, perSecond)
 	if err != nil {
-		return nil, 0, err
+		return nil, 0, 0, err
 	}
 	defer load.close()
 	const settle = time.Second
 	if open {
-		pages, err = v.browse(ctx, settle+long)
+		pages, live, err = v.browseLive(ctx, settle+long)
 	} else {
 		err = wait(ctx, settle+long)
 	}
 	if err != nil {
-		return nil, 0, err
+		return nil, 0, 0, err
 	}
 	all = load.stop()
 	s.report.judge(load, all)
-	return all.within(settle, settle+long), pages, nil
+	return all.within(settle, settle+long), pages, live, nil
 }
 
 // drained waits until the database has all predictions.
@@ -187,6 +192,57 @@ func (v *visitor) do(req *http.Request) (string, error) {
 		err = fmt.Errorf("%s: %s", req.URL.Path, res.Status)
 	}
 	return string(text), err
+}
+
+// browseLive reads pages for a time, while a page of predictions is shown live.
+func (v *visitor) browseLive(ctx context.Context, long time.Duration) (pages, live int, err error) {
+	following, stop := context.WithCancel(ctx)
+	defer stop()
+	var failed error
+	var follower sync.WaitGroup
+	follower.Go(func() { live, failed = v.follow(following) })
+	pages, err = v.browse(ctx, long)
+	stop()
+	follower.Wait()
+	if err = errors.Join(err, failed); err == nil && live == 0 {
+		err = errors.New("the live page was told of no prediction")
+	}
+	return pages, live, err
+}
+
+// follow reads the stream of the live page until ctx ends, and returns how many predictions it
+// told of.
+func (v *visitor) follow(ctx context.Context) (told int, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, v.url+"tail", nil)
+	if err != nil {
+		return 0, err
+	}
+	res, err := v.client.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return 0, fmt.Errorf("tail: %s", res.Status)
+	}
+	for lines := bufio.NewReader(res.Body); ; {
+		line, err := lines.ReadBytes('\n')
+		if err != nil {
+			if ctx.Err() != nil { // the turn is over
+				err = nil
+			}
+			return told, err
+		}
+		data, ok := bytes.CutPrefix(line, []byte("data: "))
+		if !ok {
+			continue
+		}
+		var event struct{ Count, Lost int }
+		if err := json.Unmarshal(data, &event); err != nil {
+			return told, err
+		}
+		told += event.Count + event.Lost
+	}
 }
 
 // browse reads pages for a time, as an operator with three tabs does.
