@@ -97,14 +97,16 @@ func watching(t *testing.T, do func(t *testing.T, l *tailLedger, tail *tail)) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &tailLedger{}
 		tl := &tail{find: l.find}
+		defer func() { // also of a test that fails, which would not end while the ledger is read
+			for w := range tl.watchers {
+				tl.leave(w)
+			}
+			pass(2)
+			if tl.running {
+				t.Error("the ledger is read without a page")
+			}
+		}()
 		do(t, l, tl)
-		for w := range tl.watchers {
-			tl.leave(w)
-		}
-		pass(2)
-		if tl.running {
-			t.Error("the ledger is read without a page")
-		}
 	})
 }
 
