@@ -257,7 +257,7 @@ func TestRenewalsInTheConsole(t *testing.T) {
 	b := setup(t)
 	v := operator(t, b)
 	v.get("renewals").want(200).contains("There are no renewals", "Start a renewal")
-	form := url.Values{"reason": {"more <data>"}, "hyperparameters": {"wd=0.01\n\n l1 = 0.1 "}, "gate": {"off"}}
+	form := url.Values{"algorithm": {""}, "reason": {"more <data>"}, "hyperparameters": {"wd=0.01\n\n l1 = 0.1 "}, "gate": {"off"}}
 	v.post("renewals", form).want(403)
 	v.send("renewals", form).want(200).contains("Start a renewal?", "more &lt;data&gt;", "l1=0.1  wd=0.01", `name="gate" value="off"`)
 	if list, _ := b.client.Renewals(t.Context(), 1, ""); len(list) != 0 {
@@ -283,6 +283,9 @@ func TestRenewalsInTheConsole(t *testing.T) {
 	v.send("renewals/"+id+"/cancel", nil).want(200).contains("Cancel the renewal")
 	v.send("renewals/"+id+"/cancel", url.Values{"confirmed": {"yes"}}).want(303)
 	v.get("audit").want(200).contains("POST /console/renewals/{id}/cancel", "hyperparameters=wd%3D0.01")
+	if strings.Contains(v.get("audit").body, "algorithm=") {
+		t.Error("the audit log has a field that was empty")
+	}
 	if strings.Contains(v.get("audit").body, v.form) && strings.Contains(v.get("audit").body, "form_token=") {
 		t.Error("the audit log has the token of a form")
 	}

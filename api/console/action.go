@@ -51,7 +51,7 @@ func (c *Console) action(r chi.Router, pattern string, a action) {
 		if r.PostForm.Get(confirmedField) != "yes" {
 			return c.confirm(w, r, a)
 		}
-		c.d.Edge.RecordAct(c.d.Acts, target(r), ownFields(r.PostForm).Encode(), w, r, c.handler(func(w http.ResponseWriter, r *http.Request) error {
+		c.d.Edge.RecordAct(c.d.Acts, target(r), givenFields(r.PostForm).Encode(), w, r, c.handler(func(w http.ResponseWriter, r *http.Request) error {
 			next, err := a.do(r)
 			if err != nil {
 				return err
@@ -100,6 +100,13 @@ func ownFields(form url.Values) url.Values {
 		}
 	}
 	return own
+}
+
+// givenFields returns the fields of a form that are the action's own and not empty.
+func givenFields(form url.Values) url.Values {
+	given := ownFields(form)
+	maps.DeleteFunc(given, func(_ string, values []string) bool { return strings.Join(values, "") == "" })
+	return given
 }
 
 // checkForm reads the form of a request, and checks that it has the token of the session.
