@@ -20,7 +20,7 @@ PARALLEL     ?= 2
 BUILD = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X main.version=$(VERSION)"
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo build long-packages test test-others test-long test-console test-athena screenshots console-tools check format vet modules lint monitoring docs bench model benchconvert load trial fuzz image push docker-image rotate-function gateway-function packages clean
+.PHONY: help run demo build long-packages test test-others test-long test-console test-athena screenshots console-tools check format vet modules lint monitoring docs bench model benchconvert load trial fuzz image push docker-image rotate-function gateway-function release packages clean
 
 help: ## print this list
 	@echo 'usage: make TARGET'
@@ -231,6 +231,25 @@ rotate-function: ## build the Lambda function that rotates secrets: dist/rotate/
 
 gateway-function: ## build the gateway as a Lambda function: dist/gateway-function/linux-ARCH/bootstrap, and zips (docs/install.md)
 	$(call function,dist/gateway-function,gateway-function,./cmd/gateway,$(if $(SCHEMA),install -m 644 '$(abspath $(SCHEMA))' $$folder/schema.yaml;))
+
+# No cgo anywhere: each platform is built on any other.
+RELEASE_PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+RELEASE_BUILD = GOAMD64=v1 GOARM64=v8.0 GOFLAGS= CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)"
+GENERATED = dist/generated
+
+release: gateway-function rotate-function ## write dist/release: archives for linux, macOS and Windows, SBOMs, Lambda functions, checksums
+	@rm -rf $(GENERATED) && mkdir -p $(GENERATED) dist/binaries
+	@GOFLAGS= CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)" -o $(GENERATED)/gateway ./cmd/gateway
+	@set -e; for shell in bash zsh fish; do $(GENERATED)/gateway completion $$shell > $(GENERATED)/$$shell; done
+	@$(GENERATED)/gateway man > $(GENERATED)/man
+	@set -e; for platform in $(RELEASE_PLATFORMS); do \
+		echo "building for $$platform"; \
+		GOOS=$${platform%/*} GOARCH=$${platform#*/} $(RELEASE_BUILD) -o dist/binaries/release-$${platform%/*}-$${platform#*/} ./cmd/gateway; \
+	done
+	@GOOS= GOARCH= $(GO) run -C deploy/image ./release -o $(CURDIR)/dist/release -version '$(VERSION)' -root $(CURDIR) -generated $(CURDIR)/$(GENERATED) -source '$(SOURCE)' \
+		$(foreach zip,gateway-function rotate,$(IMAGE_ARCHS:%=-function $(CURDIR)/dist/$(zip)/$(zip)-linux-%.zip)) \
+		$(foreach platform,$(RELEASE_PLATFORMS),$(CURDIR)/dist/binaries/release-$(subst /,-,$(platform)))
+	@cat dist/release/SHA256SUMS
 
 packages: image ## render, lint and test what deploys a gateway
 	scripts/packages.sh

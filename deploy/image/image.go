@@ -6,6 +6,8 @@ import (
 	"os"
 	"slices"
 	"time"
+
+	"gateway/deploy/image/sbom"
 )
 
 // writeImage writes an image for each binary, with its SBOM, and one index of
@@ -42,12 +44,13 @@ func writeImage(l *layout, o options, base []file, binaries []string) error {
 			return err
 		}
 		image.Platform = &p
-		sbom, err := l.attestation(image, spdxOf(o, p, info, content))
+		attestation, err := l.attestation(image, sbom.Of(sbom.Program{Version: o.version, OS: p.OS, Architecture: p.Architecture,
+			Created: o.created, Info: info, Binary: content}))
 		if err != nil {
 			return err
 		}
 		whole.Manifests = append(whole.Manifests, image)
-		sboms = append(sboms, sbom)
+		sboms = append(sboms, attestation)
 	}
 	whole.Manifests = append(whole.Manifests, sboms...)
 	image, err := l.object(typeIndex, whole)

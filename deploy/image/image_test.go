@@ -24,6 +24,8 @@ import (
 	ocilayout "github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
+
+	"gateway/deploy/image/sbom"
 )
 
 // goBuild builds a program as `make image` does.
@@ -339,7 +341,7 @@ func TestTheSBOM(t *testing.T) {
 		var s struct {
 			PredicateType string
 			Subject       []subject
-			Predicate     spdx
+			Predicate     sbom.Document
 		}
 		if err := json.NewDecoder(r).Decode(&s); err != nil {
 			t.Fatal(err)
@@ -357,7 +359,7 @@ func TestTheSBOM(t *testing.T) {
 }
 
 // checkSPDX checks what SPDX requires of a document, and that it lists packages.
-func checkSPDX(t *testing.T, doc spdx, packages ...string) {
+func checkSPDX(t *testing.T, doc sbom.Document, packages ...string) {
 	t.Helper()
 	ids, names := map[string]bool{doc.ID: true}, make(map[string]bool)
 	for _, pkg := range doc.Packages {

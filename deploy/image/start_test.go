@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"gateway/deploy/image/sbom"
 )
 
 // gatewayImage writes an image of the gateway itself, for this machine's
@@ -60,7 +62,7 @@ func TestTwoBuildsHaveTheSameDigest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	checkSPDX(t, spdxOf(options{version: "test"}, platform{OS: "linux"}, info, nil),
+	checkSPDX(t, sbom.Of(sbom.Program{Version: "test", OS: "linux", Info: info}),
 		"stdlib", "github.com/jackc/pgx/v5", "github.com/aws/aws-sdk-go-v2", "modernc.org/sqlite")
 }
 
