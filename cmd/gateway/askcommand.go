@@ -1,14 +1,17 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math"
 	"net/http"
 	"os"
+	"path"
 	"strconv"
 	"strings"
 	"time"
@@ -16,6 +19,7 @@ import (
 	"gateway/api/client"
 	"gateway/api/edge"
 	"gateway/internal/ask"
+	"gateway/internal/aws"
 	"gateway/internal/config"
 	"gateway/internal/datadir"
 	"gateway/internal/modelswap"
@@ -25,6 +29,7 @@ type askCommand struct {
 	SQL     string        `arg:"" optional:"" help:"The question: one SELECT, WITH … SELECT or VALUES over the table datasource; - reads it from standard input. Without one the table is explained."`
 	CSV     bool          `name:"csv" help:"Print CSV: a header and the rows."`
 	Rows    int           `help:"Print at most so many rows; 1000 if not given." default:"1000" placeholder:"N"`
+	Here    bool          `help:"On the platform sagemaker, answer in this process too, instead of in Athena."`
 	Timeout time.Duration `help:"Stop the question after this time; 2m if not given." default:"2m" placeholder:"TIME"`
 	remote
 }
@@ -37,7 +42,7 @@ func (askCommand) Help() string {
   gateway ask 'SELECT job, count(*) AS customers, avg(y) AS rate FROM datasource GROUP BY job ORDER BY rate DESC'
   gateway ask --csv 'SELECT corr(age, y), corr(duration, y) FROM datasource' > correlations.csv
 
-A question reads. Everything else is refused: other statements, several statements, files of this machine. SQLite answers in this process, with Athena's corr, stddev and variance added. The data comes from the gateway that serves from the data dir, from --url, or from the data dir itself. --json prints {"columns": [...], "rows": [[...]]}, and "more": true if --rows cut it off.
+A question reads. Everything else is refused: other statements, several statements, files of this machine. On the platform local, and with --here, SQLite answers in this process, with Athena's corr, stddev and variance added; on sagemaker, Athena (GATEWAY_ATHENA_WORKGROUP, _DATABASE, _OUTPUT), in a table that is dropped after the question. The data comes from the gateway that serves from the data dir, from --url, or from the data dir itself. --json prints {"columns": [...], "rows": [[...]]}, and "more": true if --rows cut it off.
 
 Exit codes: 0 success; 1 the question failed, took too long, or there is no training data; 2 the statement is refused, or a flag or a setting is wrong.`
 }
@@ -68,7 +73,11 @@ func (cmd askCommand) Run(c *console) error {
 	if len(cmd.SQL) > maxQuestion {
 		return &usageError{fmt.Errorf("the SQL is longer than %d KiB", maxQuestion>>10)}
 	}
-	question, err := ask.Parse(cmd.SQL, ask.SQLite)
+	engine := ask.SQLite
+	if cfg.Platform == config.SageMaker && !cmd.Here {
+		engine = ask.Athena
+	}
+	question, err := ask.Parse(cmd.SQL, engine)
 	if err != nil {
 		return &usageError{err}
 	}
@@ -76,7 +85,11 @@ func (cmd askCommand) Run(c *console) error {
 		_, err := fmt.Fprintln(c.stdout, question.Declared.Answer(table))
 		return err
 	}
-	result, err := cmd.answer(c, cfg, table, question)
+	answer := cmd.answer
+	if engine == ask.Athena {
+		answer = cmd.answerInAthena
+	}
+	result, err := answer(c, cfg, table, question)
 	switch {
 	case errors.Is(err, ask.ErrReads):
 		return &usageError{err}
@@ -140,10 +153,67 @@ func (cmd askCommand) answer(c *console, cfg config.Config, table *ask.Table, qu
 	ctx, cancel := context.WithTimeout(c.ctx, cmd.Timeout)
 	defer cancel()
 	result, err := d.Ask(ctx, question, cmd.Rows)
-	if errors.Is(err, context.DeadlineExceeded) {
-		return nil, fmt.Errorf("the question was stopped after %s (--timeout)", cmd.Timeout)
+	return result, cmd.stopped(ctx, err)
+}
+
+// stopped returns the error of a question, in words for people if its time was over.
+func (cmd askCommand) stopped(ctx context.Context, err error) error {
+	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return fmt.Errorf("the question was stopped after %s (--timeout)", cmd.Timeout)
 	}
-	return result, err
+	return err
+}
+
+// answerInAthena asks the question in Athena, over the files of the training data.
+func (cmd askCommand) answerInAthena(c *console, cfg config.Config, table *ask.Table, question *ask.Question) (*ask.Result, error) {
+	s, err := cfg.LoadSchema()
+	if err != nil {
+		return nil, &config.Error{Err: err}
+	}
+	renewal, err := cmd.renewal(c, cfg)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, what := range []string{"train_file", "holdout_file"} {
+		name, ok := renewal.Step(modelswap.Convert).Detail[what].(string)
+		if !ok {
+			return nil, fmt.Errorf("the record of renewal %s does not say where its training data is, because an earlier version made it: renew the model, or use --here", renewal.ID)
+		}
+		names = append(names, name)
+	}
+	api, err := aws.Connect(c.ctx, slog.New(slog.NewTextHandler(c.stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	if err != nil {
+		return nil, &usageError{err}
+	}
+	files, err := aws.NewFiles(api, cfg.S3.Bucket, cfg.S3.Prefix, "", s.Fingerprint())
+	if err != nil {
+		return nil, &config.Error{Err: err}
+	}
+	output := cmp.Or(cfg.Athena.Output, "s3://"+path.Join(cfg.S3.Bucket, cfg.S3.Prefix, "athena")+"/")
+	queries := aws.NewAthena(api, aws.AthenaSettings{Workgroup: cfg.Athena.Workgroup, Database: cfg.Athena.Database, Output: output})
+	ctx, cancel := context.WithTimeout(c.ctx, cmd.Timeout)
+	defer cancel()
+	rows := ask.NewCollector(cmd.Rows)
+	columns, err := aws.NewAsker(queries, files).Ask(ctx, names, func(name string, files []string) string {
+		return table.AthenaSQL(question, name, files)
+	}, rows.Add)
+	if err != nil && !ask.Full(err) {
+		return nil, cmd.stopped(ctx, err)
+	}
+	return rows.Result(columns), nil
+}
+
+// renewal returns the renewal that made the newest training data.
+func (cmd askCommand) renewal(c *console, cfg config.Config) (renewal *modelswap.Renewal, err error) {
+	err = cmd.onServing(c, cfg, func(ctx context.Context, client *client.Client) error {
+		id, err := client.TrainingDataRenewal(ctx)
+		if err == nil {
+			renewal, err = client.Renewal(ctx, id)
+		}
+		return err
+	})
+	return renewal, err
 }
 
 // print writes a result in the form that the flags ask for.
@@ -253,14 +323,7 @@ type tableColumn struct {
 
 // explain prints the table's columns, where its data comes from and useful questions.
 func (cmd askCommand) explain(c *console, cfg config.Config, line string, table *ask.Table) error {
-	var renewal *modelswap.Renewal
-	err := cmd.onServing(c, cfg, func(ctx context.Context, client *client.Client) error {
-		id, err := client.TrainingDataRenewal(ctx)
-		if err == nil {
-			renewal, err = client.Renewal(ctx, id)
-		}
-		return err
-	})
+	renewal, err := cmd.renewal(c, cfg)
 	if err != nil {
 		return err
 	}

@@ -36,7 +36,7 @@ func (t *Table) Suggestions() []string {
 	}
 	var rates []string
 	for _, name := range categories[:min(len(categories), 3)] {
-		rates = append(rates, fmt.Sprintf("SELECT %s, count(*) AS customers, avg(%s) AS rate FROM %s GROUP BY %s ORDER BY rate DESC", name, label, TableName, name))
+		rates = append(rates, fmt.Sprintf("SELECT %[1]s, count(*) AS customers, avg(%[2]s) AS rate FROM %[3]s GROUP BY %[1]s ORDER BY rate DESC, %[1]s", name, label, TableName))
 	}
 	if len(rates) > 0 {
 		all = append(append(rates[:1:1], all...), rates[1:]...)

@@ -197,20 +197,26 @@ func (a *Athena) Stop(ctx context.Context, id string) error {
 // page, and returns the names of the columns. A nil cell is NULL. Athena gives every value
 // as text. The row is valid until each returns, whose error ends the reading.
 func (a *Athena) Rows(ctx context.Context, id string, each func(row []*string) error) (columns []string, err error) {
+	err = a.pages(ctx, id, func(meta *types.ResultSetMetadata) { columns = columnNames(meta) }, each)
+	return columns, err
+}
+
+// pages is Rows, but calls begin with the columns of the result before the first row.
+func (a *Athena) pages(ctx context.Context, id string, begin func(*types.ResultSetMetadata), each func(row []*string) error) error {
 	pages := athena.NewGetQueryResultsPaginator(a.api.athena, &athena.GetQueryResultsInput{QueryExecutionId: &id})
 	var row []*string
 	for first := true; pages.HasMorePages(); first = false {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return columns, fault("GetQueryResults", err)
+			return fault("GetQueryResults", err)
 		}
 		if page.ResultSet == nil {
-			return columns, fault("GetQueryResults", errors.New("the answer has no result"))
+			return fault("GetQueryResults", errors.New("the answer has no result"))
 		}
 		rows := page.ResultSet.Rows
 		if first {
-			columns = columnNames(page.ResultSet.ResultSetMetadata)
-			if len(rows) > 0 && isHeader(rows[0], columns) {
+			begin(page.ResultSet.ResultSetMetadata)
+			if len(rows) > 0 && isHeader(rows[0], columnNames(page.ResultSet.ResultSetMetadata)) {
 				rows = rows[1:]
 			}
 		}
@@ -220,11 +226,11 @@ func (a *Athena) Rows(ctx context.Context, id string, each func(row []*string) e
 				row = append(row, cell.VarCharValue)
 			}
 			if err := each(row); err != nil {
-				return columns, err
+				return err
 			}
 		}
 	}
-	return columns, nil
+	return nil
 }
 
 func columnNames(meta *types.ResultSetMetadata) (names []string) {

@@ -86,7 +86,7 @@ var kinds = map[string]string{"string": "VARCHAR", "varchar": "VARCHAR", "char":
 // load downloads the data of a table to a folder and makes a view of it. Like Athena, it
 // passes over objects whose names begin with _ or a point.
 func (t *table) load(ctx context.Context, e *Engine, store objectStore, name, dir string) (scanned int64, err error) {
-	var files []string
+	var files, addresses []string
 	pages := s3.NewListObjectsV2Paginator(store, &s3.ListObjectsV2Input{Bucket: &t.bucket, Prefix: &t.prefix})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
@@ -106,10 +106,10 @@ func (t *table) load(ctx context.Context, e *Engine, store objectStore, name, di
 			if err := download(ctx, store, t.bucket, *o.Key, file); err != nil {
 				return 0, err
 			}
-			files = append(files, file)
+			files, addresses = append(files, file), append(addresses, "s3://"+t.bucket+"/"+*o.Key)
 		}
 	}
-	return scanned, t.view(ctx, e, name, files)
+	return scanned, t.view(ctx, e, name, files, addresses)
 }
 
 func download(ctx context.Context, store objectStore, bucket, key, file string) error {
@@ -129,8 +129,9 @@ func download(ctx context.Context, store objectStore, bucket, key, file string) 
 	return f.Close()
 }
 
-// view makes the view of a table. A value that is not of its column's type is NULL.
-func (t *table) view(ctx context.Context, e *Engine, name string, files []string) error {
+// view makes the view of a table over files that were downloaded from addresses. A value
+// that is not of its column's type is NULL.
+func (t *table) view(ctx context.Context, e *Engine, name string, files, addresses []string) error {
 	var cells, texts []string
 	for _, c := range t.columns {
 		kind := kinds[strings.SplitN(c.kind, "(", 2)[0]]
@@ -147,12 +148,15 @@ func (t *table) view(ctx context.Context, e *Engine, name string, files []string
 	if t.quoted {
 		quote = `'"'`
 	}
+	paths := "CASE filename"
 	for i, f := range files {
 		files[i] = "'" + strings.ReplaceAll(f, "'", "''") + "'"
+		paths += fmt.Sprintf(" WHEN %s THEN '%s'", files[i], strings.ReplaceAll(addresses[i], "'", "''"))
 	}
-	return e.Exec(ctx, fmt.Sprintf(`CREATE VIEW "%s" AS SELECT %s, filename AS "$path" FROM read_csv([%s], columns = {%s}, delim = '%s', quote = %s, escape = %s, header = %t, `+
+	paths += " END"
+	return e.Exec(ctx, fmt.Sprintf(`CREATE VIEW "%s" AS SELECT %s, %s AS "$path" FROM read_csv([%s], columns = {%s}, delim = '%s', quote = %s, escape = %s, header = %t, `+
 		"auto_detect = false, filename = true, max_line_size = 8388608, strict_mode = false, null_padding = true, parallel = false)",
-		name, strings.Join(cells, ", "), strings.Join(files, ", "), strings.Join(texts, ", "), t.delimiter, quote, quote, t.header))
+		name, strings.Join(cells, ", "), paths, strings.Join(files, ", "), strings.Join(texts, ", "), t.delimiter, quote, quote, t.header))
 }
 
 func (t *table) nulls() string {
