@@ -13,6 +13,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	static "github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/athena"
+	"github.com/aws/aws-sdk-go-v2/service/athena/types"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sagemaker"
@@ -40,6 +42,31 @@ func runSandbox(t *testing.T, args ...string) (env map[string]string, stop func(
 		env[m[1]] = m[2]
 	}
 	return env, stop
+}
+
+// TestTheSandboxAnswersForAthenaWithoutAnEngine: a query is taken, and fails with the
+// reason.
+func TestTheSandboxAnswersForAthenaWithoutAnEngine(t *testing.T) {
+	env, _ := runSandbox(t, "--speed", "1000")
+	queries := athena.NewFromConfig(aws.Config{Region: env["AWS_REGION"], BaseEndpoint: aws.String(env["AWS_ENDPOINT_URL"]),
+		Credentials: static.NewStaticCredentialsProvider(env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"], "")})
+	started, err := queries.StartQueryExecution(t.Context(), &athena.StartQueryExecutionInput{QueryString: aws.String("SELECT 1"),
+		ResultConfiguration: &types.ResultConfiguration{OutputLocation: aws.String("s3://sandbox/results/")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var status *types.QueryExecutionStatus
+	gatewaytest.Eventually(t, "the query has ended", func() bool {
+		out, err := queries.GetQueryExecution(t.Context(), &athena.GetQueryExecutionInput{QueryExecutionId: started.QueryExecutionId})
+		if err != nil {
+			t.Fatal(err)
+		}
+		status = out.QueryExecution.Status
+		return status.CompletionDateTime != nil
+	})
+	if status.State != types.QueryExecutionStateFailed || !strings.Contains(aws.ToString(status.StateChangeReason), "no engine for SQL") {
+		t.Errorf("it is %s: %s", status.State, aws.ToString(status.StateChangeReason))
+	}
 }
 
 // safeBuffer is a buffer that one writes and another reads.
