@@ -20,7 +20,7 @@ PARALLEL     ?= 2
 BUILD = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X main.version=$(VERSION)"
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo build long-packages test test-others test-long test-console test-athena screenshots console-tools check format vet modules lint monitoring docs bench model benchconvert load trial fuzz image push docker-image rotate-function gateway-function release packages clean
+.PHONY: help run demo build long-packages test test-others test-long test-console test-athena screenshots console-tools check format vet modules lint monitoring docs bench model benchconvert load trial fuzz image push docker-image rotate-function gateway-function release packages rehearse clean
 
 help: ## print this list
 	@echo 'usage: make TARGET'
@@ -253,6 +253,13 @@ release: gateway-function rotate-function ## write dist/release: archives for li
 
 packages: image ## render, lint and test what deploys a gateway
 	scripts/packages.sh
+
+# -count=1: the image lies outside the module.
+REPLACEMENTS ?= 20
+
+rehearse: image ## rehearse a rolling deployment behind nginx and HAProxy: REPLACEMENTS (20) gateways under load
+	@for tool in nginx haproxy; do command -v $$tool >/dev/null || echo "skipped: '$$tool' is not installed. On Debian: apt-get install $$tool"; done
+	$(GO) test -count=1 -timeout $(TEST_TIMEOUT) -v ./deploy/rehearse -args -image $(CURDIR)/dist/image -replacements $(REPLACEMENTS)
 
 clean: ## remove what make built; gateway-data stays
 	rm -rf bin dist
