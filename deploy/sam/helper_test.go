@@ -54,7 +54,7 @@ type stack struct {
 
 func newStack(t *testing.T, options sandbox.Options) *stack {
 	t.Helper()
-	options.Buckets, options.Pace = []string{"bank"}, sandbox.RealPace().Faster(20_000)
+	options.Buckets, options.Pace = []string{"bank"}, sandbox.RealPace().Faster(5000)
 	s := &stack{t: t, services: sandbox.Start(t, options), logs: &gatewaytest.Buffer{}, folder: t.TempDir()}
 	must(t, s.services.Prepare(t.Context(), "bank", "customers"))
 	var schema string
@@ -69,7 +69,7 @@ func newStack(t *testing.T, options sandbox.Options) *stack {
 		"GATEWAY_DB_SECRET_ID", "file:"+secret,
 		"GATEWAY_ADMIN_SECRET_ID", "file:"+gatewaytest.WriteFile(t, "tokens.json", `{"tokens": {"ops": "`+token+`"}}`),
 		"GATEWAY_OUTBOX_SYNC", "database",
-		"GATEWAY_PREDICT_TIMEOUT", "20s", "GATEWAY_RENEWAL_POLL", cmp.Or(os.Getenv("GATEWAY_RENEWAL_POLL"), "20ms"))
+		"GATEWAY_PREDICT_TIMEOUT", "20s", "GATEWAY_TRAINING_MAX_RUNTIME", "24h", "GATEWAY_RENEWAL_POLL", cmp.Or(os.Getenv("GATEWAY_RENEWAL_POLL"), "20ms"))
 	s.apps, s.operators = s.function("apps"), s.function("operators")
 	var err error
 	s.database, err = pgx.Connect(t.Context(), fmt.Sprintf("host=%s port=%d user=%s password=%s dbname=%s sslmode=disable",
