@@ -257,6 +257,39 @@ func TestTwoReleasesShareNothing(t *testing.T) {
 	}
 }
 
+// Editors show a value's description, and values.yaml is held to the schema.
+func TestEachValueIsExplained(t *testing.T) {
+	var root property
+	text, err := os.ReadFile(filepath.Join(chartDir, "values.schema.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.UnmarshalCaseSensitivePreserveInts(text, &root); err != nil {
+		t.Fatal(err)
+	}
+	if n := root.check(t, ""); n < 80 {
+		t.Errorf("there are %d values", n)
+	}
+}
+
+// property is a value of the schema.
+type property struct {
+	Description string              `json:"description"`
+	Properties  map[string]property `json:"properties"`
+}
+
+// check tells how many values are below a property.
+func (p property) check(t *testing.T, path string) (n int) {
+	t.Helper()
+	for name, below := range p.Properties {
+		if below.Description == "" {
+			t.Errorf("%s%s is not explained", path, name)
+		}
+		n += 1 + below.check(t, path+name+".")
+	}
+	return n
+}
+
 // The rules of the chart are those of deploy/monitoring.
 func TestTheAlertsAreOurs(t *testing.T) {
 	want, err := os.ReadFile("../../monitoring/alerts.yaml")
