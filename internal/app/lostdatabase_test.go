@@ -217,12 +217,12 @@ func TestADataDirBelongsToOnePostgresDatabase(t *testing.T) {
 	}
 }
 
-// corrupt changes the stored artifact of a model.
+// corrupt changes the stored artifact of a model: what follows its first line.
 func corrupt(t *testing.T, cfg config.Config, model string) {
 	t.Helper()
 	db, err := sql.Open("sqlite", filepath.Join(cfg.DataDir, "gateway.db"))
 	if err == nil {
-		_, err = db.Exec(`UPDATE artifacts SET body = replace(body, '0', '1') WHERE name = $1`, model)
+		_, err = db.Exec(`UPDATE artifacts SET body = replace(body, '[', '{') WHERE name = $1`, model)
 	}
 	if err := errors.Join(err, db.Close()); err != nil {
 		t.Fatal(err)
