@@ -83,12 +83,14 @@ func rotateByFunction(t *testing.T, function string, members map[string]any) {
 	for range *functionRotations {
 		goal := l.predictions.Load() + 1
 		if members == nil {
-			goal += 100 // the gateway keeps two versions: clients must not be two behind
+			goal += 100
 			f.rotate("admin")
 			f.rotate("keys")
 			token, key := f.member("admin", "tokens", "ops"), f.member("keys", "keys", "web")
 			l.token.Store(&token)
 			l.key.Store(&key)
+			// The gateway keeps two versions: clients must not be two behind.
+			gatewaytest.Eventually(t, "no request has an older token or key", l.upToDate)
 		} else {
 			opened, _ := g.components.connector.Opened()
 			f.rotate("app")

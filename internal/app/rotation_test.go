@@ -135,7 +135,8 @@ type clientele struct {
 	requests, predictions, failed, renewals atomic.Int64
 
 	mu      sync.Mutex
-	bodies  bytes.Buffer // of answers
+	waiting map[string]int // requests without an answer yet, by their credential
+	bodies  bytes.Buffer   // of answers
 	slowest time.Duration
 	slow    string // the request that was slowest
 }
@@ -215,11 +216,43 @@ func (l *clientele) get(path string) string { return l.send("GET", path, nil, ht
 
 // send sends a request with the token or key of the moment, and wants a status.
 func (l *clientele) send(method, path string, body any, want int) string {
-	credential := l.key.Load()
-	if strings.HasPrefix(path, "/admin") || path == "/metrics" {
-		credential = l.token.Load()
+	credential := l.take(strings.HasPrefix(path, "/admin") || path == "/metrics")
+	defer l.give(credential)
+	return l.sendAs(credential, method, path, body, want)
+}
+
+// take returns the token, or the key, of the moment and counts a request with it.
+func (l *clientele) take(token bool) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	credential := *l.key.Load()
+	if token {
+		credential = *l.token.Load()
 	}
-	return l.sendAs(*credential, method, path, body, want)
+	if l.waiting == nil {
+		l.waiting = map[string]int{}
+	}
+	l.waiting[credential]++
+	return credential
+}
+
+func (l *clientele) give(credential string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.waiting[credential]--
+}
+
+// upToDate reports whether no request waits for an answer that has another credential than
+// those of the moment.
+func (l *clientele) upToDate() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for credential, requests := range l.waiting {
+		if requests > 0 && credential != *l.key.Load() && credential != *l.token.Load() {
+			return false
+		}
+	}
+	return true
 }
 
 func (l *clientele) sendAs(credential, method, path string, body any, want int) string {
