@@ -40,11 +40,13 @@ build: ## build bin/gateway
 
 # Go turns cgo off by itself where it finds no C compiler. The detector makes code
 # seven times as slow. It leaves out packages that only compute on what one caller has
-# given them: SQLite, which is C that was translated and locks by itself, deflate, and
-# the training of models, whose own tests have it, and the statistics, which are pure. A package with a sync.Map or an
-# atomic.Pointer must not be here: the linker takes one copy of a generic function for
-# all packages, and without the detector's calls in it there are races that are none.
-UNRACED = modernc.org/sqlite/lib compress/flate $(LEARN) gateway/internal/insights/stats
+# given them: SQLite, which is C that was translated and locks by itself, deflate, the
+# training of models, whose own tests have it, and statistics, drafts and exports, which
+# start no goroutine. A package with a sync.Map or an atomic.Pointer must not be here: the
+# linker takes one copy of a generic function for all packages, and without the
+# detector's calls in it there are races that are none.
+UNRACED = modernc.org/sqlite/lib compress/flate $(LEARN) $(PURE:%=gateway/internal/%)
+PURE = insights/stats draft export exportsql
 LEARN = gateway/internal/learn
 CGO = $(filter 1,$(shell $(GO) env CGO_ENABLED))
 RACE = $(if $(CGO),-race $(UNRACED:%=-gcflags=%=-race=false))
