@@ -66,8 +66,8 @@ dealt = '^($(subst $(space),|,$(shell grep -ohE '^func (Test|Fuzz|Example)\w*' $
 # The other packages run two at a time. These take longest and begin first.
 FIRST = ./internal/store ./internal/aws ./api ./internal/export ./cmd/loadtest
 
-# The packages whose tests differ with the build tag long.
-LONG = $(shell grep -rlE '"gateway/internal/testsize"|^//go:build long' --include=*_test.go . | xargs -n1 dirname | sort -u)
+# The packages of this module whose tests differ with the build tag long.
+LONG = $(shell grep -rlE '"gateway/internal/testsize"|^//go:build long' --include=*_test.go --exclude-dir=test . | xargs -n1 dirname | sort -u)
 
 test: ## run the tests, a sample of each large matrix, with the race detector where there is a C compiler
 	$(if $(RACE),,@echo 'no cgo (is a C compiler installed?): testing without the race detector')
