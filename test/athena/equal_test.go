@@ -83,6 +83,9 @@ var (
 	noLabel = []string{`{"S":"YES"}`, `{"N":"2"}`, `{"S":"1.00000000000000000001"}`, `{"S":"2.5"}`, `{"L":[]}`, `{"BOOL":true}`, `{"S":""}`, `{"S":"NA"}`, `{"NULL":true}`, ""}
 )
 
+// attributes are the names in pools, in a fixed order: the same seed gives the same items.
+var attributes = slices.Sorted(maps.Keys(pools))
+
 // generator makes items with hard cases.
 type generator struct {
 	random *rand.Rand
@@ -95,7 +98,8 @@ func pick(r *rand.Rand, list []string) string { return list[r.IntN(len(list))] }
 func (g *generator) item(n int) string {
 	r := g.random
 	members := map[string]string{}
-	for name, pool := range pools {
+	for _, name := range attributes {
+		pool := pools[name]
 		switch x := r.Float64(); {
 		case x < g.bad:
 			members[name] = pick(r, pool[1])

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -69,6 +70,16 @@ func TestTheHardCasesAreEqual(t *testing.T) {
 				t.Errorf("the items show too little: %+v", want.report.Skipped)
 			}
 		})
+	}
+}
+
+// TestItemsAreTheSameInEachRun: a failure of the tests above can be repeated, and the
+// digests of two runs can be compared.
+func TestItemsAreTheSameInEachRun(t *testing.T) {
+	a := slices.Collect(items(500, 0.02, nil))
+	b := slices.Collect(items(500, 0.02, nil))
+	if n := len(difference(a, b)); n > 0 {
+		t.Errorf("%d of %d items differ", n, len(a))
 	}
 }
 
