@@ -6,9 +6,6 @@ import (
 	"flag"
 	"maps"
 	"net/url"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -44,13 +41,11 @@ func TestRotationsByTheCompiledFunctionFailNothing(t *testing.T) {
 }
 
 // compileRotate compiles the rotation function as make rotate-function does.
-func compileRotate(t *testing.T) (path string) {
+func compileRotate(t *testing.T) string {
 	t.Helper()
-	path = filepath.Join(t.TempDir(), "bootstrap")
-	build := exec.Command("go", "build", "-tags", "lambda.norpc", "-o", path, "gateway/cmd/rotate")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+	path, err := gatewaytest.BuildFunction(t.TempDir(), "gateway/cmd/rotate")
+	if err != nil {
+		t.Fatal(err)
 	}
 	return path
 }
