@@ -65,7 +65,8 @@ func (v *visitor) post(path string, form url.Values, headers ...string) answer {
 
 var formToken = regexp.MustCompile(`name="form_token" value="([^"]+)"`)
 
-func (v *visitor) do(method, path, body string, headers ...string) answer {
+// open sends a request and returns the response, whose body the caller closes.
+func (v *visitor) open(method, path, body string, headers ...string) *http.Response {
 	v.t.Helper()
 	r, err := http.NewRequest(method, v.url+path, strings.NewReader(body))
 	if err != nil {
@@ -79,6 +80,12 @@ func (v *visitor) do(method, path, body string, headers ...string) answer {
 	if err != nil {
 		v.t.Fatal(err)
 	}
+	return res
+}
+
+func (v *visitor) do(method, path, body string, headers ...string) answer {
+	v.t.Helper()
+	res := v.open(method, path, body, headers...)
 	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
 	if err != nil {

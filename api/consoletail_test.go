@@ -27,18 +27,7 @@ func (v *visitor) follow(page answer, headers ...string) *tailReader {
 	if named == nil {
 		v.t.Fatalf("the page names no stream:\n%s", page.body)
 	}
-	r, err := http.NewRequest(http.MethodGet, v.url+strings.ReplaceAll(named[1], "&amp;", "&"), nil)
-	if err != nil {
-		v.t.Fatal(err)
-	}
-	for _, header := range headers {
-		name, value, _ := strings.Cut(header, ": ")
-		r.Header.Set(name, value)
-	}
-	res, err := v.client.Do(r)
-	if err != nil {
-		v.t.Fatal(err)
-	}
+	res := v.open(http.MethodGet, strings.ReplaceAll(named[1], "&amp;", "&"), "", headers...)
 	v.t.Cleanup(func() { _ = res.Body.Close() })
 	if res.StatusCode != 200 || res.Header.Get("Content-Type") != "text/event-stream" {
 		v.t.Fatalf("the stream answers %s, %s", res.Status, res.Header.Get("Content-Type"))
