@@ -28,7 +28,7 @@ import (
 type askCommand struct {
 	SQL     string        `arg:"" optional:"" help:"The question: one SELECT, WITH … SELECT or VALUES over the table datasource; - reads it from standard input. Without one the table is explained."`
 	CSV     bool          `name:"csv" help:"Print CSV: a header and the rows."`
-	Rows    int           `help:"Print at most so many rows; 1000 if not given." default:"1000" placeholder:"N"`
+	Rows    int           `help:"Maximum number of rows to print; 1000 if not given." default:"1000" placeholder:"N"`
 	Here    bool          `help:"On the platform sagemaker, answer in this process too, instead of in Athena."`
 	Timeout time.Duration `help:"Stop the question after this time; 2m if not given." default:"2m" placeholder:"TIME"`
 	remote
