@@ -1,6 +1,7 @@
 package gatewaytest
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,7 +12,7 @@ import (
 // of the program.
 func BuildFunction(folder, pkg string) (path string, err error) {
 	path = filepath.Join(folder, "bootstrap")
-	build := exec.Command("go", "build", "-tags", "lambda.norpc", "-o", path, pkg)
+	build := exec.CommandContext(context.Background(), "go", "build", "-tags", "lambda.norpc", "-o", path, pkg)
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%w: %s", err, out)
