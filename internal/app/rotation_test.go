@@ -309,14 +309,13 @@ func (l *clientele) fail(format string, args ...any) {
 }
 
 // olderTokensAreRefused tries tokens and keys of all ages: of those that the
-// rotations made, the newest two of each are valid.
+// rotations made, the newest two of each are valid. The newest comes first: the gateway
+// reads the secret for a token that it does not know, and then has no older one.
 func (l *clientele) olderTokensAreRefused(r *rotation) {
 	token, key := r.token(l.g.cfg.AdminSecretID, "tokens", "ops"), r.token(l.g.cfg.APIKeysSecretID, "keys", "web")
-	for credential, want := range map[string]int{token: http.StatusOK, *l.token.Load(): http.StatusOK, r.values()[0]: http.StatusForbidden} {
-		l.sendAs(credential, "GET", "/admin/models", nil, want)
-	}
-	for credential, want := range map[string]int{key: http.StatusOK, *l.key.Load(): http.StatusOK, r.values()[1]: http.StatusForbidden} {
-		l.sendAs(credential, "GET", "/schema", nil, want)
+	for i, want := range []int{http.StatusOK, http.StatusOK, http.StatusForbidden} {
+		l.sendAs([]string{token, *l.token.Load(), r.values()[0]}[i], "GET", "/admin/models", nil, want)
+		l.sendAs([]string{key, *l.key.Load(), r.values()[1]}[i], "GET", "/schema", nil, want)
 	}
 	l.token.Store(&token)
 	l.key.Store(&key)
