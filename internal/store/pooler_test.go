@@ -127,15 +127,19 @@ func (p *pooler) serve(conn net.Conn) {
 			if err != nil {
 				return
 			}
+			// As with PgBouncer, the session is idle before the client can send more.
 			if p.transactions && status == 'I' {
 				p.put(session)
 				session = nil
+			}
+			if client.Flush() != nil {
+				return
 			}
 		}
 	}
 }
 
-// answer hands a client what its session says, until that is ready again.
+// answer has what a session says, until that is ready again, sent to a client by its next Flush.
 func answer(session *pgconn.HijackedConn, client *pgproto3.Backend) (status byte, err error) {
 	err = session.Frontend.Flush()
 	for err == nil {
@@ -145,7 +149,7 @@ func answer(session *pgconn.HijackedConn, client *pgproto3.Backend) (status byte
 		}
 		client.Send(message)
 		if ready, ok := message.(*pgproto3.ReadyForQuery); ok {
-			return ready.TxStatus, client.Flush()
+			return ready.TxStatus, nil
 		}
 	}
 	return 0, err
